@@ -1,0 +1,219 @@
+"""Every figure of the README, measured on real checkpoints and images: ``python -m edgekit.benchmarks.realdata``.
+
+The environment variable EDGEKIT_REALDATA names a folder with models/ (MobileNet checkpoints), images/calibration and
+images/validation (with labels.csv). None of it belongs to the project. Networks are calibrated on calibration/ alone;
+validation/ only measures. Timings are ratios taken in one interleaved run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgekit.benchmarks.latency import measure
+from edgekit.calibration.images import open_images
+from edgekit.config import (
+    BenchSettings,
+    CalibrationSettings,
+    ExportSettings,
+    ModelSettings,
+    PreprocessingSettings,
+    Settings,
+    VerifySettings,
+)
+from edgekit.integer_model import IntegerModel
+from edgekit.pipeline.export import ExportResult, export
+from edgekit.pipeline.verify import VerifyResult, verify
+from edgekit.reference.integer import Reference
+from edgekit.verification.compare import reference_input
+from edgekit.verification.integer_parity import IntegerParity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+VARIABLE = "EDGEKIT_REALDATA"
+CHECKPOINTS = {
+    "V1 0.25": "mobilenet_v1_0.25_224_imagenet.pth",
+    "V2 1.0": "mobilenet_v2_1.0_224_imagenet.pth",
+    "V3-Small": "mobilenet_v3_small_1.0_224_imagenet.pth",
+}
+RANDOM = "V3-Large, random weights"
+BATCH_NORM_IMAGES = 64
+
+
+def main() -> None:
+    """Measure everything and print Markdown."""
+    data = Path(os.environ.get(VARIABLE, ""))
+    if not (data / "models").is_dir():
+        sys.exit(f"set {VARIABLE} to a folder with models/ and images/")
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        settings = {name: _settings(data, data / "models" / file, work / name) for name, file in CHECKPOINTS.items()}
+        settings[RANDOM] = _settings(data, _random_checkpoint(data, work), work / RANDOM)
+        exported = {name: export(s) for name, s in settings.items()}
+        print("## Accuracy and identity\n")
+        _table(
+            ["network", "float top-1", "int8 top-1", "agreement", "logits compared", "identical, by runtime"],
+            (_accuracy_row(name, _verify(exported[name], s)) for name, s in settings.items()),
+        )
+        print("\n## Operators and latency in LiteRT, one thread\n")
+        _table(
+            ["network", "int8 operators", "pieces", "outside", "int8 p50 ms", "float p50 ms", "ratio"],
+            (_latency_row(name, exported[name], s, work) for name, s in settings.items()),
+        )
+        print("\n## Time, memory, bytes\n")
+        _table(["what", "measured"], _cost_rows(data, work, exported["V2 1.0"]))
+
+
+def _settings(data: Path, checkpoint: Path, out: Path) -> Settings:
+    """Centre crop of 224, TensorFlow's padding, 100 images; everything else is the default."""
+    images = data / "images"
+    return Settings(
+        model=ModelSettings(checkpoint=checkpoint, padding="same", labels=images / "imagenet_classes.txt"),
+        preprocessing=PreprocessingSettings(resize="none"),
+        calibration=CalibrationSettings(data=images / "calibration", images=100),
+        export=ExportSettings(targets=("tflite", "onnx", "torch"), precisions=("float32", "int8"), out=out),
+        verify=VerifySettings(data=images / "validation"),
+        bench=BenchSettings(threads=1),
+    )
+
+
+def _random_checkpoint(data: Path, work: Path) -> Path:
+    """V3-Large with random weights; batch normalization sees real images, so that activations have sensible ranges."""
+    import torch  # noqa: PLC0415 - heavy
+
+    from edgekit.models import architecture, checkpoint, network  # noqa: PLC0415
+    from edgekit.preprocessing import Preprocessing  # noqa: PLC0415
+
+    torch.manual_seed(0)
+    shape = architecture.mobilenet_v3_large(padding="same")
+    module = network.build(shape).train()
+    preprocessing = Preprocessing((224, 224), None)
+    images = open_images(data / "images" / "calibration", preprocessing, limit=BATCH_NORM_IMAGES)
+    with torch.no_grad():
+        for batch in images.batches(32):
+            module(torch.from_numpy(preprocessing.normalization(batch.pixels)))
+    path = work / "mobilenet_v3_large_random.safetensors"
+    checkpoint.save(path, module.eval(), shape)
+    return path
+
+
+def _verify(result: ExportResult, settings: Settings) -> VerifyResult:
+    return verify([settings.export.out], settings)
+
+
+def _accuracy_row(name: str, result: VerifyResult) -> list[str]:
+    int8 = [file for file in result.files if file.summary.int8_share == 1.0]
+    parities = [parity for file in int8 for parity in file.parities if isinstance(parity, IntegerParity)]
+    top1 = " / ".join(
+        f"{file.accuracy.top1:.2%} ({file.summary.format})" for file in int8 if file.accuracy and name != RANDOM
+    )
+    floats = result.float_accuracy
+    agreement = next((file.agreement for file in int8 if file.agreement is not None), None)
+    return [
+        name,
+        f"{floats.top1:.2%}" if floats and name != RANDOM else "–",
+        top1 or "–",
+        f"{agreement:.2%}" if agreement is not None else "–",
+        f"{parities[0].values:,}",
+        "; ".join(f"{p.runner} {'all' if p.passed else f'{p.identical:.4%}, max {p.max_lsb} LSB'}" for p in parities),
+    ]
+
+
+def _latency_row(name: str, result: ExportResult, settings: Settings, work: Path) -> list[str]:
+    """The int8 file has an int8 boundary here: what a camera pipeline would use."""
+    out = work / f"{name} int8 boundary"
+    ranges = replace(settings.calibration, ranges=result.ranges)
+    boundary = replace(settings.export, targets=("tflite",), precisions=("int8",), io_dtype="int8", out=out)
+    int8 = export(replace(settings, calibration=ranges, export=boundary)).files[0]
+    twin = next(file for file in result.files if file.target == "tflite" and file.precision == "float32")
+    fast, slow = measure([int8.path, twin.path], threads=1, runs=300, warmup=30)
+    return [
+        name,
+        f"{int8.summary.int8_share:.0%} of {sum(int8.summary.operators.values())}",
+        str(fast.delegate_pieces),
+        str(len(fast.outside)),
+        f"{fast.p50_ms:.2f}",
+        f"{slow.p50_ms:.2f}",
+        f"**{fast.p50_ms / slow.p50_ms:.2f}**",
+    ]
+
+
+def _cost_rows(data: Path, work: Path, result: ExportResult) -> Iterable[list[str]]:
+    """The costs of one whole process, of each file, of the reference and of --help."""
+    arguments = [
+        "export", str(data / "models" / CHECKPOINTS["V2 1.0"]), "--target", "all", "--int8", "--padding", "same",
+        "--resize", "none", "--calib", str(data / "images" / "calibration"), "--set", "calibration.images=100",
+    ]  # fmt: skip
+    digests = []
+    for attempt in ("first", "second"):
+        seconds, peak_gib = _process([*arguments, "--out", str(work / attempt)])
+        digests.append(_digests(work / attempt))
+        if attempt == "first":
+            yield ["V2: checkpoint and 100 images to all targets, whole process", f"{seconds:.1f} s, {peak_gib:.2f} GiB"]
+    same = "the same bytes" if digests[0] == digests[1] else "DIFFERENT bytes"
+    yield [f"the same command again, {len(digests[0])} files", same]
+    written = export(
+        replace(
+            _settings(data, data / "models" / CHECKPOINTS["V2 1.0"], work / "all"),
+            calibration=CalibrationSettings(ranges=result.ranges),
+            export=ExportSettings(
+                targets=("tflite", "onnx", "coreml", "torch"), precisions=("int8",), out=work / "all", verify=False
+            ),
+        )
+    )
+    times = ", ".join(f"{file.target} {file.write_seconds:.3f} s" for file in written.files)
+    yield ["V2: writing one int8 file, imports apart", times]
+    assert written.integer_model is not None
+    yield ["numpy reference, V2 at 224, one image", f"{_reference_seconds(written.integer_model):.3f} s"]
+    best = min(_process(["--help"])[0] for _ in range(7))
+    yield ["edgekit --help, whole process, best of 7", f"{best:.2f} s"]
+
+
+def _process(arguments: list[str]) -> tuple[float, float]:
+    """Seconds and peak memory in GiB of one edgekit process."""
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edgekit", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
+    assert status == 0, f"edgekit {' '.join(arguments)} ended with {os.waitstatus_to_exitcode(status)}"
+    return seconds, usage.ru_maxrss / 2**20  # Linux counts in KiB
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _reference_seconds(path: Path) -> float:
+    model = IntegerModel.load(path)
+    reference = Reference(model)
+    pixels = np.random.default_rng(0).integers(0, 256, (6, *model.preprocessing.size, 3), np.uint8)
+    images = reference_input(model, pixels)
+    times = []
+    for image in images:
+        started = time.perf_counter()
+        reference.run(image[None])
+        times.append(time.perf_counter() - started)
+    return float(np.median(times))
+
+
+def _table(columns: list[str], rows: Iterable[list[str]]) -> None:
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}", flush=True)
+    for row in rows:
+        print(f"| {' | '.join(row)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""The process that runs one file: ``python -m edgekit.benchmarks.worker FILE THREADS WARMUP``.
+
+It reads commands from stdin, one a line, and answers each with one JSON object on stdout: ``start`` loads the file and warms
+up, ``run N`` gives N latencies. An EdgekitError becomes {"error": its class, "message": its text}.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit.errors import ArtifactError, EdgekitError
+from edgekit.exporters.formats import format_of
+from edgekit.exporters.metadata import IoDtype
+from edgekit.runtimes.catalog import default_runner
+from edgekit.runtimes.runner import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from edgekit.exporters.metadata import Metadata
+
+
+def main(path: Path, threads: int, warmup: int) -> None:
+    """Answer commands until stdin ends."""
+    invoke: Callable[[], object] = _not_started
+    for line in sys.stdin:
+        command, *arguments = line.split()
+        answer: dict[str, Any]
+        try:
+            if command == "start":
+                invoke, answer = _start(path, threads)
+                _time(invoke, warmup)
+            else:
+                answer = {"latencies_ms": _time(invoke, int(arguments[0]))}
+        except EdgekitError as error:
+            answer = {"error": type(error).__name__, "message": str(error)}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+def _start(path: Path, threads: int) -> tuple[Callable[[], object], dict[str, Any]]:
+    """A function that runs the file once, and what there is to say about its runner."""
+    make_runner = default_runner(path, threads=threads)
+    if make_runner is None:
+        raise ArtifactError(f"this machine has no runtime for {format_of(path).title} ({path}): bench it on a Mac")
+    metadata = format_of(path).read(path).metadata
+    if metadata is None:
+        raise ArtifactError(f"{path} was not written by edgekit: it does not say how to feed it")
+    started = time.perf_counter()
+    runner = make_runner()
+    load_ms = (time.perf_counter() - started) * 1e3
+    placement = getattr(runner, "placement", None)
+    about = {
+        "runner": runner.name,
+        "load_ms": load_ms,
+        "delegate_pieces": None if placement is None else placement.pieces,
+        "outside": [] if placement is None else list(placement.outside),
+    }
+    return runner.bind(noise(metadata)), about
+
+
+def noise(metadata: Metadata) -> NDArray[Any]:
+    """One image of reproducible noise at the file's boundary: [1, C, H, W]. No kernel's time depends on the values."""
+    random = np.random.default_rng(0)
+    shape = (1, *metadata.preprocessing.size, len(metadata.preprocessing.mean))
+    pixels = random.integers(0, 256, shape, np.uint8)
+    if metadata.io_dtype is IoDtype.FLOAT32 or metadata.pixel_input:
+        return encode(pixels, metadata, None)
+    dtype = np.dtype(metadata.io_dtype)
+    return pixels.transpose(0, 3, 1, 2).astype(dtype)
+
+
+def _not_started() -> None:
+    raise AssertionError("start comes first")
+
+
+def _time(run: Callable[[], object], times: int) -> list[float]:
+    """Milliseconds of each of ``times`` runs."""
+    measured = []
+    for _ in range(times):
+        started = time.perf_counter()
+        run()
+        measured.append((time.perf_counter() - started) * 1e3)
+    return measured
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,266 @@
+"""A Graph under construction: what both front ends, torch.export and ONNX, say about an operator, said once.
+
+Two conventions make the front ends short and the passes simple:
+
+- Every node gets constants of its own, even where the network shares a weight, so a pass may rewrite them in place.
+- [C] and [C, 1, 1] are one thing, as reshapes between them move nothing. A mean keeps its axes, linear layers and the output
+  flatten what they read, and ``image`` turns the linear layers of a squeeze-and-excite into 1x1 convolutions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit.errors import CheckpointError, UnsupportedOperator
+from edgekit.ir import (
+    Add,
+    BatchNorm,
+    Clamp,
+    Conv2d,
+    Flatten,
+    Graph,
+    HardSigmoid,
+    HardSwish,
+    Linear,
+    Mean,
+    Mul,
+    Node,
+    Op,
+    Pad,
+    Padding,
+    Tensor,
+)
+from edgekit.ir.graph import check
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+_IMAGE_AXES = 3  # [C, H, W]
+
+
+class GraphBuilder:
+    """Collects nodes in topological order. Every method takes and returns names of tensors.
+
+    The methods that append a node take its name first; a name that is taken gets a number behind it. They raise
+    UnsupportedOperator for what the vocabulary of ``edgekit.ir`` cannot say.
+
+    Attributes:
+        input: the name of the input tensor.
+    """
+
+    def __init__(self, input_name: str, input_shape: tuple[int, ...]) -> None:
+        """``input_shape`` is [C, H, W]."""
+        self.input = input_name
+        self._tensors = {input_name: Tensor(input_name, input_shape)}
+        self._nodes: dict[str, Node] = {}  # by output
+        self._constants: dict[str, NDArray[np.float32]] = {}
+        self._taken = {input_name}
+        self._flat: dict[str, str] = {}  # [C, 1, 1] -> its Flatten
+
+    def shape(self, tensor: str) -> tuple[int, ...]:
+        """[C, H, W] or [C]."""
+        return self._tensors[tensor].shape
+
+    def conv2d(  # noqa: PLR0913 - a convolution has this many attributes
+        self,
+        name: str,
+        x: str,
+        weight: NDArray[Any],
+        bias: NDArray[Any] | None,
+        *,
+        stride: tuple[int, int],
+        padding: Padding,
+        dilation: tuple[int, ...],
+        groups: int,
+    ) -> str:
+        """A convolution, ordinary or depthwise; weight [O, I / groups, kH, kW], bias [O] or None."""
+        channels = self.shape(x)[0]
+        if any(step != 1 for step in dilation):
+            raise UnsupportedOperator(
+                f"the convolution {name!r} has dilation {tuple(dilation)}, and edgekit has none: use a larger kernel"
+            )
+        if groups != 1 and not groups == channels == weight.shape[0]:
+            raise UnsupportedOperator(
+                f"the convolution {name!r} has {groups} groups for {channels} -> {weight.shape[0]} channels: edgekit has "
+                f"ordinary convolutions (1 group) and depthwise ones (a group a channel, as many out as in)"
+            )
+        if min(padding.top, padding.bottom, padding.left, padding.right) < 0:
+            raise UnsupportedOperator(f"the convolution {name!r} crops its input (negative padding): slice the images")
+        bias = np.zeros(weight.shape[0]) if bias is None else bias
+        return self._emit(name, Conv2d(stride, padding, groups), (x,), weight=weight, bias=bias)
+
+    def linear(self, name: str, x: str, weight: NDArray[Any], bias: NDArray[Any] | None) -> str:
+        """A linear layer; weight [O, I], bias [O] or None."""
+        bias = np.zeros(weight.shape[0]) if bias is None else bias
+        return self._emit(name, Linear(), (self._flattened(name, x),), weight=weight, bias=bias)
+
+    def batch_norm(  # noqa: PLR0913 - batch normalization has this many parameters
+        self,
+        name: str,
+        x: str,
+        *,
+        weight: NDArray[Any],
+        bias: NDArray[Any],
+        running_mean: NDArray[Any],
+        running_var: NDArray[Any],
+        eps: float,
+    ) -> str:
+        """Batch normalization at inference; all parameters are [C].
+
+        Raises:
+            CheckpointError: a variance is not above zero.
+        """
+        if not np.all(running_var.astype(np.float64) + eps > 0):
+            raise CheckpointError(f"the batch normalization {name!r} has a negative variance: the checkpoint is damaged")
+        parameters = {"weight": weight, "bias": bias, "running_mean": running_mean, "running_var": running_var}
+        return self._emit(name, BatchNorm(eps), (x,), **parameters)
+
+    def affine(self, name: str, x: str, scale: NDArray[Any], shift: NDArray[Any]) -> str:
+        """x scale + shift, each of one element or [C]; what does nothing is left out.
+
+        One number a channel is batch normalization with mean 0 and variance 1, which folds into the layer before it.
+        """
+        if scale.size > 1 or shift.size > 1:
+            channels = self.shape(x)[:1]
+            weight, bias = np.broadcast_to(scale, channels), np.broadcast_to(shift, channels)
+            mean, variance = np.zeros(channels), np.ones(channels)
+            return self.batch_norm(
+                name, x, weight=weight, bias=bias, running_mean=mean, running_var=variance, eps=0.0
+            )
+        if scale.item() != 1:
+            both = shift.item() != 0
+            x = self._emit(f"{name}.scale" if both else name, Mul(), (x,), operand=scale.reshape(1))
+        if shift.item() != 0:
+            x = self._emit(name, Add(), (x,), operand=shift.reshape(1))
+        return x
+
+    def unary(self, name: str, op: Clamp | HardSwish | HardSigmoid, x: str) -> str:
+        """An operator that works on each element by itself."""
+        return self._emit(name, op, (x,))
+
+    def add(self, name: str, a: str, b: str) -> str:
+        """a + b, of equal shapes."""
+        a, b = self._of_one_rank(name, a, b)
+        if self.shape(a) != self.shape(b):
+            raise UnsupportedOperator(
+                f"the addition {name!r} has operands of the shapes {self.shape(a)} and {self.shape(b)}, and edgekit adds "
+                f"equal shapes only"
+            )
+        return self._emit(name, Add(), (a, b))
+
+    def mul(self, name: str, a: str, b: str) -> str:
+        """a b, of equal shapes or one of them [C, 1, 1]."""
+        a, b = self._of_one_rank(name, a, b)
+        if np.prod(self.shape(a)) < np.prod(self.shape(b)):  # the order that Mul documents
+            a, b = b, a
+        if self.shape(b) not in {self.shape(a), (self.shape(a)[0], 1, 1)}:
+            raise UnsupportedOperator(
+                f"the multiplication {name!r} has operands of the shapes {self.shape(a)} and {self.shape(b)}: edgekit "
+                f"multiplies equal shapes, or by one number a channel"
+            )
+        return self._emit(name, Mul(), (a, b))
+
+    def mean(self, name: str, x: str) -> str:
+        """The mean over H and W, [C, 1, 1]."""
+        return self._emit(name, Mean(), (x,))
+
+    def pad(self, name: str, x: str, padding: Padding) -> str:
+        """x with zeros around it."""
+        if min(padding.top, padding.bottom, padding.left, padding.right) < 0:
+            raise UnsupportedOperator(f"the padding {name!r} crops (it is negative): slice the images before the network")
+        return self._emit(name, Pad(padding), (x,))
+
+    def image(self, x: str) -> str:
+        """[C, 1, 1] in the place of [C]: the layers since the last Flatten work on images of one pixel instead."""
+        return self._as_image(x, reader=None)
+
+    def finish(self, name: str, output: str) -> Graph:
+        """The graph; ``output`` becomes [C]."""
+        output = self._flattened(name, output)
+        graph = Graph(name, self.input, (output,), tuple(self._nodes.values()), self._tensors, self._constants)
+        check(graph)
+        return graph
+
+    def _emit(self, name: str, op: Op, inputs: Sequence[str], **constants: NDArray[Any]) -> str:
+        """Append a node. Its constants follow its inputs, in the order of the operator's docstring."""
+        name = self._unique(name)
+        names = [self._constant(f"{name}.{role}", values) for role, values in constants.items()]
+        self._nodes[name] = Node(name, op, (*inputs, *names), name)
+        self._tensors[name] = Tensor(name, self._output_shape(op, self.shape(inputs[0]), constants))
+        return name
+
+    def _constant(self, name: str, values: NDArray[Any]) -> str:
+        if not np.isfinite(values).all():
+            raise CheckpointError(f"{name} holds NaN or infinity: the training diverged, take an earlier epoch")
+        name = self._unique(name)
+        self._constants[name] = np.array(values, np.float32, order="C")  # a copy: the network may go on training
+        return name
+
+    def _unique(self, name: str) -> str:
+        candidate, count = name, 1
+        while candidate in self._taken:
+            count += 1
+            candidate = f"{name}_{count}"
+        self._taken.add(candidate)
+        return candidate
+
+    @staticmethod
+    def _output_shape(op: Op, shape: tuple[int, ...], constants: dict[str, NDArray[Any]]) -> tuple[int, ...]:
+        match op:
+            case Conv2d():
+                channels, _, *kernel = constants["weight"].shape
+                p = op.padding
+                borders = (p.top + p.bottom, p.left + p.right)
+                sizes = zip(shape[1:], borders, kernel, op.stride, strict=True)
+                return (channels, *((size + border - side) // step + 1 for size, border, side, step in sizes))
+            case Linear():
+                return (constants["weight"].shape[0],)
+            case Mean():
+                return (shape[0], 1, 1)
+            case Pad():
+                p = op.padding
+                return (shape[0], shape[1] + p.top + p.bottom, shape[2] + p.left + p.right)
+            case Flatten():
+                return shape[:1]
+            case _:
+                return shape
+
+    def _flattened(self, reader: str, x: str) -> str:
+        """The [C] form of ``x``."""
+        shape = self.shape(x)
+        if len(shape) == 1:
+            return x
+        if shape[1:] != (1, 1):
+            raise UnsupportedOperator(
+                f"{reader!r} flattens a tensor of the shape {shape}: put global average pooling before it"
+            )
+        if x not in self._flat:
+            self._flat[x] = self._emit(f"{x}.flatten", Flatten(), (x,))
+        return self._flat[x]
+
+    def _of_one_rank(self, name: str, a: str, b: str) -> tuple[str, str]:
+        if len(self.shape(a)) == len(self.shape(b)):
+            return a, b
+        return self._flattened(name, a), self._flattened(name, b)
+
+    def _as_image(self, x: str, reader: Node | None) -> str:
+        if len(self.shape(x)) == _IMAGE_AXES:
+            return x
+        node = self._nodes[x]
+        if isinstance(node.op, Flatten):
+            return node.inputs[0]
+        if any(x in other.inputs for other in self._nodes.values() if other is not reader):
+            raise UnsupportedOperator(f"the result of {node.name!r} is used both as [N, C] and as [N, C, 1, 1]")
+        op = node.op
+        if isinstance(op, Linear):
+            op = Conv2d()
+            self._constants[node.inputs[1]] = self._constants[node.inputs[1]][:, :, None, None]
+        inputs = tuple(self._as_image(name, node) if name in self._tensors else name for name in node.inputs)
+        self._nodes[x] = replace(node, op=op, inputs=inputs)
+        self._tensors[x] = Tensor(x, (*self.shape(x), 1, 1))
+        return x

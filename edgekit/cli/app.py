@@ -1,0 +1,37 @@
+"""The commands, assembled. Nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import typer
+
+from edgekit.cli import bench, doctor, export, inspect, verify
+from edgekit.version import __version__
+
+app = typer.Typer(
+    name="edgekit",
+    help="Quantize a MobileNet once, ship the same integers in every format, and prove it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # what users do wrong is an EdgekitError; anything else is our bug, shown as it is
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command()(export.export)
+app.command()(verify.verify)
+app.command()(bench.bench)
+app.command()(inspect.inspect)
+app.command()(doctor.doctor)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
+    if wanted:
+        typer.echo(f"edgekit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: bool = typer.Option(  # noqa: FBT001 - a flag
+        False, "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    """Options of edgekit itself."""

@@ -1,0 +1,1 @@
+"""Graph -> torch module: float for calibration, integer-faithful for everything that simulates the deployed model."""

@@ -1,0 +1,103 @@
+"""Writing files so that a failure leaves nothing behind and never damages what was there."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path``; what the block leaves there, file or folder, takes its place at the end.
+
+    On an exception, Ctrl-C included, the temporary is removed and ``path`` is as it was.
+
+    Raises:
+        BadInput: the disk is full, or writing is not permitted.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A folder of its own keeps the final name, which coremltools insists on for .mlpackage.
+        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise _explained(error, path) from error
+    try:
+        temporary = scratch / path.name
+        yield temporary
+        previous = scratch / f"{path.name}.previous"
+        if path.is_dir():  # os.replace cannot put one folder in the place of another
+            path.rename(previous)
+        temporary.replace(path)
+    except OSError as error:
+        raise _explained(error, path) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path``, all of it or nothing.
+
+    Raises:
+        BadInput: the disk is full, or writing is not permitted.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def size_bytes(path: Path) -> int:
+    """The size of a file, or of all files in a folder."""
+    if path.is_dir():
+        return sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file())
+    return path.stat().st_size
+
+
+def _explained(error: OSError, path: Path) -> BadInput:
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return BadInput(f"no space left on the disk while writing {path}: free some, or choose another --out")
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return BadInput(f"no permission to write {path}: choose another --out, or change the folder's permissions")
+        case errno.ENOTDIR | errno.EEXIST:
+            return BadInput(f"{os.fspath(path.parent)} is not a folder: choose another --out")
+        case _:
+            return BadInput(f"cannot write {path}: {error.strerror or error}")
+
+
+@contextlib.contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """A temporary folder inside ``folder``; what the block leaves in it moves to ``folder`` at the end, all or nothing.
+
+    On an exception, Ctrl-C included, the temporary is removed and ``folder`` is as it was; where it did not exist, it
+    does not exist afterwards.
+
+    Raises:
+        BadInput: the disk is full, or writing is not permitted.
+    """
+    created = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=".edgekit.", dir=folder))
+    except OSError as error:
+        raise _explained(error, folder / "*") from error
+    try:
+        yield scratch
+        for entry in sorted(scratch.iterdir()):
+            with replacing(folder / entry.name) as temporary:
+                entry.replace(temporary)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        if created:
+            with contextlib.suppress(OSError):  # it holds something after all
+                folder.rmdir()
+        raise
+    shutil.rmtree(scratch, ignore_errors=True)

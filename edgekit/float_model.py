@@ -1,0 +1,28 @@
+"""The float model: what the float32 and float16 files are written from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgekit.ir import Graph
+    from edgekit.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
+class FloatModel:
+    """A network in float, canonical.
+
+    Attributes:
+        graph: nodes Conv2d, Linear, Add, Mul, Mean, Pad, Flatten and HardSwish, with fused clamps; float32 constants.
+        preprocessing: how an image becomes the network's input.
+        labels: class names, in order; empty where none are known.
+        provenance: where it comes from (checkpoint hash, architecture), JSON values.
+    """
+
+    graph: Graph
+    preprocessing: Preprocessing
+    labels: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,128 @@
+"""Graph, Node and Tensor: immutable values. A pass makes a new graph, it never changes one.
+
+NOTES for developers: no torch, no protobuf, no files in here. What a graph looks like on disk is the business of
+``edgekit.integer_model`` and of the exporters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from edgekit.ir.ops import Clamp, Op
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An activation.
+
+    Attributes:
+        name: unique in the graph.
+        shape: [C, H, W] or [C]; the batch is left out.
+        factor: the tensor carries ``factor`` times what the checkpoint computes there (1/6 of a hard-swish that is
+            folded into the weights behind it leaves a 6). Comparisons with float divide by it.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    factor: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operator at work.
+
+    Attributes:
+        name: the module of the checkpoint it comes from, unique in the graph ("features.4.conv.0").
+        op: what it does, with its attributes.
+        inputs: names of tensors and constants, in the order that the operator's docstring gives.
+        output: the name of the tensor it makes.
+        activation: a clamp applied to the result, or None.
+    """
+
+    name: str
+    op: Op
+    inputs: tuple[str, ...]
+    output: str
+    activation: Clamp | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
+class Graph:
+    """A network with one image input; nodes are in topological order.
+
+    Attributes:
+        name: of the network ("mobilenet_v2_1.0_224").
+        input: name of the input tensor.
+        outputs: names of the output tensors.
+        nodes: in topological order.
+        tensors: every activation by name, the input included.
+        constants: weights, biases and other arrays by name: float32, or int8 and int32 in an integer model.
+    """
+
+    name: str
+    input: str
+    outputs: tuple[str, ...]
+    nodes: tuple[Node, ...]
+    tensors: Mapping[str, Tensor]
+    constants: Mapping[str, NDArray[Any]] = field(repr=False)
+
+    def activations(self, node: Node) -> tuple[str, ...]:
+        """The inputs of ``node`` that are activations, in order."""
+        return tuple(name for name in node.inputs if name in self.tensors)
+
+    def producer(self, tensor: str) -> Node | None:
+        """The node that makes ``tensor``; None for the input."""
+        return next((node for node in self.nodes if node.output == tensor), None)
+
+    def consumers(self, tensor: str) -> tuple[Node, ...]:
+        """The nodes that read ``tensor``."""
+        return tuple(node for node in self.nodes if tensor in node.inputs)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    def with_nodes(
+        self,
+        nodes: Sequence[Node],
+        tensors: Mapping[str, Tensor] | None = None,
+        constants: Mapping[str, NDArray[Any]] | None = None,
+        outputs: tuple[str, ...] | None = None,
+    ) -> Graph:
+        """This graph with other nodes; tensors and constants that are given are added, unread ones dropped."""
+        outputs = outputs or self.outputs
+        all_tensors = {**self.tensors, **(tensors or {})}
+        all_constants = {**self.constants, **(constants or {})}
+        read = {name for node in nodes for name in node.inputs}
+        made = {node.output for node in nodes} | {self.input}
+        return replace(
+            self,
+            outputs=outputs,
+            nodes=tuple(nodes),
+            tensors={name: tensor for name, tensor in all_tensors.items() if name in made},
+            constants={name: array for name, array in all_constants.items() if name in read},
+        )
+
+
+def check(graph: Graph) -> None:
+    """Assert what every pass may rely on: names are unique, each input is made before it is read, arrays are finite."""
+    known = {graph.input}
+    names: set[str] = set()
+    for node in graph:
+        assert node.name not in names, f"two nodes are named {node.name!r}"
+        names.add(node.name)
+        for name in node.inputs:
+            assert name in known or name in graph.constants, f"{node.name}: {name!r} is read before it is made"
+        assert node.output not in known, f"{node.name}: {node.output!r} is made twice"
+        known.add(node.output)
+    assert known == set(graph.tensors), f"tensors and nodes disagree: {sorted(known ^ set(graph.tensors))}"
+    assert set(graph.outputs) <= known, f"an output is never made: {graph.outputs}"
+    for name, array in graph.constants.items():
+        assert np.isfinite(array).all(), f"{name} is not finite"

@@ -1,0 +1,48 @@
+"""Hard-swish as ADD and MUL, which fast int8 kernels have where they lack HARD_SWISH.
+
+Given   y = x relu6(x + 3) / 6
+Result  b = max(x, -3);  a = b + 3;  c = clamp(a, 0, 6);  p = b c;  y = p * (1/6)
+
+Below -3 hard-swish is 0 whatever x is, so x need not be represented there: the first clamp gives the integer grid of x
+to the values that matter. It is left out where something else reads x too. ``absorb_scales`` removes the 1/6.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgekit.ir import Add, Clamp, Graph, HardSwish, Mul, Node, Tensor
+from edgekit.passes.lower_hard_sigmoid import LIMIT, SHIFT
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def lower_hard_swish(graph: Graph) -> Graph:
+    """Rewrite every HardSwish."""
+    nodes: list[Node] = []
+    tensors: dict[str, Tensor] = {}
+    constants: dict[str, NDArray[np.float32]] = {}
+    for node in graph:
+        if not isinstance(node.op, HardSwish):
+            nodes.append(node)
+            continue
+        bounded, shifted, clamped, product, three, sixth = (
+            f"{node.name}.{part}" for part in ("input", "shift", "relu6", "product", "three", "sixth")
+        )
+        x, shape = node.inputs[0], graph.tensors[node.output].shape
+        if len(graph.consumers(x)) == 1:
+            nodes.append(Node(bounded, Clamp(-SHIFT), (x,), bounded))
+            tensors[bounded] = Tensor(bounded, shape)
+            x = bounded
+        tensors |= {name: Tensor(name, shape) for name in (shifted, clamped, product)}
+        constants |= {three: np.array([SHIFT], np.float32), sixth: np.array([1 / LIMIT], np.float32)}
+        nodes += [
+            Node(shifted, Add(), (x, three), shifted),
+            Node(clamped, Clamp(0.0, LIMIT), (shifted,), clamped),
+            Node(product, Mul(), (x, clamped), product),
+            Node(node.name, Mul(), (product, sixth), node.output),
+        ]
+    return graph.with_nodes(nodes, tensors, constants)

@@ -1,0 +1,115 @@
+"""What this machine can do: packages, versions, and the processor's integer instructions."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+# Distribution -> (the extra that brings it, the version that edgekit was tested with).
+PACKAGES = {
+    "numpy": ("", "2.4"),
+    "pillow": ("", "13.0"),
+    "torch": ("torch", "2.13"),
+    "safetensors": ("torch", "0.8"),
+    "onnx": ("onnx", "1.23"),
+    "onnxruntime": ("onnx", "1.31"),
+    "onnxsim": ("onnx", "0.8"),
+    "ai-edge-litert": ("tflite", "2.3"),
+    "coremltools": ("coreml", "9.0"),
+    "h5py": ("keras", "3"),
+}
+# /proc/cpuinfo -> why it matters. Without VNNI, ONNX Runtime's uint8 x int8 kernels saturate 16-bit sums.
+INSTRUCTIONS = {
+    "avx512_vnni": "int8 dot products (VNNI)",
+    "avx_vnni": "int8 dot products (VNNI)",
+    "asimddp": "int8 dot products (NEON dotprod)",
+    "i8mm": "int8 matrix products (NEON i8mm)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """One package that edgekit may use.
+
+    Attributes:
+        name: of the distribution.
+        installed: its version, or None.
+        tested: the version that edgekit was tested with.
+        remedy: the command that installs it.
+    """
+
+    name: str
+    installed: str | None
+    tested: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """This machine.
+
+    Attributes:
+        python: its version.
+        machine: processor architecture and operating system.
+        cores: that this process may use.
+        instructions: integer instructions of the processor, in words.
+        packages: what is installed, and what is not.
+        warnings: what will not work as hoped, and why.
+    """
+
+    python: str
+    machine: str
+    cores: int
+    instructions: tuple[str, ...]
+    packages: tuple[Package, ...]
+    warnings: tuple[str, ...]
+
+
+def examine() -> Diagnosis:
+    """Look at this machine; imports no toolchain."""
+    flags = _cpu_flags()
+    machine = platform.machine()
+    found = tuple(dict.fromkeys(text for flag, text in INSTRUCTIONS.items() if flag in flags))
+    packages = tuple(
+        Package(name, _version(name), tested, f"pip install 'edgekit[{extra}]'" if extra else "pip install edgekit")
+        for name, (extra, tested) in PACKAGES.items()
+    )
+    warnings = []
+    if machine in {"x86_64", "AMD64"} and flags and not found:
+        warnings.append(
+            "this processor has no VNNI: ONNX Runtime's uint8 x int8 kernels saturate 16-bit sums here, so the .onnx files "
+            "may give other integers than the reference"
+        )
+    if _version("ai-edge-litert") is None and _version("tflite-runtime") is not None:
+        warnings.append(
+            "tflite-runtime rounds twice in its int8 kernels, so it cannot give the reference's integers: "
+            "pip install ai-edge-litert"
+        )
+    return Diagnosis(
+        python=platform.python_version(),
+        machine=f"{machine}, {platform.system()}",
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        instructions=found,
+        packages=packages,
+        warnings=tuple(warnings),
+    )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu_flags() -> set[str]:
+    """The processor's features as Linux names them; empty elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return set()
+    return {flag for line in lines if line.startswith(("flags", "Features")) for flag in line.split(":")[1].split()}

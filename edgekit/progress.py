@@ -1,0 +1,15 @@
+"""How long work tells the outside where it stands, without printing."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Called with the name of a stage, the steps done and the steps in all."""
+
+    def __call__(self, stage: str, done: int, total: int) -> None: ...
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """The Progress of callers that do not want to know."""

@@ -1,0 +1,1 @@
+"""The oracle: numpy interpreters of a Graph, exact for integers and float64 for float."""

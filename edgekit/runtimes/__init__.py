@@ -1,0 +1,1 @@
+"""One Runner a runtime: each runs a finished file the way its users will."""

@@ -1,0 +1,44 @@
+"""Which runners can run a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from edgekit.exporters.formats import format_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgekit.runtimes.runner import Runner
+
+
+def default_runner(path: Path, *, threads: int = 1) -> Callable[[], Runner] | None:
+    """The way an application runs ``path``; None where this machine has no runtime for its format (Core ML)."""
+    runners = all_runners(path, threads=threads)
+    return runners[0] if runners else None
+
+
+def all_runners(path: Path, *, threads: int = 1) -> tuple[Callable[[], Runner], ...]:
+    """Every way to run ``path`` whose integers edgekit answers for, the default first.
+
+    Raises:
+        ArtifactError: ``path`` is of no known format.
+    """
+    match format_of(path).name:
+        case "onnx":
+            from edgekit.runtimes.onnx_runtime import OnnxRuntimeRunner, OptimizationLevel  # noqa: PLC0415
+
+            levels = (OptimizationLevel.ALL, OptimizationLevel.EXTENDED, OptimizationLevel.DISABLE_ALL)
+            return tuple(partial(OnnxRuntimeRunner, path, threads=threads, level=level) for level in levels)
+        case "tflite":
+            from edgekit.runtimes.litert import LiteRtRunner  # noqa: PLC0415
+
+            return (partial(LiteRtRunner, path, threads=threads),)
+        case "torch":
+            from edgekit.runtimes.torch import TorchRunner  # noqa: PLC0415
+
+            return (partial(TorchRunner, path, threads=threads),)
+        case _:
+            return ()

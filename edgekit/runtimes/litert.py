@@ -1,0 +1,138 @@
+"""LiteRT (ai-edge-litert), or tflite-runtime where only that is installed."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from edgekit.errors import ArtifactError, MissingDependency
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import ModuleType, TracebackType
+
+    from numpy.typing import NDArray
+
+_MODULES = {"ai_edge_litert.interpreter": ("ai-edge-litert", "LiteRT"), "tflite_runtime.interpreter": ("tflite-runtime",) * 2}
+
+
+class Kernels(StrEnum):
+    """Which kernels LiteRT computes with."""
+
+    XNNPACK = "XNNPACK"  # what applications get by default
+    BUILTIN = "builtin"  # TFLite's own, without a delegate
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What the XNNPACK delegate makes of a file.
+
+    Attributes:
+        pieces: partitions that it runs.
+        outside: names of the operators that are left to TFLite's own kernels.
+    """
+
+    pieces: int
+    outside: tuple[str, ...]
+
+
+class LiteRtRunner:
+    """Runs a .tflite file, image by image: the files have a batch of one."""
+
+    def __init__(self, path: Path, *, threads: int = 1, kernels: Kernels = Kernels.XNNPACK) -> None:
+        """Load a file.
+
+        Raises:
+            ArtifactError: the runtime refuses it.
+            MissingDependency: neither runtime is installed.
+        """
+        module, package, title = _runtime()
+        resolver = module.OpResolverType
+        kind = resolver.AUTO if kernels is Kernels.XNNPACK else resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        try:
+            with _quiet():
+                self._interpreter = module.Interpreter(str(path), num_threads=threads, experimental_op_resolver_type=kind)
+                self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            reason = str(error).strip().split("\n")[0]
+            raise ArtifactError(f"{title} {importlib.metadata.version(package)} refuses {path}: {reason}") from error
+        self._input = self._interpreter.get_input_details()[0]["index"]
+        self._output = self._interpreter.get_output_details()[0]["index"]
+        self.name = f"{title} {importlib.metadata.version(package)}, {kernels}"
+
+    @property
+    def placement(self) -> Placement:
+        """Where the operators went: found by walking back from the outputs, through delegates where they make a tensor.
+
+        The list of operators comes from an interface that the runtime marks as private; there is no public one.
+        """
+        operators = self._interpreter._get_ops_details()  # noqa: SLF001 - see above
+        makers = {int(i): op for op in operators for i in op["outputs"]}  # delegates come last and so take precedence
+        wanted, seen = [self._output], set()
+        pieces, outside = set(), {}
+        while wanted:
+            maker = makers.get(wanted.pop())
+            if maker is None or maker["index"] in seen:
+                continue
+            seen.add(maker["index"])
+            if maker["op_name"] == "DELEGATE":
+                pieces.add(maker["index"])
+            else:
+                outside[maker["index"]] = maker["op_name"]
+            wanted += [int(i) for i in maker["inputs"]]
+        return Placement(len(pieces), tuple(outside[index] for index in sorted(outside)))
+
+    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """[N, C, H, W] -> [N, classes]."""
+        outputs = []
+        for image in np.ascontiguousarray(batch.transpose(0, 2, 3, 1)):
+            self._interpreter.set_tensor(self._input, image[None])
+            self._interpreter.invoke()
+            outputs.append(self._interpreter.get_tensor(self._output))
+        return np.concatenate(outputs)
+
+    def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
+        """A function that invokes the interpreter on the one image of ``batch``, which is set beforehand."""
+        self._interpreter.set_tensor(self._input, np.ascontiguousarray(batch.transpose(0, 2, 3, 1)))
+        invoke: Callable[[], object] = self._interpreter.invoke
+        return invoke
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        del self._interpreter
+
+
+def _runtime() -> tuple[ModuleType, str, str]:
+    """The interpreter's module, its package and its name."""
+    for module, (package, title) in _MODULES.items():
+        try:
+            return importlib.import_module(module), package, title
+        except ModuleNotFoundError as error:
+            if error.name != module.split(".")[0]:
+                raise
+    raise MissingDependency("no TFLite runtime is installed: pip install 'edgekit[tflite]'")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the runtime's "INFO: Created TensorFlow Lite XNNPACK delegate" out of our user's terminal."""
+    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)

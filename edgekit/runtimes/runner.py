@@ -1,0 +1,75 @@
+"""What a Runner is, and how pixels reach a file and its answer comes back as integers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from edgekit.exporters.metadata import IoDtype
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+    from edgekit.exporters.metadata import Metadata
+    from edgekit.quantization import QuantParams
+
+
+class Runner(Protocol):
+    """A file in a runtime. Used in a ``with`` block, because a runtime may hold threads or global settings."""
+
+    @property
+    def name(self) -> str:
+        """Runtime, version and kernels: what a claim about integers holds for ("LiteRT 2.3.0, XNNPACK")."""
+        ...
+
+    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """The first output for a batch [N, C, H, W] of the type at the file's boundary: [N, classes]."""
+        ...
+
+    def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
+        """A function that runs the runtime on ``batch`` and does nothing else: what latency is measured of."""
+        ...
+
+    def __enter__(self) -> Runner: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def encode(pixels: NDArray[np.uint8], metadata: Metadata, input_params: QuantParams | None) -> NDArray[Any]:
+    """What a file takes for an image: [N, C, H, W] of the type at its boundary.
+
+    Args:
+        pixels: [N, H, W, C].
+        metadata: what the file says about itself.
+        input_params: of its input tensor, int8; needed by an integer boundary whose input is not the pixel itself.
+    """
+    if metadata.io_dtype is IoDtype.FLOAT32:
+        return metadata.normalization(pixels)
+    if metadata.pixel_input:
+        stored = (pixels.astype(np.int16) - 128).astype(np.int8)
+    else:
+        assert input_params is not None, "an integer boundary has parameters"
+        stored = input_params.quantize(metadata.normalization(pixels)).transpose(0, 2, 3, 1)
+    stored = np.ascontiguousarray(stored.transpose(0, 3, 1, 2))
+    return stored if metadata.io_dtype is IoDtype.INT8 else _to_uint8(stored)
+
+
+def decode(output: NDArray[Any], io_dtype: IoDtype, params: QuantParams) -> NDArray[np.int8]:
+    """The int8 values behind an output, exactly: a float32 output is scale times a small integer."""
+    match io_dtype:
+        case IoDtype.INT8:
+            return output.astype(np.int8, copy=False)
+        case IoDtype.UINT8:
+            return (output.astype(np.int16) - 128).astype(np.int8)
+        case IoDtype.FLOAT32:
+            return params.quantize(output)
+
+
+def _to_uint8(stored: NDArray[np.int8]) -> NDArray[np.uint8]:
+    return (stored.astype(np.int16) + 128).astype(np.uint8)

@@ -1,0 +1,58 @@
+"""Float files against the network that was trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgekit.exporters.metadata import Precision
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Largest difference of a logit relative to the largest logit. float32: sums of up to 1e4 products in another order,
+# each rounded to 2**-24, stay far below. float16 keeps 11 bits, and some fifty layers follow each other.
+TOLERANCE = {Precision.FLOAT32: 1e-4, Precision.FLOAT16: 5e-2}
+
+
+@dataclass(frozen=True, slots=True)
+class FloatParity:
+    """The logits of one runner against the trained network's.
+
+    Attributes:
+        runner: runtime, version and kernels.
+        images: how many were compared.
+        max_abs_error: in the logits' own units.
+        max_rel_error: max_abs_error relative to the largest logit.
+        top1_agreement: share of images whose highest logit is the same class, 0..1.
+        tolerance: of max_rel_error.
+    """
+
+    runner: str
+    images: int
+    max_abs_error: float
+    max_rel_error: float
+    top1_agreement: float
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the error is within the tolerance; NaN is not."""
+        return self.images > 0 and self.max_rel_error <= self.tolerance
+
+
+def compare_floats(
+    runner: str, found: NDArray[np.floating], expected: NDArray[np.floating], precision: Precision
+) -> FloatParity:
+    """Compare the logits of a runner, [N, classes], with those of the trained network."""
+    error = float(np.abs(found.astype(np.float64) - expected).max())
+    return FloatParity(
+        runner=runner,
+        images=len(found),
+        max_abs_error=error,
+        max_rel_error=error / max(float(np.abs(expected).max()), float(np.finfo(np.float32).tiny)),
+        top1_agreement=float((found.argmax(1) == expected.argmax(1)).mean()),
+        tolerance=TOLERANCE[precision],
+    )

@@ -1,0 +1,99 @@
+"""The formats that can be written, by name; each is imported when it is used."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edgekit.errors import ArtifactError, MissingDependency, did_you_mean
+from edgekit.exporters.metadata import IoDtype, Precision
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgekit.exporters.summary import Summary
+    from edgekit.float_model import FloatModel
+    from edgekit.integer_model import IntegerModel
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One target format.
+
+    Attributes:
+        name: as on the command line.
+        suffix: of its files.
+        title: as people write it.
+        modules: packages that writing and reading need.
+        extra: the extra of edgekit that brings them.
+    """
+
+    name: str
+    suffix: str
+    title: str
+    modules: tuple[str, ...]
+    extra: str
+
+    def check_installed(self) -> None:
+        """Say early what will be missing.
+
+        Raises:
+            MissingDependency: a package is not installed.
+        """
+        for module in self.modules:
+            if importlib.util.find_spec(module) is None:
+                raise MissingDependency(f"{self.title} needs {module}: pip install 'edgekit[{self.extra}]'")
+
+    def load(self) -> None:
+        """Import what writing needs, so that it does not count as writing."""
+        for module in self.modules:
+            importlib.import_module(module)
+        self._package()
+
+    def write_integer_model(
+        self, model: IntegerModel, path: Path, *, io_dtype: IoDtype = IoDtype.FLOAT32, onnxruntime: str | None = None
+    ) -> None:
+        """Write an int8 file; see the format's own package."""
+        options = {"runtime": onnxruntime} if self.name == "onnx" else {}
+        self._package().write_integer_model(model, path, io_dtype=io_dtype, **options)
+
+    def write_float_model(
+        self, model: FloatModel, path: Path, *, precision: Precision, onnxruntime: str | None = None
+    ) -> None:
+        """Write a float32 or float16 file; see the format's own package."""
+        options = {"runtime": onnxruntime} if self.name == "onnx" else {}
+        self._package().write_float_model(model, path, precision=precision, **options)
+
+    def read(self, path: Path) -> Summary:
+        """Read a finished file back; see the format's own package."""
+        summary: Summary = self._package().read(path)
+        return summary
+
+    def _package(self) -> Any:  # noqa: ANN401 - a module
+        return importlib.import_module(f"edgekit.exporters.{self.name}")
+
+
+FORMATS = {
+    form.name: form
+    for form in (
+        Format("onnx", ".onnx", "ONNX", ("onnx", "onnxsim"), "onnx"),
+        Format("tflite", ".tflite", "TFLite", ("ai_edge_litert",), "tflite"),
+        Format("coreml", ".mlpackage", "Core ML", ("coremltools",), "coreml"),
+        Format("torch", ".pt", "torch", ("torch",), "torch"),
+    )
+}
+
+
+def format_of(path: Path) -> Format:
+    """The format of a file, by its suffix.
+
+    Raises:
+        ArtifactError: there is none.
+    """
+    for form in FORMATS.values():
+        if path.suffix == form.suffix:
+            return form
+    suffixes = [form.suffix for form in FORMATS.values()]
+    raise ArtifactError(f"{path} is no file that edgekit exports: {did_you_mean(path.suffix, suffixes)}")

@@ -1,0 +1,113 @@
+"""What every exported file says about itself: one JSON object, embedded beside each format's own fields."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from edgekit.preprocessing import Normalization, Preprocessing
+
+if TYPE_CHECKING:
+    from edgekit.float_model import FloatModel
+    from edgekit.integer_model import IntegerModel
+
+KEY = "edgekit"  # the name of the entry in each format's metadata
+SCHEMA_VERSION = 1
+
+
+class Precision(StrEnum):
+    """What the operators of a file compute in."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    INT8 = "int8"
+
+
+class IoDtype(StrEnum):
+    """The type of the input and outputs at a file's boundary."""
+
+    FLOAT32 = "float32"
+    INT8 = "int8"
+    UINT8 = "uint8"
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What a caller must know to feed a file and to read its answer.
+
+    Attributes:
+        network: its name ("mobilenet_v2_1.0_224").
+        precision: what the operators compute in.
+        io_dtype: what crosses the boundary.
+        preprocessing: how an image becomes pixels.
+        normalization: what a float input is: (pixel - mean) / std. It differs from the preprocessing's where that was
+            folded into the first convolution.
+        pixel_input: an int8 input is pixel - 128 and a uint8 input the pixel itself.
+        labels: class names, in order; empty where none are known.
+        profile: the lowering profile of an int8 file, "float" otherwise.
+        provenance: where the model comes from, JSON values.
+    """
+
+    network: str
+    precision: Precision
+    io_dtype: IoDtype
+    preprocessing: Preprocessing
+    normalization: Normalization
+    pixel_input: bool
+    labels: tuple[str, ...]
+    profile: str
+    provenance: dict[str, Any]
+
+    def to_json(self) -> str:
+        """A stable JSON text: equal metadata gives equal text."""
+        values = {
+            "schema_version": SCHEMA_VERSION,
+            "network": self.network,
+            "precision": self.precision,
+            "io_dtype": self.io_dtype,
+            "preprocessing": self.preprocessing.to_dict(),
+            "normalization": {"mean": self.normalization.mean, "std": self.normalization.std},
+            "pixel_input": self.pixel_input,
+            "labels": self.labels,
+            "profile": self.profile,
+            "provenance": self.provenance,
+        }
+        return json.dumps(values, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+    @staticmethod
+    def from_json(text: str) -> Metadata:
+        """The inverse of ``to_json``.
+
+        Raises:
+            KeyError, ValueError, TypeError: the text is not such an object.
+        """
+        values = json.loads(text)
+        return Metadata(
+            network=values["network"],
+            precision=Precision(values["precision"]),
+            io_dtype=IoDtype(values["io_dtype"]),
+            preprocessing=Preprocessing.from_dict(values["preprocessing"]),
+            normalization=Normalization(*(tuple(values["normalization"][key]) for key in ("mean", "std"))),
+            pixel_input=values["pixel_input"],
+            labels=tuple(values["labels"]),
+            profile=values["profile"],
+            provenance=values["provenance"],
+        )
+
+
+def of_integer_model(model: IntegerModel, io_dtype: IoDtype) -> Metadata:
+    """The metadata of an int8 file."""
+    return Metadata(
+        model.graph.name, Precision.INT8, io_dtype, model.preprocessing, model.normalization, model.pixel_input,
+        model.labels, model.profile, dict(model.provenance),
+    )  # fmt: skip
+
+
+def of_float_model(model: FloatModel, precision: Precision) -> Metadata:
+    """The metadata of a float file; float16 files keep a float32 boundary."""
+    return Metadata(
+        model.graph.name, precision, IoDtype.FLOAT32, model.preprocessing, model.preprocessing.normalization, False,
+        model.labels, "float", dict(model.provenance),
+    )  # fmt: skip

@@ -1,0 +1,66 @@
+"""What is found when a finished file is read back: the same words for every format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgekit.exporters.metadata import Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An input or output of a file.
+
+    Attributes:
+        name: in the file.
+        dtype: "float32", "int8", "uint8", "float16" or "image".
+        shape: with the batch; -1 where it is free.
+        scale: of quantized endpoints, else None.
+        zero_point: of quantized endpoints, else None.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A finished file, counted.
+
+    Attributes:
+        path: of the file or package.
+        format: "onnx", "tflite", "coreml" or "torch".
+        size_bytes: of the file, or of all files in the package.
+        operators: how often each operator occurs, by the format's own names, boundary conversions left out.
+        float_operators: those that compute in float; an int8 file has none.
+        boundary: operators that convert between the boundary's type and the integers (QUANTIZE, DEQUANTIZE).
+        inputs: what the file takes.
+        outputs: what the file gives.
+        version: opset, schema or specification version, in words ("opset 17, IR 8").
+        metadata: what the file says about itself; None where another tool wrote it.
+    """
+
+    path: Path
+    format: str
+    size_bytes: int
+    operators: Mapping[str, int]
+    float_operators: tuple[str, ...]
+    boundary: tuple[str, ...]
+    inputs: tuple[Endpoint, ...]
+    outputs: tuple[Endpoint, ...]
+    version: str
+    metadata: Metadata | None
+
+    @property
+    def int8_share(self) -> float:
+        """The share of operators that compute in integers, 0..1."""
+        total = sum(self.operators.values())
+        return 1.0 - len(self.float_operators) / total if total else 0.0
