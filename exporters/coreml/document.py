@@ -1,0 +1,141 @@
+"""The Core ML file around a program: its endpoints, their descriptions, and what the file says about itself."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from edgekit.exporters import metadata
+from edgekit.exporters.coreml import names, package
+from edgekit.exporters.coreml.builder import ProgramBuilder, Value
+from edgekit.exporters.coreml.schema import schema
+from edgekit.exporters.metadata import Precision
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from edgekit.exporters.metadata import Metadata
+    from edgekit.ir import Graph
+    from edgekit.preprocessing import Preprocessing
+
+IMAGE_CHANNELS: Final = 3  # Core ML's colour images; anything else has to come as an array
+_MIL_NAMES: Final = {"float32": "fp32", "float16": "fp16"}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An iOS release, as a file names it. Source: coremltools/__init__.py, _OPSET."""
+
+    specification: int
+    opset: str
+
+
+IOS15: Final = Target(6, "CoreML5")  # the first with programs: enough for float networks
+IOS17: Final = Target(8, "CoreML7")  # the first with quantize and dequantize
+
+
+class Document:
+    """A file in the making.
+
+    Attributes:
+        names: what tensors and constants are called in the file.
+        program: collects the operations.
+        shapes: of every tensor, with the batch.
+    """
+
+    def __init__(
+        self, graph: Graph, precision: Precision, preprocessing: Preprocessing, labels: tuple[str, ...]
+    ) -> None:
+        assert precision in (Precision.FLOAT32, Precision.FLOAT16), precision
+        self.names = names.names_in_file(graph)
+        self.program = ProgramBuilder(precision, self.names.values())
+        self.shapes = {name: (1, *tensor.shape) for name, tensor in graph.tensors.items()}
+        self._input, self._preprocessing = graph.input, preprocessing
+        scores = self.shapes[graph.outputs[0]]
+        # Scores by label come as a dictionary, which would lose a class if two had one label.
+        classifies = len(graph.outputs) == 1 and scores == (1, len(labels)) and len(set(labels)) == len(labels)
+        self._labels = labels if classifies else ()
+        self._description = schema().model.ModelDescription()
+        self._returned: list[str] = []
+        self._outputs: dict[str, Value] = {}
+        for index, name in enumerate(graph.outputs):
+            wanted = names.LOGITS if index == 0 else f"{names.LOGITS}_{index}"
+            self._outputs[name] = self.program.value(wanted, self.shapes[name], "float32")
+
+    def image(self) -> Value:
+        """Declare an image as the input: pixels 0..255 as float32, [1, 3, H, W]."""
+        value = self.program.value(names.INPUT, self.shapes[self._input], "float32")
+        (*_, height, width), order = value.shape, self._preprocessing.order
+        text = f"the image, {order}, cropped and scaled to {width} x {height} pixels"
+        image = self._description.input.add(name=value.name, shortDescription=text).type.imageType
+        image.width, image.height = width, height
+        image.colorSpace = schema().features.ImageFeatureType.ColorSpace.Value(order)
+        return self.program.input(value)
+
+    def array(self) -> Value:
+        """Declare a float32 array as the input: the normalized image, [1, C, H, W]."""
+        value = self.program.value(names.INPUT, self.shapes[self._input], "float32")
+        text = "the image, (pixel - mean) / std"
+        self._multi_array(self._description.input.add(name=value.name, shortDescription=text), value)
+        return self.program.input(value)
+
+    def to_program_type(self, value: Value) -> Value:
+        """Convert a float value to the type that operators compute in, where it is another."""
+        if value.dtype == self.program.dtype:
+            return value
+        return self._cast(value, self.program.value(f"{value.name}_{self.program.dtype}", value.shape))
+
+    def or_output(self, tensor: str, value: Value) -> Value:
+        """``value``, which is to hold the reals of a tensor; or the file's output, where that can hold them."""
+        return self._outputs[tensor] if tensor in self._outputs and value.dtype == "float32" else value
+
+    def finish(self, reals: Mapping[str, Value]) -> None:
+        """Declare the outputs, given the reals of the output tensors by the tensors' names."""
+        for tensor, output in self._outputs.items():
+            if reals[tensor] != output:
+                self._cast(reals[tensor], output)
+            if self._labels:
+                self._classify(output)
+                continue
+            text = "class scores: logits, no softmax"
+            self._multi_array(self._description.output.add(name=output.name, shortDescription=text), output)
+            self._returned.append(output.name)
+
+    def save(self, path: Path, target: Target, about: Metadata, kind: str) -> None:
+        """Write the package. Its version follows from its contents, so that equal versions are equal models.
+
+        Raises:
+            BadInput: the package cannot be written.
+        """
+        program, weights = self.program.program(self._returned, target.opset), self.program.weights.to_bytes()
+        digest = hashlib.sha256(program.SerializeToString(deterministic=True) + weights).hexdigest()
+        model = schema().model.Model(specificationVersion=target.specification, mlProgram=program)
+        model.description.CopyFrom(self._description)
+        described = model.description.metadata
+        described.shortDescription = f"{about.network}: {kind}"
+        described.author, described.versionString = "edgekit", digest[:12]
+        described.userDefined[metadata.KEY] = about.to_json()
+        package.write(path, model.SerializeToString(deterministic=True), weights)
+
+    def _cast(self, value: Value, output: Value) -> Value:
+        return self.program.add("cast", output, x=value, dtype=_MIL_NAMES[output.dtype])
+
+    def _classify(self, scores: Value) -> None:
+        self.program.classify(scores, self._labels, names.CLASS_LABEL, names.CLASS_SCORES)
+        text = "the class with the highest score"
+        label = self._description.output.add(name=names.CLASS_LABEL, shortDescription=text)
+        label.type.stringType.SetInParent()
+        text = "the score of each class: logits, no softmax"
+        dictionary = self._description.output.add(name=names.CLASS_SCORES, shortDescription=text)
+        dictionary.type.dictionaryType.stringKeyType.SetInParent()
+        self._description.predictedFeatureName = names.CLASS_LABEL
+        self._description.predictedProbabilitiesName = names.CLASS_SCORES
+        self._returned += [names.CLASS_LABEL, names.CLASS_SCORES]
+
+    @staticmethod
+    def _multi_array(feature: Any, value: Value) -> None:  # noqa: ANN401 - a protobuf message
+        array = feature.type.multiArrayType
+        array.dataType = schema().features.ArrayFeatureType.ArrayDataType.Value(value.dtype.upper())
+        array.shape.extend(value.shape)

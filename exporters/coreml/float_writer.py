@@ -1,0 +1,85 @@
+"""Writes the float network.
+
+The input is an image. coremltools' ImageType has one scale for all channels; here the program itself subtracts each
+channel's mean and multiplies by 1 / std, in float32 also where the operators are float16.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgekit.exporters import metadata
+from edgekit.exporters.coreml import operators
+from edgekit.exporters.coreml.builder import Value
+from edgekit.exporters.coreml.document import IMAGE_CHANNELS, IOS15, Document
+from edgekit.exporters.coreml.operators import OPERATORS
+from edgekit.exporters.coreml.reals import to_real
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgekit.exporters.metadata import Precision
+    from edgekit.float_model import FloatModel
+
+
+def write_float_model(model: FloatModel, path: Path, *, precision: Precision) -> None:
+    """Write an .mlpackage for iOS 15 and later.
+
+    Args:
+        model: the float model.
+        path: of the package.
+        precision: float32 or float16, of the weights and operators.
+
+    Raises:
+        ConfigError: a weight that float16 cannot hold.
+        UnsupportedOperator: the model holds an operator that has no function here.
+        MissingDependency: coremltools is not installed.
+        BadInput: the package cannot be written.
+    """
+    writer = _FloatWriter(model, precision)
+    writer.write()
+    about = metadata.of_float_model(model, precision)
+    writer.document.save(path, IOS15, about, f"{precision} weights and operators")
+
+
+class _FloatWriter:
+    def __init__(self, model: FloatModel, precision: Precision) -> None:
+        self.model = model
+        self.document = Document(model.graph, precision, model.preprocessing, model.labels)
+        self.program = self.document.program
+        self.values: dict[str, Value] = {}
+
+    def write(self) -> None:
+        """Append every operation."""
+        document, program, graph = self.document, self.program, self.model.graph
+        self.values[graph.input] = self._input()
+        for node in graph:
+            value = Value(document.names[node.output], program.dtype, document.shapes[node.output])
+            output = document.or_output(node.output, value)
+            result = output if node.activation is None else program.value(f"{output.name}_unclamped", output.shape)
+            OPERATORS[node](program, node, result, *(self._operand(name) for name in node.inputs))
+            if node.activation is not None:
+                operators.clamp(program, node.activation, output, result)
+            self.values[node.output] = output
+        document.finish(self.values)
+
+    def _input(self) -> Value:
+        document, program = self.document, self.program
+        if self.model.graph.tensors[self.model.graph.input].shape[0] != IMAGE_CHANNELS:
+            return document.to_program_type(document.array())
+        image, normalization = document.image(), self.model.preprocessing.normalization
+        mean, std = (np.array(values).reshape(1, -1, 1, 1) for values in (normalization.mean, normalization.std))
+        centred = program.value("image_centred", image.shape, "float32")
+        program.add("sub", centred, x=image, y=mean.astype(np.float32))
+        scaled = program.value("image_scaled", image.shape, "float32")
+        program.add("mul", scaled, x=centred, y=(1 / std).astype(np.float32))
+        return document.to_program_type(scaled)
+
+    def _operand(self, name: str) -> Value:
+        if name not in self.values:
+            array = to_real(self.model.graph.constants[name], self.program.dtype, name)
+            value = Value(self.document.names[name], array.dtype.name, array.shape)
+            self.values[name] = self.program.constant(value, array)
+        return self.values[name]

@@ -1,0 +1,114 @@
+"""A finished package, counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from edgekit import files
+from edgekit.errors import ArtifactError
+from edgekit.exporters import metadata
+from edgekit.exporters.coreml.document import IOS15, IOS17
+from edgekit.exporters.coreml.reader import read_model
+from edgekit.exporters.metadata import Metadata
+from edgekit.exporters.summary import Endpoint, Summary
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgekit.exporters.coreml.reader import Feature, Model, Operation, Program
+
+_CONSTANT_EXPRESSION: Final = "constexpr_"
+_CONVERSIONS: Final = frozenset({"quantize", "dequantize", "cast", "classify"})
+_DATA: Final = frozenset({"x", "y", "weight"})  # the parameters that tensors and weights come in by
+_RELEASES: Final = {
+    IOS15.specification: "iOS 15", 7: "iOS 16", IOS17.specification: "iOS 17", 9: "iOS 18", 10: "iOS 26"
+}  # fmt: skip
+
+
+def read(path: Path) -> Summary:
+    """Open a package and count what is in it.
+
+    A pair of ``quantize`` and ``dequantize`` inside the network is Core ML's spelling of an int8 tensor, not an
+    operator, and is not counted. An operator computes in integers if everything that it reads is dequantized, and if
+    nothing but ``quantize`` reads what it makes.
+
+    Raises:
+        ArtifactError: the package is missing, damaged, or holds something that edgekit does not read.
+        MissingDependency: coremltools is not installed.
+    """
+    model = read_model(path)
+    program = model.program
+    flow = _Flow(program)
+    computing = [operation for operation in program.operations if _computes(operation)]
+    release = _RELEASES.get(model.specification, "an unknown iOS")
+    return Summary(
+        path=path,
+        format="coreml",
+        size_bytes=files.size_bytes(path),
+        operators=Counter(operation.operator for operation in computing),
+        float_operators=tuple(f"{o.operator} {o.output}" for o in computing if not flow.is_integer(o)),
+        boundary=tuple(operation.operator for operation in program.operations if flow.is_boundary(operation)),
+        inputs=tuple(_endpoint(feature) for feature in model.inputs),
+        outputs=tuple(_endpoint(feature) for feature in model.outputs),
+        version=f"specification {model.specification} ({release}), opset {program.opset}",
+        metadata=_metadata(path, model),
+    )
+
+
+class _Flow:
+    """Where the values of a program come from and go to."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._producers, self._consumers = program.producers(), program.consumers()
+
+    def is_integer(self, operation: Operation) -> bool:
+        """Whether an operator reads dequantized values only, and is read by ``quantize`` only."""
+        constant_data = any(isinstance(operation.arguments.get(parameter), np.ndarray) for parameter in _DATA)
+        sources = [self._producers.get(name) for name in operation.reads]
+        readers = self._consumers[operation.output]
+        return (
+            not constant_data
+            and bool(sources)
+            and all(source is not None and _dequantizes(source) for source in sources)
+            and bool(readers)
+            and all(reader.operator == "quantize" for reader in readers)
+            and operation.output not in self._program.outputs
+        )
+
+    def is_boundary(self, operation: Operation) -> bool:
+        """Whether an operation stands between the caller's types and the network's."""
+        match operation.operator:
+            case "cast" | "classify":
+                return True
+            case "quantize":
+                maker = self._producers.get(operation.source("input"))
+                return maker is None or maker.operator == "cast"
+            case "dequantize":
+                return not any(_computes(reader) for reader in self._consumers[operation.output])
+            case _:
+                return False
+
+
+def _computes(operation: Operation) -> bool:
+    return operation.operator not in _CONVERSIONS and not operation.operator.startswith(_CONSTANT_EXPRESSION)
+
+
+def _dequantizes(operation: Operation) -> bool:
+    return operation.operator == "dequantize" or operation.operator.startswith(_CONSTANT_EXPRESSION)
+
+
+def _endpoint(feature: Feature) -> Endpoint:
+    return Endpoint(feature.name, feature.type.dtype, feature.type.shape)
+
+
+def _metadata(path: Path, model: Model) -> Metadata | None:
+    if metadata.KEY not in model.user_defined:
+        return None
+    try:
+        return Metadata.from_json(model.user_defined[metadata.KEY])
+    except (KeyError, ValueError, TypeError) as error:
+        raise ArtifactError(f"the metadata of {path} is damaged, or of a newer edgekit: export it again") from error

@@ -1,0 +1,155 @@
+"""Writes the integer model.
+
+**Operators.** Core ML spells an integer operator as ``dequantize``, the float operator, ``quantize``, and 8-bit weights
+as ``constexpr_affine_dequantize``. All of them exist since iOS 17, which therefore is the oldest target. The block-wise
+constant expression of iOS 18 would add blocks of scales, where these weights have one scale a channel.
+
+**No passes.** The messages are written as they are meant. coremltools' pipeline would move scales from one operand of
+an ADD to the other (distributive_quantized_binary_op_scale_normalization), and with them the integers.
+
+**Zero points.** A tensor whose zero point is -128 is written as uint8 without a zero point, which is the same integers
+plus 128: Core ML runs faster without zero points (coremltools, nullify_redundant_quantization_zero_point).
+
+**Input.** An image is 8-bit pixels already. Where the model takes pixels, the uint8 tensor *is* the pixels: quantized
+with scale 1, which is exact, and dequantized with the scale and zero point that stand for the folded normalization.
+A model that keeps its normalization outside takes a float32 array.
+
+**float16.** The Neural Engine takes float16 programs only, and there scales are float16 too. They and the biases are
+rounded, integers can differ from those of the other files, and so the metadata names another profile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit.errors import ConfigError
+from edgekit.exporters import metadata
+from edgekit.exporters.coreml.builder import Value
+from edgekit.exporters.coreml.document import IMAGE_CHANNELS, IOS17, Document
+from edgekit.exporters.coreml.operators import OPERATORS
+from edgekit.exporters.coreml.reals import to_real, to_scale
+from edgekit.exporters.metadata import IoDtype, Precision
+from edgekit.quantization import INT8_MIN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edgekit.integer_model import IntegerModel
+    from edgekit.ir import Node
+    from edgekit.quantization import QuantParams
+
+
+def write_integer_model(
+    model: IntegerModel, path: Path, *, io_dtype: IoDtype, precision: Precision = Precision.FLOAT32
+) -> None:
+    """Write an .mlpackage for iOS 17 and later.
+
+    Args:
+        model: the integer model.
+        path: of the package.
+        io_dtype: float32, Core ML's only boundary before iOS 26. The input of a model that takes pixels is an image.
+        precision: what the program computes in between ``dequantize`` and ``quantize``: in float32 every scale is the
+            model's; float16 rounds them, and the profile in the metadata says so ("universal-float16").
+
+    Raises:
+        ConfigError: another ``io_dtype``, or a number that float16 cannot hold.
+        UnsupportedOperator: the model holds an operator that has no function here.
+        MissingDependency: coremltools is not installed.
+        BadInput: the package cannot be written.
+    """
+    if io_dtype is not IoDtype.FLOAT32:
+        raise ConfigError(
+            f"a Core ML file cannot take or give {io_dtype} arrays before iOS 26: use --io-dtype float32 "
+            f"(the input is an image then, so pixels stay 8-bit)"
+        )
+    writer = _IntegerWriter(model, precision)
+    writer.write()
+    about = metadata.of_integer_model(model, io_dtype)
+    if precision is Precision.FLOAT16:
+        about = replace(about, profile=f"{model.profile}-float16")
+    writer.document.save(path, IOS17, about, f"int8 weights and activations in a {precision} program")
+
+
+def takes_image(model: IntegerModel) -> bool:
+    """Whether the package of ``model`` takes an image; else it takes a float32 array."""
+    return model.pixel_input and model.graph.tensors[model.graph.input].shape[0] == IMAGE_CHANNELS
+
+
+def real_bias(model: IntegerModel, node: Node) -> NDArray[np.float64]:
+    """What the int32 bias of a convolution or linear layer stands for, [O]: times input scale and weight scale."""
+    x, weight, bias = node.inputs
+    scale = model.params[x].scale.astype(np.float64) * model.params[weight].scale.astype(np.float64)
+    real: NDArray[np.float64] = model.graph.constants[bias] * scale
+    return real
+
+
+class _IntegerWriter:
+    """Each tensor is three values: the operator's result, the integers, named like the tensor, and their reals."""
+
+    def __init__(self, model: IntegerModel, precision: Precision) -> None:
+        self.model = model
+        self.document = Document(model.graph, precision, model.preprocessing, model.labels)
+        self.program = self.document.program
+        self.names = self.document.names
+        self.reals: dict[str, Value] = {}  # dequantized tensors and constants by name
+
+    def write(self) -> None:
+        """Append every operation."""
+        graph = self.model.graph
+        self._input()
+        for node in graph:
+            result = self.program.value(f"{self.names[node.output]}_result", self.document.shapes[node.output])
+            OPERATORS[node](self.program, node, result, *(self._operand(node, name) for name in node.inputs))
+            self._dequantize(node.output, self._quantize(node.output, result))
+        self.document.finish(self.reals)
+
+    def _input(self) -> None:
+        document, name = self.document, self.model.graph.input
+        if not takes_image(self.model):
+            self._dequantize(name, self._quantize(name, document.to_program_type(document.array())))
+            return
+        pixels = document.to_program_type(document.image())
+        stored = Value(self.names[name], "uint8", pixels.shape)
+        self.program.add("quantize", stored, input=pixels, scale=np.ones((), pixels.dtype), output_dtype=stored.dtype)
+        self._dequantize(name, stored)
+
+    def _quantize(self, tensor: str, real: Value) -> Value:
+        params = self.model.params[tensor]
+        stored = Value(self.names[tensor], "uint8" if params.zero_point == INT8_MIN else "int8", real.shape)
+        affine = self._affine(tensor, params, stored.dtype)
+        return self.program.add("quantize", stored, input=real, **affine, output_dtype=stored.dtype)
+
+    def _dequantize(self, tensor: str, stored: Value) -> None:
+        real = self.document.or_output(tensor, self.program.value(f"{stored.name}_real", stored.shape))
+        affine = self._affine(tensor, self.model.params[tensor], stored.dtype)
+        self.reals[tensor] = self.program.add("dequantize", real, input=stored, **affine)
+
+    def _affine(self, tensor: str, params: QuantParams, dtype: str) -> dict[str, NDArray[Any]]:
+        """Scale and zero point as parameters; without one, the zero point is 0."""
+        affine = {"scale": to_scale(params.scale, self.program.dtype, tensor)}
+        zero_point = params.zero_point - (INT8_MIN if dtype == "uint8" else 0)
+        return affine | {"zero_point": np.array(zero_point, dtype)} if zero_point else affine
+
+    def _operand(self, node: Node, name: str) -> Value | NDArray[Any]:
+        if name not in self.reals and name not in self.model.params:
+            return to_real(real_bias(self.model, node), self.program.dtype, f"the bias of {node.name}")
+        if name not in self.reals:
+            self.reals[name] = self._constant(name)
+        return self.reals[name]
+
+    def _constant(self, name: str) -> Value:
+        stored, params = np.atleast_1d(self.model.graph.constants[name]), self.model.params[name]
+        scale = to_scale(params.scale, self.program.dtype, name)
+        return self.program.constant_expression(
+            "constexpr_affine_dequantize",
+            Value(self.names[name], self.program.dtype, stored.shape),
+            quantized_data=stored,
+            zero_point=np.full(scale.shape, params.zero_point, np.int8),  # one a scale, as coremltools writes them
+            scale=scale,
+            axis=0,
+        )

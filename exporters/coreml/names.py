@@ -1,0 +1,55 @@
+"""Names that a program may use, for tensors and constants that are named as the checkpoint names them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from edgekit.ir import Graph
+
+INPUT, LOGITS = "image", "logits"
+CLASS_LABEL, CLASS_SCORES = "classLabel", "classLabel_probs"  # what coremltools calls them, and so every iOS tutorial
+
+_ENDPOINTS: Final = frozenset({INPUT, LOGITS, CLASS_LABEL, CLASS_SCORES})
+
+# Words of the language's text form. Source: NameSanitizer in coremltools/converters/mil/mil/passes/defs/preprocess.py
+_KEYWORDS: Final = frozenset(
+    {"any", "bool", "program", "func", "tensor", "list", "dict", "tuple", "true", "false", "string", "state"}
+    | {"bf16", "fp16", "fp32", "fp64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"}
+)
+
+
+class Names:
+    """Hands out names that are valid ([A-Za-z_][A-Za-z0-9_]*) and unique."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = set(taken) | _KEYWORDS
+
+    def unique(self, wanted: str) -> str:
+        """``wanted``, or what comes nearest to it.
+
+        >>> names = Names()
+        >>> [names.unique(name) for name in ("features.0.conv", "features_0.conv", "0", "int8")]
+        ['features_0_conv', 'features_0_conv_2', '_0', 'int8_2']
+        """
+        valid = re.sub(r"[^A-Za-z0-9_]", "_", wanted)
+        valid = f"_{valid}" if not valid or valid[0].isdigit() else valid
+        name, count = valid, 1
+        while name in self._taken:
+            count += 1
+            name = f"{valid}_{count}"
+        self._taken.add(name)
+        return name
+
+
+def names_in_file(graph: Graph) -> dict[str, str]:
+    """What each tensor and constant of ``graph`` is called in a package.
+
+    The endpoints' names are left out, whether or not the package uses them, so that the answer depends on nothing but
+    the graph.
+    """
+    names = Names(_ENDPOINTS)
+    return {name: names.unique(name) for name in (*graph.tensors, *graph.constants)}

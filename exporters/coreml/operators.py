@@ -1,0 +1,104 @@
+"""One function an operator: how a node is written in the Model Intermediate Language.
+
+The same functions serve float and integer models. In an integer model their inputs come out of ``dequantize`` and their
+result goes into ``quantize``, which is how Core ML spells an integer operator (coremltools, int_op_canonicalization:
+"dequantize -> the floating-point version of this operator -> quantize").
+
+Each takes the node, the value to make and the node's inputs in the order that the operator's docstring gives.
+Sources: coremltools/converters/mil/mil/ops/defs/iOS15, and iOS17 where that has another version.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgekit.ir import Add, Conv2d, Flatten, HardSwish, Linear, Mean, Mul, Pad
+from edgekit.ir.registry import OperatorTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgekit.exporters.coreml.builder import Argument, ProgramBuilder, Value
+    from edgekit.ir import Clamp, Node
+
+OPERATORS: OperatorTable[Callable[..., Value]] = OperatorTable("Core ML")
+lowers = OPERATORS.implements
+
+
+@lowers(Conv2d)
+def conv2d(program: ProgramBuilder, node: Node, output: Value, *inputs: Argument) -> Value:
+    """Weights are [O, I / groups, kH, kW] as in PyTorch; padding is (top, bottom, left, right)."""
+    assert isinstance(node.op, Conv2d)
+    x, weight, bias = inputs
+    p = node.op.padding
+    return program.add(
+        "conv", output, x=x, weight=weight, bias=bias, strides=node.op.stride, pad_type="custom",
+        pad=(p.top, p.bottom, p.left, p.right), dilations=(1, 1), groups=node.op.groups,
+    )  # fmt: skip
+
+
+@lowers(Linear)
+def linear(program: ProgramBuilder, _: Node, output: Value, x: Value, weight: Value, bias: Argument) -> Value:
+    """Weights are [O, I] as in PyTorch."""
+    return program.add("linear", output, x=x, weight=weight, bias=bias)
+
+
+@lowers(Add)
+def add(program: ProgramBuilder, _: Node, output: Value, a: Value, b: Value) -> Value:
+    """Operands broadcast."""
+    return program.add("add", output, x=a, y=b)
+
+
+@lowers(Mul)
+def mul(program: ProgramBuilder, _: Node, output: Value, a: Value, b: Value) -> Value:
+    """Operands broadcast."""
+    return program.add("mul", output, x=a, y=b)
+
+
+@lowers(Mean)
+def mean(program: ProgramBuilder, node: Node, output: Value, x: Value) -> Value:
+    """Over the two spatial axes."""
+    assert isinstance(node.op, Mean)
+    return program.add("reduce_mean", output, x=x, axes=(2, 3), keep_dims=node.op.keep_dims)
+
+
+@lowers(Pad)
+def pad(program: ProgramBuilder, node: Node, output: Value, x: Value) -> Value:
+    """With real zeros, which are the zero point. Widths are (before, after) for each axis."""
+    assert isinstance(node.op, Pad)
+    p = node.op.padding
+    widths = (0, 0, 0, 0, p.top, p.bottom, p.left, p.right)
+    return program.add("pad", output, x=x, pad=widths, mode="constant", constant_val=np.zeros((), x.dtype))
+
+
+@lowers(Flatten)
+def flatten(program: ProgramBuilder, _: Node, output: Value, x: Value) -> Value:
+    """To [1, C]."""
+    return program.add("reshape", output, x=x, shape=output.shape)
+
+
+@lowers(HardSwish)
+def hard_swish(program: ProgramBuilder, _: Node, output: Value, x: Value) -> Value:
+    """As x min(max(x / 6 + 1 / 2, 0), 1), which is how coremltools writes PyTorch's Hardswish."""
+    gate = program.value(f"{output.name}_gate", output.shape)
+    program.add("sigmoid_hard", gate, x=x, alpha=_scalar(1 / 6, program), beta=_scalar(0.5, program))
+    return program.add("mul", output, x=x, y=gate)
+
+
+def clamp(program: ProgramBuilder, bounds: Clamp, output: Value, x: Value) -> Value:
+    """A fused activation of a float model: Core ML has operators for the two that networks are full of."""
+    if bounds.low == 0 and bounds.high == math.inf:
+        return program.add("relu", output, x=x)
+    if (bounds.low, bounds.high) == (0, 6):
+        return program.add("relu6", output, x=x)
+    return program.add("clip", output, x=x, alpha=_scalar(bounds.low, program), beta=_scalar(bounds.high, program))
+
+
+def _scalar(number: float, program: ProgramBuilder) -> np.generic:
+    """``number`` in the program's type, infinities as its largest numbers."""
+    limits = np.finfo(program.dtype)
+    clipped: np.generic = np.dtype(program.dtype).type(np.clip(number, limits.min, limits.max))
+    return clipped

@@ -1,0 +1,188 @@
+"""The integers of a package are the model's, bit by bit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from edgekit.errors import ConfigError, UnsupportedOperator
+from edgekit.exporters import coreml
+from edgekit.exporters.coreml.reader import Reference
+from edgekit.exporters.metadata import IoDtype, Precision
+from edgekit.ir import HardSigmoid, Node
+from edgekit.quantization import QuantParams
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgekit.integer_model import IntegerModel
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory, integer_model: IntegerModel) -> Path:
+    path = tmp_path_factory.mktemp("coreml") / "tiny.mlpackage"
+    coreml.write_integer_model(integer_model, path, io_dtype=IoDtype.FLOAT32)
+    return path
+
+
+@pytest.fixture(scope="module")
+def package16(tmp_path_factory: pytest.TempPathFactory, integer_model: IntegerModel) -> Path:
+    path = tmp_path_factory.mktemp("coreml") / "half.mlpackage"
+    coreml.write_integer_model(integer_model, path, io_dtype=IoDtype.FLOAT32, precision=Precision.FLOAT16)
+    return path
+
+
+def with_params(model: IntegerModel, **params: QuantParams) -> IntegerModel:
+    return replace(model, params={**model.params, **params})
+
+
+class TestFloat32Program:
+    def test_every_number_is_the_model_s(self, package: Path, integer_model: IntegerModel) -> None:
+        assert coreml.differences(package, integer_model) == ()
+
+    def test_the_comparison_is_not_empty(self, package: Path, integer_model: IntegerModel) -> None:
+        stored = coreml.read_constants(package)
+        assert len(stored.quantize) == len(stored.dequantize) == len(integer_model.graph.tensors)
+        assert len(stored.constants) == 7
+        assert len(stored.biases) == 6
+
+    def test_weights_lie_as_in_the_graph(self, package: Path, integer_model: IntegerModel) -> None:
+        stored, names = coreml.read_constants(package), coreml.names_in_file(integer_model.graph)
+        for name in ("0.weight", "1.weight", "5.weight"):
+            np.testing.assert_array_equal(stored.constants[names[name]], integer_model.graph.constants[name])
+
+    def test_biases_are_rounded_once(self, package: Path, integer_model: IntegerModel) -> None:
+        scale = integer_model.params["flatten"].scale.astype(np.float64) * integer_model.params["5.weight"].scale
+        wanted = (integer_model.graph.constants["5.bias"] * scale).astype(np.float32)
+        np.testing.assert_array_equal(coreml.read_constants(package).biases["logits_2"], wanted)
+
+    @pytest.mark.parametrize(
+        ("name", "changed"),
+        [
+            ("swish", QuantParams(np.array([0.5], np.float32), -101)),
+            ("swish", QuantParams(np.array([0.0831943228840828], np.float32), -100)),
+            ("three", QuantParams(np.array([3 / 126], np.float32))),
+        ],
+    )
+    def test_a_difference_is_found(
+        self, package: Path, integer_model: IntegerModel, name: str, changed: QuantParams
+    ) -> None:
+        found = coreml.differences(package, with_params(integer_model, **{name: changed}))
+        assert found
+        assert all(name in line for line in found)
+
+    def test_a_changed_weight_is_found(self, package: Path, integer_model: IntegerModel) -> None:
+        changed = integer_model.graph.constants["0.weight"].copy()
+        changed[3, 1, 2, 0] += 1
+        graph = replace(integer_model.graph, constants={**integer_model.graph.constants, "0.weight": changed})
+        assert coreml.differences(package, replace(integer_model, graph=graph)) == ("integers of _0_weight",)
+
+    def test_another_network_is_all_differences(self, package: Path, integer_model: IntegerModel) -> None:
+        graph = integer_model.graph
+        other = replace(integer_model, graph=graph.with_nodes(graph.nodes[:1], outputs=("features.0.0",)))
+        found = coreml.differences(package, other)
+        assert "bias of logits_2" in found
+        assert not any("0_weight" in line for line in found)  # the first convolution is in both
+
+
+class TestSpelling:
+    """How zero points are written: the same reals, in the form that Core ML runs fastest."""
+
+    @pytest.mark.parametrize(
+        ("tensor", "dtype", "zero_point"),
+        [
+            ("shift", "uint8", None),
+            ("features_0_0_2", "int8", None),
+            ("swish", "int8", -101),
+            ("tensor_2", "int8", 127),
+        ],
+    )
+    def test_quantize(self, package: Path, tensor: str, dtype: str, zero_point: int | None) -> None:
+        operation = coreml.read_program(package).producers()[tensor]
+        assert operation.operator == "quantize"
+        assert operation.outputs[tensor].dtype == operation.arguments["output_dtype"] == dtype
+        written = operation.arguments.get("zero_point")
+        assert (written is None) if zero_point is None else (written == zero_point)
+
+    def test_pixels_are_the_stored_integers(self, package: Path) -> None:
+        program = coreml.read_program(package)
+        quantize, dequantize = program.operations[:2]
+        assert quantize.arguments["input"] == Reference("image")
+        assert quantize.array("scale") == 1
+        assert "zero_point" not in quantize.arguments
+        assert program.types()[quantize.output].dtype == "uint8"
+        assert dequantize.array("scale") == np.float32(1 / 57)
+        assert dequantize.array("zero_point") == 124  # -4 in int8, the mean of the folded normalization
+
+    def test_normalized_input_keeps_the_model_s_scale(self, tmp_path: Path, integer_model: IntegerModel) -> None:
+        model, path = replace(integer_model, pixel_input=False), tmp_path / "normalized.mlpackage"
+        coreml.write_integer_model(model, path, io_dtype=IoDtype.FLOAT32)
+        assert coreml.differences(path, model) == ()
+        assert coreml.read_constants(path).quantize["x"].zero_point == -4
+        (image,) = coreml.read(path).inputs
+        assert (image.dtype, image.shape) == ("float32", (1, 3, 16, 12))
+
+    def test_each_operator_stands_between_dequantize_and_quantize(self, package: Path) -> None:
+        operators = [operation.operator for operation in coreml.read_program(package).operations]
+        assert operators[:6] == [
+            "quantize",
+            "dequantize",
+            "constexpr_affine_dequantize",
+            "conv",
+            "quantize",
+            "dequantize",
+        ]
+        assert not {"relu", "relu6", "clip"} & set(operators)
+
+
+class TestFloat16Program:
+    def test_only_reals_are_rounded(self, package16: Path, integer_model: IntegerModel) -> None:
+        found, wanted = coreml.read_constants(package16), coreml.expected_constants(integer_model)
+        for name, array in wanted.constants.items():
+            np.testing.assert_array_equal(found.constants[name], array)
+        for name, params in wanted.dequantize.items():
+            np.testing.assert_array_equal(found.dequantize[name].scale, params.scale.astype(np.float16))
+            assert found.dequantize[name].zero_point == params.zero_point
+        for name, bias in wanted.biases.items():
+            assert found.biases[name].dtype == np.float16
+            np.testing.assert_allclose(found.biases[name], bias, rtol=2**-11)
+
+    def test_it_says_so(self, package16: Path) -> None:
+        about = coreml.read(package16).metadata
+        assert about is not None
+        assert (about.profile, about.precision) == ("universal-float16", Precision.INT8)
+
+    def test_the_boundary_stays_float32(self, package16: Path) -> None:
+        program = coreml.read_program(package16)
+        assert program.inputs["image"].dtype == "float32"
+        assert program.types()["logits"].dtype == "float32"
+        assert coreml.read(package16).boundary == ("cast", "quantize", "dequantize", "cast", "classify")
+        assert coreml.read(package16).float_operators == ()
+
+    @pytest.mark.parametrize(("scale", "message"), [(1e-9, "below the smallest float16"), (1e9, "beyond the largest")])
+    def test_scales_out_of_range_are_refused(
+        self, tmp_path: Path, integer_model: IntegerModel, scale: float, message: str
+    ) -> None:
+        model = with_params(integer_model, swish=QuantParams(np.array([scale], np.float32), -101))
+        with pytest.raises(ConfigError, match=f"the scale of swish is {message}.*float32"):
+            coreml.write_integer_model(
+                model, tmp_path / "m.mlpackage", io_dtype=IoDtype.FLOAT32, precision=Precision.FLOAT16
+            )
+        assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("io_dtype", [IoDtype.INT8, IoDtype.UINT8])
+def test_integers_at_the_boundary_are_refused(tmp_path: Path, integer_model: IntegerModel, io_dtype: IoDtype) -> None:
+    with pytest.raises(ConfigError, match=f"{io_dtype} arrays.*--io-dtype float32"):
+        coreml.write_integer_model(integer_model, tmp_path / "m.mlpackage", io_dtype=io_dtype)
+
+
+def test_an_unknown_operator_is_refused(tmp_path: Path, integer_model: IntegerModel) -> None:
+    graph = integer_model.graph
+    nodes = [Node("gate", HardSigmoid(), ("x",), "features.0.0"), *graph.nodes[1:]]
+    model = replace(integer_model, graph=graph.with_nodes(nodes))
+    with pytest.raises(UnsupportedOperator, match=r"Core ML has no HardSigmoid.*'gate'"):
+        coreml.write_integer_model(model, tmp_path / "m.mlpackage", io_dtype=IoDtype.FLOAT32)
