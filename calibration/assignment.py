@@ -1,10 +1,12 @@
 """Ranges -> the integer model: every scale, zero point, int8 weight and int32 bias, decided once.
 
-1. Wanted scales come from the ranges of the tensors.
-2. A walk in topological order fixes them one after the other, so that every requantization ratio is tie-free
-   (``edgekit.quantization``). A convolution's output is free until an operator with a rule reads it: an ADD moves the scale
-   of its second operand and of the sum, a MUL or MEAN that of its result.
-3. Weight scales take up what is left: S_w = r S_out / S_in with r the tie-free fraction nearest to what max|w| / 127
+1. Wanted scales come from the ranges of the tensors, cut down to what a fused clamp lets through: afterwards the clamp
+   is nothing but the saturation of int8.
+2. Some are raised, so that no kernel refuses a ratio of them (``_Assignment._raise_wanted``).
+3. A walk in topological order fixes them one after the other, so that every requantization ratio is tie-free
+   (``edgekit.quantization``). Convolutions and linear layers set no conditions: an ADD moves the scale of an operand
+   that is still free and that of the sum, a MUL or MEAN that of its result.
+4. Weight scales take up what is left: S_w = r S_out / S_in with r the tie-free fraction nearest to what max|w| / 127
    asks for. Then weights and biases are rounded.
 
 Scales are exact fractions until the very end, where files store them as float32.
@@ -46,9 +48,13 @@ if TYPE_CHECKING:
     from edgekit.float_model import FloatModel
     from edgekit.ir import Graph, Node
 
-# XNNPACK's ADD takes operand scales between 2**-10 and 2**8 of the sum's: src/subgraph/add2.c
-ADD_RATIO_MIN = Fraction(1, 2**10)
-CONSTANT_TOLERANCE = 1e-3  # how far an added constant may be off: half an LSB of [0, 6] is 2e-3 of it
+CONSTANT_TOLERANCE = 1e-3  # of an added constant and of that sum's scale: for hard-swish both are errors of its gain
+# What scales are raised to, in relation to others. A grid much finer than the one its values come from gains nothing,
+# and neither does an operand with a grid much finer than its sum's.
+_SUM_OF_OPERAND = Fraction(1, 16)
+_OPERAND_OF_SUM = Fraction(1, 64)
+_MEAN_OF_INPUT = Fraction(1, 64)  # up to here a MEAN's smallest denominator is safe: edgekit.quantization
+_RATIO = RATIO_LIMIT // 2  # the walk may still move scales a little
 
 
 def quantize(model: FloatModel, ranges: Mapping[str, Range], *, pixel_input: bool = True) -> IntegerModel:

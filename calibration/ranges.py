@@ -1,0 +1,339 @@
+"""From what was seen of a tensor to the range that int8 has to represent, and the file that keeps these ranges.
+
+Every method but the first cuts something off at either end, to represent the rest more finely, and decides each end by
+itself. A clamp needs no special care: its bound is the exact minimum or maximum, where so many values sit that cutting
+them off never pays.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit import files
+from edgekit.errors import ArtifactError, ConfigError
+from edgekit.preprocessing import Preprocessing
+from edgekit.quantization import INT8_MAX, INT8_MIN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edgekit.calibration.observers import StreamingHistogram
+
+DEFAULT_PERCENTILE = 99.99
+# The narrowest range. A tensor that is always (nearly) zero would get a scale so small that the requantization ratio
+# S_in S_w / S_out of the convolution in front of it reaches 256, which XNNPACK refuses while it prepares the network.
+# With this floor the ratio stays below that while S_in S_w is below 0.0039: inputs to 100, say, and weights to 1.2.
+MIN_RANGE = 2.0**-8
+
+SCHEMA = "edgekit.ranges"
+SCHEMA_VERSION = 1
+
+_STEPS = INT8_MAX - INT8_MIN  # between the 256 levels
+_ENTROPY_CANDIDATES = 128  # bounds tried at either end: 2 % apart where the range may shrink to a 16th
+
+
+class RangeMethod(StrEnum):
+    """How a range is chosen."""
+
+    MINMAX = "minmax"  # everything that was seen
+    PERCENTILE = "percentile"  # all but a fixed share of the values
+    ENTROPY = "entropy"  # the distribution changes least
+    MSE = "mse"  # the values change least
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The real values from ``low`` to ``high``; ``low <= 0 <= high``, as int8 must represent zero exactly."""
+
+    low: float
+    high: float
+
+
+def find_range(histogram: StreamingHistogram, method: RangeMethod, *, percentile: float = DEFAULT_PERCENTILE) -> Range:
+    """The range of a tensor: contains zero, lies within what was seen, and is at least ``MIN_RANGE`` wide.
+
+    Args:
+        histogram: of the tensor's values, at least one.
+        method: how to choose.
+        percentile: for PERCENTILE alone: a share of (100 - percentile) / 100 of the values is cut off at *each* end, so
+            that ``high`` is the percentile and ``low`` the (100 - percentile)th one. Above 50, at most 100.
+
+    Raises:
+        ConfigError: the percentile is out of bounds.
+    """
+    assert histogram.total, "nothing was observed"
+    match method:
+        case RangeMethod.MINMAX:
+            low, high = histogram.minimum, histogram.maximum
+        case RangeMethod.PERCENTILE:
+            low, high = _percentile(histogram, percentile)
+        case RangeMethod.ENTROPY:
+            low, high = _entropy(histogram)
+        case RangeMethod.MSE:
+            low, high = _mse(histogram)
+    return _with_floor(min(low, 0.0), max(high, 0.0))
+
+
+def _with_floor(low: float, high: float) -> Range:
+    """[low, high], stretched to ``MIN_RANGE`` where it is narrower."""
+    width = high - low
+    if width >= MIN_RANGE:
+        return Range(low, high)
+    if width < MIN_RANGE * 2.0**-100:  # nothing that could be stretched
+        return Range(0.0, MIN_RANGE)
+    return Range(low / width * MIN_RANGE, high / width * MIN_RANGE)
+
+
+# --- percentile -----------------------------------------------------------------------------------------------------
+
+
+def _percentile(histogram: StreamingHistogram, percentile: float) -> tuple[float, float]:
+    """The same share cut off at both ends, with linear interpolation within a bin; the two ends mirror each other."""
+    if not 50 < percentile <= 100:
+        raise ConfigError(f"a percentile of {percentile:g} leaves no range: choose one above 50, at most 100")
+    # Exact zeros are a point, not spread over their bin, so that whoever has enough of them gets a bound of exactly 0.
+    zero = histogram.grid.zero
+    edges, counts = histogram.edges, np.insert(_nonzero(histogram), zero, histogram.zeros)
+    left, right = np.insert(edges[:-1], zero, 0.0), np.insert(edges[1:], zero, 0.0)
+    share = percentile / 100
+    low = -_quantile(-right[::-1], -left[::-1], counts[::-1], share)
+    return low, _quantile(left, right, counts, share)
+
+
+def _quantile(left: NDArray[np.float64], right: NDArray[np.float64], counts: NDArray[np.int64], share: float) -> float:
+    """The value that ``share`` of all do not exceed, counts being spread evenly over [left, right]."""
+    reached = np.cumsum(counts)
+    rank = share * float(reached[-1])
+    index = int(np.searchsorted(reached, rank))  # the first bin with reached >= rank; rank > 0, so it is not empty
+    missing = (float(reached[index]) - rank) / float(counts[index])
+    return float(right[index] - missing * (right[index] - left[index]))
+
+
+def _nonzero(histogram: StreamingHistogram) -> NDArray[np.int64]:
+    """The counts without the values that are exactly zero: whatever the range, those have no error."""
+    counts = histogram.counts.copy()
+    if histogram.zeros:
+        counts[histogram.grid.zero] -= histogram.zeros
+    return counts
+
+
+# --- squared error --------------------------------------------------------------------------------------------------
+
+
+def _mse(histogram: StreamingHistogram) -> tuple[float, float]:
+    """The range with the smallest expected squared error of an int8 value.
+
+    With scale = (high - low) / 255 and n values, of which those that are exactly zero have no error,
+
+        n E(low, high) = scale^2 / 12 * #{low <= x <= high, x != 0}      rounding: uniform noise of +-scale / 2
+                       + sum over x < low of (x - low)^2                 clipping
+                       + sum over x > high of (x - high)^2
+
+    where the values of a bin count as spread evenly over it. The bounds tried are the bins' edges, first the upper ones
+    with the lower bound fixed, then the other way round, until neither moves. Source of the noise model: Banner et al.,
+    "Post training 4-bit quantization of convolutional networks for rapid-deployment", arXiv:1810.05723, section 2.
+    """
+    edges, counts, zero = histogram.edges, _nonzero(histogram).astype(np.float64), histogram.grid.zero
+    high_error, cut_above = (tail[zero:] for tail in _tails(edges, counts))
+    low_error, cut_below = (tail[::-1][: zero + 1] for tail in _tails(-edges[::-1], counts[::-1]))
+    lows, highs = edges[: zero + 1], edges[zero:]
+    total = counts.sum()
+
+    def error(low: int | slice, high: int | slice) -> NDArray[np.float64]:
+        noise = ((highs[high] - lows[low]) / _STEPS) ** 2 / 12
+        inside = total - cut_below[low] - cut_above[high]
+        result: NDArray[np.float64] = noise * inside + low_error[low] + high_error[high]
+        return result
+
+    every, low, least = slice(None), 0, math.inf
+    while True:
+        high = int(np.argmin(error(low, every)))
+        errors = error(every, high)
+        low = int(np.argmin(errors))
+        if errors[low] >= least:
+            return float(lows[low]), float(highs[high])
+        least = float(errors[low])
+
+
+def _tails(edges: NDArray[np.float64], counts: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For each edge, [B + 1]: the squared error of clipping there what lies above it, and how many values that is."""
+    middle, width = (edges[1:] + edges[:-1]) / 2, edges[1:] - edges[:-1]
+    moments = np.stack([counts, counts * middle, counts * (middle**2 + width**2 / 12)])
+    above = np.zeros((3, len(edges)))
+    above[:, :-1] = np.cumsum(moments[:, ::-1], axis=1)[:, ::-1]
+    number, first, second = above
+    return np.maximum(second - 2 * edges * first + edges**2 * number, 0.0), number
+
+
+# --- entropy --------------------------------------------------------------------------------------------------------
+
+
+def _entropy(histogram: StreamingHistogram) -> tuple[float, float]:
+    """The range whose int8 values are distributed most like the original ones: least Kullback-Leibler divergence.
+
+    Source: Szymon Migacz, "8-bit Inference with TensorRT", GPU Technology Conference 2017. For each candidate range,
+
+        P  is the histogram within it, what lies outside being added to its outermost bins,
+        Q  is the histogram within it, *without* what lies outside, the counts of each of the 256 levels being spread
+           evenly over those of its bins that are not empty in P,
+
+    and the candidate with the smallest divergence wins. Other than there, both ends move (in turns, until neither does
+    any more); the levels are those of the affine grid, the first and the last half as wide as the others; values of
+    exactly zero are left out; one count is added to every bin of Q that P occupies, so that Q is not zero there; and Q
+    is not scaled up to a sum of 1, or a range with nearly everything outside would look perfect: the divergence of P
+    from such a Q is the sum of P log(P / Q) - P + Q.
+
+    A candidate has at least 256 bins, one a level, so the result is never less than a 16th of what was seen.
+    """
+    counts, edges, zero = _nonzero(histogram), histogram.edges, histogram.grid.zero
+    levels, bins = _STEPS + 1, len(counts)
+    if bins < levels or not counts.any():
+        return histogram.minimum, histogram.maximum
+    divergence = _Divergence(counts)
+    low, high, least = 0, bins, math.inf
+    while True:
+        # The bound at hand is among the candidates, so that the divergence never grows and the search ends.
+        highs = np.append(low + _spans(max(zero - low, levels), bins - low), high)
+        high = int(highs[np.argmin(divergence(np.full_like(highs, low), highs))])
+        lows = np.append(high - _spans(max(high - zero, levels), high), low)
+        divergences = divergence(lows, np.full_like(lows, high))
+        low = int(lows[np.argmin(divergences)])
+        if divergences.min() >= least:
+            return float(edges[low]), float(edges[high])
+        least = float(divergences.min())
+
+
+def _spans(shortest: int, longest: int) -> NDArray[np.int64]:
+    """Numbers of bins from ``shortest`` to ``longest``, both included, by equal factors where they are too many."""
+    return np.unique(np.rint(np.geomspace(shortest, longest, _ENTROPY_CANDIDATES)).astype(np.int64))
+
+
+class _Divergence:
+    """P's divergence from Q, for many candidate ranges at once, from running sums over the bins."""
+
+    def __init__(self, counts: NDArray[np.int64]) -> None:
+        self.counts = counts.astype(np.float64)  # [B]
+        self.below = np.append(0.0, np.cumsum(self.counts))  # [B + 1], how many lie below each edge
+        self.occupied = np.append(0, np.cumsum(counts > 0))  # [B + 1]
+        self.information = np.append(0.0, np.cumsum(_x_log_x(self.counts)))  # [B + 1]
+
+    def __call__(self, low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The divergence for the bins low <= i < high, [M], in nats."""
+        steps = (np.arange(1, _STEPS + 1) - 0.5) / _STEPS
+        inner = np.rint(low[:, None] + steps * (high - low)[:, None]).astype(np.int64)
+        borders = np.concatenate([low[:, None], inner, high[:, None]], axis=1)  # [M, 257]
+        inside = np.diff(self.below[borders])  # [M, 256]
+        occupied = np.diff(self.occupied[borders])  # [M, 256]
+        total = float(self.below[-1])
+        outside = np.stack([self.below[low], total - self.below[high]], axis=1)  # [M, 2]
+        outermost = np.stack([self.counts[low], self.counts[high - 1]], axis=1)  # [M, 2]
+
+        information = self.information[high] - self.information[low]
+        information += (_x_log_x(outermost + outside) - _x_log_x(outermost)).sum(axis=1)
+        ends = [0, -1]
+        occupied[:, ends] += (outermost == 0) & (outside > 0)
+        p = inside.copy()
+        p[:, ends] += outside
+        q = inside + occupied  # [M, 256], in counts, as p; both become shares when they are divided by the total
+        crossed = (p * np.log(np.where(occupied > 0, q, 1.0) / np.maximum(occupied, 1))).sum(axis=1)
+        result: NDArray[np.float64] = (information - crossed + q.sum(axis=1)) / total - 1.0
+        return result
+
+
+def _x_log_x(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return x * np.log(np.where(x > 0, x, 1.0))
+
+
+# --- the file -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """What a calibration found: enough to quantize again without the images.
+
+    Attributes:
+        ranges: by tensor name.
+        method: how they were chosen.
+        images: how many images were seen.
+        digest: of these images (``ImageSource.digest``).
+        preprocessing: how they became pixels.
+        percentile: where the method is PERCENTILE, else None.
+        provenance: what was calibrated (checkpoint hash, architecture), JSON values.
+    """
+
+    ranges: Mapping[str, Range]
+    method: RangeMethod
+    images: int
+    digest: str
+    preprocessing: Preprocessing
+    percentile: float | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def save(self, path: Path) -> None:
+        """Write a JSON file, all of it or nothing. Equal ranges give equal bytes, and every float is kept exactly.
+
+        Raises:
+            BadInput: the file cannot be written.
+        """
+        values = {
+            "schema": SCHEMA,
+            "schema_version": SCHEMA_VERSION,
+            "method": self.method.value,
+            "percentile": self.percentile,
+            "images": self.images,
+            "digest": self.digest,
+            "preprocessing": self.preprocessing.to_dict(),
+            "provenance": dict(self.provenance),
+            "ranges": {name: [found.low, found.high] for name, found in self.ranges.items()},
+        }
+        files.write_bytes(path, (json.dumps(values, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
+
+    @staticmethod
+    def load(path: Path) -> Ranges:
+        """Read a saved file.
+
+        Raises:
+            ArtifactError: the file is missing, damaged, or of another schema version.
+        """
+        try:
+            values = json.loads(path.read_bytes())
+        except FileNotFoundError as error:
+            raise ArtifactError(f"{path} does not exist") from error
+        except OSError as error:
+            raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
+        except ValueError as error:  # not UTF-8, or not JSON
+            raise ArtifactError(f"{path} is not JSON, or is damaged: calibrate again") from error
+        if not isinstance(values, dict) or values.get("schema") != SCHEMA:
+            raise ArtifactError(f"{path} holds no calibration ranges: name a file that calibration wrote")
+        if values.get("schema_version") != SCHEMA_VERSION:
+            raise ArtifactError(
+                f"{path} has schema version {values.get('schema_version')}, this edgekit reads {SCHEMA_VERSION}: "
+                f"calibrate again"
+            )
+        try:
+            return Ranges(
+                ranges={name: _checked(float(low), float(high)) for name, (low, high) in values["ranges"].items()},
+                method=RangeMethod(values["method"]),
+                images=int(values["images"]),
+                digest=str(values["digest"]),
+                preprocessing=Preprocessing.from_dict(values["preprocessing"]),
+                percentile=None if values["percentile"] is None else float(values["percentile"]),
+                provenance=dict(values["provenance"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ArtifactError(f"{path} is damaged ({error}): calibrate again") from error
+
+
+def _checked(low: float, high: float) -> Range:
+    if not (-math.inf < low <= 0 <= high < math.inf and low < high):
+        raise ValueError(f"[{low}, {high}] is no range")
+    return Range(low, high)

@@ -1,0 +1,1 @@
+"""The MobileNet family as plain torch modules, and the loading of trained checkpoints."""

@@ -1,0 +1,160 @@
+"""Keras' MobileNet, MobileNetV2 and MobileNetV3 (keras/src/applications/mobilenet*.py).
+
+A weight is named by its layer and its role: "conv_dw_1/kernel". The classifier goes by any name: it is the one layer
+that is left over, so a network that was fine-tuned with a head of its own loads too, whether Dense or 1x1 convolution.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from edgekit.errors import CheckpointError
+from edgekit.models.layouts.names import (
+    Part,
+    Renamed,
+    Wiring,
+    block_names,
+    classifier_names,
+    first_few,
+    head_names,
+    stem_names,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from torch import Tensor
+
+_LEAVES = {
+    "kernel": "weight",
+    "bias": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+_BLOCK_INDEX = {
+    "mobilenet_v1": re.compile(r"conv_dw_(\d+)$"),  # from 1
+    "mobilenet_v2": re.compile(r"block_(\d+)_depthwise$"),  # from 1; block 0 is expanded_conv
+    "mobilenet_v3": re.compile(r"expanded_conv_(\d+)_depthwise$"),  # the same
+}
+_STEM: dict[Wiring, tuple[str, str]] = {
+    "mobilenet_v1": ("conv1", "conv1_bn"),
+    "mobilenet_v2": ("conv1", "bn_conv1"),
+    "mobilenet_v3": ("conv", "conv_bn"),
+}
+_V3_PARTS: dict[Part, str] = {
+    "expand": "expand",
+    "depthwise": "depthwise",
+    "squeeze": "squeeze_excite_conv",
+    "excite": "squeeze_excite_conv_1",
+    "project": "project",
+}
+
+
+def recognises(weights: Mapping[str, Tensor]) -> bool:
+    """Whether the names are those of Keras' MobileNets."""
+    return _wiring(_by_layer(weights)) is not None
+
+
+def rename(weights: Mapping[str, Tensor]) -> Renamed:
+    """The weights under edgekit's names, with PyTorch's axes.
+
+    Raises:
+        CheckpointError: not exactly one layer is left for the classifier, or a kernel's axes cannot be turned.
+    """
+    layers = _by_layer(weights)
+    wiring = _wiring(layers)
+    assert wiring is not None, "rename is only called for what recognises accepts"
+    modules = _modules(layers, wiring)
+    renamed = {}
+    for layer, roles in layers.items():
+        module = modules.get(layer, layer)
+        for role, tensor in roles.items():
+            turned = _turned(tensor, layer, module) if role == "kernel" else tensor
+            renamed[f"{module}.{_LEAVES.get(role, role)}"] = turned
+    return Renamed("Keras weights", renamed, "same", 1e-3)
+
+
+def _by_layer(weights: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    layers: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in weights.items():
+        layer, _, role = key.rpartition("/")
+        layers.setdefault(_layer_name(layer), {})[role] = tensor
+    return layers
+
+
+def _layer_name(path: str) -> str:
+    """The layer's name as today's Keras spells it, without the models around it.
+
+    >>> _layer_name("mobilenetv2_1.00_224/Conv1"), _layer_name("expanded_conv_1/expand/BatchNorm")
+    ('conv1', 'expanded_conv_1_expand_bn')
+    """
+    flat = re.sub(r"/BatchNorm$", "_bn", path)
+    flat = re.sub(r"\b(expanded_conv(?:_\d+)?)/", r"\1_", flat).replace("squeeze_excite/", "squeeze_excite_")
+    return flat.rpartition("/")[2].lower()
+
+
+def _wiring(layers: Iterable[str]) -> Wiring | None:
+    if "conv_dw_1" in layers:
+        return "mobilenet_v1"
+    if "block_1_depthwise" in layers:
+        return "mobilenet_v2"
+    return "mobilenet_v3" if "expanded_conv_1_depthwise" in layers else None
+
+
+def _modules(layers: Mapping[str, Mapping[str, Tensor]], wiring: Wiring) -> dict[str, str]:
+    """Keras' layer names to edgekit's module names."""
+    indices = [int(match[1]) for layer in layers if (match := _BLOCK_INDEX[wiring].match(layer))]
+    count = max(indices) + (wiring != "mobilenet_v1")
+    modules = dict(zip(_STEM[wiring], stem_names(wiring), strict=True))
+    for index in range(count):
+        modules |= _block_modules(layers, wiring, index)
+    head = head_names(wiring, count)
+    if head is not None:
+        modules |= {"conv_1": head[0], "conv_1_bn": head[1]}
+    hidden, classifier = classifier_names(wiring, has_hidden="conv_2" in layers and wiring == "mobilenet_v3")
+    if hidden is not None:
+        modules["conv_2"] = hidden
+    left_over = [layer for layer in layers if layer not in modules]
+    if len(left_over) != 1:
+        raise CheckpointError(
+            f"one layer behind the network's body is needed as classifier, and there are {len(left_over)}"
+            f" ({first_few(left_over) or 'none'}): save the model with its classifier, and with no other layers"
+        )
+    return modules | {left_over[0]: classifier}
+
+
+def _block_modules(layers: Mapping[str, Mapping[str, Tensor]], wiring: Wiring, index: int) -> dict[str, str]:
+    if wiring == "mobilenet_v1":
+        theirs: dict[Part, str] = {"depthwise": f"conv_dw_{index + 1}", "project": f"conv_pw_{index + 1}"}
+    else:
+        numbered = f"block_{index}" if wiring == "mobilenet_v2" else f"expanded_conv_{index}"
+        block = numbered if index else "expanded_conv"
+        theirs = {part: f"{block}_{name}" for part, name in _V3_PARTS.items()}
+    expands = theirs.get("expand") in layers
+    squeezes = theirs.get("squeeze") in layers
+    modules = {}
+    for part, (conv, norm) in block_names(wiring, index, expands=expands, squeezes=squeezes).items():
+        modules[theirs[part]] = conv
+        if norm is not None:
+            modules[f"{theirs[part]}_bn"] = norm
+    return modules
+
+
+def _turned(kernel: Tensor, layer: str, module: str) -> Tensor:
+    """A kernel with PyTorch's axes; a 1x1 convolution on the pooled image becomes a linear layer.
+
+    Convolution [H, W, I, O] -> [O, I, H, W], depthwise [H, W, C, 1] -> [C, 1, H, W], dense [I, O] -> [O, I].
+    """
+    is_depthwise = layer.endswith("depthwise") or layer.startswith("conv_dw_")
+    match kernel.ndim, is_depthwise:
+        case (2, _):
+            return kernel.T
+        case (4, True):
+            return kernel.permute(2, 3, 0, 1)
+        case (4, False):
+            turned = kernel.permute(3, 2, 0, 1)
+            return turned.flatten(1) if module.startswith("classifier") else turned
+    raise CheckpointError(f"the kernel of layer {layer!r} has {kernel.ndim} axes, and 2 or 4 are needed")

@@ -1,0 +1,121 @@
+"""Networks built from an architecture. State-dict keys of V2 and V3 equal torchvision's; torchvision has no V1."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from edgekit.models.blocks import DepthwiseSeparable, InvertedResidualV2, InvertedResidualV3, Shape, activate, conv_bn
+
+if TYPE_CHECKING:
+    from edgekit.models.architecture import Architecture
+
+DROPOUT = 0.2  # torchvision's for V2 and V3; only training sees it
+
+
+class MobileNetV1(nn.Module):
+    """MobileNetV1 (arXiv:1704.04861)."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.conv1, size = _stem(architecture)
+        blocks = []
+        for block in architecture.blocks:
+            blocks.append(DepthwiseSeparable(architecture, block, size))
+            size = math.ceil(size / block.stride)
+        self.features = nn.Sequential(*blocks)
+        self.classifier = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Dropout(DROPOUT),
+            nn.Linear(architecture.blocks[-1].out, architecture.num_classes),
+        )
+        _initialize(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> logits [N, classes]."""
+        logits: Tensor = self.classifier(self.features(self.conv1(x)))
+        return logits
+
+
+class MobileNetV2(nn.Module):
+    """MobileNetV2 (arXiv:1801.04381)."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.features = _features(architecture, InvertedResidualV2)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.classifier = nn.Sequential(
+            nn.Dropout(DROPOUT), nn.Linear(architecture.head_channels, architecture.num_classes)
+        )
+        _initialize(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> logits [N, classes]."""
+        logits: Tensor = self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
+        return logits
+
+
+class MobileNetV3(nn.Module):
+    """MobileNetV3 (arXiv:1905.02244), and smaller networks of its kind."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.features = _features(architecture, InvertedResidualV3)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        width, hidden = architecture.head_channels, architecture.hidden_channels
+        before: list[nn.Module] = []
+        if hidden:
+            before = [nn.Linear(width, hidden), activate(architecture.activation)]
+        self.classifier = nn.Sequential(
+            *before, nn.Dropout(DROPOUT), nn.Linear(hidden or width, architecture.num_classes)
+        )
+        _initialize(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> logits [N, classes]."""
+        logits: Tensor = self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
+        return logits
+
+
+def build(architecture: Architecture) -> nn.Module:
+    """The network, with random weights and in training mode.
+
+    Where ``architecture.padding`` is "same", the borders are those of images of ``architecture.resolution``.
+    """
+    networks = {"mobilenet_v1": MobileNetV1, "mobilenet_v2": MobileNetV2}
+    return networks.get(architecture.family, MobileNetV3)(architecture)
+
+
+def _stem(architecture: Architecture) -> tuple[nn.Sequential, int]:
+    """The first convolution, and height and width of what it gives, in pixels."""
+    shape = Shape(architecture.in_channels, architecture.stem_channels, kernel=3, stride=architecture.stem_stride)
+    stem = conv_bn(architecture, shape, architecture.resolution, architecture.activation)
+    return stem, math.ceil(architecture.resolution / architecture.stem_stride)
+
+
+def _features(architecture: Architecture, make: type[InvertedResidualV2 | InvertedResidualV3]) -> nn.Sequential:
+    """Stem, blocks and the last 1x1 convolution."""
+    stem, size = _stem(architecture)
+    layers: list[nn.Module] = [stem]
+    before = architecture.stem_channels
+    for block in architecture.blocks:
+        layers.append(make(architecture, before, block, size))
+        before, size = block.out, math.ceil(size / block.stride)
+    layers.append(conv_bn(architecture, Shape(before, architecture.head_channels), size, architecture.activation))
+    return nn.Sequential(*layers)
+
+
+def _initialize(network: nn.Module) -> None:
+    """Start values for training: He's for convolutions (arXiv:1502.01852), small ones for the classifier."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, 0.0, 0.01)
+            nn.init.zeros_(module.bias)

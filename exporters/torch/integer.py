@@ -1,0 +1,241 @@
+"""The integer model as a TorchScript program of torch's quantized operators.
+
+Activations are quint8 with zero point + 128, weights qint8 with one scale an output channel: same reals, same integers.
+The file holds plain integers, and who loads it packs them for the quantized engine of the moment, so one file serves
+all engines. What they compute, measured with torch 2.13 on weights that use all of [-127, 127]:
+
+=========  =========================================================================================================
+onednn     exact on x86 with VNNI, and the fastest there; without VNNI it saturates pairs of products to int16
+qnnpack    exact, and what ARM has; on x86 several times slower
+fbgemm     depthwise 3 x 3 and 5 x 5 saturate pairs of products to int16 (vpmaddubsw) on *every* processor: 0.7 % of
+           the integers of a MobileNetV2's depthwise layers were off, by up to 93 LSB; without VNNI all layers saturate
+x86        torch's default: oneDNN for up to 100 groups, fbgemm's depthwise kernel beyond, with the same fault
+=========  =========================================================================================================
+
+Weights within [-63, 63] cannot saturate (2 * 255 * 63 < 2**15), and with them every engine was exact. Sources: the
+comment above QConv2dInt8 in aten/src/ATen/native/quantized/cpu/qconv.cpp, takeDepthWiseFastPath in FBGEMM's
+src/FbgemmConv.cc, should_use_onednn_quant in aten/src/ATen/native/quantized/cpu/OnednnUtils.h.
+
+Fused clamps are nothing but the range of the output, so nothing is written for them.
+"""
+
+# ruff: noqa: SLF001 - torch has no public function that makes a quantized tensor from integers
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from edgekit import files
+from edgekit.exporters import metadata
+from edgekit.exporters.metadata import IoDtype
+from edgekit.exporters.summary import Endpoint
+from edgekit.exporters.torch import script
+from edgekit.exporters.torch.contents import Contents
+from edgekit.ir import Add, Conv2d, Flatten, Linear, Mean, Mul, Pad
+from edgekit.ir.registry import OperatorTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from edgekit.integer_model import IntegerModel
+    from edgekit.ir import Node
+
+UINT8_OFFSET = 128  # a quint8 value is the int8 value plus this, and so is its zero point
+
+# torch's own quantized mean keeps the scale of its input, so the program brings a method: an exact integer sum, then
+# one requantization in float32 as in a convolution. Integers in, integers out, one operator. ``offset`` is the zero
+# point times the number of summands, ``step`` the input's scale over that number. float32 holds sums below 2**24
+# exactly, that is up to 256 x 256 summands.
+MEAN = """\
+def mean(self, x: Tensor, keep_dims: bool, offset: int, step: float, scale: float, zero_point: int) -> Tensor:
+    total = torch.sum(x.int_repr(), [2, 3], keep_dims) - offset
+    return torch.quantize_per_tensor(total.to(torch.float32) * step, scale, zero_point, torch.quint8)
+"""
+
+FROM_INT8 = """\
+def from_int8(self, x: Tensor, scale: float, zero_point: int) -> Tensor:
+    return torch._make_per_tensor_quantized_tensor((x.to(torch.int16) + 128).to(torch.uint8), scale, zero_point)
+"""
+
+TO_INT8 = """\
+def to_int8(self, x: Tensor) -> Tensor:
+    return (x.int_repr().to(torch.int16) - 128).to(torch.int8)
+"""
+
+METHODS = {"mean": MEAN, "from_int8": FROM_INT8, "to_int8": TO_INT8}
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
+class Writer:
+    """An integer model on its way into a program."""
+
+    model: IntegerModel
+    program: script.Program
+
+    def scale(self, name: str) -> float:
+        """The scale of an activation or constant operand."""
+        return float(self.model.params[name].scale[0])
+
+    def zero_point(self, name: str) -> int:
+        """The zero point of the tensor's quint8 form, 0..255."""
+        return self.model.params[name].zero_point + UINT8_OFFSET
+
+    def operand(self, name: str) -> str:
+        """The expression that reads an activation or a constant."""
+        if name in self.model.graph.tensors:
+            return self.program.variable(name)
+        bits = torch.tensor(self.model.graph.constants[name].astype(np.int16) + UINT8_OFFSET, dtype=torch.uint8)
+        # One element as [1], which broadcasts to [N, C, H, W] and to [N, C].
+        bits = bits.reshape(1) if bits.numel() == 1 else bits
+        value = torch._make_per_tensor_quantized_tensor(bits, self.scale(name), self.zero_point(name))
+        return self.program.attribute(name, value)
+
+    def weight_and_bias(self, node: Node) -> tuple[torch.Tensor, torch.Tensor]:
+        """The qint8 weight, axis 0 the output channel, and the float32 bias [O] of a convolution or linear layer.
+
+        The engines take the bias as a real number and divide it by input scale times weight scale. The nearest float32
+        to the exact product gives the integer back as nearly as matters: no result differed with biases below 2**22.
+        With larger ones, and products that cancel them, one in ten thousand did, by 1 LSB.
+        """
+        x, weight, bias = node.inputs
+        stored = torch.tensor(self.model.graph.constants[weight])
+        channels = stored.shape[0]
+        scale = np.broadcast_to(self.model.params[weight].scale, (channels,)).astype(np.float64)
+        quantized = torch._make_per_channel_quantized_tensor(
+            stored, torch.tensor(scale), torch.zeros(channels, dtype=torch.int64), 0
+        )
+        real = self.model.graph.constants[bias] * (self.scale(x) * scale)  # float64
+        return quantized, torch.tensor(real, dtype=torch.float32)
+
+
+# --- one function an operator: it returns the expression whose value is the node's output ---------------------------
+
+OPERATORS: OperatorTable[Callable[[Node, Writer], str]] = OperatorTable("torch int8")
+
+
+@OPERATORS.implements(Conv2d)
+def _conv2d(node: Node, writer: Writer) -> str:
+    assert isinstance(node.op, Conv2d)
+    x, padding = writer.operand(node.inputs[0]), script.symmetric(node.op.padding)
+    if padding is None:
+        x, padding = script.padded(x, node.op.padding), [0, 0]
+    packed = torch.ops.quantized.conv2d_prepack(
+        *writer.weight_and_bias(node), list(node.op.stride), padding, [1, 1], node.op.groups
+    )
+    return _quantized("conv2d", node, writer, x, writer.program.attribute(node.name, packed))
+
+
+@OPERATORS.implements(Linear)
+def _linear(node: Node, writer: Writer) -> str:
+    packed = torch.ops.quantized.linear_prepack(*writer.weight_and_bias(node))
+    weight = writer.program.attribute(node.name, packed)
+    return _quantized("linear", node, writer, writer.operand(node.inputs[0]), weight)
+
+
+@OPERATORS.implements(Add)
+def _add(node: Node, writer: Writer) -> str:
+    return _quantized("add", node, writer, *map(writer.operand, node.inputs))
+
+
+@OPERATORS.implements(Mul)
+def _mul(node: Node, writer: Writer) -> str:
+    return _quantized("mul", node, writer, *map(writer.operand, node.inputs))
+
+
+@OPERATORS.implements(Mean)
+def _mean(node: Node, writer: Writer) -> str:
+    assert isinstance(node.op, Mean)
+    (x,) = node.inputs
+    _, height, width = writer.model.graph.tensors[x].shape
+    summands = height * width
+    return writer.program.call(
+        "mean", writer.operand(x), node.op.keep_dims, writer.zero_point(x) * summands, writer.scale(x) / summands,
+        writer.scale(node.output), writer.zero_point(node.output),
+    )  # fmt: skip
+
+
+@OPERATORS.implements(Pad)
+def _pad(node: Node, writer: Writer) -> str:
+    assert isinstance(node.op, Pad)
+    return script.padded(writer.operand(node.inputs[0]), node.op.padding)
+
+
+@OPERATORS.implements(Flatten)
+def _flatten(node: Node, writer: Writer) -> str:
+    return f"torch.flatten({writer.operand(node.inputs[0])}, 1)"
+
+
+def _quantized(operator: str, node: Node, writer: Writer, *operands: str) -> str:
+    """A call of torch.ops.quantized: the operands, then the scale and zero point of the output."""
+    scale, zero_point = writer.scale(node.output), writer.zero_point(node.output)
+    return f"torch.ops.quantized.{operator}({', '.join(operands)}, {scale!r}, {zero_point})"
+
+
+# --- the whole file -------------------------------------------------------------------------------------------------
+
+
+def write_integer_model(model: IntegerModel, path: Path, *, io_dtype: IoDtype) -> None:
+    """Write ``model`` to ``path`` as a TorchScript file that needs torch alone, [N, C, H, W] in, [N, classes] out.
+
+    Args:
+        model: the integers; nothing about them is decided here.
+        path: the file, ``.pt`` by custom.
+        io_dtype: at the boundary. float32 is quantized on the way in and dequantized on the way out.
+
+    Raises:
+        UnsupportedOperator: the graph holds an operator that is not in ``OPERATORS``.
+        BadInput: the file cannot be written.
+    """
+    (output,) = model.graph.outputs
+    contents = Contents(
+        metadata.of_integer_model(model, io_dtype),
+        _endpoint(model, model.graph.input, io_dtype),
+        _endpoint(model, output, io_dtype),
+    )
+    with script.pinned(script.packing_engine()), script.deprecations_silenced():
+        data = _program(model, io_dtype).to_bytes(contents.to_extra_files())
+    files.write_bytes(path, data)
+
+
+def _program(model: IntegerModel, io_dtype: IoDtype) -> script.Program:
+    graph, program = model.graph, script.Program(METHODS)
+    writer = Writer(model, program)
+
+    program.takes(graph.input)
+    argument = program.variable(graph.input)
+    scale, zero_point = writer.scale(graph.input), writer.zero_point(graph.input)
+    match io_dtype:
+        case IoDtype.FLOAT32:
+            quantized = f"torch.quantize_per_tensor({argument}, {scale!r}, {zero_point}, torch.quint8)"
+        case IoDtype.UINT8:
+            quantized = f"torch._make_per_tensor_quantized_tensor({argument}, {scale!r}, {zero_point})"
+        case IoDtype.INT8:
+            quantized = program.call("from_int8", argument, scale, zero_point)
+    program.assign(graph.input, quantized)
+
+    for node in graph:
+        program.assign(node.output, OPERATORS[node](node, writer))
+
+    result = program.variable(graph.outputs[0])
+    match io_dtype:
+        case IoDtype.FLOAT32:
+            program.returns(f"torch.dequantize({result})")
+        case IoDtype.UINT8:
+            program.returns(f"torch.int_repr({result})")
+        case IoDtype.INT8:
+            program.returns(program.call("to_int8", result))
+    return program
+
+
+def _endpoint(model: IntegerModel, name: str, io_dtype: IoDtype) -> Endpoint:
+    shape = (-1, *model.graph.tensors[name].shape)
+    if io_dtype is IoDtype.FLOAT32:
+        return Endpoint(name, io_dtype, shape)
+    params = model.params[name]
+    offset = UINT8_OFFSET if io_dtype is IoDtype.UINT8 else 0
+    return Endpoint(name, io_dtype, shape, float(params.scale[0]), params.zero_point + offset)

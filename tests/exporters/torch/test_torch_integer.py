@@ -1,0 +1,244 @@
+"""Every integer that torch computes from an exported file, against the contract's own arithmetic."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+from edgekit.errors import UnsupportedOperator
+from edgekit.exporters.metadata import IoDtype
+from edgekit.exporters.torch import write_integer_model
+from edgekit.exporters.torch.script import exact_engine
+from edgekit.ir import BatchNorm, Linear, Node, Padding
+from edgekit.quantization import QuantParams, Ratio
+from edgekit.runtimes.torch import TorchRunner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Build = Callable[[Any], str]
+
+SAFE_WEIGHT_LIMIT = 63  # 2 * 255 * 63 < 2**15: no kernel saturates a pair of products to int16
+SAME3, SAME5, TENSORFLOW = Padding(1, 1, 1, 1), Padding(2, 2, 2, 2), Padding(0, 1, 0, 1)
+
+OPERATORS: dict[str, tuple[tuple[int, ...], Build]] = {
+    "pointwise": ((24, 9, 11), lambda n: n.conv("image", 16)),
+    "pointwise, many inputs": ((320, 5, 5), lambda n: n.conv("image", 16)),
+    "3 x 3 stride 2": ((3, 9, 11), lambda n: n.conv("image", 16, 3, 2, SAME3)),
+    "3 x 3 stride 2, padded as TensorFlow": ((3, 10, 12), lambda n: n.conv("image", 16, 3, 2, TENSORFLOW)),
+    "depthwise 3 x 3": ((24, 9, 11), lambda n: n.conv("image", 24, 3, 1, SAME3, 24)),
+    "depthwise 3 x 3, over 100 groups": ((128, 6, 6), lambda n: n.conv("image", 128, 3, 1, SAME3, 128)),
+    "depthwise 5 x 5 stride 2": ((24, 9, 11), lambda n: n.conv("image", 24, 5, 2, SAME5, 24)),
+    "depthwise 3 x 3, padded as TensorFlow": ((24, 10, 12), lambda n: n.conv("image", 24, 3, 2, TENSORFLOW, 24)),
+    "depthwise, odd channels": ((7, 9, 11), lambda n: n.conv("image", 7, 3, 1, SAME3, 7)),
+    "grouped": ((16, 9, 11), lambda n: n.conv("image", 32, 3, 1, SAME3, 4)),
+    "linear": ((130,), lambda n: n.linear("image", 37)),
+    "add": ((3, 9, 11), lambda n: n.add(n.conv("image", 16), n.conv("image", 16, scale=Fraction(1, 28)))),
+    "add a constant": ((16, 9, 11), lambda n: n.add_constant("image", Fraction(3))),
+    "mul": ((3, 9, 11), lambda n: n.mul("image", n.conv("image", 3))),
+    "mul, broadcast": ((16, 9, 11), lambda n: n.mul("image", n.mean("image", keep_dims=True))),
+    "mean": ((16, 14, 14), lambda n: n.mean("image", keep_dims=True)),
+    "mean without the axes": ((16, 64, 64), lambda n: n.mean("image", keep_dims=False)),
+    "pad": ((16, 9, 11), lambda n: n.pad("image", Padding(1, 2, 3, 4))),
+    "flatten": ((16, 9, 11), lambda n: n.flatten(n.mean("image", keep_dims=True))),
+}
+
+
+def mobile_net(network: Any) -> None:
+    """A stem, an inverted residual with squeeze-and-excite, h-swish as ADD and MUL, and a classifier."""
+    x = network.conv("image", 16, 3, 2, TENSORFLOW)
+    y = network.conv(x, 48)
+    y = network.mul(y, network.add_constant(y, Fraction(3)))
+    y = network.conv(y, 48, 3, 1, SAME3, 48)
+    gate = network.conv(network.conv(network.mean(y, keep_dims=True), 12), 48)
+    y = network.conv(network.mul(y, gate), 16, scale=network.scales[x])
+    y = network.conv(network.add(x, y), 64)
+    network.linear(network.flatten(network.mean(y, keep_dims=True)), 10)
+
+
+def differences(network: Any, oracle: Any, path: Path, engine: str) -> NDArray[np.int64]:
+    """Exported minus expected integers, flat."""
+    model, images = network.model(), network.images()
+    write_integer_model(model, path, io_dtype=IoDtype.INT8)
+    with TorchRunner(path, engine=engine) as runner:
+        stored = runner.run(images)
+    expected = oracle(model, images)
+    assert stored.dtype == np.int8
+    assert stored.shape == expected.shape
+    found: NDArray[np.int64] = (stored.astype(np.int64) - expected).ravel()
+    return found
+
+
+def engine_or_skip(engine: str) -> str:
+    supported = torch.backends.quantized.supported_engines
+    if engine not in supported:
+        pytest.skip(f"this build of torch has no {engine}")
+    if engine == "onednn" and "fbgemm" not in supported:
+        pytest.skip("oneDNN was measured on x86 only")
+    return engine
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", OPERATORS)
+def test_each_operator_is_exact(name: str, seed: int, network: Any, oracle: Any, tmp_path: Path) -> None:
+    shape, build = OPERATORS[name]
+    tiny = network(shape, seed)
+    build(tiny)
+    assert not differences(tiny, oracle, tmp_path / "tiny.pt", engine_or_skip(exact_engine())).any()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_network_is_exact(seed: int, network: Any, oracle: Any, tmp_path: Path) -> None:
+    tiny = network((3, 24, 20), seed)
+    mobile_net(tiny)
+    assert not differences(tiny, oracle, tmp_path / "tiny.pt", engine_or_skip(exact_engine())).any()
+
+
+@pytest.mark.parametrize("engine", ["qnnpack", "fbgemm", "x86", "onednn"])
+@pytest.mark.parametrize("name", OPERATORS)
+def test_every_engine_is_exact_with_weights_that_cannot_saturate(
+    name: str, engine: str, network: Any, oracle: Any, tmp_path: Path
+) -> None:
+    shape, build = OPERATORS[name]
+    tiny = network(shape, weight_limit=SAFE_WEIGHT_LIMIT)
+    build(tiny)
+    assert not differences(tiny, oracle, tmp_path / "tiny.pt", engine_or_skip(engine)).any()
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_qnnpack_differs_hardly_ever(name: str, network: Any, oracle: Any, tmp_path: Path) -> None:
+    shape, build = OPERATORS[name]
+    tiny = network(shape)
+    build(tiny)
+    found = differences(tiny, oracle, tmp_path / "tiny.pt", engine_or_skip("qnnpack"))
+    assert np.abs(found).max() <= 1
+    assert (found != 0).mean() < 1e-4
+
+
+def test_fbgemm_saturates_in_depthwise_convolutions(network: Any, oracle: Any, tmp_path: Path) -> None:
+    """The reason why the runner does not default to it: should this fail, a newer FBGEMM may have been repaired."""
+    tiny = network((24, 9, 11))
+    tiny.conv("image", 24, 3, 1, SAME3, 24)
+    assert np.abs(differences(tiny, oracle, tmp_path / "tiny.pt", engine_or_skip("fbgemm"))).max() > 1
+
+
+def cancelling_biases(network: Any, magnitude: int, seed: int) -> Any:
+    """One linear layer whose products nearly cancel biases of about ``magnitude``, so that rounding them would show."""
+    tiny = network((2048,), seed)
+    images = tiny.images().astype(np.int64) - tiny.params["image"].zero_point
+    channels = 64
+    aim = tiny.random.integers(magnitude // 2, magnitude, channels)
+    weight = np.rint(np.sign(images[3:4]) * (aim / np.abs(images[3]).sum())[:, None] + tiny.random.uniform(-2, 2, 2048))
+    assert np.abs(weight).max() <= 127
+    ratio = Ratio(np.full(channels, 1), np.full(channels, 97))
+    tiny.constants["weight"] = weight.astype(np.int8)
+    tiny.constants["bias"] = (-weight @ images[3] + tiny.random.integers(-9000, 9000, channels)).astype(np.int32)
+    out = tiny.tensor("out", (channels,), Fraction(1, 17))
+    scale = float(Fraction(1, 97) * tiny.scales[out] / tiny.scales["image"])
+    tiny.params["weight"] = QuantParams(np.full(1, scale, np.float32))  # one scale a tensor
+    tiny.ratios["node.0"] = ratio
+    tiny.node(Linear(), "image", "weight", "bias", output=out)
+    return tiny
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_biases_come_back_exactly(seed: int, network: Any, oracle: Any, tmp_path: Path) -> None:
+    tiny = cancelling_biases(network, 2**22, seed)
+    assert np.abs(tiny.constants["bias"]).max() > 2**21
+    for engine in ("qnnpack", exact_engine()):
+        assert not differences(tiny, oracle, tmp_path / "tiny.pt", engine_or_skip(engine)).any()
+
+
+def test_the_three_boundaries_agree(network: Any, tmp_path: Path) -> None:
+    tiny = network()
+    tiny.conv("image", 8, 3)
+    model, images = tiny.model(), tiny.images()
+    outputs = {}
+    for io_dtype in IoDtype:
+        write_integer_model(model, tmp_path / "tiny.pt", io_dtype=io_dtype)
+        batch = {
+            IoDtype.FLOAT32: model.params["image"].dequantize(images),
+            IoDtype.INT8: images,
+            IoDtype.UINT8: (images.astype(np.int16) + 128).astype(np.uint8),
+        }[io_dtype]
+        outputs[io_dtype] = TorchRunner(tmp_path / "tiny.pt").run(batch)
+        assert outputs[io_dtype].dtype == io_dtype.value
+    stored = outputs[IoDtype.INT8]
+    np.testing.assert_array_equal(outputs[IoDtype.UINT8], stored.astype(np.int16) + 128)
+    np.testing.assert_array_equal(outputs[IoDtype.FLOAT32], model.params[model.graph.outputs[0]].dequantize(stored))
+
+
+def test_a_float_input_is_rounded_to_the_nearest_and_saturated(network: Any, tmp_path: Path) -> None:
+    """Ties apart, which the contract keeps away from: torch adds the zero point before it rounds half to even."""
+    tiny = network((3, 40, 40))
+    tiny.params["image"] = QuantParams(np.array([0.25], np.float32), -3)
+    tiny.pad("image", Padding())
+    write_integer_model(tiny.model(), tmp_path / "tiny.pt", io_dtype=IoDtype.FLOAT32)
+    offset = tiny.random.uniform(-0.49, 0.49, (2, 3, 40, 40))
+    real = ((tiny.random.integers(-200, 200, offset.shape) + offset) * 0.25).astype(np.float32)
+    real[0, 0, 0, :2] = -1e9, 1e9
+    expected = tiny.params["image"].dequantize(tiny.params["image"].quantize(real))
+    np.testing.assert_array_equal(TorchRunner(tmp_path / "tiny.pt").run(real), expected)
+
+
+def test_the_file_needs_torch_alone(network: Any, oracle: Any, tmp_path: Path) -> None:
+    tiny = network((3, 24, 20))
+    mobile_net(tiny)
+    model, images = tiny.model(), tiny.images()
+    write_integer_model(model, tmp_path / "tiny.pt", io_dtype=IoDtype.INT8)
+    np.save(tmp_path / "images.npy", images)
+    np.save(tmp_path / "expected.npy", oracle(model, images))
+    program = (
+        "import sys, numpy, torch, torch.jit.mobile as mobile\n"
+        "torch.backends.quantized.engine = sys.argv[1]\n"
+        "images, expected = (torch.from_numpy(numpy.load(name)) for name in ('images.npy', 'expected.npy'))\n"
+        "for module in (torch.jit.load('tiny.pt').eval(), mobile._load_for_lite_interpreter('tiny.pt')):\n"
+        "    assert torch.equal(module(images), expected)\n"
+        "assert not any(name.startswith('edgekit') for name in sys.modules)\n"
+    )
+    command = [sys.executable, "-c", program, engine_or_skip(exact_engine())]
+    subprocess.run(command, cwd=tmp_path, check=True)
+
+
+def test_equal_models_give_equal_bytes(network: Any, tmp_path: Path) -> None:
+    for name in ("first.pt", "second.pt"):
+        tiny = network((3, 24, 20))
+        mobile_net(tiny)
+        write_integer_model(tiny.model(), tmp_path / name, io_dtype=IoDtype.INT8)
+    assert (tmp_path / "first.pt").read_bytes() == (tmp_path / "second.pt").read_bytes()
+
+
+def test_names_of_layers_may_be_any_text(network: Any, oracle: Any, tmp_path: Path) -> None:
+    names = ["mean", "forward", "0/größe", "self", "class", "a.b", "a_b", "torch"]
+    tiny = network()
+    x = "image"
+    for _ in names[1:]:
+        x = tiny.conv(x, 4)
+    tiny.mean(x, keep_dims=True)
+    renamed = {f"{kind}.{i}": name for i, name in enumerate(names) for kind in ("node", "t")}
+    tiny.nodes = [
+        Node(renamed[node.name], node.op, tuple(renamed.get(i, i) for i in node.inputs), renamed[node.output])
+        for node in tiny.nodes
+    ]
+    for table in (tiny.tensors, tiny.params, tiny.ratios):
+        table.update({renamed[name]: value for name, value in table.items() if name in renamed})
+    assert not differences(tiny, oracle, tmp_path / "tiny.pt", engine_or_skip(exact_engine())).any()
+
+
+def test_an_operator_that_is_missing_is_refused(network: Any, tmp_path: Path) -> None:
+    tiny = network()
+    tiny.conv("image", 4)
+    first = tiny.nodes.pop()
+    tiny.nodes.append(Node("features.0.1", BatchNorm(1e-3), first.inputs, first.output))
+    with pytest.raises(UnsupportedOperator, match=r"torch int8 has no BatchNorm.*features\.0\.1"):
+        write_integer_model(tiny.model(), tmp_path / "tiny.pt", io_dtype=IoDtype.INT8)
+    assert not list(tmp_path.iterdir())

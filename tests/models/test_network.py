@@ -1,0 +1,151 @@
+"""Networks: sizes against published numbers, names against torchvision's, borders against TensorFlow's formula."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
+
+from edgekit.models.architecture import (
+    FAMILIES,
+    Architecture,
+    mobilenet_v1,
+    mobilenet_v2,
+    mobilenet_v3_digits,
+    mobilenet_v3_large,
+    mobilenet_v3_small,
+)
+from edgekit.models.blocks import PaddedConv2d, Shape, conv
+from edgekit.models.network import build
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgekit.models.architecture import PaddingStyle
+
+LAYERS = (
+    *(nn.Conv2d, nn.BatchNorm2d, nn.Linear, nn.AdaptiveAvgPool2d, nn.Flatten, nn.Dropout),
+    *(nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Hardsigmoid),
+)
+
+
+def parameters(architecture: Architecture) -> int:
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in build(architecture).parameters())
+
+
+@pytest.mark.parametrize(
+    ("architecture", "count"),
+    [
+        (mobilenet_v2(), 3_504_872),  # torchvision's documentation of its weights
+        (mobilenet_v3_large(), 5_483_032),
+        (mobilenet_v3_small(), 2_542_856),
+        (mobilenet_v1(), 4_231_976),  # 4.23 M: timm's mobilenetv1_100
+    ],
+)
+def test_published_parameter_counts(architecture: Architecture, count: int) -> None:
+    assert parameters(architecture) == count
+
+
+@pytest.mark.parametrize(
+    ("architecture", "millions"),
+    [
+        (mobilenet_v1(0.25), 0.47),  # slim/nets/mobilenet_v1.md
+        (mobilenet_v1(0.5), 1.34),
+        (mobilenet_v1(0.75), 2.59),
+        (mobilenet_v2(0.35), 1.68),  # timm's table of results
+        (mobilenet_v2(0.5), 1.97),
+        (mobilenet_v2(0.75), 2.64),
+        (mobilenet_v2(1.4), 6.11),
+    ],
+)
+def test_published_parameter_counts_of_other_widths(architecture: Architecture, millions: float) -> None:
+    assert parameters(architecture) / 1e6 == pytest.approx(millions, abs=0.0101)
+
+
+def test_the_network_that_is_shipped_is_small() -> None:
+    assert 150_000 < parameters(mobilenet_v3_digits()) < 200_000
+
+
+def test_torchvisions_names() -> None:
+    with torch.device("meta"):
+        v2, v3 = build(mobilenet_v2()).state_dict(), build(mobilenet_v3_small()).state_dict()
+    assert (len(v2), len(v3)) == (314, 244)
+    assert v2["features.1.conv.1.weight"].shape == (16, 32, 1, 1)
+    assert v2["features.2.conv.1.0.weight"].shape == (96, 1, 3, 3)
+    assert v2["features.18.1.running_var"].shape == (1280,)
+    assert v2["classifier.1.weight"].shape == (1000, 1280)
+    assert v3["features.1.block.1.fc1.weight"].shape == (8, 16, 1, 1)
+    assert v3["features.11.block.3.0.weight"].shape == (96, 576, 1, 1)
+    assert v3["classifier.0.weight"].shape == (1024, 576)
+    assert v3["classifier.3.bias"].shape == (1000,)
+
+
+@pytest.mark.parametrize(
+    ("family", "padding"), [("mobilenet_v1", "same"), ("mobilenet_v2", "symmetric"), ("mobilenet_v3_digits", "same")]
+)
+def test_export_sees_the_same_network(
+    family: str, padding: PaddingStyle, trained: Callable[[Architecture], nn.Module]
+) -> None:
+    module = trained(FAMILIES[family](0.35, 5, resolution=64, padding=padding))
+    x = torch.randn(1, 3, 64, 64)
+    logits = module(x)
+    assert logits.shape == (1, 5)
+    torch.testing.assert_close(torch.export.export(module, (x,)).module()(x), logits)
+
+
+def test_only_layers_that_capture_knows() -> None:
+    for factory in FAMILIES.values():
+        with torch.device("meta"):
+            leaves = [module for module in build(factory()).modules() if not list(module.children())]
+        assert all(isinstance(leaf, LAYERS) for leaf in leaves)
+
+
+@settings(max_examples=60, deadline=None)
+@given(size=st.integers(1, 20), kernel=st.sampled_from([1, 3, 5]), stride=st.sampled_from([1, 2]))
+def test_same_padding_is_tensorflows(size: int, kernel: int, stride: int) -> None:
+    """Output pixel i reads the inputs i * stride - before, ..., written out as TensorFlow's documentation does."""
+    layer = conv(Shape(1, 1, kernel, stride), size, "same")
+    x = torch.randn(1, 1, size, size)
+    along = max(kernel - stride, 0) if size % stride == 0 else max(kernel - size % stride, 0)
+    before = along // 2
+    padded = functional.pad(x, (before, along - before, before, along - before))
+    windows = padded.unfold(2, kernel, stride).unfold(3, kernel, stride)  # [1, 1, H', W', kernel, kernel]
+    expected = (windows * layer.weight).sum((-1, -2))
+    assert layer(x).shape[2:] == (-(-size // stride),) * 2
+    torch.testing.assert_close(layer(x), expected)
+
+
+def test_padding_is_explicit_only_where_it_differs_from_side_to_side() -> None:
+    assert isinstance(conv(Shape(1, 1, 3, 2), 32, "same"), PaddedConv2d)
+    assert conv(Shape(1, 1, 3, 2), 33, "same").padding == (1, 1)
+    assert conv(Shape(1, 1, 5, 1), 32, "same").padding == (2, 2)
+    assert conv(Shape(1, 1, 3, 2), 32, "symmetric").padding == (1, 1)
+
+
+def test_odd_resolutions_give_every_block_its_own_border(trained: Callable[[Architecture], nn.Module]) -> None:
+    same = trained(mobilenet_v2(0.35, 3, resolution=97, padding="same"))
+    padded = [module for module in same.modules() if isinstance(module, PaddedConv2d)]
+    # 97, 49, 25, 13, 7, 4: all odd, so that TensorFlow pads alike on both sides everywhere.
+    assert not padded
+    assert same(torch.randn(1, 3, 97, 97)).shape == (1, 3)
+
+
+def test_residuals_only_between_equal_shapes() -> None:
+    network = build(mobilenet_v3_small())
+    blocks = [module for module in network.modules() if hasattr(module, "has_residual")]
+    assert [block.has_residual for block in blocks] == [i in {2, 4, 5, 7, 9, 10} for i in range(11)]
+
+
+def test_the_shipped_network_has_every_operator() -> None:
+    kinds = {type(module) for module in build(mobilenet_v3_digits()).modules()}
+    assert {nn.Hardswish, nn.Hardsigmoid, nn.ReLU} <= kinds
+    rows = mobilenet_v3_digits().blocks
+    assert {row.kernel for row in rows} == {3, 5}
+    assert any(a.out == b.out and b.stride == 1 for a, b in pairwise(rows))
