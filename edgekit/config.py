@@ -63,6 +63,7 @@ class ExportSettings:
     io_dtype: Literal["float32", "int8", "uint8"] = "float32"
     input: Literal["pixels", "normalized"] = "pixels"
     onnxruntime: str | None = None
+    torch_engine: Literal["fbgemm", "qnnpack"] = "fbgemm"
     out: Path = Path("exported")
     verify: bool = True
 

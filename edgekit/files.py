@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path``; what the block leaves there, file or folder, takes its place at the end.
 
-    On an exception, Ctrl-C included, the temporary is removed and ``path`` is as it was.
+    On an exception, Ctrl-C included, the temporary is removed and ``path`` is as it was. A folder takes the place of a
+    file or of a folder, a file never that of a folder.
 
     Raises:
-        BadInput: the disk is full, or writing is not permitted.
+        BadInput: the disk is full, writing is not permitted, or ``path`` is a folder and the block left a file.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,14 +35,31 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         temporary = scratch / path.name
         yield temporary
-        previous = scratch / f"{path.name}.previous"
-        if path.is_dir():  # os.replace cannot put one folder in the place of another
-            path.rename(previous)
-        temporary.replace(path)
+        if temporary.is_dir():
+            _replace_by_folder(path, temporary, scratch / f"{path.name}.previous")
+        else:
+            temporary.replace(path)
     except OSError as error:
+        if isinstance(error.filename, str):  # the block may fail at other files, too, and those are not ours to explain
+            named = Path(error.filename).resolve()
+            if named != path.resolve() and not named.is_relative_to(scratch.resolve()):
+                raise
         raise _explained(error, path) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _replace_by_folder(path: Path, folder: Path, aside: Path) -> None:
+    """Put ``folder`` in the place of ``path``, which os.replace does only where ``path`` is empty or absent."""
+    if not path.exists():
+        folder.rename(path)
+        return
+    path.rename(aside)
+    try:
+        folder.rename(path)
+    except BaseException:
+        aside.rename(path)
+        raise
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -67,6 +85,8 @@ def _explained(error: OSError, path: Path) -> BadInput:
             return BadInput(f"no space left on the disk while writing {path}: free some, or choose another --out")
         case errno.EACCES | errno.EPERM | errno.EROFS:
             return BadInput(f"no permission to write {path}: choose another --out, or change the folder's permissions")
+        case errno.EISDIR:
+            return BadInput(f"{path} is a folder: choose another --out, or remove it")
         case errno.ENOTDIR | errno.EEXIST:
             return BadInput(f"{os.fspath(path.parent)} is not a folder: choose another --out")
         case _:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from edgekit.errors import DataError
 
@@ -39,9 +39,9 @@ class Preprocessing:
         size: (height, width) of the network's input, pixels.
         resize: what happens before the centre crop to ``size``: a number resizes the shorter side to that many pixels,
             "whole" resizes the image to ``size`` whatever its shape (nothing is left to crop), None does nothing.
-        mean: of each channel, on a 0..1 scale.
-        std: of each channel, on a 0..1 scale.
-        order: of the colour channels, "RGB" or "BGR".
+        mean: of each channel, on a 0..1 scale, in the order of ``order``.
+        std: of each channel, on a 0..1 scale, in the order of ``order``.
+        order: of the colour channels as the network sees them, "RGB" or "BGR".
     """
 
     size: tuple[int, int]
@@ -58,19 +58,23 @@ class Preprocessing:
     def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
         """The pixels that the network sees, [H, W, C].
 
-        Resizing is Pillow's bilinear filter, the centre crop is torchvision's: offset round((size - crop) / 2).
+        The image is turned upright first, as its EXIF orientation says, and becomes 8-bit RGB: grey is replicated, the
+        upper byte of 16-bit grey is kept, transparency is dropped. Resizing is Pillow's bilinear filter, which averages
+        over the pixels that it shrinks away. Sizes and the centre crop are torchvision's: the longer side is truncated
+        to whole pixels, the crop's offset is round((size - crop) / 2), a half going to the even number.
 
         Raises:
-            DataError: the image is smaller than the crop.
+            DataError: the image is smaller than the crop, or its pixels are floating-point numbers.
         """
         height, width = self.size
-        image = image.convert("RGB")
+        image = _rgb(ImageOps.exif_transpose(image))
         if self.resize == "whole":
             image = image.resize((width, height), Image.Resampling.BILINEAR)
         elif self.resize is not None:
-            shorter, scale = int(self.resize), int(self.resize) / min(image.size)
-            # torchvision truncates the longer side: _compute_resized_output_size in transforms/functional.py
-            w, h = (shorter if side == min(image.size) else int(side * scale) for side in image.size)
+            # In this order of operations: 224 / 107 * 214 is 447.99..., where torchvision's 224 * 214 / 107 is 448.
+            # Source: _compute_resized_output_size in torchvision/transforms/functional.py
+            shorter, before = int(self.resize), min(image.size)
+            w, h = (int(shorter * side / before) for side in image.size)
             image = image.resize((w, h), Image.Resampling.BILINEAR)
         if image.width < width or image.height < height:
             raise DataError(
@@ -92,3 +96,14 @@ class Preprocessing:
         return Preprocessing(
             (height, width), values["resize"], tuple(values["mean"]), tuple(values["std"]), values["order"]
         )
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """The image in 8-bit RGB."""
+    if image.mode == "F":
+        raise DataError("its pixels are floating-point numbers: convert it to 8 bits a channel")
+    if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip to white instead of scaling it
+        image = Image.fromarray(np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8))
+    if image.mode == "P":  # Pillow warns where a palette with transparency becomes RGB directly
+        image = image.convert("RGBA")
+    return image.convert("RGB")

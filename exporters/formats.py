@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ArtifactError, MissingDependency, did_you_mean
-from edgekit.exporters.metadata import IoDtype, Precision
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from edgekit.exporters.metadata import IoDtype, Precision
     from edgekit.exporters.summary import Summary
     from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
@@ -46,25 +47,17 @@ class Format:
             if importlib.util.find_spec(module) is None:
                 raise MissingDependency(f"{self.title} needs {module}: pip install 'edgekit[{self.extra}]'")
 
-    def load(self) -> None:
-        """Import what writing needs, so that it does not count as writing."""
-        for module in self.modules:
-            importlib.import_module(module)
-        self._package()
-
     def write_integer_model(
-        self, model: IntegerModel, path: Path, *, io_dtype: IoDtype = IoDtype.FLOAT32, onnxruntime: str | None = None
+        self, model: IntegerModel, path: Path, *, io_dtype: IoDtype, options: Mapping[str, Any] | None = None
     ) -> None:
-        """Write an int8 file; see the format's own package."""
-        options = {"runtime": onnxruntime} if self.name == "onnx" else {}
-        self._package().write_integer_model(model, path, io_dtype=io_dtype, **options)
+        """Write an int8 file; ``options`` are the format's own, see its package."""
+        self._package().write_integer_model(model, path, io_dtype=io_dtype, **(options or {}))
 
     def write_float_model(
-        self, model: FloatModel, path: Path, *, precision: Precision, onnxruntime: str | None = None
+        self, model: FloatModel, path: Path, *, precision: Precision, options: Mapping[str, Any] | None = None
     ) -> None:
-        """Write a float32 or float16 file; see the format's own package."""
-        options = {"runtime": onnxruntime} if self.name == "onnx" else {}
-        self._package().write_float_model(model, path, precision=precision, **options)
+        """Write a float32 or float16 file; ``options`` are the format's own, see its package."""
+        self._package().write_float_model(model, path, precision=precision, **(options or {}))
 
     def read(self, path: Path) -> Summary:
         """Read a finished file back; see the format's own package."""

@@ -123,7 +123,7 @@ def _line(file: ExportedFile, float_bytes: int | None) -> str:
         parts.append(f"{console.percent(file.summary.int8_share)} int8 ({whole}/{total} operators)")
     match file.parity:
         case None:
-            parts.append("not run here: read back and counted")
+            parts.append("numbers read back and identical, not run here" if file.precision == "int8" else "read back, not run here")
         case IntegerParity() as parity:
             parts.append(
                 f"max |Δ| {parity.max_lsb} LSB over {parity.values:,} logits [dim](measured, {console.escape(parity.runner)})[/]"

@@ -215,6 +215,10 @@ def _problems(summary: Summary, metadata: Metadata, model: IntegerModel | None) 
         assert model is not None
         if metadata.provenance != model.provenance:
             problems.append("it comes from another integer model than the reference: export both together")
+        elif summary.format == "coreml":
+            from edgekit.exporters.coreml import differences  # noqa: PLC0415 - the one format without a runtime here
+
+            problems += differences(summary.path, model)
     return tuple(problems)
 
 
