@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import select
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ROUND = 10  # runs of one file before the next one has its turn
+ANSWER_SECONDS = 300.0  # what takes longer hangs: loading and importing torch on a Raspberry Pi takes half a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +67,19 @@ def measure(
         MissingDependency: a file's runtime is not installed.
     """
     with ExitStack() as stack:
-        workers = [stack.enter_context(_Worker(path, threads, warmup)) for path in paths]
-        for worker in workers:  # one after the other: loading is timed, too
-            worker.start()
+        workers = []
+        for done, path in enumerate(paths):  # one after the other: loading is timed, too
+            progress("loading", done, len(paths))
+            workers.append(stack.enter_context(_Worker(path, threads, warmup)))
+            workers[-1].start()
+        progress("loading", len(paths), len(paths))
         times: list[list[float]] = [[] for _ in workers]
-        done = 0
-        while done < runs:
-            share = min(ROUND, runs - done)
-            for worker, measured in zip(workers, times, strict=True):
-                measured += worker.run(share)
-            done += share
+        for done in range(0, runs, ROUND):
             progress("timing", done, runs)
-        return tuple(worker.latency(np.array(measured)) for worker, measured in zip(workers, times, strict=True))
+            for worker, times_ms in zip(workers, times, strict=True):
+                times_ms.extend(worker.run(min(ROUND, runs - done)))
+        progress("timing", runs, runs)
+        return tuple(worker.latency(np.array(times_ms)) for worker, times_ms in zip(workers, times, strict=True))
 
 
 class _Worker:
@@ -85,8 +90,16 @@ class _Worker:
         self._about: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "edgekit.benchmarks.worker", str(self.path), str(self.threads), str(self.warmup)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        # -P and our own path: it imports what we do, whatever modules lie in the working directory.
+        command = [sys.executable, "-P", "-m", "edgekit.benchmarks.worker"]
+        self._process = subprocess.Popen(
+            [*command, str(self.path), str(self.threads), str(self.warmup)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            start_new_session=True,  # Ctrl-C is for us; we end the workers
+        )
         return self
 
     def __exit__(
@@ -104,13 +117,14 @@ class _Worker:
         measured: list[float] = self._ask(f"run {times}")["latencies_ms"]
         return measured
 
-    def latency(self, measured_ms: NDArray[np.float64]) -> Latency:
-        p50, p90, p99 = (float(p) for p in np.percentile(measured_ms, (50, 90, 99)))
+    def latency(self, times_ms: NDArray[np.float64]) -> Latency:
+        """What was measured, summed up."""
+        p50, p90, p99 = (float(p) for p in np.percentile(times_ms, (50, 90, 99)))
         return Latency(
             path=self.path,
             runner=self._about["runner"],
             threads=self.threads,
-            runs=len(measured_ms),
+            runs=len(times_ms),
             p50_ms=p50,
             p90_ms=p90,
             p99_ms=p99,
@@ -120,22 +134,25 @@ class _Worker:
         )
 
     def _ask(self, line: str) -> dict[str, Any]:
-        stdin, stdout = _pipes(self._process)
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
         try:
             stdin.write(line + "\n")
             stdin.flush()
-            answer = stdout.readline()
         except BrokenPipeError:
-            answer = ""
+            raise self._ended() from None
+        if not select.select([stdout], [], [], ANSWER_SECONDS)[0]:
+            raise errors.ArtifactError(f"{self.path} did not answer for {ANSWER_SECONDS:.0f} s: its runtime hangs")
+        answer = stdout.readline()
         if not answer:
-            raise errors.ArtifactError(f"{self.path} crashed its runtime (exit code {self._process.wait()})")
+            raise self._ended()
         values: dict[str, Any] = json.loads(answer)
         if "error" in values:
             raise getattr(errors, values["error"])(values["message"])
         return values
 
-
-def _pipes(process: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    return process.stdin, process.stdout
+    def _ended(self) -> errors.ArtifactError:
+        code = self._process.wait()
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return errors.ArtifactError(f"{self.path} crashed its runtime ({how}): export it again, or update the runtime")

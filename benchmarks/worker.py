@@ -1,12 +1,14 @@
 """The process that runs one file: ``python -m edgekit.benchmarks.worker FILE THREADS WARMUP``.
 
-It reads commands from stdin, one a line, and answers each with one JSON object on stdout: ``start`` loads the file and warms
-up, ``run N`` gives N latencies. An EdgekitError becomes {"error": its class, "message": its text}.
+It reads commands from stdin, one a line, and answers each with one JSON object on stdout: ``start`` loads the file and
+warms up, ``run N`` gives N latencies. An EdgekitError becomes {"error": its class, "message": its text}. It ends when
+stdin does.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 def main(path: Path, threads: int, warmup: int) -> None:
     """Answer commands until stdin ends."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a runtime prints must not look like an answer
     invoke: Callable[[], object] = _not_started
     for line in sys.stdin:
         command, *arguments = line.split()
@@ -42,8 +46,8 @@ def main(path: Path, threads: int, warmup: int) -> None:
                 answer = {"latencies_ms": _time(invoke, int(arguments[0]))}
         except EdgekitError as error:
             answer = {"error": type(error).__name__, "message": str(error)}
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
 
 
 def _start(path: Path, threads: int) -> tuple[Callable[[], object], dict[str, Any]]:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp")
 # Pillow decides by content, not by name, and knows formats that start other programs (EPS starts Ghostscript).
-FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 LABELS_FILE = "labels.csv"
 FILE_COLUMNS = ("file", "path", "image")
 LABEL_COLUMNS = ("class_index", "label", "class")
@@ -138,6 +138,18 @@ class ImageSource:
         if not self._usable:
             name, reason = next(iter(self.skipped.items()))
             raise DataError(f"none of the {len(self._chosen)} images can be used, the first is {name}: {reason}")
+
+    def sample(self, count: int) -> PixelBatch:
+        """At most ``count`` of the images, evenly spaced, all at once.
+
+        Raises:
+            DataError: none of them can be used, or with ``strict`` one cannot.
+        """
+        usable = self._usable
+        wanted = min(count, len(usable))
+        chosen = [usable[(2 * i + 1) * len(usable) // (2 * wanted)] for i in range(wanted)]
+        few = ImageSource(self._origin, chosen, self._preprocessing, self.description, strict=self._strict)
+        return next(few.batches(wanted))
 
     @property
     def _usable(self) -> tuple[int, ...]:
@@ -502,7 +514,7 @@ def _said(error: Exception) -> str:
 def _counted(paths: Sequence[Path]) -> str:
     """What kinds of files these are: "12 .txt, 1 without suffix"."""
     kinds = Counter(path.suffix.lower() or "without suffix" for path in paths)
-    return ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
+    return ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _several(names: Sequence[str]) -> str:

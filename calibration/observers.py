@@ -26,8 +26,8 @@ CHUNK = 1 << 18  # values that are counted at once: enough to hide numpy's overh
 class Grid:
     """Bins of equal width. Bin i has the edges i * width and (i + 1) * width.
 
-    A bin holds values at its edge nearer to zero, and none at the other one; zero itself is in bin 0. (They are mirrored
-    at zero so that truncation finds the bin of a negative value, too, even where x / width underflows.)
+    A bin holds values at its edge nearer to zero, and none at the other one; zero itself is in bin 0. (Mirrored at
+    zero, so that truncation finds the bin of a negative value, too, even where x / width underflows.)
 
     Attributes:
         exponent: of the width, 2**exponent.
@@ -105,9 +105,9 @@ class StreamingHistogram:
         return self.grid.edges.clip(min(self.minimum, 0.0), max(self.maximum, 0.0))
 
     def update(self, values: NDArray[np.float32]) -> None:
-        """Count ``values``, of any shape and memory layout, without copying them. About 3 ns a value on one core.
+        """Count ``values``, of any shape and memory layout; about 3 ns a value on one core.
 
-        numpy holds no lock meanwhile, so that different tensors can be observed in different threads.
+        Most of that is spent without the interpreter's lock: different tensors may be observed in different threads.
 
         Raises:
             ValueError: a value is NaN or infinite; none is counted then.

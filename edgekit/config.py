@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 import types
 import typing
@@ -17,6 +18,16 @@ FILE_NAME = "edgekit.toml"
 
 Target = Literal["onnx", "tflite", "coreml", "torch"]
 PrecisionName = Literal["float32", "float16", "int8"]
+TARGETS: tuple[Target, ...] = typing.get_args(Target)
+
+# How a type is called in a message.
+_WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", Path: "a path"}
+
+
+class Typed(str):
+    """A value as it was typed on the command line: TOML where that fits ("1e-3", "[0.5, 0.5]"), else plain text."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +45,26 @@ class ModelSettings:
 
 @dataclass(frozen=True, slots=True)
 class PreprocessingSettings:
-    """[preprocessing]: from an image file to the network's input; what is None is the usual for the checkpoint's layout."""
+    """[preprocessing]: from an image file to the network's input; what is None is the usual for the checkpoint."""
 
-    resize: int | str | None = None
+    resize: int | Literal["whole", "none"] | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     order: Literal["RGB", "BGR"] = "RGB"
+
+    def __post_init__(self) -> None:
+        _at_least(1, "preprocessing.resize", None if isinstance(self.resize, str) else self.resize)
+        if (self.mean is None) != (self.std is None):
+            raise ConfigError("preprocessing.mean and preprocessing.std belong together: set both, or neither")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if values is not None and len(values) != 3:
+                raise ConfigError(f"preprocessing.{name} has {len(values)} values: 3 are wanted, one a colour channel")
+            if values is not None and max(values) > 1:
+                raise ConfigError(
+                    f"preprocessing.{name} is {list(values)}: pixels of 0 to 1 are meant, so divide by 255"
+                )
+        if self.std is not None and min(self.std) <= 0:
+            raise ConfigError(f"preprocessing.std is {list(self.std)}: positive numbers are wanted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +78,11 @@ class CalibrationSettings:
     images: int | None = None
     strict: bool = False
 
+    def __post_init__(self) -> None:
+        _at_least(1, "calibration.images", self.images)
+        if not 50 < self.percentile <= 100:
+            raise ConfigError(f"calibration.percentile is {self.percentile:g}: above 50 and at most 100 is wanted")
+
 
 @dataclass(frozen=True, slots=True)
 class ExportSettings:
@@ -63,9 +93,13 @@ class ExportSettings:
     io_dtype: Literal["float32", "int8", "uint8"] = "float32"
     input: Literal["pixels", "normalized"] = "pixels"
     onnxruntime: str | None = None
-    torch_engine: Literal["fbgemm", "qnnpack"] = "fbgemm"
     out: Path = Path("exported")
     verify: bool = True
+
+    def __post_init__(self) -> None:
+        for name, values in (("targets", self.targets), ("precisions", self.precisions)):
+            if not values:
+                raise ConfigError(f"export.{name} is empty, so there is nothing to export: name at least one")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +108,10 @@ class VerifySettings:
 
     data: Path | None = None
     images: int | None = None
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        _at_least(1, "verify.images", self.images)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +121,11 @@ class BenchSettings:
     threads: int = 1
     runs: int = 200
     warmup: int = 20
+
+    def __post_init__(self) -> None:
+        _at_least(1, "bench.threads", self.threads)
+        _at_least(1, "bench.runs", self.runs)
+        _at_least(0, "bench.warmup", self.warmup)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,23 +147,29 @@ class Settings:
 
 Overrides = Mapping[str, Mapping[str, Any]]
 
+_SECTIONS: dict[str, type[Any]] = {
+    name: kind for name, kind in typing.get_type_hints(Settings).items() if name != "source"
+}
+
 
 def load(path: Path | None, overrides: Overrides | None = None) -> Settings:
     """Settings from a file, with single keys overridden.
 
     Args:
         path: an edgekit.toml, whose relative paths start from its own folder; None for the built-in defaults.
-        overrides: section -> key -> value; None as a value means "not given".
+        overrides: section -> key -> value; None as a value means "not given", and a ``Typed`` value is yet to be read.
 
     Raises:
         ConfigError: the file cannot be read, or a section, key or value is wrong.
     """
     settings = Settings() if path is None else _from_toml(path)
     for section, values in (overrides or {}).items():
+        kind = _section(section, "the command line")
         given = {key: value for key, value in values.items() if value is not None}
-        current = getattr(settings, section)
-        changed = dataclasses.replace(current, **_checked(type(current), given, section, "the command line", None))
-        settings = dataclasses.replace(settings, **{section: changed})
+        changes = _checked(kind, given, section, "the command line", None)
+        settings = dataclasses.replace(
+            settings, **{section: dataclasses.replace(getattr(settings, section), **changes)}
+        )
     return settings
 
 
@@ -128,21 +177,28 @@ def _from_toml(path: Path) -> Settings:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ConfigError(f"{path} does not exist") from error
+        raise ConfigError(f"{path} does not exist: name a settings file, or leave --config out") from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
-    sections = {f.name: f for f in dataclasses.fields(Settings) if f.name != "source"}
     loaded: dict[str, Any] = {}
     for name, values in tables.items():
-        if name not in sections:
-            raise ConfigError(f"{path}: unknown section [{name}]: {did_you_mean(name, sections)}")
+        kind = _section(name, str(path))
         if not isinstance(values, dict):
             raise ConfigError(f"{path}: {name} is a section: write [{name}] and its keys below")
-        kind = typing.get_type_hints(Settings)[name]
-        loaded[name] = kind(**_checked(kind, values, name, str(path), path.parent))
+        checked = _checked(kind, values, name, str(path), path.parent)
+        try:
+            loaded[name] = kind(**checked)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error
     return Settings(**loaded, source=path)
+
+
+def _section(name: str, where: str) -> type[Any]:
+    if name not in _SECTIONS:
+        raise ConfigError(f"{where}: unknown section [{name}]: {did_you_mean(name, _SECTIONS)}")
+    return _SECTIONS[name]
 
 
 def _checked(kind: type[Any], values: Mapping[str, Any], section: str, where: str, base: Path | None) -> dict[str, Any]:
@@ -152,32 +208,63 @@ def _checked(kind: type[Any], values: Mapping[str, Any], section: str, where: st
     for key, value in values.items():
         if key not in hints:
             raise ConfigError(f"{where}: unknown key {section}.{key}: {did_you_mean(key, hints)}")
-        checked[key] = _convert(hints[key], value, f"{where}: {section}.{key}", base)
+        read = _read_typed if isinstance(value, Typed) else _convert
+        checked[key] = read(hints[key], value, f"{where}: {section}.{key}", base)
     return checked
 
 
-def _convert(hint: Any, value: Any, where: str, base: Path | None) -> Any:  # noqa: ANN401, PLR0911 - any type, one return each
+def _read_typed(hint: Any, text: Typed, where: str, base: Path | None) -> Any:  # noqa: ANN401 - any type
+    """``text`` as TOML if that is what the key wants, else as it stands: 1.10 is a number, or a version."""
+    try:
+        return _convert(hint, tomllib.loads(f"value = {text}")["value"], where, base)
+    except (tomllib.TOMLDecodeError, ConfigError):
+        return _convert(hint, str(text).strip(), where, base)
+
+
+def _convert(hint: Any, value: Any, where: str, base: Path | None) -> Any:  # noqa: ANN401 - any type
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        if value not in arguments:
-            raise ConfigError(f"{where} is {value!r}: {did_you_mean(str(value), arguments)}")
-        return value
     if origin in {typing.Union, types.UnionType}:
-        options = [a for a in arguments if a is not type(None)]
-        for option in options[:-1]:
-            try:
-                return _convert(option, value, where, base)
-            except ConfigError:
-                continue
-        return _convert(options[-1], value, where, base)
-    if origin is tuple:
-        if isinstance(value, str) or not isinstance(value, list | tuple):
-            raise ConfigError(f"{where} is {value!r}: a list is wanted")
+        return _convert_union(hint, value, where, base)
+    if origin is Literal and value in arguments:
+        return value
+    if origin is Literal and isinstance(value, str):
+        raise ConfigError(f"{where} is {value!r}: {did_you_mean(value, arguments)}")
+    if origin is tuple and isinstance(value, list | tuple):
         return tuple(_convert(arguments[0], item, where, base) for item in value)
     if hint is Path and isinstance(value, str | Path):
-        return Path(value) if base is None else base / value
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        path = Path(value).expanduser()
+        return path if base is None else base / path
+    if hint is float and type(value) in {int, float} and math.isfinite(value):
         return float(value)
-    if isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+    if hint in {int, str, bool} and type(value) is hint:  # True is an int to isinstance
         return value
-    raise ConfigError(f"{where} is {value!r}: {hint.__name__} is wanted")
+    raise ConfigError(f"{where} is {value!r}: {_wanted(hint)} is wanted")
+
+
+def _convert_union(hint: Any, value: Any, where: str, base: Path | None) -> Any:  # noqa: ANN401 - any type
+    options = [option for option in typing.get_args(hint) if option is not type(None)]
+    if len(options) == 1:
+        return _convert(options[0], value, where, base)
+    for option in options:
+        try:
+            return _convert(option, value, where, base)
+        except ConfigError:
+            continue
+    raise ConfigError(f"{where} is {value!r}: {_wanted(hint)} is wanted")
+
+
+def _wanted(hint: Any) -> str:  # noqa: ANN401 - any type
+    """A type in words."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        return "a list in brackets"
+    if origin is Literal:
+        return " or ".join(repr(value) for value in arguments)
+    if arguments:
+        return " or ".join(_wanted(option) for option in arguments if option is not type(None))
+    return _WORDS[hint]
+
+
+def _at_least(least: int, name: str, value: int | None) -> None:
+    if value is not None and value < least:
+        raise ConfigError(f"{name} is {value}: {least} or more is wanted")

@@ -15,6 +15,8 @@ from edgekit.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_STAGING = ".edgekit."  # how the hidden folders begin that ``staging`` makes
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -79,20 +81,6 @@ def size_bytes(path: Path) -> int:
     return path.stat().st_size
 
 
-def _explained(error: OSError, path: Path) -> BadInput:
-    match error.errno:
-        case errno.ENOSPC | errno.EDQUOT:
-            return BadInput(f"no space left on the disk while writing {path}: free some, or choose another --out")
-        case errno.EACCES | errno.EPERM | errno.EROFS:
-            return BadInput(f"no permission to write {path}: choose another --out, or change the folder's permissions")
-        case errno.EISDIR:
-            return BadInput(f"{path} is a folder: choose another --out, or remove it")
-        case errno.ENOTDIR | errno.EEXIST:
-            return BadInput(f"{os.fspath(path.parent)} is not a folder: choose another --out")
-        case _:
-            return BadInput(f"cannot write {path}: {error.strerror or error}")
-
-
 @contextlib.contextmanager
 def staging(folder: Path) -> Iterator[Path]:
     """A temporary folder inside ``folder``; what the block leaves in it moves to ``folder`` at the end, all or nothing.
@@ -101,23 +89,84 @@ def staging(folder: Path) -> Iterator[Path]:
     does not exist afterwards.
 
     Raises:
-        BadInput: the disk is full, or writing is not permitted.
+        BadInput: the disk is full, writing is not permitted, or a file would take the place of a folder.
     """
-    created = not folder.exists()
+    created = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".edgekit.", dir=folder))
+        scratch = Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder))
     except OSError as error:
         raise _explained(error, folder / "*") from error
     try:
-        yield scratch
-        for entry in sorted(scratch.iterdir()):
-            with replacing(folder / entry.name) as temporary:
-                entry.replace(temporary)
+        ready = scratch / "ready"
+        ready.mkdir()
+        yield ready
+        _publish(ready, folder, aside=scratch / "aside")
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
-        if created:
-            with contextlib.suppress(OSError):  # it holds something after all
-                folder.rmdir()
+        with contextlib.suppress(OSError):  # it holds something after all
+            for path in created:
+                path.rmdir()
         raise
     shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _publish(ready: Path, folder: Path, aside: Path) -> None:
+    """Move every entry of ``ready`` to ``folder``; after a failure, Ctrl-C included, all is as it was."""
+    moved: list[tuple[Path, Path | None]] = []  # where to, and where what was there before is now
+    aside.mkdir()
+    try:
+        for entry in sorted(ready.iterdir()):
+            place = folder / entry.name
+            previous = aside / entry.name if place.exists() else None
+            try:
+                if place.is_dir() and not entry.is_dir():
+                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(place))
+                moved.append((place, previous))  # noted first: whatever happens next can be undone
+                if previous is not None:
+                    _set_aside(place, previous, keep=entry.is_file())
+                entry.replace(place)
+            except OSError as error:
+                raise _explained(error, place) from error
+    except BaseException:
+        for place, previous in reversed(moved):
+            if previous is None or previous.exists():
+                _remove(place)
+                if previous is not None:
+                    previous.replace(place)
+        raise
+
+
+def _set_aside(place: Path, previous: Path, *, keep: bool) -> None:
+    """Move ``place`` to ``previous``; a file to ``keep`` also stays, so that its successor replaces it atomically."""
+    if keep:
+        with contextlib.suppress(OSError):  # not every file system has links
+            previous.hardlink_to(place)
+            return
+    place.rename(previous)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _explained(error: OSError, path: Path) -> BadInput:
+    for parent in path.parents:
+        if parent.parent.name.startswith(_STAGING):  # told as the user knows it
+            path = parent.parent.parent / path.relative_to(parent)
+            break
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return BadInput(f"no space left on the disk while writing {path}: free some, or choose another --out")
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return BadInput(f"no permission to write {path}: choose another --out, or change the folder's permissions")
+        case errno.EISDIR:
+            return BadInput(f"{path} is a folder: choose another --out, or remove it")
+        case errno.ENOTDIR | errno.EEXIST:
+            file = next((parent for parent in path.parents if parent.is_file()), path.parent)
+            return BadInput(f"{file} is not a folder: choose another --out")
+        case _:
+            return BadInput(f"cannot write {path}: {error.strerror or error}")

@@ -7,13 +7,14 @@ import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgekit.errors import ArtifactError, MissingDependency, did_you_mean
+from edgekit.errors import ArtifactError, ConfigError, MissingDependency, did_you_mean
+from edgekit.exporters.metadata import IoDtype
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from edgekit.exporters.metadata import IoDtype, Precision
+    from edgekit.exporters.metadata import Precision
     from edgekit.exporters.summary import Summary
     from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
@@ -27,8 +28,9 @@ class Format:
         name: as on the command line.
         suffix: of its files.
         title: as people write it.
-        modules: packages that writing and reading need.
+        modules: packages that writing needs; reading may do with fewer.
         extra: the extra of edgekit that brings them.
+        io_dtypes: what int8 files can take and give.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Format:
     title: str
     modules: tuple[str, ...]
     extra: str
+    io_dtypes: tuple[IoDtype, ...] = tuple(IoDtype)
 
     def check_installed(self) -> None:
         """Say early what will be missing.
@@ -45,7 +48,19 @@ class Format:
         """
         for module in self.modules:
             if importlib.util.find_spec(module) is None:
-                raise MissingDependency(f"{self.title} needs {module}: pip install 'edgekit[{self.extra}]'")
+                raise self._missing(module)
+
+    def check_boundary(self, io_dtype: IoDtype) -> None:
+        """Say early what int8 files of this format cannot take and give.
+
+        Raises:
+            ConfigError: it is ``io_dtype``.
+        """
+        if io_dtype not in self.io_dtypes:
+            raise ConfigError(
+                f"int8 files for {self.title} take and give {' or '.join(self.io_dtypes)}, not {io_dtype}: "
+                f"choose another --io-dtype, or leave {self.name} out of the targets"
+            )
 
     def write_integer_model(
         self, model: IntegerModel, path: Path, *, io_dtype: IoDtype, options: Mapping[str, Any] | None = None
@@ -65,7 +80,15 @@ class Format:
         return summary
 
     def _package(self) -> Any:  # noqa: ANN401 - a module
-        return importlib.import_module(f"edgekit.exporters.{self.name}")
+        try:
+            return importlib.import_module(f"edgekit.exporters.{self.name}")
+        except ModuleNotFoundError as error:
+            if error.name not in self.modules:
+                raise
+            raise self._missing(error.name) from error
+
+    def _missing(self, module: str) -> MissingDependency:
+        return MissingDependency(f"{self.title} needs {module}: pip install 'edgekit[{self.extra}]'")
 
 
 FORMATS = {
@@ -73,7 +96,7 @@ FORMATS = {
     for form in (
         Format("onnx", ".onnx", "ONNX", ("onnx", "onnxsim"), "onnx"),
         Format("tflite", ".tflite", "TFLite", ("ai_edge_litert",), "tflite"),
-        Format("coreml", ".mlpackage", "Core ML", ("coremltools",), "coreml"),
+        Format("coreml", ".mlpackage", "Core ML", ("coremltools",), "coreml", (IoDtype.FLOAT32,)),
         Format("torch", ".pt", "torch", ("torch",), "torch"),
     )
 }
@@ -89,4 +112,6 @@ def format_of(path: Path) -> Format:
         if path.suffix == form.suffix:
             return form
     suffixes = [form.suffix for form in FORMATS.values()]
+    if not path.exists():
+        raise ArtifactError(f"{path} does not exist: name a file or a folder that edgekit export wrote")
     raise ArtifactError(f"{path} is no file that edgekit exports: {did_you_mean(path.suffix, suffixes)}")

@@ -3,8 +3,8 @@
 Two conventions make the front ends short and the passes simple:
 
 - Every node gets constants of its own, even where the network shares a weight, so a pass may rewrite them in place.
-- [C] and [C, 1, 1] are one thing, as reshapes between them move nothing. A mean keeps its axes, linear layers and the output
-  flatten what they read, and ``image`` turns the linear layers of a squeeze-and-excite into 1x1 convolutions.
+- A mean keeps its axes, [C, 1, 1]. Whoever wants [C] flattens it, and ``image`` goes the other way: it turns the linear
+  layers of a squeeze-and-excite into 1x1 convolutions. So no reshape but Flatten is needed.
 """
 
 from __future__ import annotations
@@ -86,18 +86,25 @@ class GraphBuilder:
             )
         if groups != 1 and not groups == channels == weight.shape[0]:
             raise UnsupportedOperator(
-                f"the convolution {name!r} has {groups} groups for {channels} -> {weight.shape[0]} channels: edgekit has "
-                f"ordinary convolutions (1 group) and depthwise ones (a group a channel, as many out as in)"
+                f"the convolution {name!r} has {groups} groups for {channels} -> {weight.shape[0]} channels: edgekit "
+                f"has ordinary convolutions (1 group) and depthwise ones (a group a channel, as many out as in)"
             )
         if min(padding.top, padding.bottom, padding.left, padding.right) < 0:
-            raise UnsupportedOperator(f"the convolution {name!r} crops its input (negative padding): slice the images")
+            raise UnsupportedOperator(
+                f"the convolution {name!r} crops (its padding is negative): crop the images instead"
+            )
         bias = np.zeros(weight.shape[0]) if bias is None else bias
         return self._emit(name, Conv2d(stride, padding, groups), (x,), weight=weight, bias=bias)
 
     def linear(self, name: str, x: str, weight: NDArray[Any], bias: NDArray[Any] | None) -> str:
         """A linear layer; weight [O, I], bias [O] or None."""
+        if self.shape(x)[0] != weight.shape[1]:
+            raise UnsupportedOperator(
+                f"the linear layer {name!r} takes {weight.shape[1]} numbers and reads the shape {self.shape(x)}: put "
+                f"global average pooling and flattening before it"
+            )
         bias = np.zeros(weight.shape[0]) if bias is None else bias
-        return self._emit(name, Linear(), (self._flattened(name, x),), weight=weight, bias=bias)
+        return self._emit(name, Linear(), (self.flatten(f"{x}.flatten", x),), weight=weight, bias=bias)
 
     def batch_norm(  # noqa: PLR0913 - batch normalization has this many parameters
         self,
@@ -116,12 +123,14 @@ class GraphBuilder:
             CheckpointError: a variance is not above zero.
         """
         if not np.all(running_var.astype(np.float64) + eps > 0):
-            raise CheckpointError(f"the batch normalization {name!r} has a negative variance: the checkpoint is damaged")
+            raise CheckpointError(
+                f"the batch normalization {name!r} has a negative variance: the checkpoint is damaged"
+            )
         parameters = {"weight": weight, "bias": bias, "running_mean": running_mean, "running_var": running_var}
         return self._emit(name, BatchNorm(eps), (x,), **parameters)
 
     def affine(self, name: str, x: str, scale: NDArray[Any], shift: NDArray[Any]) -> str:
-        """x scale + shift, each of one element or [C]; what does nothing is left out.
+        """Multiply by ``scale``, add ``shift``, each of one element or [C]; what does nothing is left out.
 
         One number a channel is batch normalization with mean 0 and variance 1, which folds into the layer before it.
         """
@@ -129,9 +138,7 @@ class GraphBuilder:
             channels = self.shape(x)[:1]
             weight, bias = np.broadcast_to(scale, channels), np.broadcast_to(shift, channels)
             mean, variance = np.zeros(channels), np.ones(channels)
-            return self.batch_norm(
-                name, x, weight=weight, bias=bias, running_mean=mean, running_var=variance, eps=0.0
-            )
+            return self.batch_norm(name, x, weight=weight, bias=bias, running_mean=mean, running_var=variance, eps=0.0)
         if scale.item() != 1:
             both = shift.item() != 0
             x = self._emit(f"{name}.scale" if both else name, Mul(), (x,), operand=scale.reshape(1))
@@ -144,18 +151,18 @@ class GraphBuilder:
         return self._emit(name, op, (x,))
 
     def add(self, name: str, a: str, b: str) -> str:
-        """a + b, of equal shapes."""
-        a, b = self._of_one_rank(name, a, b)
+        """Add two tensors of equal shapes."""
+        a, b = self._of_one_rank(a, b)
         if self.shape(a) != self.shape(b):
             raise UnsupportedOperator(
-                f"the addition {name!r} has operands of the shapes {self.shape(a)} and {self.shape(b)}, and edgekit adds "
-                f"equal shapes only"
+                f"the addition {name!r} has operands of the shapes {self.shape(a)} and {self.shape(b)}, and edgekit "
+                f"adds equal shapes only"
             )
         return self._emit(name, Add(), (a, b))
 
     def mul(self, name: str, a: str, b: str) -> str:
-        """a b, of equal shapes or one of them [C, 1, 1]."""
-        a, b = self._of_one_rank(name, a, b)
+        """Multiply two tensors of equal shapes, or of which one is [C, 1, 1]."""
+        a, b = self._of_one_rank(a, b)
         if np.prod(self.shape(a)) < np.prod(self.shape(b)):  # the order that Mul documents
             a, b = b, a
         if self.shape(b) not in {self.shape(a), (self.shape(a)[0], 1, 1)}:
@@ -170,10 +177,25 @@ class GraphBuilder:
         return self._emit(name, Mean(), (x,))
 
     def pad(self, name: str, x: str, padding: Padding) -> str:
-        """x with zeros around it."""
+        """Zeros around ``x``; nothing if there are none."""
+        if not padding:
+            return x
         if min(padding.top, padding.bottom, padding.left, padding.right) < 0:
-            raise UnsupportedOperator(f"the padding {name!r} crops (it is negative): slice the images before the network")
+            raise UnsupportedOperator(f"the padding {name!r} crops (it is negative): crop the images instead")
         return self._emit(name, Pad(padding), (x,))
+
+    def flatten(self, name: str, x: str) -> str:
+        """[C] in the place of [C, 1, 1]; nothing where ``x`` is [C], or is flattened already."""
+        _, *rest = self.shape(x)
+        if not rest:
+            return x
+        if rest != [1, 1]:
+            raise UnsupportedOperator(
+                f"{name!r} flattens a tensor of the shape {self.shape(x)}: put global average pooling before it"
+            )
+        if x not in self._flat:
+            self._flat[x] = self._emit(name, Flatten(), (x,))
+        return self._flat[x]
 
     def image(self, x: str) -> str:
         """[C, 1, 1] in the place of [C]: the layers since the last Flatten work on images of one pixel instead."""
@@ -181,7 +203,12 @@ class GraphBuilder:
 
     def finish(self, name: str, output: str) -> Graph:
         """The graph; ``output`` becomes [C]."""
-        output = self._flattened(name, output)
+        if len(self.shape(output)) == _IMAGE_AXES and self.shape(output)[1:] != (1, 1):
+            raise UnsupportedOperator(
+                f"the network gives feature maps of the shape {self.shape(output)}: edgekit wants a classifier, which "
+                f"gives [N, classes]"
+            )
+        output = self.flatten(f"{output}.flatten", output)
         graph = Graph(name, self.input, (output,), tuple(self._nodes.values()), self._tensors, self._constants)
         check(graph)
         return graph
@@ -230,23 +257,10 @@ class GraphBuilder:
             case _:
                 return shape
 
-    def _flattened(self, reader: str, x: str) -> str:
-        """The [C] form of ``x``."""
-        shape = self.shape(x)
-        if len(shape) == 1:
-            return x
-        if shape[1:] != (1, 1):
-            raise UnsupportedOperator(
-                f"{reader!r} flattens a tensor of the shape {shape}: put global average pooling before it"
-            )
-        if x not in self._flat:
-            self._flat[x] = self._emit(f"{x}.flatten", Flatten(), (x,))
-        return self._flat[x]
-
-    def _of_one_rank(self, name: str, a: str, b: str) -> tuple[str, str]:
+    def _of_one_rank(self, a: str, b: str) -> tuple[str, str]:
         if len(self.shape(a)) == len(self.shape(b)):
             return a, b
-        return self._flattened(name, a), self._flattened(name, b)
+        return self.flatten(f"{a}.flatten", a), self.flatten(f"{b}.flatten", b)
 
     def _as_image(self, x: str, reader: Node | None) -> str:
         if len(self.shape(x)) == _IMAGE_AXES:

@@ -5,66 +5,54 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from edgekit.capture.builder import GraphBuilder
 from edgekit.errors import UnsupportedOperator
-from edgekit.ir import (
-    Add,
-    BatchNorm,
-    Clamp,
-    Conv2d,
-    Flatten,
-    Graph,
-    HardSigmoid,
-    HardSwish,
-    Linear,
-    Mean,
-    Mul,
-    Node,
-    Op,
-    Pad,
-    Padding,
-    Tensor,
-)
-from edgekit.ir.graph import check
+from edgekit.ir import Clamp, Graph, HardSigmoid, HardSwish, Padding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-    Lowering = Callable[["_Capture", torch.fx.Node], None]
+    Lowering = Callable[["_Call", GraphBuilder], str]
 
 _LOWERINGS: dict[str, Lowering] = {}
+_IMAGE_AXES = 3  # [C, H, W]
+_EXPANSIONS = ("expand.default", "expand_as.default")
+_WITH_WEIGHTS = {"conv2d", "linear", "batch_norm"}  # their nodes have the names that the weights have
 
 
 def capture(module: torch.nn.Module, name: str, input_shape: tuple[int, int, int]) -> Graph:
-    """The inference graph of ``module``.
+    """The inference graph of ``module``, whether or not it is in eval mode. Its weights are copied.
 
     Args:
-        module: in eval mode; takes one image tensor and returns one tensor.
+        module: float32, on the CPU; takes one image tensor and returns one tensor, [N, classes].
         name: of the network.
         input_shape: [C, H, W].
 
     Raises:
-        UnsupportedOperator: the module uses an operator, or an attribute of one, that edgekit does not know.
+        UnsupportedOperator: the module uses an operator, or an attribute of one, that edgekit does not know, or
+            torch.export cannot follow its ``forward``.
+        CheckpointError: a weight is not finite, or a variance is negative.
     """
-    with warnings.catch_warnings():
+    with _evaluating(module), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch.export warns about its own internals, never about the model
-        exported = torch.export.export(module.eval(), (torch.zeros(1, *input_shape),))
-    state: _Capture = _Capture(exported)
-    for fx_node in exported.graph.nodes:
-        if fx_node.op == "call_function":
-            state.lower(fx_node)
-    outputs = tuple(state.aliases[spec.arg.name] for spec in exported.graph_signature.output_specs)
-    graph = Graph(name, state.input, outputs, tuple(state.nodes), state.tensors, state.constants)
-    check(graph)
-    return graph
+        try:
+            exported = torch.export.export(module, (torch.zeros(1, *input_shape),))
+        except Exception as error:  # torch.export raises nearly anything
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise UnsupportedOperator(
+                f"torch.export cannot follow the network ({reason}): its forward must take one image tensor, and not "
+                f"branch on values"
+            ) from error
+    return _Capture(exported).graph(name)
 
 
 def _lowers(*targets: str) -> Callable[[Lowering], Lowering]:
@@ -79,192 +67,386 @@ def _lowers(*targets: str) -> Callable[[Lowering], Lowering]:
     return register
 
 
-@dataclass
+@contextlib.contextmanager
+def _evaluating(module: torch.nn.Module) -> Iterator[None]:
+    """Eval mode inside the block; afterwards every part is in the mode that it was in."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
 class _Capture:
-    """The graph under construction."""
+    """What is known while the nodes of an exported program are walked through.
 
-    exported: torch.export.ExportedProgram
-    nodes: list[Node] = field(default_factory=list)
-    tensors: dict[str, Tensor] = field(default_factory=dict)
-    constants: dict[str, NDArray[np.float32]] = field(default_factory=dict)
-    aliases: dict[str, str] = field(default_factory=dict)  # fx name -> name of our tensor or constant
-    input: str = ""
+    Attributes:
+        values: by fx name: the name of our tensor, or what was computed already because no image is needed for it.
+    """
 
-    def __post_init__(self) -> None:
-        signature = self.exported.graph_signature
-        (self.input,) = signature.user_inputs  # type: ignore[assignment]  # tensors' inputs are named by strings
-        state = {**self.exported.state_dict, **self.exported.constants}
-        for fx_name, key in {**signature.inputs_to_parameters, **signature.inputs_to_buffers}.items():
-            if state[key].is_floating_point():  # all but num_batches_tracked
-                self.constants[key] = state[key].detach().cpu().float().numpy()
-                self.aliases[fx_name] = key
-        self.aliases[self.input] = self.input
-        placeholder = next(n for n in self.exported.graph.nodes if n.name == self.input)
-        self.tensors[self.input] = Tensor(self.input, tuple(placeholder.meta["val"].shape[1:]))
+    def __init__(self, exported: torch.export.ExportedProgram) -> None:
+        signature = exported.graph_signature
+        self.exported = exported
+        stored = {**exported.state_dict, **exported.constants}
+        places = {
+            **signature.inputs_to_parameters,
+            **signature.inputs_to_buffers,
+            **signature.inputs_to_lifted_tensor_constants,
+        }
+        self.values: dict[str, Any] = {fx_name: stored[key].detach().clone() for fx_name, key in places.items()}
+        (image,) = (node for node in exported.graph.nodes if node.op == "placeholder" and node.name not in places)
+        self.builder = GraphBuilder(image.name, tuple(image.meta["val"].shape[1:]))
+        self.values[image.name] = image.name
 
-    def lower(self, fx_node: torch.fx.Node) -> None:
-        target = str(fx_node.target).removeprefix("aten.")
+    def graph(self, name: str) -> Graph:
+        (outputs,) = self.exported.graph.output_node().args
+        assert isinstance(outputs, tuple)
+        if len(outputs) != 1:
+            raise UnsupportedOperator(f"the network returns {len(outputs)} tensors: return the logits only")
+        for fx_node in self.exported.graph.nodes:
+            if fx_node.op == "call_function":
+                self.values[fx_node.name] = self._evaluate(fx_node)
+        logits = self.values.get(getattr(outputs[0], "name", ""))
+        if not isinstance(logits, str):
+            raise UnsupportedOperator("what the network returns does not depend on the image")
+        return self.builder.finish(name, logits)
+
+    def _evaluate(self, fx_node: torch.fx.Node) -> Any:  # noqa: ANN401 - constants may be tensors and tuples of them
+        target = _operator(fx_node)
+        if target == "_assert_tensor_metadata.default":
+            return None
+        if not any(isinstance(self.values[read.name], str) for read in fx_node.all_input_nodes):
+            return self._compute(fx_node)
+        call = _Call(fx_node, self.exported.graph_module, self.values)
         if target not in _LOWERINGS:
             raise UnsupportedOperator(
-                f"edgekit does not know the operator aten::{target} (layer {self.layer(fx_node)!r}): replace the layer by "
-                f"convolution, batch normalization, ReLU, ReLU6, hard-swish, hard-sigmoid, addition, multiplication, "
-                f"global average pooling or linear"
+                f"edgekit does not know the operator aten::{target} ({call.place}): replace it by convolution, batch "
+                f"normalization, ReLU, ReLU6, hard-swish, hard-sigmoid, addition, multiplication, global average "
+                f"pooling or linear layers"
             )
-        _LOWERINGS[target](self, fx_node)
+        result = _LOWERINGS[target](call, self.builder)
+        if target not in _EXPANSIONS and _core(self.builder.shape(result)) != _core(call.shape[1:]):
+            raise call.refuse(f"gives {call.shape} only by repeating values")
+        if target.partition(".")[0].endswith("_"):  # in place: who reads the operand from now on sees the result
+            overwritten = call.activation("input")
+            for name, value in self.values.items():
+                if isinstance(value, str) and value == overwritten:
+                    self.values[name] = result
+        return result
 
-    def layer(self, fx_node: torch.fx.Node) -> str:
-        """The module that ``fx_node`` comes from ("features.4.conv.0")."""
-        stack = fx_node.meta.get("nn_module_stack", {})
-        return next((path for path, _ in reversed(stack.values()) if path), "")
-
-    def name(self, argument: Any) -> str:  # noqa: ANN401 - whatever fx holds as an argument
-        """Our name of an argument that is a tensor."""
-        assert isinstance(argument, torch.fx.Node)
-        return self.aliases[argument.name]
-
-    def constant(self, name: str, values: NDArray[np.float32]) -> str:
-        self.constants[name] = values
-        return name
-
-    def alias(self, fx_node: torch.fx.Node) -> None:
-        """``fx_node`` does nothing at inference: its result is its first argument."""
-        self.aliases[fx_node.name] = self.name(fx_node.args[0])
-
-    def emit(self, fx_node: torch.fx.Node, op: Op, inputs: Sequence[str]) -> None:
-        """Append a node, named after its layer; what a layer's own forward does besides gets a name below it."""
-        layer, main = self.layer(fx_node), isinstance(op, Conv2d | Linear) or self._is_torch_module(fx_node)
-        name = layer if main and layer not in self.tensors else f"{layer}.{fx_node.name}".lstrip(".")
-        self.nodes.append(Node(name, op, tuple(inputs), name))
-        self.tensors[name] = Tensor(name, tuple(fx_node.meta["val"].shape[1:]))
-        self.aliases[fx_node.name] = name
-
-    def _is_torch_module(self, fx_node: torch.fx.Node) -> bool:
-        """Whether one of torch's own modules called it, such as ReLU, and not a forward that we must guess about."""
-        *_, (_, kind) = (("", ""), *fx_node.meta.get("nn_module_stack", {}).values())
-        return str(kind).startswith("torch.nn.modules")
-
-    def refuse(self, fx_node: torch.fx.Node, what: str) -> UnsupportedOperator:
-        return UnsupportedOperator(f"layer {self.layer(fx_node)!r} has {what}, which edgekit does not support")
+    def _compute(self, fx_node: torch.fx.Node) -> Any:  # noqa: ANN401 - see above
+        """The result of a node that needs no image, such as a weight times its pruning mask."""
+        arguments: Any = torch.fx.node.map_arg((fx_node.args, fx_node.kwargs), lambda read: self.values[read.name])
+        args, kwargs = arguments
+        assert callable(fx_node.target)
+        with torch.no_grad():
+            return fx_node.target(*args, **kwargs)
 
 
-def _argument(fx_node: torch.fx.Node, index: int, default: Any) -> Any:  # noqa: ANN401 - whatever fx holds
-    return fx_node.args[index] if len(fx_node.args) > index else default
+def _operator(fx_node: torch.fx.Node) -> str:
+    """Name and overload of an ATen operator ("conv2d.default")."""
+    return str(fx_node.target).removeprefix("aten.")
 
 
-@_lowers("conv2d.default", "conv2d.padding")
-def _conv2d(state: _Capture, fx_node: torch.fx.Node) -> None:
-    x, weight = state.name(fx_node.args[0]), state.name(fx_node.args[1])
-    bias = _argument(fx_node, 2, None)
-    stride = tuple(_argument(fx_node, 3, (1, 1))) * (2 if len(_argument(fx_node, 3, (1, 1))) == 1 else 1)
-    padding, dilation = _argument(fx_node, 4, (0, 0)), tuple(_argument(fx_node, 5, (1, 1)))
-    if any(d != 1 for d in dilation):
-        raise state.refuse(fx_node, f"dilation {dilation}")
-    if isinstance(padding, str):
-        raise state.refuse(fx_node, f"padding={padding!r} given by name")
-    vertical, horizontal = (*padding, *padding)[:2] if len(padding) == 1 else padding
-    channels = state.constants[weight].shape[0]
-    if bias is None:
-        bias_name = state.constant(weight.removesuffix("weight") + "bias", np.zeros(channels, np.float32))
-    else:
-        bias_name = state.name(bias)
-    op = Conv2d(stride, Padding(vertical, vertical, horizontal, horizontal), _argument(fx_node, 6, 1))  # type: ignore[arg-type]  # two entries
-    state.emit(fx_node, op, (x, weight, bias_name))
+def _core(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape without the axes at its end that have one element: [C] and [C, 1, 1] are alike."""
+    return shape if shape[-1:] != (1,) else _core(shape[:-1])
+
+
+class _Call:
+    """A call of an ATen operator; its arguments go by their names in the operator's schema, but "self" is "input".
+
+    Attributes:
+        layer: the module that it belongs to ("features.4.conv.0"), "" for the whole network.
+        name: for its node: the layer's, where the operator is what the layer is there for; below the layer's for what
+            a ``forward`` of the user's does besides.
+        shape: of its result, [1, ...].
+    """
+
+    def __init__(self, fx_node: torch.fx.Node, program: torch.fx.GraphModule, values: dict[str, Any]) -> None:
+        arguments = fx_node.normalized_arguments(program, normalize_to_only_use_kwargs=True)
+        assert arguments is not None
+        self._arguments: dict[str, Any] = dict(arguments.kwargs)
+        self._values = values
+        modules = list(fx_node.meta.get("nn_module_stack", {}).values())
+        self.layer = next((path for path, _ in reversed(modules) if path), "")
+        operator = _operator(fx_node).partition(".")[0].rstrip("_")
+        is_main = operator in _WITH_WEIGHTS or str(modules[-1][1]).startswith("torch.nn.modules")
+        self.name = self.layer if is_main and self.layer else f"{self.layer}.{operator}".lstrip(".")
+        self.shape: tuple[int, ...] = tuple(fx_node.meta["val"].shape)
+
+    @property
+    def place(self) -> str:
+        """Where in the network, for people."""
+        return f"layer {self.layer!r}" if self.layer else "in the network's own forward"
+
+    def activation(self, name: str) -> str:
+        """The name of a tensor that depends on the image."""
+        value = self._value(name)
+        if not isinstance(value, str):
+            raise self.refuse(f"computes {name!r} without the image")
+        return value
+
+    def constant(self, name: str) -> NDArray[Any] | None:
+        """An array or number that does not depend on the image; None if it was left out."""
+        value = self._value(name)
+        if isinstance(value, str):
+            raise self.refuse(f"computes {name!r} from the image")
+        return None if value is None else np.asarray(value)
+
+    def array(self, name: str) -> NDArray[Any]:
+        """As ``constant``, of an argument that must not be left out."""
+        values = self.constant(name)
+        if values is None:
+            raise self.refuse(f"has no {name!r}")
+        return values
+
+    def depends_on_image(self, name: str) -> bool:
+        """Whether an argument is a tensor that depends on the image."""
+        return isinstance(self._value(name), str)
+
+    def number(self, name: str, default: float = 0.0) -> float:
+        """A number; ``default`` if it is None."""
+        value = self._arguments[name]
+        return default if value is None else float(value)
+
+    def numbers(self, name: str) -> tuple[int, ...]:
+        """A list of integers."""
+        return tuple(int(value) for value in self._arguments[name] or ())
+
+    def pair(self, name: str) -> tuple[int, int]:
+        """Two integers, of which one may stand for both."""
+        first, *rest = self.numbers(name)
+        return first, rest[0] if rest else first
+
+    def text(self, name: str, default: str = "") -> str:
+        """A word; ``default`` if the operator has no such argument."""
+        return str(self._arguments.get(name, default))
+
+    def refuse(self, what: str) -> UnsupportedOperator:
+        """An error that says where; ``what`` continues "layer 'features.0' ..."."""
+        return UnsupportedOperator(f"{self.place}: it {what}, which edgekit does not support")
+
+    def _value(self, name: str) -> Any:  # noqa: ANN401 - whatever fx holds as an argument
+        argument = self._arguments[name]
+        return self._values[argument.name] if isinstance(argument, torch.fx.Node) else argument
+
+
+@_lowers("conv2d.default")
+def _conv2d(call: _Call, builder: GraphBuilder) -> str:
+    vertical, horizontal = call.pair("padding")
+    return _convolution(call, builder, Padding(vertical, vertical, horizontal, horizontal))
+
+
+@_lowers("conv2d.padding")
+def _conv2d_named(call: _Call, builder: GraphBuilder) -> str:
+    height, width = call.array("weight").shape[2:]
+    # torch allows "same" for stride 1 only, where it does not depend on the size of the image.
+    same = Padding.same((height, width), (height, width), (1, 1))
+    return _convolution(call, builder, same if call.text("padding") == "same" else Padding())
+
+
+def _convolution(call: _Call, builder: GraphBuilder, padding: Padding) -> str:
+    return builder.conv2d(
+        call.name,
+        call.activation("input"),
+        call.array("weight"),
+        call.constant("bias"),
+        stride=call.pair("stride"),
+        padding=padding,
+        dilation=call.pair("dilation"),
+        groups=int(call.number("groups")),
+    )
 
 
 @_lowers("linear.default")
-def _linear(state: _Capture, fx_node: torch.fx.Node) -> None:
-    x, weight = state.name(fx_node.args[0]), state.name(fx_node.args[1])
-    bias = _argument(fx_node, 2, None)
-    if bias is None:
-        zeros = np.zeros(state.constants[weight].shape[0], np.float32)
-        state.emit(fx_node, Linear(), (x, weight, state.constant(weight.removesuffix("weight") + "bias", zeros)))
-    else:
-        state.emit(fx_node, Linear(), (x, weight, state.name(bias)))
+def _linear(call: _Call, builder: GraphBuilder) -> str:
+    return builder.linear(call.name, call.activation("input"), call.array("weight"), call.constant("bias"))
 
 
 @_lowers("batch_norm.default")
-def _batch_norm(state: _Capture, fx_node: torch.fx.Node) -> None:
-    # aten::batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, cudnn_enabled)
-    inputs = [state.name(argument) for argument in fx_node.args[:5]]
-    state.emit(fx_node, BatchNorm(float(fx_node.args[7])), inputs)  # type: ignore[arg-type]  # a number
+def _batch_norm(call: _Call, builder: GraphBuilder) -> str:
+    if call.number("training"):
+        raise call.refuse("normalizes by the batch even in eval mode (pass training=self.training)")
+    mean, variance = call.array("running_mean"), call.array("running_var")
+    weight, bias = call.constant("weight"), call.constant("bias")
+    return builder.batch_norm(
+        call.name,
+        call.activation("input"),
+        weight=np.ones_like(mean) if weight is None else weight,
+        bias=np.zeros_like(mean) if bias is None else bias,
+        running_mean=mean,
+        running_var=variance,
+        eps=call.number("eps"),
+    )
 
 
 @_lowers("relu.default", "relu_.default")
-def _relu(state: _Capture, fx_node: torch.fx.Node) -> None:
-    state.emit(fx_node, Clamp(0.0), (state.name(fx_node.args[0]),))
+def _relu(call: _Call, builder: GraphBuilder) -> str:
+    return builder.unary(call.name, Clamp(0.0), call.activation("input"))
 
 
 @_lowers("relu6.default", "relu6_.default")
-def _relu6(state: _Capture, fx_node: torch.fx.Node) -> None:
-    state.emit(fx_node, Clamp(0.0, 6.0), (state.name(fx_node.args[0]),))
+def _relu6(call: _Call, builder: GraphBuilder) -> str:
+    return builder.unary(call.name, Clamp(0.0, 6.0), call.activation("input"))
 
 
 @_lowers("hardtanh.default", "hardtanh_.default")
-def _hardtanh(state: _Capture, fx_node: torch.fx.Node) -> None:
-    low, high = float(_argument(fx_node, 1, -1.0)), float(_argument(fx_node, 2, 1.0))
-    state.emit(fx_node, Clamp(low, high), (state.name(fx_node.args[0]),))
+def _hardtanh(call: _Call, builder: GraphBuilder) -> str:
+    clamp = Clamp(call.number("min_val"), call.number("max_val"))
+    return builder.unary(call.name, clamp, call.activation("input"))
+
+
+@_lowers("clamp.default", "clamp_.default")
+def _clamp(call: _Call, builder: GraphBuilder) -> str:
+    clamp = Clamp(call.number("min", -np.inf), call.number("max", np.inf))
+    return builder.unary(call.name, clamp, call.activation("input"))
 
 
 @_lowers("hardswish.default", "hardswish_.default")
-def _hardswish(state: _Capture, fx_node: torch.fx.Node) -> None:
-    state.emit(fx_node, HardSwish(), (state.name(fx_node.args[0]),))
+def _hardswish(call: _Call, builder: GraphBuilder) -> str:
+    return builder.unary(call.name, HardSwish(), call.activation("input"))
 
 
 @_lowers("hardsigmoid.default", "hardsigmoid_.default")
-def _hardsigmoid(state: _Capture, fx_node: torch.fx.Node) -> None:
-    state.emit(fx_node, HardSigmoid(), (state.name(fx_node.args[0]),))
+def _hardsigmoid(call: _Call, builder: GraphBuilder) -> str:
+    return builder.unary(call.name, HardSigmoid(), call.activation("input"))
 
 
 @_lowers("add.Tensor", "add_.Tensor")
-def _add(state: _Capture, fx_node: torch.fx.Node) -> None:
-    if fx_node.kwargs.get("alpha", 1) != 1:
-        raise state.refuse(fx_node, "an addition with alpha")
-    state.emit(fx_node, Add(), [state.name(argument) for argument in fx_node.args])
+def _add(call: _Call, builder: GraphBuilder) -> str:
+    if call.number("alpha") != 1:
+        raise call.refuse("adds with a factor (alpha)")
+    if call.depends_on_image("input") and call.depends_on_image("other"):
+        return builder.add(call.name, call.activation("input"), call.activation("other"))
+    x, term = _operands(call)
+    return builder.affine(call.name, x, np.ones(1), term)
+
+
+@_lowers("sub.Tensor", "sub_.Tensor")
+def _sub(call: _Call, builder: GraphBuilder) -> str:
+    if call.number("alpha") != 1 or call.depends_on_image("other"):
+        raise call.refuse("subtracts what depends on the image")
+    x, term = _operands(call)
+    return builder.affine(call.name, x, np.ones(1), -term)
+
+
+@_lowers("rsub.Scalar", "rsub.Tensor")
+def _rsub(call: _Call, builder: GraphBuilder) -> str:
+    if call.number("alpha") != 1 or call.depends_on_image("other"):
+        raise call.refuse("subtracts what depends on the image")
+    x, minuend = _operands(call)
+    return builder.affine(call.name, x, -np.ones(1), minuend)
 
 
 @_lowers("mul.Tensor", "mul_.Tensor")
-def _mul(state: _Capture, fx_node: torch.fx.Node) -> None:
-    # The larger operand first: the order that Mul documents.
-    names = [state.name(argument) for argument in fx_node.args]
-    state.emit(fx_node, Mul(), sorted(names, key=lambda n: -int(np.prod(state.tensors[n].shape))))
+def _mul(call: _Call, builder: GraphBuilder) -> str:
+    if call.depends_on_image("input") and call.depends_on_image("other"):
+        return builder.mul(call.name, call.activation("input"), call.activation("other"))
+    x, factor = _operands(call)
+    return builder.affine(call.name, x, factor, np.zeros(1))
+
+
+@_lowers("div.Tensor", "div_.Tensor")
+def _div(call: _Call, builder: GraphBuilder) -> str:
+    if call.depends_on_image("other"):
+        raise call.refuse("divides by what depends on the image")
+    x, divisor = _operands(call)
+    return builder.affine(call.name, x, 1 / divisor, np.zeros(1))
+
+
+def _operands(call: _Call) -> tuple[str, NDArray[np.float64]]:
+    """The operand that depends on the image, and the other: one number, or one a channel."""
+    names = ("input", "other") if call.depends_on_image("input") else ("other", "input")
+    x, values = call.activation(names[0]), call.array(names[1]).astype(np.float64)
+    _, channels, *rest = call.shape
+    if values.size == 1:
+        return x, values.reshape(1)
+    # Axes are aligned from the right: [C, 1, 1] or [1, C, 1, 1] beside an image, [C] or [1, C] beside a vector.
+    if values.size != channels or values.shape[-1 - len(rest) :] != (channels, *(1 for _ in rest)):
+        raise call.refuse(f"has an operand of the shape {values.shape}, neither one number nor one a channel")
+    return x, values.reshape(channels)
 
 
 @_lowers("adaptive_avg_pool2d.default")
-def _adaptive_avg_pool2d(state: _Capture, fx_node: torch.fx.Node) -> None:
-    if tuple(fx_node.args[1]) not in {(1, 1), (1,)}:  # type: ignore[arg-type]  # a list of numbers
-        raise state.refuse(fx_node, f"adaptive average pooling to {fx_node.args[1]}")
-    state.emit(fx_node, Mean(), (state.name(fx_node.args[0]),))
+def _adaptive_avg_pool2d(call: _Call, builder: GraphBuilder) -> str:
+    if call.pair("output_size") != (1, 1):
+        raise call.refuse(f"pools to {call.pair('output_size')} and not to one pixel")
+    return builder.mean(call.name, call.activation("input"))
+
+
+@_lowers("avg_pool2d.default")
+def _avg_pool2d(call: _Call, builder: GraphBuilder) -> str:
+    x = call.activation("input")
+    if call.pair("kernel_size") != builder.shape(x)[1:] or any(call.numbers("padding")):
+        raise call.refuse(f"pools {call.pair('kernel_size')} of {builder.shape(x)[1:]} pixels and not all of them")
+    return builder.mean(call.name, x)
 
 
 @_lowers("mean.dim")
-def _mean(state: _Capture, fx_node: torch.fx.Node) -> None:
-    axes = {axis % 4 for axis in fx_node.args[1]}  # type: ignore[union-attr,operator]  # a list of numbers
+def _mean(call: _Call, builder: GraphBuilder) -> str:
+    x = call.activation("input")
+    axes = {axis % (1 + len(builder.shape(x))) for axis in call.numbers("dim")}
     if axes != {2, 3}:
-        raise state.refuse(fx_node, f"a mean over the axes {sorted(axes)}")
-    state.emit(fx_node, Mean(keep_dims=bool(_argument(fx_node, 2, False))), (state.name(fx_node.args[0]),))
+        raise call.refuse(f"takes a mean over the axes {sorted(axes)} and not over height and width")
+    return builder.mean(call.name, x)
 
 
 @_lowers("pad.default", "constant_pad_nd.default")
-def _pad(state: _Capture, fx_node: torch.fx.Node) -> None:
-    left, right, top, bottom = (*fx_node.args[1], 0, 0)[:4]  # type: ignore[misc]  # a list of two or four numbers
-    mode, value = (*fx_node.args[2:], "constant", 0)[:2] if "pad.default" in str(fx_node.target) else ("constant", 0)
-    if mode != "constant" or value not in {0, None}:
-        raise state.refuse(fx_node, f"padding of mode {mode!r} with value {value}")
-    state.emit(fx_node, Pad(Padding(top, bottom, left, right)), (state.name(fx_node.args[0]),))  # type: ignore[arg-type]
+def _pad(call: _Call, builder: GraphBuilder) -> str:
+    left, right, top, bottom, *others = (*call.numbers("pad"), 0, 0)
+    mode = call.text("mode", default="constant")
+    if mode != "constant" or call.number("value") != 0 or any(others):
+        raise call.refuse(f"pads {call.numbers('pad')} in mode {mode!r} with {call.number('value')}")
+    return builder.pad(call.name, call.activation("input"), Padding(top, bottom, left, right))
 
 
-@_lowers("flatten.using_ints", "view.default", "reshape.default", "squeeze.dims")
-def _flatten(state: _Capture, fx_node: torch.fx.Node) -> None:
-    x, shape = state.name(fx_node.args[0]), tuple(fx_node.meta["val"].shape[1:])
-    before = state.tensors[x].shape
-    if shape == before:
-        state.alias(fx_node)
-    elif len(shape) == 1 and before[1:] == (1, 1):
-        state.emit(fx_node, Flatten(), (x,))
-    else:
-        raise state.refuse(fx_node, f"a reshape from {before} to {shape}")
+@_lowers(
+    "flatten.using_ints",
+    "reshape.default",
+    "slice.Tensor",  # of everything, as in x[:, :, None, None]: it changes the shape otherwise
+    "squeeze.default",
+    "squeeze.dim",
+    "squeeze.dims",
+    "unsqueeze.default",
+    "view.default",
+)
+def _reshape(call: _Call, builder: GraphBuilder) -> str:
+    x = call.activation("input")
+    before, (batch, *after) = builder.shape(x), call.shape
+    moves_nothing = before[1:] in {(), (1, 1)} and after[:1] == [before[0]] and all(size == 1 for size in after[1:])
+    if batch != 1 or not (moves_nothing or after == list(before)):
+        raise call.refuse(f"reshapes from {(1, *before)} to {call.shape}")
+    if len(after) == 1:
+        return builder.flatten(call.name, x)
+    return builder.image(x) if len(after) == _IMAGE_AXES else x
 
 
-@_lowers("dropout.default", "dropout_.default", "clone.default", "contiguous.default")
-def _nothing_at_inference(state: _Capture, fx_node: torch.fx.Node) -> None:
-    state.alias(fx_node)
+@_lowers(*_EXPANSIONS)
+def _expand(call: _Call, builder: GraphBuilder) -> str:
+    # The gates of squeeze-and-excite: multiplication repeats them by itself.
+    x = call.activation("input")
+    if len(call.shape) != 1 + _IMAGE_AXES or builder.shape(x) not in {call.shape[1:], (call.shape[1], 1, 1)}:
+        raise call.refuse(f"repeats {(1, *builder.shape(x))} to {call.shape}")
+    return x
+
+
+@_lowers(
+    "_to_copy.default",
+    "clone.default",
+    "contiguous.default",
+    "detach.default",
+    "detach_.default",
+    "to.dtype",
+)
+def _same_values(call: _Call, builder: GraphBuilder) -> str:  # noqa: ARG001 - the signature of all lowerings
+    return call.activation("input")
+
+
+@_lowers("dropout.default", "dropout_.default", "feature_dropout.default")
+def _dropout(call: _Call, builder: GraphBuilder) -> str:  # noqa: ARG001 - see above
+    if call.number("train"):
+        raise call.refuse("drops values at random even in eval mode (pass training=self.training)")
+    return call.activation("input")

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgekit.cli import console
-from edgekit.cli.options import ConfigOption, JsonOption, SetOption, find_config, load_settings
+from edgekit.cli.options import ArtifactsArgument, ConfigOption, JsonOption, SetOption, find_config, load_settings
+
+if TYPE_CHECKING:
+    from edgekit.pipeline.bench import BenchResult, BenchRow
 
 
-def bench(
-    artifacts: Annotated[
-        list[Path] | None, typer.Argument(help="Exported files, or folders of them.", show_default="the export folder")
+def bench(  # noqa: PLR0913 - one a flag
+    artifacts: ArtifactsArgument = None,
+    *,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="Threads of one run.", show_default="1")
     ] = None,
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of one run.", show_default="1")] = None,
-    runs: Annotated[int | None, typer.Option("--runs", min=1, help="Timed runs of each file.", show_default="200")] = None,
-    warmup: Annotated[int | None, typer.Option("--warmup", min=0, help="Runs before timing starts.", show_default="20")] = None,
+    runs: Annotated[
+        int | None, typer.Option("--runs", min=1, help="Timed runs of each file.", show_default="200")
+    ] = None,
+    warmup: Annotated[
+        int | None, typer.Option("--warmup", min=0, help="Runs before timing starts.", show_default="20")
+    ] = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
     as_json: JsonOption = False,
@@ -32,24 +39,29 @@ def bench(
             result = run(artifacts or [settings.export.out], settings.bench, progress=progress)
         if as_json:
             console.print_json("bench", result)
-            return
-        rows = [
-            [
-                console.escape(row.latency.path.name),
-                console.escape(row.latency.runner),
-                *(f"{value:.2f}" for value in (row.latency.p50_ms, row.latency.p90_ms, row.latency.p99_ms)),
-                f"{row.float_ratio:.2f}×" if row.float_ratio is not None else "–",
-                _placement(row.latency.delegate_pieces, row.latency.outside),
-            ]
-            for row in result.rows
-        ]
-        first = result.rows[0].latency
-        title = f"measured: batch 1, {first.threads} thread(s), {first.runs} runs each after {settings.bench.warmup} to warm up"
-        columns = ["file", "runtime", ">p50 ms", ">p90 ms", ">p99 ms", ">of float", "delegate"]
-        console.table(title, columns, rows)
+        else:
+            _show(result)
 
 
-def _placement(pieces: int | None, outside: tuple[str, ...]) -> str:
-    if pieces is None:
-        return "–"
-    return f"{pieces} piece{'s' * (pieces != 1)}, {len(outside)} outside"
+def _show(result: BenchResult) -> None:
+    if result.left_out:
+        console.note(f"left out, no runtime here: {', '.join(path.name for path in result.left_out)}")
+    first = result.rows[0].latency
+    console.say(
+        f"[dim]measured: batch 1, {console.count(first.threads, 'thread')}, {console.count(first.runs, 'run')} of each "
+        f"after {result.warmup} to warm up, taking turns[/]"
+    )
+    rows = [line for row in result.rows for line in _lines(row)]
+    console.table(["file", ">p50 ms", ">p90 ms", ">p99 ms", ">of float"], rows)
+
+
+def _lines(row: BenchRow) -> tuple[list[str], str]:
+    """The file with its figures, and its runtime below."""
+    latency = row.latency
+    runtime = latency.runner
+    if latency.delegate_pieces is not None:
+        pieces = console.count(latency.delegate_pieces, "piece")
+        runtime += f": {pieces}, outside {', '.join(latency.outside)}" if latency.outside else f": all in {pieces}"
+    figures = [f"{value:.3f}" for value in (latency.p50_ms, latency.p90_ms, latency.p99_ms)]
+    ratio = f"{row.float_ratio:.2f} ×" if row.float_ratio is not None else ""
+    return [console.escape(latency.path.name), *figures, ratio], f"[dim]  {console.escape(runtime)}[/]"

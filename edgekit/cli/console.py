@@ -1,83 +1,135 @@
-"""The only place that prints. Results go to stdout, progress and errors to stderr."""
+"""The only place that prints. Results go to stdout, progress, notes and errors to stderr."""
 
 from __future__ import annotations
 
 import dataclasses
+import errno
+import io
 import json
+import math
+import os
+import signal
 import sys
-from collections.abc import Iterator, Mapping
+import textwrap
+import threading
+from collections.abc import Mapping
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from edgekit.errors import EdgekitError
+from edgekit.errors import BadInput, EdgekitError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
+
+    from rich.console import Console
+
     from edgekit.progress import Progress
 
 SCHEMA_VERSION = 1
-INTERRUPTED = 130  # what shells give for SIGINT
+INTERRUPTED, TERMINATED = 130, 143  # what shells give for SIGINT and SIGTERM
+NOTHING = "–"  # in a table, where there is no value
 
 
 @contextmanager
 def reporting(command: str, *, as_json: bool) -> Iterator[None]:
-    """Turn an EdgekitError into one sentence and its exit code, and Ctrl-C into a clean end."""
+    """Turn an EdgekitError into one sentence and its exit code, Ctrl-C and SIGTERM into a clean end."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that has no tick shall not end the work
     try:
-        yield
+        with _unwinding_on_sigterm():
+            yield
     except EdgekitError as error:
-        if as_json:
+        if as_json and not isinstance(error, _StdoutError):
             problem = {"type": type(error).__name__, "message": str(error)}
             print_json(command, {"error": problem, "exit_code": error.exit_code})
         else:
-            _stderr().print(f"[bold red]✘[/] {_escape(str(error))}", soft_wrap=True, highlight=False)
+            _sentence(_stderr(), f"[bold red]✘[/] {escape(str(error))}")
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
-        _stderr().print("interrupted: nothing was written", highlight=False)
+        _sentence(_stderr(), "interrupted")
         raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def _unwinding_on_sigterm() -> Iterator[None]:
+    """SIGTERM ends the work as Ctrl-C does, so that no temporary folder and no process stays behind."""
+
+    def end(_signal: int, _frame: FrameType | None) -> NoReturn:
+        raise SystemExit(TERMINATED)
+
+    if threading.current_thread() is not threading.main_thread():  # only there can signals be handled
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def say(*lines: str) -> None:
     """Print lines of the result, with rich's markup."""
-    from rich.console import Console  # noqa: PLC0415 - 60 ms that --help does without
-
-    console = Console(highlight=False)
-    for line in lines:
-        console.print(line, soft_wrap=True)
+    with _explaining_stdout():
+        for line in lines:
+            _sentence(_stdout(), line)
 
 
 def note(text: str) -> None:
     """Tell something besides the result."""
-    _stderr().print(f"[dim]{_escape(text)}[/]", soft_wrap=True, highlight=False)
+    _sentence(_stderr(), f"[dim]{escape(text)}[/]")
 
 
-def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table; columns whose title starts with ">" are numbers and end flush."""
-    from rich import box  # noqa: PLC0415 - see say
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+def table(columns: Sequence[str], rows: Sequence[Sequence[str] | str]) -> None:
+    """Print aligned columns, with rich's markup; a row that is a text stands below the one before it.
 
-    shown = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for column in columns:
-        shown.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
-    for row in rows:
-        shown.add_row(*row)
-    console = Console(highlight=False)
-    if not console.is_terminal:  # a pipe has no width: never break a line there
-        console = Console(highlight=False, width=200)
-    console.print(shown)
+    Columns whose title starts with ">" are numbers and end flush. No line is ever broken or cut: what is too wide for a
+    terminal, the terminal wraps.
+    """
+    from rich.text import Text  # noqa: PLC0415 - 60 ms that --help does without
+
+    titles = [Text(title.removeprefix(">"), "dim") for title in columns]
+    lines = [titles, *(row if isinstance(row, str) else [Text.from_markup(cell) for cell in row] for row in rows)]
+    cells = [line for line in lines if not isinstance(line, str)]
+    widths = [max(line[i].cell_len for line in cells) for i in range(len(columns))]
+    for cell, title, width in ((line[i], columns[i], widths[i]) for line in cells for i in range(len(columns))):
+        (cell.pad_left if title.startswith(">") else cell.pad_right)(width - cell.cell_len)
+    console = _stdout()
+    with _explaining_stdout():
+        for line in lines:
+            shown = Text.from_markup(line) if isinstance(line, str) else Text("  ").join(line)
+            shown.rstrip()
+            console.print(shown, soft_wrap=True)
+
+
+def facts(title: str, values: Sequence[tuple[str, str]]) -> None:
+    """Print names and their values, one below the other; on a terminal, long values are broken between words."""
+    console = _stdout()
+    margin = max(len(name) for name, _ in values) + 2
+    width = max(console.width - margin, 20) if console.is_terminal else sys.maxsize
+    with _explaining_stdout():
+        console.print(f"[bold]{escape(title)}[/]", soft_wrap=True)
+        for name, value in values:
+            first, *others = textwrap.wrap(value, width, break_long_words=False, break_on_hyphens=False) or [""]
+            console.print(f"[dim]{name}[/]{' ' * (margin - len(name))}{escape(first)}".rstrip(), soft_wrap=True)
+            for line in others:
+                console.print(f"{'':{margin}}{escape(line)}", soft_wrap=True)
 
 
 def print_json(command: str, value: Any) -> None:  # noqa: ANN401 - any result
     """Print one object with the schema version, the command and the fields and properties of ``value``."""
     body = {"schema_version": SCHEMA_VERSION, "command": command, **jsonable(value)}
-    sys.stdout.write(json.dumps(body, indent=2, ensure_ascii=False) + "\n")
+    with _explaining_stdout():
+        sys.stdout.write(json.dumps(body, indent=2, allow_nan=False) + "\n")
 
 
 def jsonable(value: Any) -> Any:  # noqa: ANN401 - any result
-    """A result as JSON values: dataclasses with their properties, paths and enumerations as strings."""
+    """A result as JSON values: dataclasses with their properties, paths and enumerations as text, NaN as null."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         names = [f.name for f in dataclasses.fields(value)]
         names += [name for name, member in vars(type(value)).items() if isinstance(member, property)]
@@ -90,27 +142,29 @@ def jsonable(value: Any) -> Any:  # noqa: ANN401 - any result
         return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [jsonable(item) for item in value]
-    return value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """A bar with time left on a terminal; a line a stage elsewhere."""
+    """A bar with the time left on a terminal; a line a stage elsewhere."""
     console = _stderr()
     if not console.is_terminal:
         yield _stage_lines()
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-    from rich.progress import Progress as Bars  # noqa: PLC0415
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415 - see table
+    from rich.progress import Progress as Bars  # noqa: PLC0415 - see table
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[steps]}"), TimeRemainingColumn())
     with Bars(*columns, console=console, transient=True) as bars:
         tasks: dict[str, Any] = {}
 
         def update(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
+                tasks[stage] = bars.add_task(stage, steps="")
+            # A single step says nothing of how far it is: then the bar just moves.
+            known = {"total": total, "steps": f"{done}/{total}"} if total > 1 else {"total": None}
+            bars.update(tasks[stage], completed=done, visible=done < total, **known)
 
         yield update
 
@@ -130,23 +184,41 @@ def size(size_bytes: int) -> str:
 def percent(share: float) -> str:
     """A share for people, never rounded up to 100 %.
 
-    >>> percent(1.0), percent(0.99999), percent(0.5)
-    ('100 %', '99.99 %', '50 %')
+    >>> percent(1.0), percent(0.99999), percent(0.5), percent(0.9944)
+    ('100 %', '99.99 %', '50 %', '99.44 %')
     """
-    if 0.9999 < share < 1.0:  # noqa: PLR2004 - where rounding would lie
-        return "99.99 %"
-    return f"{share * 100:.4g} %"
+    return f"{min(share * 100, 99.99) if share < 1 else 100:.4g} %"
+
+
+def count(number: int, thing: str) -> str:
+    """A number of things for people.
+
+    >>> count(1, "file"), count(1281, "image")
+    ('1 file', '1,281 images')
+    """
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def skipped(images: Mapping[str, str]) -> None:
+    """Tell which images could not be used, and why."""
+    if images:
+        first = "; ".join(f"{name}: {reason}" for name, reason in list(images.items())[:3])
+        note(
+            f"{count(len(images), 'image')} skipped ({first}{'; …' if len(images) > 3 else ''}): --strict refuses them"
+        )
 
 
 def escape(text: str) -> str:
     """``text`` with rich's markup taken literally."""
-    return _escape(text)
+    from rich.markup import escape as rich_escape  # noqa: PLC0415 - see table
+
+    return rich_escape(text)
 
 
 def _stage_lines() -> Progress:
     seen: set[str] = set()
 
-    def update(stage: str, done: int, total: int) -> None:
+    def update(stage: str, done: int, total: int) -> None:  # noqa: ARG001 - a Progress is told
         if stage not in seen:
             seen.add(stage)
             sys.stderr.write(f"{stage} ({total})\n" if total > 1 else f"{stage}\n")
@@ -155,13 +227,36 @@ def _stage_lines() -> Progress:
     return update
 
 
-def _stderr() -> Any:  # noqa: ANN401 - rich is imported late
-    from rich.console import Console  # noqa: PLC0415 - see say
-
-    return Console(stderr=True)
+class _StdoutError(BadInput):
+    """The result has nowhere to go."""
 
 
-def _escape(text: str) -> str:
-    from rich.markup import escape as rich_escape  # noqa: PLC0415 - see say
+@contextmanager
+def _explaining_stdout() -> Iterator[None]:
+    """A full disk under a redirected stdout is no mistake of ours; a reader that went away is typer's business."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())  # or Python fails again at its end, on what is left to write
+        raise _StdoutError(f"the result cannot be written to stdout: {error.strerror}") from error
 
-    return rich_escape(text)
+
+def _sentence(console: Console, text: str) -> None:
+    """Print a line; on a terminal it is broken between words, in a pipe never."""
+    console.print(text, soft_wrap=not console.is_terminal)
+
+
+def _stdout() -> Console:
+    from rich.console import Console  # noqa: PLC0415 - see table
+
+    return Console(highlight=False)
+
+
+def _stderr() -> Console:
+    from rich.console import Console  # noqa: PLC0415 - see table
+
+    return Console(stderr=True, highlight=False)

@@ -2,70 +2,95 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgekit.cli import console
-from edgekit.cli.options import ConfigOption, JsonOption, SetOption, find_config, load_settings
+from edgekit.cli.options import (
+    ConfigOption,
+    JsonOption,
+    SetOption,
+    StrictOption,
+    find_config,
+    load_settings,
+)
+from edgekit.config import TARGETS, Typed
 from edgekit.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
-    from edgekit.config import Overrides
+    from edgekit.config import Overrides, Settings
     from edgekit.pipeline.export import ExportedFile, ExportResult
 
-TARGETS = ("onnx", "tflite", "coreml", "torch")
 
-
-def export(
+def export(  # noqa: PLR0913 - one a flag
     checkpoint: Annotated[
-        Path | None, typer.Argument(help="Trained MobileNet: .pth, .safetensors, .h5, .keras or .onnx.", show_default=False)
+        Path | None,
+        typer.Argument(help="Trained MobileNet: .pth, .safetensors, .h5, .keras or .onnx.", show_default=False),
     ] = None,
+    *,
     target: Annotated[
-        str | None, typer.Option("--target", "-t", help="onnx, tflite, coreml, torch (comma-separated) or all.", show_default="onnx,tflite")
+        str | None,
+        typer.Option(
+            "--target", "-t", help="onnx, tflite, coreml, torch (comma-separated) or all.", show_default="onnx,tflite"
+        ),
     ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="Write int8 files (needs --calib or --ranges).")] = False,
     float16: Annotated[bool, typer.Option("--float16", help="Write float16 files.")] = False,
-    float32: Annotated[bool, typer.Option("--float32", help="Write float32 files; the default without --int8 and --float16.")] = False,
+    float32: Annotated[
+        bool, typer.Option("--float32", help="Write float32 files; the default without --int8 and --float16.")
+    ] = False,
     calib: Annotated[
-        Path | None, typer.Option("--calib", help="Calibration images: a folder, glob, .npz, .npy or .csv.", show_default=False)
+        Path | None,
+        typer.Option("--calib", help="Calibration images: a folder, glob, .npz, .npy or .csv.", show_default=False),
     ] = None,
     ranges: Annotated[
-        Path | None, typer.Option("--ranges", help="Ranges saved by an earlier export, instead of images.", show_default=False)
+        Path | None,
+        typer.Option("--ranges", help="Ranges saved by an earlier export, instead of images.", show_default=False),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write to.", show_default="exported")] = None,
+    strict: StrictOption = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder to write to.", show_default="exported")
+    ] = None,
     io_dtype: Annotated[
-        str | None, typer.Option("--io-dtype", help="float32, int8 or uint8 at the boundary of int8 files.", show_default="float32")
+        str | None,
+        typer.Option(
+            "--io-dtype", help="float32, int8 or uint8 at the boundary of int8 files.", show_default="float32"
+        ),
     ] = None,
     padding: Annotated[
-        str | None, typer.Option("--padding", help="How the network was trained: same (TensorFlow) or symmetric (PyTorch).", show_default="guessed")
+        str | None,
+        typer.Option(
+            "--padding", help="How it was trained: same (TensorFlow) or symmetric (PyTorch).", show_default="guessed"
+        ),
     ] = None,
     resize: Annotated[
-        str | None, typer.Option("--resize", help="Before the centre crop: pixels of the shorter side, whole or none.", show_default="256 for 224")
+        str | None,
+        typer.Option(
+            "--resize",
+            help="Before the centre crop: pixels of the shorter side, whole or none.",
+            show_default="256 for 224",
+        ),
     ] = None,
     labels: Annotated[
         Path | None, typer.Option("--labels", help="Class names, one a line, stored in every file.", show_default=False)
     ] = None,
-    no_verify: Annotated[bool, typer.Option("--no-verify", help="Skip the proof in the runtimes of this machine.")] = False,
+    no_verify: Annotated[
+        bool, typer.Option("--no-verify", help="Skip the proof in the runtimes of this machine.")
+    ] = False,
     config: ConfigOption = None,
     assignments: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a trained MobileNet for its targets, all int8 files from one integer model."""
     with console.reporting("export", as_json=as_json):
-        from edgekit.defaults import CONFIG  # noqa: PLC0415 - see the module app
-        from edgekit.pipeline.export import export as run  # noqa: PLC0415
-
-        path = find_config(config)
-        if path is None and checkpoint is None:
-            path = CONFIG
-            console.note("no checkpoint and no edgekit.toml: using the digits network that edgekit ships")
         precisions = [name for name, on in (("float32", float32), ("float16", float16), ("int8", int8)) if on]
         flags: Overrides = {
             "model": {"checkpoint": checkpoint, "padding": padding, "labels": labels},
-            "preprocessing": {"resize": int(resize) if resize and resize.isdecimal() else resize},
-            "calibration": {"data": calib, "ranges": ranges},
+            "preprocessing": {"resize": Typed(resize) if resize else None},
+            "calibration": {"data": calib, "ranges": ranges, "strict": strict or None},
             "export": {
                 "targets": None if target is None else _targets(target),
                 "precisions": precisions or None,
@@ -74,15 +99,33 @@ def export(
                 "verify": False if no_verify else None,
             },
         }
-        settings = load_settings(path, flags, assignments)
+        settings = _settings(config, flags, assignments)
+
+        from edgekit.pipeline.export import export as run  # noqa: PLC0415 - see the module app
+
         with console.progress_bar() as progress:
             result = run(settings, progress=progress)
         if as_json:
             console.print_json("export", result)
         else:
-            _show(result)
-        if any(file.parity is not None and not file.parity.passed for file in result.files):
-            raise typer.Exit(1)
+            _show(result, settings)
+
+
+def _settings(config: Path | None, flags: Overrides, assignments: list[str] | None) -> Settings:
+    from edgekit.defaults import CONFIG  # noqa: PLC0415 - see the module app
+
+    path, given = find_config(config), flags["calibration"]
+    if given["data"] is not None and given["ranges"] is not None:
+        raise ConfigError(
+            "--calib and --ranges are both given: ranges come from images or from a file, so leave one out"
+        )
+    settings = load_settings(path, flags, assignments)
+    if path is None and settings.model.checkpoint is None:
+        console.note("no checkpoint and no edgekit.toml: using the digits network that edgekit ships")
+        settings = load_settings(CONFIG, flags, assignments)
+    if given["data"] is not None:  # over ranges that the file names
+        settings = replace(settings, calibration=replace(settings.calibration, ranges=None))
+    return settings
 
 
 def _targets(text: str) -> list[str]:
@@ -95,40 +138,51 @@ def _targets(text: str) -> list[str]:
     return names
 
 
-def _show(result: ExportResult) -> None:
-    console.say(f"[bold]{console.escape(result.network)}[/]  {console.escape(result.description)}")
+def _show(result: ExportResult, settings: Settings) -> None:
     for text in result.notes:
         console.note(text)
-    if result.skipped:
-        console.note(f"{len(result.skipped)} images could not be read and were skipped: {', '.join(result.skipped[:3])}")
-    sizes = {(file.target, str(file.precision)): file.size_bytes for file in result.files}
-    for file in result.files:
-        console.say(_line(file, sizes.get((file.target, "float32"))))
-    if result.integer_model is not None:
-        seen = f"{result.images} images" if result.images else "saved ranges"
-        console.note(f"integer model {result.integer_model} and {result.ranges} from {seen}; {result.seconds:.1f} s in all")
+    console.skipped(result.skipped)
+    if result.integer_model is not None and result.ranges is not None:
+        model, ranges = (path.name.removeprefix(result.network) for path in (result.integer_model, result.ranges))
+        console.note(f"beside the files: *{model} (the integer model) and *{ranges}")
+    origin = f", calibrated on {console.count(result.images, 'image')}" if result.images else ""
+    name, out = console.escape(result.network), console.escape(str(settings.export.out))
+    console.say(f"[bold]{name}[/] ({console.escape(result.description)}){origin} → {out}")
+    console.say(*(f"[dim]{console.escape(line)}[/]" for line in _proofs(result)))
+    console.table(["", "file", ">size", ">time", ">int8", ">max |Δ|"], [_row(file) for file in result.files])
 
 
-def _line(file: ExportedFile, float_bytes: int | None) -> str:
-    """One line with file, size, time, share of int8 operators and the largest difference in LSB."""
+def _proofs(result: ExportResult) -> list[str]:
+    """What the largest difference was measured in, and what stands for it elsewhere."""
+    lines = []
+    parities = [file.parity for file in result.files if file.parity is not None]
+    if parities:
+        runners = "; ".join(dict.fromkeys(parity.runner for parity in parities))
+        lines.append(f"max |Δ| measured on {console.count(parities[0].images, 'image')} in {runners}")
+    elsewhere = [file for file in result.files if file.parity is None]
+    if any(file.proven for file in elsewhere):
+        lines.append("Core ML int8: not run here, every number read back and identical to the integer model's")
+    if any(not file.proven for file in elsewhere):
+        lines.append(f"{console.NOTHING} not compared: --no-verify, or a format without a runtime here")
+    return lines
+
+
+def _row(file: ExportedFile) -> list[str]:
+    """File, size, time, share of int8 operators and the largest difference in LSB."""
     from edgekit.verification.integer_parity import IntegerParity  # noqa: PLC0415 - see the module app
 
-    size = console.size(file.size_bytes)
-    if float_bytes and file.precision != "float32":
-        size += f" (float {console.size(float_bytes)})"
-    parts = []
-    if file.precision == "int8":
-        total = sum(file.summary.operators.values())
-        whole = total - len(file.summary.float_operators)
-        parts.append(f"{console.percent(file.summary.int8_share)} int8 ({whole}/{total} operators)")
     match file.parity:
         case None:
-            parts.append("numbers read back and identical, not run here" if file.precision == "int8" else "read back, not run here")
+            difference = console.NOTHING
         case IntegerParity() as parity:
-            parts.append(
-                f"max |Δ| {parity.max_lsb} LSB over {parity.values:,} logits [dim](measured, {console.escape(parity.runner)})[/]"
-            )
+            difference = f"{parity.max_lsb} LSB"
         case parity:
-            parts.append(f"max |Δ| {parity.max_abs_error:.1e} against torch [dim](measured, {console.escape(parity.runner)})[/]")
-    mark = "[bold green]✔[/]" if file.parity is None or file.parity.passed else "[bold red]✘[/]"
-    return f"{mark} {console.escape(str(file.path))}  {size} in {file.write_seconds:.2f} s  {', '.join(parts)}"
+            difference = f"{parity.max_abs_error:.1e}"
+    return [
+        "[bold green]✔[/]" if file.proven else console.NOTHING,
+        console.escape(file.path.name),
+        console.size(file.size_bytes),
+        f"{file.write_seconds:.2f} s",
+        console.percent(file.summary.int8_share) if file.precision == "int8" else console.NOTHING,
+        difference,
+    ]

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from edgekit import config
-from edgekit.config import Settings
+from edgekit.config import Typed
 from edgekit.errors import ConfigError
 
+ArtifactsArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="FILE|FOLDER", help="What export wrote.", show_default="the export folder"),
+]
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="Settings file.", show_default="./edgekit.toml")
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override any key of edgekit.toml, e.g. model.bn_eps=1e-3."),
+    typer.Option(
+        "--set", metavar="SECTION.KEY=VALUE", help="Override any key of edgekit.toml, e.g. model.bn_eps=1e-3."
+    ),
 ]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Refuse a broken image instead of skipping it.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
@@ -28,7 +34,7 @@ def find_config(path: Path | None) -> Path | None:
     return path or (here if here.is_file() else None)
 
 
-def load_settings(path: Path | None, flags: config.Overrides, assignments: list[str] | None) -> Settings:
+def load_settings(path: Path | None, flags: config.Overrides, assignments: list[str] | None) -> config.Settings:
     """Settings from a file, single assignments, and flags, the last of which win.
 
     Raises:
@@ -40,18 +46,12 @@ def load_settings(path: Path | None, flags: config.Overrides, assignments: list[
         overrides.setdefault(section, {})[key] = value
     for section, values in flags.items():
         overrides.setdefault(section, {}).update({key: value for key, value in values.items() if value is not None})
-    unknown = [section for section in overrides if section not in Settings.__dataclass_fields__]
-    if unknown:
-        raise ConfigError(f"--set {unknown[0]}.…: there is no section [{unknown[0]}]")
     return config.load(path, overrides)
 
 
-def _assignment(text: str) -> tuple[str, str, Any]:
+def _assignment(text: str) -> tuple[str, str, Typed]:
     name, equals, value = text.partition("=")
     section, dot, key = name.strip().partition(".")
     if not (equals and dot and key):
         raise ConfigError(f"--set {text!r}: write it as SECTION.KEY=VALUE, e.g. model.bn_eps=1e-3")
-    try:
-        return section, key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return section, key, value.strip()  # a bare word is a string
+    return section, key, Typed(value)

@@ -27,12 +27,13 @@ class Tensor:
         name: unique in the graph.
         shape: [C, H, W] or [C]; the batch is left out.
         factor: the tensor carries ``factor`` times what the checkpoint computes there (1/6 of a hard-swish that is
-            folded into the weights behind it leaves a 6). Comparisons with float divide by it.
+            folded into the weights behind it leaves a 6). Where channels were equalized there is one factor a channel.
+            Comparisons with float divide by it.
     """
 
     name: str
     shape: tuple[int, ...]
-    factor: float = 1.0
+    factor: float | tuple[float, ...] = 1.0
 
 
 @dataclass(frozen=True, slots=True)

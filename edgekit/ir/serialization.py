@@ -41,15 +41,17 @@ def graph_from_dict(values: Mapping[str, Any], constants: Mapping[str, NDArray[A
     Raises:
         KeyError, TypeError, AttributeError: the values do not describe a graph.
     """
-    tensors = {t["name"]: Tensor(t["name"], tuple(t["shape"]), t["factor"]) for t in values["tensors"]}
+    tensors = {t["name"]: Tensor(t["name"], tuple(t["shape"]), _factor(t["factor"])) for t in values["tensors"]}
     nodes = []
     for node in values["nodes"]:
         activation = None if node["activation"] is None else _op_from_dict(node["activation"])
         assert activation is None or isinstance(activation, ops.Clamp)
-        nodes.append(
-            Node(node["name"], _op_from_dict(node["op"]), tuple(node["inputs"]), node["output"], activation)
-        )
+        nodes.append(Node(node["name"], _op_from_dict(node["op"]), tuple(node["inputs"]), node["output"], activation))
     return Graph(values["name"], values["input"], tuple(values["outputs"]), tuple(nodes), tensors, constants)
+
+
+def _factor(value: float | list[float]) -> float | tuple[float, ...]:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _op_to_dict(op: ops.Op) -> dict[str, Any]:

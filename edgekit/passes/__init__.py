@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from edgekit.ir.graph import check
 from edgekit.passes.absorb_scales import absorb_scales
 from edgekit.passes.fold_batch_norm import fold_batch_norm
-from edgekit.passes.fold_constant_add import fold_constant_add
+from edgekit.passes.fold_constants import fold_constants
 from edgekit.passes.fold_flatten import fold_flatten
 from edgekit.passes.fold_padding import fold_padding
 from edgekit.passes.fuse_activation import fuse_activation
+from edgekit.passes.gate_convolution import gate_convolution
 from edgekit.passes.lower_hard_sigmoid import lower_hard_sigmoid
 from edgekit.passes.lower_hard_swish import lower_hard_swish
+from edgekit.passes.recognize_hard_swish import recognize_hard_swish
 from edgekit.passes.remove_dead import remove_dead
 
 if TYPE_CHECKING:
@@ -26,30 +28,50 @@ if TYPE_CHECKING:
 
     Pass = Callable[[Graph], Graph]
 
-CANONICAL: tuple[Pass, ...] = (
+_BEFORE: tuple[Pass, ...] = (
+    recognize_hard_swish,  # first: what is recognised needs nothing that a later pass would refuse
     remove_dead,  # what is not needed must not be rewritten, nor be an obstacle as a second reader
-    fold_batch_norm,  # first of the rewrites: everything later sees only weights and biases
+    fold_batch_norm,  # everything later sees only weights and biases
     fold_padding,  # leaves the convolution as the only reader of its input
+)
+_AFTER: tuple[Pass, ...] = (
     lower_hard_sigmoid,  # makes the constant additions, clamps and scales that the next passes fold
-    fold_constant_add,  # before fuse_activation: a bias is added before the clamp
-    fuse_activation,
-    absorb_scales,  # after fuse_activation: a fused clamp is scaled along with its layer
+    fold_constants,  # before absorb_scales: what fits into the layer before it needs no factor
+    absorb_scales,
+    fuse_activation,  # after all that stands between a layer and its clamp is gone
     fold_flatten,  # last: the other passes need not know means of two ranks
     remove_dead,  # paddings whose readers took them in
+)
+FLOAT_FORM: tuple[Pass, ...] = (*_BEFORE, *_AFTER)
+INTEGER_FORM: tuple[Pass, ...] = (
+    *_BEFORE,
+    lower_hard_swish,  # after fold_batch_norm, when it can see what takes its first clamp
+    *_AFTER,
+    gate_convolution,  # when the gate of a hard-swish is one Add with a fused clamp
 )
 
 
 def float_form(captured: Graph) -> Graph:
-    """The canonical float graph: Conv2d, Linear, Add, Mul, Mean, Pad, Flatten and HardSwish, with fused clamps."""
-    return _run(captured, CANONICAL)
+    """The canonical float graph: Conv2d, Linear, Add, Mul, Mean, Pad, Flatten and HardSwish, with fused clamps.
+
+    Raises:
+        UnsupportedOperator: a batch normalization or a multiplication by a constant cannot be folded.
+    """
+    return _run(captured, FLOAT_FORM)
 
 
 def integer_form(captured: Graph) -> Graph:
-    """The canonical graph that is quantized: as ``float_form``, without HardSwish (profile ``universal``)."""
-    return _run(captured, (lower_hard_swish, *CANONICAL))
+    """The canonical graph that is quantized: as ``float_form``, without HardSwish (profile ``universal``).
+
+    Raises:
+        UnsupportedOperator: a batch normalization or a multiplication by a constant cannot be folded.
+    """
+    return _run(captured, INTEGER_FORM)
 
 
 def _run(graph: Graph, passes: Sequence[Pass]) -> Graph:
+    read = [name for node in graph for name in node.inputs if name in graph.constants]
+    assert len(read) == len(set(read)), "a constant is shared, and passes rewrite constants in place"
     for rewrite in passes:
         graph = rewrite(graph)
         check(graph)

@@ -1,4 +1,4 @@
-"""Convolution, batch normalization -> convolution.
+"""Convolution or linear layer, batch normalization -> convolution or linear layer.
 
 Given   y = gamma (W * x + b - mean) / sqrt(variance + eps) + beta
 Result  y = (g W) * x + (g (b - mean) + beta)    with g = gamma / sqrt(variance + eps)
@@ -14,35 +14,41 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.errors import UnsupportedOperator
-from edgekit.ir import BatchNorm, Conv2d, Graph
+from edgekit.ir import BatchNorm, Conv2d, Graph, Linear
+from edgekit.passes.matching import has_one_reader
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from numpy.typing import NDArray
 
     from edgekit.ir import Node
 
 
 def fold_batch_norm(graph: Graph) -> Graph:
-    """Fold every BatchNorm into the convolution that feeds it.
+    """Fold every BatchNorm into the layer that feeds it.
 
     Raises:
-        UnsupportedOperator: a BatchNorm follows something else, or its convolution has other readers.
+        UnsupportedOperator: a BatchNorm follows something else, or its layer has other readers.
     """
-    nodes: list[Node] = []
-    constants: dict[str, NDArray[np.float32]] = {}
+    nodes: dict[str, Node] = {}  # by output
+    constants: dict[str, NDArray[Any]] = dict(graph.constants)
     for node in graph:
         if not isinstance(node.op, BatchNorm):
-            nodes.append(node)
+            nodes[node.output] = node
             continue
-        conv = graph.producer(node.inputs[0])
-        if conv is None or not isinstance(conv.op, Conv2d) or len(graph.consumers(conv.output)) > 1:
+        layer = nodes.get(node.inputs[0])
+        if layer is None or not isinstance(layer.op, Conv2d | Linear) or not has_one_reader(graph, layer.output):
             raise UnsupportedOperator(
-                f"the batch normalization {node.name!r} does not follow a convolution of its own, so it cannot be folded"
+                f"{node.name!r} computes with one number a channel (as batch normalization does) and does not follow a "
+                f"convolution or linear layer of its own, so it cannot be folded: move it behind one, or, where it "
+                f"normalizes the image, out of the network"
             )
-        gamma, beta, mean, variance = (graph.constants[name].astype(np.float64) for name in node.inputs[1:])
-        weight, bias = (graph.constants[name].astype(np.float64) for name in conv.inputs[1:])
+        gamma, beta, mean, variance = (constants[name].astype(np.float64) for name in node.inputs[1:])
+        weight, bias = (constants[name].astype(np.float64) for name in layer.inputs[1:])
         gain = gamma / np.sqrt(variance + node.op.eps)  # [O]
-        constants[conv.inputs[1]] = (weight * gain[:, None, None, None]).astype(np.float32)
-        constants[conv.inputs[2]] = (gain * (bias - mean) + beta).astype(np.float32)
-        nodes[nodes.index(conv)] = replace(conv, output=node.output)
-    return graph.with_nodes(nodes, constants=constants)
+        constants[layer.inputs[1]] = (weight * gain.reshape(-1, *(1,) * (weight.ndim - 1))).astype(np.float32)
+        constants[layer.inputs[2]] = (gain * (bias - mean) + beta).astype(np.float32)
+        del nodes[layer.output]
+        nodes[node.output] = replace(layer, output=node.output)
+    return graph.with_nodes(tuple(nodes.values()), constants=constants)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgekit.ir import Flatten, Graph, Mean
+from edgekit.passes.matching import has_one_reader
 
 if TYPE_CHECKING:
     from edgekit.ir import Node
@@ -19,16 +20,17 @@ if TYPE_CHECKING:
 
 def fold_flatten(graph: Graph) -> Graph:
     """Fold every Flatten that is the only reader of a Mean."""
-    nodes: list[Node] = []
+    nodes: dict[str, Node] = {}  # by output
     for node in graph:
-        mean = graph.producer(node.inputs[0])
+        mean = nodes.get(node.inputs[0])
         if (
-            isinstance(node.op, Flatten)
-            and mean is not None
+            mean is not None
+            and isinstance(node.op, Flatten)
             and isinstance(mean.op, Mean)
-            and len(graph.consumers(mean.output)) == 1
+            and has_one_reader(graph, mean.output)
         ):
-            nodes[nodes.index(mean)] = replace(mean, op=Mean(keep_dims=False), output=node.output)
+            del nodes[mean.output]
+            nodes[node.output] = replace(mean, op=Mean(keep_dims=False), output=node.output)
         else:
-            nodes.append(node)
-    return graph.with_nodes(nodes)
+            nodes[node.output] = node
+    return graph.with_nodes(tuple(nodes.values()))

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 
 
 def fold_padding(graph: Graph) -> Graph:
-    """Fold every Pad whose only readers are convolutions into them."""
+    """Make every convolution that reads a Pad read what is padded; the Pad stays for its other readers."""
     nodes: list[Node] = []
     for node in graph:
-        pad = graph.producer(node.inputs[0])
-        if isinstance(node.op, Conv2d) and pad is not None and isinstance(pad.op, Pad):
-            op = replace(node.op, padding=pad.op.padding + node.op.padding)
-            nodes.append(replace(node, op=op, inputs=(pad.inputs[0], *node.inputs[1:])))
-        else:
-            nodes.append(node)
+        padded = node
+        while isinstance(padded.op, Conv2d):
+            pad = graph.producer(padded.inputs[0])
+            if pad is None or not isinstance(pad.op, Pad):
+                break
+            op = replace(padded.op, padding=pad.op.padding + padded.op.padding)
+            padded = replace(padded, op=op, inputs=(pad.inputs[0], *padded.inputs[1:]))
+        nodes.append(padded)
     return graph.with_nodes(nodes)

@@ -3,8 +3,8 @@
 Given   y = relu6(x + 3) / 6
 Result  a = x + 3;  c = clamp(a, 0, 6);  y = c * (1/6)
 
-The +3 then becomes part of a bias (``fold_constant_add``), the clamp of the convolution's range (``fuse_activation``), and
-the 1/6 of the weights behind it (``absorb_scales``): nothing is left of the operator.
+The +3 then becomes part of a bias (``fold_constants``), the clamp part of the convolution's range
+(``fuse_activation``), and the 1/6 part of the weights behind it (``absorb_scales``): nothing is left of the operator.
 """
 
 from __future__ import annotations

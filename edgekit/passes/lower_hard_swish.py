@@ -4,7 +4,8 @@ Given   y = x relu6(x + 3) / 6
 Result  b = max(x, -3);  a = b + 3;  c = clamp(a, 0, 6);  p = b c;  y = p * (1/6)
 
 Below -3 hard-swish is 0 whatever x is, so x need not be represented there: the first clamp gives the integer grid of x
-to the values that matter. It is left out where something else reads x too. ``absorb_scales`` removes the 1/6.
+to the values that matter. It is left out where something else reads x too, and where x is made by what takes no clamp.
+``absorb_scales`` removes the 1/6.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from edgekit.ir import Add, Clamp, Graph, HardSwish, Mul, Node, Tensor
 from edgekit.passes.lower_hard_sigmoid import LIMIT, SHIFT
+from edgekit.passes.matching import CLAMPABLE, has_one_reader
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +35,8 @@ def lower_hard_swish(graph: Graph) -> Graph:
             f"{node.name}.{part}" for part in ("input", "shift", "relu6", "product", "three", "sixth")
         )
         x, shape = node.inputs[0], graph.tensors[node.output].shape
-        if len(graph.consumers(x)) == 1:
+        producer = graph.producer(x)
+        if producer is not None and isinstance(producer.op, CLAMPABLE) and has_one_reader(graph, x):
             nodes.append(Node(bounded, Clamp(-SHIFT), (x,), bounded))
             tensors[bounded] = Tensor(bounded, shape)
             x = bounded

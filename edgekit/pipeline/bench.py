@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from edgekit.config import BenchSettings
 
+_NO_RUNTIME = "coreml"
+
 
 @dataclass(frozen=True, slots=True)
 class BenchRow:
@@ -35,9 +37,17 @@ class BenchRow:
 
 @dataclass(frozen=True, slots=True)
 class BenchResult:
-    """All files that took turns in one run."""
+    """All files that took turns in one run.
+
+    Attributes:
+        rows: one a file.
+        warmup: runs of each before timing started.
+        left_out: files in the folders that have no runtime on this machine.
+    """
 
     rows: tuple[BenchRow, ...]
+    warmup: int
+    left_out: tuple[Path, ...]
 
 
 def bench(artifacts: Sequence[Path], settings: BenchSettings, *, progress: Progress = silent) -> BenchResult:
@@ -47,34 +57,45 @@ def bench(artifacts: Sequence[Path], settings: BenchSettings, *, progress: Progr
         ArtifactError: a file is missing or cannot be run.
         MissingDependency: a file's runtime is not installed.
     """
-    suffixes = {form.suffix for form in FORMATS.values() if form.name != "coreml"}
-    paths: list[Path] = []
-    for artifact in artifacts:
-        if not artifact.exists():
-            raise ArtifactError(f"{artifact} does not exist")
-        is_folder = artifact.is_dir() and artifact.suffix != FORMATS["coreml"].suffix
-        found = sorted(e for e in artifact.iterdir() if e.suffix in suffixes) if is_folder else [artifact]
-        paths += [path for path in found if path not in paths]
-    if not paths:
-        raise ArtifactError(f"there is no file to time in {', '.join(map(str, artifacts)) or 'nothing'}")
-    for path in paths:
-        format_of(path).check_installed()
+    paths, left_out = _expand(artifacts)
     twins = {path: twin for path in paths if (twin := _float_twin(path)) is not None}
-    everything = paths + [twin for twin in dict.fromkeys(twins.values()) if twin not in paths]
+    everything = list(dict.fromkeys([*paths, *twins.values()]))
     measured = measure(
         everything, threads=settings.threads, runs=settings.runs, warmup=settings.warmup, progress=progress
     )
-    by_path = {latency.path: latency for latency in measured}
-    return BenchResult(
-        tuple(
-            BenchRow(
-                latency,
-                latency.p50_ms / by_path[twins[latency.path]].p50_ms if latency.path in twins else None,
-                twin=latency.path not in paths,
-            )
-            for latency in measured
+    p50_ms = {latency.path: latency.p50_ms for latency in measured}
+    rows = tuple(
+        BenchRow(
+            latency,
+            latency.p50_ms / p50_ms[twins[latency.path]] if latency.path in twins else None,
+            twin=latency.path not in paths,
         )
+        for latency in measured
     )
+    return BenchResult(rows, settings.warmup, tuple(left_out))
+
+
+def _expand(artifacts: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Folders replaced by the files in them, and those of these that cannot be run here."""
+    runnable = {form.suffix for form in FORMATS.values() if form.name != _NO_RUNTIME}
+    package = FORMATS[_NO_RUNTIME].suffix
+    paths: list[Path] = []
+    left_out: list[Path] = []
+    for artifact in artifacts:
+        if artifact.suffix == package:
+            raise ArtifactError(
+                f"{artifact} needs an Apple system to run: time it in Xcode, on a Mac or on the phone it is for"
+            )
+        if artifact.is_dir():
+            entries = sorted(artifact.iterdir())
+            paths += [entry for entry in entries if entry.suffix in runnable]
+            left_out += [entry for entry in entries if entry.suffix == package]
+        else:
+            format_of(artifact)  # says what is wrong with a name that is no exported file's
+            paths.append(artifact)
+    if not paths:
+        raise ArtifactError(f"there is no file to time in {', '.join(map(str, artifacts)) or 'nothing'}")
+    return list(dict.fromkeys(paths)), left_out
 
 
 def _float_twin(path: Path) -> Path | None:

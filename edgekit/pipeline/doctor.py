@@ -81,7 +81,7 @@ def examine() -> Diagnosis:
     warnings = []
     if machine in {"x86_64", "AMD64"} and flags and not found:
         warnings.append(
-            "this processor has no VNNI: ONNX Runtime's uint8 x int8 kernels saturate 16-bit sums here, so the .onnx files "
+            "this processor has no VNNI: ONNX Runtime's uint8 x int8 kernels saturate 16-bit sums here, so .onnx files "
             "may give other integers than the reference"
         )
     if _version("ai-edge-litert") is None and _version("tflite-runtime") is not None:

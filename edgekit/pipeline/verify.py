@@ -1,10 +1,10 @@
-"""Finished files on real images, in their real runtimes: integers against the reference, floats against the checkpoint."""
+"""Finished files on images, in their real runtimes: integers against the reference, floats against the checkpoint."""
 
 from __future__ import annotations
 
+import dataclasses
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,27 +14,29 @@ from edgekit.errors import ArtifactError, DataError
 from edgekit.exporters.formats import FORMATS, format_of
 from edgekit.exporters.metadata import Precision
 from edgekit.integer_model import SUFFIX, IntegerModel
-from edgekit.pipeline.source import open_source
+from edgekit.pipeline.source import Trained, load_trained
 from edgekit.progress import Progress, silent
 from edgekit.runtimes.catalog import all_runners
 from edgekit.runtimes.runner import Runner, encode
 from edgekit.verification import accuracy, compare
-from edgekit.verification.accuracy import Accuracy
 from edgekit.verification.float_parity import FloatParity, compare_floats
 from edgekit.verification.integer_parity import IntegerParity, compare_integers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from edgekit.config import Settings
+    from edgekit.config import ModelSettings, Settings
     from edgekit.exporters.metadata import Metadata
     from edgekit.exporters.summary import Summary
     from edgekit.preprocessing import Preprocessing
+    from edgekit.verification.accuracy import Accuracy
 
 BATCH_SIZE = 8
 NOISE_IMAGES = 16
+_CHECKPOINT = "checkpoint_sha256"  # in a file's provenance
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +47,32 @@ class FileVerdict:
         path: of the file.
         summary: its operators, counted.
         parities: one a runner; integers against the reference, or floats against the trained network.
+        numbers_identical: the numbers that it holds are the integer model's; None where that was not compared, because
+            a runtime tells more.
+        is_reference: floats were compared with it, for want of the checkpoint.
         accuracy: in its default runner, on labelled images.
-        agreement: share of images on which it and the float network name the same class, 0..1; None without a float.
+        agreement: share of images on which it and the float network name the same class, 0..1; None without one.
         problems: what is wrong with the file itself.
     """
 
     path: Path
     summary: Summary = field(repr=False)
     parities: tuple[IntegerParity | FloatParity, ...]
+    numbers_identical: bool | None
+    is_reference: bool
     accuracy: Accuracy | None
     agreement: float | None
     problems: tuple[str, ...]
 
     @property
+    def failed(self) -> bool:
+        """Whether something is wrong."""
+        return bool(self.problems) or any(not parity.passed for parity in self.parities)
+
+    @property
     def passed(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.problems and all(parity.passed for parity in self.parities)
+        """Whether something was compared and nothing is wrong."""
+        return not self.failed and (bool(self.parities) or self.numbers_identical is True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +83,7 @@ class VerifyResult:
         files: one verdict a file.
         images: how many images each was run on.
         noise: they were reproducible noise, because no images were named.
-        skipped: images that could not be read.
+        skipped: images that could not be used, and why.
         integer_reference: the saved integer model that integers were compared with.
         float_reference: what floats were compared with: the checkpoint, or a float32 file.
         float_accuracy: of that, on labelled images.
@@ -80,15 +92,15 @@ class VerifyResult:
     files: tuple[FileVerdict, ...]
     images: int
     noise: bool
-    skipped: tuple[str, ...]
+    skipped: Mapping[str, str]
     integer_reference: Path | None
     float_reference: Path | None
     float_accuracy: Accuracy | None
 
     @property
     def passed(self) -> bool:
-        """Whether every file passed; nothing compared is nothing proven."""
-        return bool(self.files) and all(file.passed for file in self.files)
+        """Whether no file failed and at least one passed: nothing compared is nothing proven."""
+        return any(file.passed for file in self.files) and not any(file.failed for file in self.files)
 
 
 @dataclass(slots=True)
@@ -98,16 +110,23 @@ class _Candidate:
     path: Path
     summary: Summary
     metadata: Metadata
-    runners: list[Runner]
-    outputs: list[list[NDArray[Any]]]
+    runners: list[Runner] = field(default_factory=list)
+    outputs: list[list[NDArray[Any]]] = field(default_factory=list)  # logits of each runner, batch by batch
+    problems: list[str] = field(default_factory=list)
+    numbers_identical: bool | None = None
+
+    @property
+    def is_int8(self) -> bool:
+        return self.metadata.precision is Precision.INT8
 
 
 def verify(artifacts: Sequence[Path], settings: Settings, *, progress: Progress = silent) -> VerifyResult:
-    """Verify exported files.
+    """Verify exported files of one network.
 
     Args:
         artifacts: files, or folders of files. An integer model among them, or beside an int8 file, is the reference.
-        settings: ``verify.data`` names the images (labelled ones give accuracy), ``model.checkpoint`` the float reference.
+        settings: ``verify.data`` names the images (labelled ones give accuracy), ``model.checkpoint`` the float
+            reference; without one, a float32 file among the artifacts is.
         progress: told about every batch.
 
     Raises:
@@ -115,126 +134,42 @@ def verify(artifacts: Sequence[Path], settings: Settings, *, progress: Progress 
         MissingDependency: a file's runtime is not installed.
     """
     paths, saved = _expand(artifacts)
-    summaries = [format_of(path).read(path) for path in paths]
-    metadata = [_metadata(summary) for summary in summaries]
+    candidates = [_candidate(path) for path in paths]
+    _check_one_network(candidates)
     model = None
-    if any(m.precision is Precision.INT8 for m in metadata):
-        saved = saved or _beside(paths, metadata)
+    if any(candidate.is_int8 for candidate in candidates):
+        saved = saved or _beside(candidates)
         model = IntegerModel.load(saved)
-    images = _images(settings, metadata[0].preprocessing)
-    with ExitStack() as stack:
-        candidates = []
-        for path, summary, about in zip(paths, summaries, metadata, strict=True):
-            runners = [stack.enter_context(make()) for make in all_runners(path, threads=settings.bench.threads)]
-            candidates.append(_Candidate(path, summary, about, runners, [[] for _ in runners]))
-        float_reference, float_logits = _float_reference(settings, candidates)
-        expected, floats, labels, seen = _run(candidates, model, float_logits, images, progress)
-    verdicts = tuple(_judge(c, model, expected, floats, labels) for c in candidates)
-    return VerifyResult(
-        files=verdicts,
-        images=seen,
-        noise=not isinstance(images, ImageSource),
-        skipped=tuple(images.skipped) if isinstance(images, ImageSource) else (),
-        integer_reference=saved if model else None,
-        float_reference=float_reference,
-        float_accuracy=accuracy.measure(floats, labels) if floats is not None and labels else None,
-    )
-
-
-def _run(
-    candidates: list[_Candidate],
-    model: IntegerModel | None,
-    float_logits: Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None,
-    images: ImageSource | list[PixelBatch],
-    progress: Progress,
-) -> tuple[NDArray[np.int8] | None, NDArray[np.float32] | None, tuple[int, ...], int]:
-    """Run every runner on every batch; what is kept of a batch are its logits."""
-    expected: list[NDArray[np.int8]] = []
-    floats: list[NDArray[np.float32]] = []
-    labels: list[int] = []
-    seen = 0
-    batches: Iterable[PixelBatch] = images.batches(BATCH_SIZE) if isinstance(images, ImageSource) else images
-    total = len(images) if isinstance(images, ImageSource) else NOISE_IMAGES
-    for batch in batches:
-        if model is not None:
-            expected.append(compare.reference_logits(model, batch.pixels))
-        if float_logits is not None:
-            floats.append(float_logits(batch.pixels))
-        for candidate in candidates:
-            for runner, outputs in zip(candidate.runners, candidate.outputs, strict=True):
-                if candidate.metadata.precision is Precision.INT8:
-                    assert model is not None
-                    outputs.append(compare.run_integers(runner, candidate.metadata, model, batch.pixels))
-                else:
-                    outputs.append(runner.run(encode(batch.pixels, candidate.metadata, None)))
-        labels += batch.labels or ()
-        seen += len(batch.pixels)
-        progress("verifying", min(seen, total), total)
-    return (
-        np.concatenate(expected) if expected else None,
-        np.concatenate(floats) if floats else None,
-        tuple(labels),
-        seen,
-    )
-
-
-def _judge(
-    candidate: _Candidate,
-    model: IntegerModel | None,
-    expected: NDArray[np.int8] | None,
-    floats: NDArray[np.float32] | None,
-    labels: tuple[int, ...],
-) -> FileVerdict:
-    parities: list[IntegerParity | FloatParity] = []
-    outputs = [np.concatenate(parts) for parts in candidate.outputs]
-    for runner, found in zip(candidate.runners, outputs, strict=True):
-        if candidate.metadata.precision is Precision.INT8:
-            assert expected is not None
-            parities.append(compare_integers(runner.name, found, expected))
-        elif floats is not None:
-            parities.append(compare_floats(runner.name, found, floats, candidate.metadata.precision))
-    agreement = None
-    if outputs and floats is not None:
-        agreement = float((outputs[0].argmax(1) == floats.argmax(1)).mean())
-    return FileVerdict(
-        path=candidate.path,
-        summary=candidate.summary,
-        parities=tuple(parities),
-        accuracy=accuracy.measure(outputs[0], labels) if outputs and labels else None,
-        agreement=agreement,
-        problems=_problems(candidate.summary, candidate.metadata, model),
-    )
-
-
-def _problems(summary: Summary, metadata: Metadata, model: IntegerModel | None) -> tuple[str, ...]:
-    """What is wrong with the file itself."""
-    problems = []
-    if metadata.precision is Precision.INT8:
-        if summary.float_operators:
-            problems.append(f"{len(summary.float_operators)} float operators, the first is {summary.float_operators[0]}")
-        assert model is not None
-        if metadata.provenance != model.provenance:
-            problems.append("it comes from another integer model than the reference: export both together")
-        elif summary.format == "coreml":
-            from edgekit.exporters.coreml import differences  # noqa: PLC0415 - the one format without a runtime here
-
-            problems += differences(summary.path, model)
-    return tuple(problems)
-
-
-def _float_reference(
-    settings: Settings, candidates: list[_Candidate]
-) -> tuple[Path | None, Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None]:
-    """The trained network, or failing that a float32 file among the candidates."""
-    if settings.model.checkpoint is not None:
-        source = open_source(settings)
-        preprocessing = source.float_model.preprocessing
-        return settings.model.checkpoint, lambda pixels: source.logits(preprocessing.normalization(pixels))
+    trained = _trained(settings.model, candidates[0].metadata)
     for candidate in candidates:
-        if candidate.metadata.precision is Precision.FLOAT32 and candidate.runners:
-            runner, about = candidate.runners[0], candidate.metadata
-            return candidate.path, lambda pixels: runner.run(encode(pixels, about, None))
-    return None, None
+        _examine(candidate, model, trained)
+    images = _images(settings, candidates[0].metadata.preprocessing)
+    if isinstance(images, ImageSource) and images.labels is not None:
+        for output in (output for candidate in candidates for output in candidate.summary.outputs if output.shape):
+            accuracy.check_labels(images.labels, output.shape[-1])
+    with ExitStack() as stack:
+        for candidate in candidates:
+            if not candidate.problems:
+                make_runners = all_runners(candidate.path, threads=settings.bench.threads)
+                candidate.runners = [stack.enter_context(make_runner()) for make_runner in make_runners]
+                candidate.outputs = [[] for _ in make_runners]
+        answers = _run(candidates, model, trained, images, progress)
+    reference = None if trained else next((c for c in candidates if _can_be_reference(c)), None)
+    if reference is not None:
+        answers.floats = reference.outputs[0]
+    expected, floats = _joined(answers.integers), _joined(answers.floats)
+    return VerifyResult(
+        files=tuple(_judge(c, expected, floats, answers.labels, is_reference=c is reference) for c in candidates),
+        images=answers.seen,
+        noise=not isinstance(images, ImageSource),
+        skipped=images.skipped if isinstance(images, ImageSource) else {},
+        integer_reference=saved if model else None,
+        float_reference=reference.path if reference else settings.model.checkpoint,
+        float_accuracy=accuracy.measure(floats, answers.labels) if floats is not None and answers.labels else None,
+    )
+
+
+# --- before anything runs ---------------------------------------------------------------------------------------------
 
 
 def _expand(artifacts: Sequence[Path]) -> tuple[list[Path], Path | None]:
@@ -246,38 +181,177 @@ def _expand(artifacts: Sequence[Path]) -> tuple[list[Path], Path | None]:
             found += sorted(entry for entry in artifact.iterdir() if entry.suffix in suffixes | {SUFFIX})
         else:
             found.append(artifact)
+    found = list(dict.fromkeys(found))
     saved = [path for path in found if path.suffix == SUFFIX]
     if len(saved) > 1:
-        raise ArtifactError(f"{saved[0].name} and {saved[1].name} are two integer models: verify one network at a time")
+        raise ArtifactError(f"{saved[0]} and {saved[1]} are of two networks: name the files of one of them")
     files = [path for path in found if path.suffix != SUFFIX]
     if not files:
         raise ArtifactError(f"there is no exported file in {', '.join(map(str, artifacts)) or 'nothing'}")
     return files, saved[0] if saved else None
 
 
-def _beside(paths: list[Path], metadata: list[Metadata]) -> Path:
-    """The integer model that export wrote beside an int8 file."""
-    for path, about in zip(paths, metadata, strict=True):
-        saved = path.with_suffix(SUFFIX)
-        if about.precision is Precision.INT8 and saved.exists():
-            return saved
-    raise ArtifactError(f"{paths[0].with_suffix(SUFFIX)} is missing: name the integer model ({SUFFIX}) that export wrote")
-
-
-def _metadata(summary: Summary) -> Metadata:
+def _candidate(path: Path) -> _Candidate:
+    summary = format_of(path).read(path)
     if summary.metadata is None:
-        raise ArtifactError(f"{summary.path} was not written by edgekit: it does not say how to feed it")
-    return summary.metadata
+        raise ArtifactError(f"{path} was not written by edgekit: it does not say how to feed it")
+    return _Candidate(path, summary, summary.metadata)
+
+
+def _check_one_network(candidates: list[_Candidate]) -> None:
+    """Refuse files that do not belong together: they cannot be compared, nor fed with the same images."""
+    first = candidates[0]
+    for other in candidates[1:]:
+        a, b = first.metadata, other.metadata
+        if a.preprocessing != b.preprocessing or a.provenance.get(_CHECKPOINT) != b.provenance.get(_CHECKPOINT):
+            raise ArtifactError(f"{first.path} and {other.path} are of two networks: name the files of one of them")
+
+
+def _beside(candidates: list[_Candidate]) -> Path:
+    """The integer model that export wrote beside an int8 file."""
+    places = [candidate.path.with_suffix(SUFFIX) for candidate in candidates if candidate.is_int8]
+    for place in places:
+        if place.exists():
+            return place
+    raise ArtifactError(
+        f"{places[0]} is missing: name the integer model (*{SUFFIX}) that export wrote beside the files"
+    )
+
+
+def _trained(settings: ModelSettings, about: Metadata) -> Trained | None:
+    """The trained network, if it is named; what the settings leave open is as the export had it."""
+    if settings.checkpoint is None:
+        return None
+    architecture = about.provenance.get("architecture") or {}
+    as_exported = {
+        name: architecture[name]
+        for name in ("padding", "bn_eps", "resolution")
+        if name in architecture and getattr(settings, name) is None
+    }
+    return load_trained(dataclasses.replace(settings, **as_exported))
+
+
+def _examine(candidate: _Candidate, model: IntegerModel | None, trained: Trained | None) -> None:
+    """Note what is wrong with a file before it is run; then it is not."""
+    about, problems = candidate.metadata, candidate.problems
+    if trained is not None and about.provenance.get(_CHECKPOINT) != trained.provenance[_CHECKPOINT]:
+        problems.append(f"it was exported from another checkpoint than {trained.path}")
+    if not candidate.is_int8:
+        return
+    assert model is not None
+    floats = candidate.summary.float_operators
+    if floats:
+        problems.append(f"it holds {len(floats)} float operators, the first is {floats[0]}")
+    if about.provenance != model.provenance:
+        problems.append("it comes from another integer model than the reference: export both together")
+    elif candidate.summary.format == "coreml":
+        from edgekit.exporters.coreml import differences  # noqa: PLC0415 - the one format without a runtime here
+
+        found = differences(candidate.path, model)
+        candidate.numbers_identical = not found
+        if found:
+            problems.append(f"{len(found)} of its numbers are not the integer model's, the first is {found[0]}")
 
 
 def _images(settings: Settings, preprocessing: Preprocessing) -> ImageSource | list[PixelBatch]:
     """The images that the settings name, or reproducible noise."""
-    if settings.verify.data is not None:
-        return open_images(
-            settings.verify.data, preprocessing, limit=settings.verify.images, strict=settings.calibration.strict
-        )
-    if settings.verify.images is not None:
+    wanted = settings.verify
+    if wanted.data is not None:
+        return open_images(wanted.data, preprocessing, limit=wanted.images, strict=wanted.strict)
+    if wanted.images is not None:
         raise DataError("a number of images is given, but no images: --data DIR")
     pixels = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *preprocessing.size, 3), np.uint8)
-    names = tuple(f"noise {i}" for i in range(BATCH_SIZE))
-    return [PixelBatch(pixels[i : i + BATCH_SIZE], None, names) for i in range(0, NOISE_IMAGES, BATCH_SIZE)]
+    names = tuple(f"noise {i}" for i in range(NOISE_IMAGES))
+    starts = range(0, NOISE_IMAGES, BATCH_SIZE)
+    return [PixelBatch(pixels[i : i + BATCH_SIZE], None, names[i : i + BATCH_SIZE]) for i in starts]
+
+
+# --- running and judging ----------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Answers:
+    """What the references say, batch by batch; of a batch nothing is kept but logits."""
+
+    integers: list[NDArray[np.int8]] = field(default_factory=list)
+    floats: list[NDArray[np.float32]] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    seen: int = 0
+
+
+def _run(
+    candidates: list[_Candidate],
+    model: IntegerModel | None,
+    trained: Trained | None,
+    images: ImageSource | list[PixelBatch],
+    progress: Progress,
+) -> _Answers:
+    """Run the references and every runner on every batch."""
+    answers = _Answers()
+    if not any(candidate.runners for candidate in candidates):
+        return answers
+    normalization = candidates[0].metadata.preprocessing.normalization
+    batches, total = (
+        (images.batches(BATCH_SIZE), len(images)) if isinstance(images, ImageSource) else (images, NOISE_IMAGES)
+    )
+    progress("verifying", 0, total)
+    for batch in batches:
+        if model is not None:
+            answers.integers.append(compare.reference_logits(model, batch.pixels))
+        if trained is not None:
+            answers.floats.append(trained.logits(normalization(batch.pixels)))
+        for candidate in candidates:
+            for runner, outputs in zip(candidate.runners, candidate.outputs, strict=True):
+                outputs.append(_logits(candidate, runner, model, batch.pixels))
+        answers.labels += batch.labels or ()
+        answers.seen += len(batch.pixels)
+        progress("verifying", answers.seen, max(total, answers.seen))
+    return answers
+
+
+def _logits(
+    candidate: _Candidate, runner: Runner, model: IntegerModel | None, pixels: NDArray[np.uint8]
+) -> NDArray[Any]:
+    """What a runner answers: integers of an int8 file, floats of any other."""
+    if candidate.is_int8:
+        assert model is not None
+        return compare.run_integers(runner, candidate.metadata, model, pixels)
+    return runner.run(encode(pixels, candidate.metadata, None))
+
+
+def _can_be_reference(candidate: _Candidate) -> bool:
+    return candidate.metadata.precision is Precision.FLOAT32 and bool(candidate.runners)
+
+
+def _joined(batches: list[NDArray[Any]]) -> NDArray[Any] | None:
+    return np.concatenate(batches) if batches else None
+
+
+def _judge(
+    candidate: _Candidate,
+    expected: NDArray[np.int8] | None,
+    floats: NDArray[np.float32] | None,
+    labels: Sequence[int],
+    *,
+    is_reference: bool,
+) -> FileVerdict:
+    outputs = [np.concatenate(batches) for batches in candidate.outputs]
+    parities: list[IntegerParity | FloatParity] = []
+    for runner, found in zip(candidate.runners, outputs, strict=True):
+        if candidate.is_int8:
+            assert expected is not None
+            parities.append(compare_integers(runner.name, found, expected))
+        elif floats is not None and not is_reference:
+            parities.append(compare_floats(runner.name, found, floats, candidate.metadata.precision))
+    return FileVerdict(
+        path=candidate.path,
+        summary=candidate.summary,
+        parities=tuple(parities),
+        numbers_identical=candidate.numbers_identical,
+        is_reference=is_reference,
+        accuracy=accuracy.measure(outputs[0], labels) if outputs and labels else None,
+        agreement=accuracy.agreement(outputs[0], floats)
+        if outputs and floats is not None and not is_reference
+        else None,
+        problems=tuple(candidate.problems),
+    )

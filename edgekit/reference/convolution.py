@@ -1,4 +1,4 @@
-"""Convolution in numpy, by way of BLAS where it can; shared by the float and the integer interpreter."""
+"""Padding and convolution in numpy, by way of BLAS where it can; shared by the float and the integer interpreter."""
 
 from __future__ import annotations
 
@@ -9,7 +9,18 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgekit.ir import Conv2d
+    from edgekit.ir import Conv2d, Padding
+
+
+def pad(x: NDArray[Any], padding: Padding, value: float = 0) -> NDArray[Any]:
+    """``x`` [N, C, H, W] with ``value`` around its two spatial axes."""
+    if not padding:
+        return x
+    n, channels, height, width = x.shape
+    shape = (n, channels, height + padding.top + padding.bottom, width + padding.left + padding.right)
+    padded = np.full(shape, value, x.dtype)
+    padded[:, :, padding.top : padding.top + height, padding.left : padding.left + width] = x
+    return padded
 
 
 def convolve(op: Conv2d, x: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
@@ -23,25 +34,24 @@ def convolve(op: Conv2d, x: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
     Returns:
         [N, O, H', W'].
     """
-    p, (s_h, s_w) = op.padding, op.stride
-    if p:
-        x = np.pad(x, ((0, 0), (0, 0), (p.top, p.bottom), (p.left, p.right)))
+    s_h, s_w = op.stride
+    x = pad(x, op.padding)
     n, channels, height, width = x.shape
     out_channels, _, k_h, k_w = weight.shape
     out_h, out_w = (height - k_h) // s_h + 1, (width - k_w) // s_w + 1
-    taps = [
-        (i, j, x[:, :, i : i + s_h * (out_h - 1) + 1 : s_h, j : j + s_w * (out_w - 1) + 1 : s_w])
+    taps = {
+        (i, j): x[:, :, i : i + s_h * (out_h - 1) + 1 : s_h, j : j + s_w * (out_w - 1) + 1 : s_w]
         for i in range(k_h)
         for j in range(k_w)
-    ]
+    }
     if op.groups == channels == out_channels:  # depthwise: every tap scales whole feature maps
         total = np.zeros((n, channels, out_h, out_w), x.dtype)
         product = np.empty_like(total)
-        for i, j, view in taps:
-            np.multiply(view, weight[:, 0, i, j, None, None], out=product)
+        for (i, j), tap in taps.items():
+            np.multiply(tap, weight[:, 0, i, j, None, None], out=product)
             total += product
         return total
     assert op.groups == 1, "MobileNets have plain and depthwise convolutions"
-    columns = taps[0][2] if len(taps) == 1 else np.stack([view for _, _, view in taps], axis=2)  # [N, I, kH kW, H', W']
-    columns = columns.reshape(n, -1, out_h * out_w)
-    return (weight.reshape(out_channels, -1) @ columns).reshape(n, out_channels, out_h, out_w)
+    columns = np.stack(list(taps.values()), axis=2) if len(taps) > 1 else taps[0, 0]  # [N, I, kH kW, H', W']
+    sums: NDArray[Any] = weight.reshape(out_channels, -1) @ columns.reshape(n, -1, out_h * out_w)
+    return sums.reshape(n, out_channels, out_h, out_w)

@@ -1,32 +1,31 @@
 """The integer interpreter: what every exported file has to compute, exactly.
 
-Accumulators are integers held in floating point, because BLAS is fast only there: float32 is exact up to 2**24, which a
-sum of K products of magnitude at most 255 * 127 keeps below for K <= 518; float64 is exact far beyond int32.
+Accumulators are integers held in floating point, because BLAS is fast only there: in float32 where the weights leave no
+partial sum above 2**24, else in float64, which is exact far beyond int32.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgekit.ir import Add, Conv2d, Flatten, Linear, Mean, Mul, Pad
 from edgekit.ir.registry import OperatorTable
-from edgekit.quantization import requantize
-from edgekit.reference.convolution import convolve
+from edgekit.quantization import FLOAT32_EXACT, accumulator_bound, requantize
+from edgekit.reference.convolution import convolve, pad
+from edgekit.reference.interpreter import interpret
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Callable
+
+    from numpy.typing import DTypeLike, NDArray
 
     from edgekit.integer_model import IntegerModel
     from edgekit.ir import Node
-    from edgekit.quantization import QuantParams, Ratio
-
-FLOAT32_EXACT_TERMS = 2**24 // (255 * 127)  # 518
 
 Int8 = Any  # NDArray[np.int8]; the table's functions take one or more of them
-_TABLE: OperatorTable[Callable[..., Any]] = OperatorTable("the integer reference")
+_TABLE: OperatorTable[Callable[..., Int8]] = OperatorTable("the integer reference")
 
 
 class Reference:
@@ -34,107 +33,88 @@ class Reference:
 
     def __init__(self, model: IntegerModel) -> None:
         self.model = model
-        self._centred: dict[str, NDArray[Any]] = {}
+        self._layers = {node.name: self._layer(node) for node in model.graph if isinstance(node.op, Conv2d | Linear)}
 
     def run(self, x: NDArray[np.int8]) -> NDArray[np.int8]:
         """The first output for int8 inputs [N, C, H, W]: int8 [N, classes]."""
-        return self.run_all(x, keep=self.model.graph.outputs)[self.model.graph.outputs[0]]
+        output = self.model.graph.outputs[0]
+        return self.run_all(x, keep=(output,))[output]
 
     def run_all(self, x: NDArray[np.int8], keep: tuple[str, ...] | None = None) -> dict[str, NDArray[np.int8]]:
         """Every tensor by name (or those in ``keep``) for int8 inputs [N, C, H, W]."""
         graph = self.model.graph
-        keep = tuple(graph.tensors) if keep is None else keep
-        values: dict[str, NDArray[np.int8]] = {graph.input: x}
-        last_reader = {name: node.name for node in graph for name in node.inputs}
-        for node in graph:
-            values[node.output] = _TABLE[node](self, node, *(values.get(name) for name in node.inputs))
-            for name in node.inputs:
-                if last_reader[name] == node.name and name in values and name not in keep:
-                    del values[name]
-        return {name: values[name] for name in keep}
+        return interpret(
+            graph,
+            x,
+            graph.constants,
+            lambda node, inputs: _TABLE[node](self, node, *inputs),
+            tuple(graph.tensors) if keep is None else keep,
+        )
 
-    def ratio(self, node: Node) -> Ratio:
-        """The requantization ratios of ``node``."""
-        return self.model.ratios[node.name]
+    def layer(self, node: Node) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Weight and bias of a convolution or linear layer, in the type that it accumulates in."""
+        return self._layers[node.name]
 
-    def params(self, tensor: str) -> QuantParams:
-        """The quantization parameters of a tensor or int8 constant."""
-        return self.model.params[tensor]
+    def centred(self, name: str, stored: NDArray[np.int8], dtype: DTypeLike = np.float64) -> NDArray[np.floating]:
+        """``stored - zero_point`` of a tensor or int8 constant."""
+        return np.subtract(stored, self.model.params[name].zero_point, dtype=dtype)
 
-    def constant(self, name: str, dtype: type[Any]) -> NDArray[Any]:
-        """A constant of the model in floating point, converted once."""
-        key = f"{name}:{dtype.__name__}"
-        if key not in self._centred:
-            self._centred[key] = self.model.graph.constants[name].astype(dtype)
-        return self._centred[key]
+    def requantize(self, node: Node, total: NDArray[np.floating]) -> NDArray[np.int8]:
+        """The output of ``node`` for its accumulators, [N, C, H, W] or [N, C]."""
+        ratio = self.model.ratios[node.name]
+        shape = (-1, 1, 1) if total.ndim == 4 else (-1,)
+        zero_point = self.model.params[node.output].zero_point
+        return requantize(total, ratio.numerator.reshape(shape), ratio.denominator.reshape(shape), zero_point)
 
-    def centred(self, name: str, stored: NDArray[np.int8] | None, dtype: type[Any]) -> NDArray[Any]:
-        """``stored - zero_point`` of a tensor, or of a constant where ``stored`` is None."""
-        values = self.constant(name, dtype) if stored is None else stored.astype(dtype)
-        zero_point = self.params(name).zero_point
-        if zero_point == 0:
-            return values
-        return values - dtype(zero_point)  # type: ignore[no-any-return]  # numpy's scalar types are callables of Any
-
-
-def _accumulator_type(terms: int) -> type[Any]:
-    return np.float32 if terms <= FLOAT32_EXACT_TERMS else np.float64
+    def _layer(self, node: Node) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        x, weight, bias = node.inputs
+        constants = self.model.graph.constants
+        bound = accumulator_bound(constants[weight], constants[bias], self.model.params[x].zero_point)
+        dtype = np.float32 if bound <= FLOAT32_EXACT else np.float64
+        return constants[weight].astype(dtype), constants[bias].astype(dtype)
 
 
 @_TABLE.implements(Conv2d)
-def _conv2d(model: Reference, node: Node, x: NDArray[np.int8], *_: None) -> Int8:
+def _conv2d(model: Reference, node: Node, x: NDArray[np.int8], *_: NDArray[Any]) -> Int8:
     assert isinstance(node.op, Conv2d)
-    name, weight, bias = node.inputs
-    dtype = _accumulator_type(int(np.prod(model.model.graph.constants[weight].shape[1:])))
-    sums = convolve(node.op, model.centred(name, x, dtype), model.constant(weight, dtype))
-    ratio = model.ratio(node)
-    total = sums.astype(np.float64, copy=False) + model.constant(bias, np.float64)[:, None, None]
-    return requantize(
-        total, ratio.numerator[:, None, None], ratio.denominator[:, None, None], model.params(node.output).zero_point
-    )
+    weight, bias = model.layer(node)
+    total = convolve(node.op, model.centred(node.inputs[0], x, weight.dtype), weight)
+    total += bias[:, None, None]
+    return model.requantize(node, total)
 
 
 @_TABLE.implements(Linear)
-def _linear(model: Reference, node: Node, x: NDArray[np.int8], *_: None) -> Int8:
-    name, weight, bias = node.inputs
-    dtype = _accumulator_type(model.model.graph.constants[weight].shape[1])
-    sums = model.centred(name, x, dtype) @ model.constant(weight, dtype).T
-    ratio = model.ratio(node)
-    total = sums.astype(np.float64, copy=False) + model.constant(bias, np.float64)
-    return requantize(total, ratio.numerator, ratio.denominator, model.params(node.output).zero_point)
+def _linear(model: Reference, node: Node, x: NDArray[np.int8], *_: NDArray[Any]) -> Int8:
+    weight, bias = model.layer(node)
+    return model.requantize(node, model.centred(node.inputs[0], x, weight.dtype) @ weight.T + bias)
 
 
 @_TABLE.implements(Add)
-def _add(model: Reference, node: Node, a: NDArray[np.int8], b: NDArray[np.int8] | None) -> Int8:
-    ratio = model.ratio(node)
+def _add(model: Reference, node: Node, a: NDArray[np.int8], b: NDArray[np.int8]) -> Int8:
+    ratio = model.model.ratios[node.name]
     p_a, p_b = ratio.numerator
-    total = model.centred(node.inputs[0], a, np.float64) * p_a + model.centred(node.inputs[1], b, np.float64) * p_b
-    return requantize(total, np.int64(1), ratio.denominator[0], model.params(node.output).zero_point)
+    total = model.centred(node.inputs[0], a) * p_a + model.centred(node.inputs[1], b) * p_b
+    one, q = np.ones(1, np.int64), ratio.denominator[:1]
+    return requantize(total, one, q, model.model.params[node.output].zero_point)
 
 
 @_TABLE.implements(Mul)
 def _mul(model: Reference, node: Node, a: NDArray[np.int8], b: NDArray[np.int8]) -> Int8:
-    product = model.centred(node.inputs[0], a, np.float64) * model.centred(node.inputs[1], b, np.float64)
-    ratio = model.ratio(node)
-    return requantize(product, ratio.numerator, ratio.denominator, model.params(node.output).zero_point)
+    return model.requantize(node, model.centred(node.inputs[0], a) * model.centred(node.inputs[1], b))
 
 
 @_TABLE.implements(Mean)
 def _mean(model: Reference, node: Node, x: NDArray[np.int8]) -> Int8:
     assert isinstance(node.op, Mean)
-    total = model.centred(node.inputs[0], x, np.float64).sum((2, 3), keepdims=node.op.keep_dims)
-    ratio = model.ratio(node)
-    return requantize(total, ratio.numerator, ratio.denominator, model.params(node.output).zero_point)
+    return model.requantize(node, model.centred(node.inputs[0], x).sum((2, 3), keepdims=node.op.keep_dims))
 
 
 @_TABLE.implements(Pad)
 def _pad(model: Reference, node: Node, x: NDArray[np.int8]) -> Int8:
     assert isinstance(node.op, Pad)
-    p = node.op.padding
-    widths = ((0, 0), (0, 0), (p.top, p.bottom), (p.left, p.right))
-    return np.pad(x, widths, constant_values=model.params(node.output).zero_point)
+    return pad(x, node.op.padding, model.model.params[node.output].zero_point)
 
 
 @_TABLE.implements(Flatten)
-def _flatten(model: Reference, node: Node, x: NDArray[np.int8]) -> Int8:
-    return x.reshape(x.shape[0], -1)
+def _flatten(_model: Reference, _node: Node, x: NDArray[np.int8]) -> Int8:
+    return x.reshape(len(x), -1)

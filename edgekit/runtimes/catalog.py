@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from edgekit import extras
 from edgekit.exporters.formats import format_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from edgekit.runtimes.runner import Runner
@@ -25,6 +26,7 @@ def all_runners(path: Path, *, threads: int = 1) -> tuple[Callable[[], Runner], 
 
     Raises:
         ArtifactError: ``path`` is of no known format.
+        MissingDependency: torch is not installed; other runtimes are looked for when the runner is made.
     """
     match format_of(path).name:
         case "onnx":
@@ -37,6 +39,7 @@ def all_runners(path: Path, *, threads: int = 1) -> tuple[Callable[[], Runner], 
 
             return (partial(LiteRtRunner, path, threads=threads),)
         case "torch":
+            extras.load("torch", "torch")
             from edgekit.runtimes.torch import TorchRunner  # noqa: PLC0415
 
             return (partial(TorchRunner, path, threads=threads),)

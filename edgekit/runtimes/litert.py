@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_MODULES = {"ai_edge_litert.interpreter": ("ai-edge-litert", "LiteRT"), "tflite_runtime.interpreter": ("tflite-runtime",) * 2}
+# Module -> (its package, what people call it), the first that is installed.
+_MODULES = {
+    "ai_edge_litert.interpreter": ("ai-edge-litert", "LiteRT"),
+    "tflite_runtime.interpreter": ("tflite-runtime", "tflite-runtime"),
+}
+_DELEGATE = "DELEGATE"
 
 
 class Kernels(StrEnum):
@@ -54,41 +59,43 @@ class LiteRtRunner:
             ArtifactError: the runtime refuses it.
             MissingDependency: neither runtime is installed.
         """
-        module, package, title = _runtime()
+        module, title = _runtime()
         resolver = module.OpResolverType
         kind = resolver.AUTO if kernels is Kernels.XNNPACK else resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         try:
             with _quiet():
-                self._interpreter = module.Interpreter(str(path), num_threads=threads, experimental_op_resolver_type=kind)
+                self._interpreter = module.Interpreter(
+                    str(path), num_threads=threads, experimental_op_resolver_type=kind
+                )
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             reason = str(error).strip().split("\n")[0]
-            raise ArtifactError(f"{title} {importlib.metadata.version(package)} refuses {path}: {reason}") from error
+            raise ArtifactError(f"{title} refuses {path}: {reason}") from error
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._output = self._interpreter.get_output_details()[0]["index"]
-        self.name = f"{title} {importlib.metadata.version(package)}, {kernels}"
+        # Not what was asked for, but what runs: tflite-runtime, for one, leaves int8 to its own kernels.
+        self.name = f"{title}, {Kernels.XNNPACK if self.placement.pieces else Kernels.BUILTIN}"
 
     @property
     def placement(self) -> Placement:
-        """Where the operators went: found by walking back from the outputs, through delegates where they make a tensor.
+        """Where the operators went.
 
-        The list of operators comes from an interface that the runtime marks as private; there is no public one.
+        A delegate is appended to the list of operators and takes over the tensors that its part of the graph makes, but
+        what it replaced stays in the list. So the list is walked from the output back to the input, from a tensor to
+        the last operator that makes it: what is never reached is never run. The list comes from an interface that the
+        runtime marks as private; there is no public one.
         """
         operators = self._interpreter._get_ops_details()  # noqa: SLF001 - see above
-        makers = {int(i): op for op in operators for i in op["outputs"]}  # delegates come last and so take precedence
-        wanted, seen = [self._output], set()
-        pieces, outside = set(), {}
+        makers = {int(tensor): op for op in operators for tensor in op["outputs"]}
+        run: dict[int, str] = {}  # operators by index
+        wanted = [self._output]
         while wanted:
             maker = makers.get(wanted.pop())
-            if maker is None or maker["index"] in seen:
-                continue
-            seen.add(maker["index"])
-            if maker["op_name"] == "DELEGATE":
-                pieces.add(maker["index"])
-            else:
-                outside[maker["index"]] = maker["op_name"]
-            wanted += [int(i) for i in maker["inputs"]]
-        return Placement(len(pieces), tuple(outside[index] for index in sorted(outside)))
+            if maker is not None and maker["index"] not in run:
+                run[maker["index"]] = maker["op_name"]
+                wanted += (int(tensor) for tensor in maker["inputs"])
+        names = [run[index] for index in sorted(run)]
+        return Placement(names.count(_DELEGATE), tuple(name for name in names if name != _DELEGATE))
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
         """[N, C, H, W] -> [N, classes]."""
@@ -114,11 +121,11 @@ class LiteRtRunner:
         del self._interpreter
 
 
-def _runtime() -> tuple[ModuleType, str, str]:
-    """The interpreter's module, its package and its name."""
+def _runtime() -> tuple[ModuleType, str]:
+    """The interpreter's module, and its name with its version."""
     for module, (package, title) in _MODULES.items():
         try:
-            return importlib.import_module(module), package, title
+            return importlib.import_module(module), f"{title} {importlib.metadata.version(package)}"
         except ModuleNotFoundError as error:
             if error.name != module.split(".")[0]:
                 raise

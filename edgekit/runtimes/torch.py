@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 
+from edgekit.exporters.metadata import Precision
 from edgekit.exporters.torch import load, script
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import TracebackType
 
     from numpy.typing import NDArray
-
-    from edgekit.exporters.metadata import Metadata
 
 
 class TorchRunner:
@@ -27,37 +28,46 @@ class TorchRunner:
         Args:
             path: a file that ``edgekit.exporters.torch`` or another tool wrote.
             threads: of one run.
-            engine: packs the weights and runs the quantized operators: "onednn", "qnnpack", "fbgemm" or "x86" (torch's
-                default, which is not exact: see ``edgekit.exporters.torch.integer``). None takes the one that is exact
-                on this machine. A float file does not care.
+            engine: packs the weights and runs the quantized operators: "fbgemm", "qnnpack", "onednn" or "x86", which is
+                torch's default. None takes the one that the file was laid out for; ``edgekit.exporters.torch.integer``
+                says which are exact. A float file does not care.
 
         Raises:
             ArtifactError: the file is missing, damaged, or no TorchScript.
             MissingDependency: this build of torch does not have the engine.
         """
-        self._threads, self._engine = threads, engine or script.exact_engine()
-        loaded = load(path, engine=self._engine)
-        self._module = loaded.module
-        self.metadata: Metadata | None = loaded.contents.metadata if loaded.contents else None
-
-    @property
-    def name(self) -> str:
-        """Runtime, version and kernels: "torch 2.13.0, onednn"."""
-        return f"torch {torch.__version__.partition('+')[0]}, {self._engine}"
+        loaded = load(path, engine=engine)
+        self._module, self._engine, self._threads = loaded.module, loaded.engine, threads
+        self.metadata = loaded.contents.metadata if loaded.contents else None
+        integers = self.metadata is None or self.metadata.precision is Precision.INT8
+        self.name = f"torch {torch.__version__.partition('+')[0]}" + (f", {self._engine}" if integers else "")
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
-        """The output [N, classes] for a batch [N, C, H, W], both in the types of the file's boundary.
+        """The output [N, classes] for a batch [N, C, H, W], both in the types of the file's boundary."""
+        with self._settings():
+            output: NDArray[Any] = self._module(_tensor(batch)).numpy()
+        return output
 
-        Threads and engine belong to the process, so they are set for the run and then restored.
-        """
+    def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
+        """A function that runs the module on ``batch``; what it sets and restores takes 5 microseconds."""
+        tensor = _tensor(batch)
+
+        def run_module() -> object:
+            with self._settings():
+                return self._module(tensor)
+
+        return run_module
+
+    @contextlib.contextmanager
+    def _settings(self) -> Iterator[None]:
+        """Engine and threads belong to the process, so they are set for a run and then restored."""
         threads = torch.get_num_threads()
         torch.set_num_threads(self._threads)
         try:
             with script.pinned(self._engine), torch.inference_mode():
-                output: NDArray[Any] = self._module(torch.from_numpy(np.ascontiguousarray(batch))).numpy()
+                yield
         finally:
             torch.set_num_threads(threads)
-        return output
 
     def __enter__(self) -> Self:
         return self
@@ -66,3 +76,7 @@ class TorchRunner:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Nothing to close: ``run`` leaves the process as it found it."""
+
+
+def _tensor(batch: NDArray[Any]) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(batch))

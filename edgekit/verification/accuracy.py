@@ -1,4 +1,4 @@
-"""How often a file is right, and how often it says what the float network says."""
+"""How often logits are right, and how often two of them name the same class."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from edgekit.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +30,31 @@ class Accuracy:
     top5: float
 
 
+def check_labels(labels: Sequence[int], classes: int) -> None:
+    """Refuse labels that are not of ``classes``.
+
+    Raises:
+        DataError: there is no such class.
+    """
+    if max(labels, default=0) >= classes:
+        raise DataError(
+            f"an image has the label {max(labels)}, and the network has {classes} classes, 0 to {classes - 1}: "
+            f"check that the labels belong to this network and start from 0"
+        )
+
+
 def measure(logits: NDArray[np.generic], labels: Sequence[int]) -> Accuracy:
-    """The accuracy of ``logits``, [N, classes]. Equal logits rank in the order of the classes, as argmax has it."""
+    """The accuracy of ``logits``, [N, classes]. Equal logits rank in the order of the classes, as argmax has it.
+
+    >>> import numpy as np
+    >>> measure(np.array([[0.1, 0.9], [0.8, 0.2]]), [1, 1])
+    Accuracy(images=2, top1=0.5, top5=1.0)
+    """
     ranked = np.argsort(-logits.astype(np.float64), axis=1, kind="stable")[:, :5]
     hits = ranked == np.asarray(labels)[:, None]
     return Accuracy(len(logits), float(hits[:, 0].mean()), float(hits.any(1).mean()))
+
+
+def agreement(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:
+    """The share of images, 0..1, for which both logits, [N, classes], are highest in the same class."""
+    return float((a.argmax(1) == b.argmax(1)).mean()) if len(a) else 0.0

@@ -52,9 +52,7 @@ def integers(
     return compare_integers(runner.name, run_integers(runner, metadata, model, pixels), expected)
 
 
-def floats(
-    runner: Runner, metadata: Metadata, pixels: NDArray[np.uint8], expected: NDArray[np.float32]
-) -> FloatParity:
+def floats(runner: Runner, metadata: Metadata, pixels: NDArray[np.uint8], expected: NDArray[np.float32]) -> FloatParity:
     """The logits of a float file against the trained network's."""
     found = runner.run(encode(pixels, metadata, None))
     return compare_floats(runner.name, found, expected, metadata.precision)

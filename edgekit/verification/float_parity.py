@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.exporters.metadata import Precision
+from edgekit.verification import accuracy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,12 +48,13 @@ def compare_floats(
     runner: str, found: NDArray[np.floating], expected: NDArray[np.floating], precision: Precision
 ) -> FloatParity:
     """Compare the logits of a runner, [N, classes], with those of the trained network."""
-    error = float(np.abs(found.astype(np.float64) - expected).max())
+    assert found.shape == expected.shape, f"{found.shape} against {expected.shape}"
+    error, largest = (float(np.abs(x).max(initial=0.0)) for x in (found.astype(np.float64) - expected, expected))
     return FloatParity(
         runner=runner,
         images=len(found),
         max_abs_error=error,
-        max_rel_error=error / max(float(np.abs(expected).max()), float(np.finfo(np.float32).tiny)),
-        top1_agreement=float((found.argmax(1) == expected.argmax(1)).mean()),
+        max_rel_error=error / max(largest, float(np.finfo(np.float32).tiny)),
+        top1_agreement=accuracy.agreement(found, expected),
         tolerance=TOLERANCE[precision],
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgekit.verification import accuracy
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 
@@ -35,12 +38,12 @@ class IntegerParity:
     @property
     def identical(self) -> float:
         """The share of identical logits, 0..1."""
-        return self.differences.get(0, 0) / self.values
+        return self.differences.get(0, 0) / self.values if self.values else 0.0
 
     @property
     def max_lsb(self) -> int:
         """The largest difference."""
-        return max(self.differences)
+        return max(self.differences, default=0)
 
     @property
     def passed(self) -> bool:
@@ -49,7 +52,13 @@ class IntegerParity:
 
 
 def compare_integers(runner: str, found: NDArray[np.int8], expected: NDArray[np.int8]) -> IntegerParity:
-    """Compare the logits of a runner, [N, classes], with those that are expected."""
+    """Compare the logits of a runner, [N, classes], with those that are expected.
+
+    >>> import numpy as np
+    >>> parity = compare_integers("LiteRT 2.3.0", np.array([[1, 7]], np.int8), np.array([[1, 9]], np.int8))
+    >>> parity.max_lsb, parity.identical, parity.passed
+    (2, 0.5, False)
+    """
     assert found.shape == expected.shape, f"{found.shape} against {expected.shape}"
     distance = np.abs(found.astype(np.int16) - expected.astype(np.int16))
     sizes, counts = np.unique(distance, return_counts=True)
@@ -59,5 +68,5 @@ def compare_integers(runner: str, found: NDArray[np.int8], expected: NDArray[np.
         values=int(found.size),
         differences={int(size): int(count) for size, count in zip(sizes, counts, strict=True)},
         images_identical=int((distance.max(1) == 0).sum()),
-        top1_agreement=float((found.argmax(1) == expected.argmax(1)).mean()),
+        top1_agreement=accuracy.agreement(found, expected),
     )

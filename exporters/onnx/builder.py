@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.exporters import metadata as file_metadata
+from edgekit.ir import Flatten, Pad
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import onnx
     from numpy.typing import NDArray
 
     from edgekit.exporters.metadata import Metadata
@@ -20,29 +21,55 @@ if TYPE_CHECKING:
     from edgekit.ir import Graph
     from edgekit.quantization import QuantParams
 
+INPUT, OUTPUT = "image", "logits"  # what callers know the endpoints by, in every file
 BATCH = "batch"  # the name of the free axis
+ELEMENT_TYPES = {"float32": TensorProto.FLOAT, "int8": TensorProto.INT8, "uint8": TensorProto.UINT8}
+
+# Operators that move values without computing: they work on stored integers, so that nothing is converted for them.
+MOVES = {Pad, Flatten}
 _UINT8_OFFSET = 128
+
+
+def public_names(graph: Graph) -> dict[str, str]:
+    """What the endpoints of a file are called, by the names of the graph's tensors."""
+    outputs = {name: OUTPUT if index == 0 else f"{OUTPUT}_{index}" for index, name in enumerate(graph.outputs)}
+    return {graph.input: INPUT, **outputs}
 
 
 class OnnxBuilder:
     """Collects nodes and initializers.
 
-    An int8 model stores activations as uint8 with zero point + 128: the same reals, and the type that the fast kernels of
-    x86 processors take. Weights stay int8.
+    An int8 model stores activations as uint8 with zero point + 128: the same reals, and the type that the fast kernels
+    of x86 processors take. Weights stay int8.
 
     Attributes:
         graph: what is written.
         params: quantization parameters by name; empty for a float model.
+        version: what the file declares.
+        values: the names in the file of real activations, by their names in the graph.
+        stored: the names of stored ones, in an int8 model.
         dtype: of float constants.
     """
 
-    def __init__(self, graph: Graph, params: Mapping[str, QuantParams], dtype: type[Any] = np.float32) -> None:
-        self.graph, self.params, self.dtype = graph, params, dtype
-        self.nodes: list[Any] = []
-        self.initializers: dict[str, Any] = {}
+    def __init__(
+        self,
+        graph: Graph,
+        params: Mapping[str, QuantParams],
+        version: OnnxVersion,
+        endpoints: Mapping[str, str],
+        dtype: type[Any] = np.float32,
+    ) -> None:
+        """Start a file; ``endpoints`` are the tensors that callers see as they are, with their names in the file."""
+        self.graph, self.params, self.version, self.dtype = graph, params, version, dtype
+        public = set(public_names(graph).values())
+        self.values = {name: f"{name}.inner" if name in public else name for name in graph.tensors}
+        self.stored = {name: f"{name}.quantized" for name in graph.tensors}
+        (self.stored if params else self.values).update(endpoints)
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: dict[str, onnx.TensorProto] = {}
 
     def node(self, op_type: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:  # noqa: ANN401 - ONNX's
-        """Append a node, named after its output."""
+        """Append a node, named after its output, which is returned."""
         self.nodes.append(helper.make_node(op_type, list(inputs), [output], name=output, **attributes))
         return output
 
@@ -54,78 +81,88 @@ class OnnxBuilder:
 
     def raw(self, tensor: str) -> str:
         """The name under which an operator writes ``tensor`` before it is quantized."""
-        return f"{tensor}.real" if tensor in self.params else tensor
+        return f"{tensor}.real" if tensor in self.params else self.values[tensor]
 
     def finish_activation(self, tensor: str) -> None:
-        """Quantize and dequantize ``tensor``, which stands under its raw name; nothing in a float model."""
+        """Quantize ``tensor``, which stands under its raw name, and dequantize it for its readers."""
         if tensor in self.params:
-            self.dequantize(tensor, self.quantize(tensor, self.raw(tensor)))
+            self.quantize(tensor, self.raw(tensor), self.stored[tensor])
+            self.restore(tensor)
 
-    def quantize(self, tensor: str, source: str) -> str:
+    def held(self, tensor: str) -> str:
+        """The name of a tensor as the file holds it: stored in an int8 model, real in a float one."""
+        return (self.stored if tensor in self.params else self.values)[tensor]
+
+    def restore(self, tensor: str) -> None:
+        """Dequantize a stored tensor for the operators that read reals, if there are any."""
+        if tensor in self.params and any(type(node.op) not in MOVES for node in self.graph.consumers(tensor)):
+            self.dequantize(tensor, self.values[tensor])
+
+    def quantize(self, tensor: str, source: str, output: str) -> str:
         """QuantizeLinear of ``source`` with the parameters of ``tensor``."""
-        return self.node("QuantizeLinear", [source, *self._parameters(tensor)], f"{tensor}.quantized")
+        return self.node("QuantizeLinear", [source, *self.parameters(tensor)], output)
 
-    def dequantize(self, tensor: str, source: str) -> str:
-        """DequantizeLinear of ``source`` with the parameters of ``tensor``, under the tensor's own name."""
-        return self.node("DequantizeLinear", [source, *self._parameters(tensor)], tensor)
+    def dequantize(self, tensor: str, output: str) -> str:
+        """DequantizeLinear of a stored ``tensor``."""
+        return self.node("DequantizeLinear", [self.stored[tensor], *self.parameters(tensor)], output)
+
+    def parameters(self, tensor: str) -> tuple[str, str]:
+        """Scale and uint8 zero point of an activation or operand, scalars."""
+        return self.array(f"{tensor}.scale", self.params[tensor].scale.reshape(())), self.zero_point(tensor)
+
+    def zero_point(self, tensor: str) -> str:
+        """The uint8 that stands for 0 in an activation or operand, a scalar."""
+        return self.array(f"{tensor}.zero_point", np.array(self.params[tensor].zero_point + _UINT8_OFFSET, np.uint8))
+
+    def int8_parameters(self, tensor: str) -> tuple[str, str]:
+        """Scale and int8 zero point of an activation, scalars: for an int8 boundary."""
+        zero_point = np.array(self.params[tensor].zero_point, np.int8)
+        return self.parameters(tensor)[0], self.array(f"{tensor}.zero_point.int8", zero_point)
 
     def weight(self, name: str) -> str:
         """A weight: int8 behind a DequantizeLinear with a scale an output channel, or float."""
-        values = self.graph.constants[name]
         if name not in self.params:
-            return self.array(name, values.astype(self.dtype))
-        params = self.params[name]
-        per_channel = params.scale.size > 1
-        scale = self.array(f"{name}.scale", params.scale if per_channel else params.scale.reshape(()))
-        zero_point = self.array(f"{name}.zero_point", np.zeros(params.scale.shape if per_channel else (), np.int8))
-        stored = self.array(f"{name}.stored", values)
-        return self.node("DequantizeLinear", [stored, scale, zero_point], name, **({"axis": 0} if per_channel else {}))
+            return self._float_constant(name)
+        return self._dequantized(name, self.params[name].scale, np.int8)
 
     def bias(self, name: str, source: str, weight: str) -> str:
         """A bias: int32 with the product of the scales of ``source`` and ``weight``, or float."""
-        values = self.graph.constants[name]
         if weight not in self.params:
-            return self.array(name, values.astype(self.dtype))
-        scales = self.params[source].scale * self.params[weight].scale
-        scale = self.array(f"{name}.scale", scales if scales.size > 1 else scales.reshape(()))
-        zero_point = self.array(f"{name}.zero_point", np.zeros(scales.shape if scales.size > 1 else (), np.int32))
-        stored = self.array(f"{name}.stored", values)
-        return self.node("DequantizeLinear", [stored, scale, zero_point], name, **({"axis": 0} if scales.size > 1 else {}))
+            return self._float_constant(name)
+        return self._dequantized(name, self.params[source].scale * self.params[weight].scale, np.int32)
 
     def operand(self, name: str) -> str:
-        """An activation, or a constant of one element."""
+        """What an operator reads as real values: an activation, or a constant of one element."""
         if name in self.graph.tensors:
-            return name
-        values = self.graph.constants[name]
+            return self.values[name]
         if name not in self.params:
-            return self.array(name, values.astype(self.dtype))
-        stored = self.array(f"{name}.stored", (values.astype(np.int16) + _UINT8_OFFSET).astype(np.uint8))
-        return self.node("DequantizeLinear", [stored, *self._parameters(name)], name)
+            return self._float_constant(name)
+        stored = (self.graph.constants[name].astype(np.int16) + _UINT8_OFFSET).astype(np.uint8)
+        return self.node("DequantizeLinear", [self.array(f"{name}.stored", stored), *self.parameters(name)], name)
+
+    def endpoint(self, name: str, tensor: str, dtype: int) -> onnx.ValueInfoProto:
+        """The declaration of an input or output of the file."""
+        return helper.make_tensor_value_info(name, dtype, [BATCH, *self.graph.tensors[tensor].shape])
 
     def finish(
-        self, inputs: Sequence[Any], outputs: Sequence[Any], version: OnnxVersion, metadata: Metadata
+        self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto], metadata: Metadata
     ) -> onnx.ModelProto:
         """The model with its metadata properties."""
         graph = helper.make_graph(
-            self.nodes, self.graph.name, list(inputs), list(outputs), initializer=list(self.initializers.values())
+            self.nodes, self.graph.name, inputs, outputs, initializer=list(self.initializers.values())
         )
-        opset = helper.make_opsetid("", version.opset)
-        model = helper.make_model(graph, ir_version=version.ir, opset_imports=[opset], producer_name="edgekit")
+        opset = helper.make_opsetid("", self.version.opset)
+        model = helper.make_model(graph, ir_version=self.version.ir, opset_imports=[opset], producer_name="edgekit")
         properties = {file_metadata.KEY: metadata.to_json(), "labels": "\n".join(metadata.labels)}
         helper.set_model_props(model, {key: value for key, value in properties.items() if value})
         return model
 
-    def endpoint(self, name: str, tensor: str, dtype: int) -> Any:  # noqa: ANN401 - a protobuf message
-        """The declaration of an input or output of the file."""
-        return helper.make_tensor_value_info(name, dtype, [BATCH, *self.graph.tensors[tensor].shape])
+    def _float_constant(self, name: str) -> str:
+        return self.array(name, self.graph.constants[name].astype(self.dtype))
 
-    def _parameters(self, tensor: str) -> tuple[str, str]:
-        """Scale and uint8 zero point of an activation or operand, scalars."""
-        params = self.params[tensor]
-        return (
-            self.array(f"{tensor}.scale", params.scale.reshape(())),
-            self.array(f"{tensor}.zero_point", np.array(params.zero_point + _UINT8_OFFSET, np.uint8)),
-        )
-
-
-ELEMENT_TYPES = {"float32": TensorProto.FLOAT, "int8": TensorProto.INT8, "uint8": TensorProto.UINT8}
+    def _dequantized(self, name: str, scale: NDArray[np.float32], dtype: type[np.signedinteger[Any]]) -> str:
+        """DequantizeLinear of a constant with zero point 0 and one scale, or one an output channel."""
+        axis = {"axis": 0} if scale.size > 1 else {}
+        scale = scale if scale.size > 1 else scale.reshape(())
+        arrays = {"stored": self.graph.constants[name], "scale": scale, "zero_point": np.zeros(scale.shape, dtype)}
+        return self.node("DequantizeLinear", [self.array(f"{name}.{k}", v) for k, v in arrays.items()], name, **axis)

@@ -1,48 +1,28 @@
 """One function an operator: a Node of the canonical graph, written as ONNX nodes.
 
-The same functions serve float and integer models: every result is written under its raw name, and the builder quantizes it
-where there are parameters. In an integer model a fused clamp is nothing but the output's range.
+The same functions serve float and integer models: every result is written under its raw name, and the builder quantizes
+it where there are parameters. In an integer model a fused clamp is nothing but the output's range.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.exporters.onnx.builder import OnnxBuilder
 from edgekit.ir import Add, Conv2d, Flatten, HardSwish, Linear, Mean, Mul, Pad
 from edgekit.ir.registry import OperatorTable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgekit.exporters.onnx.builder import OnnxBuilder
     from edgekit.ir import Node
 
 OPERATORS: OperatorTable[Callable[[Node, OnnxBuilder], None]] = OperatorTable("ONNX")
 
-
-def _emit(node: Node, model: OnnxBuilder, op_type: str, inputs: list[str], **attributes: object) -> None:
-    """Write the node that computes ``node``, its fused clamp, and the quantization of its result."""
-    raw = model.raw(node.output)
-    if node.activation is None:
-        model.node(op_type, inputs, raw, **attributes)
-    else:
-        inner = model.node(op_type, inputs, f"{node.output}.unclamped", **attributes)
-        _clamp(node, model, inner, raw)
-    model.finish_activation(node.output)
-
-
-def _clamp(node: Node, model: OnnxBuilder, source: str, target: str) -> None:
-    assert node.activation is not None
-    if (node.activation.low, node.activation.high) == (0.0, math.inf):
-        model.node("Relu", [source], target)
-        return
-    low = model.array(f"{node.output}.low", np.array(node.activation.low, model.dtype))
-    high = [] if node.activation.high == math.inf else [
-        model.array(f"{node.output}.high", np.array(node.activation.high, model.dtype))
-    ]  # fmt: skip
-    model.node("Clip", [source, low, *high], target)
+_HARD_SWISH_SINCE = 14  # https://onnx.ai/onnx/operators/onnx__HardSwish.html
 
 
 @OPERATORS.implements(Conv2d)
@@ -51,7 +31,7 @@ def _conv2d(node: Node, model: OnnxBuilder) -> None:
     x, weight, bias = node.inputs
     p = node.op.padding
     _emit(
-        node, model, "Conv", [x, model.weight(weight), model.bias(bias, x, weight)],
+        node, model, "Conv", [model.operand(x), model.weight(weight), model.bias(bias, x, weight)],
         kernel_shape=model.graph.constants[weight].shape[2:], strides=node.op.stride,
         pads=[p.top, p.left, p.bottom, p.right], group=node.op.groups,
     )  # fmt: skip
@@ -60,7 +40,7 @@ def _conv2d(node: Node, model: OnnxBuilder) -> None:
 @OPERATORS.implements(Linear)
 def _linear(node: Node, model: OnnxBuilder) -> None:
     x, weight, bias = node.inputs
-    _emit(node, model, "Gemm", [x, model.weight(weight), model.bias(bias, x, weight)], transB=1)
+    _emit(node, model, "Gemm", [model.operand(x), model.weight(weight), model.bias(bias, x, weight)], transB=1)
 
 
 @OPERATORS.implements(Add)
@@ -77,32 +57,63 @@ def _mul(node: Node, model: OnnxBuilder) -> None:
 def _mean(node: Node, model: OnnxBuilder) -> None:
     assert isinstance(node.op, Mean)
     if node.op.keep_dims:
-        _emit(node, model, "GlobalAveragePool", [node.inputs[0]])
+        _emit(node, model, "GlobalAveragePool", [model.operand(node.inputs[0])])
         return
-    # The pooled tensor is quantized before it is flattened, so that pooling is fused into one integer kernel.
-    pooled = f"{node.output}.pooled"
-    raw = model.node("GlobalAveragePool", [node.inputs[0]], pooled)
+    # The mean is quantized before it is flattened, so that runtimes fuse pooling into one integer kernel.
+    mean = model.node("GlobalAveragePool", [model.operand(node.inputs[0])], f"{node.output}.pooled")
     if node.output in model.params:
-        stored = model.quantize(node.output, raw)
-        flat = model.node("Flatten", [stored], f"{node.output}.flat", axis=1)
-        model.dequantize(node.output, flat)
-    else:
-        model.node("Flatten", [raw], node.output, axis=1)
+        mean = model.quantize(node.output, mean, f"{mean}.quantized")
+    _move(node, model, "Flatten", [mean], axis=1)
 
 
 @OPERATORS.implements(Pad)
 def _pad(node: Node, model: OnnxBuilder) -> None:
     assert isinstance(node.op, Pad)
-    p = node.op.padding
-    widths = np.array([0, 0, p.top, p.left, 0, 0, p.bottom, p.right], np.int64)
-    _emit(node, model, "Pad", [node.inputs[0], model.array(f"{node.output}.widths", widths)])
+    x, p = node.inputs[0], node.op.padding
+    widths = model.array(f"{node.output}.widths", np.array([0, 0, p.top, p.left, 0, 0, p.bottom, p.right], np.int64))
+    zero = [model.zero_point(x)] if x in model.params else []
+    _move(node, model, "Pad", [model.held(x), widths, *zero])
 
 
 @OPERATORS.implements(Flatten)
 def _flatten(node: Node, model: OnnxBuilder) -> None:
-    _emit(node, model, "Flatten", [node.inputs[0]], axis=1)
+    _move(node, model, "Flatten", [model.held(node.inputs[0])], axis=1)
 
 
 @OPERATORS.implements(HardSwish)
 def _hard_swish(node: Node, model: OnnxBuilder) -> None:
-    _emit(node, model, "HardSwish", [node.inputs[0]])
+    x = model.operand(node.inputs[0])
+    if model.version.opset >= _HARD_SWISH_SINCE:
+        _emit(node, model, "HardSwish", [x])
+        return
+    gate = model.node("HardSigmoid", [x], f"{node.output}.gate", alpha=1 / 6, beta=0.5)
+    _emit(node, model, "Mul", [x, gate])
+
+
+def _emit(node: Node, model: OnnxBuilder, op_type: str, inputs: list[str], **attributes: object) -> None:
+    """Write the node that computes ``node``, its fused clamp, and the quantization of its result."""
+    raw = model.raw(node.output)
+    if node.activation is None:
+        model.node(op_type, inputs, raw, **attributes)
+    else:
+        inner = model.node(op_type, inputs, f"{node.output}.unclamped", **attributes)
+        _clamp(node, model, inner, raw)
+    model.finish_activation(node.output)
+
+
+def _clamp(node: Node, model: OnnxBuilder, source: str, target: str) -> None:
+    """The fused clamp of ``node``."""
+    assert node.activation is not None
+    low, high = node.activation.low, node.activation.high
+    if (low, high) == (0.0, math.inf):
+        model.node("Relu", [source], target)
+        return
+    bounds = {"low": low} if high == math.inf else {"low": low, "high": high}
+    arrays = [model.array(f"{node.output}.{end}", np.array(bound, model.dtype)) for end, bound in bounds.items()]
+    model.node("Clip", [source, *arrays], target)
+
+
+def _move(node: Node, model: OnnxBuilder, op_type: str, inputs: list[str], **attributes: object) -> None:
+    """Write a node that moves values as the file holds them."""
+    model.node(op_type, inputs, model.held(node.output), **attributes)
+    model.restore(node.output)

@@ -18,56 +18,31 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
-_MOVES = {"Flatten", "Reshape", "Transpose", "Identity"}  # they carry integers as they are
+_CONVERSIONS = {_QUANTIZE, _DEQUANTIZE}
+_CLAMPS = {"Relu", "Clip"}
+_FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16}
 
 
 def read(path: Path) -> Summary:
     """Count the operators of an .onnx file, whoever wrote it.
 
-    In a QDQ graph an operator computes in integers if everything it reads comes from DequantizeLinear and its result goes
-    into QuantizeLinear and nowhere else, a fused clamp in between allowed; any other operator is a float one.
-
     Raises:
         ArtifactError: the file is missing, truncated or not ONNX.
     """
     model = load(path)
-    graph = model.graph
-    makers = {output: node for node in graph.node for output in node.output}
-    readers: dict[str, list[onnx.NodeProto]] = {}
-    for node in graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
-    constants = {initializer.name for initializer in graph.initializer}
-    operators: Counter[str] = Counter()
-    float_operators, boundary = [], []
-    for node in graph.node:
-        if node.op_type in {_QUANTIZE, _DEQUANTIZE}:
-            if _crosses_boundary(node, model):
-                boundary.append(node.op_type)
-            continue
-        operators[node.op_type] += 1
-        from_integers = all(
-            name in constants and index > 0 or name in makers and makers[name].op_type == _DEQUANTIZE
-            for index, name in enumerate(node.input)
-            if name
-        )
-        to_integers = all(r.op_type == _QUANTIZE for r in readers.get(node.output[0], [])) and node.output[0] in readers
-        moves_integers = node.op_type in _MOVES and node.input[0] in makers and makers[node.input[0]].op_type == _QUANTIZE
-        if not (from_integers and to_integers or moves_integers):
-            float_operators.append(f"{node.op_type} {node.output[0]}")
+    census = _Census(model)
     opset = next((entry.version for entry in model.opset_import if entry.domain == ""), 0)
-    text = next((entry.value for entry in model.metadata_props if entry.key == KEY), None)
     return Summary(
         path=path,
         format="onnx",
         size_bytes=files.size_bytes(path),
-        operators=dict(operators),
-        float_operators=tuple(float_operators),
-        boundary=tuple(boundary),
-        inputs=tuple(_endpoint(v, model) for v in graph.input if v.name not in constants),
-        outputs=tuple(_endpoint(v, model) for v in graph.output),
+        operators=dict(Counter(node.op_type for node in census.operators)),
+        float_operators=tuple(f"{node.op_type} {node.output[0]}" for node in census.operators if census.is_float(node)),
+        boundary=tuple(node.op_type for node in model.graph.node if census.is_boundary(node)),
+        inputs=tuple(census.endpoint(value) for value in model.graph.input if value.name not in census.constants),
+        outputs=tuple(census.endpoint(value) for value in model.graph.output),
         version=f"opset {opset}, IR {model.ir_version}",
-        metadata=None if text is None else Metadata.from_json(text),
+        metadata=_metadata(model, path),
     )
 
 
@@ -84,23 +59,90 @@ def load(path: Path) -> onnx.ModelProto:
         raise ArtifactError(f"{path} does not exist") from error
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
-    except (DecodeError, onnx.checker.ValidationError) as error:
+    except (DecodeError, UnicodeDecodeError, onnx.checker.ValidationError) as error:
         raise ArtifactError(f"{path} is not an ONNX file, or is damaged or truncated: export it again") from error
     return model
 
 
-def _crosses_boundary(node: onnx.NodeProto, model: onnx.ModelProto) -> bool:
-    ends = {v.name for v in (*model.graph.input, *model.graph.output)}
-    return node.input[0] in ends or node.output[0] in ends
+def _metadata(model: onnx.ModelProto, path: Path) -> Metadata | None:
+    text = next((entry.value for entry in model.metadata_props if entry.key == KEY), None)
+    try:
+        return None if text is None else Metadata.from_json(text)
+    except (KeyError, ValueError, TypeError) as error:
+        raise ArtifactError(f"{path} was written by another version of edgekit: export it again") from error
 
 
-def _endpoint(value: onnx.ValueInfoProto, model: onnx.ModelProto) -> Endpoint:
-    tensor_type = value.type.tensor_type
-    dtype = TensorProto.DataType.Name(tensor_type.elem_type).lower()
-    shape = tuple(axis.dim_value if axis.HasField("dim_value") else -1 for axis in tensor_type.shape.dim)
-    scale = zero_point = None
-    constants = {initializer.name: initializer for initializer in model.graph.initializer}
-    for node in model.graph.node:
-        if node.op_type in {_QUANTIZE, _DEQUANTIZE} and dtype != "float" and value.name in (node.input[0], node.output[0]):
-            scale, zero_point = (numpy_helper.to_array(constants[name]).item() for name in node.input[1:3])
-    return Endpoint(value.name, {"float": "float32"}.get(dtype, dtype), shape, scale, zero_point)
+class _Census:
+    """What computes in what.
+
+    Attributes:
+        constants: by name.
+        operators: nodes that are neither constants nor conversions between reals and integers.
+    """
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        graph = model.graph
+        self.constants = {initializer.name: initializer for initializer in graph.initializer}
+        for node in graph.node:
+            if node.op_type == "Constant" and node.attribute[0].name == "value":
+                self.constants[node.output[0]] = node.attribute[0].t
+        self.operators = [node for node in graph.node if node.op_type not in {*_CONVERSIONS, "Constant"}]
+        self._conversions = [node for node in graph.node if node.op_type in _CONVERSIONS]
+        self._makers = {output: node for node in graph.node for output in node.output}
+        self._readers: dict[str, list[onnx.NodeProto]] = {}
+        for node in graph.node:
+            for name in node.input:
+                self._readers.setdefault(name, []).append(node)
+        inferred = onnx.shape_inference.infer_shapes(model).graph
+        values = (*inferred.value_info, *inferred.input, *inferred.output)
+        self._types = {value.name: value.type.tensor_type.elem_type for value in values}
+        self._ends = {value.name for value in (*graph.input, *graph.output)}
+
+    def is_boundary(self, node: onnx.NodeProto) -> bool:
+        """Whether it converts an input or output of the file."""
+        return node.op_type in _CONVERSIONS and bool({node.input[0], node.output[0]} & self._ends)
+
+    def is_float(self, node: onnx.NodeProto) -> bool:
+        """Whether an operator computes in float.
+
+        It computes in integers if
+
+        1. its result is an integer: ConvInteger, QLinearConv, or a Flatten of stored values, or
+        2. it is a float operator that a runtime fuses into an integer kernel: everything it reads comes from
+           DequantizeLinear, and its result goes to QuantizeLinear and nowhere else, a fused clamp in between allowed.
+        """
+        dtype = self._types.get(node.output[0], TensorProto.UNDEFINED)
+        if dtype == TensorProto.UNDEFINED:  # an operator of a domain that the onnx package does not know
+            return not node.op_type.startswith("QLinear")
+        return dtype in _FLOATS and not (self._comes_from_integers(node) and self._goes_to_integers(node))
+
+    def endpoint(self, value: onnx.ValueInfoProto) -> Endpoint:
+        """An input or output, with its quantization parameters."""
+        tensor_type = value.type.tensor_type
+        dtype = TensorProto.DataType.Name(tensor_type.elem_type).lower()
+        shape = tuple(axis.dim_value if axis.HasField("dim_value") else -1 for axis in tensor_type.shape.dim)
+        scale = zero_point = None
+        for node in self._conversions:
+            stored = node.output[0] if node.op_type == _QUANTIZE else node.input[0]
+            if stored == value.name and all(name in self.constants for name in node.input[1:3]):
+                scale, zero_point = (numpy_helper.to_array(self.constants[name]).item() for name in node.input[1:3])
+        return Endpoint(value.name, {"float": "float32"}.get(dtype, dtype), shape, scale, zero_point)
+
+    def _comes_from_integers(self, node: onnx.NodeProto) -> bool:
+        return all(self._is_restored(name, node) for name in node.input if name)
+
+    def _is_restored(self, name: str, reader: onnx.NodeProto) -> bool:
+        """Whether ``reader`` reads reals here that were integers, or something else than reals."""
+        if name in self.constants:  # the bounds of a clamp may be real, weights may not
+            return reader.op_type in _CLAMPS or self.constants[name].data_type not in _FLOATS
+        maker = self._makers.get(name)
+        if maker is None:
+            return False
+        return maker.op_type == _DEQUANTIZE or (reader.op_type in _CLAMPS and self._comes_from_integers(maker))
+
+    def _goes_to_integers(self, node: onnx.NodeProto) -> bool:
+        readers = self._readers.get(node.output[0], [])
+        if not readers or node.output[0] in self._ends:
+            return False
+        clamp = readers[0] if len(readers) == 1 and readers[0].op_type in _CLAMPS else None
+        return all(r.op_type == _QUANTIZE for r in readers) or (clamp is not None and self._goes_to_integers(clamp))

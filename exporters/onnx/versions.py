@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from edgekit.errors import ConfigError
 
-# ONNX Runtime -> (opset, IR): https://onnxruntime.ai/docs/reference/compatibility.html and onnx/helper.py, VERSION_TABLE.
+# ONNX Runtime -> (opset, IR): https://onnxruntime.ai/docs/reference/compatibility.html, onnx/helper.py: VERSION_TABLE.
+# Newer versions read the last one too, and it has every operator that edgekit writes.
 _READS = {
     (1, 7): (13, 7),
     (1, 8): (14, 7),
@@ -15,15 +16,8 @@ _READS = {
     (1, 10): (15, 8),
     (1, 11): (16, 8),
     (1, 12): (17, 8),
-    (1, 13): (17, 8),
-    (1, 14): (18, 8),
-    (1, 15): (19, 8),
-    (1, 16): (19, 9),
-    (1, 17): (20, 9),
-    (1, 18): (21, 10),
 }
-OLDEST = min(_READS)  # the first whose opset has a scale an output channel (DequantizeLinear-13)
-DEFAULT = (1, 13)  # 2022: opset 17, which every later version reads, and every operator that edgekit writes
+OLDEST, DEFAULT = min(_READS), max(_READS)  # before 1.7 DequantizeLinear had no scale an output channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +29,16 @@ class OnnxVersion:
 
 
 def for_runtime(requirement: str | None) -> OnnxVersion:
-    """The newest opset and IR version that a named ONNX Runtime reads.
+    """The opset and IR version of a file that a named ONNX Runtime has to read.
 
     Args:
-        requirement: "1.16", "1.16.3" or "onnxruntime==1.16.3"; None for a default that suits 1.13 and later.
+        requirement: "1.10", "1.10.0" or "onnxruntime==1.10.0"; None for a default that suits 1.12 and later.
 
     Raises:
         ConfigError: it is not a version, or one that is too old.
 
-    >>> for_runtime("onnxruntime==1.16.3")
-    OnnxVersion(opset=19, ir=9)
+    >>> for_runtime("onnxruntime==1.10.0")
+    OnnxVersion(opset=15, ir=8)
     """
     if requirement is None:
         return OnnxVersion(*_READS[DEFAULT])
@@ -57,4 +51,4 @@ def for_runtime(requirement: str | None) -> OnnxVersion:
             f"ONNX Runtime {version[0]}.{version[1]} does not know weights with a scale an output channel: "
             f"{OLDEST[0]}.{OLDEST[1]} is the oldest that does"
         )
-    return OnnxVersion(*_READS[min(version, max(_READS))])
+    return OnnxVersion(*_READS[min(version, DEFAULT)])

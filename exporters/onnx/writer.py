@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import contextlib
+import io
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx
 from onnx import TensorProto
 
 from edgekit import extras, files
 from edgekit.errors import GateFailed
 from edgekit.exporters import metadata as file_metadata
 from edgekit.exporters.metadata import IoDtype, Precision
-from edgekit.exporters.onnx.builder import ELEMENT_TYPES, OnnxBuilder
+from edgekit.exporters.onnx.builder import ELEMENT_TYPES, OnnxBuilder, public_names
 from edgekit.exporters.onnx.operators import OPERATORS
 from edgekit.exporters.onnx.versions import for_runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import onnx
+
     from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
-
-INPUT, OUTPUT = "image", "logits"
 
 
 def write_integer_model(
@@ -35,32 +35,21 @@ def write_integer_model(
         model: what to write.
         path: of the .onnx file.
         io_dtype: of input and outputs; uint8 is the type inside, so that boundary costs nothing.
-        runtime: the ONNX Runtime that has to read the file ("onnxruntime==1.16"); None for 1.13 and later.
+        runtime: the ONNX Runtime that has to read the file ("onnxruntime==1.10"); None for 1.12 and later.
 
     Raises:
         BadInput: the file cannot be written.
         ConfigError: ``runtime`` is not a version, or too old.
     """
-    version = for_runtime(runtime)
-    builder = OnnxBuilder(model.graph, model.params)
-    tensor = model.graph.input
-    match io_dtype:
-        case IoDtype.FLOAT32:
-            builder.dequantize(tensor, builder.quantize(tensor, INPUT))
-        case IoDtype.UINT8:
-            builder.dequantize(tensor, INPUT)
-        case IoDtype.INT8:
-            builder.dequantize(tensor, builder.quantize(tensor, _from_int8(builder, tensor, INPUT)))
-    for node in model.graph:
+    graph, names = model.graph, public_names(model.graph)
+    endpoints = names if io_dtype is IoDtype.UINT8 else {}
+    builder = OnnxBuilder(graph, model.params, for_runtime(runtime), endpoints)
+    _take_in(builder, graph.input, names[graph.input], io_dtype)
+    for node in graph:
         OPERATORS[node](node, builder)
-    outputs = []
-    for index, name in enumerate(model.graph.outputs):
-        public = OUTPUT if index == 0 else f"{OUTPUT}_{index}"
-        _expose(builder, name, public, io_dtype)
-        outputs.append(builder.endpoint(public, name, ELEMENT_TYPES[io_dtype]))
-    inputs = [builder.endpoint(INPUT, tensor, ELEMENT_TYPES[io_dtype])]
-    metadata = file_metadata.of_integer_model(model, io_dtype)
-    _write(builder.finish(inputs, outputs, version, metadata), path)
+    for name in graph.outputs:
+        _give_out(builder, name, names[name], io_dtype)
+    _write(builder, ELEMENT_TYPES[io_dtype], file_metadata.of_integer_model(model, io_dtype), path)
 
 
 def write_float_model(
@@ -68,31 +57,30 @@ def write_float_model(
 ) -> None:
     """Write a float32 file, or a float16 one with a float32 boundary; simplified by onnxsim, with its own check.
 
+    Args:
+        model: what to write.
+        path: of the .onnx file.
+        precision: FLOAT32 or FLOAT16.
+        runtime: the ONNX Runtime that has to read the file ("onnxruntime==1.10"); None for 1.12 and later.
+
     Raises:
         BadInput: the file cannot be written.
         ConfigError: ``runtime`` is not a version, or too old.
         GateFailed: the simplified network computes something else.
         MissingDependency: onnxsim is not installed.
     """
-    half = precision is Precision.FLOAT16
-    graph = replace(model.graph, tensors=model.graph.tensors)
-    builder = OnnxBuilder(graph, {}, np.float16 if half else np.float32)
-    if half:
-        builder.node("Cast", [INPUT], graph.input, to=TensorProto.FLOAT16)
+    graph, names, version = model.graph, public_names(model.graph), for_runtime(runtime)
+    if precision is Precision.FLOAT32:
+        builder = OnnxBuilder(graph, {}, version, names)
     else:
-        builder.node("Identity", [INPUT], graph.input)
+        builder = OnnxBuilder(graph, {}, version, {}, np.float16)
+        builder.node("Cast", [names[graph.input]], builder.values[graph.input], to=TensorProto.FLOAT16)
     for node in graph:
         OPERATORS[node](node, builder)
-    public = [OUTPUT if i == 0 else f"{OUTPUT}_{i}" for i in range(len(graph.outputs))]
-    for name, outer in zip(graph.outputs, public, strict=True):
-        if half:
-            builder.node("Cast", [name], outer, to=TensorProto.FLOAT)
-        else:
-            builder.node("Identity", [name], outer)
-    inputs = [builder.endpoint(INPUT, graph.input, TensorProto.FLOAT)]
-    outputs = [builder.endpoint(o, n, TensorProto.FLOAT) for n, o in zip(graph.outputs, public, strict=True)]
-    metadata = file_metadata.of_float_model(model, precision)
-    _write(simplify(builder.finish(inputs, outputs, for_runtime(runtime), metadata)), path)
+    if precision is Precision.FLOAT16:
+        for name in graph.outputs:
+            builder.node("Cast", [builder.values[name]], names[name], to=TensorProto.FLOAT)
+    _write(builder, TensorProto.FLOAT, file_metadata.of_float_model(model, precision), path)
 
 
 def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -102,37 +90,41 @@ def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
         GateFailed: they differ.
         MissingDependency: onnxsim is not installed.
     """
-    shape = [1, *(axis.dim_value for axis in model.graph.input[0].type.tensor_type.shape.dim[1:])]
-    simplified, same = extras.load("onnxsim", "onnx").simplify(
-        model, check_n=1, test_input_shapes={model.graph.input[0].name: shape}
-    )
+    onnxsim = extras.load("onnxsim", "onnx")
+    image = model.graph.input[0]
+    shape = [1, *(axis.dim_value for axis in image.type.tensor_type.shape.dim[1:])]
+    with contextlib.redirect_stdout(io.StringIO()):  # it reports its progress there, where our user expects results
+        simplified, same = onnxsim.simplify(model, check_n=1, test_input_shapes={image.name: shape})
     if not same:
         raise GateFailed("onnxsim's simplified network computes something else: please report this checkpoint")
     return simplified  # type: ignore[no-any-return]  # onnxsim is untyped
 
 
-def _from_int8(builder: OnnxBuilder, tensor: str, source: str) -> str:
-    """The real value of an int8 input of the file."""
-    params = builder.params[tensor]
-    scale = builder.array(f"{tensor}.scale", params.scale.reshape(()))
-    zero_point = builder.array(f"{tensor}.zero_point_int8", np.array(params.zero_point, np.int8))
-    return builder.node("DequantizeLinear", [source, scale, zero_point], f"{tensor}.from_int8")
+def _take_in(builder: OnnxBuilder, tensor: str, public: str, io_dtype: IoDtype) -> None:
+    """Make the input of the file, ``public``, the network's input."""
+    source = public
+    if io_dtype is IoDtype.INT8:
+        source = builder.node("DequantizeLinear", [public, *builder.int8_parameters(tensor)], f"{public}.outside")
+    if io_dtype is not IoDtype.UINT8:
+        builder.quantize(tensor, source, builder.stored[tensor])
+    builder.restore(tensor)
 
 
-def _expose(builder: OnnxBuilder, tensor: str, public: str, io_dtype: IoDtype) -> None:
-    """Give the last node of ``tensor`` the public name of the output."""
-    match io_dtype:
-        case IoDtype.FLOAT32:
-            builder.nodes[-1].output[0] = public
-        case IoDtype.UINT8:
-            del builder.nodes[-1]
-            builder.nodes[-1].output[0] = public
-        case IoDtype.INT8:
-            params = builder.params[tensor]
-            scale = builder.array(f"{tensor}.scale", params.scale.reshape(()))
-            zero_point = builder.array(f"{tensor}.zero_point_int8", np.array(params.zero_point, np.int8))
-            builder.node("QuantizeLinear", [tensor, scale, zero_point], public)
+def _give_out(builder: OnnxBuilder, tensor: str, public: str, io_dtype: IoDtype) -> None:
+    """Make an output of the network an output of the file, ``public``; a stored one bears that name already."""
+    if io_dtype is IoDtype.FLOAT32:
+        builder.dequantize(tensor, public)
+    elif io_dtype is IoDtype.INT8:
+        real = builder.dequantize(tensor, f"{public}.outside")
+        builder.node("QuantizeLinear", [real, *builder.int8_parameters(tensor)], public)
 
 
-def _write(model: onnx.ModelProto, path: Path) -> None:
+def _write(builder: OnnxBuilder, dtype: int, metadata: file_metadata.Metadata, path: Path) -> None:
+    graph, names = builder.graph, public_names(builder.graph)
+    inputs, outputs = (
+        [builder.endpoint(names[name], name, dtype) for name in tensors] for tensors in ((graph.input,), graph.outputs)
+    )
+    model = builder.finish(inputs, outputs, metadata)
+    if metadata.precision is not Precision.INT8:
+        model = simplify(model)
     files.write_bytes(path, model.SerializeToString(deterministic=True))

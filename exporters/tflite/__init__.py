@@ -1,4 +1,13 @@
-"""TFLite: the flatbuffer written directly, in NHWC, without a single TRANSPOSE."""
+"""TFLite: the flatbuffer written directly, in NHWC, without a single TRANSPOSE.
+
+Organization:
+    writer.py     a file from an integer or a float model
+    operators.py  one function an operator
+    builder.py    tensors, buffers and operators by index
+    metadata.py   what Android, MediaPipe and Netron read, and the labels
+    schema.py     the generated classes, and what they lack
+    reader.py     finished files, counted
+"""
 
 from edgekit.exporters.tflite.reader import read
 from edgekit.exporters.tflite.writer import write_float_model, write_integer_model

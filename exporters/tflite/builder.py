@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.exporters.tflite import schema as tflite_schema
+from edgekit.quantization import QuantParams
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,9 +15,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.ir import Graph, Tensor
-    from edgekit.quantization import QuantParams
 
-_TYPES = {"float32": "FLOAT32", "float16": "FLOAT16", "int8": "INT8", "uint8": "UINT8", "int32": "INT32"}
+INPUT, OUTPUT = "image", "logits"  # what callers know the endpoints by, in every file and its signature
+
+_RUNTIME_ENTRY = "min_runtime_version"  # tflite/tools/versioning/runtime_version.cc
+_RUNTIME_ENTRY_BYTES = 16  # the same file: a fixed size, filled up with zeros
 
 
 def nhwc(tensor: Tensor) -> tuple[int, ...]:
@@ -27,91 +30,105 @@ def nhwc(tensor: Tensor) -> tuple[int, ...]:
     return (1, height, width, channels)
 
 
+def public_names(graph: Graph) -> dict[str, str]:
+    """What the endpoints of a file are called, by the names of the graph's tensors."""
+    outputs = {name: OUTPUT if index == 0 else f"{OUTPUT}_{index}" for index, name in enumerate(graph.outputs)}
+    return {graph.input: INPUT, **outputs}
+
+
 class TfliteBuilder:
     """Collects what a graph needs; ``finish`` packs it.
+
+    Tensors bear the names of the graph, but for those that are endpoints of the file themselves.
 
     Attributes:
         graph: what is written.
         params: quantization parameters by name; empty for a float model.
+        endpoints: names in the file, by names in the graph, of the tensors that callers see as they are.
         half: store float constants in float16.
     """
 
-    def __init__(self, graph: Graph, params: Mapping[str, QuantParams], *, half: bool = False) -> None:
+    def __init__(
+        self, graph: Graph, params: Mapping[str, QuantParams], endpoints: Mapping[str, str], *, half: bool = False
+    ) -> None:
         self.schema = tflite_schema.load()
-        self.graph, self.params, self.half = graph, params, half
+        self.graph, self.params, self.endpoints, self.half = graph, params, endpoints, half
         self.buffers = [tflite_schema.aligned_buffer(self.schema, None)]  # buffer 0 is empty by definition
         self.tensors: list[Any] = []
         self.operators: list[Any] = []
-        self.codes: list[tuple[int, int]] = []  # (builtin operator, version)
+        self.codes: list[tuple[str, int]] = []  # (builtin operator, version)
         self._indices: dict[str, int] = {}
 
     def activation(self, name: str) -> int:
         """The index of an activation of the graph."""
         if name not in self._indices:
-            params = self.params.get(name)
+            params, shape = self.params.get(name), nhwc(self.graph.tensors[name])
             dtype = "float32" if params is None else "int8"
-            self._indices[name] = self.tensor(name, nhwc(self.graph.tensors[name]), dtype, params)
+            self._indices[name] = self.tensor(self.endpoints.get(name, name), shape, dtype, params)
         return self._indices[name]
 
     def weight(self, name: str, values: NDArray[Any], channel_axis: int) -> int:
         """A weight in TFLite's layout, quantized along ``channel_axis`` if the model is an integer one."""
-        params = self.params.get(name)
-        if params is not None:
-            return self.tensor(name, values.shape, "int8", params, channel_axis, data=values)
-        return self._float_constant(name, values)
+        if name not in self.params:
+            return self._float_constant(name, values)
+        return self.constant(name, values, self.params[name], channel_axis)
 
     def bias(self, name: str, source: str, weight: str) -> int:
         """A bias; in an integer model its scale is the product of those of ``source`` and ``weight``."""
         values = self.graph.constants[name]
         if weight not in self.params:
             return self._float_constant(name, values)
-        from edgekit.quantization import QuantParams  # noqa: PLC0415
-
-        params = QuantParams(self.params[source].scale * self.params[weight].scale)
-        return self.tensor(name, values.shape, "int32", params, 0, data=values)
+        return self.constant(name, values, QuantParams(self.params[source].scale * self.params[weight].scale))
 
     def operand(self, name: str) -> int:
-        """A constant of one element that an elementwise operator reads."""
+        """What an elementwise operator reads: an activation, or a constant of one element."""
+        if name in self.graph.tensors:
+            return self.activation(name)
         values = self.graph.constants[name]
-        if name in self.params:
-            return self.tensor(name, values.shape, "int8", self.params[name], data=values)
-        return self._float_constant(name, values)
+        return (
+            self.constant(name, values, self.params[name])
+            if name in self.params
+            else self._float_constant(name, values)
+        )
 
     def integers(self, name: str, values: Sequence[Any]) -> int:
         """An int32 constant such as axes or paddings."""
-        array = np.array(values, np.int32)
-        return self.tensor(name, array.shape, "int32", data=array)
+        return self.constant(name, np.array(values, np.int32))
 
-    def tensor(
-        self,
-        name: str,
-        shape: Sequence[int],
-        dtype: str,
-        params: QuantParams | None = None,
-        axis: int = 0,
-        data: NDArray[Any] | None = None,
-    ) -> int:
-        """Append a tensor and return its index."""
+    def constant(self, name: str, values: NDArray[Any], params: QuantParams | None = None, axis: int = 0) -> int:
+        """Append a constant of the type of ``values`` and return its index; ``axis`` is that of several scales."""
+        index = self.tensor(name, values.shape, values.dtype.name, params)
+        if params is not None and params.scale.size > 1:
+            self.tensors[index].quantization.quantizedDimension = axis
+        self.tensors[index].buffer = self._buffer(values)
+        return index
+
+    def tensor(self, name: str, shape: Sequence[int], dtype: str, params: QuantParams | None = None) -> int:
+        """Append a tensor and return its index.
+
+        Args:
+            name: in the file.
+            shape: in TFLite's layout.
+            dtype: "float32", "float16", "int8", "uint8" or "int32".
+            params: quantization parameters, if it has any.
+        """
         tensor = self.schema.TensorT()
-        tensor.name, tensor.shape = name, list(shape)
-        tensor.type = getattr(self.schema.TensorType, _TYPES[dtype])
-        tensor.hasRank = True
+        tensor.name, tensor.shape, tensor.hasRank = name, list(shape), True
+        tensor.type = getattr(self.schema.TensorType, dtype.upper())
         if params is not None:
-            quantization = self.schema.QuantizationParametersT()
-            quantization.scale = params.scale
-            quantization.zeroPoint = np.full(params.scale.size, params.zero_point, np.int64)
-            quantization.quantizedDimension = axis if params.scale.size > 1 else 0
-            tensor.quantization = quantization
-        if data is None:
-            tensor.buffer = 0
-        else:
-            tensor.buffer = len(self.buffers)
-            self.buffers.append(tflite_schema.aligned_buffer(self.schema, data))
+            tensor.quantization = self.schema.QuantizationParametersT()
+            tensor.quantization.scale = params.scale
+            tensor.quantization.zeroPoint = np.full(params.scale.size, params.zero_point, np.int64)
         self.tensors.append(tensor)
         return len(self.tensors) - 1
 
     def operator(
-        self, builtin: str, version: int, inputs: Sequence[int], output: int, options: tuple[str, Mapping[str, Any]] | None = None
+        self,
+        builtin: str,
+        version: int,
+        inputs: Sequence[int],
+        output: int,
+        options: tuple[str, Mapping[str, Any]] | None = None,
     ) -> None:
         """Append an operator.
 
@@ -122,7 +139,8 @@ class TfliteBuilder:
             output: tensor index.
             options: the name of the options table and its fields.
         """
-        code = (getattr(self.schema.BuiltinOperator, builtin), version)
+        code = (builtin, version)
+        assert code in tflite_schema.RELEASES, f"nobody looked up which runtimes have version {version} of {builtin}"
         if code not in self.codes:
             self.codes.append(code)
         operator = self.schema.OperatorT()
@@ -143,10 +161,8 @@ class TfliteBuilder:
         Args:
             inputs: indices of the input tensors.
             outputs: indices of the output tensors.
-            metadata: buffers by name.
+            metadata: buffers by name; the oldest runtime that has every operator is added.
         """
-        import flatbuffers  # type: ignore[import-untyped]  # noqa: PLC0415 - comes with ai-edge-litert
-
         schema = self.schema
         model, subgraph = schema.ModelT(), schema.SubGraphT()
         subgraph.name, subgraph.tensors, subgraph.operators = self.graph.name, self.tensors, self.operators
@@ -155,40 +171,47 @@ class TfliteBuilder:
         model.operatorCodes = [self._operator_code(*code) for code in self.codes]
         model.signatureDefs = [self._signature(inputs, outputs)]
         model.metadata = []
-        for name, data in metadata.items():
+        for name, data in {**metadata, _RUNTIME_ENTRY: self._oldest_runtime()}.items():
             entry = schema.MetadataT()
-            entry.name, entry.buffer = name, len(self.buffers)
-            self.buffers.append(tflite_schema.aligned_buffer(schema, np.frombuffer(data, np.uint8)))
+            entry.name, entry.buffer = name, self._buffer(np.frombuffer(data, np.uint8))
             model.metadata.append(entry)
         model.buffers = self.buffers
         constants = sum(array.nbytes for array in self.graph.constants.values())
-        builder = flatbuffers.Builder(constants + 2**18)  # room for everything, so that it never has to grow
+        builder = tflite_schema.flatbuffer_builder(constants + 2**18)  # room for nearly everything: growing copies it
         builder.Finish(model.Pack(builder), file_identifier=tflite_schema.FILE_IDENTIFIER)
         return bytes(builder.Output())
 
+    def _buffer(self, data: NDArray[Any]) -> int:
+        self.buffers.append(tflite_schema.aligned_buffer(self.schema, data))
+        return len(self.buffers) - 1
+
     def _float_constant(self, name: str, values: NDArray[Any]) -> int:
         if not self.half:
-            return self.tensor(name, values.shape, "float32", data=values.astype(np.float32))
+            return self.constant(name, values.astype(np.float32))
         # TFLite's float16 models store halves and convert them when the model is prepared.
-        stored = self.tensor(f"{name}.float16", values.shape, "float16", data=values.astype(np.float16))
+        stored = self.constant(f"{name}.float16", values.astype(np.float16))
         index = self.tensor(name, values.shape, "float32")
         self.operator("DEQUANTIZE", 3, [stored], index)
         return index
 
-    def _operator_code(self, builtin: int, version: int) -> Any:  # noqa: ANN401 - generated classes
+    def _oldest_runtime(self) -> bytes:
+        release = max(tflite_schema.RELEASES[code] for code in self.codes)
+        return ".".join(map(str, release)).encode().ljust(_RUNTIME_ENTRY_BYTES, b"\0")
+
+    def _operator_code(self, builtin: str, version: int) -> Any:  # noqa: ANN401 - generated classes
         code = self.schema.OperatorCodeT()
-        code.builtinCode, code.version = builtin, version
-        code.deprecatedBuiltinCode = min(builtin, 127)  # schema.fbs: PLACEHOLDER_FOR_GREATER_OP_CODES
+        code.builtinCode, code.version = getattr(self.schema.BuiltinOperator, builtin), version
+        code.deprecatedBuiltinCode = min(code.builtinCode, 127)  # schema.fbs: PLACEHOLDER_FOR_GREATER_OP_CODES
         return code
 
     def _signature(self, inputs: Sequence[int], outputs: Sequence[int]) -> Any:  # noqa: ANN401 - generated classes
         signature = self.schema.SignatureDefT()
         signature.signatureKey, signature.subgraphIndex = "serving_default", 0
-        signature.inputs = [self._named(index, "image") for index in inputs]
-        signature.outputs = [self._named(index, "logits") for index in outputs]
+        signature.inputs = [self._named(index) for index in inputs]
+        signature.outputs = [self._named(index) for index in outputs]
         return signature
 
-    def _named(self, index: int, name: str) -> Any:  # noqa: ANN401 - generated classes
+    def _named(self, index: int) -> Any:  # noqa: ANN401 - generated classes
         entry = self.schema.TensorMapT()
-        entry.name, entry.tensorIndex = name, index
+        entry.name, entry.tensorIndex = self.tensors[index].name, index
         return entry

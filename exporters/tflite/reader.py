@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import struct
+import zipfile
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from edgekit import files
 from edgekit.errors import ArtifactError
 from edgekit.exporters.metadata import KEY, Metadata
 from edgekit.exporters.summary import Endpoint, Summary
@@ -15,50 +16,30 @@ from edgekit.exporters.tflite import schema as tflite_schema
 if TYPE_CHECKING:
     from pathlib import Path
 
-_BOUNDARY = {"QUANTIZE", "DEQUANTIZE"}
+_CONVERSIONS = {"QUANTIZE", "DEQUANTIZE"}
+_FLOATS = {"FLOAT64", "FLOAT32", "FLOAT16", "BFLOAT16"}
 
 
 def read(path: Path) -> Summary:
-    """Count the operators of a .tflite file, whoever wrote it.
+    """Count the operators of the first subgraph of a .tflite file, whoever wrote it.
+
+    An operator that reads or makes a float tensor is a float one. A conversion to or from the type of an input or
+    output of the file is the boundary's; one of a constant, stored as halves, is done once and not counted.
 
     Raises:
         ArtifactError: the file is missing, truncated or not TFLite.
         MissingDependency: ai-edge-litert is not installed.
     """
     schema = tflite_schema.load()
-    model = _parse(path, schema)
-    graph = model.subgraphs[0]
-    operator_names, types = tflite_schema.names(schema.BuiltinOperator), tflite_schema.names(schema.TensorType)
-    codes = [operator_names[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
-    floats = {"FLOAT32", "FLOAT16", "FLOAT64", "BFLOAT16"}
-    operators: Counter[str] = Counter()
-    float_operators, boundary = [], []
-    for operator in graph.operators:
-        kind = codes[operator.opcodeIndex]
-        tensors = [graph.tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
-        is_float = any(types[tensor.type] in floats for tensor in tensors)
-        if kind in _BOUNDARY:
-            if not model.buffers[tensors[0].buffer].data is not None:  # stored halves are converted once, not at run time
-                boundary.append(kind)
-            continue
-        operators[kind] += 1
-        if is_float:
-            float_operators.append(f"{kind} {_text(graph.tensors[operator.outputs[0]].name)}")
-    return Summary(
-        path=path,
-        format="tflite",
-        size_bytes=files.size_bytes(path),
-        operators=dict(operators),
-        float_operators=tuple(float_operators),
-        boundary=tuple(boundary),
-        inputs=tuple(_endpoint(graph.tensors[i], types) for i in graph.inputs),
-        outputs=tuple(_endpoint(graph.tensors[i], types) for i in graph.outputs),
-        version=f"schema {model.version}",
-        metadata=_metadata(model),
-    )
+    data = _bytes(path)
+    try:
+        return _summary(path, data, schema)
+    # What the generated classes, which check nothing, make of offsets that lead astray.
+    except (struct.error, IndexError, KeyError, ValueError, TypeError, AttributeError, MemoryError) as error:
+        raise ArtifactError(f"{path} is damaged or truncated: export it again") from error
 
 
-def _parse(path: Path, schema: Any) -> Any:  # noqa: ANN401 - generated classes
+def _bytes(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
@@ -67,32 +48,78 @@ def _parse(path: Path, schema: Any) -> Any:  # noqa: ANN401 - generated classes
         raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
     if data[4:8] != tflite_schema.FILE_IDENTIFIER:
         raise ArtifactError(f"{path} is not a TFLite file (it does not carry the mark TFL3)")
-    try:
-        model = schema.ModelT.InitFromPackedBuf(data, 0)
-        assert model.subgraphs
-        assert model.buffers
-    except (struct.error, IndexError, ValueError, TypeError, AssertionError, UnicodeDecodeError, AttributeError) as error:
-        raise ArtifactError(f"{path} is damaged or truncated: export it again") from error
-    return model
+    return data
+
+
+def _summary(path: Path, data: bytes, schema: Any) -> Summary:  # noqa: ANN401 - generated classes
+    model = schema.ModelT.InitFromPackedBuf(data, 0)
+    graph = model.subgraphs[0]
+    types, builtins = tflite_schema.names(schema.TensorType), tflite_schema.names(schema.BuiltinOperator)
+    kinds = [_kind(code, builtins) for code in model.operatorCodes]
+    ends = {int(index) for index in (*graph.inputs, *graph.outputs)}
+    operators: Counter[str] = Counter()
+    float_operators, boundary = [], []
+    for operator in graph.operators:
+        kind = kinds[operator.opcodeIndex]
+        indices = [int(index) for index in (*_items(operator.inputs), *_items(operator.outputs)) if index >= 0]
+        tensors = [graph.tensors[index] for index in indices]
+        if kind in _CONVERSIONS:
+            if model.buffers[tensors[0].buffer].data is not None:
+                continue
+            if ends & set(indices):
+                boundary.append(kind)
+                continue
+        operators[kind] += 1
+        if any(types[tensor.type] in _FLOATS for tensor in tensors):
+            float_operators.append(f"{kind} {_text(tensors[-1].name)}")
+    return Summary(
+        path=path,
+        format="tflite",
+        size_bytes=len(data),
+        operators=dict(operators),
+        float_operators=tuple(float_operators),
+        boundary=tuple(boundary),
+        inputs=tuple(_endpoint(graph.tensors[i], types) for i in graph.inputs),
+        outputs=tuple(_endpoint(graph.tensors[i], types) for i in graph.outputs),
+        version=f"schema {model.version}",
+        metadata=_metadata(model, data),
+    )
+
+
+def _kind(code: Any, builtins: dict[int, str]) -> str:  # noqa: ANN401 - generated classes
+    """The name of an operator: its own if it is a custom one, a number if it is newer than the schema at hand."""
+    if code.customCode is not None:
+        return _text(code.customCode)
+    number = max(code.builtinCode, code.deprecatedBuiltinCode)  # files from before 2020 have the second alone
+    return builtins.get(number, f"operator {number}")
 
 
 def _endpoint(tensor: Any, types: dict[int, str]) -> Endpoint:  # noqa: ANN401 - generated classes
     quantization = tensor.quantization
-    quantized = quantization is not None and quantization.scale is not None and len(quantization.scale) > 0
+    quantized = quantization is not None and len(_items(quantization.scale)) > 0
     return Endpoint(
         _text(tensor.name),
         types[tensor.type].lower(),
-        tuple(int(n) for n in tensor.shape),
+        tuple(int(n) for n in _items(tensor.shape)),
         float(quantization.scale[0]) if quantized else None,
         int(quantization.zeroPoint[0]) if quantized else None,
     )
 
 
-def _metadata(model: Any) -> Metadata | None:  # noqa: ANN401 - generated classes
-    for entry in model.metadata or ():
+def _metadata(model: Any, data: bytes) -> Metadata | None:  # noqa: ANN401 - generated classes
+    """What edgekit wrote about the file. Labels stand behind the model, where nothing else would miss a lost end."""
+    for entry in _items(model.metadata):
         if _text(entry.name) == KEY:
-            return Metadata.from_json(bytes(model.buffers[entry.buffer].data).decode())
+            metadata = Metadata.from_json(bytes(model.buffers[entry.buffer].data).decode())
+            if metadata.labels and not zipfile.is_zipfile(io.BytesIO(data)):
+                raise ValueError("the labels are missing")
+            return metadata
     return None
+
+
+def _items(vector: Any) -> Any:  # noqa: ANN401 - generated classes
+    """A vector of the schema; an empty one where the file has none."""
+    return () if vector is None else vector
 
 
 def _text(value: bytes | str) -> str:

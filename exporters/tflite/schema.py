@@ -13,6 +13,31 @@ FILE_IDENTIFIER = b"TFL3"  # tflite/schema/schema.fbs: file_identifier
 BUFFER_ALIGNMENT = 16  # tflite/schema/schema.fbs: Buffer.data is force_align: 16
 VERSION = 3  # tflite/schema/schema.fbs: the schema's version
 
+# Operators and versions that edgekit writes, and the TensorFlow release whose runtime was the first to have them:
+# tflite/tools/versioning/runtime_version.cc, FindMinimumRuntimeVersionForOp.
+RELEASES = {
+    ("ADD", 1): (1, 5, 0),
+    ("ADD", 2): (1, 14, 0),
+    ("CONV_2D", 1): (1, 5, 0),
+    ("CONV_2D", 3): (1, 14, 0),
+    ("DEPTHWISE_CONV_2D", 1): (1, 5, 0),
+    ("DEPTHWISE_CONV_2D", 3): (1, 14, 0),
+    ("DEQUANTIZE", 2): (1, 14, 0),
+    ("DEQUANTIZE", 3): (1, 15, 0),
+    ("FULLY_CONNECTED", 1): (1, 5, 0),
+    ("FULLY_CONNECTED", 4): (1, 14, 0),
+    ("HARD_SWISH", 1): (1, 15, 0),
+    ("MEAN", 1): (1, 6, 0),
+    ("MEAN", 2): (1, 14, 0),
+    ("MUL", 1): (1, 5, 0),
+    ("MUL", 2): (1, 14, 0),
+    ("MUL", 3): (1, 15, 0),
+    ("PAD", 1): (1, 5, 0),
+    ("PAD", 2): (1, 14, 0),
+    ("QUANTIZE", 1): (1, 14, 0),
+    ("RESHAPE", 1): (1, 5, 0),
+}
+
 
 def load() -> Any:  # noqa: ANN401 - generated code without type information
     """The generated schema module.
@@ -21,6 +46,15 @@ def load() -> Any:  # noqa: ANN401 - generated code without type information
         MissingDependency: ai-edge-litert is not installed.
     """
     return extras.load("ai_edge_litert.schema_py_generated", "tflite")
+
+
+def flatbuffer_builder(size_bytes: int) -> Any:  # noqa: ANN401 - flatbuffers has no type information
+    """A ``flatbuffers.Builder`` that need not grow up to ``size_bytes``.
+
+    Raises:
+        MissingDependency: flatbuffers, which comes with ai-edge-litert, is not installed.
+    """
+    return extras.load("flatbuffers", "tflite").Builder(size_bytes)
 
 
 def aligned_buffer(schema: Any, data: NDArray[Any] | None) -> Any:  # noqa: ANN401 - generated classes

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from edgekit import files
 from edgekit.exporters import metadata as file_metadata
 from edgekit.exporters.metadata import IoDtype, Precision
-from edgekit.exporters.tflite.builder import TfliteBuilder, nhwc
+from edgekit.exporters.tflite import metadata as tflite_metadata
+from edgekit.exporters.tflite.builder import TfliteBuilder, nhwc, public_names
 from edgekit.exporters.tflite.operators import OPERATORS
 
 if TYPE_CHECKING:
@@ -26,22 +27,20 @@ def write_integer_model(model: IntegerModel, path: Path, *, io_dtype: IoDtype = 
         BadInput: the file cannot be written.
         MissingDependency: ai-edge-litert is not installed.
     """
-    builder = TfliteBuilder(model.graph, model.params)
-    inner_input = builder.activation(model.graph.input)
-    outer_input = _boundary(builder, model.graph.input, "image", io_dtype)
-    if outer_input != inner_input:
-        builder.operator("QUANTIZE", 1, [outer_input], inner_input, ("QuantizeOptions", {}))
-    for node in model.graph:
+    names, graph = public_names(model.graph), model.graph
+    builder = TfliteBuilder(graph, model.params, names if io_dtype is IoDtype.INT8 else {})
+    image = _endpoint(builder, graph.input, names[graph.input], io_dtype)
+    if io_dtype is not IoDtype.INT8:
+        builder.operator("QUANTIZE", 1, [image], builder.activation(graph.input), ("QuantizeOptions", {}))
+    for node in graph:
         OPERATORS[node](node, builder)
-    outputs = []
-    for index, name in enumerate(model.graph.outputs):
-        outer = _boundary(builder, name, "logits" if index == 0 else f"logits_{index}", io_dtype)
+    outputs = [_endpoint(builder, name, names[name], io_dtype) for name in graph.outputs]
+    for name, output in zip(graph.outputs, outputs, strict=True):
         if io_dtype is IoDtype.FLOAT32:
-            builder.operator("DEQUANTIZE", 2, [builder.activation(name)], outer, ("DequantizeOptions", {}))
+            builder.operator("DEQUANTIZE", 2, [builder.activation(name)], output, ("DequantizeOptions", {}))
         elif io_dtype is IoDtype.UINT8:
-            builder.operator("QUANTIZE", 1, [builder.activation(name)], outer, ("QuantizeOptions", {}))
-        outputs.append(outer)
-    _finish(builder, [outer_input], outputs, file_metadata.of_integer_model(model, io_dtype), path)
+            builder.operator("QUANTIZE", 1, [builder.activation(name)], output, ("QuantizeOptions", {}))
+    _write(builder, image, outputs, file_metadata.of_integer_model(model, io_dtype), path)
 
 
 def write_float_model(model: FloatModel, path: Path, *, precision: Precision = Precision.FLOAT32) -> None:
@@ -51,26 +50,38 @@ def write_float_model(model: FloatModel, path: Path, *, precision: Precision = P
         BadInput: the file cannot be written.
         MissingDependency: ai-edge-litert is not installed.
     """
-    builder = TfliteBuilder(model.graph, {}, half=precision is Precision.FLOAT16)
+    builder = TfliteBuilder(model.graph, {}, public_names(model.graph), half=precision is Precision.FLOAT16)
     image = builder.activation(model.graph.input)
     for node in model.graph:
         OPERATORS[node](node, builder)
     outputs = [builder.activation(name) for name in model.graph.outputs]
-    _finish(builder, [image], outputs, file_metadata.of_float_model(model, precision), path)
+    _write(builder, image, outputs, file_metadata.of_float_model(model, precision), path)
 
 
-def _boundary(builder: TfliteBuilder, name: str, outer: str, io_dtype: IoDtype) -> int:
+def _endpoint(builder: TfliteBuilder, name: str, public: str, io_dtype: IoDtype) -> int:
     """The tensor that a caller sees for the activation ``name``."""
     shape, params = nhwc(builder.graph.tensors[name]), builder.params[name]
     match io_dtype:
         case IoDtype.INT8:
             return builder.activation(name)
         case IoDtype.UINT8:
-            return builder.tensor(outer, shape, "uint8", replace(params, zero_point=params.zero_point + 128))
+            return builder.tensor(public, shape, "uint8", replace(params, zero_point=params.zero_point + 128))
         case IoDtype.FLOAT32:
-            return builder.tensor(outer, shape, "float32")
+            return builder.tensor(public, shape, "float32")
 
 
-def _finish(builder: TfliteBuilder, inputs: list[int], outputs: list[int], metadata: Metadata, path: Path) -> None:
-    entries = {file_metadata.KEY: metadata.to_json().encode()}
-    files.write_bytes(path, builder.finish(inputs, outputs, entries))
+def _write(builder: TfliteBuilder, image: int, outputs: list[int], metadata: Metadata, path: Path) -> None:
+    names = [builder.tensors[index].name for index in (image, *outputs)]
+    data = builder.finish(
+        [image],
+        outputs,
+        {
+            file_metadata.KEY: metadata.to_json().encode(),
+            tflite_metadata.ENTRY: tflite_metadata.model_metadata(metadata, names[0], names[1:]),
+        },
+    )
+    if metadata.labels:
+        data = tflite_metadata.with_files(
+            data, {tflite_metadata.LABELS_FILE: tflite_metadata.labels_text(metadata.labels)}
+        )
+    files.write_bytes(path, data)

@@ -72,8 +72,8 @@ def _conv2d(node: Node, writer: Writer) -> str:
     x, weight, bias = map(writer.operand, node.inputs)
     padding = script.symmetric(node.op.padding)
     if padding is None:
-        x, padding = script.padded(x, node.op.padding), [0, 0]
-    return f"torch.conv2d({x}, {weight}, {bias}, {list(node.op.stride)}, {padding}, [1, 1], {node.op.groups})"
+        x, padding = script.padded(x, node.op.padding), (0, 0)
+    return f"torch.conv2d({x}, {weight}, {bias}, {list(node.op.stride)}, {list(padding)}, [1, 1], {node.op.groups})"
 
 
 @OPERATORS.implements(Linear)

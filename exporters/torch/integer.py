@@ -1,20 +1,27 @@
 """The integer model as a TorchScript program of torch's quantized operators.
 
 Activations are quint8 with zero point + 128, weights qint8 with one scale an output channel: same reals, same integers.
-The file holds plain integers, and who loads it packs them for the quantized engine of the moment, so one file serves
-all engines. What they compute, measured with torch 2.13 on weights that use all of [-127, 127]:
+The file holds plain integers, and who loads it packs them for the quantized engine of the moment, so every file runs
+with every engine. What differs is the form of the depthwise convolutions: "fbgemm" merges channels into groups with
+block-diagonal weights, so that no sum of two products leaves int16 (255 * 127 + 255 * 0 < 2**15; the whole story is in
+``convolution``), and "qnnpack" leaves them as they are, which is what ARM computes fastest. The integers are the same.
+What the engines make of them, measured with torch 2.13 on x86 with VNNI, with weights that use all of [-127, 127]:
 
-=========  =========================================================================================================
-onednn     exact on x86 with VNNI, and the fastest there; without VNNI it saturates pairs of products to int16
-qnnpack    exact, and what ARM has; on x86 several times slower
-fbgemm     depthwise 3 x 3 and 5 x 5 saturate pairs of products to int16 (vpmaddubsw) on *every* processor: 0.7 % of
-           the integers of a MobileNetV2's depthwise layers were off, by up to 93 LSB; without VNNI all layers saturate
-x86        torch's default: oneDNN for up to 100 groups, fbgemm's depthwise kernel beyond, with the same fault
-=========  =========================================================================================================
+=========  ==============================  =======================================================================
+engine     laid out for fbgemm             laid out for qnnpack
+=========  ==============================  =======================================================================
+fbgemm     exact                           depthwise 3 x 3 and 5 x 5 saturate pairs of products to int16, on every
+                                           processor: 61 % of a MobileNetV2's logits were off, by up to 10 LSB
+x86        exact; torch's default, so      oneDNN for up to 100 groups, fbgemm beyond, with the same fault
+           ``torch.jit.load`` is enough
+onednn     exact                           exact, and a tenth faster
+qnnpack    exact, a third slower           exact, and what ARM has; on x86 three times as slow as the others
+=========  ==============================  =======================================================================
 
-Weights within [-63, 63] cannot saturate (2 * 255 * 63 < 2**15), and with them every engine was exact. Sources: the
-comment above QConv2dInt8 in aten/src/ATen/native/quantized/cpu/qconv.cpp, takeDepthWiseFastPath in FBGEMM's
-src/FbgemmConv.cc, should_use_onednn_quant in aten/src/ATen/native/quantized/cpu/OnednnUtils.h.
+Without VNNI, fbgemm and onednn saturate in pointwise and dense layers too, and no layout helps: there, as on ARM, it is
+"qnnpack" with that engine. Weights within [-63, 63] cannot saturate anywhere (2 * 255 * 63 < 2**15), and with them
+every engine was exact. Sources: the comment above QConv2dInt8 in aten/src/ATen/native/quantized/cpu/qconv.cpp,
+should_use_onednn_quant in aten/src/ATen/native/quantized/cpu/OnednnUtils.h.
 
 Fused clamps are nothing but the range of the output, so nothing is written for them.
 """
@@ -33,7 +40,7 @@ from edgekit import files
 from edgekit.exporters import metadata
 from edgekit.exporters.metadata import IoDtype
 from edgekit.exporters.summary import Endpoint
-from edgekit.exporters.torch import script
+from edgekit.exporters.torch import convolution, script
 from edgekit.exporters.torch.contents import Contents
 from edgekit.ir import Add, Conv2d, Flatten, Linear, Mean, Mul, Pad
 from edgekit.ir.registry import OperatorTable
@@ -42,8 +49,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from edgekit.exporters.torch.contents import Engine
     from edgekit.integer_model import IntegerModel
-    from edgekit.ir import Node
+    from edgekit.ir import Node, Padding
 
 UINT8_OFFSET = 128  # a quint8 value is the int8 value plus this, and so is its zero point
 
@@ -67,7 +75,24 @@ def to_int8(self, x: Tensor) -> Tensor:
     return (x.int_repr().to(torch.int16) - 128).to(torch.int8)
 """
 
-METHODS = {"mean": MEAN, "from_int8": FROM_INT8, "to_int8": TO_INT8}
+# torch's constant_pad_nd fills a quantized tensor with zeros, all of it and one element at a time, before it copies the
+# input: 3 ms for 96 x 113 x 113, ten times as long as the convolution. Bytes are filled at the speed of memory.
+PAD = """\
+def pad(self, x: Tensor, top: int, bottom: int, left: int, right: int, scale: float, zero_point: int) -> Tensor:
+    rows, columns = x.size(2), x.size(3)
+    shape = [x.size(0), x.size(1), top + rows + bottom, left + columns + right]
+    bits = torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last).fill_(zero_point)
+    padded = torch._make_per_tensor_quantized_tensor(bits, scale, zero_point)
+    padded[:, :, top : top + rows, left : left + columns].copy_(x)
+    return padded
+"""
+
+CROP = """\
+def crop(self, x: Tensor, top: int, left: int) -> Tensor:
+    return x[:, :, top:, left:].contiguous(memory_format=torch.channels_last)
+"""
+
+METHODS = {"mean": MEAN, "pad": PAD, "crop": CROP, "from_int8": FROM_INT8, "to_int8": TO_INT8}
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
@@ -76,6 +101,7 @@ class Writer:
 
     model: IntegerModel
     program: script.Program
+    engine: Engine
 
     def scale(self, name: str) -> float:
         """The scale of an activation or constant operand."""
@@ -95,7 +121,7 @@ class Writer:
         value = torch._make_per_tensor_quantized_tensor(bits, self.scale(name), self.zero_point(name))
         return self.program.attribute(name, value)
 
-    def weight_and_bias(self, node: Node) -> tuple[torch.Tensor, torch.Tensor]:
+    def weight_and_bias(self, node: Node, merged: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
         """The qint8 weight, axis 0 the output channel, and the float32 bias [O] of a convolution or linear layer.
 
         The engines take the bias as a real number and divide it by input scale times weight scale. The nearest float32
@@ -103,14 +129,22 @@ class Writer:
         With larger ones, and products that cancel them, one in ten thousand did, by 1 LSB.
         """
         x, weight, bias = node.inputs
-        stored = torch.tensor(self.model.graph.constants[weight])
-        channels = stored.shape[0]
+        stored = self.model.graph.constants[weight]
+        if merged > 1:
+            stored = convolution.block_diagonal(stored, merged)
+        channels = len(stored)
         scale = np.broadcast_to(self.model.params[weight].scale, (channels,)).astype(np.float64)
         quantized = torch._make_per_channel_quantized_tensor(
-            stored, torch.tensor(scale), torch.zeros(channels, dtype=torch.int64), 0
+            torch.tensor(stored), torch.tensor(scale), torch.zeros(channels, dtype=torch.int64), 0
         )
         real = self.model.graph.constants[bias] * (self.scale(x) * scale)  # float64
         return quantized, torch.tensor(real, dtype=torch.float32)
+
+    def padded(self, name: str, padding: Padding) -> str:
+        """The expression for an activation [N, C, H, W] with real zeros around it."""
+        x, scale, zero_point = self.operand(name), self.scale(name), self.zero_point(name)
+        sides = padding.top, padding.bottom, padding.left, padding.right
+        return self.program.call("pad", x, *sides, scale, zero_point) if padding else x
 
 
 # --- one function an operator: it returns the expression whose value is the node's output ---------------------------
@@ -121,13 +155,14 @@ OPERATORS: OperatorTable[Callable[[Node, Writer], str]] = OperatorTable("torch i
 @OPERATORS.implements(Conv2d)
 def _conv2d(node: Node, writer: Writer) -> str:
     assert isinstance(node.op, Conv2d)
-    x, padding = writer.operand(node.inputs[0]), script.symmetric(node.op.padding)
-    if padding is None:
-        x, padding = script.padded(x, node.op.padding), [0, 0]
+    op, (x, weight, _) = node.op, node.inputs
+    form = convolution.form(op, writer.model.graph.constants[weight].shape, writer.engine)
     packed = torch.ops.quantized.conv2d_prepack(
-        *writer.weight_and_bias(node), list(node.op.stride), padding, [1, 1], node.op.groups
+        *writer.weight_and_bias(node, form.merged), list(op.stride), list(form.inside), [1, 1], op.groups // form.merged
     )
-    return _quantized("conv2d", node, writer, x, writer.program.attribute(node.name, packed))
+    operands = writer.padded(x, form.outside), writer.program.attribute(node.name, packed)
+    result = _quantized("conv2d", node, writer, *operands)
+    return writer.program.call("crop", result, *form.surplus) if any(form.surplus) else result
 
 
 @OPERATORS.implements(Linear)
@@ -162,7 +197,7 @@ def _mean(node: Node, writer: Writer) -> str:
 @OPERATORS.implements(Pad)
 def _pad(node: Node, writer: Writer) -> str:
     assert isinstance(node.op, Pad)
-    return script.padded(writer.operand(node.inputs[0]), node.op.padding)
+    return writer.padded(node.inputs[0], node.op.padding)
 
 
 @OPERATORS.implements(Flatten)
@@ -179,13 +214,15 @@ def _quantized(operator: str, node: Node, writer: Writer, *operands: str) -> str
 # --- the whole file -------------------------------------------------------------------------------------------------
 
 
-def write_integer_model(model: IntegerModel, path: Path, *, io_dtype: IoDtype) -> None:
+def write_integer_model(model: IntegerModel, path: Path, *, io_dtype: IoDtype, engine: Engine = "fbgemm") -> None:
     """Write ``model`` to ``path`` as a TorchScript file that needs torch alone, [N, C, H, W] in, [N, classes] out.
 
     Args:
         model: the integers; nothing about them is decided here.
         path: the file, ``.pt`` by custom.
         io_dtype: at the boundary. float32 is quantized on the way in and dequantized on the way out.
+        engine: what depthwise layers are laid out for: "fbgemm" for all engines of x86, "qnnpack" for ARM. The integers
+            are the same.
 
     Raises:
         UnsupportedOperator: the graph holds an operator that is not in ``OPERATORS``.
@@ -196,15 +233,16 @@ def write_integer_model(model: IntegerModel, path: Path, *, io_dtype: IoDtype) -
         metadata.of_integer_model(model, io_dtype),
         _endpoint(model, model.graph.input, io_dtype),
         _endpoint(model, output, io_dtype),
+        engine,
     )
     with script.pinned(script.packing_engine()), script.deprecations_silenced():
-        data = _program(model, io_dtype).to_bytes(contents.to_extra_files())
+        data = _program(model, io_dtype, engine).to_bytes(contents.to_extra_files())
     files.write_bytes(path, data)
 
 
-def _program(model: IntegerModel, io_dtype: IoDtype) -> script.Program:
+def _program(model: IntegerModel, io_dtype: IoDtype, engine: Engine) -> script.Program:
     graph, program = model.graph, script.Program(METHODS)
-    writer = Writer(model, program)
+    writer = Writer(model, program, engine)
 
     program.takes(graph.input)
     argument = program.variable(graph.input)

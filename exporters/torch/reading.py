@@ -13,7 +13,7 @@ from edgekit import files
 from edgekit.errors import ArtifactError
 from edgekit.exporters.summary import Summary
 from edgekit.exporters.torch import script
-from edgekit.exporters.torch.contents import ENDPOINTS_FILE, METADATA_FILE, Contents
+from edgekit.exporters.torch.contents import METADATA_FILE, PROGRAM_FILE, Contents
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,15 +30,21 @@ class Loaded:
 
     Attributes:
         module: takes and gives tensors.
+        engine: the quantized engine that its weights are packed for.
         contents: what the file says about itself; None where another tool wrote it.
     """
 
     module: torch.jit.ScriptModule
+    engine: str
     contents: Contents | None
 
 
-def load(path: Path, *, engine: str) -> Loaded:
-    """Load a TorchScript file on the CPU; none of its code is run but the packing of weights, for ``engine``.
+def load(path: Path, *, engine: str | None = None) -> Loaded:
+    """Load a TorchScript file on the CPU; none of its code is run but the packing of weights.
+
+    Args:
+        path: the file.
+        engine: packs the weights. None takes ``script.available`` of the one that the file was laid out for.
 
     Raises:
         ArtifactError: the file is missing, damaged, or no TorchScript.
@@ -46,15 +52,14 @@ def load(path: Path, *, engine: str) -> Loaded:
     """
     if not path.is_file():
         raise ArtifactError(f"{path} does not exist")
-    extra: dict[str, Any] = {METADATA_FILE: b"", ENDPOINTS_FILE: b""}
     try:
+        contents = _contents(path)
+        engine = engine or script.available(contents.engine if contents else None)
         with script.pinned(engine), script.deprecations_silenced():
-            module = torch.jit.load(path, map_location="cpu", _extra_files=extra)  # type: ignore[no-untyped-call]
-        found = {name: text.decode() for name, text in extra.items() if text}
-        contents = Contents.from_extra_files(found) if found else None
-    except (RuntimeError, KeyError, ValueError, TypeError) as error:
+            module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+    except (zipfile.BadZipFile, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise ArtifactError(f"{path} is not a TorchScript file, or is damaged: export it again") from error
-    return Loaded(module, contents)
+    return Loaded(module, engine, contents)
 
 
 def read(path: Path) -> Summary:
@@ -62,7 +67,7 @@ def read(path: Path) -> Summary:
 
     The operators are those of ``forward``. A method of the program counts as one operator, "mean": it takes and gives
     integers, sums integers, and its only float arithmetic is the requantization that every integer operator has.
-    What moves data without computing (pad, flatten) is an integer operator wherever it is given integers.
+    What moves data without computing (pad, crop, flatten) is an integer operator wherever it is given integers.
 
     Raises:
         ArtifactError: the file is missing, damaged, or no TorchScript.
@@ -96,14 +101,33 @@ def read(path: Path) -> Summary:
         boundary=tuple(boundary),
         inputs=(contents.input,) if contents else (),  # TorchScript itself says neither types nor shapes
         outputs=(contents.output,) if contents else (),
-        version=_version(path),
+        version=_version(path, contents),
         metadata=contents.metadata if contents else None,
     )
 
 
-def _version(path: Path) -> str:
-    """The version of the archive, and whether it holds what the lite interpreter reads."""
+def _contents(path: Path) -> Contents | None:
+    """The texts beside the program, read without it."""
     with zipfile.ZipFile(path) as archive:
-        names = {name.partition("/")[2]: name for name in archive.namelist()}  # each is "<name of the archive>/<entry>"
-        version = archive.read(names["version"]).decode().strip()
-    return f"TorchScript {version}" + (" with lite bytecode" if "bytecode.pkl" in names else "")
+        names = _entries(archive)
+        texts = {
+            name: archive.read(names[entry]).decode()
+            for name in (METADATA_FILE, PROGRAM_FILE)
+            if (entry := f"extra/{name}") in names
+        }
+    return Contents.from_extra_files(texts) if texts else None
+
+
+def _version(path: Path, contents: Contents | None) -> str:
+    """The version of the archive, whether it holds what the lite interpreter reads, and who it was laid out for."""
+    with zipfile.ZipFile(path) as archive:
+        names = _entries(archive)
+        version = f"TorchScript {archive.read(names['version']).decode().strip()}"
+    if "bytecode.pkl" in names:
+        version += " with lite bytecode"
+    return f"{version}, for {contents.engine}" if contents and contents.engine else version
+
+
+def _entries(archive: zipfile.ZipFile) -> dict[str, str]:
+    """Names in the archive, by what follows its own name: each is "<name of the archive>/<entry>"."""
+    return {name.partition("/")[2]: name for name in archive.namelist()}

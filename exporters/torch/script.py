@@ -32,17 +32,20 @@ if TYPE_CHECKING:
 _INDENT = "    "
 
 
-def exact_engine() -> str:
-    """The quantized engine that yields the integers of the contract on this machine: see ``integer``."""
-    capabilities = torch.cpu.get_capabilities()
-    vnni = capabilities.get("avx512_vnni") or capabilities.get("avx_vnni")
-    return "onednn" if vnni and "onednn" in torch.backends.quantized.supported_engines else "qnnpack"
-
-
 def packing_engine() -> str:
     """The engine that packs fastest: a file holds weights unpacked, and only their strides tell who packed them."""
     supported = torch.backends.quantized.supported_engines
     return next(engine for engine in ("qnnpack", "fbgemm", *supported) if engine in supported)
+
+
+def available(engine: str | None) -> str:
+    """``engine``, or qnnpack where this build of torch lacks it; None takes torch's default.
+
+    What is laid out for fbgemm is as exact with qnnpack, which every build for ARM has.
+    """
+    if engine is None:
+        return str(torch.backends.quantized.engine)
+    return engine if engine in torch.backends.quantized.supported_engines else "qnnpack"
 
 
 @contextlib.contextmanager
@@ -52,14 +55,15 @@ def pinned(engine: str) -> Iterator[None]:
     Raises:
         MissingDependency: this build of torch does not have it.
     """
-    supported = torch.backends.quantized.supported_engines
-    if engine not in supported:
-        raise MissingDependency(
-            f"this build of torch has no quantized engine {engine!r}: choose from {', '.join(sorted(supported))}, "
-            f"or install a torch that has it"
-        )
     former = torch.backends.quantized.engine
-    torch.backends.quantized.engine = engine
+    try:
+        torch.backends.quantized.engine = engine
+    except RuntimeError as error:
+        supported = ", ".join(sorted(torch.backends.quantized.supported_engines))
+        raise MissingDependency(
+            f"this build of torch has no quantized engine {engine!r}: choose from {supported}, "
+            f"or install a torch that has it"
+        ) from error
     try:
         yield
     finally:
@@ -70,11 +74,13 @@ def pinned(engine: str) -> Iterator[None]:
 def deprecations_silenced() -> Iterator[None]:
     """Silence what torch says about TorchScript and its quantized types: the user can do nothing about either.
 
-    The second warning appears once a process, whoever makes the first quantized tensor, so loading a file uses it up.
+    The second warning appears once a process, whoever makes the first quantized tensor. Where C++ does, as in loading,
+    it goes to stderr past every filter: so it is used up first.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", DeprecationWarning)
         warnings.filterwarnings("ignore", r"torch\.quantize_per_tensor, .* are deprecated", UserWarning)
+        torch.quantize_per_tensor(torch.zeros(1), 1.0, 0, torch.quint8)
         yield
 
 
@@ -153,17 +159,17 @@ class Program:
 
 
 def padded(x: str, padding: Padding) -> str:
-    """The expression for ``x`` [N, C, H, W] with real zeros around it: for a quantized tensor its zero point.
+    """The expression for ``x`` [N, C, H, W] with zeros around it.
 
     Source: constant_pad_nd in aten/src/ATen/native/PadNd.cpp, which lists the last axis first.
     """
     return f"torch.constant_pad_nd({x}, [{padding.left}, {padding.right}, {padding.top}, {padding.bottom}], 0.0)"
 
 
-def symmetric(padding: Padding) -> list[int] | None:
-    """[rows, columns] as torch's convolutions take them, or None where two opposite sides differ."""
+def symmetric(padding: Padding) -> tuple[int, int] | None:
+    """Rows and columns as torch's convolutions take them, or None where two opposite sides differ."""
     same = padding.top == padding.bottom and padding.left == padding.right
-    return [padding.top, padding.left] if same else None
+    return (padding.top, padding.left) if same else None
 
 
 def _identifier(name: str, taken: set[str]) -> str:

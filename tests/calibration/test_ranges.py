@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.calibration.observers import StreamingHistogram
@@ -16,11 +16,14 @@ from edgekit.errors import ArtifactError, ConfigError
 from edgekit.preprocessing import Preprocessing
 from edgekit.quantization import QuantParams, activation_params
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 METHODS = list(RangeMethod)
 
 
 def hard_swish(x: np.ndarray) -> np.ndarray:
-    return x * np.clip(x + 3, 0, 6) / 6
+    return np.asarray(x * np.clip(x + 3, 0, 6) / 6)
 
 
 def tensors() -> dict[str, np.ndarray]:
@@ -67,11 +70,13 @@ def squared_error(values: np.ndarray, low: float, high: float) -> float:
 def test_a_range_holds_zero_and_lies_within_the_values(name: str, method: RangeMethod) -> None:
     values = TENSORS[name]
     found = find(values, method)
-    assert min(values.min(), 0.0) <= found.low <= 0.0 <= found.high <= max(values.max(), 0.0)
+    beyond = (found.high - found.low) / 510 if method is RangeMethod.MSE else 0.0  # half a step, to make zero a level
+    assert min(values.min(), 0.0) - beyond <= found.low <= 0.0 <= found.high <= max(values.max(), 0.0) + beyond
     assert found.high - found.low >= MIN_RANGE
 
 
 @pytest.mark.parametrize("method", METHODS)
+@settings(max_examples=50, deadline=None)
 @given(values=st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
 def test_any_values_have_a_range(method: RangeMethod, values: list[float]) -> None:
     found = find(np.array(values), method)
@@ -84,10 +89,10 @@ def test_any_values_have_a_range(method: RangeMethod, values: list[float]) -> No
 def test_a_mirrored_tensor_has_the_mirrored_range(method: RangeMethod) -> None:
     values = TENSORS["lopsided"]
     found, mirrored = find(values, method), find(-values, method)
-    # The searches start at the upper end: a mirrored one may stop a little elsewhere.
-    tolerance = 1e-9 if method in {RangeMethod.MINMAX, RangeMethod.PERCENTILE} else 0.05
+    # The search for the least entropy moves the upper end first: mirrored, it may stop a little elsewhere.
+    tolerance = 0.25 if method is RangeMethod.ENTROPY else 1e-9
     assert mirrored.low == pytest.approx(-found.high, rel=tolerance)
-    assert mirrored.high == pytest.approx(-found.low, rel=10 * tolerance)
+    assert mirrored.high == pytest.approx(-found.low, rel=tolerance)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -178,13 +183,21 @@ def test_a_percentile_without_sense_is_refused(percentile: float) -> None:
 def test_no_range_of_a_brute_force_search_has_a_smaller_squared_error(name: str) -> None:
     values = TENSORS[name]
     found = find(values, RangeMethod.MSE)
-    shares = np.geomspace(0.05, 1, 25)
+    shares = np.geomspace(0.03, 1, 24)
     least = min(
         squared_error(values, low, high)
-        for low in (min(values.min(), 0.0) * shares if values.min() < 0 else [0.0])
-        for high in (max(values.max(), 0.0) * shares if values.max() > 0 else [0.0])
+        for low in (values.min() * shares if values.min() < 0 else [0.0])
+        for high in (values.max() * shares if values.max() > 0 else [0.0])
     )
-    assert squared_error(values, found.low, found.high) <= 1.03 * least  # the noise model's share; the grid is coarse
+    assert squared_error(values, found.low, found.high) <= 1.02 * least  # the noise is modelled, and a model errs
+
+
+def test_the_short_end_of_a_hard_swish_is_kept_although_zero_is_a_level() -> None:
+    values = TENSORS["hard-swish"]
+    found = find(values, RangeMethod.MSE)
+    scale, zero_point = activation_params(found.low, found.high)
+    assert scale * (-128 - zero_point) == pytest.approx(found.low)  # rounding the zero point moves nothing
+    assert found.low <= values.min()
 
 
 def test_the_squared_error_of_gaussian_values_is_the_textbooks() -> None:
@@ -269,6 +282,7 @@ def test_equal_ranges_are_equal_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
+@settings(max_examples=50, deadline=None)
 @given(low=st.floats(-1e30, 0.0), high=st.floats(1e-30, 1e30))
 def test_every_float_survives(tmp_path_factory: pytest.TempPathFactory, low: float, high: float) -> None:
     path = tmp_path_factory.mktemp("ranges") / "ranges.json"

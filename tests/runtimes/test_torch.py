@@ -1,33 +1,52 @@
-"""The runner for TorchScript files: it leaves the process as it found it."""
+"""The runner for TorchScript files: the engine it takes, and that it leaves the process as it found it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import subprocess
+import sys
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import pytest
 import torch
 
 from edgekit.errors import ArtifactError, MissingDependency
-from edgekit.exporters.metadata import Precision
-from edgekit.exporters.torch import write_float_model
-from edgekit.exporters.torch.script import exact_engine
+from edgekit.exporters.metadata import IoDtype, Precision
+from edgekit.exporters.torch import write_float_model, write_integer_model
+from edgekit.exporters.torch.contents import Engine
 from edgekit.float_model import FloatModel
-from edgekit.ir import Graph, Mean, Node, Tensor
+from edgekit.integer_model import IntegerModel
+from edgekit.ir import Graph, Mean, Node, Pad, Padding, Tensor
 from edgekit.preprocessing import Preprocessing
+from edgekit.quantization import QuantParams
 from edgekit.runtimes.torch import TorchRunner
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edgekit.runtimes.runner import Runner
+
+TORCH = f"torch {torch.__version__.split('+')[0]}"
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A file that takes the mean over the spatial axes."""
+    """A float file that takes the mean over the spatial axes."""
     tensors = {"x": Tensor("x", (3, 4, 5)), "y": Tensor("y", (3,))}
     graph = Graph("tiny", "x", ("y",), (Node("mean", Mean(keep_dims=False), ("x",), "y"),), tensors, {})
     write_float_model(FloatModel(graph, Preprocessing((4, 5), None)), tmp_path / "x.pt", precision=Precision.FLOAT32)
     return tmp_path / "x.pt"
+
+
+def integer_file(path: Path, engine: Engine) -> Path:
+    """An int8 file that puts a frame around the image."""
+    tensors = {"x": Tensor("x", (3, 4, 5)), "y": Tensor("y", (3, 6, 7))}
+    graph = Graph("tiny", "x", ("y",), (Node("frame", Pad(Padding(1, 1, 1, 1)), ("x",), "y"),), tensors, {})
+    params = dict.fromkeys("xy", QuantParams(np.array([0.1], np.float32), -5))
+    preprocessing = Preprocessing((4, 5), None)
+    model = IntegerModel(graph, params, {}, preprocessing, preprocessing.normalization, pixel_input=False)
+    write_integer_model(model, path, io_dtype=IoDtype.INT8, engine=engine)
+    return path
 
 
 def test_run(path: Path) -> None:
@@ -36,7 +55,52 @@ def test_run(path: Path) -> None:
         np.testing.assert_allclose(runner.run(batch), batch.mean((2, 3)), rtol=1e-5)
         assert runner.metadata is not None
         assert runner.metadata.network == "tiny"
-        assert runner.name == f"torch {torch.__version__.split('+')[0]}, {exact_engine()}"
+        assert runner.name == TORCH
+
+
+def test_bind(path: Path) -> None:
+    batch = np.random.default_rng(0).normal(size=(1, 3, 4, 5)).astype(np.float32)
+    runner: Runner = TorchRunner(path)
+    with runner:
+        run = runner.bind(batch)
+        for _ in range(2):
+            output = run()
+            assert isinstance(output, torch.Tensor)
+            np.testing.assert_array_equal(output.numpy(), runner.run(batch))
+
+
+@pytest.mark.parametrize("engine", get_args(Engine))
+def test_the_engine_is_the_one_that_the_file_was_laid_out_for(engine: Engine, tmp_path: Path) -> None:
+    path = integer_file(tmp_path / "x.pt", engine)
+    if engine not in torch.backends.quantized.supported_engines:
+        pytest.skip(f"this build of torch has no {engine}")
+    assert TorchRunner(path).name == f"{TORCH}, {engine}"
+
+
+def test_nothing_is_said_about_deprecations(tmp_path: Path) -> None:
+    path = integer_file(tmp_path / "x.pt", "qnnpack")
+    program = (
+        "import pathlib, sys, numpy\n"
+        "from edgekit.runtimes.torch import TorchRunner\n"
+        "TorchRunner(pathlib.Path(sys.argv[1])).run(numpy.zeros((1, 3, 4, 5), numpy.int8))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, path], check=True, capture_output=True, text=True)
+    assert done.stderr == done.stdout == ""
+
+
+def test_an_engine_that_is_chosen(tmp_path: Path) -> None:
+    path = integer_file(tmp_path / "x.pt", "fbgemm")
+    with TorchRunner(path, engine="qnnpack") as runner:
+        assert runner.name == f"{TORCH}, qnnpack"
+        stored = np.full((1, 3, 4, 5), 100, np.int8)
+        expected = np.pad(stored, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=-5)
+        np.testing.assert_array_equal(runner.run(stored), expected)
+
+
+def test_builds_of_torch_without_fbgemm_take_qnnpack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = integer_file(tmp_path / "x.pt", "fbgemm")
+    monkeypatch.setattr(type(torch.backends.quantized), "supported_engines", ["qnnpack"])
+    assert TorchRunner(path).name == f"{TORCH}, qnnpack"
 
 
 def test_engine_and_threads_are_restored(path: Path) -> None:
@@ -44,6 +108,7 @@ def test_engine_and_threads_are_restored(path: Path) -> None:
     runner = TorchRunner(path, threads=before[1] + 1, engine="qnnpack")
     assert (torch.backends.quantized.engine, torch.get_num_threads()) == before
     runner.run(np.zeros((1, 3, 4, 5), np.float32))
+    runner.bind(np.zeros((1, 3, 4, 5), np.float32))()
     with pytest.raises(RuntimeError):
         runner.run(np.zeros(1, np.float32))
     assert (torch.backends.quantized.engine, torch.get_num_threads()) == before

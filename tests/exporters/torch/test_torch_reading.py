@@ -20,6 +20,7 @@ from edgekit.ir import Padding
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edgekit.exporters.torch.contents import Engine
     from edgekit.integer_model import IntegerModel
 
 
@@ -47,18 +48,29 @@ def test_an_integer_file_is_all_integers(model: IntegerModel, io_dtype: IoDtype,
     write_integer_model(model, path, io_dtype=io_dtype)
     summary = read(path)
     assert summary.operators == {
-        "quantized::conv2d": 1, "aten::constant_pad_nd": 2, "quantized::add": 1, "mean": 1, "quantized::linear": 1,
+        "quantized::conv2d": 1, "pad": 2, "quantized::add": 1, "mean": 1, "quantized::linear": 1,
     }  # fmt: skip
     assert summary.float_operators == ()
     assert summary.int8_share == 1.0
     assert summary.boundary == BOUNDARIES[io_dtype]
     assert summary.metadata == metadata.of_integer_model(model, io_dtype)
     assert summary.size_bytes == path.stat().st_size
-    assert summary.version == "TorchScript 3 with lite bytecode"
+    assert summary.version == "TorchScript 3 with lite bytecode, for fbgemm"
     params, offset = model.params["image"], 128 if io_dtype is IoDtype.UINT8 else 0
     scale, zero_point = (None, None) if io_dtype is IoDtype.FLOAT32 else (float(params.scale[0]), offset)
     assert summary.inputs == (Endpoint("image", io_dtype, (-1, 3, 9, 11), scale, zero_point),)
     assert summary.outputs[0].shape == (-1, 5)
+
+
+@pytest.mark.parametrize(("engine", "operators"), [("fbgemm", {"pad": 1, "crop": 1}), ("qnnpack", {"pad": 1})])
+def test_the_layout_is_read_back(engine: Engine, operators: dict[str, int], network: Any, tmp_path: Path) -> None:
+    tiny = network((8, 10, 12))
+    tiny.conv("image", 8, 3, 2, Padding(0, 1, 0, 1), 8)
+    write_integer_model(tiny.model(), tmp_path / "tiny.pt", io_dtype=IoDtype.INT8, engine=engine)
+    summary = read(tmp_path / "tiny.pt")
+    assert summary.version.endswith(f", for {engine}")
+    assert summary.operators == {"quantized::conv2d": 1, **operators}
+    assert summary.float_operators == ()
 
 
 def test_metadata_is_there_for_any_loader(model: IntegerModel, tmp_path: Path) -> None:
@@ -103,8 +115,8 @@ def test_a_checkpoint_is_refused(tmp_path: Path) -> None:
         read(tmp_path / "checkpoint.pt")
 
 
-@pytest.mark.parametrize("entry", ["edgekit.json", "endpoints.json"])
-@pytest.mark.parametrize("text", ["{}", "[]", "not json", '"\udcff"', None])
+@pytest.mark.parametrize("entry", ["edgekit.json", "program.json"])
+@pytest.mark.parametrize("text", ["{}", "[]", "not json", '"\udcff"', '{"engine": "abacus"}', None])
 def test_metadata_that_is_no_metadata_is_refused(
     model: IntegerModel, entry: str, text: str | None, tmp_path: Path
 ) -> None:

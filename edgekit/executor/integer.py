@@ -1,0 +1,122 @@
+"""The integer executor: an IntegerModel in torch, for batches, with exactly the integers of the reference.
+
+Inside, a tensor is ``stored - zero_point`` in float32. So padding is padding with zeros, and operators are those of the
+float executor, followed by a requantization. Why nothing is lost:
+
+- Accumulators are integers. All their partial sums are exact in float32 while none can exceed 2**24, which the weights
+  decide; layers with larger weights run in float64.
+- Requantization multiplies by p / q rounded to float32 and rounds the product, so what lies within int8 is off by at
+  most 255 * 2 * 2**-24 = 3.1e-5. That rounds to the right integer, as the exact result is at least 1 / (2 q) away from
+  a tie (``edgekit.quantization``), which is 6.1e-5 even for q = 8192. Larger q take float64, too.
+
+That asks for convolutions that only multiply and add, as torch's do on a CPU (Winograd's algorithm divides), and for
+float32 that is not cut down to bfloat16: ``torch.set_float32_matmul_precision`` has to stay at "highest", its default.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from edgekit.executor.graph import GraphExecutor
+from edgekit.executor.operators import operator_table
+from edgekit.ir import Add, Conv2d, Linear, Mean, Mul
+from edgekit.quantization import FLOAT32_EXACT, INT8_MAX, INT8_MIN, accumulator_bound
+
+if TYPE_CHECKING:
+    from edgekit.integer_model import IntegerModel
+    from edgekit.ir import Node
+
+_REACH = INT8_MAX - INT8_MIN  # of a stored value minus its zero point
+_FLOAT32_DENOMINATOR = 8192  # see the module's docstring
+
+_TABLE = operator_table("the integer executor")
+
+
+class IntegerExecutor(GraphExecutor):
+    """Runs an integer model on int8 inputs [N, C, H, W]; every tensor it shows, and its result, is int8.
+
+    >>> IntegerExecutor(model)(stored)                      # doctest: +SKIP
+    >>> IntegerExecutor(model)(stored, observe=print)       # doctest: +SKIP
+    """
+
+    def __init__(self, model: IntegerModel) -> None:
+        self.model = model
+        constants: dict[str, torch.Tensor] = {}
+        for node in model.graph:
+            constants |= self._constants(node)
+        super().__init__(model.graph, constants)
+
+    def enter(self, x: torch.Tensor) -> torch.Tensor:
+        """Stored integers without their zero point, float32."""
+        return x.to(torch.float32) - self._zero_point(self.model.graph.input)
+
+    def leave(self, tensor: str, value: torch.Tensor) -> torch.Tensor:
+        """Stored integers, int8."""
+        return (value + self._zero_point(tensor)).to(torch.int8)
+
+    def compute(self, node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
+        """The output of ``node``, without its zero point."""
+        total = self.accumulate(node, inputs)
+        if node.name not in self.model.ratios:
+            return total
+        zero_point = self._zero_point(node.output)
+        steps = total.mul_(self.constant(_ratio(node))).round_()
+        return steps.clamp_(INT8_MIN - zero_point, INT8_MAX - zero_point).to(torch.float32)
+
+    def accumulate(self, node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
+        """What is requantized to the output of ``node``: integers; the output itself where nothing is requantized."""
+        if node.name in self.model.ratios:
+            dtype = self.constant(_ratio(node)).dtype
+            inputs = [value.to(dtype) for value in inputs]
+        if isinstance(node.op, Add):
+            inputs = [value * int(p) for value, p in zip(inputs, self.model.ratios[node.name].numerator, strict=True)]
+        return _TABLE[node](node.op, *inputs)
+
+    def _zero_point(self, tensor: str) -> int:
+        return self.model.params[tensor].zero_point
+
+    def _constants(self, node: Node) -> dict[str, torch.Tensor]:
+        """Weights and other constants of ``node`` without zero points, and its ratio, in the type it computes in."""
+        graph, ratio = self.model.graph, self.model.ratios.get(node.name)
+        if ratio is None:
+            return {}
+        exact = self._bound(node) <= FLOAT32_EXACT and ratio.denominator.max() <= _FLOAT32_DENOMINATOR
+        dtype = np.float32 if exact else np.float64
+        # An ADD multiplies by its numerators first, to stay with integers.
+        factor = 1 / ratio.denominator[:1] if isinstance(node.op, Add) else ratio.value
+        values = {_ratio(node): factor.reshape(-1, *[1] * (len(graph.tensors[node.output].shape) - 1))}
+        for name in node.inputs:
+            if name in graph.constants:
+                params = self.model.params.get(name)
+                values[name] = graph.constants[name].astype(np.float64) - (params.zero_point if params else 0)
+        return {name: torch.from_numpy(value.astype(dtype)) for name, value in values.items()}
+
+    def _bound(self, node: Node) -> int:
+        """The largest magnitude that any partial sum of ``node`` can have."""
+        constants = self.model.graph.constants
+        match node.op:
+            case Conv2d() | Linear():
+                x, weight, bias = node.inputs
+                return accumulator_bound(constants[weight], constants[bias], self._zero_point(x))
+            case Add():
+                return _REACH * int(self.model.ratios[node.name].numerator.sum())
+            case Mul():
+                return _REACH**2
+            case Mean():
+                return _REACH * math.prod(self.model.graph.tensors[node.inputs[0]].shape[1:])
+            case _:
+                raise AssertionError(f"{node.name} is requantized, but has no accumulator")
+
+
+def _ratio(node: Node) -> str:
+    """The name of the node's ratio among the executor's constants."""
+    return f"{node.name}:ratio"
+
+
+@_TABLE.implements(Mean)
+def _sum(op: Mean, x: torch.Tensor) -> torch.Tensor:
+    return x.sum((2, 3), keepdim=op.keep_dims)

@@ -1,0 +1,461 @@
+"""From ranges to integers: what every integer model has to satisfy, for good ranges and for absurd ones."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from edgekit.calibration.assignment import fold_normalization, quantize
+from edgekit.calibration.ranges import MIN_RANGE, Range
+from edgekit.errors import DataError, UnsupportedOperator
+from edgekit.float_model import FloatModel
+from edgekit.ir import Add, Clamp, Conv2d, Flatten, Graph, HardSwish, Linear, Mean, Mul, Node, Op, Pad, Padding, Tensor
+from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Normalization, Preprocessing
+from edgekit.quantization import BIAS_LIMIT, MAX_DENOMINATOR, MAX_TERM_ADD
+from edgekit.reference.float import FloatReference
+from edgekit.reference.integer import Reference
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgekit.integer_model import IntegerModel
+
+RELU, RELU6 = Clamp(0.0), Clamp(0.0, 6.0)
+SAME = Padding(1, 1, 1, 1)
+
+
+class Sketch:
+    """A float network in the making, with random weights; every method appends a node and names its output."""
+
+    def __init__(self, shape: tuple[int, ...] = (3, 10, 8)) -> None:
+        self.random = np.random.default_rng(0)
+        self.nodes: list[Node] = []
+        self.tensors = {"x": Tensor("x", shape)}
+        self.constants: dict[str, NDArray[Any]] = {}
+
+    def node(self, op: Op, inputs: tuple[str, ...], shape: tuple[int, ...], clamp: Clamp | None = None) -> str:
+        name = f"n.{len(self.nodes)}"
+        self.nodes.append(Node(name, op, inputs, name, clamp))
+        self.tensors[name] = Tensor(name, shape)
+        return name
+
+    def constant(self, values: NDArray[Any]) -> str:
+        name = f"c.{len(self.constants)}"
+        self.constants[name] = values.astype(np.float32)
+        return name
+
+    def layer(self, shape: tuple[int, ...]) -> tuple[str, str]:
+        weight = self.random.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))
+        return self.constant(weight), self.constant(0.3 * self.random.standard_normal(shape[0]))
+
+    def conv(self, x: str, channels: int, kernel: int = 1, stride: int = 1, clamp: Clamp | None = None) -> str:
+        inputs, height, width = self.tensors[x].shape
+        p = (kernel - 1) // 2
+        shape = (channels, (height + 2 * p - kernel) // stride + 1, (width + 2 * p - kernel) // stride + 1)
+        op = Conv2d((stride, stride), Padding(p, p, p, p))
+        return self.node(op, (x, *self.layer((channels, inputs, kernel, kernel))), shape, clamp)
+
+    def depthwise(self, x: str, clamp: Clamp | None = None) -> str:
+        shape = self.tensors[x].shape
+        return self.node(Conv2d(padding=SAME, groups=shape[0]), (x, *self.layer((shape[0], 1, 3, 3))), shape, clamp)
+
+    def linear(self, x: str, classes: int) -> str:
+        return self.node(Linear(), (x, *self.layer((classes, *self.tensors[x].shape))), (classes,))
+
+    def add(self, a: str, b: str, clamp: Clamp | None = None) -> str:
+        return self.node(Add(), (a, b), self.tensors[a].shape, clamp)
+
+    def hard_swish(self, x: str) -> str:
+        """6 hard_swish(x), as an integer form has it."""
+        return self.mul(x, self.add(x, self.constant(np.array([3.0])), RELU6))
+
+    def mul(self, a: str, b: str) -> str:
+        return self.node(Mul(), (a, b), self.tensors[a].shape)
+
+    def mean(self, x: str) -> str:
+        return self.node(Mean(), (x,), (self.tensors[x].shape[0], 1, 1))
+
+    def head(self, x: str, classes: int = 5) -> str:
+        return self.linear(self.node(Flatten(), (self.mean(x),), self.tensors[x].shape[:1]), classes)
+
+    def model(self) -> FloatModel:
+        shape = self.tensors["x"].shape
+        graph = Graph("tiny", "x", (self.nodes[-1].output,), tuple(self.nodes), self.tensors, self.constants)
+        return FloatModel(graph, Preprocessing((shape[1], shape[2]), None), ("cat", "dog"), {"made by": "hand"})
+
+    def pixels(self, count: int = 16) -> NDArray[np.uint8]:
+        shape = self.tensors["x"].shape
+        return self.random.integers(0, 256, (count, *shape[1:], shape[0])).astype(np.uint8)
+
+    def ranges(self) -> dict[str, Range]:
+        """Of every tensor for random pixels."""
+        model = self.model()
+        values = FloatReference(model.graph).run_all(model.preprocessing.normalization(self.pixels()))
+        return {name: Range(min(float(v.min()), 0.0), max(float(v.max()), 0.0)) for name, v in values.items()}
+
+
+def everything() -> Sketch:
+    """Inverted residuals with ReLU6, hard-swish and squeeze-and-excite."""
+    s = Sketch()
+    x = s.hard_swish(s.conv("x", 8, 3, 2))
+    y = s.depthwise(s.conv(x, 24, clamp=RELU6), RELU6)
+    x = s.add(x, s.conv(y, 8))
+    y = s.depthwise(s.conv(x, 24, clamp=RELU), RELU)
+    y = s.mul(y, s.conv(s.conv(s.mean(y), 6, clamp=RELU), 24, clamp=RELU6))
+    x = s.add(s.conv(y, 8), x)
+    s.head(s.node(Pad(SAME), (x,), (8, 7, 6)))
+    return s
+
+
+def check(model: IntegerModel, source: FloatModel) -> None:
+    """Assert what exporters and kernels rely on."""
+    graph, params = model.graph, model.params
+    scale = {name: p.scale.astype(np.float64) for name, p in params.items()}
+    assert all(p.scale.dtype == np.float32 and (p.scale > 1e-12).all() for p in params.values())
+    assert graph.tensors.keys() <= params.keys()
+    assert all(-128 <= params[name].zero_point <= 127 for name in graph.tensors)
+    assert model.ratios.keys() == {n.name for n in graph if not isinstance(n.op, Pad | Flatten)}
+    for node in graph:
+        assert node.activation is None
+        out = scale[node.output]
+        match node.op:
+            case Conv2d() | Linear():
+                check_layer(model, source, node)
+                inputs = scale[node.inputs[0]] * scale[node.inputs[1]]
+                assert model.ratios[node.name].value.max() < 256
+            case Add():
+                inputs = np.concatenate([scale[name] for name in node.inputs])
+                stored = [params[name].scale / params[node.output].scale for name in node.inputs]  # in float32
+                assert all(2**-10 <= ratio < 256 for ratio in stored)
+                assert (
+                    max(model.ratios[node.name].numerator.max(), model.ratios[node.name].denominator[0]) <= MAX_TERM_ADD
+                )
+            case Mul():
+                inputs = scale[node.inputs[0]] * scale[node.inputs[1]]
+                assert 2**-16 <= model.ratios[node.name].value[0] < 256
+            case Mean():
+                inputs = scale[node.inputs[0]] / math.prod(graph.tensors[node.inputs[0]].shape[1:])
+            case _:
+                assert params[node.output].zero_point == params[node.inputs[0]].zero_point
+                assert (out == scale[node.inputs[0]]).all()
+                continue
+        np.testing.assert_allclose(inputs / out, model.ratios[node.name].value, rtol=1e-6)
+        if not isinstance(node.op, Mean):  # whose denominators may have to be larger
+            assert model.ratios[node.name].denominator.max() <= MAX_DENOMINATOR
+
+
+def check_layer(model: IntegerModel, source: FloatModel, node: Node) -> None:
+    x, weight, bias = node.inputs
+    stored, stored_bias = model.graph.constants[weight], model.graph.constants[bias]
+    assert stored.dtype == np.int8
+    assert stored_bias.dtype == np.int32
+    assert np.abs(stored.astype(int)).max() <= 127
+    assert np.abs(stored_bias.astype(np.int64)).max() <= BIAS_LIMIT
+    scale = model.params[weight].scale.astype(np.float64)
+    assert model.params[weight].zero_point == 0
+    if model.pixel_input and x == model.graph.input:
+        return  # its constants are other ones
+    real, real_bias = source.graph.constants[weight], source.graph.constants[bias]
+    off = np.abs(stored.reshape(len(stored), -1) * scale[:, None] - real.reshape(len(real), -1))
+    assert (off <= 1.2 * scale[:, None]).all()  # half a step, and 0.5 % of the largest one that is cut off
+    assert ((off / scale[:, None]) ** 2).mean() < 1 / 6
+    step = model.params[x].scale[0] * scale
+    inside = np.abs(stored_bias.astype(np.int64)) < BIAS_LIMIT
+    assert (np.abs(stored_bias * step - real_bias)[inside] <= (0.51 * step + 1e-6 * np.abs(real_bias))[inside]).all()
+
+
+def stored_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.int8]:
+    return (pixels.astype(np.int16) - 128).astype(np.int8).transpose(0, 3, 1, 2)
+
+
+# --- good ranges ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pixel_input", [True, False])
+def test_a_network_with_everything(*, pixel_input: bool) -> None:
+    s = everything()
+    source, pixels = s.model(), s.pixels(8)
+    model = quantize(source, s.ranges(), pixel_input=pixel_input)
+    check(model, source)
+    assert (model.labels, model.provenance, model.profile) == (source.labels, source.provenance, "universal")
+    assert model.preprocessing == source.preprocessing
+    real = model.normalization(pixels)
+    stored = stored_pixels(pixels) if pixel_input else model.params["x"].quantize(real)
+    assert model.pixel_input == pixel_input
+    if pixel_input:
+        np.testing.assert_allclose(model.params["x"].dequantize(stored), real, atol=1e-6)
+    logits = source.graph.outputs[0]
+    got = model.params[logits].dequantize(Reference(model).run(stored))
+    expected = FloatReference(source.graph).run(source.preprocessing.normalization(pixels))
+    assert np.sqrt(((got - expected) ** 2).mean() / (expected**2).mean()) < 0.06
+
+
+def test_equal_ranges_give_equal_models() -> None:
+    s = everything()
+    ranges = s.ranges()
+    one, other = (quantize(s.model(), ranges) for _ in range(2))
+    for name, array in one.graph.constants.items():
+        np.testing.assert_array_equal(array, other.graph.constants[name])
+    for name, params in one.params.items():
+        assert (params.scale == other.params[name].scale).all()
+
+
+def test_scales_stay_near_their_ranges() -> None:
+    s = everything()
+    ranges = s.ranges()
+    model = quantize(s.model(), ranges, pixel_input=False)
+    for node in s.nodes:
+        if not isinstance(node.op, Pad | Flatten):  # they have their inputs' scales
+            width = ranges[node.output].high - ranges[node.output].low
+            assert model.params[node.output].scale[0] * 255 == pytest.approx(width, rel=0.0051), node
+
+
+def test_convolutions_leave_scales_to_sums() -> None:
+    """Both operands of the sum are read by convolutions before: the second one still moves."""
+    s = Sketch()
+    a, b = s.conv("x", 4), s.conv("x", 4)
+    s.conv(a, 4)
+    s.conv(b, 4)
+    s.head(s.add(a, b))
+    model = quantize(s.model(), s.ranges(), pixel_input=False)
+    check(model, s.model())
+
+
+def test_operands_in_either_order() -> None:
+    for swapped in (False, True):
+        s = Sketch()
+        fixed = s.mul(s.conv("x", 4), s.conv("x", 4))
+        free = s.conv("x", 4)
+        s.add(free, fixed) if swapped else s.add(fixed, free)
+        check(quantize(s.model(), s.ranges(), pixel_input=False), s.model())
+
+
+def test_a_clamp_is_the_range_even_if_the_ranges_say_more() -> None:
+    s = Sketch()
+    x = s.conv("x", 4, clamp=RELU6)
+    y = s.conv(x, 4, clamp=Clamp(-3.0))
+    z = s.conv(y, 4, clamp=RELU)
+    s.head(z)
+    ranges = s.ranges() | {x: Range(-2.0, 9.0), y: Range(-8.0, 9.0), z: Range(-2.0, 9.0)}
+    model = quantize(s.model(), ranges, pixel_input=False)
+    for name, low, high in ((x, 0, 6), (y, -3, 9), (z, 0, 9)):
+        ends = model.params[name].dequantize(np.array([-128, 127], np.int8))
+        np.testing.assert_allclose(ends, [low, high], atol=float(model.params[name].scale[0]) * 0.51)
+
+
+# --- the input ------------------------------------------------------------------------------------------------------
+
+HALF = Normalization((127.5,) * 3, (127.5,) * 3)
+IMAGENET = Normalization(tuple(255 * m for m in IMAGENET_MEAN), tuple(255 * s for s in IMAGENET_STD))
+
+
+@pytest.mark.parametrize(
+    ("normalization", "centre", "limit"),
+    [
+        (HALF, 128, 0.5 / 127.5),
+        (IMAGENET, 114, 11 / 57),
+        (Normalization((0.0,) * 3, (255.0,) * 3), 0, 0.0),
+        (Normalization((127.0,) * 3, (1.0,) * 3), 127, 0.0),
+        (Normalization((300.0, -20.0, 700.0), (3.0, 200.0, 50.0)), 255, math.inf),
+        (Normalization((-500.0,) * 3, (1.0,) * 3), 0, math.inf),
+    ],
+    ids=["half", "imagenet", "zero", "raw", "wild", "negative"],
+)
+def test_folding_the_normalization(normalization: Normalization, centre: int, limit: float) -> None:
+    s = Sketch((3, 12, 9))
+    s.conv("x", 16, 3, 2)
+    graph, pixels = s.model().graph, s.pixels(4)
+    folded, meaning = fold_normalization(graph, normalization)
+    assert list(meaning.mean) == [centre] * 3
+    assert len(set(meaning.std)) == 1
+    expected = FloatReference(graph).run(normalization(pixels))
+    got = FloatReference(folded).run(meaning(pixels))
+    scale = np.abs(expected).max()
+    off = np.abs(got - expected) / scale
+    assert off[:, :, 1:-1, 1:-1].max() < 1e-5
+    # At the border, no more than the taps outside of the image make of half a level, or of the difference of the means.
+    taps = np.abs(graph.constants[s.nodes[0].inputs[1]]).sum((1, 2, 3)).max()
+    assert off.max() * scale <= limit * taps + 1e-5 * scale
+
+
+def test_pixels_are_exact() -> None:
+    for mean, std in (((0.5,) * 3, (0.5,) * 3), (IMAGENET_MEAN, IMAGENET_STD), ((0.0,) * 3, (1.0,) * 3)):
+        s = Sketch()
+        s.head(s.conv("x", 4, 3))
+        source = replace(s.model(), preprocessing=Preprocessing((10, 8), None, mean, std))
+        model = quantize(source, {name: r for name, r in s.ranges().items() if name != "x"})
+        check(model, source)
+        levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, 3)
+        real = model.params["x"].dequantize(stored_pixels(levels))
+        np.testing.assert_allclose(real, model.normalization(levels), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["depthwise", "sum"])
+def test_an_input_that_cannot_be_folded(kind: str) -> None:
+    s = Sketch()
+    {"depthwise": lambda: s.depthwise("x"), "sum": lambda: s.add(s.conv("x", 3), "x")}[kind]()
+    with pytest.raises(
+        UnsupportedOperator, match=r"the input of tiny goes into something else than a plain convolution"
+    ):
+        quantize(s.model(), s.ranges())
+    check(quantize(s.model(), s.ranges(), pixel_input=False), s.model())
+
+
+def test_an_input_of_several_convolutions() -> None:
+    s = Sketch()
+    s.add(s.conv("x", 3, 1), s.conv("x", 3, 1))
+    graph, pixels = s.model().graph, s.pixels(4)
+    folded, meaning = fold_normalization(graph, IMAGENET)
+    expected, got = FloatReference(graph).run(IMAGENET(pixels)), FloatReference(folded).run(meaning(pixels))
+    np.testing.assert_allclose(got, expected, atol=1e-5 * np.abs(expected).max())
+    check(quantize(s.model(), s.ranges()), s.model())
+
+
+# --- degenerate networks --------------------------------------------------------------------------------------------
+
+
+def evaluate(s: Sketch, ranges: dict[str, Range] | None = None) -> IntegerModel:
+    model = quantize(s.model(), ranges or s.ranges())
+    check(model, s.model())
+    Reference(model).run(stored_pixels(s.pixels(2)))
+    return model
+
+
+def test_dead_channels() -> None:
+    s = everything()
+    for node in s.nodes:
+        if isinstance(node.op, Conv2d | Linear):
+            s.constants[node.inputs[1]][0] = 0
+    evaluate(s)
+
+
+def test_a_tensor_that_is_always_zero() -> None:
+    s = Sketch()
+    x = s.conv("x", 8, clamp=RELU6)
+    s.constants[s.nodes[-1].inputs[1]][:] = 0
+    s.constants[s.nodes[-1].inputs[2]][:] = -1
+    y = s.conv(x, 8)
+    y = s.add(y, s.depthwise(s.hard_swish(x), RELU))
+    y = s.mul(y, s.conv(s.mean(x), 8, clamp=RELU6))
+    s.head(y)
+    assert s.ranges()[x] == Range(0.0, 0.0)
+    model = evaluate(s)
+    assert model.params[x].scale[0] * 255 >= MIN_RANGE * 0.99
+
+
+def test_ranges_of_nothing() -> None:
+    s = everything()
+    for width in (0.0, 1e-30, 1e-6):
+        evaluate(s, dict.fromkeys(s.tensors, Range(0.0, width)))
+        evaluate(s, dict.fromkeys(s.tensors, Range(-width, 0.0)))
+
+
+def test_operands_that_cancel_each_other() -> None:
+    s = Sketch()
+    x = s.conv("x", 4)
+    a, b = s.conv(x, 4), s.conv(x, 4)
+    total = s.add(a, b)
+    s.head(total)
+    ranges = s.ranges() | {a: Range(-100.0, 100.0), b: Range(-100.0, 100.0), total: Range(0.0, MIN_RANGE)}
+    evaluate(s, ranges)
+
+
+def test_operands_of_very_different_size() -> None:
+    for small in (1e-6, 1e-3, 0.03):
+        for swapped in (False, True):
+            s = Sketch()
+            x = s.conv("x", 4)
+            a, b = s.conv(x, 4), s.conv(x, 4)
+            s.conv(a, 4)
+            total = s.add(b, a) if swapped else s.add(a, b)
+            s.head(total)
+            ranges = s.ranges() | {a: Range(-small, small), b: Range(-9.0, 9.0), total: Range(-9.0, 9.0)}
+            model = evaluate(s, ranges)
+            assert model.params[b].scale[0] * 255 == pytest.approx(18, rel=0.006)
+            assert model.params[total].scale[0] * 255 == pytest.approx(18, rel=0.006)
+
+
+def test_huge_weights_and_biases() -> None:
+    s = Sketch()
+    x = s.conv("x", 8, clamp=RELU6)
+    s.constants[s.nodes[-1].inputs[2]][:] = [-1e9, 1e9, 1e4, -1e4, 0, 1, 30, 1e30]
+    s.constants[s.nodes[-1].inputs[1]][6] *= 1e-12
+    s.head(x)
+    model, pixels = evaluate(s), s.pixels(4)
+    expected = FloatReference(s.model().graph).run_all(HALF(pixels))[x]
+    got = model.params[x].dequantize(Reference(model).run_all(stored_pixels(pixels))[x])
+    for channel in (0, 1, 2, 3, 7):  # saturated, as they should be
+        np.testing.assert_allclose(got[:, channel], expected[:, channel], rtol=0.006)
+
+
+def test_one_class() -> None:
+    s = Sketch()
+    s.head(s.conv("x", 4, 3, clamp=RELU6), 1)
+    assert evaluate(s).params["n.3"].scale.shape == (1,)
+
+
+def test_a_large_mean_does_not_saturate() -> None:
+    s = Sketch((3, 120, 110))
+    x = s.conv("x", 4, clamp=RELU6)
+    mean = s.mean(x)
+    s.conv(mean, 4)
+    ranges = s.ranges() | {mean: Range(0.0, 6.0), x: Range(0.0, 6.0)}
+    model = quantize(s.model(), ranges)
+    assert model.ratios[s.nodes[1].name].denominator[0] > MAX_DENOMINATOR
+    assert model.params[mean].scale[0] * 255 == pytest.approx(6, rel=0.006)
+
+
+spans = st.tuples(st.floats(-12, 9), st.floats(-12, 9), st.sampled_from(["both", "positive", "negative"]))
+TENSORS = len(everything().tensors)
+
+
+@settings(deadline=None, max_examples=30, derandomize=True, phases=[Phase.generate])
+@given(st.lists(spans, min_size=TENSORS, max_size=TENSORS))
+def test_any_ranges_make_a_model(drawn: list[tuple[float, float, str]]) -> None:
+    """From 2**-12 to 2**9, each independent of the others, which no network is."""
+    s = everything()
+    ranges = {}
+    for name, (low, high, signs) in zip(s.tensors, drawn, strict=True):
+        ranges[name] = Range(-(2.0**low) * (signs != "positive"), 2.0**high * (signs != "negative"))
+    check(quantize(s.model(), ranges), s.model())
+
+
+# --- what users are told --------------------------------------------------------------------------------------------
+
+
+def test_missing_ranges_are_named() -> None:
+    s = everything()
+    ranges = s.ranges()
+    del ranges["n.3"], ranges["n.5"]
+    with pytest.raises(DataError, match=r"no range for n\.3, n\.5: calibrate"):
+        quantize(s.model(), ranges)
+    with pytest.raises(DataError, match="no range for x: calibrate"):
+        quantize(s.model(), {n: r for n, r in s.ranges().items() if n != "x"}, pixel_input=False)
+
+
+def test_an_operator_without_an_integer_form() -> None:
+    s = Sketch()
+    s.node(HardSwish(), (s.conv("x", 4),), (4, 10, 8))
+    with pytest.raises(UnsupportedOperator, match=r"layer 'n\.1' \(HardSwish\) has no integer form"):
+        quantize(s.model(), s.ranges())
+
+
+def test_operands_with_unrelated_scales() -> None:
+    s = Sketch()
+    s.add(s.mul(s.conv("x", 4), s.conv("x", 4)), s.mul(s.conv("x", 4), s.conv("x", 4)))
+    with pytest.raises(UnsupportedOperator, match=r"layer 'n\.6': no tie-free ratios fit .* put a convolution between"):
+        quantize(s.model(), s.ranges(), pixel_input=False)
+
+
+def test_weights_beyond_all_measure() -> None:
+    s = Sketch()
+    s.head(s.conv("x", 4, clamp=RELU6))
+    s.constants[s.nodes[0].inputs[1]][:] *= 1e9
+    with pytest.raises(UnsupportedOperator, match=r"layer 'n\.0' has inputs or weights far too large"):
+        quantize(s.model(), s.ranges())

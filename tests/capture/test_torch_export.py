@@ -1,0 +1,346 @@
+"""torch modules -> Graph, one operator at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.utils import prune
+
+from edgekit.capture import input_shape, num_classes
+from edgekit.capture.torch_export import capture
+from edgekit.errors import CheckpointError, UnsupportedOperator
+from edgekit.ir import (
+    Add,
+    Clamp,
+    Conv2d,
+    Flatten,
+    HardSigmoid,
+    HardSwish,
+    Linear,
+    Mean,
+    Mul,
+    Pad,
+    Padding,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgekit.ir import Graph, Op
+
+    Agrees = Callable[[Graph, torch.Tensor, torch.Tensor], None]
+
+SHAPE = (4, 8, 8)
+
+
+class Net(nn.Module):
+    """Convolution, what is tested, global mean, linear layer."""
+
+    def __init__(self, *middle: nn.Module) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(4, 4, 1)
+        self.middle = nn.Sequential(*middle)
+        self.classifier = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.classifier(self.middle(self.stem(x)).mean((2, 3)))
+        return logits
+
+
+class Apply(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(x)
+
+
+def _ops(graph: Graph, kind: type[Op]) -> list[Op]:
+    return [node.op for node in graph if isinstance(node.op, kind)]
+
+
+def _captured(module: nn.Module, agrees: Agrees, shape: tuple[int, int, int] = SHAPE) -> Graph:
+    """The graph of a module, after a comparison of what both compute."""
+    torch.manual_seed(0)
+    for parameter in module.parameters():
+        nn.init.normal_(parameter)
+    graph = capture(module, "net", shape)
+    x = 2 * torch.randn(2, *shape)
+    with torch.no_grad():
+        agrees(graph, x, module.eval()(x))
+    return graph
+
+
+@pytest.mark.parametrize(
+    ("layer", "op"),
+    [
+        (nn.Conv2d(4, 4, 3, padding=1), Conv2d((1, 1), Padding(1, 1, 1, 1))),
+        (nn.Conv2d(4, 4, (3, 5), stride=(1, 2), padding=(1, 2), bias=False), Conv2d((1, 2), Padding(1, 1, 2, 2))),
+        (nn.Conv2d(4, 4, (2, 5), padding="same"), Conv2d((1, 1), Padding(0, 1, 2, 2))),
+        (nn.Conv2d(4, 4, 3, stride=2, padding="valid"), Conv2d((2, 2))),
+        (nn.Conv2d(4, 4, 3, groups=4), Conv2d((1, 1), groups=4)),
+        (Apply(lambda x: functional.conv2d(x, torch.ones(4, 4, 1, 1), stride=2)), Conv2d((2, 2))),
+        (nn.ReLU(), Clamp(0.0)),
+        (nn.ReLU6(), Clamp(0.0, 6.0)),
+        (nn.Hardtanh(-0.5, 2.0), Clamp(-0.5, 2.0)),
+        (Apply(lambda x: x.clamp(min=-1.0)), Clamp(-1.0)),
+        (Apply(lambda x: x.clamp(-1, 1)), Clamp(-1.0, 1.0)),
+        (nn.Hardswish(), HardSwish()),
+        (nn.Hardsigmoid(), HardSigmoid()),
+        (nn.ZeroPad2d((1, 2, 3, 4)), Pad(Padding(3, 4, 1, 2))),
+        (Apply(lambda x: functional.pad(x, (1, 2))), Pad(Padding(0, 0, 1, 2))),
+        (Apply(lambda x: x + x.relu()), Add()),
+        (Apply(lambda x: x.mean((2, 3), keepdim=True) * x), Mul()),
+        (nn.AdaptiveAvgPool2d(1), Mean()),
+        (nn.AdaptiveAvgPool2d((1, 1)), Mean()),
+        (nn.AvgPool2d(8), Mean()),
+    ],
+    ids=str,
+)
+def test_one_operator(layer: nn.Module, op: Op, agrees: Agrees) -> None:
+    assert op in _ops(_captured(Net(layer), agrees), type(op))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x + 3,
+        lambda x: 3 + x,
+        lambda x: x - 0.5,
+        lambda x: 2 - x,
+        lambda x: x * 0.25,
+        lambda x: -2 * x,
+        lambda x: x / 4,
+        lambda x: (x - torch.tensor([0.1, 0.2, 0.3, 0.4]).view(1, 4, 1, 1)) / torch.arange(1.0, 5).view(4, 1, 1),
+        lambda x: x * functional.relu6(x + 3) / 6,
+        lambda x: x.clone().contiguous().float().detach(),
+        lambda x: functional.dropout2d(functional.dropout(x, training=False), training=False),
+        lambda x: x * 1 + 0,
+    ],
+    ids=str,
+)
+def test_arithmetic_with_constants(function: Callable[[torch.Tensor], torch.Tensor], agrees: Agrees) -> None:
+    _captured(Net(Apply(function)), agrees)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        nn.Sequential(nn.Flatten(), nn.Linear(4, 3)),
+        nn.Sequential(Apply(lambda x: x.view(x.size(0), -1)), nn.Linear(4, 3)),
+        nn.Sequential(Apply(lambda x: x.reshape(-1, 4)), nn.Linear(4, 3)),
+        nn.Sequential(Apply(lambda x: x.squeeze(-1).squeeze(-1)), nn.Linear(4, 3)),
+        nn.Sequential(nn.Conv2d(4, 3, 1), nn.Flatten()),
+        nn.Sequential(nn.Conv2d(4, 5, 1), nn.Hardswish(), nn.Flatten(), nn.Dropout(), nn.Linear(5, 3)),
+        nn.Sequential(nn.Flatten(), nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 3)),
+    ],
+    ids=str,
+)
+def test_heads(head: nn.Module, agrees: Agrees) -> None:
+    graph = _captured(nn.Sequential(nn.Conv2d(4, 4, 3), nn.AdaptiveAvgPool2d(1), head), agrees)
+    assert input_shape(graph) == SHAPE
+    assert num_classes(graph) == 3
+
+
+class SqueezeExcite(nn.Module):
+    """With linear layers, and its gate before the activation, as many ports of MobileNetV3 have it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Sequential(nn.Linear(4, 2), nn.ReLU(inplace=True), nn.Linear(2, 4), nn.Hardsigmoid())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        batch, channels, _, _ = x.shape
+        gate: torch.Tensor = self.fc(self.pool(x).view(batch, channels)).view(batch, channels, 1, 1)
+        return x * gate
+
+
+class AnotherSqueezeExcite(SqueezeExcite):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        gate: torch.Tensor = self.fc(x.mean((2, 3)))[:, :, None, None]
+        return gate.expand_as(x) * x
+
+
+@pytest.mark.parametrize("block", [SqueezeExcite, AnotherSqueezeExcite])
+def test_linear_layers_of_squeeze_and_excite_become_convolutions(block: type[nn.Module], agrees: Agrees) -> None:
+    graph = _captured(Net(block(), nn.Hardswish()), agrees)
+    assert len(_ops(graph, Linear)) == 1
+    assert {node.name for node in graph if isinstance(node.op, Conv2d)} == {"stem", "middle.0.fc.0", "middle.0.fc.2"}
+
+
+def test_what_is_read_both_ways_is_refused() -> None:
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.out = nn.Linear(4, 4), nn.Linear(4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            gate = self.fc(x.mean((2, 3)))
+            side = self.out(gate)
+            total: torch.Tensor = side + self.out((x * gate.view(1, 4, 1, 1)).mean((2, 3)))
+            return total
+
+    with pytest.raises(UnsupportedOperator, match="'fc' is used both as"):
+        capture(Both(), "both", SHAPE)
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm2d(4, eps=1e-3), nn.BatchNorm2d(4, affine=False)])
+def test_batch_normalization(norm: nn.BatchNorm2d, agrees: Agrees) -> None:
+    norm.running_mean, norm.running_var = torch.randn(4), torch.rand(4)
+    graph = _captured(Net(norm), agrees)
+    (node,) = (node for node in graph if node.name == "middle.0")
+    assert node.inputs[1:] == tuple(f"middle.0.{role}" for role in ("weight", "bias", "running_mean", "running_var"))
+
+
+class Shared(nn.Module):
+    """One convolution used twice, with a batch normalization of its own each time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.relu = nn.Conv2d(4, 4, 1, bias=False), nn.ReLU()
+        self.norms = nn.ModuleList([nn.BatchNorm2d(4), nn.BatchNorm2d(4)])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for norm in self.norms:
+            x = self.relu(norm(self.conv(x)))
+        return x
+
+
+def test_shared_weights_are_folded_apart(agrees: Agrees) -> None:
+    graph = _captured(Net(Shared()), agrees)
+    names = [node.name for node in graph]
+    assert [name for name in names if name.startswith("middle.0.conv")] == ["middle.0.conv", "middle.0.conv_2"]
+    assert [name for name in names if name.startswith("middle.0.relu")] == ["middle.0.relu", "middle.0.relu_2"]
+
+
+def test_a_residual_sees_what_was_overwritten(agrees: Agrees) -> None:
+    def block(x: torch.Tensor) -> torch.Tensor:
+        y = x.relu_()
+        return x + y
+
+    _captured(Net(Apply(block)), agrees)
+
+
+def test_weights_that_are_computed(agrees: Agrees) -> None:
+    layer = nn.Conv2d(4, 4, 3)
+    prune.l1_unstructured(layer, "weight", 0.5)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    graph = _captured(Net(layer), agrees)
+    assert (graph.constants["middle.0.weight"] == 0).mean() == 0.5
+
+
+def test_names_are_those_of_the_modules() -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), nn.ReLU6())
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = x + self.conv(x)
+            return y
+
+    graph = capture(Net(Block(), Block()), "net", SHAPE)
+    assert [node.name for node in graph] == [
+        "stem",
+        *(f"middle.{i}.{name}" for i in (0, 1) for name in ("conv.0", "conv.1", "conv.2", "add")),
+        "mean",
+        "mean.flatten",
+        "classifier",
+    ]
+    assert {"stem.weight", "stem.bias", "middle.1.conv.0.weight", "classifier.bias"} <= set(graph.constants)
+
+
+def test_the_module_is_left_alone() -> None:
+    module = Net(nn.BatchNorm2d(4))
+    module.train()
+    module.classifier.eval()
+    graph = capture(module, "net", SHAPE)
+    assert module.training
+    assert not module.classifier.training
+    before = graph.constants["stem.weight"].copy()
+    with torch.no_grad():
+        module.stem.weight.zero_()
+    assert (graph.constants["stem.weight"] == before).all()
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (nn.GELU(), r"aten::gelu.default \(layer 'middle.0'\).*replace it by"),
+        (nn.Sequential(nn.ReLU(), nn.MaxPool2d(2)), r"aten::max_pool2d.default \(layer 'middle.0.1'\)"),
+        (nn.Conv2d(4, 4, 3, dilation=2), r"'middle.0' has dilation \(2, 2\)"),
+        (nn.Conv2d(4, 4, 3, groups=2), r"'middle.0' has 2 groups for 4 -> 4 channels"),
+        (nn.Sequential(nn.Conv2d(4, 8, 3, groups=4), nn.Conv2d(8, 4, 1)), r"4 groups for 4 -> 8 channels"),
+        (nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"), r"'middle.0'.*mode 'reflect'"),
+        (nn.ConstantPad2d(1, 0.5), r"'middle.0'.*with 0.5"),
+        (Apply(lambda x: functional.pad(x, (0, 0, 0, 0, 1, 0))[:, :4]), r"pads \(0, 0, 0, 0, 1, 0\)"),
+        (nn.ZeroPad2d(-1), r"'middle.0' crops"),
+        (nn.AdaptiveAvgPool2d(2), r"pools to \(2, 2\)"),
+        (nn.AvgPool2d(2), r"pools \(2, 2\) of \(8, 8\) pixels"),
+        (Apply(lambda x: x.mean(1, keepdim=True) * x), r"a mean over the axes \[1\]"),
+        (Apply(lambda x: x - x.relu()), r"'middle.0'.*subtracts what depends on the image"),
+        (Apply(lambda x: torch.add(x, x, alpha=2)), r"adds with a factor"),
+        (Apply(lambda x: x / x.mean((2, 3), keepdim=True)), r"divides by what depends on the image"),
+        (Apply(lambda x: x + torch.randn(1, 4, 8, 8)), r"an operand of the shape \(1, 4, 8, 8\)"),
+        (Apply(lambda x: x + torch.arange(8.0)), r"an operand of the shape \(8,\)"),
+        (Apply(lambda x: x + x.mean((2, 3), keepdim=True)), r"'middle.0.add' has operands of the shapes"),
+        (Apply(lambda x: x * x.mean((1, 2, 3), keepdim=True)), r"a mean over the axes \[1, 2, 3\]"),
+        (Apply(lambda x: x.reshape(1, 8, 4, 8).reshape(1, 4, 8, 8)), r"reshapes from \(1, 4, 8, 8\) to \(1, 8, 4, 8\)"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(256, 4), nn.Unflatten(1, (4, 1, 1))), r"reshapes from"),
+        (Apply(lambda x: functional.conv2d(x, x[:, :, :1, :1]) * x), r"reshapes from .* to \(1, 4, 1, 8\)"),
+        (Apply(lambda x: functional.conv2d(x, x.mean((2, 3), True)) * x), r"computes 'weight' from the image"),
+        (Apply(lambda x: x.mean((2, 3), True).expand_as(x).relu()), r"gives \(1, 4, 8, 8\) only by repeating values"),
+        (Apply(lambda x: x.mean((2, 3)).expand(1, 4)[:, :, None, None]), r"repeats"),
+        (nn.BatchNorm2d(4, track_running_stats=False), r"normalizes by the batch even in eval mode"),
+        (Apply(functional.dropout), r"drops values at random even in eval mode"),
+        (Apply(lambda x: x if x.sum() > 0 else -x), r"torch.export cannot follow"),
+    ],
+)
+def test_what_is_refused(layer: nn.Module, message: str) -> None:
+    with pytest.raises(UnsupportedOperator, match=message):
+        capture(Net(layer), "net", SHAPE)
+
+
+def test_the_networks_own_forward_is_named_as_such() -> None:
+    with pytest.raises(UnsupportedOperator, match=r"aten::sigmoid.default \(in the network's own forward\)"):
+        capture(Apply(torch.sigmoid), "net", SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (nn.Conv2d(4, 4, 1), "gives feature maps of the shape"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(256, 3)), r"reshapes from \(1, 4, 8, 8\)"),
+        (Apply(lambda x: x.mean((2, 3), keepdim=True).squeeze()), "reshapes from"),
+        (Apply(lambda x: torch.ones(1, 3) if x.ndim else x), "does not depend on the image"),
+        (Apply(lambda x: (x.relu(), x)), "returns 2 tensors"),  # type: ignore[arg-type,return-value]  # what is tested
+        (nn.Bilinear(8, 8, 3), "must take one image tensor"),
+    ],
+)
+def test_networks_that_are_no_classifiers(module: nn.Module, message: str) -> None:
+    with pytest.raises(UnsupportedOperator, match=message):
+        capture(module, "net", SHAPE)
+
+
+def test_weights_must_be_finite_and_variances_positive() -> None:
+    module = Net(nn.BatchNorm2d(4))
+    with torch.no_grad():
+        module.classifier.bias[1] = torch.nan
+    with pytest.raises(CheckpointError, match=r"classifier.bias holds NaN or infinity"):
+        capture(module, "net", SHAPE)
+    module = Net(nn.BatchNorm2d(4))
+    module.middle[0].running_var[2] = -1.0  # type: ignore[operator]  # a tensor
+    with pytest.raises(CheckpointError, match=r"'middle.0' has a negative variance"):
+        capture(module, "net", SHAPE)
+
+
+def test_flatten_is_kept_where_nothing_folds_it(agrees: Agrees) -> None:
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(4, 3, 1), nn.Flatten())
+    assert _ops(_captured(head, agrees), Flatten) == [Flatten()]

@@ -1,0 +1,285 @@
+"""Every command on the network that edgekit ships: the whole job, then each command by itself."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edgekit.defaults import FOLDER
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+
+    from typer.testing import Result
+
+    Run = Callable[..., Result]
+
+for needed in ("torch", "safetensors", "onnx", "onnxruntime", "onnxsim", "ai_edge_litert", "coremltools"):
+    pytest.importorskip(needed)
+
+NAME = "mobilenet_v3_digits_1.0_32"
+QUICK = ("--set", "calibration.images=16")
+
+
+def one_object(result: Any, command: str) -> dict[str, Any]:
+    """The one JSON object on stdout."""
+    found: dict[str, Any] = json.loads(result.stdout)
+    assert found["schema_version"] == 1
+    assert found["command"] == command
+    return found
+
+
+def test_the_whole_job_with_nothing_given(
+    process: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    done = process("export", "--target", "all", "--int8", "--float32")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines() == [
+        "no checkpoint and no edgekit.toml: using the digits network that edgekit ships",
+        "loading",
+        "calibrating (128)",
+        "writing (8)",
+        "beside the files: *.int8.edgekit (the integer model) and *.ranges.json",
+    ]
+    *_, title = (line for line in done.stdout.splitlines() if "file" in line and "size" in line)
+    lines = done.stdout.splitlines()[done.stdout.splitlines().index(title) + 1 :]
+    assert len(lines) == 8  # it ends in one line a file
+    for line in lines:
+        assert re.search(rf"[✔–]  {NAME}\.(float32|int8)\.\w+ +\d+ kB  \d+\.\d\d s +(100 %|–)", line)
+    assert sum(line.endswith("0 LSB") for line in lines) == 3
+    assert max(map(len, done.stdout.splitlines())) <= 120
+
+    done = process("verify")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines() == ["verifying (360)"]
+    assert "measured on 360 images" in done.stdout
+    assert "✔ 7 files passed, 1 other not compared" in done.stdout
+
+    done = process("bench", "--runs", "5", "--warmup", "1")
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall(r"int8\.\w+ .*×", done.stdout)) == 3  # each beside its float twin
+    assert "all in 1 piece" in done.stdout
+    assert re.fullmatch(r"loading \(6\)\ntiming \(5\)\nleft out, no runtime here: .*mlpackage\n", done.stderr)
+
+    done = process("inspect", f"exported/{NAME}.int8.edgekit")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"network      {NAME}" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["exported"]
+
+
+def test_every_file_can_be_inspected(run: Run, exported: Path) -> None:
+    paths = [path for path in sorted(exported.iterdir()) if path.suffix != ".json"]
+    assert len(paths) == 13
+    for path in paths:
+        result = run("inspect", path)
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert f"network      {NAME}" in result.stdout
+        assert "labels       10: 0, 1, 2, 3, …" in result.stdout
+
+
+def test_json_of_every_command(run: Run, exported: Path) -> None:
+    found = one_object(run("export", "--target", "tflite", "--int8", *QUICK, "--json"), "export")
+    assert found["network"] == NAME
+    assert found["images"] == 16
+    (file,) = found["files"]
+    assert file["path"] == f"exported/{NAME}.int8.tflite"
+    assert file["size_bytes"] == Path(file["path"]).stat().st_size
+    assert file["summary"]["int8_share"] == 1.0
+    assert file["parity"]["passed"]
+    assert file["parity"]["max_lsb"] == 0
+    assert Path(found["integer_model"]).exists()
+
+    found = one_object(run("verify", exported / f"{NAME}.int8.onnx", "--json"), "verify")
+    assert found["passed"]
+    assert found["noise"]
+    assert [parity["max_lsb"] for parity in found["files"][0]["parities"]] == [0, 0, 0]
+
+    found = one_object(run("bench", exported / f"{NAME}.int8.tflite", "--runs", "3", "--json"), "bench")
+    assert [(row["latency"]["runs"], row["twin"]) for row in found["rows"]] == [(3, False), (3, True)]
+    assert found["rows"][0]["float_ratio"] > 0
+
+    found = one_object(run("inspect", exported / f"{NAME}.int8.edgekit", "--json"), "inspect")
+    assert found["largest_denominator"] % 2 == 1
+    found = one_object(run("inspect", exported / f"{NAME}.int8.mlpackage", "--json"), "inspect")
+    assert found["format"] == "coreml"
+    assert {package["name"] for package in one_object(run("doctor", "--json"), "doctor")["packages"]} >= {"numpy"}
+
+
+# What scripts may rely on: keys are added, never taken away or renamed, without another schema_version.
+SCHEMA = {
+    "export": {
+        *("schema_version", "command", "network", "description", "notes", "files", "integer_model", "ranges"),
+        *("images", "skipped", "seconds"),
+    },
+    "export.files": {
+        *("target", "precision", "path", "size_bytes", "write_seconds", "summary", "parity", "numbers_identical"),
+        "proven",
+    },
+    "verify": {
+        *("schema_version", "command", "files", "images", "noise", "skipped", "integer_reference", "float_reference"),
+        *("float_accuracy", "passed"),
+    },
+    "verify.files": {
+        *("path", "summary", "parities", "numbers_identical", "is_reference", "accuracy", "agreement", "problems"),
+        *("failed", "passed"),
+    },
+    "verify.files.parities": {
+        *("runner", "images", "values", "differences", "images_identical", "top1_agreement", "identical", "max_lsb"),
+        "passed",
+    },
+    "bench": {"schema_version", "command", "rows", "warmup", "left_out"},
+    "bench.rows": {"latency", "float_ratio", "twin"},
+    "bench.rows.latency": {
+        *("path", "runner", "threads", "runs", "p50_ms", "p90_ms", "p99_ms", "load_ms", "delegate_pieces", "outside"),
+    },
+    "inspect": {
+        *("schema_version", "command", "path", "format", "size_bytes", "operators", "float_operators", "boundary"),
+        *("inputs", "outputs", "version", "metadata", "int8_share"),
+    },
+    "doctor": {
+        *("schema_version", "command", "python", "machine", "cores", "instructions", "packages", "warnings"),
+    },
+}
+
+
+def test_the_schema_is_stable(run: Run, exported: Path) -> None:
+    file = exported / f"{NAME}.int8.tflite"
+    results = {
+        "export": run("export", "--target", "tflite", "--int8", *QUICK, "--json"),
+        "verify": run("verify", file, "--json"),
+        "bench": run("bench", file, "--runs", "1", "--warmup", "0", "--json"),
+        "inspect": run("inspect", file, "--json"),
+        "doctor": run("doctor", "--json"),
+    }
+    for name, keys in SCHEMA.items():
+        command, *inner = name.split(".")
+        found: Any = json.loads(results[command].stdout)
+        for key in inner:
+            found = found[key] if isinstance(found, dict) else found[0][key]
+        assert set(found if isinstance(found, dict) else found[0]) == keys, name
+
+
+@pytest.mark.parametrize("io_dtype", ["int8", "uint8"])
+def test_integers_at_the_boundary(run: Run, io_dtype: str) -> None:
+    result = run("export", "-t", "tflite,onnx,torch", "--int8", "--io-dtype", io_dtype, *QUICK, "-o", "deep/out")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.count("0 LSB") == 3
+    inspected = run("inspect", f"deep/out/{NAME}.int8.tflite").stdout
+    assert f"{io_dtype} 1 x 32 x 32 x 3, scale" in inspected
+    verified = run("verify", "deep/out", "--data", FOLDER / "test.npz", "--images", "8")
+    assert verified.exit_code == 0, verified.stdout
+    assert "measured on 8 images" in verified.stdout
+
+
+def test_saved_ranges_give_the_same_files(run: Run, exported: Path) -> None:
+    ranges = exported / f"{NAME}.ranges.json"
+    result = run("export", "-t", "tflite,onnx", "--int8", "--ranges", ranges)
+    assert result.exit_code == 0, result.stderr
+    assert "calibrat" not in result.stderr
+    for suffix in ("tflite", "onnx", "edgekit"):
+        name = f"{NAME}.int8.{suffix}"
+        assert Path("exported", name).read_bytes() == (exported / name).read_bytes(), name
+
+
+def test_an_edgekit_toml_of_ones_own(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "edgekit.toml").write_text(
+        f"""
+        [model]
+        checkpoint = "{FOLDER / "digits_v3.safetensors"}"
+        [preprocessing]
+        resize = "whole"
+        [calibration]
+        data = "{FOLDER / "calibration.npz"}"
+        images = 8
+        method = "minmax"
+        [export]
+        targets = ["tflite"]
+        precisions = ["int8"]
+        out = "files"
+        [verify]
+        data = "{FOLDER / "test.npz"}"
+        images = 16
+        [bench]
+        runs = 2
+        """
+    )
+    result = run("export")
+    assert result.exit_code == 0, result.stderr
+    assert "digits network" not in result.stderr  # nothing is said of the shipped one
+    assert "calibrated on 8 images → files" in result.stdout
+    assert "labels       none" in run("inspect", f"files/{NAME}.int8.tflite").stdout
+    assert "measured on 16 images" in run("verify").stdout
+    assert "2 runs of each" in run("bench").stdout
+    assert Path("files").is_dir()
+    assert not Path("exported").exists()
+
+
+def test_images_over_ranges_of_the_file(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "edgekit.toml").write_text('[calibration]\nranges = "old.json"')
+    arguments = ("--resize", "whole", "--calib", FOLDER / "calibration.npz", *QUICK)
+    result = run("export", FOLDER / "digits_v3.safetensors", "-t", "tflite", "--int8", *arguments)
+    assert result.exit_code == 0, result.stderr
+    assert "calibrated on 16 images" in result.stdout
+
+
+def test_a_file_that_is_something_else_fails(run: Run, exported: Path, tmp_path: Path) -> None:
+    for path in exported.glob(f"{NAME}.int8.*"):
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, tmp_path / path.name)
+    spoil_tflite(tmp_path / f"{NAME}.int8.tflite")
+    spoil(tmp_path / f"{NAME}.int8.mlpackage" / "Data" / "com.apple.CoreML" / "weights" / "weight.bin")
+    result = run("verify", tmp_path, "--data", FOLDER / "test.npz", "--images", "8")
+    assert result.exit_code == 1
+    assert re.search(r"✘  \S+\.int8\.tflite", result.stdout)
+    assert re.search(r"✔  \S+\.int8\.onnx", result.stdout)
+    assert re.search(r"mlpackage: \d+ of its numbers are not the integer model's, the first is", result.stdout)
+    assert result.stdout.endswith("✘ 2 of 4 files failed\n")
+    found = one_object(run("verify", tmp_path, "--json"), "verify")
+    assert not found["passed"]
+    assert [Path(file["path"]).suffix for file in found["files"] if file["failed"]] == [".mlpackage", ".tflite"]
+
+
+def spoil(path: Path) -> None:
+    """Turn the sign of the integers in the middle of a file, where its weights are."""
+    data = bytearray(path.read_bytes())
+    for i in range(len(data) // 2, len(data) // 2 + 64):
+        data[i] ^= 0x80
+    path.write_bytes(bytes(data))
+
+
+def spoil_tflite(path: Path) -> None:
+    """Negate the biggest buffer: the weights of one layer."""
+    from edgekit.exporters.tflite import schema
+
+    module: Any = schema.load()
+    model = module.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    biggest = max(model.buffers, key=lambda buffer: 0 if buffer.data is None else len(buffer.data))
+    biggest.data = -biggest.data.view("int8")
+    builder: Any = schema.flatbuffer_builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path.write_bytes(bytes(builder.Output()))
+
+
+def test_help_version_and_nothing(run: Run) -> None:
+    assert re.fullmatch(r"edgekit \d+\.\d+\.\d+\n", run("--version").stdout)
+    for command in ("export", "verify", "bench", "inspect", "doctor"):
+        assert run(command, "--help").exit_code == run(command, "-h").exit_code == 0
+        assert command in run("--help").stdout
+    assert run().exit_code == 2
+    assert run("exprot").exit_code == 2
+    assert run("export", "--nothing").exit_code == 2
+
+
+def test_doctor_names_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgekit.pipeline import doctor
+
+    assert run("doctor").exit_code == 0
+    assert "remedy" not in run("doctor").stdout
+    version = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda name: None if name == "onnx" else version(name))
+    assert re.search(r"–  onnx +not installed +[\d.]+ +pip install 'edgekit\[onnx\]'", run("doctor").stdout)

@@ -1,0 +1,87 @@
+"""Every integer that ONNX Runtime computes from an .onnx file, against the reference."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import pytest
+
+from edgekit.exporters.metadata import IoDtype
+from edgekit.exporters.onnx import read, write_integer_model
+from edgekit.reference.integer import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edgekit.integer_model import IntegerModel
+
+    Case = tuple[IntegerModel, NDArray[np.int8], NDArray[np.int8]]
+    Run = Callable[..., list[NDArray[Any]]]
+
+
+def test_every_value_is_the_references(integer_case: Case, level: str, onnx_runtime: Run, tmp_path: Path) -> None:
+    """At DISABLE_ALL the file is run as it stands, in floats; above, in integer kernels."""
+    model, stored, expected = integer_case
+    path = tmp_path / "m.onnx"
+    write_integer_model(model, path, io_dtype=IoDtype.INT8)
+    np.testing.assert_array_equal(onnx_runtime(path, stored, level)[0], expected)
+    assert read(path).int8_share == 1.0
+
+
+@pytest.mark.parametrize("io_dtype", IoDtype)
+def test_every_boundary_carries_the_same_integers(
+    io_dtype: IoDtype, integer_block: Case, level: str, onnx_runtime: Run, tmp_path: Path
+) -> None:
+    model, stored, expected = integer_block
+    path = tmp_path / "m.onnx"
+    write_integer_model(model, path, io_dtype=io_dtype)
+    image, logits = model.params[model.graph.input], model.params[model.graph.outputs[0]]
+    match io_dtype:
+        case IoDtype.INT8:
+            found = onnx_runtime(path, stored, level)[0]
+        case IoDtype.UINT8:
+            found = (onnx_runtime(path, unsigned(stored), level)[0].astype(np.int16) - 128).astype(np.int8)
+        case IoDtype.FLOAT32:
+            reals = onnx_runtime(path, image.dequantize(stored), level)[0]
+            found = logits.quantize(reals)
+            np.testing.assert_array_equal(reals, logits.dequantize(expected))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_every_operator_becomes_an_integer_kernel(integer_block: Case, onnx_runtime: Run, tmp_path: Path) -> None:
+    model, stored, _ = integer_block
+    write_integer_model(model, tmp_path / "m.onnx", io_dtype=IoDtype.UINT8)
+    onnx_runtime(tmp_path / "m.onnx", unsigned(stored), "ENABLE_EXTENDED", optimized=tmp_path / "optimized.onnx")
+    written = Counter(node.op_type for node in onnx.load(tmp_path / "m.onnx").graph.node)
+    run = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
+    kernels = {
+        "Conv": "QLinearConv", "Gemm": "QGemm", "Add": "QLinearAdd", "Mul": "QLinearMul",
+        "GlobalAveragePool": "QLinearGlobalAveragePool", "Flatten": "Flatten",
+    }  # fmt: skip
+    assert run == Counter({kernel: written[name] for name, kernel in kernels.items() if written[name]})
+
+
+def test_outputs_beyond_the_first(sketch: Callable[..., Any], onnx_runtime: Run, tmp_path: Path) -> None:
+    """The second one is read by other layers, too."""
+    s = sketch((8, 7, 7))
+    features = s.conv("x", 12)
+    s.outputs = (s.linear(s.mean(features, keep_dims=False), 10), features)
+    model = s.integer_model()
+    stored = np.random.default_rng(0).integers(-128, 128, (3, 8, 7, 7)).astype(np.int8)
+    expected = Reference(model).run_all(stored)
+    for io_dtype, image in (IoDtype.INT8, stored), (IoDtype.UINT8, unsigned(stored)):
+        write_integer_model(model, tmp_path / "m.onnx", io_dtype=io_dtype)
+        assert [end.name for end in read(tmp_path / "m.onnx").outputs] == ["logits", "logits_1"]
+        for found, name in zip(onnx_runtime(tmp_path / "m.onnx", image, "DISABLE_ALL"), s.outputs, strict=True):
+            wanted = expected[name] if io_dtype is IoDtype.INT8 else unsigned(expected[name])
+            np.testing.assert_array_equal(found, wanted)
+
+
+def unsigned(stored: NDArray[np.int8]) -> NDArray[np.uint8]:
+    return (stored.astype(np.int16) + 128).astype(np.uint8)

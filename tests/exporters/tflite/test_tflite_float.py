@@ -1,0 +1,78 @@
+"""float32 and float16 .tflite files in LiteRT, against torch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from edgekit.errors import UnsupportedOperator
+from edgekit.exporters.metadata import Precision
+from edgekit.exporters.tflite import read, write_float_model
+from edgekit.ir import Clamp, Conv2d, Graph, Node, Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edgekit.float_model import FloatModel
+
+    Case = tuple[FloatModel, NDArray[np.float32], NDArray[np.float32]]
+
+
+def test_float32_is_what_torch_computes(float_case: Case, litert: Callable[[Path], Any], tmp_path: Path) -> None:
+    model, images, expected = float_case
+    write_float_model(model, tmp_path / "m.tflite")
+    np.testing.assert_allclose(litert(tmp_path / "m.tflite").run(images)[0], expected, rtol=1e-5, atol=1e-5)
+    summary = read(tmp_path / "m.tflite")
+    assert summary.int8_share == 0.0
+    assert not {"TRANSPOSE", "QUANTIZE", "DEQUANTIZE"} & set(summary.operators)
+
+
+def test_float16_is_near_what_torch_computes(float_case: Case, litert: Callable[[Path], Any], tmp_path: Path) -> None:
+    model, images, expected = float_case
+    write_float_model(model, tmp_path / "m.tflite", precision=Precision.FLOAT16)
+    # A half has 11 significant bits: each weight is off by at most 2**-12 of itself.
+    tolerance = 2**-10 * float(np.abs(expected).max())
+    np.testing.assert_allclose(litert(tmp_path / "m.tflite").run(images)[0], expected, atol=tolerance, rtol=0)
+
+
+def test_float16_weights_take_half_the_space(sketch: Callable[..., Any], tmp_path: Path) -> None:
+    s = sketch((1280,))
+    s.linear("x", 10)
+    for precision in Precision.FLOAT32, Precision.FLOAT16:
+        write_float_model(s.float_model(), tmp_path / precision, precision=precision)
+    whole, half = read(tmp_path / Precision.FLOAT32), read(tmp_path / Precision.FLOAT16)
+    assert whole.size_bytes - half.size_bytes == pytest.approx(1280 * 10 * 2, rel=0.05)
+    assert whole.operators == half.operators == {"FULLY_CONNECTED": 1}
+    assert half.boundary == ()
+    assert {end.dtype for end in (*half.inputs, *half.outputs)} == {"float32"}
+
+
+CLAMPED = Node("layer", Conv2d(), ("x", "weight", "bias"), "y", Clamp(0.0, 4.0))
+GROUPED = Node("layer", Conv2d(groups=2), ("x", "grouped", "bias"), "y")
+ALONE = Node("layer", Clamp(0.0), ("x",), "y")
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        (CLAMPED, r"TFLite cannot fuse a clamp to \(0.0, 4.0\) \(layer 'layer'\)"),
+        (GROUPED, r"TFLite has no grouped convolution \(layer 'layer'\)"),
+        (ALONE, r"TFLite has no Clamp \(layer 'layer'\)"),
+    ],
+)
+def test_what_tflite_cannot_express_is_refused(
+    node: Node, message: str, float_model: FloatModel, tmp_path: Path
+) -> None:
+    shapes = {"weight": (4, 4, 1, 1), "grouped": (4, 2, 1, 1), "bias": (4,)}
+    constants = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    tensors = {name: Tensor(name, (4, 5, 5)) for name in ("x", "y")}
+    graph = Graph("tiny", "x", ("y",), (node,), tensors, constants)
+    with pytest.raises(UnsupportedOperator, match=message):
+        write_float_model(replace(float_model, graph=graph), tmp_path / "m.tflite")
+    assert not (tmp_path / "m.tflite").exists()

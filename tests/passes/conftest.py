@@ -1,0 +1,158 @@
+"""Graphs to rewrite, and an evaluation that shares nothing with the project's executors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from edgekit.capture.builder import GraphBuilder
+from edgekit.ir import (
+    Add,
+    BatchNorm,
+    Clamp,
+    Conv2d,
+    Flatten,
+    HardSigmoid,
+    HardSwish,
+    Linear,
+    Mean,
+    Mul,
+    Pad,
+    Padding,
+)
+from edgekit.ir.graph import check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgekit.ir import Graph, Node
+
+    Values = dict[str, torch.Tensor]
+
+SHAPE = (4, 6, 6)  # [C, H, W] of the graphs here
+NO_PADDING = Padding()
+
+
+class Sketch(GraphBuilder):
+    """A graph builder that thinks up the weights, of all signs."""
+
+    def __init__(self) -> None:
+        super().__init__("x", SHAPE)
+        self._random = np.random.default_rng(0)
+
+    def values(self, *shape: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+        return self._random.normal(size=shape)
+
+    def conv(
+        self, name: str, x: str, out: int = 4, kernel: int = 1, padding: Padding = NO_PADDING, groups: int = 1
+    ) -> str:
+        weight = self.values(out, self.shape(x)[0] // groups, kernel, kernel)
+        return self.conv2d(
+            name, x, weight, self.values(out), stride=(1, 1), padding=padding, dilation=(1, 1), groups=groups
+        )
+
+    def dense(self, name: str, x: str, out: int = 3) -> str:
+        return self.linear(name, x, self.values(out, self.shape(x)[0]), self.values(out))
+
+    def norm(self, name: str, x: str) -> str:
+        channels = self.shape(x)[0]
+        return self.batch_norm(
+            name,
+            x,
+            weight=self.values(channels),
+            bias=self.values(channels),
+            running_mean=self.values(channels),
+            running_var=np.abs(self.values(channels)),
+            eps=1e-3,
+        )
+
+    def times(self, name: str, x: str, scale: float) -> str:
+        return self.affine(name, x, np.array([scale]), np.zeros(1))
+
+    def plus(self, name: str, x: str, shift: float) -> str:
+        return self.affine(name, x, np.ones(1), np.array([shift]))
+
+    def end(self, x: str) -> Graph:
+        """The graph, with a mean, a flatten and a linear layer after ``x``."""
+        return self.finish("toy", self.dense("classifier", self.mean("pool", x)))
+
+
+@pytest.fixture
+def sketch() -> Sketch:
+    return Sketch()
+
+
+def _apply(node: Node, a: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:  # noqa: C901 - one case an operator
+    match node.op:
+        case Conv2d(stride=stride, padding=p, groups=groups):
+            a = functional.pad(a, (p.left, p.right, p.top, p.bottom))
+            return functional.conv2d(a, rest[0], rest[1], stride, groups=groups)
+        case Linear():
+            return a @ rest[0].T + rest[1]
+        case BatchNorm(eps=eps):
+            gamma, beta, mean, variance = (values.reshape(-1, *(1,) * (a.ndim - 2)) for values in rest)
+            return gamma * (a - mean) / (variance + eps).sqrt() + beta
+        case Clamp(low=low, high=high):
+            return a.clamp(low, high)
+        case HardSwish():
+            return a * (a + 3).clamp(0, 6) / 6
+        case HardSigmoid():
+            return (a + 3).clamp(0, 6) / 6
+        case Add():
+            return a + rest[0]
+        case Mul():
+            return a * rest[0]
+        case Mean(keep_dims=keep):
+            return a.mean((2, 3), keepdim=keep)
+        case Pad(padding=p):
+            return functional.pad(a, (p.left, p.right, p.top, p.bottom))
+        case Flatten():
+            return a[:, :, 0, 0]
+    raise AssertionError(node.op)
+
+
+def _evaluate(graph: Graph, x: torch.Tensor) -> Values:
+    """The value of every tensor of any graph, captured or canonical, in float64."""
+    values = {graph.input: x.double()}
+    constants = {name: torch.from_numpy(array).double() for name, array in graph.constants.items()}
+    for node in graph:
+        value = _apply(node, *(values[name] if name in values else constants[name] for name in node.inputs))
+        if node.activation is not None:
+            value = value.clamp(node.activation.low, node.activation.high)
+        assert tuple(value.shape[1:]) == graph.tensors[node.output].shape, node
+        values[node.output] = value
+    return values
+
+
+@pytest.fixture
+def evaluate() -> Callable[[Graph, torch.Tensor], Values]:
+    return _evaluate
+
+
+@pytest.fixture
+def unchanged() -> Callable[..., None]:
+    """Asserts that two graphs compute the same outputs, and tensors of one name the same but for their factor."""
+
+    def assert_unchanged(before: Graph, after: Graph, rtol: float = 1e-5) -> None:
+        check(after)
+        torch.manual_seed(0)
+        x = 3 * torch.randn(2, *before.tensors[before.input].shape)
+        expected, found = _evaluate(before, x), _evaluate(after, x)
+        assert len(before.outputs) == len(after.outputs)
+        for old, new in zip(before.outputs, after.outputs, strict=True):
+            torch.testing.assert_close(found[new], expected[old], rtol=rtol, atol=1e-5)
+        for name in after.tensors.keys() & before.tensors.keys():
+            one, other = (torch.as_tensor(graph.tensors[name].factor).double() for graph in (before, after))
+            torch.testing.assert_close(found[name] / other, expected[name] / one, rtol=rtol, atol=1e-5)
+
+    return assert_unchanged
+
+
+@pytest.fixture
+def kinds() -> Callable[[Graph], list[str]]:
+    """The operators of a graph by name, in order."""
+    return lambda graph: [type(node.op).__name__ for node in graph]

@@ -1,0 +1,215 @@
+"""edgekit.toml and the flags over it: every key has a type, and a mistake names the place and the way out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgekit import config
+from edgekit.config import BenchSettings, Settings, Typed
+from edgekit.errors import ConfigError
+
+
+def toml(folder: Path, text: str) -> Path:
+    path = folder / "edgekit.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_nothing_given_is_the_default() -> None:
+    assert config.load(None) == config.load(None, {"bench": {"runs": None}}) == Settings()
+
+
+def test_every_section_of_a_file(tmp_path: Path) -> None:
+    text = """
+    [model]
+    checkpoint = "trained/net.pth"
+    classes = 5
+    padding = "same"
+    bn_eps = 1
+    [preprocessing]
+    resize = "whole"
+    mean = [0, 0.5, 1]
+    std = [1, 0.5, 0.25]
+    order = "BGR"
+    [calibration]
+    data = "/images"
+    method = "mse"
+    strict = true
+    [export]
+    targets = ["coreml", "torch"]
+    precisions = ["int8", "float16"]
+    onnxruntime = "1.10"
+    [verify]
+    images = 7
+    [bench]
+    warmup = 0
+    """
+    path = toml(tmp_path, text)
+    settings = config.load(path)
+    assert settings.source == path
+    assert settings.model.checkpoint == tmp_path / "trained/net.pth"
+    assert (settings.model.classes, settings.model.padding) == (5, "same")
+    assert isinstance(settings.model.bn_eps, float)
+    assert settings.preprocessing.resize == "whole"
+    assert settings.preprocessing.mean == (0.0, 0.5, 1.0)
+    assert settings.calibration.data == Path("/images")
+    assert settings.calibration.strict
+    assert settings.export.targets == ("coreml", "torch")
+    assert settings.export.onnxruntime == "1.10"
+    assert settings.export.out == Path("exported")  # a default is no path of the file's
+    assert (settings.verify.images, settings.bench.warmup) == (7, 0)
+
+
+def test_flags_win_and_their_paths_start_here(tmp_path: Path) -> None:
+    path = toml(tmp_path, '[export]\nout = "there"\n[bench]\nruns = 3\nthreads = 2')
+    settings = config.load(path, {"export": {"out": Path("here")}, "bench": {"runs": 9, "threads": None}})
+    assert settings.export.out == Path("here")
+    assert settings.bench == BenchSettings(threads=2, runs=9)
+
+
+def test_a_path_may_start_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert config.load(toml(tmp_path, '[verify]\ndata = "~/images"')).verify.data == tmp_path / "images"
+    assert config.load(None, {"verify": {"data": Typed("~/images")}}).verify.data == tmp_path / "images"
+
+
+WRONG = [
+    ("[exprt]\nx = 1", r"unknown section \[exprt\]: did you mean 'export'\?"),
+    ("[xyz]", r"unknown section \[xyz\]: choose from bench, calibration, export, model, preprocessing, verify"),
+    ("[source]", "unknown section"),
+    ("export = 3", r"export is a section: write \[export\] and its keys below"),
+    ("[export]\ntarget = ['onnx']", "unknown key export.target: did you mean 'targets'"),
+    ("[export]\ntargets = ['tflight']", "export.targets is 'tflight': did you mean 'tflite'"),
+    ("[export]\ntargets = 'onnx'", "export.targets is 'onnx': a list in brackets is wanted"),
+    ("[export]\ntargets = []", "export.targets is empty"),
+    ("[export]\nprecisions = [8]", "export.precisions is 8: 'float32' or 'float16' or 'int8' is wanted"),
+    ("[export]\nonnxruntime = 1.10", "export.onnxruntime is 1.1: text is wanted"),
+    ("[model]\npadding = 'smae'", "model.padding is 'smae': did you mean 'same'"),
+    ("[model]\ncheckpoint = 3", "model.checkpoint is 3: a path is wanted"),
+    ("[model]\nclasses = true", "model.classes is True: a whole number is wanted"),
+    ("[model]\nbn_eps = nan", "model.bn_eps is nan: a number is wanted"),
+    ("[calibration]\nstrict = 1", "calibration.strict is 1: true or false is wanted"),
+    ("[calibration]\nimages = 0", "calibration.images is 0: 1 or more is wanted"),
+    ("[calibration]\npercentile = 50", "calibration.percentile is 50: above 50"),
+    ("[calibration]\npercentile = 100.5", "at most 100"),
+    ("[verify]\nimages = -1", "verify.images is -1"),
+    ("[bench]\nruns = 'ten'", "bench.runs is 'ten': a whole number is wanted"),
+    ("[bench]\nruns = 0", "bench.runs is 0: 1 or more"),
+    ("[bench]\nthreads = 0", "bench.threads is 0: 1 or more"),
+    ("[bench]\nwarmup = -1", "bench.warmup is -1: 0 or more"),
+    ("[preprocessing]\nresize = 'all'", "preprocessing.resize is 'all': a whole number or 'whole' or 'none' is wanted"),
+    ("[preprocessing]\nresize = 0", "preprocessing.resize is 0"),
+    ("[preprocessing]\nmean = [0.5, 0.5, 0.5]", "belong together"),
+    ("[preprocessing]\nmean = [0.5]\nstd = [0.5]", "preprocessing.mean has 1 values: 3 are wanted"),
+    ("[preprocessing]\nmean = [124, 116, 104]\nstd = [58, 57, 57]", "divide by 255"),
+    ("[preprocessing]\nmean = [0, 0, 0]\nstd = [1, 1, 0]", "positive numbers are wanted"),
+    ("[preprocessing]\norder = 'rgb'", "preprocessing.order is 'rgb'"),
+    ("[export", r"is not valid TOML: Expected '\]'"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), WRONG)
+def test_a_mistake_names_the_file_and_the_way_out(tmp_path: Path, text: str, said: str) -> None:
+    path = toml(tmp_path, text)
+    with pytest.raises(ConfigError, match=said) as caught:
+        config.load(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="does not exist"):
+        config.load(tmp_path / "none.toml")
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        config.load(tmp_path)
+    (tmp_path / "latin.toml").write_bytes(b"# caf\xe9")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        config.load(tmp_path / "latin.toml")
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "typed", "value"),
+    [
+        ("bench", "runs", "30", 30),
+        ("model", "bn_eps", "1e-3", 1e-3),
+        ("model", "checkpoint", "net.pth", Path("net.pth")),
+        ("model", "labels", "2024", Path("2024")),
+        ("calibration", "strict", "true", True),
+        ("export", "targets", '["onnx", "torch"]', ("onnx", "torch")),
+        ("export", "onnxruntime", "1.10", "1.10"),  # not the number 1.1
+        ("export", "onnxruntime", '"1.10"', "1.10"),
+        ("export", "input", "normalized", "normalized"),
+        ("preprocessing", "resize", "256", 256),
+        ("preprocessing", "resize", " whole ", "whole"),
+    ],
+)
+def test_what_is_typed_becomes_what_the_key_wants(section: str, key: str, typed: str, value: object) -> None:
+    settings = config.load(None, {section: {key: Typed(typed)}})
+    assert getattr(getattr(settings, section), key) == value
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "typed", "said"),
+    [
+        ("bench", "runs", "1.5", "bench.runs is '1.5': a whole number is wanted"),
+        ("expart", "x", "1", r"unknown section \[expart\]: did you mean 'export'"),
+        ("export", "tragets", "1", "unknown key export.tragets: did you mean 'targets'"),
+    ],
+)
+def test_what_is_typed_wrongly(section: str, key: str, typed: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        config.load(None, {section: {key: Typed(typed)}})
+
+
+TOML_VALUES = st.recursive(
+    st.booleans()
+    | st.integers(-(2**60), 2**60)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8),
+    lambda inner: st.lists(inner, max_size=4),
+    max_leaves=6,
+)
+KEYS = [
+    (section, key.name)
+    for section in (field.name for field in dataclasses.fields(Settings) if field.name != "source")
+    for key in dataclasses.fields(getattr(Settings(), section))
+]
+
+
+def outcome(path: Path | None, overrides: config.Overrides | None = None) -> Settings | None:
+    try:
+        return config.load(path, overrides)
+    except ConfigError:
+        return None
+
+
+@given(where=st.sampled_from(KEYS), value=TOML_VALUES)
+def test_any_value_is_taken_or_refused_with_a_sentence(
+    where: tuple[str, str], value: object, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    section, key = where
+    path = toml(tmp_path_factory.getbasetemp(), f"[{section}]\n{key} = {json.dumps(value)}")
+    settings = outcome(path)  # anything but a ConfigError fails this test
+    if settings is not None and isinstance(value, int | float):
+        assert math.isclose(getattr(getattr(settings, section), key), value)
+
+
+@given(where=st.sampled_from(KEYS), value=TOML_VALUES.filter(lambda value: not isinstance(value, str)))
+def test_what_is_typed_means_what_it_means_in_a_file(
+    where: tuple[str, str], value: object, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    section, key = where
+    text = json.dumps(value)
+    in_file = outcome(toml(tmp_path_factory.getbasetemp(), f"[{section}]\n{key} = {text}"))
+    typed = outcome(None, {section: {key: Typed(text)}})
+    if in_file is not None:  # else only a key that takes text may take it
+        assert typed is not None
+        assert getattr(typed, section) == getattr(in_file, section)
+    elif typed is not None:
+        assert str(getattr(getattr(typed, section), key)) == text

@@ -1,0 +1,263 @@
+"""Saving and loading: what comes back, which bytes are written, and what is said of a file that is none."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from edgekit.errors import ArtifactError, BadInput
+from edgekit.integer_model import FORMAT_VERSION, IntegerModel
+from edgekit.ir import Add, Clamp, Conv2d, Flatten, Graph, Linear, Mean, Node, Padding, Tensor
+from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from edgekit.quantization import QuantParams, Ratio
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def model() -> IntegerModel:
+    random = np.random.default_rng(0)
+    graph = Graph(
+        name="tiny",
+        input="image",
+        outputs=("logits",),
+        nodes=(
+            Node("stem.0", Conv2d((2, 2), Padding(0, 1, 0, 1)), ("image", "stem.0.weight", "stem.0.bias"), "stem.0"),
+            Node("shift", Add(), ("stem.0", "shift.three"), "shift"),
+            Node("pool", Mean(), ("shift",), "pool"),
+            Node("flat", Flatten(), ("pool",), "flat"),
+            Node("head", Linear(), ("flat", "head.weight", "head.bias"), "logits", Clamp(0.0)),  # infinite above
+        ),
+        tensors={
+            t.name: t
+            for t in (
+                Tensor("image", (3, 8, 8)),
+                Tensor("stem.0", (4, 4, 4), 6.0),
+                Tensor("shift", (4, 4, 4)),
+                Tensor("pool", (4, 1, 1)),
+                Tensor("flat", (4,)),
+                Tensor("logits", (2,)),
+            )
+        },
+        constants={
+            "stem.0.weight": random.integers(-127, 128, (4, 3, 3, 3)).astype(np.int8),
+            "stem.0.bias": random.integers(-(2**30), 2**30, 4).astype(np.int32),
+            "shift.three": np.array([127], np.int8),
+            "head.weight": random.integers(-127, 128, (2, 4)).astype(np.int8),
+            "head.bias": np.array([5, -(2**30)], np.int32),
+        },
+    )
+    scale = (1 / np.pi) ** np.arange(1, 5)  # nothing that has few digits
+    params = {name: QuantParams(scale[:1].astype(np.float32), -3) for name in graph.tensors}
+    params |= {name: QuantParams(scale.astype(np.float32)) for name in ("stem.0.weight", "head.weight")}
+    preprocessing = Preprocessing((8, 8), "whole", IMAGENET_MEAN, IMAGENET_STD, "BGR")
+    return IntegerModel(
+        graph=graph,
+        params={**params, "shift.three": QuantParams(scale[:1].astype(np.float32))},
+        ratios={
+            "stem.0": Ratio.of((1, 4095), (3, 7), (5, 9), (7, 11)),
+            "shift": Ratio.of((5, 9), (2, 9)),
+            "pool": Ratio.of((1, 17)),
+            "head": Ratio.of((1, 3), (2, 3)),
+        },
+        preprocessing=preprocessing,
+        normalization=preprocessing.normalization,
+        pixel_input=True,
+        labels=("cat", "größe", "日本"),
+        provenance={"checkpoint": {"sha256": "0" * 64}, "images": 100},
+    )
+
+
+def test_everything_comes_back(model: IntegerModel, tmp_path: Path) -> None:
+    model.save(tmp_path / "m.edgekit")
+    loaded = IntegerModel.load(tmp_path / "m.edgekit")
+    for name in ("preprocessing", "normalization", "pixel_input", "labels", "profile", "provenance"):
+        assert getattr(loaded, name) == getattr(model, name)
+    for name in ("name", "input", "outputs", "nodes", "tensors"):
+        assert getattr(loaded.graph, name) == getattr(model.graph, name)
+    assert list(loaded.graph.tensors) == list(model.graph.tensors)
+    assert loaded.graph.constants.keys() == model.graph.constants.keys()
+    for name, array in model.graph.constants.items():
+        assert loaded.graph.constants[name].dtype == array.dtype
+        np.testing.assert_array_equal(loaded.graph.constants[name], array)
+    assert loaded.params.keys() == model.params.keys()
+    for name, params in model.params.items():
+        assert loaded.params[name].zero_point == params.zero_point
+        assert loaded.params[name].scale.dtype == np.float32
+        np.testing.assert_array_equal(loaded.params[name].scale, params.scale)
+    for name, ratio in model.ratios.items():
+        np.testing.assert_array_equal(loaded.ratios[name].numerator, ratio.numerator)
+        np.testing.assert_array_equal(loaded.ratios[name].denominator, ratio.denominator)
+
+
+def test_equal_models_give_equal_bytes(model: IntegerModel, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{n}.edgekit" for n in "abc"]
+    model.save(paths[0])
+    model.save(paths[1])
+    IntegerModel.load(paths[0]).save(paths[2])
+    assert paths[0].read_bytes() == paths[1].read_bytes() == paths[2].read_bytes()
+
+
+def test_other_models_give_other_bytes(model: IntegerModel, tmp_path: Path) -> None:
+    model.save(tmp_path / "a.edgekit")
+    replace(model, labels=("cat", "dog")).save(tmp_path / "b.edgekit")
+    assert (tmp_path / "a.edgekit").read_bytes() != (tmp_path / "b.edgekit").read_bytes()
+
+
+def test_a_file_is_replaced_as_a_whole(model: IntegerModel, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "m.edgekit"
+    model.save(path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="JSON"):
+        replace(model, provenance={"loss": float("nan")}).save(path)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"m\.edgekit does not exist"):
+        IntegerModel.load(tmp_path / "m.edgekit")
+
+
+def test_a_folder(tmp_path: Path, model: IntegerModel) -> None:
+    with pytest.raises(ArtifactError, match="cannot read"):
+        IntegerModel.load(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match="is not a folder"):
+        model.save(tmp_path / "file" / "m.edgekit")
+
+
+def npz(**arrays: Any) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def npy(array: Any) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+FOREIGN = {
+    "empty": b"",
+    "text": b"not a model\n",
+    "json": json.dumps({"format_version": FORMAT_VERSION}).encode(),
+    "pickle": pickle.dumps({"format_version": FORMAT_VERSION}),
+    "one array": npy(np.zeros(3)),
+    "arrays": npz(a=np.zeros(3)),
+    "text in an array": npz(**{"model.json": np.array(["{"])}),
+    "no json": npz(**{"model.json": np.frombuffer(b"{", np.uint8)}),
+    "a list": npz(**{"model.json": np.frombuffer(b"[1]", np.uint8)}),
+    "no version": npz(**{"model.json": np.frombuffer(b"{}", np.uint8)}),
+    "version only": npz(**{"model.json": np.frombuffer(b'{"format_version": 1}', np.uint8)}),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_foreign_file(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.edgekit"
+    path.write_bytes(FOREIGN[kind])
+    with pytest.raises(ArtifactError, match=r"m\.edgekit is not an edgekit integer model, or is damaged"):
+        IntegerModel.load(path)
+
+
+def test_code_is_not_run(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (tmp_path.joinpath("sprung").touch, ())
+
+    buffer = io.BytesIO()
+    np.savez(buffer, **{"model.json": np.array([Trap()], object)}, allow_pickle=True)
+    (tmp_path / "m.edgekit").write_bytes(buffer.getvalue())
+    with pytest.raises(ArtifactError):
+        IntegerModel.load(tmp_path / "m.edgekit")
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_another_version(model: IntegerModel, tmp_path: Path) -> None:
+    header, path = header_of(model, tmp_path), tmp_path / "m.edgekit"
+    write(path, model, header | {"format_version": FORMAT_VERSION + 1})
+    with pytest.raises(
+        ArtifactError, match=f"format version {FORMAT_VERSION + 1}, this edgekit reads {FORMAT_VERSION}"
+    ):
+        IntegerModel.load(path)
+
+
+def header_of(model: IntegerModel, tmp_path: Path) -> dict[str, Any]:
+    model.save(tmp_path / "whole.edgekit")
+    with np.load(tmp_path / "whole.edgekit") as archive:
+        header: dict[str, Any] = json.loads(archive["model.json"].tobytes())
+    return header
+
+
+def write(path: Path, model: IntegerModel, header: dict[str, Any], **constants: Any) -> None:
+    text = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    path.write_bytes(npz(**{"model.json": text, **model.graph.constants, **constants}))
+
+
+def test_a_header_that_was_not_changed_is_fine(model: IntegerModel, tmp_path: Path) -> None:
+    write(tmp_path / "m.edgekit", model, header_of(model, tmp_path))
+    assert IntegerModel.load(tmp_path / "m.edgekit").labels == model.labels
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"graph": {}},
+        {"params": {}},
+        {"ratios": {"pool": {"numerator": [1], "denominator": [2]}}},  # even
+        {"preprocessing": None},
+        {"normalization": {"mean": [0]}},
+        {"labels": None},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_header_that_makes_no_sense(change: dict[str, Any], model: IntegerModel, tmp_path: Path) -> None:
+    write(tmp_path / "m.edgekit", model, header_of(model, tmp_path) | change)
+    with pytest.raises(ArtifactError, match="damaged"):
+        IntegerModel.load(tmp_path / "m.edgekit")
+
+
+def test_constants_are_integers(model: IntegerModel, tmp_path: Path) -> None:
+    write(tmp_path / "m.edgekit", model, header_of(model, tmp_path), **{"head.bias": np.zeros(2)})
+    with pytest.raises(ArtifactError, match="damaged"):
+        IntegerModel.load(tmp_path / "m.edgekit")
+
+
+def test_a_missing_weight(model: IntegerModel, tmp_path: Path) -> None:
+    header, constants = header_of(model, tmp_path), dict(model.graph.constants)
+    del constants["head.weight"]
+    text = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    (tmp_path / "m.edgekit").write_bytes(npz(**{"model.json": text, **constants}))
+    with pytest.raises(ArtifactError, match="damaged"):
+        IntegerModel.load(tmp_path / "m.edgekit")
+
+
+def test_damage_is_found_or_harmless(model: IntegerModel, tmp_path: Path) -> None:
+    """One changed byte anywhere, or a file cut short: an ArtifactError, or nothing that a model consists of changed."""
+    path = tmp_path / "m.edgekit"
+    model.save(path)
+    whole = path.read_bytes()
+    random = np.random.default_rng(0)
+    for position in random.integers(0, len(whole), 250):
+        damaged = bytearray(whole)
+        damaged[position] ^= int(random.integers(1, 256))
+        path.write_bytes(bytes(damaged))
+        try:
+            loaded = IntegerModel.load(path)
+        except ArtifactError:
+            continue
+        loaded.save(path)
+        assert path.read_bytes() == whole
+    for length in random.integers(0, len(whole), 50):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ArtifactError):
+            IntegerModel.load(path)

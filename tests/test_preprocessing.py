@@ -1,0 +1,207 @@
+"""From image files to pixels: torchvision's and Pillow's semantics, spelled out."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from edgekit.errors import DataError
+from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+
+RANDOM = np.random.default_rng(0)
+BILINEAR = Image.Resampling.BILINEAR
+
+
+def picture(width: int, height: int) -> Image.Image:
+    return Image.fromarray(RANDOM.integers(0, 256, (height, width, 3), np.uint8))
+
+
+def no_change(image: Image.Image) -> np.ndarray:
+    """The pixels of an image that needs neither resizing nor cropping."""
+    return Preprocessing((image.height, image.width), None).pixels(image)
+
+
+# --- sizes
+
+
+def test_whole_resizes_whatever_the_shape() -> None:
+    image = picture(50, 20)
+    found = Preprocessing((16, 24), "whole").pixels(image)
+    assert (found == np.asarray(image.resize((24, 16), BILINEAR))).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "shorter", "resized"),
+    [
+        ((500, 375), 256, (341, 256)),  # 341.33
+        ((375, 500), 256, (256, 341)),
+        ((640, 427), 256, (383, 256)),  # 383.7, truncated
+        ((300, 300), 256, (256, 256)),
+        ((100, 80), 256, (320, 256)),  # enlarged
+        ((214, 107), 224, (448, 224)),  # 224 * (1 / 107) * 214 is 447.99...
+        ((256, 256), 256, (256, 256)),
+    ],
+)
+def test_the_shorter_side_is_resized_as_torchvision_does(
+    size: tuple[int, int], shorter: int, resized: tuple[int, int]
+) -> None:
+    image = picture(*size)
+    expected = image.resize(resized, BILINEAR)
+    left, top = round((resized[0] - 224) / 2), round((resized[1] - 224) / 2)
+    found = Preprocessing((224, 224), shorter).pixels(image)
+    assert (found == np.asarray(expected.crop((left, top, left + 224, top + 224)))).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "offset"),
+    [(224, 0), (225, 0), (226, 1), (227, 2), (228, 2), (229, 2), (231, 4)],  # a half goes to the even number
+)
+def test_the_centre_crop_has_torchvisions_offset(size: int, offset: int) -> None:
+    image = picture(size, size)
+    found = Preprocessing((224, 224), None).pixels(image)
+    assert (found == np.asarray(image)[offset : offset + 224, offset : offset + 224]).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(20, 90), st.integers(20, 90), st.integers(16, 40))
+def test_any_image_gets_the_size_of_the_network(width: int, height: int, shorter: int) -> None:
+    found = Preprocessing((14, 16), shorter).pixels(Image.new("RGB", (width, height), (1, 2, 3)))
+    assert found.shape == (14, 16, 3)
+    assert found.flags["C_CONTIGUOUS"]
+    assert (found == [1, 2, 3]).all()
+
+
+@pytest.mark.parametrize("size", [(223, 300), (300, 223)])
+def test_an_image_smaller_than_the_crop_is_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(DataError, match=f"{size[0]} x {size[1]}, smaller than .* 224 x 224: set resize"):
+        Preprocessing((224, 224), None).pixels(picture(*size))
+
+
+def test_channels_can_be_swapped() -> None:
+    image = picture(8, 8)
+    found = Preprocessing((8, 8), None, order="BGR").pixels(image)
+    assert (found == np.asarray(image)[..., ::-1]).all()
+    assert found.flags["C_CONTIGUOUS"]
+
+
+# --- modes
+
+
+def through(image: Image.Image, kind: str, **options: object) -> Image.Image:
+    """The image as it comes back from a file."""
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return Image.open(io.BytesIO(buffer.getvalue()))
+
+
+def test_grey_is_replicated() -> None:
+    grey = RANDOM.integers(0, 256, (8, 8), np.uint8)
+    assert (no_change(Image.fromarray(grey)) == grey[..., None]).all()
+    assert (no_change(Image.fromarray(grey > 127)) == np.where(grey > 127, 255, 0)[..., None]).all()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_sixteen_bits_of_grey_keep_the_upper_byte(kind: str) -> None:
+    deep = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257
+    assert (no_change(through(Image.fromarray(deep), kind)) == (deep >> 8)[..., None]).all()
+
+
+def test_deep_grey_of_any_maximum_is_scaled() -> None:
+    netpbm = b"P5 3 1 1023\n" + np.array([0, 512, 1023], ">u2").tobytes()
+    assert no_change(Image.open(io.BytesIO(netpbm)))[0, :, 0].tolist() == [0, 128, 255]
+    assert (no_change(Image.fromarray(np.full((2, 2), 1 << 30, np.int32))) == 255).all()
+
+
+def test_floating_point_pixels_are_refused() -> None:
+    with pytest.raises(DataError, match="8 bits a channel"):
+        no_change(Image.fromarray(np.zeros((4, 4), np.float32)))
+
+
+def test_transparency_is_dropped_as_in_torchvision() -> None:
+    pixels = RANDOM.integers(0, 256, (8, 8, 4), np.uint8)
+    assert (no_change(Image.fromarray(pixels)) == pixels[..., :3]).all()
+    assert (no_change(through(Image.fromarray(pixels), "PNG")) == pixels[..., :3]).all()
+    assert (no_change(Image.fromarray(pixels[..., :2])) == pixels[..., :1]).all()  # grey
+
+
+@pytest.mark.parametrize("options", [{}, {"transparency": 1}, {"transparency": bytes([0, 128, 255])}])
+def test_palettes_are_looked_up_with_or_without_transparency(options: dict[str, object]) -> None:
+    indices = Image.fromarray(RANDOM.integers(0, 3, (8, 8), np.uint8))
+    colours = np.array([[10, 20, 30], [40, 50, 60], [70, 80, 90]], np.uint8)
+    image = indices.copy()
+    image.putpalette(colours.tobytes())
+    assert (no_change(through(image, "PNG", **options)) == colours[np.asarray(indices)]).all()
+
+
+def test_cmyk_becomes_rgb() -> None:
+    image = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
+    red = no_change(through(image, "JPEG", quality=95))
+    assert (np.abs(red.astype(int) - [255, 0, 0]) < 4).all()
+
+
+def test_an_animation_is_its_first_frame() -> None:
+    first, second = Image.new("RGB", (8, 8), (200, 0, 0)), Image.new("RGB", (8, 8), (0, 200, 0))
+    assert (no_change(through(first, "GIF", save_all=True, append_images=[second])) == [200, 0, 0]).all()
+
+
+# --- orientation
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photos_are_turned_upright(orientation: int) -> None:
+    upright = np.asarray(picture(12, 8))
+    # How a camera stores it for each orientation: EXIF 2.32, tag 0x0112 (where row 0 and column 0 are).
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: upright.transpose(1, 0, 2)[::-1],
+        7: upright.transpose(1, 0, 2)[::-1, ::-1],
+        8: upright.transpose(1, 0, 2)[:, ::-1],
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = through(Image.fromarray(np.ascontiguousarray(stored)), "PNG", exif=exif)
+    assert (Preprocessing((8, 12), None).pixels(image) == upright).all()
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0", b"nothing of the kind"])
+def test_broken_exif_is_no_orientation(exif: bytes) -> None:
+    image = through(picture(12, 8), "JPEG", exif=exif)
+    assert no_change(image).shape == (8, 12, 3)
+
+
+# --- normalization and JSON
+
+
+def test_normalization_is_that_of_torchvision() -> None:
+    pixels = RANDOM.integers(0, 256, (2, 5, 7, 3), np.uint8)
+    preprocessing = Preprocessing((5, 7), None, IMAGENET_MEAN, IMAGENET_STD)
+    expected = (pixels / 255 - IMAGENET_MEAN) / IMAGENET_STD  # ToTensor, then Normalize
+    found = preprocessing.normalization(pixels)
+    assert found.dtype == np.float32
+    assert found.shape == (2, 3, 5, 7)
+    assert found.flags["C_CONTIGUOUS"]
+    np.testing.assert_allclose(found, expected.transpose(0, 3, 1, 2), rtol=0, atol=1e-6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    resize=st.one_of(st.none(), st.just("whole"), st.integers(1, 1000)),
+    size=st.tuples(st.integers(1, 512), st.integers(1, 512)),
+    mean=st.tuples(*[st.floats(0, 1)] * 3),
+    order=st.sampled_from(["RGB", "BGR"]),
+)
+def test_preprocessing_survives_json(
+    resize: int | str | None, size: tuple[int, int], mean: tuple[float, ...], order: str
+) -> None:
+    preprocessing = Preprocessing(size, resize, mean, (0.25, 0.5, 0.125), order)
+    assert Preprocessing.from_dict(json.loads(json.dumps(preprocessing.to_dict()))) == preprocessing
