@@ -63,7 +63,7 @@ def main() -> None:
         print("## Accuracy and identity\n")
         _table(
             ["network", "float top-1", "int8 top-1", "agreement", "logits compared", "identical, by runtime"],
-            (_accuracy_row(name, _verify(exported[name], s)) for name, s in settings.items()),
+            (_accuracy_row(name, verify([s.export.out], s)) for name, s in settings.items()),
         )
         print("\n## Operators and latency in LiteRT, one thread\n")
         _table(
@@ -105,10 +105,6 @@ def _random_checkpoint(data: Path, work: Path) -> Path:
     path = work / "mobilenet_v3_large_random.safetensors"
     checkpoint.save(path, module.eval(), shape)
     return path
-
-
-def _verify(result: ExportResult, settings: Settings) -> VerifyResult:
-    return verify([settings.export.out], settings)
 
 
 def _accuracy_row(name: str, result: VerifyResult) -> list[str]:
@@ -159,7 +155,8 @@ def _cost_rows(data: Path, work: Path, result: ExportResult) -> Iterable[list[st
         seconds, peak_gib = _process([*arguments, "--out", str(work / attempt)])
         digests.append(_digests(work / attempt))
         if attempt == "first":
-            yield ["V2: checkpoint and 100 images to all targets, whole process", f"{seconds:.1f} s, {peak_gib:.2f} GiB"]
+            what = "V2: checkpoint and 100 images to all targets, whole process"
+            yield [what, f"{seconds:.1f} s, {peak_gib:.2f} GiB"]
     same = "the same bytes" if digests[0] == digests[1] else "DIFFERENT bytes"
     yield [f"the same command again, {len(digests[0])} files", same]
     everything = replace(

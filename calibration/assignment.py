@@ -218,7 +218,7 @@ class _Assignment:
             match node.op:
                 case Add():
                     scale = max(self.wanted[other] for other in (node.output, *operands)) * _OPERAND_OF_SUM
-                case Mul():  # to a ratio of 1 / 4095, where one step of either operand is less than one of the product
+                case Mul():  # to a ratio of 1 / 4095: one step of an operand is at most a 16th of one of the product
                     product = self.wanted[operands[0]] * self.wanted[operands[1]]
                     scale = self.wanted[name] * self.wanted[node.output] / product / MAX_DENOMINATOR
                 case Pad() | Flatten():

@@ -1,11 +1,11 @@
 """Empirical bias correction: what quantization shifts on average, the biases take back.
 
-Rounding weights and clipping activations shifts the mean of a layer's output, channel by channel, and in depthwise layers of
-few weights the shift is large. It is a constant, so the bias can absorb it: Nagel et al., Data-Free Quantization Through Weight
-Equalization and Bias Correction, arXiv:1906.04721, section 4.2 and appendix D.
+Rounding weights and clipping activations shifts the mean of a layer's output, channel by channel, and in depthwise
+layers of few weights the shift is large. It is a constant, so the bias can absorb it: Nagel et al., Data-Free
+Quantization Through Weight Equalization and Bias Correction, arXiv:1906.04721, section 4.2 and appendix D.
 
-Layers are corrected from the first to the last in one pass over the same images in float and in integers: each layer sees what
-the corrected layers before it make, so it also takes back what additions, products and means have shifted in between.
+Layers are corrected from the first to the last in one pass over the same images in float and in integers: each layer
+sees what the corrected layers before it make, so it also takes back what additions, products and means have shifted.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
     from edgekit.ir import Graph, Node
-
 
 
 def bias_corrections(

@@ -1,10 +1,10 @@
 """Equal ranges for the channels behind the first convolution.
 
-One scale serves all channels of a tensor. Behind the first hard-swish of a MobileNetV3 the largest channel reaches sixty times
-as far as the smallest, whose information then falls between two steps. Scaling every channel by a factor of its own, and
-the weights that read it by the inverse, changes nothing in float and gives all channels the full grid: cross-layer
-equalization (Nagel et al., arXiv:1906.04721, section 4.1), here through a hard-swish, which ``passes.gate_convolution`` has
-made possible.
+One scale serves all channels of a tensor. Behind the first hard-swish of a MobileNetV3 the largest channel reaches
+twenty-five times as far as the smallest, whose information then falls between two steps. Scaling every channel by a
+factor of its own, and the weights that read it by the inverse, changes nothing in float and gives all channels the full
+grid: cross-layer equalization (Nagel et al., arXiv:1906.04721, section 4.1), here through a hard-swish, which
+``passes.gate_convolution`` has made possible.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from edgekit.executor.float import FloatExecutor
 from edgekit.ir import Add, Conv2d, Mul
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from edgekit.float_model import FloatModel
     from edgekit.ir import Graph, Node
 
-    Gains = Mapping[str, NDArray[np.float64]]
+    Gains = Mapping[str, Sequence[float] | NDArray[np.float64]]
 SMALLEST = 2.0**-6  # a channel's range counts as at least this part of the largest: dead channels are not amplified
 GATE_OPENS = 3.0  # below -3 hard-swish is 0 whatever its input is (arXiv:1905.02244, section 5.2)
 
 
-def find_gains(model: FloatModel, images: NDArray[np.float32]) -> Gains:
-    """What each channel behind the first convolution is to be multiplied by, [C], by tensor; empty where it does not apply.
+def find_gains(model: FloatModel, images: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
+    """What to multiply each channel behind the first convolution by, [C], by tensor; empty where it does not apply.
 
     Afterwards every channel reaches as far as 3, so that hard-swish's first clamp at -3 still takes away what does not
     matter, and nothing else of what these images show.
@@ -62,8 +62,8 @@ def find_gains(model: FloatModel, images: NDArray[np.float32]) -> Gains:
 def equalize(model: FloatModel, gains: Gains) -> FloatModel:
     """``model`` with every channel of the named tensors multiplied by its gain; the same function of the image.
 
-    A convolution that makes such a tensor multiplies its rows, one that reads it divides its columns. A sum or a product
-    passes the gains on to its operands and its result.
+    A convolution that makes such a tensor multiplies its rows, one that reads it divides its columns. A sum or a
+    product passes the gains on to its operands and its result.
     """
     graph = model.graph
     for name, gain in gains.items():

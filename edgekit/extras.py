@@ -17,6 +17,8 @@ def load(module: str, extra: str) -> Any:  # noqa: ANN401 - a module that may la
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
+        if error.name is None or error.name.partition(".")[0] != module.partition(".")[0]:
             raise
-        raise MissingDependency(f"{module.split('.')[0]} is not installed: pip install 'edgekit[{extra}]'") from error
+        raise MissingDependency(
+            f"{module.partition('.')[0]} is not installed: pip install 'edgekit[{extra}]'"
+        ) from error

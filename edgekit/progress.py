@@ -8,7 +8,8 @@ from typing import Protocol
 class Progress(Protocol):
     """Called with the name of a stage, the steps done and the steps in all."""
 
-    def __call__(self, stage: str, done: int, total: int) -> None: ...
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Take note; must return quickly."""
 
 
 def silent(stage: str, done: int, total: int) -> None:

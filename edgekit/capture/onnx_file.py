@@ -131,9 +131,9 @@ def _input_layout(model: Any) -> str:  # noqa: ANN401 - see above
         node = makers[name]
         if node.op_type == "Transpose":
             order = next((list(attribute.ints) for attribute in node.attribute), [3, 2, 1, 0])
-            layout = "".join(axis for _, axis in sorted(zip(order, layout, strict=True)))
-        made = [name for name in node.input if name in makers and makers[name].op_type != "Constant"]
-        name = next((name for name in (image.name, *made) if name in node.input), "")
+            layout = "".join(axis for _, axis in sorted(zip(order, layout, strict=False)))
+        made = [read for read in node.input if read in makers and makers[read].op_type != "Constant"]
+        name = image.name if image.name in node.input else next(iter(made), "")
     return layout
 
 

@@ -173,7 +173,8 @@ class _Call:
         modules = list(fx_node.meta.get("nn_module_stack", {}).values())
         self.layer = next((path for path, _ in reversed(modules) if path), "")
         operator = _operator(fx_node).partition(".")[0].rstrip("_")
-        is_main = operator in _WITH_WEIGHTS or str(modules[-1][1]).startswith("torch.nn.modules")
+        kind = str(modules[-1][1]) if modules else ""
+        is_main = operator in _WITH_WEIGHTS or kind.startswith("torch.nn.modules")
         self.name = self.layer if is_main and self.layer else f"{self.layer}.{operator}".lstrip(".")
         self.shape: tuple[int, ...] = tuple(fx_node.meta["val"].shape)
 

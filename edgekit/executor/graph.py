@@ -35,10 +35,8 @@ class GraphExecutor(torch.nn.Module):
         Returns:
             The first output, [N, classes].
         """
-        if x.ndim == 4:
-            x = x.contiguous(
-                memory_format=torch.channels_last
-            )  # oneDNN reorders feature maps around each layer otherwise
+        if x.ndim == 4:  # otherwise oneDNN would reorder the feature maps around every layer
+            x = x.contiguous(memory_format=torch.channels_last)
         values = {self.graph.input: self.enter(x)}
         remaining = {name: len(self.graph.consumers(name)) for name in self.graph.tensors}
         if observe is not None:

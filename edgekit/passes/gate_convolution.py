@@ -4,8 +4,8 @@ Given   x = conv(image);  a = clamp(x + 3, 0, 6);  y = x a
 Result  x = conv(image);  a = clamp(conv'(image), 0, 6);  y = x a    where conv' has the same weights, and the bias + 3
 
 The gate no longer reads x, so every channel of x may be scaled by a factor of its own, and y with it
-(``calibration.equalization``): the one way to give the channels of a hard-swish equal ranges. Only the first convolution is
-worth it: it has few weights, and there the ranges of the channels differ most.
+(``calibration.equalization``): the one way to give the channels of a hard-swish equal ranges. Only the first
+convolution is worth it: it has few weights, and there the ranges of the channels differ most.
 """
 
 from __future__ import annotations

@@ -196,7 +196,7 @@ def _integers(source: Source, settings: Settings, progress: Progress) -> _Intege
         images = open_images(wanted.data, form.preprocessing, limit=wanted.images, strict=wanted.strict)
         method = RangeMethod(wanted.method)
         ranges = calibrate(form, images, method=method, percentile=wanted.percentile, progress=progress)
-        pixels = next(iter(images.batches(PROOF_IMAGES))).pixels
+        pixels = images.sample(PROOF_IMAGES).pixels
         skipped = images.skipped
     model = integer_model(form, ranges, pixel_input=settings.export.input == "pixels")
     calibration = {"digest": ranges.digest, "images": ranges.images, "method": str(ranges.method)}

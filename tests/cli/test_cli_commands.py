@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edgekit.defaults import FOLDER
+from edgekit.integer_model import IntegerModel
 
 if TYPE_CHECKING:
     import subprocess
@@ -44,6 +45,7 @@ def test_the_whole_job_with_nothing_given(
         "no checkpoint and no edgekit.toml: using the digits network that edgekit ships",
         "loading",
         "calibrating (128)",
+        "correcting biases",
         "writing (8)",
         "beside the files: *.int8.edgekit (the integer model) and *.ranges.json",
     ]
@@ -231,10 +233,11 @@ def test_images_over_ranges_of_the_file(run: Run, tmp_path: Path) -> None:
 def test_a_file_that_is_something_else_fails(run: Run, exported: Path, tmp_path: Path) -> None:
     for path in exported.glob(f"{NAME}.int8.*"):
         (shutil.copytree if path.is_dir() else shutil.copy)(path, tmp_path / path.name)
-    spoil_tflite(tmp_path / f"{NAME}.int8.tflite")
-    spoil(tmp_path / f"{NAME}.int8.mlpackage" / "Data" / "com.apple.CoreML" / "weights" / "weight.bin")
+    model = IntegerModel.load(exported / f"{NAME}.int8.edgekit")
+    spoil(tmp_path / f"{NAME}.int8.tflite", model)
+    spoil(tmp_path / f"{NAME}.int8.mlpackage" / "Data" / "com.apple.CoreML" / "weights" / "weight.bin", model)
     result = run("verify", tmp_path, "--data", FOLDER / "test.npz", "--images", "8")
-    assert result.exit_code == 1
+    assert result.exit_code == 1, result.stderr
     assert re.search(r"✘  \S+\.int8\.tflite", result.stdout)
     assert re.search(r"✔  \S+\.int8\.onnx", result.stdout)
     assert re.search(r"mlpackage: \d+ of its numbers are not the integer model's, the first is", result.stdout)
@@ -244,25 +247,12 @@ def test_a_file_that_is_something_else_fails(run: Run, exported: Path, tmp_path:
     assert [Path(file["path"]).suffix for file in found["files"] if file["failed"]] == [".mlpackage", ".tflite"]
 
 
-def spoil(path: Path) -> None:
-    """Turn the sign of the integers in the middle of a file, where its weights are."""
-    data = bytearray(path.read_bytes())
-    for i in range(len(data) // 2, len(data) // 2 + 64):
-        data[i] ^= 0x80
-    path.write_bytes(bytes(data))
-
-
-def spoil_tflite(path: Path) -> None:
-    """Negate the biggest buffer: the weights of one layer."""
-    from edgekit.exporters.tflite import schema
-
-    module: Any = schema.load()
-    model = module.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
-    biggest = max(model.buffers, key=lambda buffer: 0 if buffer.data is None else len(buffer.data))
-    biggest.data = -biggest.data.view("int8")
-    builder: Any = schema.flatbuffer_builder(1024)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    path.write_bytes(bytes(builder.Output()))
+def spoil(path: Path, model: IntegerModel) -> None:
+    """Turn the signs of the weights of the last layer, which every format stores alike."""
+    weights = model.graph.constants[model.graph.nodes[-1].inputs[1]]
+    data = path.read_bytes()
+    assert data.count(weights.tobytes()) == 1
+    path.write_bytes(data.replace(weights.tobytes(), (-weights).tobytes()))
 
 
 def test_help_version_and_nothing(run: Run) -> None:

@@ -1,0 +1,82 @@
+"""Bias correction: after it, every layer's mean is the float network's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from edgekit.calibration.assignment import quantize
+from edgekit.calibration.bias_correction import bias_corrections
+from edgekit.calibration.ranges import Range
+from edgekit.capture.torch_export import capture
+from edgekit.executor.float import FloatExecutor
+from edgekit.float_model import FloatModel
+from edgekit.ir import Conv2d, Linear
+from edgekit.models import architecture
+from edgekit.models.network import build
+from edgekit.passes import integer_form
+from edgekit.preprocessing import Preprocessing
+from edgekit.reference.integer import Reference
+
+SIZE = 48
+PIXELS = np.random.default_rng(0).integers(0, 256, (8, SIZE, SIZE, 3), np.uint8)
+
+
+def network() -> tuple[FloatModel, dict[str, Range]]:
+    """A MobileNetV2 with random weights, and ranges that clip so much that means shift."""
+    torch.manual_seed(0)
+    shape = architecture.mobilenet_v2(0.35, 10, resolution=SIZE)
+    preprocessing = Preprocessing((SIZE, SIZE), None)
+    module = build(shape).train()
+    with torch.no_grad():
+        module(torch.from_numpy(preprocessing.normalization(PIXELS)))  # statistics for batch normalization
+    model = FloatModel(integer_form(capture(module.eval(), shape.name, (3, SIZE, SIZE))), preprocessing)
+    ranges: dict[str, Range] = {}
+
+    def observe(name: str, value: torch.Tensor) -> None:
+        low, high = torch.quantile(value.flatten(), torch.tensor([0.01, 0.99])).tolist()
+        ranges[name] = Range(min(low, 0.0), max(high, 2.0**-8))
+
+    with torch.inference_mode():
+        FloatExecutor(model.graph)(torch.from_numpy(preprocessing.normalization(PIXELS)), observe)
+    return model, ranges
+
+
+def test_logits_come_nearer_and_means_agree() -> None:
+    model, ranges = network()
+    images = model.preprocessing.normalization(PIXELS)
+    quantized = quantize(model, ranges)
+    corrections = bias_corrections(model, quantized, images, quantized.encode(PIXELS))
+    layers = [node for node in model.graph if isinstance(node.op, Conv2d | Linear)]
+    assert set(corrections) == {node.inputs[2] for node in layers}
+
+    constants = dict(model.graph.constants)
+    for name, correction in corrections.items():
+        assert correction.shape == constants[name].shape
+        constants[name] = (constants[name] + correction).astype(np.float32)
+    corrected = quantize(replace(model, graph=replace(model.graph, constants=constants)), ranges)
+
+    with torch.inference_mode():
+        expected = FloatExecutor(model.graph)(torch.from_numpy(images)).numpy()
+    output = model.graph.outputs[0]
+    found = {}
+    for name, integers in (("plain", quantized), ("corrected", corrected)):
+        stored = Reference(integers).run(integers.encode(PIXELS))
+        found[name] = integers.params[output].dequantize(stored)
+    shift = {name: np.abs(values.mean(0) - expected.mean(0)).mean() for name, values in found.items()}
+    assert shift["corrected"] < shift["plain"] / 2
+    step = float(corrected.params[output].scale[0])
+    inside = (found["corrected"] < ranges[output].high - step) & (found["corrected"] > ranges[output].low + step)
+    unclipped = inside.all(0)  # where the logits' own range cuts nothing off
+    assert np.abs(found["corrected"].mean(0) - expected.mean(0))[unclipped].max(initial=0.0) < step
+
+
+def test_the_same_images_give_the_same_corrections() -> None:
+    model, ranges = network()
+    quantized = quantize(model, ranges)
+    images = model.preprocessing.normalization(PIXELS)
+    once = bias_corrections(model, quantized, images, quantized.encode(PIXELS))
+    again = bias_corrections(model, quantized, images, quantized.encode(PIXELS))
+    assert all((once[name] == again[name]).all() for name in once)
