@@ -27,7 +27,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from edgekit.pipeline.export import export
 
     folder = tmp_path_factory.mktemp("shipped") / "exported"
-    flags = {
+    flags: dict[str, dict[str, object]] = {
         "calibration": {"images": 16},  # enough for ranges that are not absurd
         "export": {"targets": list(config.TARGETS), "precisions": ["float32", "float16", "int8"], "out": folder},
     }

@@ -57,7 +57,8 @@ def _factor(value: float | list[float]) -> float | tuple[float, ...]:
 def _op_to_dict(op: ops.Op) -> dict[str, Any]:
     values = dataclasses.asdict(op)
     # JSON has no infinity, and ReLU's upper bound is one.
-    return {"op": type(op).__name__} | {k: "inf" if v == math.inf else v for k, v in values.items()}
+    infinite = {math.inf: "inf", -math.inf: "-inf"}
+    return {"op": type(op).__name__} | {k: infinite.get(v, v) if isinstance(v, float) else v for k, v in values.items()}
 
 
 def _op_from_dict(values: Mapping[str, Any]) -> ops.Op:
@@ -66,8 +67,7 @@ def _op_from_dict(values: Mapping[str, Any]) -> ops.Op:
         attributes["padding"] = ops.Padding(**attributes["padding"])
     if "stride" in attributes:
         attributes["stride"] = tuple(attributes["stride"])
-    if attributes.get("high") == "inf":
-        attributes["high"] = math.inf
+    attributes |= {key: float(value) for key, value in attributes.items() if value in {"inf", "-inf"}}
     op = getattr(ops, values["op"])(**attributes)
     assert isinstance(op, ops.Op)
     return op

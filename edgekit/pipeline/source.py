@@ -55,7 +55,8 @@ class Trained:
         path: of the file.
         logits: normalized images [N, C, H, W] to logits [N, classes], float32.
         capture: gives its graph.
-        tensorflow: it was trained the way TensorFlow's MobileNets are.
+        mean: of each channel, on a 0..1 scale, as the network was trained: known, or usual for its layout.
+        std: of each channel, likewise.
         provenance: where it comes from (checkpoint hash, architecture), JSON values.
         description: what the file was, for people.
         notes: what was guessed and why, for people.
@@ -64,7 +65,8 @@ class Trained:
     path: Path
     logits: Logits = field(repr=False)
     capture: Callable[[], Graph] = field(repr=False)
-    tensorflow: bool
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     provenance: dict[str, Any]
     description: str
     notes: tuple[str, ...]
@@ -104,7 +106,7 @@ def open_source(settings: Settings) -> Source:
     (classes,) = form.tensors[form.outputs[0]].shape
     if channels != 3:
         raise CheckpointError(f"{trained.path} takes images of {channels} channels, and edgekit feeds 3, RGB or BGR")
-    preprocessing = _preprocessing(settings.preprocessing, (height, width), tensorflow=trained.tensorflow)
+    preprocessing = _preprocessing(settings.preprocessing, (height, width), trained)
     labels = _labels(settings.model.labels, classes)
     provenance = {**trained.provenance, "edgekit": __version__}
     return Source(
@@ -130,6 +132,8 @@ def _from_checkpoint(path: Path, settings: ModelSettings) -> Trained:
         bn_eps=settings.bn_eps,
     )
     architecture = loaded.architecture
+    # TensorFlow's padding gives away TensorFlow's training, on pixels from -1 to 1.
+    mean, std = (HALF, HALF) if architecture.padding == "same" else (IMAGENET_MEAN, IMAGENET_STD)
 
     def logits(images: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
@@ -146,7 +150,8 @@ def _from_checkpoint(path: Path, settings: ModelSettings) -> Trained:
         path=path,
         logits=logits,
         capture=graph,
-        tensorflow=architecture.padding == "same",
+        mean=mean,
+        std=std,
         provenance={"checkpoint_sha256": loaded.sha256, "architecture": architecture.to_dict()},
         description=loaded.source,
         notes=loaded.notes,
@@ -169,6 +174,13 @@ def _from_onnx(path: Path, settings: ModelSettings) -> Trained:
             " give the file of the network that was trained on them"
         )
 
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    if captured.normalization is not None:  # the file computes it itself, from pixels up to 1 or up to 255
+        own_mean, own_std = captured.normalization
+        unit = 255.0 if max(own_std) > 1.0 else 1.0
+        mean, std = (tuple(value / unit for value in values) for values in (own_mean, own_std))
+
     def logits(images: NDArray[np.float32]) -> NDArray[np.float32]:
         torch = extras.load("torch", "torch")
 
@@ -182,18 +194,17 @@ def _from_onnx(path: Path, settings: ModelSettings) -> Trained:
         path=path,
         logits=logits,
         capture=lambda: captured.graph,
-        tensorflow=False,
+        mean=mean,
+        std=std,
         provenance={"checkpoint_sha256": hashlib.sha256(path.read_bytes()).hexdigest()},
         description="ONNX",
         notes=captured.notes,
     )
 
 
-def _preprocessing(settings: PreprocessingSettings, size: tuple[int, int], *, tensorflow: bool) -> Preprocessing:
-    """What is not set is the usual: torchvision's mean and std or TensorFlow's, 256 pixels for a crop of 224."""
-    mean, std = settings.mean, settings.std
-    if mean is None or std is None:  # the settings see to it that both are
-        mean, std = (HALF, HALF) if tensorflow else (IMAGENET_MEAN, IMAGENET_STD)
+def _preprocessing(settings: PreprocessingSettings, size: tuple[int, int], trained: Trained) -> Preprocessing:
+    """What is not set is as the network was trained, and 256 pixels for a crop of 224."""
+    mean, std = settings.mean or trained.mean, settings.std or trained.std  # set together, as the settings see to
     resize = settings.resize if settings.resize is not None else round(min(size) * 256 / 224)
     return Preprocessing(size, None if resize == "none" else resize, mean, std, settings.order)
 

@@ -222,6 +222,15 @@ def test_an_edgekit_toml_of_ones_own(run: Run, tmp_path: Path) -> None:
     assert not Path("exported").exists()
 
 
+def test_unusual_names(run: Run, tmp_path: Path, exported: Path) -> None:
+    folder = tmp_path / "mit [Leer]zeichen — ü"
+    result = run("export", "--int8", "-t", "tflite", "--ranges", next(exported.glob("*.ranges.json")), "--out", folder)
+    assert result.exit_code == 0, result.stderr
+    assert str(folder) in result.stdout
+    result = run("verify", folder, "--data", FOLDER / "test.npz", "--images", "4", "--json")
+    assert one_object(result, "verify")["passed"]
+
+
 def test_images_over_ranges_of_the_file(run: Run, tmp_path: Path) -> None:
     (tmp_path / "edgekit.toml").write_text('[calibration]\nranges = "old.json"')
     arguments = ("--resize", "whole", "--calib", FOLDER / "calibration.npz", *QUICK)
