@@ -34,7 +34,6 @@ from edgekit.integer_model import IntegerModel
 from edgekit.pipeline.export import ExportResult, export
 from edgekit.pipeline.verify import VerifyResult, verify
 from edgekit.reference.integer import Reference
-from edgekit.verification.compare import reference_input
 from edgekit.verification.integer_parity import IntegerParity
 
 if TYPE_CHECKING:
@@ -75,12 +74,12 @@ def main() -> None:
 
 
 def _settings(data: Path, checkpoint: Path, out: Path) -> Settings:
-    """Centre crop of 224, TensorFlow's padding, 100 images; everything else is the default."""
+    """Centre crop of 224, TensorFlow's padding; everything else is the default."""
     images = data / "images"
     return Settings(
         model=ModelSettings(checkpoint=checkpoint, padding="same", labels=images / "imagenet_classes.txt"),
         preprocessing=PreprocessingSettings(resize="none"),
-        calibration=CalibrationSettings(data=images / "calibration", images=100),
+        calibration=CalibrationSettings(data=images / "calibration"),
         export=ExportSettings(targets=("tflite", "onnx", "torch"), precisions=("float32", "int8"), out=out),
         verify=VerifySettings(data=images / "validation"),
         bench=BenchSettings(threads=1),
@@ -197,7 +196,7 @@ def _reference_seconds(path: Path) -> float:
     model = IntegerModel.load(path)
     reference = Reference(model)
     pixels = np.random.default_rng(0).integers(0, 256, (6, *model.preprocessing.size, 3), np.uint8)
-    images = reference_input(model, pixels)
+    images = model.encode(pixels)
     times = []
     for image in images:
         started = time.perf_counter()

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from edgekit.runtimes.catalog import default_runner
 from edgekit.runtimes.runner import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -32,10 +32,15 @@ if TYPE_CHECKING:
 
 def main(path: Path, threads: int, warmup: int) -> None:
     """Answer commands until stdin ends."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a runtime prints must not look like an answer
+    with os.fdopen(os.dup(1), "w") as answers:
+        os.dup2(2, 1)  # what a runtime prints must not look like an answer
+        serve(sys.stdin, answers, path, threads=threads, warmup=warmup)
+
+
+def serve(commands: Iterable[str], answers: TextIO, path: Path, *, threads: int, warmup: int) -> None:
+    """Answer each command with a line."""
     invoke: Callable[[], object] = _not_started
-    for line in sys.stdin:
+    for line in commands:
         command, *arguments = line.split()
         answer: dict[str, Any]
         try:

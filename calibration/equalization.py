@@ -72,11 +72,12 @@ def equalize(model: FloatModel, gains: Gains) -> FloatModel:
 
 
 def _gated(graph: Graph) -> Node | None:
-    """The product of a convolution of the image with its gate, if every reader of it can take gains."""
+    """The product of a convolution of the image with its gate, if all tensors that belong to it can take gains."""
     for node in graph:
         if isinstance(node.op, Mul):
-            makers = [graph.producer(name) for name in node.inputs]
-            if all(maker is not None and graph.input in maker.inputs for maker in makers):
+            x, gate = (graph.producer(name) for name in node.inputs)
+            of_image = x is not None and isinstance(x.op, Conv2d) and x.inputs[0] == graph.input
+            if of_image and gate is not None and isinstance(gate.op, Conv2d) and gate.inputs[0] == node.inputs[0]:
                 return node if _family(graph, node.output) is not None else None
     return None
 

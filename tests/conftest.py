@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Thousands of small tensors: handing each to a second thread costs more than it saves. Read when torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def realdata() -> Path:

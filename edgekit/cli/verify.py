@@ -43,19 +43,22 @@ def verify(  # noqa: PLR0913 - one a flag
 ) -> None:
     """Prove that exported files are the model that was trained: integers in LSB, accuracy, agreement with float."""
     with console.reporting("verify", as_json=as_json):
-        from edgekit.defaults import CONFIG  # noqa: PLC0415 - see the module app
-        from edgekit.pipeline.verify import verify as run  # noqa: PLC0415 - likewise
-
-        path = find_config(config)
-        if path is None and not artifacts:
-            path = CONFIG
         flags: Overrides = {
             "verify": {"data": data, "images": images, "strict": strict or None},
             "model": {"checkpoint": checkpoint},
         }
-        settings = load_settings(path, flags, assignments)
+        settings = load_settings(find_config(config), flags, assignments)
+
+        from edgekit.defaults import CONFIG  # noqa: PLC0415 - see the module app
+        from edgekit.pipeline.verify import are_shipped  # noqa: PLC0415 - likewise
+        from edgekit.pipeline.verify import verify as run  # noqa: PLC0415 - likewise
+
+        paths = artifacts or [settings.export.out]
+        if settings.source is None and are_shipped(paths):
+            console.note("the digits network that edgekit ships: its checkpoint and its test images are used")
+            settings = load_settings(CONFIG, flags, assignments)
         with console.progress_bar() as progress:
-            result = run(artifacts or [settings.export.out], settings, progress=progress)
+            result = run(paths, settings, progress=progress)
         if as_json:
             console.print_json("verify", result)
         else:
@@ -72,12 +75,9 @@ def _show(result: VerifyResult) -> None:
     if result.float_accuracy is not None and result.float_reference is not None:
         top1 = console.percent(result.float_accuracy.top1)
         rows.append(["", f"float: {console.escape(result.float_reference.name)}", "", "", top1, ""])
-    on = f"{console.count(result.images, 'image')}{' of noise' if result.noise else ''}"
-    console.say(f"[dim]measured on {on}[/]")
+    images = f"{console.count(result.images, 'image')}{' of noise' if result.noise else ''}"
+    console.say(f"[dim]{f'measured on {images}' if result.images else 'nothing was run'}[/]")
     console.table(["", "file and runtime", ">equal", ">max |Δ|", ">top-1", ">as float"], rows)
-    for file in result.files:
-        for problem in file.problems:
-            console.say(f"[bold red]✘[/] {console.escape(file.path.name)}: {console.escape(problem)}")
     console.say(_conclusion(result))
 
 
@@ -92,14 +92,15 @@ def _conclusion(result: VerifyResult) -> str:
     return f"[bold green]✔ {console.count(passed, 'file')} passed[/]{others}"
 
 
-def _rows(file: FileVerdict) -> list[list[str]]:
+def _rows(file: FileVerdict) -> list[list[str] | str]:
     """The file, and below it each runtime."""
     from edgekit.verification.integer_parity import IntegerParity  # noqa: PLC0415 - see the module app
 
     mark = "[bold red]✘[/]" if file.failed else "[bold green]✔[/]" if file.passed else console.NOTHING
     top1 = console.percent(file.accuracy.top1) if file.accuracy else ""
     agreement = console.percent(file.agreement) if file.agreement is not None else ""
-    rows = [[mark, console.escape(file.path.name), "", "", top1, agreement]]
+    rows: list[list[str] | str] = [[mark, console.escape(file.path.name), "", "", top1, agreement]]
+    rows += [f"     [red]{console.escape(problem)}[/]" for problem in file.problems]
     for parity in file.parities:
         if isinstance(parity, IntegerParity):
             equal, difference = console.percent(parity.identical), f"{parity.max_lsb} LSB"

@@ -9,3 +9,4 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 CONFIG = FOLDER / "edgekit.toml"
+CHECKPOINT = FOLDER / "digits_v3.safetensors"

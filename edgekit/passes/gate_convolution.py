@@ -1,11 +1,12 @@
-"""The hard-swish behind the first convolution, with a gate that has a convolution of its own.
+"""The gate of the first hard-swish as a convolution that knows channels.
 
-Given   x = conv(image);  a = clamp(x + 3, 0, 6);  y = x a
-Result  x = conv(image);  a = clamp(conv'(image), 0, 6);  y = x a    where conv' has the same weights, and the bias + 3
+Given   x = conv(image);  a = clamp(x + 3, 0, 6);                  y = x a
+Result  x = conv(image);  a = clamp(depthwise 1x1(x; 1, 3), 0, 6);  y = x a
 
-The gate no longer reads x, so every channel of x may be scaled by a factor of its own, and y with it
-(``calibration.equalization``): the one way to give the channels of a hard-swish equal ranges. Only the first
-convolution is worth it: it has few weights, and there the ranges of the channels differ most.
+An ADD treats all channels alike. A depthwise convolution has a weight for each, 1 to begin with, so every channel of x
+may be scaled by a factor of its own, and y with it (``calibration.equalization``): the way to give the channels of a
+hard-swish equal ranges, at the price of one operator for another. It is done behind the first convolution, where the
+ranges of the channels differ most.
 """
 
 from __future__ import annotations
@@ -13,20 +14,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from edgekit.ir import Add, Conv2d, Graph, Mul
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from numpy.typing import NDArray
 
     from edgekit.ir import Node
 
 
 def gate_convolution(graph: Graph) -> Graph:
-    """Give the gate of a hard-swish behind the first convolution a convolution of its own."""
+    """Rewrite the gate of a hard-swish behind the first convolution."""
     nodes: list[Node] = []
-    constants: dict[str, NDArray[Any]] = {}
+    constants: dict[str, NDArray[np.float32]] = {}
     for node in graph:
         conv = graph.producer(node.inputs[0])
         if (
@@ -38,11 +39,12 @@ def gate_convolution(graph: Graph) -> Graph:
             and conv.inputs[0] == graph.input
             and {type(reader.op) for reader in graph.consumers(conv.output)} == {Add, Mul}
         ):
-            _, weight, bias = conv.inputs
-            gate_weight, gate_bias = f"{node.name}.weight", f"{node.name}.bias"
-            constants[gate_weight] = graph.constants[weight]
-            constants[gate_bias] = graph.constants[bias] + graph.constants[node.inputs[1]]
-            nodes.append(replace(node, op=conv.op, inputs=(graph.input, gate_weight, gate_bias)))
+            x, shift = node.inputs
+            channels = graph.tensors[x].shape[0]
+            weight, bias = f"{node.name}.weight", f"{node.name}.bias"
+            constants[weight] = np.ones((channels, 1, 1, 1), np.float32)
+            constants[bias] = np.broadcast_to(graph.constants[shift].reshape(-1), (channels,)).astype(np.float32)
+            nodes.append(replace(node, op=Conv2d(groups=channels), inputs=(x, weight, bias)))
         else:
             nodes.append(node)
     return graph.with_nodes(nodes, constants=constants)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.calibration.images import ImageSource, PixelBatch, open_images
+from edgekit.defaults import CHECKPOINT
 from edgekit.errors import ArtifactError, DataError
 from edgekit.exporters.formats import FORMATS, format_of
 from edgekit.exporters.metadata import Precision
@@ -167,6 +169,16 @@ def verify(artifacts: Sequence[Path], settings: Settings, *, progress: Progress 
         float_reference=reference.path if reference else settings.model.checkpoint,
         float_accuracy=accuracy.measure(floats, answers.labels) if floats is not None and answers.labels else None,
     )
+
+
+def are_shipped(artifacts: Sequence[Path]) -> bool:
+    """Whether files are of the network that edgekit ships, whose checkpoint and test images are at hand.
+
+    Raises:
+        ArtifactError: a file cannot be read.
+    """
+    about = _candidate(_expand(artifacts)[0][0]).metadata
+    return about.provenance.get(_CHECKPOINT) == hashlib.sha256(CHECKPOINT.read_bytes()).hexdigest()
 
 
 # --- before anything runs ---------------------------------------------------------------------------------------------

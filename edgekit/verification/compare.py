@@ -19,17 +19,10 @@ if TYPE_CHECKING:
     from edgekit.runtimes.runner import Runner
 
 
-def reference_input(model: IntegerModel, pixels: NDArray[np.uint8]) -> NDArray[np.int8]:
-    """The int8 input [N, C, H, W] of the integer model for pixels [N, H, W, C]."""
-    if model.pixel_input:
-        return np.ascontiguousarray((pixels.astype(np.int16) - 128).astype(np.int8).transpose(0, 3, 1, 2))
-    return model.params[model.graph.input].quantize(model.normalization(pixels))
-
-
 def reference_logits(model: IntegerModel, pixels: NDArray[np.uint8]) -> NDArray[np.int8]:
     """The logits of the numpy reference, int8 [N, classes], image by image."""
     reference = Reference(model)
-    stored = reference_input(model, pixels)
+    stored = model.encode(pixels)
     return np.concatenate([reference.run(stored[i : i + 1]) for i in range(len(stored))])
 
 

@@ -36,9 +36,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    """Of a process that finds this edgekit, wherever it runs, and does not compete for the processor's cores."""
+    """Of a process that finds this edgekit, wherever it runs."""
     root = str(Path(edgekit.__file__).parent.parent)
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([root, *filter(None, sys.path)]), "OMP_NUM_THREADS": "1"}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([root, *filter(None, sys.path)])}
 
 
 @pytest.fixture

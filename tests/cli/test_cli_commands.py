@@ -59,7 +59,10 @@ def test_the_whole_job_with_nothing_given(
 
     done = process("verify")
     assert done.returncode == 0, done.stderr
-    assert done.stderr.splitlines() == ["verifying (360)"]
+    assert done.stderr.splitlines() == [
+        "the digits network that edgekit ships: its checkpoint and its test images are used",
+        "verifying (360)",
+    ]
     assert "measured on 360 images" in done.stdout
     assert "✔ 7 files passed, 1 other not compared" in done.stdout
 
@@ -83,34 +86,6 @@ def test_every_file_can_be_inspected(run: Run, exported: Path) -> None:
         assert (result.exit_code, result.stderr) == (0, "")
         assert f"network      {NAME}" in result.stdout
         assert "labels       10: 0, 1, 2, 3, …" in result.stdout
-
-
-def test_json_of_every_command(run: Run, exported: Path) -> None:
-    found = one_object(run("export", "--target", "tflite", "--int8", *QUICK, "--json"), "export")
-    assert found["network"] == NAME
-    assert found["images"] == 16
-    (file,) = found["files"]
-    assert file["path"] == f"exported/{NAME}.int8.tflite"
-    assert file["size_bytes"] == Path(file["path"]).stat().st_size
-    assert file["summary"]["int8_share"] == 1.0
-    assert file["parity"]["passed"]
-    assert file["parity"]["max_lsb"] == 0
-    assert Path(found["integer_model"]).exists()
-
-    found = one_object(run("verify", exported / f"{NAME}.int8.onnx", "--json"), "verify")
-    assert found["passed"]
-    assert found["noise"]
-    assert [parity["max_lsb"] for parity in found["files"][0]["parities"]] == [0, 0, 0]
-
-    found = one_object(run("bench", exported / f"{NAME}.int8.tflite", "--runs", "3", "--json"), "bench")
-    assert [(row["latency"]["runs"], row["twin"]) for row in found["rows"]] == [(3, False), (3, True)]
-    assert found["rows"][0]["float_ratio"] > 0
-
-    found = one_object(run("inspect", exported / f"{NAME}.int8.edgekit", "--json"), "inspect")
-    assert found["largest_denominator"] % 2 == 1
-    found = one_object(run("inspect", exported / f"{NAME}.int8.mlpackage", "--json"), "inspect")
-    assert found["format"] == "coreml"
-    assert {package["name"] for package in one_object(run("doctor", "--json"), "doctor")["packages"]} >= {"numpy"}
 
 
 # What scripts may rely on: keys are added, never taken away or renamed, without another schema_version.
@@ -150,21 +125,39 @@ SCHEMA = {
 }
 
 
-def test_the_schema_is_stable(run: Run, exported: Path) -> None:
+def test_json_of_every_command(run: Run, exported: Path) -> None:
     file = exported / f"{NAME}.int8.tflite"
     results = {
         "export": run("export", "--target", "tflite", "--int8", *QUICK, "--json"),
         "verify": run("verify", file, "--json"),
-        "bench": run("bench", file, "--runs", "1", "--warmup", "0", "--json"),
+        "bench": run("bench", file, "--runs", "3", "--warmup", "0", "--json"),
         "inspect": run("inspect", file, "--json"),
         "doctor": run("doctor", "--json"),
     }
+    found = {command: one_object(result, command) for command, result in results.items()}
     for name, keys in SCHEMA.items():
         command, *inner = name.split(".")
-        found: Any = json.loads(results[command].stdout)
+        value: Any = found[command]
         for key in inner:
-            found = found[key] if isinstance(found, dict) else found[0][key]
-        assert set(found if isinstance(found, dict) else found[0]) == keys, name
+            value = (value if isinstance(value, dict) else value[0])[key]
+        assert set(value if isinstance(value, dict) else value[0]) == keys, name
+
+    assert found["export"]["network"] == NAME
+    assert found["export"]["images"] == 16
+    (written,) = found["export"]["files"]
+    assert written["path"] == f"exported/{NAME}.int8.tflite"
+    assert written["size_bytes"] == Path(written["path"]).stat().st_size
+    assert written["summary"]["int8_share"] == 1.0
+    assert written["parity"]["max_lsb"] == 0
+    assert Path(found["export"]["integer_model"]).exists()
+    assert found["verify"]["passed"]
+    assert not found["verify"]["noise"]
+    assert found["verify"]["float_accuracy"]["top1"] > 0.9
+    rows = found["bench"]["rows"]
+    assert [(row["latency"]["runs"], row["twin"]) for row in rows] == [(3, False), (3, True)]
+    assert rows[0]["float_ratio"] > 0
+    assert found["inspect"]["format"] == "tflite"
+    assert {package["name"] for package in found["doctor"]["packages"]} >= {"numpy", "torch"}
 
 
 @pytest.mark.parametrize("io_dtype", ["int8", "uint8"])
@@ -249,7 +242,7 @@ def test_a_file_that_is_something_else_fails(run: Run, exported: Path, tmp_path:
     assert result.exit_code == 1, result.stderr
     assert re.search(r"✘  \S+\.int8\.tflite", result.stdout)
     assert re.search(r"✔  \S+\.int8\.onnx", result.stdout)
-    assert re.search(r"mlpackage: \d+ of its numbers are not the integer model's, the first is", result.stdout)
+    assert re.search(r"mlpackage.*\n     1 of its numbers are not the integer model's, the first is", result.stdout)
     assert result.stdout.endswith("✘ 2 of 4 files failed\n")
     found = one_object(run("verify", tmp_path, "--json"), "verify")
     assert not found["passed"]
@@ -262,6 +255,35 @@ def spoil(path: Path, model: IntegerModel) -> None:
     data = path.read_bytes()
     assert data.count(weights.tobytes()) == 1
     path.write_bytes(data.replace(weights.tobytes(), (-weights).tobytes()))
+
+
+def test_files_of_another_network_on_noise(run: Run, exported: Path, tmp_path: Path) -> None:
+    result = run(
+        "export",
+        exported / f"{NAME}.float32.onnx",
+        "--int8",
+        "--float32",
+        "--calib",
+        FOLDER / "calibration.npz",
+        "--resize",
+        "whole",
+        *QUICK,
+    )
+    assert result.exit_code == 0, result.stderr
+    for arguments in ((), ("exported",)):
+        result = run("verify", *arguments)
+        assert result.exit_code == 0, result.stderr
+        assert "no images were named (--data DIR): compared on noise" in result.stderr
+        assert "measured on 16 images of noise" in result.stdout
+        assert "what floats are compared with" in result.stdout
+        assert result.stdout.endswith("✔ 3 files passed, 1 other not compared\n")
+    result = run("verify", f"exported/{NAME}.float32.float32.onnx")
+    assert result.exit_code == 1
+    assert result.stdout.endswith("✘ nothing was compared: name the trained network, --checkpoint FILE\n")
+    result = run("verify", "exported", "--checkpoint", FOLDER / "digits_v3.safetensors")
+    assert result.exit_code == 1
+    assert result.stdout.count("it was exported from another checkpoint than") == 4
+    assert "nothing was run" in result.stdout
 
 
 def test_help_version_and_nothing(run: Run) -> None:

@@ -1,0 +1,44 @@
+"""The commands on a real network and real images, where there are any."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from typer.testing import Result
+
+for needed in ("torch", "onnx", "onnxruntime", "onnxsim", "ai_edge_litert", "coremltools"):
+    pytest.importorskip(needed)
+
+
+def test_a_real_network(run: Callable[..., Result], realdata: Path) -> None:
+    images = realdata / "images"
+    result = run(
+        *(
+            "export",
+            realdata / "models" / "mobilenet_v1_0.25_224_imagenet.pth",
+            "--padding",
+            "same",
+            "--resize",
+            "none",
+        ),
+        *("--target", "all", "--int8", "--float32", "--labels", images / "imagenet_classes.txt"),
+        *("--calib", images / "calibration", "--set", "calibration.images=32"),
+    )
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.count("0 LSB") == 3
+
+    result = run("verify", "--data", images / "validation", "--images", "64", "--json")
+    assert result.exit_code == 0, result.stdout
+    found = json.loads(result.stdout)
+    assert found["images"] == 64
+    accurate = {file["path"]: file["accuracy"]["top1"] for file in found["files"] if file["accuracy"]}
+    assert len(accurate) == 6
+    assert min(accurate.values()) > 0.5  # 66 % of 650
+    assert min(file["agreement"] for file in found["files"] if file["agreement"] is not None) > 0.8

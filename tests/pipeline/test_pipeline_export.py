@@ -1,0 +1,242 @@
+"""Export: everything is proven before anything is published."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edgekit.errors import ArtifactError, BadInput, ConfigError, DataError, GateFailed, UnsupportedOperator
+from edgekit.exporters import coreml
+from edgekit.exporters.formats import FORMATS, Format
+from edgekit.exporters.metadata import Precision
+from edgekit.integer_model import IntegerModel
+from edgekit.pipeline.export import export
+from edgekit.verification import compare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgekit.config import Settings
+
+    MakeSettings = Callable[..., Settings]
+
+for needed in ("torch", "safetensors", "onnx", "onnxruntime", "onnxsim", "ai_edge_litert", "coremltools"):
+    pytest.importorskip(needed)
+
+NAME = "mobilenet_v3_digits_1.0_32"
+ALL = {"targets": ["onnx", "tflite", "coreml", "torch"], "precisions": ["float32", "float16", "int8"]}
+
+
+def test_what_is_told_of_every_file(settings: MakeSettings, tmp_path: Path) -> None:
+    seen: list[tuple[str, int, int]] = []
+    result = export(settings(export=ALL), progress=lambda *step: seen.append(step))
+    assert len(result.files) == 12
+    for file in result.files:
+        assert file.path.parent == tmp_path / "out"
+        assert file.path.exists()
+        assert file.size_bytes == file.summary.size_bytes > 100_000
+        assert file.write_seconds > 0
+        assert file.proven == (file.target != "coreml" or file.precision is Precision.INT8)
+        assert (file.numbers_identical is True) == (file.target == "coreml" and file.precision is Precision.INT8)
+        if file.parity is not None:
+            assert file.parity.passed
+    assert result.integer_model == tmp_path / "out" / f"{NAME}.int8.edgekit"
+    assert result.ranges == tmp_path / "out" / f"{NAME}.ranges.json"
+    assert (result.images, result.skipped) == (0, {})  # the ranges came from a file
+    assert seen == [("loading", 0, 1), ("loading", 1, 1), *(("writing", i, 12) for i in range(13))]
+
+
+def test_every_format_comes_from_one_model(exported: Path) -> None:
+    model = IntegerModel.load(exported / f"{NAME}.int8.edgekit")
+    assert model.provenance["calibration"]["images"] == 16
+    for form in FORMATS.values():
+        about = form.read(exported / f"{NAME}.int8{form.suffix}").metadata
+        assert about is not None
+        assert about.provenance == model.provenance
+
+
+def test_the_same_again_is_the_same_bytes(settings: MakeSettings, exported: Path, tmp_path: Path) -> None:
+    export(settings(export=ALL))
+    for path in (tmp_path / "out").rglob("*"):
+        if path.is_file():
+            assert path.read_bytes() == (exported / path.relative_to(tmp_path / "out")).read_bytes(), path
+
+
+def test_float_files_need_no_images(settings: MakeSettings) -> None:
+    result = export(settings(calibration={"ranges": None, "data": None}, export={"precisions": ["float32"]}))
+    assert (result.integer_model, result.ranges) == (None, None)
+    assert [file.path.name for file in result.files] == [f"{NAME}.float32.tflite"]
+
+
+def test_what_is_named_twice_is_written_once(settings: MakeSettings) -> None:
+    twice = {"targets": ["tflite", "tflite"], "precisions": ["float32", "float32"]}
+    assert len(export(settings(export=twice)).files) == 1
+
+
+def test_an_onnx_file_as_the_trained_network(settings: MakeSettings, exported: Path) -> None:
+    model = {"checkpoint": exported / f"{NAME}.float32.onnx"}
+    calibration = {"ranges": None, "images": 16}
+    wanted = {"targets": ["tflite", "onnx"], "precisions": ["int8", "float32"]}
+    given = settings(model=model, calibration=calibration, export=wanted)
+    result = export(replace(given, calibration=replace(given.calibration, ranges=None)))
+    assert result.description == "ONNX"
+    assert result.network == f"{NAME}.float32"
+    assert [file.parity is not None and file.parity.passed for file in result.files] == [True] * 4
+    assert export(settings(model=model | {"classes": 10}, export={"precisions": ["float32"]})).files
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ({"classes": 7}, "the network has 10 classes, and 7 are expected"),
+        ({"padding": "same"}, "model.padding is set, and an ONNX file says that itself"),
+        ({"resolution": 32}, "model.resolution is set"),
+        ({"bn_eps": 1e-3}, "model.bn_eps is set"),
+        ({"family": "mobilenet_v2"}, "model.family is set"),
+    ],
+)
+def test_settings_that_an_onnx_file_contradicts(
+    settings: MakeSettings, exported: Path, model: dict[str, Any], said: str
+) -> None:
+    checkpoint = {"checkpoint": exported / f"{NAME}.float32.onnx"}
+    with pytest.raises(BadInput, match=said):
+        export(settings(model=checkpoint | model, export={"precisions": ["float32"]}))
+
+
+# --- ranges -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"model": {"padding": "same"}}, "another architecture or padding"),
+        ({"model": {"resolution": 64}}, "another architecture or padding"),
+        ({"preprocessing": {"resize": 40}}, "another preprocessing"),
+        ({"preprocessing": {"mean": (0.4, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}}, "another preprocessing"),
+    ],
+)
+def test_ranges_of_something_else_are_refused(
+    settings: MakeSettings, sections: dict[str, dict[str, Any]], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ArtifactError, match=f"was calibrated with {said}: calibrate again"):
+        export(settings(**sections))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ranges_of_another_checkpoint_are_refused(settings: MakeSettings, exported: Path, tmp_path: Path) -> None:
+    values = json.loads(next(exported.glob("*.ranges.json")).read_text())
+    values["provenance"]["checkpoint_sha256"] = "0" * 64
+    (tmp_path / "ranges.json").write_text(json.dumps(values))
+    with pytest.raises(ArtifactError, match="was calibrated with another checkpoint"):
+        export(settings(calibration={"ranges": tmp_path / "ranges.json"}))
+
+
+def test_int8_without_images_is_refused_before_any_work(settings: MakeSettings) -> None:
+    given = settings()
+    given = replace(given, calibration=replace(given.calibration, ranges=None, data=None))
+    with pytest.raises(DataError, match="--calib DIR, or --ranges FILE"):
+        export(given, progress=_no_work)
+
+
+def _no_work(stage: str, done: int, total: int) -> None:
+    raise AssertionError(f"{stage} has begun")
+
+
+def test_what_a_target_cannot_do_is_refused_before_any_work(settings: MakeSettings) -> None:
+    with pytest.raises(ConfigError, match="int8 files for Core ML take and give float32, not uint8"):
+        export(settings(export={"targets": ["tflite", "coreml"], "io_dtype": "uint8"}), progress=_no_work)
+    with pytest.raises(ConfigError, match=r"'1\.x' is not a version of ONNX Runtime"):
+        export(settings(export={"targets": ["onnx"], "onnxruntime": "1.x"}), progress=_no_work)
+    boundary = {"targets": ["coreml"], "io_dtype": "uint8", "precisions": ["float32"]}
+    assert export(settings(export=boundary)).files  # of int8 files alone
+
+
+# --- the proof --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def earlier(tmp_path: Path) -> Path:
+    """An earlier output, which a failure leaves alone."""
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / f"{NAME}.int8.tflite").write_text("earlier")
+    return out
+
+
+def assert_untouched(out: Path) -> None:
+    assert [path.name for path in out.iterdir()] == [f"{NAME}.int8.tflite"]
+    assert (out / f"{NAME}.int8.tflite").read_text() == "earlier"
+
+
+def test_other_integers_are_never_published(
+    settings: MakeSettings, earlier: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference_logits = compare.reference_logits
+
+    def off_by_two(model: IntegerModel, pixels: NDArray[np.uint8]) -> NDArray[np.int8]:
+        logits = reference_logits(model, pixels)
+        logits[0, 0] ^= 2
+        return logits
+
+    monkeypatch.setattr(compare, "reference_logits", off_by_two)
+    said = rf"{NAME}\.int8\.tflite gives other integers in LiteRT .* up to 2 LSB .*nothing was written.* --no-verify"
+    with pytest.raises(GateFailed, match=said):
+        export(settings())
+    assert_untouched(earlier)
+    (file,) = export(settings(export={"verify": False})).files
+    assert (file.parity, file.proven) == (None, False)
+    assert file.path.stat().st_size > 100_000
+
+
+def test_other_floats_are_never_published(
+    settings: MakeSettings, earlier: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    floats = compare.floats
+    monkeypatch.setattr(compare, "floats", lambda *args: replace(floats(*args), max_rel_error=0.5))
+    with pytest.raises(GateFailed, match=r"is off by 0\.5 of the largest logit in LiteRT .* \(0\.0001 is allowed\)"):
+        export(settings(export={"precisions": ["float32"]}))
+    assert_untouched(earlier)
+
+
+def test_other_numbers_in_a_package_are_never_published(
+    settings: MakeSettings, earlier: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coreml, "differences", lambda *_: ("bias of classifier_3",))
+    with pytest.raises(GateFailed, match="does not hold the integers of the model: bias of classifier_3"):
+        export(settings(export={"targets": ["tflite", "coreml"]}))
+    assert_untouched(earlier)
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_an_int8_file_with_float_operators_is_never_published(
+    settings: MakeSettings, earlier: Path, monkeypatch: pytest.MonkeyPatch, *, verify: bool
+) -> None:
+    read = Format.read
+    monkeypatch.setattr(Format, "read", lambda form, path: replace(read(form, path), float_operators=("SOFTMAX",)))
+    with pytest.raises(GateFailed, match="is no int8 file, it holds 1 float operators: SOFTMAX"):
+        export(settings(export={"verify": verify}))
+    assert_untouched(earlier)
+
+
+@pytest.mark.parametrize("failure", [UnsupportedOperator("no such operator"), KeyboardInterrupt(), ZeroDivisionError()])
+def test_a_failure_at_the_last_file_leaves_no_file(
+    settings: MakeSettings, earlier: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
+    write = Format.write_integer_model
+
+    def fails(form: Format, *args: Any, **options: Any) -> None:
+        if form.name == "torch":
+            raise failure
+        write(form, *args, **options)
+
+    monkeypatch.setattr(Format, "write_integer_model", fails)
+    with pytest.raises(type(failure)):
+        export(settings(export=ALL | {"precisions": ["int8"]}))
+    assert_untouched(earlier)

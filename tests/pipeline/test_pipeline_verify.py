@@ -1,0 +1,195 @@
+"""Verify: what is compared with what, and what a failure looks like."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from edgekit import config
+from edgekit.config import Settings
+from edgekit.defaults import CHECKPOINT, FOLDER
+from edgekit.errors import ArtifactError, DataError
+from edgekit.exporters import onnx as onnx_exporter
+from edgekit.exporters.metadata import IoDtype
+from edgekit.integer_model import IntegerModel
+from edgekit.pipeline.verify import are_shipped, verify
+from edgekit.verification.integer_parity import IntegerParity
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+for needed in ("torch", "safetensors", "onnx", "onnxruntime", "onnxsim", "ai_edge_litert", "coremltools"):
+    pytest.importorskip(needed)
+
+NAME = "mobilenet_v3_digits_1.0_32"
+
+
+def on(images: int = 8, **sections: dict[str, Any]) -> Settings:
+    """Settings with labelled images."""
+    return config.load(None, {"verify": {"data": FOLDER / "test.npz", "images": images}, **sections})
+
+
+@pytest.fixture
+def model(exported: Path) -> IntegerModel:
+    return IntegerModel.load(exported / f"{NAME}.int8.edgekit")
+
+
+def test_a_whole_folder(exported: Path) -> None:
+    seen: list[tuple[str, int, int]] = []
+    result = verify([exported], on(20), progress=lambda *step: seen.append(step))
+    assert result.passed
+    assert not result.noise
+    assert result.images == 20
+    assert seen == [("verifying", done, 20) for done in (0, 8, 16, 20)]
+    assert len(result.files) == 12
+    for file in result.files:
+        runtimes = {"onnx": 3, "tflite": 1, "torch": 1, "coreml": 0}[file.summary.format]
+        assert len(file.parities) == (0 if file.is_reference else runtimes)
+        assert (file.accuracy is None) == (file.summary.format == "coreml")
+        if file.path.suffix != ".mlpackage" and ".int8." in file.path.name:
+            assert all(isinstance(p, IntegerParity) and p.values == 200 for p in file.parities)
+    # Without a checkpoint a float32 file is what floats are compared with, and it proves nothing about itself.
+    (reference,) = (file for file in result.files if file.is_reference)
+    assert result.float_reference == reference.path
+    assert (reference.passed, reference.failed, reference.agreement) == (False, False, None)
+    assert result.integer_reference == exported / f"{NAME}.int8.edgekit"
+    assert result.float_accuracy == reference.accuracy
+    packages = {file.path.name: file for file in result.files if file.summary.format == "coreml"}
+    assert packages[f"{NAME}.int8.mlpackage"].numbers_identical
+    assert packages[f"{NAME}.int8.mlpackage"].passed
+    assert not packages[f"{NAME}.float32.mlpackage"].passed
+    assert not packages[f"{NAME}.float32.mlpackage"].failed
+
+
+def test_with_the_checkpoint_every_float_file_is_compared(exported: Path) -> None:
+    paths = [exported / f"{NAME}.{name}" for name in ("float32.onnx", "float16.tflite", "int8.tflite")]
+    result = verify(paths, on(model={"checkpoint": CHECKPOINT}))
+    assert result.float_reference == CHECKPOINT
+    assert [file.passed for file in result.files] == [True] * 3
+    assert [file.agreement for file in result.files] == [1.0] * 3
+    assert result.float_accuracy is not None
+
+
+def test_the_checkpoint_is_read_as_the_export_read_it(exported: Path, tmp_path: Path) -> None:
+    from edgekit.pipeline.export import export
+
+    given = {"checkpoint": CHECKPOINT, "padding": "same"}
+    out = {"targets": ["tflite"], "out": tmp_path}
+    export(config.load(None, {"model": given, "preprocessing": {"resize": "whole"}, "export": out}))
+    (file,) = verify([tmp_path], on(model={"checkpoint": CHECKPOINT})).files  # nothing is said of padding
+    assert file.passed
+
+
+def test_noise_where_no_images_are_named(exported: Path) -> None:
+    result = verify([exported / f"{NAME}.int8.tflite"], Settings())
+    assert result.passed
+    assert (result.noise, result.images) == (True, 16)
+    assert result.files[0].accuracy is None
+
+
+def test_a_package_alone_needs_no_images(exported: Path) -> None:
+    result = verify([exported / f"{NAME}.int8.mlpackage"], on())
+    assert result.passed
+    assert result.images == 0
+
+
+@pytest.mark.parametrize("names", [["float32.onnx"], ["float32.mlpackage"], ["float16.tflite"]])
+def test_nothing_compared_is_nothing_proven(exported: Path, names: list[str]) -> None:
+    result = verify([exported / f"{NAME}.{name}" for name in names], on())
+    assert not result.passed
+    assert not any(file.failed for file in result.files)
+
+
+def other_model(model: IntegerModel) -> IntegerModel:
+    """The same network, with another scale at its end."""
+    return replace(model, provenance={**model.provenance, "calibration": {"digest": "another"}})
+
+
+def test_a_file_of_another_integer_model_is_not_run(exported: Path, model: IntegerModel, tmp_path: Path) -> None:
+    path = tmp_path / f"{NAME}.int8.onnx"
+    onnx_exporter.write_integer_model(other_model(model), path, io_dtype=IoDtype.FLOAT32)
+    result = verify([path, exported / f"{NAME}.int8.tflite", exported / f"{NAME}.int8.edgekit"], on())
+    assert [file.passed for file in result.files] == [False, True]
+    assert result.files[0].problems == ("it comes from another integer model than the reference: export both together",)
+    assert result.files[0].parities == ()
+
+
+def test_the_model_beside_the_file_is_the_reference(exported: Path, model: IntegerModel, tmp_path: Path) -> None:
+    shutil.copy(exported / f"{NAME}.int8.tflite", tmp_path)
+    with pytest.raises(ArtifactError, match=rf"{NAME}\.int8\.edgekit is missing: name the integer model"):
+        verify([tmp_path / f"{NAME}.int8.tflite"], on())
+    named = exported / f"{NAME}.int8.edgekit"
+    assert verify([tmp_path / f"{NAME}.int8.tflite", named], on()).integer_reference == named
+    other_model(model).save(tmp_path / f"{NAME}.int8.edgekit")
+    assert not verify([tmp_path / f"{NAME}.int8.tflite"], on()).passed
+
+
+def test_another_checkpoint_is_noticed(exported: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(CHECKPOINT)
+    weights["classifier.3.bias"] += 1
+    with pytest.importorskip("safetensors").safe_open(CHECKPOINT, "pt") as file:
+        save_file(weights, tmp_path / "other.safetensors", file.metadata())
+    result = verify([exported / f"{NAME}.int8.tflite"], on(model={"checkpoint": tmp_path / "other.safetensors"}))
+    assert result.files[0].problems == (
+        f"it was exported from another checkpoint than {tmp_path / 'other.safetensors'}",
+    )
+    assert result.images == 0
+
+
+def test_float_operators_in_an_int8_file_fail(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgekit.exporters.formats import Format
+
+    read = Format.read
+    monkeypatch.setattr(Format, "read", lambda form, path: replace(read(form, path), float_operators=("SOFTMAX",)))
+    (file,) = verify([exported / f"{NAME}.int8.tflite"], on()).files
+    assert file.problems == ("it holds 1 float operators, the first is SOFTMAX",)
+
+
+def test_files_of_two_networks_are_refused(exported: Path, model: IntegerModel, tmp_path: Path) -> None:
+    other = replace(model, preprocessing=replace(model.preprocessing, resize=40))
+    onnx_exporter.write_integer_model(other, tmp_path / "other.int8.onnx", io_dtype=IoDtype.FLOAT32)
+    with pytest.raises(ArtifactError, match="are of two networks: name the files of one of them"):
+        verify([exported / f"{NAME}.int8.tflite", tmp_path / "other.int8.onnx"], on())
+    other.save(tmp_path / "other.int8.edgekit")
+    with pytest.raises(ArtifactError, match="are of two networks"):
+        verify([exported, tmp_path], on())
+
+
+def test_the_shipped_network_is_recognised(exported: Path, model: IntegerModel, tmp_path: Path) -> None:
+    assert are_shipped([exported])
+    other = replace(model, provenance={**model.provenance, "checkpoint_sha256": "0" * 64})
+    onnx_exporter.write_integer_model(other, tmp_path / "other.int8.onnx", io_dtype=IoDtype.FLOAT32)
+    assert not are_shipped([tmp_path])
+
+
+def test_what_is_named_twice_is_verified_once(exported: Path) -> None:
+    path = exported / f"{NAME}.int8.tflite"
+    assert len(verify([path, path], on()).files) == 1
+
+
+def test_a_foreign_file_is_refused(exported: Path, tmp_path: Path) -> None:
+    import onnx
+
+    foreign = onnx.load(exported / f"{NAME}.float32.onnx")
+    del foreign.metadata_props[:]
+    onnx.save(foreign, tmp_path / "foreign.onnx")
+    with pytest.raises(ArtifactError, match=r"foreign\.onnx was not written by edgekit"):
+        verify([tmp_path / "foreign.onnx"], on())
+
+
+def test_images_that_do_not_fit(exported: Path, tmp_path: Path) -> None:
+    path = exported / f"{NAME}.int8.tflite"
+    np.savez(tmp_path / "labelled.npz", images=np.zeros((2, 8, 8, 3), np.uint8), labels=np.array([0, 10]))
+    with pytest.raises(DataError, match="the label 10, and the network has 10 classes"):
+        verify([path], config.load(None, {"verify": {"data": tmp_path / "labelled.npz"}}))
+    with pytest.raises(DataError, match="a number of images is given, but no images"):
+        verify([path], config.load(None, {"verify": {"images": 3}}))
+    (tmp_path / "broken.png").touch()
+    with pytest.raises(DataError, match="cannot be used"):
+        verify([path], config.load(None, {"verify": {"data": tmp_path / "broken.png", "strict": True}}))

@@ -1,0 +1,55 @@
+"""ONNX Runtime: the same integers at every optimization level, and a sentence for what it refuses."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from edgekit.errors import ArtifactError, MissingDependency
+from edgekit.runtimes.onnx_runtime import OnnxRuntimeRunner, OptimizationLevel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytest.importorskip("onnxruntime")
+
+
+@pytest.fixture(scope="module")
+def int8(exported: Path) -> Path:
+    return next(exported.glob("*.int8.onnx"))
+
+
+def images(count: int) -> np.ndarray:
+    return np.random.default_rng(0).uniform(-1, 1, (count, 3, 32, 32)).astype(np.float32)
+
+
+def test_every_level_gives_the_same(int8: Path) -> None:
+    answers = []
+    for level in OptimizationLevel:
+        with OnnxRuntimeRunner(int8, level=level, threads=2) as runner:
+            answers.append(runner.run(images(3)))
+            assert runner.name.startswith("ONNX Runtime ")
+            assert runner.name.endswith(f", {level.removeprefix('ENABLE_')}")
+            bound: Any = runner.bind(images(3))()
+            assert np.array_equal(bound[0], answers[-1])
+    assert answers[0].shape == (3, 10)
+    assert all(np.array_equal(answer, answers[0]) for answer in answers)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello"])
+def test_what_it_refuses(tmp_path: Path, content: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "net.onnx").write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"ONNX Runtime [\d.]+ refuses .*net\.onnx: .+"):
+        OnnxRuntimeRunner(tmp_path / "net.onnx")
+    with pytest.raises(ArtifactError, match=r"refuses .*none\.onnx"):
+        OnnxRuntimeRunner(tmp_path / "none.onnx")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_without_the_runtime(int8: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MissingDependency, match=r"onnxruntime is not installed: pip install 'edgekit\[onnx\]'"):
+        OnnxRuntimeRunner(int8)

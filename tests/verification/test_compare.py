@@ -1,0 +1,94 @@
+"""A file in a runner against what its logits have to be, whatever is at its boundary."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from edgekit.exporters.metadata import IoDtype, Precision, of_float_model, of_integer_model
+from edgekit.float_model import FloatModel
+from edgekit.integer_model import IntegerModel
+from edgekit.reference.integer import Reference
+from edgekit.verification import compare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+
+class ReferenceRunner:
+    """The reference behind the boundary of a file."""
+
+    name = "the reference"
+
+    def __init__(self, model: IntegerModel, io_dtype: IoDtype, *, off_by: int = 0) -> None:
+        self.model, self.io_dtype, self.off_by = model, io_dtype, off_by
+
+    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        stored = batch
+        if self.io_dtype is IoDtype.FLOAT32:
+            stored = self.model.params[self.model.graph.input].quantize(batch)
+        elif self.io_dtype is IoDtype.UINT8:
+            stored = (batch.astype(np.int16) - 128).astype(np.int8)
+        assert stored.dtype == np.int8
+        logits = (
+            np.concatenate([Reference(self.model).run(stored[i : i + 1]) for i in range(len(stored))]) + self.off_by
+        )
+        match self.io_dtype:
+            case IoDtype.INT8:
+                return logits.astype(np.int8)
+            case IoDtype.UINT8:
+                return (logits.astype(np.int16) + 128).astype(np.uint8)
+            case IoDtype.FLOAT32:
+                params = self.model.params[self.model.graph.outputs[0]]
+                return (params.scale * (logits.astype(np.float32) - params.zero_point)).astype(np.float32)
+
+    def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
+        return lambda: self.run(batch)
+
+    def __enter__(self) -> ReferenceRunner:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def model(exported: Path) -> IntegerModel:
+    return IntegerModel.load(next(exported.glob("*.edgekit")))
+
+
+@pytest.fixture(scope="module")
+def pixels(model: IntegerModel) -> NDArray[np.uint8]:
+    return np.random.default_rng(1).integers(0, 256, (3, *model.preprocessing.size, 3), np.uint8)
+
+
+@pytest.mark.parametrize("io_dtype", IoDtype)
+def test_the_same_integers_through_every_boundary(
+    model: IntegerModel, pixels: NDArray[np.uint8], io_dtype: IoDtype
+) -> None:
+    expected = compare.reference_logits(model, pixels)
+    about = of_integer_model(model, io_dtype)
+    parity = compare.integers(ReferenceRunner(model, io_dtype), about, model, pixels, expected)
+    assert parity.passed
+    assert (parity.images, parity.runner) == (3, "the reference")
+    parity = compare.integers(ReferenceRunner(model, io_dtype, off_by=1), about, model, pixels, expected - 1)
+    assert parity.max_lsb == 2
+
+
+def test_floats_are_fed_normalized(model: IntegerModel, pixels: NDArray[np.uint8]) -> None:
+    class Mean(ReferenceRunner):
+        def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+            assert batch.dtype == np.float32
+            return np.asarray(batch.mean((2, 3)))
+
+    about = of_float_model(FloatModel(model.graph, model.preprocessing), Precision.FLOAT32)
+    expected = ((pixels.astype(np.float64) / 255 - 0.5) / 0.5).mean((1, 2))
+    parity = compare.floats(Mean(model, IoDtype.FLOAT32), about, pixels, expected.astype(np.float32))
+    assert parity.passed
