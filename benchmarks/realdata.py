@@ -74,12 +74,12 @@ def main() -> None:
 
 
 def _settings(data: Path, checkpoint: Path, out: Path) -> Settings:
-    """Centre crop of 224, TensorFlow's padding; everything else is the default."""
+    """Centre crop of 224, TensorFlow's padding, 100 images; everything else is the default."""
     images = data / "images"
     return Settings(
         model=ModelSettings(checkpoint=checkpoint, padding="same", labels=images / "imagenet_classes.txt"),
         preprocessing=PreprocessingSettings(resize="none"),
-        calibration=CalibrationSettings(data=images / "calibration"),
+        calibration=CalibrationSettings(data=images / "calibration", images=100),
         export=ExportSettings(targets=("tflite", "onnx", "torch"), precisions=("float32", "int8"), out=out),
         verify=VerifySettings(data=images / "validation"),
         bench=BenchSettings(threads=1),

@@ -130,12 +130,10 @@ def _settings(config: Path | None, flags: Overrides, assignments: list[str] | No
 
 def _targets(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
-    if names == ["all"]:
-        return list(TARGETS)
     for name in names:
-        if name not in TARGETS:
+        if name not in {*TARGETS, "all"}:
             raise ConfigError(f"unknown target {name!r}: {did_you_mean(name, (*TARGETS, 'all'))}")
-    return names
+    return list(TARGETS) if "all" in names else names
 
 
 def _show(result: ExportResult, settings: Settings) -> None:

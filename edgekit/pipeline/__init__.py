@@ -7,4 +7,17 @@
 | bench | ``edgekit.pipeline.bench.bench`` | ``BenchResult`` |
 | inspect | ``edgekit.pipeline.inspect.inspect`` | ``Summary`` or ``IntegerModel`` |
 | doctor | ``edgekit.pipeline.doctor.examine`` | ``Diagnosis`` |
+
+They take the settings that edgekit.toml and flags become, print nothing, and raise ``edgekit.errors.EdgekitError``
+where the command line ends with a sentence::
+
+    from pathlib import Path
+
+    from edgekit import config
+    from edgekit.pipeline.export import export
+    from edgekit.pipeline.verify import verify
+
+    settings = config.load(Path("edgekit.toml"), {"export": {"precisions": ["int8"], "targets": ["onnx", "tflite"]}})
+    files = export(settings).files
+    assert verify([file.path for file in files], settings).passed
 """

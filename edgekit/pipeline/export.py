@@ -131,7 +131,7 @@ def export(settings: Settings, *, progress: Progress = silent) -> ExportResult:
         network=name,
         description=source.description,
         notes=source.notes,
-        files=tuple(replace(file, path=out / file.path.name) for file in exported),
+        files=tuple(_published(file, out / file.path.name) for file in exported),
         integer_model=out / f"{name}.{Precision.INT8}{SUFFIX}" if integers else None,
         ranges=out / f"{name}{RANGES_SUFFIX}" if integers else None,
         images=integers.images if integers else 0,
@@ -296,6 +296,10 @@ class _Proof:
         if found:
             raise GateFailed(f"{file.path.name} does not hold the integers of the model: {found[0]}")
         return replace(file, numbers_identical=True)
+
+
+def _published(file: ExportedFile, path: Path) -> ExportedFile:
+    return replace(file, path=path, summary=replace(file.summary, path=path))
 
 
 def _difference(parity: IntegerParity | FloatParity) -> str:

@@ -41,6 +41,7 @@ def test_what_is_told_of_every_file(settings: MakeSettings, tmp_path: Path) -> N
     for file in result.files:
         assert file.path.parent == tmp_path / "out"
         assert file.path.exists()
+        assert file.summary.path == file.path
         assert file.size_bytes == file.summary.size_bytes > 100_000
         assert file.write_seconds > 0
         assert file.proven == (file.target != "coreml" or file.precision is Precision.INT8)
