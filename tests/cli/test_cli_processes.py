@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     Process = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -25,6 +26,30 @@ for needed in ("torch", "safetensors", "onnx", "onnxruntime", "onnxsim", "ai_edg
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
 
 NAME = "mobilenet_v3_digits_1.0_32"
+
+
+@contextmanager
+def running(arguments: list[str], folder: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """edgekit in a session of its own, which is over at the end of the block in any case."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "edgekit", *arguments],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=heed_interrupts,  # noqa: PLW1509 - it takes no lock
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def heed_interrupts() -> None:
+    """A shell starts what it puts into the background with SIGINT ignored, and that would be inherited."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def wait_for(line: str, process: subprocess.Popen[str]) -> None:
@@ -56,14 +81,7 @@ def test_an_interrupted_export_leaves_everything_as_it_was(
     np.save(tmp_path / "many.npy", np.zeros((60_000, 8, 8, 3), np.uint8))
     before = sorted(tmp_path.rglob("*"))
     arguments = ["export", str(exported / f"{NAME}.float32.onnx"), "--int8", "--calib", "many.npy", "--resize", "whole"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "edgekit", *arguments, "--out", "deep/out"],
-        cwd=tmp_path,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with running([*arguments, "--out", "deep/out"], tmp_path, environment) as process:
         wait_for("calibrating", process)
         process.send_signal(number)
         assert process.stdout is not None
@@ -79,15 +97,7 @@ def test_an_interrupted_export_leaves_everything_as_it_was(
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks for processes in /proc")
 def test_an_interrupted_bench_ends_its_workers(tmp_path: Path, environment: dict[str, str], exported: Path) -> None:
     file = exported / f"{NAME}.int8.tflite"
-    with subprocess.Popen(
-        [sys.executable, "-m", "edgekit", "bench", str(file), "--runs", "100000000"],
-        cwd=tmp_path,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    with running(["bench", str(file), "--runs", "100000000"], tmp_path, environment) as process:
         wait_for("timing", process)
         assert len(workers_of(file)) == 1
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
