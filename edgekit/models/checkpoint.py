@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 
-from edgekit import extras
+from edgekit import extras, files
 from edgekit.errors import CheckpointError
 from edgekit.models import readers
 from edgekit.models.inference import architecture_of
@@ -106,11 +106,14 @@ def save(path: str | PathLike[str], module: nn.Module, architecture: Architectur
         path: a .safetensors file, which is overwritten.
         module: the network.
         architecture: of the network.
+
+    Raises:
+        BadInput: the file cannot be written.
     """
     safetensors = extras.load("safetensors.torch", "torch")
     weights = {key: tensor.detach().cpu().contiguous() for key, tensor in module.state_dict().items()}
     metadata = {readers.ARCHITECTURE_KEY: json.dumps(architecture.to_dict())}
-    safetensors.save_file(weights, path, metadata=metadata)
+    files.write_bytes(Path(path), safetensors.save(weights, metadata=metadata))
 
 
 def _as_float32(path: Path, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
