@@ -162,13 +162,18 @@ def _cost_rows(data: Path, work: Path, result: ExportResult) -> Iterable[list[st
         _settings(data, data / "models" / CHECKPOINTS["V2 1.0"], work / "all"),
         calibration=CalibrationSettings(ranges=result.ranges),
         export=ExportSettings(
-            targets=("tflite", "onnx", "coreml", "torch"), precisions=("int8",), out=work / "all", verify=False
+            targets=("tflite", "onnx", "coreml", "torch"),
+            precisions=("int8", "float32"),
+            out=work / "all",
+            verify=False,
         ),
     )
     export(everything)  # imports what writing needs
     written = export(everything)
-    times = ", ".join(f"{file.target} {file.write_seconds:.3f} s" for file in written.files)
-    yield ["V2: writing one int8 file, imports apart", times]
+    for precision in ("int8", "float32"):
+        files = [file for file in written.files if file.precision == precision]
+        times = ", ".join(f"{file.target} {file.write_seconds:.3f} s" for file in files)
+        yield [f"V2: writing one {precision} file, imports apart", times]
     assert written.integer_model is not None
     yield ["numpy reference, V2 at 224, one image", f"{_reference_seconds(written.integer_model):.3f} s"]
     best = min(_process(["--help"])[0] for _ in range(7))

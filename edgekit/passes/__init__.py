@@ -1,7 +1,7 @@
 """Rewrites of a captured float Graph; each is exact in real arithmetic, one a file, and the order is one list.
 
 ``float_form`` is what float files are written from, ``integer_form`` what is quantized: the same graph with every
-hard-swish as ADD and MUL.
+hard-swish as ADD and MUL, the first one with a depthwise convolution in the place of its ADD.
 """
 
 from __future__ import annotations
