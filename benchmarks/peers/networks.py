@@ -1,0 +1,161 @@
+"""What every contestant is given: float networks in their natural forms, and arrays of normalized images."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from edgekit import files
+from edgekit.benchmarks.peers.train import distance_from_grid, train
+from edgekit.calibration.images import open_images
+from edgekit.config import CalibrationSettings, ExportSettings, ModelSettings, PreprocessingSettings, Settings
+from edgekit.models import checkpoint
+from edgekit.pipeline.export import export
+from edgekit.preprocessing import Preprocessing
+from edgekit.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgekit.config import PrecisionName, Target
+
+VARIABLE = "EDGEKIT_REALDATA"
+PREPROCESSING = Preprocessing((224, 224), None)  # centre crop, pixels to -1..1: as the three networks were trained
+BATCH_SIZE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A float network that takes part.
+
+    Attributes:
+        key: names its files.
+        title: for people.
+        file: the checkpoint in the data's models/; None for the one that is trained here.
+    """
+
+    key: str
+    title: str
+    file: str | None
+
+
+V3_SMALL = Network("v3_small", "V3-Small 1.0", "mobilenet_v3_small_1.0_224_imagenet.pth")
+V2 = Network("v2", "V2 1.0", "mobilenet_v2_1.0_224_imagenet.pth")
+NETWORKS = (
+    Network("v1", "V1 0.25", "mobilenet_v1_0.25_224_imagenet.pth"),
+    V2,
+    V3_SMALL,
+    Network("v3_small_trained", "V3-Small 1.0, trained by edgekit", None),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """The images, read once by edgekit.
+
+    Attributes:
+        folder: of the calibration images, which edgekit reads itself.
+        calibration: .npy, float32 [N, 3, 224, 224], normalized.
+        validation: likewise.
+        labels: of the validation images.
+    """
+
+    folder: Path
+    calibration: Path
+    validation: Path
+    labels: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A float network in every form that a tool takes.
+
+    Attributes:
+        network: which one.
+        checkpoint: as edgekit takes it.
+        onnx: the float32 file that edgekit exports.
+        program: a torch.export program of the module, batch normalization not folded, batch of one.
+        logits: .npy, float32 [N, classes]: the module's own on the validation images.
+        images: the images.
+    """
+
+    network: Network
+    checkpoint: Path
+    onnx: Path
+    program: Path
+    logits: Path
+    images: Images
+
+
+def data_folder() -> Path:
+    """The folder of real checkpoints and images, which is not part of the project."""
+    data = Path(os.environ.get(VARIABLE, ""))
+    if not (data / "models").is_dir():
+        sys.exit(f"set {VARIABLE} to a folder with models/ and images/")
+    return data
+
+
+def prepare_images(data: Path, cache: Path) -> Images:
+    """Read all images, unless the cache has them."""
+    arrays = {}
+    for name in ("calibration", "validation"):
+        arrays[name] = cache / "images" / f"{name}.npy"
+        if not arrays[name].exists():
+            source = open_images(data / "images" / name, PREPROCESSING, strict=True)
+            batches = [PREPROCESSING.normalization(batch.pixels) for batch in source.batches(BATCH_SIZE)]
+            _save(arrays[name], np.concatenate(batches))
+    labels = open_images(data / "images" / "validation", PREPROCESSING).labels
+    assert labels is not None, "images/validation has a labels.csv"
+    return Images(data / "images" / "calibration", arrays["calibration"], arrays["validation"], labels)
+
+
+def prepare(network: Network, images: Images, data: Path, cache: Path, *, progress: Progress = silent) -> Given:
+    """Make what the tools are given, unless the cache has it.
+
+    Raises:
+        BadInput: a checkpoint cannot be used, or the cache cannot be written.
+    """
+    folder = cache / "networks" / network.key
+    path = data / "models" / network.file if network.file else folder / "trained.safetensors"
+    if not path.exists():
+        teachers = [data / "models" / str(teacher.file) for teacher in (V2, V3_SMALL)]
+        train(teachers[1], teachers, images.folder, path, progress=progress)
+    given = Given(network, path, folder / "float.onnx", folder / "float.pt2", folder / "float.npy", images)
+    if not given.logits.exists():
+        module = checkpoint.load(path, padding="same").module
+        progress(f"{network.key}: weights lie {distance_from_grid(module):.3f} steps from an int8 grid", 0, 1)
+        program = torch.export.export(module, (torch.zeros(1, 3, 224, 224),))
+        with files.replacing(given.program) as temporary:
+            torch.export.save(program, temporary)
+        exported = export(settings(given, folder / "exported", "onnx", "float32")).files[0].path
+        exported.replace(given.onnx)
+        _save(given.logits, _logits(module, np.load(images.validation, mmap_mode="r")))
+    return given
+
+
+def settings(given: Given, out: Path, target: Target, precision: PrecisionName) -> Settings:
+    """How edgekit exports the network: the defaults, and all calibration images."""
+    return Settings(
+        model=ModelSettings(checkpoint=given.checkpoint, padding="same"),
+        preprocessing=PreprocessingSettings(resize="none"),
+        calibration=CalibrationSettings(data=given.images.folder),
+        export=ExportSettings(targets=(target,), precisions=(precision,), out=out),
+    )
+
+
+def _logits(module: torch.nn.Module, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    with torch.inference_mode():
+        starts = range(0, len(images), BATCH_SIZE)
+        batches = [module(torch.from_numpy(np.array(images[i : i + BATCH_SIZE]))).numpy() for i in starts]
+    return np.concatenate(batches)
+
+
+def _save(path: Path, array: NDArray[np.generic]) -> None:
+    with files.replacing(path) as temporary:
+        np.save(temporary, array)
