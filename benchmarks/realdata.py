@@ -56,8 +56,8 @@ def main() -> None:
         sys.exit(f"set {VARIABLE} to a folder with models/ and images/")
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        settings = {name: _settings(data, data / "models" / file, work / name) for name, file in CHECKPOINTS.items()}
-        settings[RANDOM] = _settings(data, _random_checkpoint(data, work), work / RANDOM)
+        settings = {name: settings_for(data, data / "models" / file, work / name) for name, file in CHECKPOINTS.items()}
+        settings[RANDOM] = settings_for(data, _random_checkpoint(data, work), work / RANDOM)
         exported = {name: export(s) for name, s in settings.items()}
         print("## Accuracy and identity\n")
         _table(
@@ -73,7 +73,7 @@ def main() -> None:
         _table(["what", "measured"], _cost_rows(data, work, exported["V2 1.0"]))
 
 
-def _settings(data: Path, checkpoint: Path, out: Path) -> Settings:
+def settings_for(data: Path, checkpoint: Path, out: Path) -> Settings:
     """Centre crop of 224, TensorFlow's padding, 100 images; everything else is the default."""
     images = data / "images"
     return Settings(
@@ -159,7 +159,7 @@ def _cost_rows(data: Path, work: Path, result: ExportResult) -> Iterable[list[st
     same = "the same bytes" if digests[0] == digests[1] else "DIFFERENT bytes"
     yield [f"the same command again, {len(digests[0])} files", same]
     everything = replace(
-        _settings(data, data / "models" / CHECKPOINTS["V2 1.0"], work / "all"),
+        settings_for(data, data / "models" / CHECKPOINTS["V2 1.0"], work / "all"),
         calibration=CalibrationSettings(ranges=result.ranges),
         export=ExportSettings(
             targets=("tflite", "onnx", "coreml", "torch"),

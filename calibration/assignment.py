@@ -10,6 +10,10 @@
    asks for. Then weights and biases are rounded.
 
 Scales are exact fractions until the very end, where files store them as float32.
+
+Layers that are kept in float or have 16-bit activations (``calibration.mixed_precision``) set no conditions: what is
+quantized to int8 behind them takes the scale that its range asks for, or that an ADD wants. Tensors of 16 bits have the
+scale of their range; weights there are scaled to the full of int8.
 """
 
 from __future__ import annotations
@@ -21,10 +25,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.calibration.ranges import MIN_RANGE
+from edgekit.calibration.int16 import assign_int16
+from edgekit.calibration.mixed_precision import Kind, select_kinds, with_borders
+from edgekit.calibration.ranges import MIN_RANGE, Range
 from edgekit.errors import DataError, UnsupportedOperator
 from edgekit.integer_model import IntegerModel
-from edgekit.ir import Add, Conv2d, Flatten, Linear, Mean, Mul, Pad
+from edgekit.ir import Add, Conv2d, Flatten, Linear, Mean, Mul, Pad, Quantize, Requantize
 from edgekit.preprocessing import Normalization
 from edgekit.quantization import (
     BIAS_LIMIT,
@@ -44,13 +50,12 @@ from edgekit.quantization import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
 
-    from edgekit.calibration.ranges import Range
     from edgekit.float_model import FloatModel
-    from edgekit.ir import Clamp, Graph, Node
+    from edgekit.ir import Graph, Node
 
 CONSTANT_TOLERANCE = 1e-3  # of an added constant and of that sum's scale: for hard-swish both are errors of its gain
 # What scales are raised to, in relation to others. A grid much finer than the one its values come from gains nothing,
@@ -61,15 +66,27 @@ _MEAN_OF_INPUT = Fraction(1, 64)  # up to here a MEAN's smallest denominator is 
 _RATIO = RATIO_LIMIT // 2  # the walk may still move scales a little
 
 
-def quantize(model: FloatModel, ranges: Mapping[str, Range], *, pixel_input: bool = True) -> IntegerModel:
+def quantize(  # noqa: PLR0913 - each is a choice of the user's
+    model: FloatModel,
+    ranges: Mapping[str, Range],
+    *,
+    pixel_input: bool = True,
+    per_tensor_weights: bool = False,
+    keep_float: Collection[str] = (),
+    int16: Collection[str] = (),
+) -> IntegerModel:
     """The integer model of ``model``.
 
     Args:
         model: in ``passes.integer_form``.
-        ranges: of every tensor, by name; that of the input is not needed with ``pixel_input``.
+        ranges: of every tensor that is quantized, by name; that of the input is not needed with ``pixel_input``.
         pixel_input: fold the normalization into the first convolution, so that the int8 input is pixel - 128.
+        per_tensor_weights: one scale for all output channels of a layer, as some targets want it.
+        keep_float: layers that stay in float, named as in ``mixed_precision.select_layers``.
+        int16: layers with 16-bit activations, likewise: they read and make tensors of 16 bits.
 
     Raises:
+        ConfigError: ``keep_float`` or ``int16`` names a layer that does not exist, or both name the same.
         DataError: a tensor has no range.
         UnsupportedOperator: an operator has no integer form, or scales that no kernel bridges.
     """
@@ -78,23 +95,60 @@ def quantize(model: FloatModel, ranges: Mapping[str, Range], *, pixel_input: boo
     if pixel_input:
         graph, normalization = fold_normalization(graph, normalization)
         grids[graph.input] = (1 / normalization.std[0], int(normalization.mean[0]) + INT8_MIN)
-    missing = [name for name in graph.tensors if name not in ranges and name not in grids]
-    if missing:
-        raise DataError(f"there is no range for {', '.join(missing)}: calibrate this network again")
-    clamps = {node.output: node.activation for node in graph}
-    grids = {name: _grid(ranges[name], clamps.get(name)) for name in graph.tensors if name not in grids} | grids
-    assigned = _Assignment(graph, grids)
+    layer_kinds = select_kinds(graph, keep_float, int16)
+    graph, kinds = with_borders(graph, layer_kinds)
+    widened = {node.output for node in graph if isinstance(node.op, Requantize) and kinds[node.output] is Kind.INT16}
+    unranged = widened | grids.keys() | {name for name, kind in kinds.items() if kind is Kind.FLOAT}
+    found = _ranges(graph, ranges, [name for name in kinds if name not in unranged])
+    grids = {name: _grid(found[name]) for name in found if kinds[name] is Kind.INT8} | grids
+    assigned = _Assignment(graph, grids, per_tensor_weights=per_tensor_weights)
     assigned.walk()
+    params = assigned.params()
+    params16, constants16 = assign_int16(graph, kinds, found, params, per_tensor_weights=per_tensor_weights)
+    named = {kind: [node.name for node in graph if layer_kinds.get(node.name) is kind] for kind in Kind}
+    notes = {key: named[kind] for key, kind in (("kept_float", Kind.FLOAT), ("int16", Kind.INT16)) if named[kind]}
     return IntegerModel(
-        graph=graph.with_nodes([replace(node, activation=None) for node in graph], constants=assigned.constants),
-        params=assigned.params(),
+        graph=graph.with_nodes(
+            [replace(node, activation=None) if kinds[node.output] is Kind.INT8 else node for node in graph],
+            constants=assigned.constants | constants16,
+        ),
+        params=params | params16,
         ratios=assigned.ratios,
         preprocessing=model.preprocessing,
         normalization=normalization,
         pixel_input=pixel_input,
         labels=model.labels,
-        provenance=model.provenance,
+        profile="mixed" if notes else "universal",
+        provenance={**model.provenance, **notes},
     )
+
+
+def _ranges(graph: Graph, ranges: Mapping[str, Range], tensors: Collection[str]) -> dict[str, Range]:
+    """What of the range of each of ``tensors`` lies within its clamp.
+
+    What a border quantizes has the range and the clamp of what it was before; int8 that becomes int16 needs neither.
+
+    Raises:
+        DataError: a tensor has no range.
+    """
+    makers = {node.output: node for node in graph}
+    found: dict[str, Range] = {}
+    missing: list[str] = []
+    for name in tensors:
+        source = (
+            makers[name].inputs[0] if name in makers and isinstance(makers[name].op, Quantize | Requantize) else name
+        )
+        if source not in ranges:
+            missing.append(source)
+            continue
+        clamp = makers[source].activation if source in makers else None
+        low, high = min(ranges[source].low, 0.0), max(ranges[source].high, 0.0)
+        if clamp is not None:
+            low, high = max(low, min(clamp.low, 0.0)), min(high, max(clamp.high, 0.0))
+        found[name] = Range(low, high)
+    if missing:
+        raise DataError(f"there is no range for {', '.join(missing)}: calibrate this network again")
+    return found
 
 
 def fold_normalization(graph: Graph, normalization: Normalization) -> tuple[Graph, Normalization]:
@@ -134,11 +188,9 @@ def fold_normalization(graph: Graph, normalization: Normalization) -> tuple[Grap
     return graph.with_nodes(graph.nodes, constants=constants), folded
 
 
-def _grid(found: Range, clamp: Clamp | None) -> tuple[float, int]:
-    """Scale and zero point for what of the range lies within the clamp, at least ``MIN_RANGE``."""
-    low, high = min(found.low, 0.0), max(found.high, 0.0)
-    if clamp is not None:
-        low, high = max(low, min(clamp.low, 0.0)), min(high, max(clamp.high, 0.0))
+def _grid(found: Range) -> tuple[float, int]:
+    """Scale and zero point for a range, at least ``MIN_RANGE``."""
+    low, high = found.low, found.high
     if high - low < MIN_RANGE:
         low, high = (low, low + MIN_RANGE) if high >= -low else (high - MIN_RANGE, high)
     return activation_params(low, high)
@@ -147,8 +199,10 @@ def _grid(found: Range, clamp: Clamp | None) -> tuple[float, int]:
 class _Assignment:
     """The walk over one graph: what has been decided so far."""
 
-    def __init__(self, graph: Graph, grids: Mapping[str, tuple[float, int]]) -> None:
+    def __init__(self, graph: Graph, grids: Mapping[str, tuple[float, int]], *, per_tensor_weights: bool) -> None:
         self.graph = graph
+        self.nodes = [node for node in graph if node.output in grids and not isinstance(node.op, Quantize | Requantize)]
+        self.per_tensor_weights = per_tensor_weights
         self.wanted = {name: Fraction(scale) for name, (scale, _) in grids.items()}
         self.zero_points = {name: zero_point for name, (_, zero_point) in grids.items()}
         self.scales: dict[str, Fraction] = {}  # those that are fixed
@@ -159,7 +213,7 @@ class _Assignment:
     def walk(self) -> None:
         self._raise_wanted()
         self.fix(self.graph.input)
-        for node in self.graph:
+        for node in self.nodes:
             try:
                 self._assign(node)
             except NoTieFreeScaleError as error:
@@ -167,7 +221,7 @@ class _Assignment:
                     f"layer {node.name!r}: {error}. Check the mean and std of the calibration images, or put a "
                     f"convolution between the layer and an operand that is not one's output"
                 ) from error
-        for node in self.graph:
+        for node in self.nodes:
             if isinstance(node.op, Conv2d | Linear):
                 self._weights(node)
 
@@ -176,10 +230,10 @@ class _Assignment:
         return self.scales.setdefault(tensor, self.wanted[tensor])
 
     def params(self) -> dict[str, QuantParams]:
-        """The parameters of every tensor and int8 constant."""
+        """The parameters of every quantized tensor and int8 constant."""
         activations = {
             name: QuantParams(np.array([float(self.fix(name))], np.float32), self.zero_points[name])
-            for name in self.graph.tensors
+            for name in self.wanted
         }
         return activations | self.constant_params
 
@@ -190,9 +244,9 @@ class _Assignment:
         then operands; those may raise results again.
         """
         for _ in range(2):
-            for node in self.graph:
+            for node in self.nodes:
                 self._raise_result(node)
-            for node in reversed(self.graph.nodes):
+            for node in reversed(self.nodes):
                 self._raise_operands(node)
 
     def _raise_result(self, node: Node) -> None:
@@ -301,11 +355,13 @@ class _Assignment:
         s_in, s_out = float(self.fix(x)), float(self.fix(node.output))
         real = self.graph.constants[weight].astype(np.float64)
         largest = np.abs(real).reshape(len(real), -1).max(1)  # [O]
+        if self.per_tensor_weights:  # the same scale in every channel: no runtime knows the difference
+            largest = np.full_like(largest, largest.max())
         ratio = self._ratio(node, largest / WEIGHT_MAX * s_in / s_out, MAX_DENOMINATOR)
         scale = ratio.value * s_out / s_in  # [O]
         stored = np.rint(real / scale.reshape(-1, *[1] * (real.ndim - 1)))
         # A bias that is cut off here is 2**30 / 4095 steps of the output or more: it saturates as it would have.
         stored_bias = np.clip(np.rint(self.graph.constants[bias] / (s_in * scale)), -BIAS_LIMIT, BIAS_LIMIT)
-        self.constant_params[weight] = QuantParams(scale.astype(np.float32))
+        self.constant_params[weight] = QuantParams((scale[:1] if self.per_tensor_weights else scale).astype(np.float32))
         self.constants[weight] = np.clip(stored, WEIGHT_MIN, WEIGHT_MAX).astype(np.int8)
         self.constants[bias] = stored_bias.astype(np.int32)

@@ -77,11 +77,15 @@ class _Correcting(IntegerExecutor):
 
     def accumulate(self, node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
         total = super().accumulate(node, inputs)
-        if not isinstance(node.op, Conv2d | Linear):
-            return total
+        width = self.model.width(node.output)
+        if not isinstance(node.op, Conv2d | Linear) or width is None:
+            return total  # a layer that is kept in float needs no correction
         x, weight, bias = node.inputs
         params = self.model.params
         step = float(params[x].scale[0]) * torch.from_numpy(params[weight].scale).double()  # [O], of the accumulator
-        shift = (self.wanted[node.name] / step - _channel_means(total)).round()
+        if width == 16:  # whose accumulator is real
+            step = torch.ones_like(step)
+        shift = self.wanted[node.name] / step - _channel_means(total)
+        shift = shift.round() if width == 8 else shift
         self.corrections[bias] = (shift * step).numpy()
         return total + shift.to(total.dtype).reshape(-1, *[1] * (total.ndim - 2))

@@ -25,14 +25,13 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from edgekit.errors import ConfigError, DataError
+from edgekit.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
-
-    from edgekit.preprocessing import Preprocessing
 
 SUFFIXES = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp")
 # Pillow decides by content, not by name, and knows formats that start other programs (EPS starts Ghostscript).
@@ -151,6 +150,17 @@ class ImageSource:
         few = ImageSource(self._origin, chosen, self._preprocessing, self.description, strict=self._strict)
         return next(few.batches(wanted))
 
+    def split(self, every: int) -> tuple[ImageSource, ImageSource]:
+        """All images but one in ``every``, and those, evenly spaced."""
+        usable = self._usable
+        held_out = usable[every // 2 :: every]
+        others = [index for index in usable if index not in set(held_out)]
+        few, rest = (
+            ImageSource(self._origin, chosen, self._preprocessing, self.description, strict=self._strict)
+            for chosen in (held_out, others)
+        )
+        return rest, few
+
     @property
     def _usable(self) -> tuple[int, ...]:
         return tuple(index for index in self._chosen if index not in self._broken)
@@ -229,6 +239,12 @@ def open_images(
     number = f"{total}" if wanted == total else f"{wanted} of {total}"
     description = f"{number} {'image' if total == 1 else 'images'} {place}"
     return ImageSource(origin, chosen, preprocessing, description, strict=strict)
+
+
+def held_images(pixels: NDArray[np.uint8], description: str) -> ImageSource:
+    """Images that are in memory already, as the network sees them, [N, H, W, 3]."""
+    preprocessing = Preprocessing((pixels.shape[1], pixels.shape[2]), None)
+    return ImageSource(_Held(pixels), range(len(pixels)), preprocessing, description, strict=True)
 
 
 # --- where images come from -----------------------------------------------------------------------------------------
@@ -501,6 +517,28 @@ def _array_labels(path: Path, images: int) -> list[int] | None:
     if (labels < 0).any():
         raise DataError(f"{path} holds a negative label, {labels.min()}: class indices start from 0")
     return [int(label) for label in labels]
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
+class _Held:
+    """Pixels in memory, [N, H, W, 3]."""
+
+    pixels: NDArray[np.uint8]
+
+    @property
+    def names(self) -> Sequence[str]:
+        return [f"image {i}" for i in range(len(self.pixels))]
+
+    @property
+    def labels(self) -> None:
+        return None
+
+    @contextmanager
+    def reading(self) -> Iterator[Callable[[int], bytes]]:
+        yield lambda index: self.pixels[index].tobytes()
+
+    def decode(self, content: bytes) -> Image.Image:
+        return Image.fromarray(np.frombuffer(content, np.uint8).reshape(self.pixels.shape[1:]))
 
 
 # --- messages -------------------------------------------------------------------------------------------------------

@@ -69,19 +69,26 @@ class PreprocessingSettings:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationSettings:
-    """[calibration]: where the ranges of an int8 model come from."""
+    """[calibration]: where the ranges of an int8 model come from, and which layers are more precise."""
 
     data: Path | None = None
     ranges: Path | None = None
     method: Literal["minmax", "percentile", "entropy", "mse"] = "percentile"
-    percentile: float = 99.99
+    percentile: float = 99.997
     images: int | None = None
     strict: bool = False
+    data_free: bool = False
+    keep_float: tuple[str, ...] = ()
+    floor: float | None = None
+    int16_activations: tuple[str, ...] = ()
+    per_tensor_weights: bool = False
 
     def __post_init__(self) -> None:
         _at_least(1, "calibration.images", self.images)
         if not 50 < self.percentile <= 100:
             raise ConfigError(f"calibration.percentile is {self.percentile:g}: above 50 and at most 100 is wanted")
+        if self.floor is not None and not 0 <= self.floor <= 100:
+            raise ConfigError(f"calibration.floor is {self.floor:g}: points of top-1, 0 to 100, are wanted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +136,24 @@ class BenchSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class FinetuneSettings:
+    """[finetune]: how long to train, and on what; without epochs and minutes it is as long as usually helps."""
+
+    epochs: int | None = None
+    minutes: float | None = None
+    device: Literal["cpu", "cuda"] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _at_least(1, "finetune.epochs", self.epochs)
+        _at_least(0, "finetune.seed", self.seed)
+        if self.minutes is not None and self.minutes <= 0:
+            raise ConfigError(f"finetune.minutes is {self.minutes:g}: a positive number is wanted")
+        if self.epochs is not None and self.minutes is not None:
+            raise ConfigError("finetune.epochs and finetune.minutes both decide how long to train: set one of them")
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that can be configured.
 
@@ -142,6 +167,7 @@ class Settings:
     export: ExportSettings = field(default_factory=ExportSettings)
     verify: VerifySettings = field(default_factory=VerifySettings)
     bench: BenchSettings = field(default_factory=BenchSettings)
+    finetune: FinetuneSettings = field(default_factory=FinetuneSettings)
     source: Path | None = None
 
 

@@ -1,5 +1,12 @@
 """The integer model: every integer of a quantized network, fixed once. Exporters only write it down.
 
+Single layers may be kept in float. A tensor is quantized if it has parameters, else it is real; an integer layer reads
+and makes quantized tensors, a float layer real ones, and Quantize and Dequantize stand where the two meet. Others may
+have activations of 16 bits, with Requantize at their borders.
+
+What a layer with 16-bit activations computes is the real operator, clamp included, on what its integers stand for,
+rounded to 16 bits. Nothing is tie-free there: kernels are off by one step of 16 bits here and there.
+
 On disk (``*.edgekit``) it is a NumPy .npz archive: the weights and biases by name, and one entry ``model.json`` with
 everything else. Equal models give equal bytes. Nothing in it is code, and loading it runs none.
 """
@@ -15,6 +22,7 @@ import numpy as np
 
 from edgekit import files
 from edgekit.errors import ArtifactError
+from edgekit.ir import Dequantize, Quantize, Requantize
 from edgekit.ir.graph import check
 from edgekit.ir.serialization import graph_from_dict, graph_to_dict
 from edgekit.preprocessing import Normalization, Preprocessing
@@ -26,9 +34,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgekit.ir import Graph
+    from edgekit.ir import Graph, Node
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 had no layers in float
 SUFFIX = ".edgekit"
 _HEADER = "model.json"
 
@@ -38,16 +46,17 @@ class IntegerModel:
     """A quantized network, complete.
 
     Attributes:
-        graph: canonical nodes (Conv2d, Linear, Add, Mul, Mean, Pad, Flatten); its constants are integers: int8 weights
-            and operands, int32 biases.
-        params: quantization parameters by name, of activations and of int8 constants.
-        ratios: requantization ratios by node name; Pad and Flatten have none.
+        graph: canonical nodes (Conv2d, Linear, Add, Mul, Mean, Pad, Flatten), Quantize and Dequantize. The constants of
+            integer nodes are integers: int8 weights and operands (int16 where activations are), int32 biases. Nodes
+            that are kept in float have float32 constants. Those and nodes with 16-bit activations have their clamps.
+        params: quantization parameters by name, of quantized activations, weights and operands. The input is int8.
+        ratios: requantization ratios of integer nodes by name; Pad and Flatten, and nodes of 16 bits, have none.
         preprocessing: how an image becomes pixels.
         normalization: what one pixel means at the input tensor: real = (pixel - mean) / std. Where normalization was
             folded into the first convolution this is not the preprocessing's own.
         pixel_input: the int8 input is pixel - 128, exactly (False: the float preprocessing stays outside).
         labels: class names, in order; empty where none are known.
-        profile: the lowering profile; only files of one profile are claimed identical.
+        profile: the lowering profile: files of "universal" are claimed identical, those of "mixed" are not.
         provenance: where it comes from (checkpoint hash, architecture, ranges), JSON values.
     """
 
@@ -67,6 +76,47 @@ class IntegerModel:
             return np.ascontiguousarray((pixels.astype(np.int16) - 128).astype(np.int8).transpose(0, 3, 1, 2))
         return self.params[self.graph.input].quantize(self.normalization(pixels))
 
+    @property
+    def float_nodes(self) -> tuple[Node, ...]:
+        """The layers that are kept in float."""
+        return tuple(
+            node for node in self.graph if node.output not in self.params and not isinstance(node.op, Dequantize)
+        )
+
+    @property
+    def exact(self) -> bool:
+        """Whether every runtime computes the same integers.
+
+        It does unless integers follow from reals or from 16 bits: kernels differ there in the last bits, and where such
+        a value lies next to a tie, Quantize rounds it up here and down there.
+        """
+        return not (self.int16_nodes or any(isinstance(node.op, Quantize) for node in self.graph))
+
+    @property
+    def int16_nodes(self) -> tuple[Node, ...]:
+        """The layers with 16-bit activations."""
+        borders = Quantize | Requantize
+        return tuple(node for node in self.graph if self.width(node.output) == 16 and not isinstance(node.op, borders))
+
+    def width(self, tensor: str) -> int | None:
+        """The bits of a quantized tensor; None of a real one."""
+        return self.params[tensor].bits if tensor in self.params else None
+
+    def real(self, tensor: str, values: NDArray[Any]) -> NDArray[np.floating]:
+        """What values of ``tensor`` stand for: dequantized, or as they are if it is real already."""
+        return self.params[tensor].dequantize(values) if tensor in self.params else values
+
+    def real_constant(self, node: Node, name: str) -> NDArray[np.float64]:
+        """What a constant of ``node`` stands for, exactly: a bias has the product of the scales of input and weight."""
+        values = self.graph.constants[name].astype(np.float64)
+        if name in self.params:
+            scale = self.params[name].scale.astype(np.float64)
+            return values * (scale.reshape(-1, *[1] * (values.ndim - 1)) if scale.size > 1 else scale)
+        if node.output not in self.params:  # of a layer that is kept in float
+            return values
+        x, weight, _ = node.inputs
+        return values * (self.params[x].scale.astype(np.float64) * self.params[weight].scale.astype(np.float64))
+
     def save(self, path: Path) -> None:
         """Write the model to ``path``, all of it or nothing.
 
@@ -77,7 +127,7 @@ class IntegerModel:
             "format_version": FORMAT_VERSION,
             "graph": graph_to_dict(self.graph),
             "params": {
-                name: {"scale": [float(s) for s in p.scale], "zero_point": p.zero_point}
+                name: {"scale": [float(s) for s in p.scale], "zero_point": p.zero_point, "bits": p.bits}
                 for name, p in self.params.items()
             },
             "ratios": {
@@ -132,7 +182,8 @@ def _from_header(header: Mapping[str, Any], constants: Mapping[str, NDArray[Any]
     model = IntegerModel(
         graph=graph,
         params={
-            name: QuantParams(np.array(p["scale"], np.float32), p["zero_point"]) for name, p in header["params"].items()
+            name: QuantParams(np.array(p["scale"], np.float32), p["zero_point"], p["bits"])
+            for name, p in header["params"].items()
         },
         ratios={
             name: Ratio(np.array(r["numerator"], np.int64), np.array(r["denominator"], np.int64))
@@ -145,6 +196,27 @@ def _from_header(header: Mapping[str, Any], constants: Mapping[str, NDArray[Any]
         profile=header["profile"],
         provenance=header["provenance"],
     )
-    assert graph.tensors.keys() <= model.params.keys(), "a tensor has no parameters"
-    assert all(array.dtype in (np.int8, np.int32) for array in constants.values()), "a constant is no integer"
+    assert model.width(graph.input) == 8, "the input is not quantized"
+    assert all(params.bits in {8, 16} for params in model.params.values()), "integers have 8 or 16 bits"
+    for node in graph:
+        _check_types(model, node)
     return model
+
+
+def _check_types(model: IntegerModel, node: Node) -> None:
+    """Assert that ``node`` is an integer node, a float node, or the border between them."""
+    made, read = model.width(node.output), {model.width(name) for name in model.graph.activations(node)}
+    match node.op:
+        case Quantize():
+            assert read == {None}, f"{node.name} quantizes integers"
+            assert made, f"{node.name} has no parameters"
+        case Requantize():
+            assert made and None not in read and made not in read, f"{node.name} changes no width"  # noqa: PT018 - one thought
+        case Dequantize():
+            assert None not in read, f"{node.name} dequantizes reals"
+            assert made is None, f"{node.name} makes integers"
+        case _:
+            assert read == {made}, f"{node.name} reads or makes tensors of several kinds"
+            types = {None: (np.float32,), 8: (np.int8, np.int32), 16: (np.int8, np.int16, np.int32)}[made]
+            constants = [model.graph.constants[name] for name in node.inputs if name in model.graph.constants]
+            assert all(array.dtype in types for array in constants), f"{node.name} has constants of another type"

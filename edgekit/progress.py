@@ -6,7 +6,10 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Called with the name of a stage, the steps done and the steps in all."""
+    """Called with the name of a stage, the steps done and the steps in all.
+
+    What follows a comma in the name may change while the stage goes on: "fine-tuning, loss 0.06".
+    """
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Take note; must return quickly."""

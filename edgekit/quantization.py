@@ -40,7 +40,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 INT8_MIN, INT8_MAX = -128, 127
+INT16_MAX = 32767  # TFLite's 16-bit specification: activations are symmetric, their zero point is 0
 WEIGHT_MIN, WEIGHT_MAX = -127, 127  # TFLite's int8 specification: weights are symmetric, -128 is unused
 BIAS_LIMIT = 2**30  # half of int32, so that accumulator plus bias cannot overflow
 
@@ -69,19 +70,27 @@ class QuantParams:
 
     Attributes:
         scale: float32, [1], or [C] for weights with a scale an output channel (axis 0).
-        zero_point: of int8 storage; 0 for weights.
+        zero_point: of the stored integers; 0 for weights and of 16 bits.
+        bits: of the stored integers, 8 or 16.
     """
 
     scale: NDArray[np.float32]
     zero_point: int = 0
+    bits: int = 8
 
-    def quantize(self, real: NDArray[np.floating]) -> NDArray[np.int8]:
-        """The nearest int8 values, saturated to [-128, 127]; half to even. Several scales belong to axis 0."""
+    @property
+    def dtype(self) -> type[np.int8 | np.int16]:
+        """The type of the stored integers."""
+        return np.int8 if self.bits == 8 else np.int16
+
+    def quantize(self, real: NDArray[np.floating]) -> NDArray[Any]:
+        """The nearest stored integers, saturated; half to even. Several scales belong to axis 0."""
         scale = self.scale.astype(np.float64)
         if scale.size > 1:
             scale = scale.reshape(-1, *[1] * (real.ndim - 1))
         stored = np.rint(real / scale) + self.zero_point
-        return _to_int8(stored)
+        limits = np.iinfo(self.dtype)
+        return np.clip(stored, limits.min, limits.max, out=stored).astype(self.dtype)
 
     def dequantize(self, stored: NDArray[np.integer]) -> NDArray[np.float32]:
         """The real values, float32, computed as the runtimes do: one float32 product."""

@@ -31,6 +31,7 @@ class Format:
         modules: packages that writing needs; reading may do with fewer.
         extra: the extra of edgekit that brings them.
         io_dtypes: what int8 files can take and give.
+        int16: whether layers can have 16-bit activations.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Format:
     modules: tuple[str, ...]
     extra: str
     io_dtypes: tuple[IoDtype, ...] = tuple(IoDtype)
+    int16: bool = False
 
     def check_installed(self) -> None:
         """Say early what will be missing.
@@ -62,10 +64,27 @@ class Format:
                 f"choose another --io-dtype, or leave {self.name} out of the targets"
             )
 
+    def check_activations(self, *, int16: bool) -> None:
+        """Say early that layers cannot have 16-bit activations in this format.
+
+        Raises:
+            ConfigError: some are to have.
+        """
+        if int16 and not self.int16:
+            raise ConfigError(
+                f"{self.title} has no 16-bit activations: use --keep-float for these layers, or leave {self.name} out "
+                f"of the targets"
+            )
+
     def write_integer_model(
         self, model: IntegerModel, path: Path, *, io_dtype: IoDtype, options: Mapping[str, Any] | None = None
     ) -> None:
-        """Write an int8 file; ``options`` are the format's own, see its package."""
+        """Write an int8 file; ``options`` are the format's own, see its package.
+
+        Raises:
+            ConfigError: the format cannot hold layers with 16-bit activations, and the model has some.
+        """
+        self.check_activations(int16=bool(model.int16_nodes))
         self._package().write_integer_model(model, path, io_dtype=io_dtype, **(options or {}))
 
     def write_float_model(
@@ -94,8 +113,8 @@ class Format:
 FORMATS = {
     form.name: form
     for form in (
-        Format("onnx", ".onnx", "ONNX", ("onnx", "onnxsim"), "onnx"),
-        Format("tflite", ".tflite", "TFLite", ("ai_edge_litert",), "tflite"),
+        Format("onnx", ".onnx", "ONNX", ("onnx", "onnxsim"), "onnx", int16=True),
+        Format("tflite", ".tflite", "TFLite", ("ai_edge_litert",), "tflite", int16=True),
         Format("coreml", ".mlpackage", "Core ML", ("coremltools",), "coreml", (IoDtype.FLOAT32,)),
         Format("torch", ".pt", "torch", ("torch",), "torch"),
     )

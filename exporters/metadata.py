@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from edgekit.errors import ConfigError
 from edgekit.preprocessing import Normalization, Preprocessing
 
 if TYPE_CHECKING:
@@ -98,7 +99,17 @@ class Metadata:
 
 
 def of_integer_model(model: IntegerModel, io_dtype: IoDtype) -> Metadata:
-    """The metadata of an int8 file."""
+    """The metadata of an int8 file.
+
+    Raises:
+        ConfigError: an output is kept in float, and ``io_dtype`` is not.
+    """
+    real = [name for name in model.graph.outputs if name not in model.params]
+    if real and io_dtype is not IoDtype.FLOAT32:
+        raise ConfigError(
+            f"the output {real[0]!r} is kept in float, so the file cannot take and give {io_dtype}: "
+            f"use --io-dtype float32, or leave that layer out of --keep-float"
+        )
     return Metadata(
         model.graph.name, Precision.INT8, io_dtype, model.preprocessing, model.normalization, model.pixel_input,
         model.labels, model.profile, dict(model.provenance),

@@ -40,7 +40,8 @@ class Summary:
         format: "onnx", "tflite", "coreml" or "torch".
         size_bytes: of the file, or of all files in the package.
         operators: how often each operator occurs, by the format's own names, boundary conversions left out.
-        float_operators: those that compute in float; an int8 file has none.
+        float_operators: those that compute in float, with the names of their results ("CONV_2D features.0.0"); an int8
+            file has those of the layers that it keeps in float.
         boundary: operators that convert between the boundary's type and the integers (QUANTIZE, DEQUANTIZE).
         inputs: what the file takes.
         outputs: what the file gives.

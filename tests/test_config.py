@@ -82,7 +82,10 @@ def test_a_path_may_start_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 WRONG = [
     ("[exprt]\nx = 1", r"unknown section \[exprt\]: did you mean 'export'\?"),
-    ("[xyz]", r"unknown section \[xyz\]: choose from bench, calibration, export, model, preprocessing, verify"),
+    (
+        "[xyz]",
+        r"unknown section \[xyz\]: choose from bench, calibration, export, finetune, model, preprocessing, verify",
+    ),
     ("[source]", "unknown section"),
     ("export = 3", r"export is a section: write \[export\] and its keys below"),
     ("[export]\ntarget = ['onnx']", "unknown key export.target: did you mean 'targets'"),

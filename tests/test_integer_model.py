@@ -13,7 +13,21 @@ import pytest
 
 from edgekit.errors import ArtifactError, BadInput
 from edgekit.integer_model import FORMAT_VERSION, IntegerModel
-from edgekit.ir import Add, Clamp, Conv2d, Flatten, Graph, Linear, Mean, Node, Padding, Tensor
+from edgekit.ir import (
+    Add,
+    Clamp,
+    Conv2d,
+    Dequantize,
+    Flatten,
+    Graph,
+    Linear,
+    Mean,
+    Node,
+    Padding,
+    Quantize,
+    Requantize,
+    Tensor,
+)
 from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from edgekit.quantization import QuantParams, Ratio
 
@@ -157,7 +171,9 @@ FOREIGN = {
     "no json": npz(**{"model.json": np.frombuffer(b"{", np.uint8)}),
     "a list": npz(**{"model.json": np.frombuffer(b"[1]", np.uint8)}),
     "no version": npz(**{"model.json": np.frombuffer(b"{}", np.uint8)}),
-    "version only": npz(**{"model.json": np.frombuffer(b'{"format_version": 1}', np.uint8)}),
+    "version only": npz(
+        **{"model.json": np.frombuffer(json.dumps({"format_version": FORMAT_VERSION}).encode(), np.uint8)}
+    ),
 }
 
 
@@ -230,6 +246,71 @@ def test_constants_are_integers(model: IntegerModel, tmp_path: Path) -> None:
     write(tmp_path / "m.edgekit", model, header_of(model, tmp_path), **{"head.bias": np.zeros(2)})
     with pytest.raises(ArtifactError, match="damaged"):
         IntegerModel.load(tmp_path / "m.edgekit")
+
+
+def mixed(model: IntegerModel) -> IntegerModel:
+    """``model`` with its mean kept in float."""
+    graph = model.graph
+    border = {"shift.float32": Tensor("shift.float32", (4, 4, 4)), "pool.int8": Tensor("pool.int8", (4, 1, 1))}
+    nodes = (
+        *graph.nodes[:2],
+        Node("shift.float32", Dequantize(), ("shift",), "shift.float32"),
+        replace(graph.nodes[2], inputs=("shift.float32",), activation=Clamp(-1.0)),
+        Node("pool.int8", Quantize(), ("pool",), "pool.int8"),
+        replace(graph.nodes[3], inputs=("pool.int8",)),
+        graph.nodes[4],
+    )
+    params = {"pool.int8" if name == "pool" else name: value for name, value in model.params.items()}
+    ratios = {name: ratio for name, ratio in model.ratios.items() if name != "pool"}
+    return replace(model, graph=graph.with_nodes(nodes, border), params=params, ratios=ratios, profile="mixed")
+
+
+def test_layers_in_float_come_back(model: IntegerModel, tmp_path: Path) -> None:
+    assert (model.float_nodes, model.exact) == ((), True)
+    mixed(model).save(tmp_path / "m.edgekit")
+    loaded = IntegerModel.load(tmp_path / "m.edgekit")
+    assert loaded.graph.nodes == mixed(model).graph.nodes
+    assert [node.name for node in loaded.float_nodes] == ["pool"]
+    assert (loaded.exact, loaded.profile) == (False, "mixed")
+    reals = np.ones((1, 4, 1, 1), np.float32)
+    assert loaded.real("pool", reals) is reals
+    assert loaded.real("pool.int8", np.array([[-2]], np.int8)) == loaded.params["pool.int8"].scale
+
+
+@pytest.mark.parametrize(("missing", "added"), [("image", None), ("shift", None), ("pool.int8", None), (None, "pool")])
+def test_reals_and_integers_meet_at_borders_only(
+    missing: str | None, added: str | None, model: IntegerModel, tmp_path: Path
+) -> None:
+    header = header_of(mixed(model), tmp_path)
+    if missing is not None:
+        del header["params"][missing]
+    if added is not None:
+        header["params"][added] = header["params"]["shift"]
+    write(tmp_path / "m.edgekit", mixed(model), header)
+    with pytest.raises(ArtifactError, match="damaged"):
+        IntegerModel.load(tmp_path / "m.edgekit")
+
+
+def test_widths_come_back(model: IntegerModel, tmp_path: Path) -> None:
+    wide = replace(model, params={**model.params, "logits": replace(model.params["logits"], bits=16, zero_point=0)})
+    graph = wide.graph
+    nodes = (
+        *graph.nodes[:4],
+        Node("flat.int16", Requantize(), ("flat",), "flat.int16"),
+        replace(graph.nodes[4], inputs=("flat.int16", *graph.nodes[4].inputs[1:])),
+    )
+    params = {**wide.params, "flat.int16": wide.params["logits"]}
+    wide = replace(wide, graph=graph.with_nodes(nodes, {"flat.int16": Tensor("flat.int16", (4,))}), params=params)
+    wide.save(tmp_path / "m.edgekit")
+    loaded = IntegerModel.load(tmp_path / "m.edgekit")
+    assert [loaded.width(name) for name in ("flat", "flat.int16", "logits", "nothing")] == [8, 16, 16, None]
+    assert [node.name for node in loaded.int16_nodes] == ["head"]
+    for name, bits in (("logits", 8), ("flat.int16", 8), ("flat", 16), ("image", 16), ("logits", 12)):
+        header = header_of(wide, tmp_path)
+        header["params"][name]["bits"] = bits
+        write(tmp_path / "m.edgekit", wide, header)
+        with pytest.raises(ArtifactError, match="damaged"):
+            IntegerModel.load(tmp_path / "m.edgekit")
 
 
 def test_a_missing_weight(model: IntegerModel, tmp_path: Path) -> None:

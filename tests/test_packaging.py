@@ -35,10 +35,11 @@ TOOLCHAINS = (
 LITERT = ("ai_edge_litert", "flatbuffers", "google.protobuf")
 # The only modules that import a toolchain by being imported. Those in front of them import them where they are used.
 NEED_A_TOOLCHAIN = (
+    "edgekit.benchmarks.peers*",
     *("edgekit.calibration.bias_correction", "edgekit.calibration.calibrate", "edgekit.calibration.equalization"),
     *("edgekit.capture.torch_export", "edgekit.defaults.train", "edgekit.executor.*", "edgekit.exporters.onnx*"),
     *("edgekit.models.blocks", "edgekit.models.checkpoint", "edgekit.models.network", "edgekit.models.readers"),
-    *("edgekit.exporters.torch*", "edgekit.runtimes.torch"),
+    *("edgekit.exporters.torch*", "edgekit.runtimes.torch", "edgekit.training.*"),
 )
 
 
@@ -143,6 +144,8 @@ WITH_LITERT_ALONE = [
     (["export", "--int8", "--target", "tflite"], "torch"),
     (["export", "x.pth", "--target", "tflite"], "torch"),
     (["export", "x.onnx", "--target", "tflite"], "onnx"),
+    (["finetune", "--target", "tflite"], "torch"),
+    (["sensitivity"], "torch"),
     (["verify", "x.onnx"], "onnx"),
 ]
 

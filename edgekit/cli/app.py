@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from edgekit.cli import bench, doctor, export, inspect, verify
+from edgekit.cli import bench, doctor, export, finetune, inspect, sensitivity, verify
 from edgekit.version import __version__
 
 app = typer.Typer(
@@ -16,6 +16,8 @@ app = typer.Typer(
 )
 
 app.command()(export.export)
+app.command()(sensitivity.sensitivity)
+app.command()(finetune.finetune)
 app.command()(verify.verify)
 app.command()(bench.bench)
 app.command()(inspect.inspect)

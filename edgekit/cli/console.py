@@ -85,6 +85,11 @@ def note(text: str) -> None:
     _sentence(_stderr(), f"[dim]{escape(text)}[/]")
 
 
+def warn(text: str) -> None:
+    """Tell of something that is likely a mistake, besides the result."""
+    _sentence(_stderr(), f"[bold yellow]![/] {escape(text)}")
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[str] | str]) -> None:
     """Print aligned columns, with rich's markup; a row that is a text stands below the one before it.
 
@@ -160,11 +165,12 @@ def progress_bar() -> Iterator[Progress]:
         tasks: dict[str, Any] = {}
 
         def update(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, steps="")
+            name = stage.partition(",")[0]  # what follows it may change: "fine-tuning, loss 0.06"
+            if name not in tasks:
+                tasks[name] = bars.add_task(stage, steps="")
             # A single step says nothing of how far it is: then the bar just moves.
             known = {"total": total, "steps": f"{done}/{total}"} if total > 1 else {"total": None}
-            bars.update(tasks[stage], completed=done, visible=done < total, **known)
+            bars.update(tasks[name], description=stage, completed=done, visible=done < total, **known)
 
         yield update
 
@@ -219,9 +225,10 @@ def _stage_lines() -> Progress:
     seen: set[str] = set()
 
     def update(stage: str, done: int, total: int) -> None:  # noqa: ARG001 - a Progress is told
-        if stage not in seen:
-            seen.add(stage)
-            sys.stderr.write(f"{stage} ({total})\n" if total > 1 else f"{stage}\n")
+        name = stage.partition(",")[0]
+        if name not in seen:
+            seen.add(name)
+            sys.stderr.write(f"{name} ({total})\n" if total > 1 else f"{name}\n")
             sys.stderr.flush()
 
     return update

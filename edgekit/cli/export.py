@@ -10,76 +10,72 @@ import typer
 
 from edgekit.cli import console
 from edgekit.cli.options import (
+    CalibOption,
+    CheckpointArgument,
     ConfigOption,
+    FloorOption,
+    Int16Option,
+    IoDtypeOption,
     JsonOption,
+    KeepFloatOption,
+    LabelsOption,
+    NoVerifyOption,
+    OutOption,
+    PaddingOption,
+    PerTensorOption,
+    ResizeOption,
     SetOption,
     StrictOption,
+    TargetOption,
     find_config,
     load_settings,
+    names,
+    targets,
 )
-from edgekit.config import TARGETS, Typed
-from edgekit.errors import ConfigError, did_you_mean
+from edgekit.config import Typed
+from edgekit.errors import ConfigError
 
 if TYPE_CHECKING:
     from edgekit.config import Overrides, Settings
     from edgekit.pipeline.export import ExportedFile, ExportResult
+    from edgekit.pipeline.floor import Floor
+
+_SOURCES = {"calib": "data", "ranges": "ranges", "data-free": "data_free"}  # flag: key of [calibration]
 
 
 def export(  # noqa: PLR0913 - one a flag
-    checkpoint: Annotated[
-        Path | None,
-        typer.Argument(help="Trained MobileNet: .pth, .safetensors, .h5, .keras or .onnx.", show_default=False),
-    ] = None,
+    checkpoint: CheckpointArgument = None,
     *,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            "--target", "-t", help="onnx, tflite, coreml, torch (comma-separated) or all.", show_default="onnx,tflite"
-        ),
-    ] = None,
-    int8: Annotated[bool, typer.Option("--int8", help="Write int8 files (needs --calib or --ranges).")] = False,
+    target: TargetOption = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Write int8 files (needs --calib, --ranges or --data-free).")
+    ] = False,
     float16: Annotated[bool, typer.Option("--float16", help="Write float16 files.")] = False,
     float32: Annotated[
         bool, typer.Option("--float32", help="Write float32 files; the default without --int8 and --float16.")
     ] = False,
-    calib: Annotated[
-        Path | None,
-        typer.Option("--calib", help="Calibration images: a folder, glob, .npz, .npy or .csv.", show_default=False),
-    ] = None,
+    calib: CalibOption = None,
     ranges: Annotated[
         Path | None,
         typer.Option("--ranges", help="Ranges saved by an earlier export, instead of images.", show_default=False),
     ] = None,
-    strict: StrictOption = False,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder to write to.", show_default="exported")
-    ] = None,
-    io_dtype: Annotated[
-        str | None,
+    data_free: Annotated[
+        bool,
         typer.Option(
-            "--io-dtype", help="float32, int8 or uint8 at the boundary of int8 files.", show_default="float32"
+            "--data-free", help="Without images: on synthetic ones, made from the checkpoint's batch normalization."
         ),
-    ] = None,
-    padding: Annotated[
-        str | None,
-        typer.Option(
-            "--padding", help="How it was trained: same (TensorFlow) or symmetric (PyTorch).", show_default="guessed"
-        ),
-    ] = None,
-    resize: Annotated[
-        str | None,
-        typer.Option(
-            "--resize",
-            help="Before the centre crop: pixels of the shorter side, whole or none.",
-            show_default="256 for 224",
-        ),
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option("--labels", help="Class names, one a line, stored in every file.", show_default=False)
-    ] = None,
-    no_verify: Annotated[
-        bool, typer.Option("--no-verify", help="Skip the proof in the runtimes of this machine.")
     ] = False,
+    strict: StrictOption = False,
+    keep_float: KeepFloatOption = None,
+    floor: FloorOption = None,
+    int16_activations: Int16Option = None,
+    per_tensor_weights: PerTensorOption = False,
+    out: OutOption = None,
+    io_dtype: IoDtypeOption = None,
+    padding: PaddingOption = None,
+    resize: ResizeOption = None,
+    labels: LabelsOption = None,
+    no_verify: NoVerifyOption = False,
     config: ConfigOption = None,
     assignments: SetOption = None,
     as_json: JsonOption = False,
@@ -90,16 +86,25 @@ def export(  # noqa: PLR0913 - one a flag
         flags: Overrides = {
             "model": {"checkpoint": checkpoint, "padding": padding, "labels": labels},
             "preprocessing": {"resize": Typed(resize) if resize else None},
-            "calibration": {"data": calib, "ranges": ranges, "strict": strict or None},
+            "calibration": {
+                "data": calib,
+                "ranges": ranges,
+                "data_free": data_free or None,
+                "strict": strict or None,
+                "keep_float": None if keep_float is None else names(keep_float),
+                "floor": floor,
+                "int16_activations": None if int16_activations is None else names(int16_activations),
+                "per_tensor_weights": per_tensor_weights or None,
+            },
             "export": {
-                "targets": None if target is None else _targets(target),
+                "targets": None if target is None else targets(target),
                 "precisions": precisions or None,
                 "io_dtype": io_dtype,
                 "out": out,
                 "verify": False if no_verify else None,
             },
         }
-        settings = _settings(config, flags, assignments)
+        settings = export_settings(config, flags, assignments)
 
         from edgekit.pipeline.export import export as run  # noqa: PLC0415 - see the module app
 
@@ -108,46 +113,68 @@ def export(  # noqa: PLR0913 - one a flag
         if as_json:
             console.print_json("export", result)
         else:
-            _show(result, settings)
+            show_export(result, settings)
 
 
-def _settings(config: Path | None, flags: Overrides, assignments: list[str] | None) -> Settings:
+def export_settings(config: Path | None, flags: Overrides, assignments: list[str] | None) -> Settings:
+    """The settings of a command that exports: of a file, of flags, or of the shipped network.
+
+    Raises:
+        ConfigError: something is unknown, wrong, or contradicts itself.
+    """
     from edgekit.defaults import CONFIG  # noqa: PLC0415 - see the module app
 
     path, given = find_config(config), flags["calibration"]
-    if given["data"] is not None and given["ranges"] is not None:
+    sources = [f"--{flag}" for flag, key in _SOURCES.items() if given.get(key) is not None]
+    if len(sources) > 1:
         raise ConfigError(
-            "--calib and --ranges are both given: ranges come from images or from a file, so leave one out"
+            f"{sources[0]} and {sources[1]} are both given: ranges come from images, from a file, or without images "
+            f"from statistics, so leave one out"
         )
     settings = load_settings(path, flags, assignments)
     if path is None and settings.model.checkpoint is None:
         console.note("no checkpoint and no edgekit.toml: using the digits network that edgekit ships")
         settings = load_settings(CONFIG, flags, assignments)
-    if given["data"] is not None:  # over ranges that the file names
-        settings = replace(settings, calibration=replace(settings.calibration, ranges=None))
+    if given.get("data") is not None:  # over what the file names
+        settings = replace(settings, calibration=replace(settings.calibration, ranges=None, data_free=False))
+    if given.get("ranges") is not None:
+        settings = replace(settings, calibration=replace(settings.calibration, data_free=False))
     return settings
 
 
-def _targets(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in {*TARGETS, "all"}:
-            raise ConfigError(f"unknown target {name!r}: {did_you_mean(name, (*TARGETS, 'all'))}")
-    return list(TARGETS) if "all" in names else names
-
-
-def _show(result: ExportResult, settings: Settings) -> None:
+def show_export(result: ExportResult, settings: Settings) -> None:
+    """Print what was exported."""
     for text in result.notes:
         console.note(text)
     console.skipped(result.skipped)
+    if result.diagnosis is not None and result.diagnosis.finding is not None:
+        console.warn(f"the calibration images look wrong: {result.diagnosis.finding.advice}")
     if result.integer_model is not None and result.ranges is not None:
         model, ranges = (path.name.removeprefix(result.network) for path in (result.integer_model, result.ranges))
         console.note(f"beside the files: *{model} (the integer model) and *{ranges}")
-    origin = f", calibrated on {console.count(result.images, 'image')}" if result.images else ""
+    kind = "synthetic image" if result.data_free else "image"
+    origin = f", calibrated on {console.count(result.images, kind)}" if result.images else ""
     name, out = console.escape(result.network), console.escape(str(settings.export.out))
     console.say(f"[bold]{name}[/] ({console.escape(result.description)}){origin} → {out}")
-    console.say(*(f"[dim]{console.escape(line)}[/]" for line in _proofs(result)))
+    console.say(*(f"[dim]{console.escape(line)}[/]" for line in (*result.recipe, *_proofs(result))))
+    if result.floor is not None:
+        console.say(_floor(result.floor))
     console.table(["", "file", ">size", ">time", ">int8", ">max |Δ|"], [_row(file) for file in result.files])
+
+
+def _floor(floor: Floor) -> str:
+    """Which layers are in float for it, and what that gained."""
+    measured = f"simulated on {console.count(floor.images, 'held-out image')}, one is {100 / floor.images:.2f} points"
+    if not floor.kept:
+        return (
+            f"{floor.measure}: [bold]{floor.points:.2f} points[/] without any layer in float for it, "
+            f"{floor.allowed_points:g} are allowed [dim]({measured})[/]"
+        )
+    kept = f"{len(floor.kept)} of {console.count(floor.layers, 'layer')}"
+    return (
+        f"{floor.measure}: [bold]{floor.points:.2f} points[/] with {kept} in float, {floor.points_without:.2f} without "
+        f"[dim]({measured})[/]: {console.escape(', '.join(floor.kept))}"
+    )
 
 
 def _proofs(result: ExportResult) -> list[str]:
@@ -157,6 +184,10 @@ def _proofs(result: ExportResult) -> list[str]:
     if parities:
         runners = "; ".join(dict.fromkeys(parity.runner for parity in parities))
         lines.append(f"max |Δ| measured on {console.count(parities[0].images, 'image')} in {runners}")
+    precise = {"kept in float": result.kept_float, "with 16-bit activations": result.int16}
+    kinds = [f"{console.count(len(layers), 'layer')} {how}" for how, layers in precise.items() if layers]
+    if kinds:
+        lines.append(f"{', '.join(kinds)}: behind them integers are near, not claimed to be identical")
     elsewhere = [file for file in result.files if file.parity is None]
     if any(file.proven for file in elsewhere):
         lines.append("Core ML int8: not run here, every number read back and identical to the integer model's")

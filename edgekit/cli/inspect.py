@@ -138,6 +138,10 @@ def _provenance(values: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "calibration" in values:
         calibration = values["calibration"]
         facts.append(("calibration", f"{console.count(calibration['images'], 'image')}, {calibration['method']}"))
+    if "kept_float" in values:
+        facts.append(("kept in float", ", ".join(values["kept_float"])))
+    if "int16" in values:
+        facts.append(("16-bit activations", ", ".join(values["int16"])))
     if "edgekit" in values:
         facts.append(("written by", f"edgekit {values['edgekit']}"))
     return facts

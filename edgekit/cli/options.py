@@ -8,9 +8,77 @@ from typing import Annotated, Any
 import typer
 
 from edgekit import config
-from edgekit.config import Typed
-from edgekit.errors import ConfigError
+from edgekit.config import TARGETS, Typed
+from edgekit.errors import ConfigError, did_you_mean
 
+CheckpointArgument = Annotated[
+    Path | None,
+    typer.Argument(help="Trained MobileNet: .pth, .safetensors, .h5, .keras or .onnx.", show_default=False),
+]
+TargetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--target", "-t", help="onnx, tflite, coreml, torch (comma-separated) or all.", show_default="onnx,tflite"
+    ),
+]
+CalibOption = Annotated[
+    Path | None,
+    typer.Option("--calib", help="Calibration images: a folder, glob, .npz, .npy or .csv.", show_default=False),
+]
+Int16Option = Annotated[
+    str | None,
+    typer.Option(
+        "--int16-activations",
+        metavar="LAYER,…",
+        help="Layers with 16-bit activations, for TFLite and ONNX; int8 weights stay. Slow, outside of XNNPACK.",
+        show_default="none",
+    ),
+]
+PerTensorOption = Annotated[
+    bool,
+    typer.Option("--per-tensor-weights", help="One weight scale a layer, for targets that have no scale a channel."),
+]
+KeepFloatOption = Annotated[
+    str | None,
+    typer.Option(
+        "--keep-float",
+        metavar="LAYER,…",
+        help="Layers that stay in float inside int8 files; features.4 means all of that block.",
+        show_default="none",
+    ),
+]
+FloorOption = Annotated[
+    float | None,
+    typer.Option(
+        "--floor",
+        metavar="POINTS",
+        help="Keep as few layers in float as it takes to lose at most so many points of top-1 on a fifth of --calib.",
+        show_default="no layer",
+    ),
+]
+OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write to.", show_default="exported")]
+IoDtypeOption = Annotated[
+    str | None,
+    typer.Option("--io-dtype", help="float32, int8 or uint8 at the boundary of int8 files.", show_default="float32"),
+]
+PaddingOption = Annotated[
+    str | None,
+    typer.Option(
+        "--padding", help="How it was trained: same (TensorFlow) or symmetric (PyTorch).", show_default="guessed"
+    ),
+]
+ResizeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--resize",
+        help="Before the centre crop: pixels of the shorter side, whole or none.",
+        show_default="256 for 224",
+    ),
+]
+LabelsOption = Annotated[
+    Path | None, typer.Option("--labels", help="Class names, one a line, stored in every file.", show_default=False)
+]
+NoVerifyOption = Annotated[bool, typer.Option("--no-verify", help="Skip the proof in the runtimes of this machine.")]
 ArtifactsArgument = Annotated[
     list[Path] | None,
     typer.Argument(metavar="FILE|FOLDER", help="What export wrote.", show_default="the export folder"),
@@ -47,6 +115,24 @@ def load_settings(path: Path | None, flags: config.Overrides, assignments: list[
     for section, values in flags.items():
         overrides.setdefault(section, {}).update({key: value for key, value in values.items() if value is not None})
     return config.load(path, overrides)
+
+
+def names(text: str) -> list[str]:
+    """What is given as one text, with commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def targets(text: str) -> list[str]:
+    """Targets that are given as one text, with commas; all of them for "all".
+
+    Raises:
+        ConfigError: one is unknown.
+    """
+    found = names(text)
+    for name in found:
+        if name not in {*TARGETS, "all"}:
+            raise ConfigError(f"unknown target {name!r}: {did_you_mean(name, (*TARGETS, 'all'))}")
+    return list(TARGETS) if "all" in found else found
 
 
 def _assignment(text: str) -> tuple[str, str, Typed]:

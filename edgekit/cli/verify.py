@@ -68,6 +68,8 @@ def verify(  # noqa: PLR0913 - one a flag
 
 
 def _show(result: VerifyResult) -> None:
+    from edgekit.verification.integer_parity import IntegerParity  # noqa: PLC0415 - see the module app
+
     if result.noise:
         console.note("no images were named (--data DIR): compared on noise, so accuracy was not measured")
     console.skipped(result.skipped)
@@ -75,6 +77,10 @@ def _show(result: VerifyResult) -> None:
     if result.float_accuracy is not None and result.float_reference is not None:
         top1 = console.percent(result.float_accuracy.top1)
         rows.append(["", f"float: {console.escape(result.float_reference.name)}", "", "", top1, ""])
+    if any(isinstance(parity, IntegerParity) and not parity.exact for file in result.files for parity in file.parities):
+        console.note(
+            "some layers are more precise than int8: behind them integers are near, not claimed to be identical"
+        )
     images = f"{console.count(result.images, 'image')}{' of noise' if result.noise else ''}"
     console.say(f"[dim]{f'measured on {images}' if result.images else 'nothing was run'}[/]")
     console.table(["", "file and runtime", ">equal", ">max |Δ|", ">top-1", ">as float"], rows)

@@ -29,12 +29,21 @@ class FloatExecutor(GraphExecutor):
 
     def compute(self, node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
         """The output of ``node``, clamped."""
-        y = self.accumulate(node, inputs)
-        return y if node.activation is None else _clamp(node.activation, y)
+        return clamped(node, self.accumulate(node, inputs))
 
     def accumulate(self, node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
         """The output of ``node`` before its clamp."""
-        return _TABLE[node](node.op, *inputs)
+        return accumulate(node, inputs)
+
+
+def accumulate(node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
+    """The output of a float node before its clamp."""
+    return _TABLE[node](node.op, *inputs)
+
+
+def clamped(node: Node, y: torch.Tensor) -> torch.Tensor:
+    """``y`` within the fused clamp of ``node``."""
+    return y if node.activation is None else _clamp(node.activation, y)
 
 
 @_TABLE.implements(Mean)

@@ -9,6 +9,10 @@ float executor, followed by a requantization. Why nothing is lost:
   most 255 * 2 * 2**-24 = 3.1e-5. That rounds to the right integer, as the exact result is at least 1 / (2 q) away from
   a tie (``edgekit.quantization``), which is 6.1e-5 even for q = 8192. Larger q take float64, too.
 
+A tensor that is kept in float is what it is, and layers that are kept in float are those of the float executor. So are
+layers with 16-bit activations, on the reals that their integers stand for; in float32 they can be off by a step of 16
+bits here and there, as the kernels are.
+
 That asks for convolutions that only multiply and add, as torch's do on a CPU (Winograd's algorithm divides), and for
 float32 that is not cut down to bfloat16: ``torch.set_float32_matmul_precision`` has to stay at "highest", its default.
 """
@@ -21,9 +25,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from edgekit.executor import float as float_executor
 from edgekit.executor.graph import GraphExecutor
 from edgekit.executor.operators import operator_table
-from edgekit.ir import Add, Conv2d, Linear, Mean, Mul
+from edgekit.ir import Add, Conv2d, Dequantize, Linear, Mean, Mul, Quantize, Requantize
 from edgekit.quantization import FLOAT32_EXACT, INT8_MAX, INT8_MIN, accumulator_bound
 
 if TYPE_CHECKING:
@@ -37,7 +42,9 @@ _TABLE = operator_table("the integer executor")
 
 
 class IntegerExecutor(GraphExecutor):
-    """Runs an integer model on int8 inputs [N, C, H, W]; every tensor it shows, and its result, is int8.
+    """Runs an integer model on int8 inputs [N, C, H, W].
+
+    Every tensor it shows, and its result, is int8, or int16 or float32 where it is more precise.
 
     >>> IntegerExecutor(model)(stored)                      # doctest: +SKIP
     >>> IntegerExecutor(model)(stored, observe=print)       # doctest: +SKIP
@@ -55,26 +62,62 @@ class IntegerExecutor(GraphExecutor):
         return x.to(torch.float32) - self._zero_point(self.model.graph.input)
 
     def leave(self, tensor: str, value: torch.Tensor) -> torch.Tensor:
-        """Stored integers, int8."""
-        return (value + self._zero_point(tensor)).to(torch.int8)
+        """Stored integers, int8 or int16; reals as they are."""
+        if tensor not in self.model.params:
+            return value
+        return (value + self._zero_point(tensor)).to(torch.int8 if self.model.width(tensor) == 8 else torch.int16)
 
     def compute(self, node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
-        """The output of ``node``, without its zero point."""
+        """The output of ``node``: stored integers without their zero point, or reals."""
+        match node.op:
+            case Quantize():
+                return self._saturated(node.output, inputs[0] / self._scale(node.output))
+            case Requantize():
+                return self._saturated(
+                    node.output, inputs[0] * (self._scale(node.inputs[0]) / self._scale(node.output))
+                )
+            case Dequantize():
+                return inputs[0] * self._scale(node.inputs[0])
         total = self.accumulate(node, inputs)
+        if self.model.width(node.output) != 8:
+            real = float_executor.clamped(node, total)
+            stored = node.output in self.model.params  # in 16 bits
+            return self._saturated(node.output, real / self._scale(node.output)) if stored else real
         if node.name not in self.model.ratios:
             return total
-        zero_point = self._zero_point(node.output)
-        steps = total.mul_(self.constant(_ratio(node))).round_()
-        return steps.clamp_(INT8_MIN - zero_point, INT8_MAX - zero_point).to(torch.float32)
+        return self._saturated(node.output, total.mul_(self.constant(ratio_name(node))))
 
     def accumulate(self, node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
-        """What is requantized to the output of ``node``: integers; the output itself where nothing is requantized."""
+        """What is requantized to the output of ``node``: integers; the output itself where nothing is requantized.
+
+        Of a float node, and of one with 16-bit activations, the real output before its clamp.
+        """
+        if self.model.width(node.output) != 8:
+            stored = self.model.params.keys() & self.model.graph.tensors.keys()
+            pairs = zip(node.inputs, inputs, strict=True)
+            return float_executor.accumulate(
+                node, [x * self._scale(name) if name in stored else x for name, x in pairs]
+            )
         if node.name in self.model.ratios:
-            dtype = self.constant(_ratio(node)).dtype
+            dtype = self.constant(ratio_name(node)).dtype
             inputs = [value.to(dtype) for value in inputs]
         if isinstance(node.op, Add):
             inputs = [value * int(p) for value, p in zip(inputs, self.model.ratios[node.name].numerator, strict=True)]
         return _TABLE[node](node.op, *inputs)
+
+    def _saturated(self, tensor: str, steps: torch.Tensor) -> torch.Tensor:
+        """``steps`` rounded, within the type, without the zero point of ``tensor``; ``steps`` is overwritten."""
+        params = self.model.params[tensor]
+        limits = np.iinfo(params.dtype)
+        rounded = self.round(steps).clamp_(limits.min - params.zero_point, limits.max - params.zero_point)
+        return rounded.to(torch.float32)
+
+    def round(self, steps: torch.Tensor) -> torch.Tensor:
+        """The nearest integers, half to even; ``steps`` is overwritten."""
+        return steps.round_()
+
+    def _scale(self, tensor: str) -> float:
+        return float(self.model.params[tensor].scale[0])
 
     def _zero_point(self, tensor: str) -> int:
         return self.model.params[tensor].zero_point
@@ -82,13 +125,14 @@ class IntegerExecutor(GraphExecutor):
     def _constants(self, node: Node) -> dict[str, torch.Tensor]:
         """Weights and other constants of ``node`` without zero points, and its ratio, in the type it computes in."""
         graph, ratio = self.model.graph, self.model.ratios.get(node.name)
-        if ratio is None:
-            return {}
+        if ratio is None:  # those of a float node, or of one with 16-bit activations; others have none
+            names = [name for name in node.inputs if name in graph.constants]
+            return {name: torch.from_numpy(self.model.real_constant(node, name).astype(np.float32)) for name in names}
         exact = self._bound(node) <= FLOAT32_EXACT and ratio.denominator.max() <= _FLOAT32_DENOMINATOR
         dtype = np.float32 if exact else np.float64
         # An ADD multiplies by its numerators first, to stay with integers.
         factor = 1 / ratio.denominator[:1] if isinstance(node.op, Add) else ratio.value
-        values = {_ratio(node): factor.reshape(-1, *[1] * (len(graph.tensors[node.output].shape) - 1))}
+        values = {ratio_name(node): factor.reshape(-1, *[1] * (len(graph.tensors[node.output].shape) - 1))}
         for name in node.inputs:
             if name in graph.constants:
                 params = self.model.params.get(name)
@@ -112,7 +156,7 @@ class IntegerExecutor(GraphExecutor):
                 raise AssertionError(f"{node.name} is requantized, but has no accumulator")
 
 
-def _ratio(node: Node) -> str:
+def ratio_name(node: Node) -> str:
     """The name of the node's ratio among the executor's constants."""
     return f"{node.name}:ratio"
 

@@ -1,11 +1,12 @@
 """The typed graph that everything else reads: tensors, nodes and the operator vocabulary."""
 
-from edgekit.ir.graph import Graph, Node, Tensor
+from edgekit.ir.graph import ChannelStatistics, Graph, Node, Tensor
 from edgekit.ir.ops import (
     Add,
     BatchNorm,
     Clamp,
     Conv2d,
+    Dequantize,
     Flatten,
     HardSigmoid,
     HardSwish,
@@ -15,13 +16,17 @@ from edgekit.ir.ops import (
     Op,
     Pad,
     Padding,
+    Quantize,
+    Requantize,
 )
 
 __all__ = [
     "Add",
     "BatchNorm",
+    "ChannelStatistics",
     "Clamp",
     "Conv2d",
+    "Dequantize",
     "Flatten",
     "Graph",
     "HardSigmoid",
@@ -33,5 +38,7 @@ __all__ = [
     "Op",
     "Pad",
     "Padding",
+    "Quantize",
+    "Requantize",
     "Tensor",
 ]

@@ -56,6 +56,23 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
+class ChannelStatistics:
+    """How the results of a layer, before its activation, were distributed while the network was trained.
+
+    Attributes:
+        mean: of each channel, [C], float64.
+        std: standard deviation of each channel, [C], float64.
+    """
+
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+
+    def rescaled(self, gain: float | NDArray[Any], shift: float | NDArray[Any] = 0.0) -> ChannelStatistics:
+        """The statistics of gain x + shift, of which each is one number, or one a channel."""
+        return ChannelStatistics(self.mean * gain + shift, self.std * np.abs(gain))
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
 class Graph:
     """A network with one image input; nodes are in topological order.
 
@@ -66,6 +83,8 @@ class Graph:
         nodes: in topological order.
         tensors: every activation by name, the input included.
         constants: weights, biases and other arrays by name: float32, or int8 and int32 in an integer model.
+        statistics: of convolutions and linear layers by node name, where batch normalization has told them. They are
+            those of what the node computes, so whoever multiplies or moves a bias does so with its statistics.
     """
 
     name: str
@@ -74,6 +93,7 @@ class Graph:
     nodes: tuple[Node, ...]
     tensors: Mapping[str, Tensor]
     constants: Mapping[str, NDArray[Any]] = field(repr=False)
+    statistics: Mapping[str, ChannelStatistics] = field(default_factory=dict, repr=False)
 
     def activations(self, node: Node) -> tuple[str, ...]:
         """The inputs of ``node`` that are activations, in order."""
@@ -96,19 +116,22 @@ class Graph:
         tensors: Mapping[str, Tensor] | None = None,
         constants: Mapping[str, NDArray[Any]] | None = None,
         outputs: tuple[str, ...] | None = None,
+        statistics: Mapping[str, ChannelStatistics] | None = None,
     ) -> Graph:
-        """This graph with other nodes; tensors and constants that are given are added, unread ones dropped."""
+        """This graph with other nodes; what is given beside them is added, and what belongs to no node is dropped."""
         outputs = outputs or self.outputs
         all_tensors = {**self.tensors, **(tensors or {})}
         all_constants = {**self.constants, **(constants or {})}
         read = {name for node in nodes for name in node.inputs}
         made = {node.output for node in nodes} | {self.input}
+        names = {node.name for node in nodes}
         return replace(
             self,
             outputs=outputs,
             nodes=tuple(nodes),
             tensors={name: tensor for name, tensor in all_tensors.items() if name in made},
             constants={name: array for name, array in all_constants.items() if name in read},
+            statistics={k: v for k, v in {**self.statistics, **(statistics or {})}.items() if k in names},
         )
 
 

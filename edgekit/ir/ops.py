@@ -110,3 +110,18 @@ class Pad(Op):
 @dataclass(frozen=True, slots=True)
 class Flatten(Op):
     """x [N, C, 1, 1] -> [N, C]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quantize(Op):
+    """x [...], real -> the nearest stored integers, with the parameters of the output. Of an integer model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requantize(Op):
+    """x [...], stored -> the nearest integers of another width, with the parameters of the output. Likewise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dequantize(Op):
+    """x [...], stored -> the reals that it stands for, float32. Likewise."""

@@ -1,7 +1,7 @@
 """Rewrites of a captured float Graph; each is exact in real arithmetic, one a file, and the order is one list.
 
 ``float_form`` is what float files are written from, ``integer_form`` what is quantized: the same graph with every
-hard-swish as ADD and MUL, the first one with a depthwise convolution in the place of its ADD.
+hard-swish as ADD and MUL.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from edgekit.passes.fold_constants import fold_constants
 from edgekit.passes.fold_flatten import fold_flatten
 from edgekit.passes.fold_padding import fold_padding
 from edgekit.passes.fuse_activation import fuse_activation
-from edgekit.passes.gate_convolution import gate_convolution
 from edgekit.passes.lower_hard_sigmoid import lower_hard_sigmoid
 from edgekit.passes.lower_hard_swish import lower_hard_swish
 from edgekit.passes.recognize_hard_swish import recognize_hard_swish
@@ -47,7 +46,6 @@ INTEGER_FORM: tuple[Pass, ...] = (
     *_BEFORE,
     lower_hard_swish,  # after fold_batch_norm, when it can see what takes its first clamp
     *_AFTER,
-    gate_convolution,  # when the gate of a hard-swish is one Add with a fused clamp
 )
 
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.errors import UnsupportedOperator
-from edgekit.ir import Add, Clamp, Conv2d, Flatten, Graph, HardSwish, Linear, Mean, Mul, Node, Pad
+from edgekit.ir import Add, ChannelStatistics, Clamp, Conv2d, Flatten, Graph, HardSwish, Linear, Mean, Mul, Node, Pad
 from edgekit.passes.matching import has_one_reader
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def absorb_scales(graph: Graph) -> Graph:
     factors, places = _solve(graph), _places(graph)
     nodes: list[Node] = []
     constants: dict[str, NDArray[Any]] = {}
+    statistics: dict[str, ChannelStatistics] = {}
     for node in graph:
         if _is_scale(graph, node):
             continue
@@ -54,6 +55,8 @@ def absorb_scales(graph: Graph) -> Graph:
             x, weight, bias = node.inputs
             constants[weight] = (graph.constants[weight] * (out / factors[x])).astype(np.float32)
             constants[bias] = (graph.constants[bias] * out).astype(np.float32)
+            if node.name in graph.statistics:
+                statistics[node.name] = graph.statistics[node.name].rescaled(out)
         elif isinstance(op, Add) and node.inputs[1] in graph.constants:
             constants[node.inputs[1]] = (graph.constants[node.inputs[1]] * out).astype(np.float32)
         elif isinstance(op, Clamp):
@@ -63,7 +66,8 @@ def absorb_scales(graph: Graph) -> Graph:
         inputs = tuple(places.get(name, name) for name in node.inputs)
         nodes.append(Node(node.name, op, inputs, places.get(node.output, node.output), activation))
     tensors = {name: replace(tensor, factor=factors[name]) for name, tensor in graph.tensors.items()}
-    return graph.with_nodes(nodes, tensors, constants, tuple(places.get(name, name) for name in graph.outputs))
+    outputs = tuple(places.get(name, name) for name in graph.outputs)
+    return graph.with_nodes(nodes, tensors, constants, outputs, statistics)
 
 
 def _is_scale(graph: Graph, node: Node) -> bool:

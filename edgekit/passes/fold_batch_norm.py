@@ -4,6 +4,10 @@ Given   y = gamma (W * x + b - mean) / sqrt(variance + eps) + beta
 Result  y = (g W) * x + (g (b - mean) + beta)    with g = gamma / sqrt(variance + eps)
 
 Computed in float64: a dead channel has a variance near eps, and a float32 quotient would cost it digits.
+
+What the normalization says of y before it goes is kept (``Graph.statistics``): in training, W * x + b had the mean and
+the variance that it remembers, so y has mean beta and standard deviation |g| sqrt(variance). Where it remembers mean 0
+and variance 1 in every channel it has seen nothing, being untrained, or a scale and a shift that were written as one.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.errors import UnsupportedOperator
-from edgekit.ir import BatchNorm, Conv2d, Graph, Linear
+from edgekit.ir import BatchNorm, ChannelStatistics, Conv2d, Graph, Linear
 from edgekit.passes.matching import has_one_reader
 
 if TYPE_CHECKING:
@@ -33,6 +37,7 @@ def fold_batch_norm(graph: Graph) -> Graph:
     """
     nodes: dict[str, Node] = {}  # by output
     constants: dict[str, NDArray[Any]] = dict(graph.constants)
+    statistics: dict[str, ChannelStatistics] = {}
     for node in graph:
         if not isinstance(node.op, BatchNorm):
             nodes[node.output] = node
@@ -49,6 +54,10 @@ def fold_batch_norm(graph: Graph) -> Graph:
         gain = gamma / np.sqrt(variance + node.op.eps)  # [O]
         constants[layer.inputs[1]] = (weight * gain.reshape(-1, *(1,) * (weight.ndim - 1))).astype(np.float32)
         constants[layer.inputs[2]] = (gain * (bias - mean) + beta).astype(np.float32)
+        if mean.any() or (variance != 1).any():
+            statistics[layer.name] = ChannelStatistics(beta, np.abs(gain) * np.sqrt(variance))
+        elif layer.name in statistics:
+            statistics[layer.name] = statistics[layer.name].rescaled(gain, beta)
         del nodes[layer.output]
         nodes[node.output] = replace(layer, output=node.output)
-    return graph.with_nodes(tuple(nodes.values()), constants=constants)
+    return graph.with_nodes(tuple(nodes.values()), constants=constants, statistics=statistics)

@@ -26,6 +26,7 @@ def fold_constants(graph: Graph) -> Graph:
     """Fold every Add and Mul of a constant into the convolution or linear layer of which it is the only reader."""
     nodes: dict[str, Node] = {}  # by output
     constants: dict[str, NDArray[Any]] = dict(graph.constants)
+    statistics = dict(graph.statistics)
     for node in graph:
         layer = nodes.get(node.inputs[0])
         if (
@@ -43,8 +44,11 @@ def fold_constants(graph: Graph) -> Graph:
                 constants[bias] = (constants[bias] * operand).astype(np.float32)
             else:
                 constants[bias] = (constants[bias] + operand).astype(np.float32)
+            if layer.name in statistics:
+                gain, shift = (operand, np.zeros(1)) if isinstance(node.op, Mul) else (np.ones(1), operand)
+                statistics[layer.name] = statistics[layer.name].rescaled(gain, shift)
             del nodes[layer.output]
             nodes[node.output] = replace(layer, output=node.output, activation=node.activation)
         else:
             nodes[node.output] = node
-    return graph.with_nodes(tuple(nodes.values()), constants=constants)
+    return graph.with_nodes(tuple(nodes.values()), constants=constants, statistics=statistics)

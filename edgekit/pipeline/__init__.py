@@ -3,6 +3,7 @@
 | command | function | gives |
 |---|---|---|
 | export | ``edgekit.pipeline.export.export`` | ``ExportResult`` |
+| sensitivity | ``edgekit.pipeline.sensitivity.sensitivity`` | ``SensitivityResult`` |
 | verify | ``edgekit.pipeline.verify.verify`` | ``VerifyResult`` |
 | bench | ``edgekit.pipeline.bench.bench`` | ``BenchResult`` |
 | inspect | ``edgekit.pipeline.inspect.inspect`` | ``Summary`` or ``IntegerModel`` |

@@ -3,39 +3,41 @@
 from __future__ import annotations
 
 import functools
-import json
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit import extras, files
-from edgekit.errors import ArtifactError, DataError, GateFailed
+from edgekit import files
+from edgekit.errors import DataError, GateFailed
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype, Precision
 from edgekit.integer_model import SUFFIX
+from edgekit.pipeline.integers import DATA_FREE, PROOF_IMAGES, Integers, integers_of
 from edgekit.pipeline.source import Source, open_source
 from edgekit.progress import Progress, silent
 from edgekit.runtimes.catalog import default_runner
 from edgekit.verification import compare
-from edgekit.verification.integer_parity import IntegerParity
+from edgekit.verification.float_layers import compare_float_layers
+from edgekit.verification.integer_parity import NEAR, IntegerParity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from edgekit.calibration.ranges import Ranges
+    from edgekit.calibration.diagnosis import Diagnosis
     from edgekit.config import Settings
     from edgekit.exporters.formats import Format
     from edgekit.exporters.summary import Summary
-    from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
+    from edgekit.pipeline.floor import Floor
     from edgekit.verification.float_parity import FloatParity
 
-PROOF_IMAGES = 8  # enough to find a wrong file, which differs everywhere; ``edgekit verify`` takes as many as wanted
+    Refine = Callable[[Source, IntegerModel], IntegerModel]
+
 RANGES_SUFFIX = ".ranges.json"
 
 
@@ -80,8 +82,14 @@ class ExportResult:
         files: one a target and precision.
         integer_model: the saved integer model, of int8 exports.
         ranges: the saved ranges, of int8 exports.
+        recipe: what calibration did to the network and why, a line a step; empty without int8 files.
         images: how many images were calibrated on; 0 where a file of ranges was given.
+        data_free: the ranges come from synthetic images, made from batch normalization's statistics, now or earlier.
+        diagnosis: what the calibration doctor says of the images; None where none of the user's were read.
         skipped: images that could not be used, and why.
+        kept_float: layers that int8 files hold in float.
+        floor: which of them are for the sake of ``calibration.floor``, and what that gained; None without one.
+        int16: layers that have 16-bit activations there.
         seconds: in all.
     """
 
@@ -91,16 +99,28 @@ class ExportResult:
     files: tuple[ExportedFile, ...]
     integer_model: Path | None
     ranges: Path | None
+    recipe: tuple[str, ...]
     images: int
+    data_free: bool
+    diagnosis: Diagnosis | None
     skipped: Mapping[str, str]
+    kept_float: tuple[str, ...]
+    floor: Floor | None
+    int16: tuple[str, ...]
     seconds: float
 
 
-def export(settings: Settings, *, progress: Progress = silent) -> ExportResult:
+def export(settings: Settings, *, refine: Refine | None = None, progress: Progress = silent) -> ExportResult:
     """Export the network of ``settings`` to every target and precision they name.
 
     Nothing is published, and nothing that was there before is touched, unless everything succeeds: every file is
     written, read back, counted and, unless ``export.verify`` is off, proven.
+
+    Args:
+        settings: what, from what, and where to.
+        refine: makes another integer model of the one that calibration gave, which is written in its place. No ranges
+            are saved then, as they would lead back to the first one.
+        progress: told of every stage.
 
     Raises:
         BadInput: the checkpoint, the images or a setting cannot be used, or a file cannot be written.
@@ -115,7 +135,9 @@ def export(settings: Settings, *, progress: Progress = silent) -> ExportResult:
         source = open_source(settings)
         progress("loading", 1, 1)
         name = source.float_model.graph.name
-        integers = _integers(source, settings, progress) if any(p is Precision.INT8 for _, p in jobs) else None
+        integers = integers_of(source, settings, progress) if any(p is Precision.INT8 for _, p in jobs) else None
+        if integers is not None and refine is not None:
+            integers = replace(integers, model=refine(source, integers.model))
         proof = _Proof(source, integers)
         exported = []
         for done, (form, precision) in enumerate(jobs):
@@ -126,16 +148,23 @@ def export(settings: Settings, *, progress: Progress = silent) -> ExportResult:
         progress("writing", len(jobs), len(jobs))
         if integers is not None:
             integers.model.save(scratch / f"{name}.{Precision.INT8}{SUFFIX}")
-            integers.ranges.save(scratch / f"{name}{RANGES_SUFFIX}")
+            if refine is None:
+                integers.ranges.save(scratch / f"{name}{RANGES_SUFFIX}")
     return ExportResult(
         network=name,
         description=source.description,
         notes=source.notes,
         files=tuple(_published(file, out / file.path.name) for file in exported),
         integer_model=out / f"{name}.{Precision.INT8}{SUFFIX}" if integers else None,
-        ranges=out / f"{name}{RANGES_SUFFIX}" if integers else None,
+        ranges=out / f"{name}{RANGES_SUFFIX}" if integers and refine is None else None,
+        recipe=integers.recipe if integers else (),
         images=integers.images if integers else 0,
+        data_free=integers is not None and DATA_FREE in integers.ranges.provenance,
+        diagnosis=integers.diagnosis if integers else None,
         skipped=integers.skipped if integers else {},
+        kept_float=tuple(node.name for node in integers.model.float_nodes) if integers else (),
+        floor=integers.floor if integers else None,
+        int16=tuple(node.name for node in integers.model.int16_nodes) if integers else (),
         seconds=time.perf_counter() - started,
     )
 
@@ -148,81 +177,25 @@ def _jobs(settings: Settings) -> list[tuple[Format, Precision]]:
         form.check_installed()
         if Precision.INT8 in precisions:
             form.check_boundary(IoDtype(settings.export.io_dtype))
+            form.check_activations(int16=bool(settings.calibration.int16_activations))
     if settings.export.onnxruntime is not None and FORMATS["onnx"] in targets:
         from edgekit.exporters.onnx.versions import for_runtime  # noqa: PLC0415 - needs the onnx extra
 
-        for_runtime(settings.export.onnxruntime)
-    if Precision.INT8 in precisions and settings.calibration.data is None and settings.calibration.ranges is None:
+        int16 = Precision.INT8 in precisions and bool(settings.calibration.int16_activations)
+        for_runtime(settings.export.onnxruntime, int16=int16)
+    wanted = settings.calibration
+    if Precision.INT8 in precisions and wanted.data is None and wanted.ranges is None and not wanted.data_free:
         raise DataError(
             "int8 needs to see images like those in use, some hundred of them, no labels: --calib DIR, or --ranges "
-            "FILE from an earlier export"
+            "FILE from an earlier export; --data-free does without, at a loss"
         )
+    if Precision.INT8 in precisions and wanted.floor is not None and (wanted.ranges is not None or wanted.data_free):
+        raise DataError("--floor measures what is lost, on images like those in use: give them, --calib DIR")
     return [(form, precision) for precision in precisions for form in targets]
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
-class _Integers:
-    """The integer model and what it was made from.
-
-    Attributes:
-        model: the integer model.
-        ranges: of its tensors.
-        pixels: a few of the images that these come from; None where a file of ranges was given.
-        images: how many images they come from; 0 likewise.
-        skipped: images that could not be used, and why.
-    """
-
-    model: IntegerModel
-    ranges: Ranges
-    pixels: NDArray[np.uint8] | None
-    images: int
-    skipped: Mapping[str, str]
-
-
-def _integers(source: Source, settings: Settings, progress: Progress) -> _Integers:
-    """Ranges from images or from a file, and the integer model that follows from them."""
-    extras.load("torch", "torch")
-    from edgekit.calibration.calibrate import calibrate, integer_model  # noqa: PLC0415 - needs torch
-    from edgekit.calibration.images import open_images  # noqa: PLC0415 - float exports do without
-    from edgekit.calibration.ranges import RangeMethod, Ranges  # noqa: PLC0415 - likewise
-
-    wanted, form = settings.calibration, source.integer_form
-    pixels, skipped = None, dict[str, str]()
-    if wanted.ranges is not None:
-        ranges = Ranges.load(wanted.ranges)
-        _check_origin(ranges, form, wanted.ranges)
-    else:
-        assert wanted.data is not None, "checked by _jobs"
-        images = open_images(wanted.data, form.preprocessing, limit=wanted.images, strict=wanted.strict)
-        method = RangeMethod(wanted.method)
-        ranges = calibrate(form, images, method=method, percentile=wanted.percentile, progress=progress)
-        pixels = images.sample(PROOF_IMAGES).pixels
-        skipped = images.skipped
-    model = integer_model(form, ranges, pixel_input=settings.export.input == "pixels")
-    calibration = {"digest": ranges.digest, "images": ranges.images, "method": str(ranges.method)}
-    model = replace(model, provenance={**model.provenance, "calibration": calibration})
-    return _Integers(model, ranges, pixels, 0 if pixels is None else ranges.images, skipped)
-
-
-def _check_origin(ranges: Ranges, form: FloatModel, path: Path) -> None:
-    """Refuse ranges of something else: another checkpoint, read in another way, or fed with other images."""
-    keys = ("checkpoint_sha256", "architecture")
-    same = {
-        "checkpoint": ranges.provenance.get(keys[0]) == form.provenance.get(keys[0]),
-        "architecture or padding": _json(ranges.provenance.get(keys[1])) == _json(form.provenance.get(keys[1])),
-        "preprocessing": ranges.preprocessing == form.preprocessing,
-    }
-    for what, is_same in same.items():
-        if not is_same:
-            raise ArtifactError(f"{path} was calibrated with another {what}: calibrate again with --calib DIR")
-
-
-def _json(value: object) -> object:
-    return json.loads(json.dumps(value))
-
-
 def _write(  # noqa: PLR0913 - what, where to, and from what
-    form: Format, precision: Precision, path: Path, *, source: Source, integers: _Integers | None, settings: Settings
+    form: Format, precision: Precision, path: Path, *, source: Source, integers: Integers | None, settings: Settings
 ) -> ExportedFile:
     """Write one file, read it back, and count."""
     started = time.perf_counter()
@@ -235,18 +208,23 @@ def _write(  # noqa: PLR0913 - what, where to, and from what
         form.write_float_model(source.float_model, path, precision=precision, options=options)
     seconds = time.perf_counter() - started
     summary = form.read(path)
-    if precision is Precision.INT8 and summary.float_operators:
-        raise GateFailed(
-            f"{path.name} is no int8 file, it holds {len(summary.float_operators)} float operators: "
-            f"{', '.join(summary.float_operators[:3])}"
-        )
+    if precision is Precision.INT8:
+        assert integers is not None
+        layers = compare_float_layers(summary, integers.model)
+        if layers.surplus:
+            raise GateFailed(
+                f"{path.name} is no int8 file, it holds {len(layers.surplus)} float operators: "
+                f"{', '.join(layers.surplus[:3])}"
+            )
+        if layers.missing:
+            raise GateFailed(f"{path.name} does not keep {', '.join(layers.missing)} in float: please report this")
     return ExportedFile(form.name, precision, path, files.size_bytes(path), seconds, summary)
 
 
 class _Proof:
     """Runs files where this machine can, and compares; elsewhere compares the numbers that they hold."""
 
-    def __init__(self, source: Source, integers: _Integers | None) -> None:
+    def __init__(self, source: Source, integers: Integers | None) -> None:
         self._source, self._model = source, integers.model if integers else None
         pixels = integers.pixels if integers else None
         # Reproducible noise is enough to find a file that computes wrongly.
@@ -255,7 +233,7 @@ class _Proof:
         self._pixels = noise if pixels is None else pixels
 
     @functools.cached_property
-    def _integer_logits(self) -> NDArray[np.int8]:
+    def _integer_logits(self) -> NDArray[Any]:
         assert self._model is not None
         return compare.reference_logits(self._model, self._pixels)
 
@@ -304,6 +282,11 @@ def _published(file: ExportedFile, path: Path) -> ExportedFile:
 
 def _difference(parity: IntegerParity | FloatParity) -> str:
     """What is wrong, in words."""
+    if isinstance(parity, IntegerParity) and not parity.exact:
+        return (
+            f"is far from the reference in {parity.runner}, up to {parity.max_lsb} LSB: differences of "
+            f"{parity.relative_rms:.0%} of the logits' spread ({NEAR:.0%} is allowed where layers are more precise)"
+        )
     if isinstance(parity, IntegerParity):
         return (
             f"gives other integers in {parity.runner} than the reference, up to {parity.max_lsb} LSB apart "

@@ -21,8 +21,8 @@ from edgekit.progress import Progress, silent
 from edgekit.runtimes.catalog import all_runners
 from edgekit.runtimes.runner import Runner, encode
 from edgekit.verification import accuracy, compare
-from edgekit.verification.float_parity import FloatParity, compare_floats
-from edgekit.verification.integer_parity import IntegerParity, compare_integers
+from edgekit.verification.float_layers import compare_float_layers
+from edgekit.verification.float_parity import TOLERANCE, FloatParity, compare_floats
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from edgekit.exporters.summary import Summary
     from edgekit.preprocessing import Preprocessing
     from edgekit.verification.accuracy import Accuracy
+    from edgekit.verification.integer_parity import IntegerParity
 
 BATCH_SIZE = 8
 NOISE_IMAGES = 16
@@ -161,7 +162,9 @@ def verify(artifacts: Sequence[Path], settings: Settings, *, progress: Progress 
         answers.floats = reference.outputs[0]
     expected, floats = _joined(answers.integers), _joined(answers.floats)
     return VerifyResult(
-        files=tuple(_judge(c, expected, floats, answers.labels, is_reference=c is reference) for c in candidates),
+        files=tuple(
+            _judge(c, model, expected, floats, answers.labels, is_reference=c is reference) for c in candidates
+        ),
         images=answers.seen,
         noise=not isinstance(images, ImageSource),
         skipped=images.skipped if isinstance(images, ImageSource) else {},
@@ -251,9 +254,11 @@ def _examine(candidate: _Candidate, model: IntegerModel | None, trained: Trained
     if not candidate.is_int8:
         return
     assert model is not None
-    floats = candidate.summary.float_operators
-    if floats:
-        problems.append(f"it holds {len(floats)} float operators, the first is {floats[0]}")
+    layers = compare_float_layers(candidate.summary, model)
+    if layers.surplus:
+        problems.append(f"it holds {len(layers.surplus)} float operators, the first is {layers.surplus[0]}")
+    if layers.missing:
+        problems.append(f"it does not keep {layers.missing[0]} in float")
     if about.provenance != model.provenance:
         problems.append("it comes from another integer model than the reference: export both together")
     elif candidate.summary.format == "coreml":
@@ -285,7 +290,7 @@ def _images(settings: Settings, preprocessing: Preprocessing) -> ImageSource | l
 class _Answers:
     """What the references say, batch by batch; of a batch nothing is kept but logits."""
 
-    integers: list[NDArray[np.int8]] = field(default_factory=list)
+    integers: list[NDArray[Any]] = field(default_factory=list)
     floats: list[NDArray[np.float32]] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     seen: int = 0
@@ -339,9 +344,10 @@ def _joined(batches: list[NDArray[Any]]) -> NDArray[Any] | None:
     return np.concatenate(batches) if batches else None
 
 
-def _judge(
+def _judge(  # noqa: PLR0913 - a file, and all that it is held against
     candidate: _Candidate,
-    expected: NDArray[np.int8] | None,
+    model: IntegerModel | None,
+    expected: NDArray[Any] | None,
     floats: NDArray[np.float32] | None,
     labels: Sequence[int],
     *,
@@ -351,10 +357,11 @@ def _judge(
     parities: list[IntegerParity | FloatParity] = []
     for runner, found in zip(candidate.runners, outputs, strict=True):
         if candidate.is_int8:
+            assert model is not None
             assert expected is not None
-            parities.append(compare_integers(runner.name, found, expected))
+            parities.append(compare.with_reference(runner.name, found, expected, model))
         elif floats is not None and not is_reference:
-            parities.append(compare_floats(runner.name, found, floats, candidate.metadata.precision))
+            parities.append(compare_floats(runner.name, found, floats, TOLERANCE[candidate.metadata.precision]))
     return FileVerdict(
         path=candidate.path,
         summary=candidate.summary,

@@ -49,11 +49,12 @@ class FloatReference:
     def run_all(self, x: NDArray[np.floating], keep: tuple[str, ...] | None = None) -> dict[str, NDArray[np.float64]]:
         """Every tensor by name (or those in ``keep``) for normalized images [N, C, H, W]."""
         keep = tuple(self.graph.tensors) if keep is None else keep
-        return interpret(self.graph, x.astype(np.float64), self._constants, _compute, keep)
+        return interpret(self.graph, x.astype(np.float64), self._constants, compute, keep)
 
 
-def _compute(node: Node, inputs: list[NDArray[Any]]) -> Float:
-    y = _TABLE[node](node.op, *inputs)
+def compute(node: Node, inputs: list[NDArray[Any]]) -> NDArray[np.float64]:
+    """The output of a float node, clamped, for its inputs in float64."""
+    y: NDArray[np.float64] = _TABLE[node](node.op, *inputs)
     return y if node.activation is None else _clamp(node.activation, y)
 
 

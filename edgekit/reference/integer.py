@@ -1,7 +1,8 @@
 """The integer interpreter: what every exported file has to compute, exactly.
 
 Accumulators are integers held in floating point, because BLAS is fast only there: in float32 where the weights leave no
-partial sum above 2**24, else in float64, which is exact far beyond int32.
+partial sum above 2**24, else in float64, which is exact far beyond int32. Layers that are kept in float run in float64.
+So do those with 16-bit activations, on the reals that their integers stand for.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.ir import Add, Conv2d, Flatten, Linear, Mean, Mul, Pad
+from edgekit.ir import Add, Conv2d, Dequantize, Flatten, Linear, Mean, Mul, Pad, Quantize, Requantize
 from edgekit.ir.registry import OperatorTable
 from edgekit.quantization import FLOAT32_EXACT, accumulator_bound, requantize
+from edgekit.reference import float as float_reference
 from edgekit.reference.convolution import convolve, pad
 from edgekit.reference.interpreter import interpret
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from edgekit.ir import Node
 
 Int8 = Any  # NDArray[np.int8]; the table's functions take one or more of them
-_TABLE: OperatorTable[Callable[..., Int8]] = OperatorTable("the integer reference")
+_TABLE: OperatorTable[Callable[..., NDArray[Any]]] = OperatorTable("the integer reference")
 
 
 class Reference:
@@ -33,23 +35,22 @@ class Reference:
 
     def __init__(self, model: IntegerModel) -> None:
         self.model = model
-        self._layers = {node.name: self._layer(node) for node in model.graph if isinstance(node.op, Conv2d | Linear)}
+        self._layers = {
+            node.name: self._layer(node)
+            for node in model.graph
+            if isinstance(node.op, Conv2d | Linear) and model.width(node.output) == 8
+        }
 
-    def run(self, x: NDArray[np.int8]) -> NDArray[np.int8]:
-        """The first output for int8 inputs [N, C, H, W]: int8 [N, classes]."""
+    def run(self, x: NDArray[np.int8]) -> NDArray[Any]:
+        """The first output for int8 inputs [N, C, H, W]: int8 [N, classes], or float64 where it is kept in float."""
         output = self.model.graph.outputs[0]
         return self.run_all(x, keep=(output,))[output]
 
-    def run_all(self, x: NDArray[np.int8], keep: tuple[str, ...] | None = None) -> dict[str, NDArray[np.int8]]:
-        """Every tensor by name (or those in ``keep``) for int8 inputs [N, C, H, W]."""
+    def run_all(self, x: NDArray[np.int8], keep: tuple[str, ...] | None = None) -> dict[str, NDArray[Any]]:
+        """Every tensor by name (or those in ``keep``) for int8 inputs [N, C, H, W], each in the type as ``run``'s."""
         graph = self.model.graph
-        return interpret(
-            graph,
-            x,
-            graph.constants,
-            lambda node, inputs: _TABLE[node](self, node, *inputs),
-            tuple(graph.tensors) if keep is None else keep,
-        )
+        keep = tuple(graph.tensors) if keep is None else keep
+        return interpret(graph, x, graph.constants, self._compute, keep)
 
     def layer(self, node: Node) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         """Weight and bias of a convolution or linear layer, in the type that it accumulates in."""
@@ -65,6 +66,19 @@ class Reference:
         shape = (-1, 1, 1) if total.ndim == 4 else (-1,)
         zero_point = self.model.params[node.output].zero_point
         return requantize(total, ratio.numerator.reshape(shape), ratio.denominator.reshape(shape), zero_point)
+
+    def _compute(self, node: Node, inputs: list[NDArray[Any]]) -> NDArray[Any]:
+        if self.model.width(node.output) == 8 or isinstance(node.op, Quantize | Requantize | Dequantize):
+            return _TABLE[node](self, node, *inputs)
+        reals = [self._real(node, name, value) for name, value in zip(node.inputs, inputs, strict=True)]
+        y = float_reference.compute(node, reals)
+        return self.model.params[node.output].quantize(y) if node.output in self.model.params else y
+
+    def _real(self, node: Node, name: str, value: NDArray[Any]) -> NDArray[np.float64]:
+        """What an input of a float node, or of one with 16-bit activations, stands for."""
+        if name in self.model.graph.constants:
+            return self.model.real_constant(node, name)
+        return value * self.model.params[name].scale.astype(np.float64) if name in self.model.params else value
 
     def _layer(self, node: Node) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         x, weight, bias = node.inputs
@@ -118,3 +132,19 @@ def _pad(model: Reference, node: Node, x: NDArray[np.int8]) -> Int8:
 @_TABLE.implements(Flatten)
 def _flatten(_model: Reference, _node: Node, x: NDArray[np.int8]) -> Int8:
     return x.reshape(len(x), -1)
+
+
+@_TABLE.implements(Quantize)
+def _quantize(model: Reference, node: Node, x: NDArray[np.float64]) -> Int8:
+    return model.model.params[node.output].quantize(x)
+
+
+@_TABLE.implements(Dequantize)
+def _dequantize(model: Reference, node: Node, x: NDArray[np.int8]) -> NDArray[np.float64]:
+    return model.model.params[node.inputs[0]].dequantize(x).astype(np.float64)
+
+
+@_TABLE.implements(Requantize)
+def _requantize(model: Reference, node: Node, x: NDArray[Any]) -> NDArray[Any]:
+    source, target = (model.model.params[name] for name in (node.inputs[0], node.output))
+    return target.quantize((x.astype(np.float64) - source.zero_point) * source.scale.astype(np.float64))

@@ -1,7 +1,8 @@
-"""How often logits are right, and how often two of them name the same class."""
+"""How often logits are right, and how near they are to others."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,3 +59,15 @@ def measure(logits: NDArray[np.generic], labels: Sequence[int]) -> Accuracy:
 def agreement(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:
     """The share of images, 0..1, for which both logits, [N, classes], are highest in the same class."""
     return float((a.argmax(1) == b.argmax(1)).mean()) if len(a) else 0.0
+
+
+def sqnr_db(found: NDArray[np.generic], floats: NDArray[np.generic]) -> float:
+    """The signal-to-quantization-noise ratio, 10 log10(sum f^2 / sum (f - q)^2), over all images; inf without noise.
+
+    >>> import numpy as np
+    >>> sqnr_db(np.array([[3.0, 4.5]]), np.array([[3.0, 4.0]]))
+    20.0
+    """
+    signal = floats.astype(np.float64)
+    noise = float(np.square(signal - found.astype(np.float64)).sum())
+    return 10 * math.log10(float(np.square(signal).sum()) / noise) if noise else math.inf

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgekit.exporters.metadata import Precision
 from edgekit.reference.integer import Reference
 from edgekit.runtimes.runner import decode, encode
-from edgekit.verification.float_parity import FloatParity, compare_floats
-from edgekit.verification.integer_parity import IntegerParity, compare_integers
+from edgekit.verification.float_parity import TOLERANCE, FloatParity, compare_floats
+from edgekit.verification.integer_parity import NEAR, IntegerParity, compare_integers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,19 +20,27 @@ if TYPE_CHECKING:
     from edgekit.runtimes.runner import Runner
 
 
-def reference_logits(model: IntegerModel, pixels: NDArray[np.uint8]) -> NDArray[np.int8]:
-    """The logits of the numpy reference, int8 [N, classes], image by image."""
+def reference_logits(model: IntegerModel, pixels: NDArray[np.uint8]) -> NDArray[Any]:
+    """The logits of the numpy reference [N, classes], image by image: int8, or float64 where they are kept in float."""
     reference = Reference(model)
     stored = model.encode(pixels)
     return np.concatenate([reference.run(stored[i : i + 1]) for i in range(len(stored))])
 
 
-def run_integers(
-    runner: Runner, metadata: Metadata, model: IntegerModel, pixels: NDArray[np.uint8]
-) -> NDArray[np.int8]:
-    """The int8 logits [N, classes] that a file gives."""
+def run_integers(runner: Runner, metadata: Metadata, model: IntegerModel, pixels: NDArray[np.uint8]) -> NDArray[Any]:
+    """The logits [N, classes] that an int8 file gives: int8, or float32 where they are kept in float."""
     output = runner.run(encode(pixels, metadata, model.params[model.graph.input]))
-    return decode(output, metadata.io_dtype, model.params[model.graph.outputs[0]])
+    params = model.params.get(model.graph.outputs[0])
+    return output if params is None else decode(output, metadata.io_dtype, params)
+
+
+def with_reference(
+    runner: str, found: NDArray[Any], expected: NDArray[Any], model: IntegerModel
+) -> IntegerParity | FloatParity:
+    """Logits that ``run_integers`` gives against those that ``reference_logits`` does."""
+    if model.graph.outputs[0] in model.params:
+        return compare_integers(runner, found, expected, exact=model.exact)
+    return compare_floats(runner, found, expected, TOLERANCE[Precision.FLOAT32] if model.exact else NEAR)
 
 
 def integers(
@@ -39,13 +48,13 @@ def integers(
     metadata: Metadata,
     model: IntegerModel,
     pixels: NDArray[np.uint8],
-    expected: NDArray[np.int8],
-) -> IntegerParity:
-    """The logits of a file against the reference's."""
-    return compare_integers(runner.name, run_integers(runner, metadata, model, pixels), expected)
+    expected: NDArray[Any],
+) -> IntegerParity | FloatParity:
+    """The logits of an int8 file against the reference's."""
+    return with_reference(runner.name, run_integers(runner, metadata, model, pixels), expected, model)
 
 
 def floats(runner: Runner, metadata: Metadata, pixels: NDArray[np.uint8], expected: NDArray[np.float32]) -> FloatParity:
     """The logits of a float file against the trained network's."""
     found = runner.run(encode(pixels, metadata, None))
-    return compare_floats(runner.name, found, expected, metadata.precision)
+    return compare_floats(runner.name, found, expected, TOLERANCE[metadata.precision])

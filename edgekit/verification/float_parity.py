@@ -1,4 +1,4 @@
-"""Float files against the network that was trained."""
+"""Float logits: of float files against the trained network, of int8 files whose last layers are kept in float."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOLERANCE = {Precision.FLOAT32: 1e-4, Precision.FLOAT16: 5e-2}
 
 @dataclass(frozen=True, slots=True)
 class FloatParity:
-    """The logits of one runner against the trained network's.
+    """The logits of one runner against the trained network's, or the reference's.
 
     Attributes:
         runner: runtime, version and kernels.
@@ -45,9 +45,9 @@ class FloatParity:
 
 
 def compare_floats(
-    runner: str, found: NDArray[np.floating], expected: NDArray[np.floating], precision: Precision
+    runner: str, found: NDArray[np.floating], expected: NDArray[np.floating], tolerance: float
 ) -> FloatParity:
-    """Compare the logits of a runner, [N, classes], with those of the trained network."""
+    """Compare the logits of a runner, [N, classes], with those that are expected."""
     assert found.shape == expected.shape, f"{found.shape} against {expected.shape}"
     error, largest = (float(np.abs(x).max(initial=0.0)) for x in (found.astype(np.float64) - expected, expected))
     return FloatParity(
@@ -56,5 +56,5 @@ def compare_floats(
         max_abs_error=error,
         max_rel_error=error / max(largest, float(np.finfo(np.float32).tiny)),
         top1_agreement=accuracy.agreement(found, expected),
-        tolerance=TOLERANCE[precision],
+        tolerance=tolerance,
     )

@@ -9,6 +9,11 @@ import numpy as np
 
 from edgekit.verification import accuracy
 
+# Of relative_rms, behind layers that are more precise than int8. One rounding that turns out otherwise near the image
+# grows to a few LSB of every logit: measured on MobileNetV3-Small with its first hard-swish in float, 0.12 between a
+# runtime and the reference, where int8 itself costs 0.3. A file that computes something else is off by 1 and more.
+NEAR = 0.25
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -26,6 +31,8 @@ class IntegerParity:
         differences: how many logits are off by how many LSB; 0 included.
         images_identical: images without a single difference.
         top1_agreement: share of images whose highest logit is the same class, 0..1.
+        relative_rms: root mean square of the differences, relative to the standard deviation of the reference's logits.
+        exact: identity is claimed. It is not behind layers that are more precise than int8.
     """
 
     runner: str
@@ -34,6 +41,8 @@ class IntegerParity:
     differences: Mapping[int, int] = field(repr=False)
     images_identical: int
     top1_agreement: float
+    relative_rms: float
+    exact: bool = True
 
     @property
     def identical(self) -> float:
@@ -47,11 +56,13 @@ class IntegerParity:
 
     @property
     def passed(self) -> bool:
-        """Whether every integer is the same; a comparison of nothing proves nothing."""
-        return self.values > 0 and self.max_lsb == 0
+        """Whether every integer is the same, or near where identity is not claimed; nothing compared proves nothing."""
+        return self.values > 0 and (self.max_lsb == 0 if self.exact else self.relative_rms <= NEAR)
 
 
-def compare_integers(runner: str, found: NDArray[np.int8], expected: NDArray[np.int8]) -> IntegerParity:
+def compare_integers(
+    runner: str, found: NDArray[np.int8], expected: NDArray[np.int8], *, exact: bool = True
+) -> IntegerParity:
     """Compare the logits of a runner, [N, classes], with those that are expected.
 
     >>> import numpy as np
@@ -62,6 +73,7 @@ def compare_integers(runner: str, found: NDArray[np.int8], expected: NDArray[np.
     assert found.shape == expected.shape, f"{found.shape} against {expected.shape}"
     distance = np.abs(found.astype(np.int16) - expected.astype(np.int16))
     sizes, counts = np.unique(distance, return_counts=True)
+    squares, values = float(np.square(distance, dtype=np.float64).sum()), expected.astype(np.float64)
     return IntegerParity(
         runner=runner,
         images=len(found),
@@ -69,4 +81,9 @@ def compare_integers(runner: str, found: NDArray[np.int8], expected: NDArray[np.
         differences={int(size): int(count) for size, count in zip(sizes, counts, strict=True)},
         images_identical=int((distance.max(1) == 0).sum()),
         top1_agreement=accuracy.agreement(found, expected),
+        # Logits that are all the same have no spread: then one LSB is measured against one LSB.
+        relative_rms=float(np.sqrt(squares / max(np.square(values - values.mean()).sum(), values.size)))
+        if found.size
+        else 0.0,
+        exact=exact,
     )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.errors import ArtifactError
-from edgekit.exporters.coreml.integer_writer import real_bias, takes_image
-from edgekit.exporters.coreml.names import names_in_file
+from edgekit.exporters.coreml.integer_writer import takes_image
+from edgekit.exporters.coreml.names import names_in_file, output_names
 from edgekit.exporters.coreml.reader import read_program
 from edgekit.ir import Conv2d, Linear
 from edgekit.quantization import INT8_MIN, QuantParams
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from edgekit.exporters.coreml.reader import Operation
     from edgekit.integer_model import IntegerModel
+    from edgekit.ir import Node
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
@@ -33,7 +34,8 @@ class Numbers:
         dequantize: parameters with which it is read, likewise.
         constants: int8 weights and operands.
         constant_params: their parameters.
-        biases: what convolutions and linear layers add, [O], real, by the name of the 8-bit tensor that they make.
+        biases: what integer convolutions and linear layers add, [O], real, by the name of the 8-bit tensor they make.
+        reals: float32 constants of layers that are kept in float, by parameter and name of the layer's result.
     """
 
     quantize: Mapping[str, QuantParams]
@@ -41,6 +43,7 @@ class Numbers:
     constants: Mapping[str, NDArray[np.int8]]
     constant_params: Mapping[str, QuantParams]
     biases: Mapping[str, NDArray[np.floating]]
+    reals: Mapping[str, NDArray[np.floating]]
 
 
 def read_constants(path: Path) -> Numbers:
@@ -53,13 +56,15 @@ def read_constants(path: Path) -> Numbers:
     program = read_program(path)
     producers, types = program.producers(), program.types()
     quantize, dequantize, constants, constant_params, biases = {}, {}, {}, {}, {}
+    reals: dict[str, NDArray[Any]] = {}
     for operation in program.operations:
         name = operation.output
+        reals |= {f"{parameter} of {name}": operation.array(parameter) for parameter in _real_parameters(operation)}
         match operation.operator:
             case "quantize":
                 quantize[name] = _params(operation, operation.outputs[name].dtype)
                 maker = producers.get(operation.source("input"))
-                if maker is not None and "bias" in maker.arguments:
+                if maker is not None and "bias" in maker.arguments and "bias" not in _real_parameters(maker):
                     biases[name] = maker.array("bias")
             case "dequantize":
                 stored = operation.source("input")
@@ -67,13 +72,19 @@ def read_constants(path: Path) -> Numbers:
             case "constexpr_affine_dequantize":
                 constants[name] = operation.array("quantized_data")
                 constant_params[name] = _params(operation, constants[name].dtype.name)
-    return Numbers(quantize, dequantize, constants, constant_params, biases)
+    return Numbers(quantize, dequantize, constants, constant_params, biases, reals)
+
+
+def _real_parameters(operation: Operation) -> list[str]:
+    """The parameters that are constants of a float layer; in an integer layer only the bias is one."""
+    constant = [name for name in ("weight", "bias", "y") if isinstance(operation.arguments.get(name), np.ndarray)]
+    return [] if constant == ["bias"] else constant
 
 
 def expected_constants(model: IntegerModel) -> Numbers:
     """The numbers that a float32 package of ``model`` has to hold."""
     graph, names = model.graph, names_in_file(model.graph)
-    tensors = {names[name]: model.params[name] for name in graph.tensors}
+    tensors = {names[name]: model.params[name] for name in graph.tensors if name in model.params}
     pixels = {names[graph.input]: QuantParams(np.ones(1, np.float32), INT8_MIN)}  # int8 is pixel - 128
     stored = [name for name in graph.constants if name in model.params]
     return Numbers(
@@ -82,11 +93,29 @@ def expected_constants(model: IntegerModel) -> Numbers:
         constants={names[name]: graph.constants[name] for name in stored},
         constant_params={names[name]: model.params[name] for name in stored},
         biases={
-            names[node.output]: real_bias(model, node).astype(np.float32)
+            names[node.output]: model.real_constant(node, node.inputs[2]).astype(np.float32)
             for node in graph
-            if isinstance(node.op, Conv2d | Linear)
+            if isinstance(node.op, Conv2d | Linear) and node.output in model.params
+        },
+        reals={
+            f"{parameter} of {result}": graph.constants[name]
+            for node in model.float_nodes
+            for result in (_result(model, node),)
+            for parameter, name in _real_constants(model, node).items()
         },
     )
+
+
+def _result(model: IntegerModel, node: Node) -> str:
+    """What the result of a float layer is called in a float32 package, before its clamp."""
+    name = (names_in_file(model.graph) | output_names(model.graph))[node.output]
+    return name if node.activation is None else f"{name}_unclamped"
+
+
+def _real_constants(model: IntegerModel, node: Node) -> dict[str, str]:
+    """The names of a float layer's constants, by Core ML's parameter."""
+    parameters = ("weight", "bias") if isinstance(node.op, Conv2d | Linear) else ("y",)
+    return dict(zip(parameters, (name for name in node.inputs if name in model.graph.constants), strict=False))
 
 
 def differences(path: Path, model: IntegerModel) -> tuple[str, ...]:
@@ -125,6 +154,7 @@ def _by_title(numbers: Numbers) -> dict[str, tuple[NDArray[Any], ...]]:
         params
         | {f"integers of {name}": (np.atleast_1d(array),) for name, array in numbers.constants.items()}
         | {f"bias of {name}": (array,) for name, array in numbers.biases.items()}
+        | {f"real {name}": (array,) for name, array in numbers.reals.items()}
     )
 
 

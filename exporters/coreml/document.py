@@ -59,10 +59,10 @@ class Document:
         self._labels = labels if classifies else ()
         self._description = schema().model.ModelDescription()
         self._returned: list[str] = []
-        self._outputs: dict[str, Value] = {}
-        for index, name in enumerate(graph.outputs):
-            wanted = names.LOGITS if index == 0 else f"{names.LOGITS}_{index}"
-            self._outputs[name] = self.program.value(wanted, self.shapes[name], "float32")
+        self._outputs = {
+            name: self.program.value(wanted, self.shapes[name], "float32")
+            for name, wanted in names.output_names(graph).items()
+        }
 
     def image(self) -> Value:
         """Declare an image as the input: pixels 0..255 as float32, [1, 3, H, W]."""

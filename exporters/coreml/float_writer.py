@@ -14,7 +14,6 @@ from edgekit.exporters import metadata
 from edgekit.exporters.coreml import operators
 from edgekit.exporters.coreml.builder import Value
 from edgekit.exporters.coreml.document import IMAGE_CHANNELS, IOS15, Document
-from edgekit.exporters.coreml.operators import OPERATORS
 from edgekit.exporters.coreml.reals import to_real
 
 if TYPE_CHECKING:
@@ -58,10 +57,7 @@ class _FloatWriter:
         for node in graph:
             value = Value(document.names[node.output], program.dtype, document.shapes[node.output])
             output = document.or_output(node.output, value)
-            result = output if node.activation is None else program.value(f"{output.name}_unclamped", output.shape)
-            OPERATORS[node](program, node, result, *(self._operand(name) for name in node.inputs))
-            if node.activation is not None:
-                operators.clamp(program, node.activation, output, result)
+            operators.float_layer(program, node, output, *(self._operand(name) for name in node.inputs))
             self.values[node.output] = output
         document.finish(self.values)
 

@@ -14,6 +14,8 @@ plus 128: Core ML runs faster without zero points (coremltools, nullify_redundan
 with scale 1, which is exact, and dequantized with the scale and zero point that stand for the folded normalization.
 A model that keeps its normalization outside takes a float32 array.
 
+**Layers that are kept in float** are written as in float files; what they read is dequantized as everything is.
+
 **float16.** The Neural Engine takes float16 programs only, and there scales are float16 too. They and the biases are
 rounded, integers can differ from those of the other files, and so the metadata names another profile.
 """
@@ -27,11 +29,13 @@ import numpy as np
 
 from edgekit.errors import ConfigError
 from edgekit.exporters import metadata
+from edgekit.exporters.coreml import operators
 from edgekit.exporters.coreml.builder import Value
 from edgekit.exporters.coreml.document import IMAGE_CHANNELS, IOS17, Document
 from edgekit.exporters.coreml.operators import OPERATORS
 from edgekit.exporters.coreml.reals import to_real, to_scale
 from edgekit.exporters.metadata import IoDtype, Precision
+from edgekit.ir import Dequantize, Quantize
 from edgekit.quantization import INT8_MIN
 
 if TYPE_CHECKING:
@@ -80,16 +84,11 @@ def takes_image(model: IntegerModel) -> bool:
     return model.pixel_input and model.graph.tensors[model.graph.input].shape[0] == IMAGE_CHANNELS
 
 
-def real_bias(model: IntegerModel, node: Node) -> NDArray[np.float64]:
-    """What the int32 bias of a convolution or linear layer stands for, [O]: times input scale and weight scale."""
-    x, weight, bias = node.inputs
-    scale = model.params[x].scale.astype(np.float64) * model.params[weight].scale.astype(np.float64)
-    real: NDArray[np.float64] = model.graph.constants[bias] * scale
-    return real
-
-
 class _IntegerWriter:
-    """Each tensor is three values: the operator's result, the integers, named like the tensor, and their reals."""
+    """Each tensor is three values: the operator's result, the integers, named like the tensor, and their reals.
+
+    A tensor that is kept in float is one value.
+    """
 
     def __init__(self, model: IntegerModel, precision: Precision) -> None:
         self.model = model
@@ -103,10 +102,28 @@ class _IntegerWriter:
         graph = self.model.graph
         self._input()
         for node in graph:
-            result = self.program.value(f"{self.names[node.output]}_result", self.document.shapes[node.output])
-            OPERATORS[node](self.program, node, result, *(self._operand(node, name) for name in node.inputs))
-            self._dequantize(node.output, self._quantize(node.output, result))
+            match node.op:
+                case Quantize():
+                    self._dequantize(node.output, self._quantize(node.output, self.reals[node.inputs[0]]))
+                case Dequantize():
+                    self.reals[node.output] = self.reals[node.inputs[0]]
+                case _ if node.output in self.model.params:
+                    self._integer_node(node)
+                case _:
+                    self._float_node(node)
         self.document.finish(self.reals)
+
+    def _integer_node(self, node: Node) -> None:
+        result = self.program.value(f"{self.names[node.output]}_result", self.document.shapes[node.output])
+        OPERATORS[node](self.program, node, result, *(self._operand(node, name) for name in node.inputs))
+        self._dequantize(node.output, self._quantize(node.output, result))
+
+    def _float_node(self, node: Node) -> None:
+        named = Value(self.names[node.output], self.program.dtype, self.document.shapes[node.output])
+        output = self.document.or_output(node.output, named)
+        operands = (self.reals[n] if n in self.reals else self._float_constant(n) for n in node.inputs)
+        operators.float_layer(self.program, node, output, *operands)
+        self.reals[node.output] = output
 
     def _input(self) -> None:
         document, name = self.document, self.model.graph.input
@@ -137,10 +154,14 @@ class _IntegerWriter:
 
     def _operand(self, node: Node, name: str) -> Value | NDArray[Any]:
         if name not in self.reals and name not in self.model.params:
-            return to_real(real_bias(self.model, node), self.program.dtype, f"the bias of {node.name}")
+            return to_real(self.model.real_constant(node, name), self.program.dtype, f"the bias of {node.name}")
         if name not in self.reals:
             self.reals[name] = self._constant(name)
         return self.reals[name]
+
+    def _float_constant(self, name: str) -> Value:
+        array = to_real(self.model.graph.constants[name], self.program.dtype, name)
+        return self.program.constant(Value(self.names[name], array.dtype.name, array.shape), array)
 
     def _constant(self, name: str) -> Value:
         stored, params = np.atleast_1d(self.model.graph.constants[name]), self.model.params[name]

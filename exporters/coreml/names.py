@@ -45,6 +45,11 @@ class Names:
         return name
 
 
+def output_names(graph: Graph) -> dict[str, str]:
+    """What the outputs of ``graph`` are called in a package, by their names in the graph."""
+    return {name: LOGITS if index == 0 else f"{LOGITS}_{index}" for index, name in enumerate(graph.outputs)}
+
+
 def names_in_file(graph: Graph) -> dict[str, str]:
     """What each tensor and constant of ``graph`` is called in a package.
 

@@ -88,8 +88,16 @@ def hard_swish(program: ProgramBuilder, _: Node, output: Value, x: Value) -> Val
     return program.add("mul", output, x=x, y=gate)
 
 
+def float_layer(program: ProgramBuilder, node: Node, output: Value, *inputs: Argument) -> None:
+    """A node with its fused clamp."""
+    result = output if node.activation is None else program.value(f"{output.name}_unclamped", output.shape)
+    OPERATORS[node](program, node, result, *inputs)
+    if node.activation is not None:
+        clamp(program, node.activation, output, result)
+
+
 def clamp(program: ProgramBuilder, bounds: Clamp, output: Value, x: Value) -> Value:
-    """A fused activation of a float model: Core ML has operators for the two that networks are full of."""
+    """The fused activation of a float layer: Core ML has operators for the two that networks are full of."""
     if bounds.low == 0 and bounds.high == math.inf:
         return program.add("relu", output, x=x)
     if (bounds.low, bounds.high) == (0, 6):

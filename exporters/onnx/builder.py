@@ -8,7 +8,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.exporters import metadata as file_metadata
-from edgekit.ir import Flatten, Pad
+from edgekit.ir import Dequantize, Flatten, Pad
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,15 +18,13 @@ if TYPE_CHECKING:
 
     from edgekit.exporters.metadata import Metadata
     from edgekit.exporters.onnx.versions import OnnxVersion
-    from edgekit.ir import Graph
+    from edgekit.ir import Graph, Node
     from edgekit.quantization import QuantParams
 
 INPUT, OUTPUT = "image", "logits"  # what callers know the endpoints by, in every file
 BATCH = "batch"  # the name of the free axis
 ELEMENT_TYPES = {"float32": TensorProto.FLOAT, "int8": TensorProto.INT8, "uint8": TensorProto.UINT8}
 
-# Operators that move values without computing: they work on stored integers, so that nothing is converted for them.
-MOVES = {Pad, Flatten}
 _UINT8_OFFSET = 128
 
 
@@ -40,11 +38,11 @@ class OnnxBuilder:
     """Collects nodes and initializers.
 
     An int8 model stores activations as uint8 with zero point + 128: the same reals, and the type that the fast kernels
-    of x86 processors take. Weights stay int8.
+    of x86 processors take. Weights stay int8, and activations of 16 bits int16.
 
     Attributes:
         graph: what is written.
-        params: quantization parameters by name; empty for a float model.
+        params: quantization parameters by name; empty for a float model. Tensors without any are real.
         version: what the file declares.
         values: the names in the file of real activations, by their names in the graph.
         stored: the names of stored ones, in an int8 model.
@@ -59,12 +57,21 @@ class OnnxBuilder:
         endpoints: Mapping[str, str],
         dtype: type[Any] = np.float32,
     ) -> None:
-        """Start a file; ``endpoints`` are the tensors that callers see as they are, with their names in the file."""
+        """Start a file.
+
+        Args:
+            graph: what is written.
+            params: quantization parameters by name.
+            version: what the file declares.
+            endpoints: the tensors that callers see as they are, stored or real, with their names in the file.
+            dtype: of float constants.
+        """
         self.graph, self.params, self.version, self.dtype = graph, params, version, dtype
         public = set(public_names(graph).values())
         self.values = {name: f"{name}.inner" if name in public else name for name in graph.tensors}
         self.stored = {name: f"{name}.quantized" for name in graph.tensors}
-        (self.stored if params else self.values).update(endpoints)
+        for name, endpoint in endpoints.items():
+            (self.stored if name in params else self.values)[name] = endpoint
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
 
@@ -95,8 +102,17 @@ class OnnxBuilder:
 
     def restore(self, tensor: str) -> None:
         """Dequantize a stored tensor for the operators that read reals, if there are any."""
-        if tensor in self.params and any(type(node.op) not in MOVES for node in self.graph.consumers(tensor)):
+        if tensor in self.params and not all(self.moves_stored(node) for node in self.graph.consumers(tensor)):
             self.dequantize(tensor, self.values[tensor])
+
+    def moves_stored(self, node: Node) -> bool:
+        """Whether an operator works on integers as they are stored, so that nothing is converted for it.
+
+        ONNX Runtime's Pad does not take 16 bits.
+        """
+        if isinstance(node.op, Pad):
+            return node.output in self.params and self.params[node.output].bits == 8
+        return isinstance(node.op, Flatten | Dequantize)
 
     def quantize(self, tensor: str, source: str, output: str) -> str:
         """QuantizeLinear of ``source`` with the parameters of ``tensor``."""
@@ -107,12 +123,12 @@ class OnnxBuilder:
         return self.node("DequantizeLinear", [self.stored[tensor], *self.parameters(tensor)], output)
 
     def parameters(self, tensor: str) -> tuple[str, str]:
-        """Scale and uint8 zero point of an activation or operand, scalars."""
+        """Scale and zero point of an activation or operand as it is stored, scalars."""
         return self.array(f"{tensor}.scale", self.params[tensor].scale.reshape(())), self.zero_point(tensor)
 
     def zero_point(self, tensor: str) -> str:
-        """The uint8 that stands for 0 in an activation or operand, a scalar."""
-        return self.array(f"{tensor}.zero_point", np.array(self.params[tensor].zero_point + _UINT8_OFFSET, np.uint8))
+        """The stored integer that stands for 0 in an activation or operand, a scalar."""
+        return self.array(f"{tensor}.zero_point", self._stored(tensor, np.array(self.params[tensor].zero_point)))
 
     def int8_parameters(self, tensor: str) -> tuple[str, str]:
         """Scale and int8 zero point of an activation, scalars: for an int8 boundary."""
@@ -137,8 +153,8 @@ class OnnxBuilder:
             return self.values[name]
         if name not in self.params:
             return self._float_constant(name)
-        stored = (self.graph.constants[name].astype(np.int16) + _UINT8_OFFSET).astype(np.uint8)
-        return self.node("DequantizeLinear", [self.array(f"{name}.stored", stored), *self.parameters(name)], name)
+        stored = self.array(f"{name}.stored", self._stored(name, self.graph.constants[name]))
+        return self.node("DequantizeLinear", [stored, *self.parameters(name)], name)
 
     def endpoint(self, name: str, tensor: str, dtype: int) -> onnx.ValueInfoProto:
         """The declaration of an input or output of the file."""
@@ -156,6 +172,12 @@ class OnnxBuilder:
         properties = {file_metadata.KEY: metadata.to_json(), "labels": "\n".join(metadata.labels)}
         helper.set_model_props(model, {key: value for key, value in properties.items() if value})
         return model
+
+    def _stored(self, tensor: str, integers: NDArray[Any]) -> NDArray[Any]:
+        """Integers of an activation or operand as the file holds them."""
+        if self.params[tensor].bits == 16:
+            return integers.astype(np.int16)
+        return (integers.astype(np.int16) + _UINT8_OFFSET).astype(np.uint8)
 
     def _float_constant(self, name: str) -> str:
         return self.array(name, self.graph.constants[name].astype(self.dtype))

@@ -1,7 +1,7 @@
 """One function an operator: a Node of the canonical graph, written as ONNX nodes.
 
 The same functions serve float and integer models: every result is written under its raw name, and the builder quantizes
-it where there are parameters. In an integer model a fused clamp is nothing but the output's range.
+it where there are parameters. The fused clamp of an int8 layer is nothing but the output's range.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.ir import Add, Conv2d, Flatten, HardSwish, Linear, Mean, Mul, Pad
+from edgekit.ir import Add, Conv2d, Dequantize, Flatten, HardSwish, Linear, Mean, Mul, Pad, Quantize, Requantize
 from edgekit.ir.registry import OperatorTable
 
 if TYPE_CHECKING:
@@ -71,8 +71,10 @@ def _pad(node: Node, model: OnnxBuilder) -> None:
     assert isinstance(node.op, Pad)
     x, p = node.inputs[0], node.op.padding
     widths = model.array(f"{node.output}.widths", np.array([0, 0, p.top, p.left, 0, 0, p.bottom, p.right], np.int64))
-    zero = [model.zero_point(x)] if x in model.params else []
-    _move(node, model, "Pad", [model.held(x), widths, *zero])
+    if model.moves_stored(node):
+        _move(node, model, "Pad", [model.held(x), widths, model.zero_point(x)])
+    else:
+        _emit(node, model, "Pad", [model.operand(x), widths])
 
 
 @OPERATORS.implements(Flatten)
@@ -88,6 +90,28 @@ def _hard_swish(node: Node, model: OnnxBuilder) -> None:
         return
     gate = model.node("HardSigmoid", [x], f"{node.output}.gate", alpha=1 / 6, beta=0.5)
     _emit(node, model, "Mul", [x, gate])
+
+
+@OPERATORS.implements(Requantize)
+@OPERATORS.implements(Quantize)
+def _quantize(node: Node, model: OnnxBuilder) -> None:
+    """Of reals, or of those that stored integers of another width stand for."""
+    model.quantize(node.output, model.values[node.inputs[0]], model.stored[node.output])
+    model.restore(node.output)
+
+
+@OPERATORS.implements(Dequantize)
+def _dequantize(node: Node, model: OnnxBuilder) -> None:
+    """Steps of scale 1, times the scale: the same product, but nothing that a runtime takes for part of an int8 layer.
+
+    ONNX Runtime quantizes the weights of a float convolution between DequantizeLinear and QuantizeLinear itself, with
+    one scale for all channels (core/optimizer/qdq_transformer/weight_bias_quantization.cc), and takes a sum or product
+    there for an integer one. Nothing of the layer would be kept.
+    """
+    x = node.inputs[0]
+    unit = model.array(f"{x}.unit_scale", np.array(1, np.float32))
+    steps = model.node("DequantizeLinear", [model.stored[x], unit, model.zero_point(x)], f"{node.output}.steps")
+    model.node("Mul", [steps, model.parameters(x)[0]], model.values[node.output])
 
 
 def _emit(node: Node, model: OnnxBuilder, op_type: str, inputs: list[str], **attributes: object) -> None:

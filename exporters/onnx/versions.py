@@ -28,11 +28,16 @@ class OnnxVersion:
     ir: int
 
 
-def for_runtime(requirement: str | None) -> OnnxVersion:
+INT16_SINCE, INT16 = (1, 18), OnnxVersion(21, 10)  # https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html
+
+
+def for_runtime(requirement: str | None, *, int16: bool = False) -> OnnxVersion:
     """The opset and IR version of a file that a named ONNX Runtime has to read.
 
     Args:
-        requirement: "1.10", "1.10.0" or "onnxruntime==1.10.0"; None for a default that suits 1.12 and later.
+        requirement: "1.10", "1.10.0" or "onnxruntime==1.10.0"; None for a default that suits 1.12 and later, or 1.18
+            and later with 16-bit activations.
+        int16: the file holds 16-bit activations, which QuantizeLinear has since opset 21.
 
     Raises:
         ConfigError: it is not a version, or one that is too old.
@@ -41,7 +46,7 @@ def for_runtime(requirement: str | None) -> OnnxVersion:
     OnnxVersion(opset=15, ir=8)
     """
     if requirement is None:
-        return OnnxVersion(*_READS[DEFAULT])
+        return INT16 if int16 else OnnxVersion(*_READS[DEFAULT])
     match = re.fullmatch(r"(?:onnxruntime\s*==\s*)?(\d+)\.(\d+)(?:\.\d+)?", requirement.strip())
     if match is None:
         raise ConfigError(f"{requirement!r} is not a version of ONNX Runtime: write it as onnxruntime==1.16")
@@ -51,4 +56,9 @@ def for_runtime(requirement: str | None) -> OnnxVersion:
             f"ONNX Runtime {version[0]}.{version[1]} does not know weights with a scale an output channel: "
             f"{OLDEST[0]}.{OLDEST[1]} is the oldest that does"
         )
-    return OnnxVersion(*_READS[min(version, DEFAULT)])
+    if int16 and version < INT16_SINCE:
+        raise ConfigError(
+            f"ONNX Runtime {version[0]}.{version[1]} has no 16-bit activations, {INT16_SINCE[0]}.{INT16_SINCE[1]} is "
+            f"the oldest that does: use --keep-float for these layers"
+        )
+    return INT16 if int16 else OnnxVersion(*_READS[min(version, DEFAULT)])

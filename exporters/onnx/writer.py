@@ -42,14 +42,18 @@ def write_integer_model(
         ConfigError: ``runtime`` is not a version, or too old.
     """
     graph, names = model.graph, public_names(model.graph)
-    endpoints = names if io_dtype is IoDtype.UINT8 else {}
-    builder = OnnxBuilder(graph, model.params, for_runtime(runtime), endpoints)
+    about = file_metadata.of_integer_model(model, io_dtype)
+    seen_as_stored = io_dtype is IoDtype.UINT8
+    endpoints = {tensor: name for tensor, name in names.items() if (tensor in model.params) == seen_as_stored}
+    version = for_runtime(runtime, int16=bool(model.int16_nodes))
+    builder = OnnxBuilder(graph, model.params, version, endpoints)
     _take_in(builder, graph.input, names[graph.input], io_dtype)
     for node in graph:
         OPERATORS[node](node, builder)
     for name in graph.outputs:
-        _give_out(builder, name, names[name], io_dtype)
-    _write(builder, ELEMENT_TYPES[io_dtype], file_metadata.of_integer_model(model, io_dtype), path)
+        if name in model.params:
+            _give_out(builder, name, names[name], io_dtype)
+    _write(builder, ELEMENT_TYPES[io_dtype], about, path)
 
 
 def write_float_model(

@@ -63,9 +63,12 @@ class TfliteBuilder:
         """The index of an activation of the graph."""
         if name not in self._indices:
             params, shape = self.params.get(name), nhwc(self.graph.tensors[name])
-            dtype = "float32" if params is None else "int8"
-            self._indices[name] = self.tensor(self.endpoints.get(name, name), shape, dtype, params)
+            self._indices[name] = self.tensor(self.endpoints.get(name, name), shape, self.dtype(name), params)
         return self._indices[name]
+
+    def dtype(self, name: str) -> str:
+        """The type of an activation of the graph."""
+        return np.dtype(self.params[name].dtype).name if name in self.params else "float32"
 
     def weight(self, name: str, values: NDArray[Any], channel_axis: int) -> int:
         """A weight in TFLite's layout, quantized along ``channel_axis`` if the model is an integer one."""
@@ -74,10 +77,14 @@ class TfliteBuilder:
         return self.constant(name, values, self.params[name], channel_axis)
 
     def bias(self, name: str, source: str, weight: str) -> int:
-        """A bias; in an integer model its scale is the product of those of ``source`` and ``weight``."""
+        """A bias; in an integer model its scale is the product of those of ``source`` and ``weight``.
+
+        16-bit activations want 64 bits (tensorflow/lite/kernels/conv.cc: quantized_bias_type).
+        """
         values = self.graph.constants[name]
         if weight not in self.params:
             return self._float_constant(name, values)
+        values = values.astype(np.int64) if self.params[source].bits == 16 else values
         return self.constant(name, values, QuantParams(self.params[source].scale * self.params[weight].scale))
 
     def operand(self, name: str) -> int:
@@ -109,7 +116,7 @@ class TfliteBuilder:
         Args:
             name: in the file.
             shape: in TFLite's layout.
-            dtype: "float32", "float16", "int8", "uint8" or "int32".
+            dtype: as numpy calls it.
             params: quantization parameters, if it has any.
         """
         tensor = self.schema.TensorT()

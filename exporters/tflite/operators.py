@@ -1,18 +1,35 @@
 """One function an operator: a Node of the canonical graph, written as TFLite operators.
 
-The same functions serve float and integer models: a tensor is int8 where the builder has parameters for it. In an
-integer model a fused clamp is nothing but the output's range, so the fused activation is always NONE.
+The same functions serve float and integer models: a tensor is int8 where the builder has parameters for it. The fused
+clamp of an int8 layer is nothing but the output's range, so its fused activation is always NONE.
+Layers with 16-bit activations run in TFLite's own kernels, which XNNPACK leaves them to.
 Versions are those of tflite/tools/versioning/op_version.cc.
 """
 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from edgekit.errors import UnsupportedOperator
 from edgekit.exporters.tflite.builder import nhwc
-from edgekit.ir import Add, Conv2d, Flatten, HardSwish, Linear, Mean, Mul, Pad, Padding
+from edgekit.ir import (
+    Add,
+    Conv2d,
+    Dequantize,
+    Flatten,
+    HardSwish,
+    Linear,
+    Mean,
+    Mul,
+    Pad,
+    Padding,
+    Quantize,
+    Requantize,
+)
 from edgekit.ir.registry import OperatorTable
 
 if TYPE_CHECKING:
@@ -43,9 +60,9 @@ def _conv2d(node: Node, model: TfliteBuilder) -> None:
         _convolution(node, source, kernel.transpose(0, 2, 3, 1), target, options, model)
     elif node.op.groups == channels:
         inputs = [source, model.weight(weight, kernel.transpose(1, 2, 3, 0), 3), model.bias(bias, x, weight)]
-        options |= {"depthMultiplier": len(kernel) // channels, "fusedActivationFunction": _activation(node, model)}
-        version = 3 if x in model.params else 1
-        model.operator("DEPTHWISE_CONV_2D", version, inputs, target, ("DepthwiseConv2DOptions", options))
+        options["depthMultiplier"] = len(kernel) // channels
+        code = _code("DEPTHWISE_CONV_2D", x, model, 1, 3, 5)
+        _emit(node, model, code, inputs, target, ("DepthwiseConv2DOptions", options))
     else:
         raise UnsupportedOperator(
             f"TFLite has no grouped convolution (layer {node.name!r}): replace the layer, or export to another format"
@@ -62,36 +79,35 @@ def _linear(node: Node, model: TfliteBuilder) -> None:
         # and answer nonsense (tflite-runtime 2.7 and 2.8; 2.10 is right), and XNNPACK took it up later still (not in
         # 2.12). As a 1x1 convolution the layer is right in all of them, in one XNNPACK piece, and as fast.
         out_features, in_features = values.shape
-        pixel = model.tensor(f"{node.name}.pixel", (1, 1, 1, in_features), "int8", model.params[x])
-        result = model.tensor(f"{node.name}.result", (1, 1, 1, out_features), "int8", model.params[node.output])
+        dtype = model.dtype(x)
+        pixel = model.tensor(f"{node.name}.pixel", (1, 1, 1, in_features), dtype, model.params[x])
+        result = model.tensor(f"{node.name}.result", (1, 1, 1, out_features), dtype, model.params[node.output])
         _reshape(f"{node.name}.to_pixel", source, pixel, (1, 1, 1, in_features), model)
         options = {"padding": model.schema.Padding.VALID, "strideH": 1, "strideW": 1}
         _convolution(node, pixel, values[:, None, None, :], result, options, model)
         _reshape(f"{node.name}.from_pixel", result, target, (1, out_features), model)
         return
     inputs = [source, model.weight(weight, values, 0), model.bias(bias, x, weight)]
-    options = {"fusedActivationFunction": _activation(node, model)}
-    version = 4 if x in model.params else 1
-    model.operator("FULLY_CONNECTED", version, inputs, target, ("FullyConnectedOptions", options))
+    code = _code("FULLY_CONNECTED", x, model, 1, 4, 7)
+    _emit(node, model, code, inputs, target, ("FullyConnectedOptions", {}))
 
 
 @OPERATORS.implements(Add)
 def _add(node: Node, model: TfliteBuilder) -> None:
     inputs = [model.operand(name) for name in node.inputs]
-    options = {"fusedActivationFunction": _activation(node, model)}
-    version = 2 if node.output in model.params else 1
-    model.operator("ADD", version, inputs, model.activation(node.output), ("AddOptions", options))
+    code = _code("ADD", node.output, model, 1, 2, 3)
+    options = {"potScaleInt16": False} if model.dtype(node.output) == "int16" else {}
+    _emit(node, model, code, inputs, model.activation(node.output), ("AddOptions", options))
 
 
 @OPERATORS.implements(Mul)
 def _mul(node: Node, model: TfliteBuilder) -> None:
     inputs = [model.operand(name) for name in node.inputs]
-    options = {"fusedActivationFunction": _activation(node, model)}
-    version = 1
-    if node.output in model.params:
+    code = _code("MUL", node.output, model, 1, 2, 4)
+    if model.dtype(node.output) == "int8":
         a, b, out = (model.params[name].scale[0] for name in (*node.inputs, node.output))
-        version = 3 if a * b / out >= 1 else 2
-    model.operator("MUL", version, inputs, model.activation(node.output), ("MulOptions", options))
+        code = ("MUL", 3) if a * b / out >= 1 else code
+    _emit(node, model, code, inputs, model.activation(node.output), ("MulOptions", {}))
 
 
 @OPERATORS.implements(Mean)
@@ -99,8 +115,8 @@ def _mean(node: Node, model: TfliteBuilder) -> None:
     assert isinstance(node.op, Mean)
     inputs = [model.activation(node.inputs[0]), model.integers(f"{node.name}.axes", [1, 2])]
     options = {"keepDims": node.op.keep_dims}
-    version = 2 if node.output in model.params else 1
-    model.operator("MEAN", version, inputs, model.activation(node.output), ("ReducerOptions", options))
+    code = _code("MEAN", node.output, model, 1, 2, 3)
+    model.operator(*code, inputs, model.activation(node.output), ("ReducerOptions", options))
 
 
 @OPERATORS.implements(Pad)
@@ -122,22 +138,59 @@ def _hard_swish(node: Node, model: TfliteBuilder) -> None:
     model.operator("HARD_SWISH", 1, [model.activation(node.inputs[0])], model.activation(node.output))
 
 
-def _activation(node: Node, model: TfliteBuilder) -> int:
-    """The fused activation function of ``node`` in the schema's numbers."""
+@OPERATORS.implements(Requantize)
+@OPERATORS.implements(Quantize)
+def _quantize(node: Node, model: TfliteBuilder) -> None:
+    source, target = model.activation(node.inputs[0]), model.activation(node.output)
+    model.operator(*_code("QUANTIZE", node.output, model, 1, 1, 2), [source], target, ("QuantizeOptions", {}))
+
+
+@OPERATORS.implements(Dequantize)
+def _dequantize(node: Node, model: TfliteBuilder) -> None:
+    source, target = model.activation(node.inputs[0]), model.activation(node.output)
+    model.operator(*_code("DEQUANTIZE", node.inputs[0], model, 2, 2, 3), [source], target, ("DequantizeOptions", {}))
+
+
+def _code(  # noqa: PLR0913, PLR0917 - a version for each type
+    builtin: str, tensor: str, model: TfliteBuilder, real: int, int8: int, int16: int
+) -> tuple[str, int]:
+    """An operator in the version that takes the type of ``tensor``."""
+    return builtin, {"float32": real, "int8": int8, "int16": int16}[model.dtype(tensor)]
+
+
+def _emit(  # noqa: PLR0913, PLR0917 - an operator has this many parts
+    node: Node,
+    model: TfliteBuilder,
+    code: tuple[str, int],
+    inputs: list[int],
+    target: int,
+    options: tuple[str, Mapping[str, int]],
+) -> None:
+    """Write the operator that computes ``node``, with its clamp: fused as far as TFLite can, else behind it."""
+    low, high = (-math.inf, math.inf) if node.activation is None else (node.activation.low, node.activation.high)
     functions = model.schema.ActivationFunctionType
-    clamp = node.activation
-    match None if clamp is None else (clamp.low, clamp.high):
-        case None:
-            return int(functions.NONE)
-        case (0.0, math.inf):
-            return int(functions.RELU)
-        case (0.0, 6.0):
-            return int(functions.RELU6)
-        case bounds:
-            raise UnsupportedOperator(
-                f"TFLite cannot fuse a clamp to {bounds} (layer {node.name!r}): use ReLU or ReLU6, or export to another"
-                " format"
-            )
+    fused, bounds = int(functions.NONE), {"MAXIMUM": low, "MINIMUM": high}
+    if (low, high) == (0.0, 6.0):
+        fused, bounds = int(functions.RELU6), {}
+    elif low == 0.0:
+        fused, bounds = int(functions.RELU), {"MINIMUM": high}
+    bounds = {kind: bound for kind, bound in bounds.items() if math.isfinite(bound)}
+    shape, dtype, params = (
+        nhwc(model.graph.tensors[node.output]),
+        model.dtype(node.output),
+        model.params.get(node.output),
+    )
+    results = [model.tensor(f"{node.output}.unclamped.{kind.lower()}", shape, dtype, params) for kind in bounds]
+    results.append(target)
+    table, fields = options
+    model.operator(*code, inputs, results[0], (table, {**fields, "fusedActivationFunction": fused}))
+    for (kind, bound), (source, result) in zip(bounds.items(), pairwise(results), strict=True):
+        value = np.array([bound], np.float32)
+        stored = value if params is None else params.quantize(value)
+        limit = model.constant(f"{node.output}.{kind.lower()}", stored, params)
+        model.operator(
+            *_code(kind, node.output, model, 1, 2, 4), [source, limit], result, ("MaximumMinimumOptions", {})
+        )
 
 
 def _convolution(  # noqa: PLR0913, PLR0917 - a CONV_2D has this many parts
@@ -146,8 +199,7 @@ def _convolution(  # noqa: PLR0913, PLR0917 - a CONV_2D has this many parts
     """CONV_2D with the weight, bias and clamp of ``node``; ``kernel`` is the weight as [O, kH, kW, I]."""
     x, weight, bias = node.inputs
     inputs = [source, model.weight(weight, kernel, 0), model.bias(bias, x, weight)]
-    options = {**options, "fusedActivationFunction": _activation(node, model)}
-    model.operator("CONV_2D", 3 if x in model.params else 1, inputs, target, ("Conv2DOptions", options))
+    _emit(node, model, _code("CONV_2D", x, model, 1, 3, 4), inputs, target, ("Conv2DOptions", options))
 
 
 def _padded(node: Node, source: int, padding: Padding, model: TfliteBuilder) -> int:
@@ -155,8 +207,7 @@ def _padded(node: Node, source: int, padding: Padding, model: TfliteBuilder) -> 
     x = node.inputs[0]
     _, height, width, channels = nhwc(model.graph.tensors[x])
     shape = (1, height + padding.top + padding.bottom, width + padding.left + padding.right, channels)
-    params = model.params.get(x)
-    padded = model.tensor(f"{node.name}.padded", shape, "float32" if params is None else "int8", params)
+    padded = model.tensor(f"{node.name}.padded", shape, model.dtype(x), model.params.get(x))
     _pad_operator(node, source, padded, padding, model)
     return padded
 
@@ -165,7 +216,7 @@ def _pad_operator(node: Node, source: int, target: int, padding: Padding, model:
     """PAD with real zeros; in an integer model those are the zero point, which the kernels see to."""
     rows = [[0, 0], [padding.top, padding.bottom], [padding.left, padding.right], [0, 0]]
     inputs = [source, model.integers(f"{node.name}.paddings", rows)]
-    model.operator("PAD", 2 if node.output in model.params else 1, inputs, target, ("PadOptions", {}))
+    model.operator(*_code("PAD", node.output, model, 1, 2, 3), inputs, target, ("PadOptions", {}))
 
 
 def _reshape(name: str, source: int, target: int, shape: tuple[int, ...], model: TfliteBuilder) -> None:

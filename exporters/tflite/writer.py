@@ -28,7 +28,10 @@ def write_integer_model(model: IntegerModel, path: Path, *, io_dtype: IoDtype = 
         MissingDependency: ai-edge-litert is not installed.
     """
     names, graph = public_names(model.graph), model.graph
-    builder = TfliteBuilder(graph, model.params, names if io_dtype is IoDtype.INT8 else {})
+    about = file_metadata.of_integer_model(model, io_dtype)
+    # Seen as they are: integers at an int8 boundary, and outputs that are kept in float.
+    endpoints = names if io_dtype is IoDtype.INT8 else {n: names[n] for n in graph.outputs if n not in model.params}
+    builder = TfliteBuilder(graph, model.params, endpoints)
     image = _endpoint(builder, graph.input, names[graph.input], io_dtype)
     if io_dtype is not IoDtype.INT8:
         builder.operator("QUANTIZE", 1, [image], builder.activation(graph.input), ("QuantizeOptions", {}))
@@ -36,11 +39,13 @@ def write_integer_model(model: IntegerModel, path: Path, *, io_dtype: IoDtype = 
         OPERATORS[node](node, builder)
     outputs = [_endpoint(builder, name, names[name], io_dtype) for name in graph.outputs]
     for name, output in zip(graph.outputs, outputs, strict=True):
+        if name in endpoints:
+            continue
         if io_dtype is IoDtype.FLOAT32:
             builder.operator("DEQUANTIZE", 2, [builder.activation(name)], output, ("DequantizeOptions", {}))
-        elif io_dtype is IoDtype.UINT8:
+        else:
             builder.operator("QUANTIZE", 1, [builder.activation(name)], output, ("QuantizeOptions", {}))
-    _write(builder, image, outputs, file_metadata.of_integer_model(model, io_dtype), path)
+    _write(builder, image, outputs, about, path)
 
 
 def write_float_model(model: FloatModel, path: Path, *, precision: Precision = Precision.FLOAT32) -> None:
@@ -60,14 +65,12 @@ def write_float_model(model: FloatModel, path: Path, *, precision: Precision = P
 
 def _endpoint(builder: TfliteBuilder, name: str, public: str, io_dtype: IoDtype) -> int:
     """The tensor that a caller sees for the activation ``name``."""
+    if name in builder.endpoints:
+        return builder.activation(name)
     shape, params = nhwc(builder.graph.tensors[name]), builder.params[name]
-    match io_dtype:
-        case IoDtype.INT8:
-            return builder.activation(name)
-        case IoDtype.UINT8:
-            return builder.tensor(public, shape, "uint8", replace(params, zero_point=params.zero_point + 128))
-        case IoDtype.FLOAT32:
-            return builder.tensor(public, shape, "float32")
+    if io_dtype is IoDtype.UINT8:
+        return builder.tensor(public, shape, "uint8", replace(params, zero_point=params.zero_point + 128))
+    return builder.tensor(public, shape, "float32")
 
 
 def _write(builder: TfliteBuilder, image: int, outputs: list[int], metadata: Metadata, path: Path) -> None:

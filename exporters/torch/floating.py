@@ -48,6 +48,11 @@ class Writer:
         return f"{stored}.to(torch.float32)" if self.half else stored
 
 
+def write_node(node: Node, writer: Writer) -> None:
+    """Append a node with its fused clamp."""
+    writer.program.assign(node.output, _clamped(OPERATORS[node](node, writer), node.activation))
+
+
 def _clamped(expression: str, activation: Clamp | None) -> str:
     """``expression`` within a fused clamp."""
     match activation:
@@ -139,7 +144,7 @@ def write_float_model(model: FloatModel, path: Path, *, precision: Precision) ->
 
     program.takes(graph.input)
     for node in graph:
-        program.assign(node.output, _clamped(OPERATORS[node](node, writer), node.activation))
+        write_node(node, writer)
     program.returns(program.variable(output))
 
     contents = Contents(

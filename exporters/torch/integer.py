@@ -23,7 +23,8 @@ Without VNNI, fbgemm and onednn saturate in pointwise and dense layers too, and 
 every engine was exact. Sources: the comment above QConv2dInt8 in aten/src/ATen/native/quantized/cpu/qconv.cpp,
 should_use_onednn_quant in aten/src/ATen/native/quantized/cpu/OnednnUtils.h.
 
-Fused clamps are nothing but the range of the output, so nothing is written for them.
+Fused clamps are nothing but the range of the output, so nothing is written for them. Layers that are kept in float are
+written as in float files.
 """
 
 # ruff: noqa: SLF001 - torch has no public function that makes a quantized tensor from integers
@@ -40,9 +41,9 @@ from edgekit import files
 from edgekit.exporters import metadata
 from edgekit.exporters.metadata import IoDtype
 from edgekit.exporters.summary import Endpoint
-from edgekit.exporters.torch import convolution, script
+from edgekit.exporters.torch import convolution, floating, script
 from edgekit.exporters.torch.contents import Contents
-from edgekit.ir import Add, Conv2d, Flatten, Linear, Mean, Mul, Pad
+from edgekit.ir import Add, Conv2d, Dequantize, Flatten, Linear, Mean, Mul, Pad, Quantize
 from edgekit.ir.registry import OperatorTable
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class Writer:
         to the exact product gives the integer back as nearly as matters: no result differed with biases below 2**22.
         With larger ones, and products that cancel them, one in ten thousand did, by 1 LSB.
         """
-        x, weight, bias = node.inputs
+        _, weight, bias = node.inputs
         stored = self.model.graph.constants[weight]
         if merged > 1:
             stored = convolution.block_diagonal(stored, merged)
@@ -137,8 +138,7 @@ class Writer:
         quantized = torch._make_per_channel_quantized_tensor(
             torch.tensor(stored), torch.tensor(scale), torch.zeros(channels, dtype=torch.int64), 0
         )
-        real = self.model.graph.constants[bias] * (self.scale(x) * scale)  # float64
-        return quantized, torch.tensor(real, dtype=torch.float32)
+        return quantized, torch.tensor(self.model.real_constant(node, bias), dtype=torch.float32)
 
     def padded(self, name: str, padding: Padding) -> str:
         """The expression for an activation [N, C, H, W] with real zeros around it."""
@@ -160,7 +160,7 @@ def _conv2d(node: Node, writer: Writer) -> str:
     packed = torch.ops.quantized.conv2d_prepack(
         *writer.weight_and_bias(node, form.merged), list(op.stride), list(form.inside), [1, 1], op.groups // form.merged
     )
-    operands = writer.padded(x, form.outside), writer.program.attribute(node.name, packed)
+    operands = writer.padded(x, form.outside), writer.program.attribute(f"{node.name}.packed", packed)
     result = _quantized("conv2d", node, writer, *operands)
     return writer.program.call("crop", result, *form.surplus) if any(form.surplus) else result
 
@@ -168,7 +168,7 @@ def _conv2d(node: Node, writer: Writer) -> str:
 @OPERATORS.implements(Linear)
 def _linear(node: Node, writer: Writer) -> str:
     packed = torch.ops.quantized.linear_prepack(*writer.weight_and_bias(node))
-    weight = writer.program.attribute(node.name, packed)
+    weight = writer.program.attribute(f"{node.name}.packed", packed)
     return _quantized("linear", node, writer, writer.operand(node.inputs[0]), weight)
 
 
@@ -205,6 +205,17 @@ def _flatten(node: Node, writer: Writer) -> str:
     return f"torch.flatten({writer.operand(node.inputs[0])}, 1)"
 
 
+@OPERATORS.implements(Quantize)
+def _quantize(node: Node, writer: Writer) -> str:
+    scale, zero_point = writer.scale(node.output), writer.zero_point(node.output)
+    return f"torch.quantize_per_tensor({writer.operand(node.inputs[0])}, {scale!r}, {zero_point}, torch.quint8)"
+
+
+@OPERATORS.implements(Dequantize)
+def _dequantize(node: Node, writer: Writer) -> str:
+    return f"torch.dequantize({writer.operand(node.inputs[0])})"
+
+
 def _quantized(operator: str, node: Node, writer: Writer, *operands: str) -> str:
     """A call of torch.ops.quantized: the operands, then the scale and zero point of the output."""
     scale, zero_point = writer.scale(node.output), writer.zero_point(node.output)
@@ -225,6 +236,7 @@ def write_integer_model(model: IntegerModel, path: Path, *, io_dtype: IoDtype, e
             are the same.
 
     Raises:
+        ConfigError: the output is kept in float, and ``io_dtype`` is not.
         UnsupportedOperator: the graph holds an operator that is not in ``OPERATORS``.
         BadInput: the file cannot be written.
     """
@@ -256,11 +268,17 @@ def _program(model: IntegerModel, io_dtype: IoDtype, engine: Engine) -> script.P
             quantized = program.call("from_int8", argument, scale, zero_point)
     program.assign(graph.input, quantized)
 
+    float_writer, float_nodes = floating.Writer(graph, program, half=False), set(model.float_nodes)
     for node in graph:
-        program.assign(node.output, OPERATORS[node](node, writer))
+        if node in float_nodes:
+            floating.write_node(node, float_writer)
+        else:
+            program.assign(node.output, OPERATORS[node](node, writer))
 
     result = program.variable(graph.outputs[0])
     match io_dtype:
+        case IoDtype.FLOAT32 if graph.outputs[0] not in model.params:
+            program.returns(result)
         case IoDtype.FLOAT32:
             program.returns(f"torch.dequantize({result})")
         case IoDtype.UINT8:

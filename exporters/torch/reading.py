@@ -67,7 +67,8 @@ def read(path: Path) -> Summary:
 
     The operators are those of ``forward``. A method of the program counts as one operator, "mean": it takes and gives
     integers, sums integers, and its only float arithmetic is the requantization that every integer operator has.
-    What moves data without computing (pad, crop, flatten) is an integer operator wherever it is given integers.
+    What moves data without computing (pad, crop, flatten) is an integer operator wherever it is given integers. The
+    name of a float operator is that of the variable whose expression it is part of.
 
     Raises:
         ArtifactError: the file is missing, damaged, or no TorchScript.
@@ -77,6 +78,7 @@ def read(path: Path) -> Summary:
     operators: Counter[str] = Counter()
     boundary: list[str] = []
     float_operators: list[str] = []
+    unnamed: list[str] = []  # float operators of an expression whose variable is yet to come
     integers: set[str] = set()  # names of values that are quantized tensors
     graph: Any = loaded.module.graph if contents else loaded.module.inlined_graph
     for node in graph.nodes():
@@ -88,10 +90,14 @@ def read(path: Path) -> Summary:
             integers.update(value.debugName() for value in node.outputs())
         if kind in _TO_INTEGERS | _FROM_INTEGERS:
             boundary.append(kind)
-            continue
-        operators[kind] += 1
-        if not reads_integers:
-            float_operators.append(kind)
+        else:
+            operators[kind] += 1
+            unnamed += [] if reads_integers else [kind]
+        variable = node.output().debugName().partition(".")[0]  # a number inside of an expression
+        if not variable.isdecimal():
+            float_operators += [f"{kind} {variable}" for kind in unnamed]
+            unnamed.clear()
+    float_operators += [f"{kind} {contents.output.name}" if contents else kind for kind in unnamed]
     return Summary(
         path=path,
         format="torch",

@@ -13,9 +13,25 @@ from hypothesis import strategies as st
 
 from edgekit.calibration.assignment import fold_normalization, quantize
 from edgekit.calibration.ranges import MIN_RANGE, Range
-from edgekit.errors import DataError, UnsupportedOperator
+from edgekit.errors import ConfigError, DataError, UnsupportedOperator
 from edgekit.float_model import FloatModel
-from edgekit.ir import Add, Clamp, Conv2d, Flatten, Graph, HardSwish, Linear, Mean, Mul, Node, Op, Pad, Padding, Tensor
+from edgekit.ir import (
+    Add,
+    Clamp,
+    Conv2d,
+    Flatten,
+    Graph,
+    HardSwish,
+    Linear,
+    Mean,
+    Mul,
+    Node,
+    Op,
+    Pad,
+    Padding,
+    Quantize,
+    Tensor,
+)
 from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Normalization, Preprocessing
 from edgekit.quantization import BIAS_LIMIT, MAX_DENOMINATOR, MAX_TERM_ADD
 from edgekit.reference.float import FloatReference
@@ -118,10 +134,14 @@ def check(model: IntegerModel, source: FloatModel) -> None:
     graph, params = model.graph, model.params
     scale = {name: p.scale.astype(np.float64) for name, p in params.items()}
     assert all(p.scale.dtype == np.float32 and (p.scale > 1e-12).all() for p in params.values())
-    assert graph.tensors.keys() <= params.keys()
-    assert all(-128 <= params[name].zero_point <= 127 for name in graph.tensors)
-    assert model.ratios.keys() == {n.name for n in graph if not isinstance(n.op, Pad | Flatten)}
-    for node in graph:
+    integers = [node for node in graph if node.output in params and not isinstance(node.op, Quantize)]
+    assert graph.tensors.keys() - params.keys() == {node.output for node in graph if node.output not in params}
+    assert all(-128 <= params[name].zero_point <= 127 for name in graph.tensors.keys() & params.keys())
+    assert model.ratios.keys() == {n.name for n in integers if not isinstance(n.op, Pad | Flatten)}
+    for node in model.float_nodes:
+        assert node.activation == next(n.activation for n in source.graph if n.name == node.name)
+        assert all(graph.constants[name].dtype == np.float32 for name in node.inputs if name in graph.constants)
+    for node in integers:
         assert node.activation is None
         out = scale[node.output]
         match node.op:
@@ -315,6 +335,60 @@ def test_an_input_of_several_convolutions() -> None:
     expected, got = FloatReference(graph).run(IMAGENET(pixels)), FloatReference(folded).run(meaning(pixels))
     np.testing.assert_allclose(got, expected, atol=1e-5 * np.abs(expected).max())
     check(quantize(s.model(), s.ranges()), s.model())
+
+
+# --- layers in float ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("pixel_input", [True, False])
+def test_any_layers_may_stay_in_float(seed: int, *, pixel_input: bool) -> None:
+    s, random = everything(), np.random.default_rng(seed)
+    source, pixels = s.model(), s.pixels(8)
+    kept = {node.name for node in s.nodes if random.random() < (seed + 1) / 12}
+    model = quantize(source, s.ranges(), pixel_input=pixel_input, keep_float=kept)
+    check(model, source)
+    assert {node.name for node in model.float_nodes} == kept
+    assert model.profile == ("mixed" if kept else "universal")
+    assert model.provenance.get("kept_float", []) == [node.name for node in s.nodes if node.name in kept]
+    logits = source.graph.outputs[0]
+    got = model.real(logits, Reference(model).run(model.encode(pixels)))
+    expected = FloatReference(source.graph).run(source.preprocessing.normalization(pixels))
+    assert np.sqrt(((got - expected) ** 2).mean() / (expected**2).mean()) < 0.06
+
+
+def test_all_layers_in_float_are_the_float_network() -> None:
+    """But for the image, which is quantized; and the border, where the normalization is folded."""
+    s = everything()
+    source, pixels = s.model(), s.pixels(4)
+    model = quantize(source, {}, keep_float=[node.name for node in s.nodes])
+    got = Reference(model).run(model.encode(pixels))
+    inside = FloatReference(fold_normalization(source.graph, source.preprocessing.normalization)[0])
+    np.testing.assert_allclose(got, inside.run(model.normalization(pixels)), rtol=1e-5, atol=1e-6)
+
+
+def test_ranges_are_asked_for_what_is_quantized() -> None:
+    s = everything()
+    ranges = s.ranges()
+    inner, border = s.nodes[1].output, s.nodes[2].output  # within the first hard-swish, and what it makes
+    del ranges[inner]
+    kept = [node.name for node in s.nodes[:3]]
+    check(quantize(s.model(), ranges, keep_float=kept), s.model())
+    del ranges[border]
+    with pytest.raises(DataError, match=f"no range for {border}: calibrate"):
+        quantize(s.model(), ranges, keep_float=kept)
+
+
+def test_a_sum_that_no_scales_fit_may_stay_in_float() -> None:
+    s = Sketch()
+    s.add(s.mul(s.conv("x", 4), s.conv("x", 4)), s.mul(s.conv("x", 4), s.conv("x", 4)))
+    check(quantize(s.model(), s.ranges(), pixel_input=False, keep_float=["n.6"]), s.model())
+
+
+def test_unknown_layers_are_named() -> None:
+    s = everything()
+    with pytest.raises(ConfigError, match="tiny has no layer 'm'"):
+        quantize(s.model(), s.ranges(), keep_float=["m"])
 
 
 # --- degenerate networks --------------------------------------------------------------------------------------------

@@ -73,6 +73,34 @@ def test_logits_come_nearer_and_means_agree() -> None:
     assert np.abs(found["corrected"].mean(0) - expected.mean(0))[unclipped].max(initial=0.0) < step
 
 
+def test_layers_that_are_more_precise() -> None:
+    """Those in float need no correction, and those of 16 bits that of their weights and of what comes in."""
+    model, ranges = network()
+    images = model.preprocessing.normalization(PIXELS)
+    names = [node.name for node in model.graph if isinstance(node.op, Conv2d | Linear)]
+    kept, int16 = names[2:4], names[5:9]
+    quantized = quantize(model, ranges, keep_float=kept, int16=int16)
+    corrections = bias_corrections(model, quantized, images, quantized.encode(PIXELS))
+    biases = {node.name: node.inputs[2] for node in model.graph if node.name in names}
+    assert set(corrections) == {bias for name, bias in biases.items() if name not in kept}
+
+    constants = dict(model.graph.constants)
+    for name, correction in corrections.items():
+        constants[name] = (constants[name] + correction).astype(np.float32)
+    corrected = quantize(
+        replace(model, graph=replace(model.graph, constants=constants)), ranges, keep_float=kept, int16=int16
+    )
+    unclamped = next(n.output for n in model.graph if n.name in int16 and n.activation is None)
+    with torch.inference_mode():
+        expected: dict[str, np.ndarray] = {}
+        FloatExecutor(model.graph)(torch.from_numpy(images), lambda n, v: expected.setdefault(n, v.numpy().copy()))
+    found = Reference(corrected).run_all(corrected.encode(PIXELS))[unclamped]
+    inside = np.abs(expected[unclamped]) < 0.9 * np.abs(expected[unclamped]).max()
+    shift = corrected.real(unclamped, found).mean((0, 2, 3)) - expected[unclamped].mean((0, 2, 3))
+    assert inside.any()
+    assert np.median(np.abs(shift)) < 0.02 * expected[unclamped].std()
+
+
 def test_the_same_images_give_the_same_corrections() -> None:
     model, ranges = network()
     quantized = quantize(model, ranges)

@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from edgekit.calibration.equalization import GATE_OPENS, equalize, find_gains
+from edgekit.calibration import equalization
+from edgekit.calibration.balancing import HEADROOM
+from edgekit.calibration.equalization import equalize, find_gains
+from edgekit.calibration.families import GATE_OPENS, families
 from edgekit.capture.torch_export import capture
 from edgekit.executor.float import FloatExecutor
 from edgekit.float_model import FloatModel
 from edgekit.models import architecture
 from edgekit.models.network import build
 from edgekit.passes import integer_form
+from edgekit.passes.gate_convolution import gate_convolution, gates
 from edgekit.preprocessing import Preprocessing
 
 SIZE = 48
@@ -32,20 +36,43 @@ def network(family: str) -> FloatModel:
     return FloatModel(integer_form(capture(module, shape.name, (3, SIZE, SIZE))), Preprocessing((SIZE, SIZE), None))
 
 
-@pytest.mark.parametrize("family", ["mobilenet_v3_small", "mobilenet_v3_large"])
+def difference(a: FloatModel, b: FloatModel) -> float:
+    """The largest between logits, in parts of the largest logit."""
+    images = torch.from_numpy(IMAGES)
+    with torch.inference_mode():
+        expected, found = FloatExecutor(a.graph)(images), FloatExecutor(b.graph)(images)
+    return float((found - expected).abs().max() / expected.abs().max())
+
+
+@pytest.mark.parametrize("family", ["mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large"])
 def test_it_computes_the_same(family: str) -> None:
     model = network(family)
     gains = find_gains(model, IMAGES)
-    assert set(gains) == {"features.0.2"}
+    assert len(gains) > 5
     equalized = equalize(model, gains)
-    images = torch.from_numpy(IMAGES)
-    with torch.inference_mode():
-        expected, found = FloatExecutor(model.graph)(images), FloatExecutor(equalized.graph)(images)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+    assert equalized.graph is not model.graph
+    assert difference(model, equalized) < 1e-3
+
+
+def test_any_gains_of_any_families_leave_the_network_as_it_is() -> None:
+    model = network("mobilenet_v3_small")
+    rng = np.random.default_rng(1)
+    members = families(gate_convolution(model.graph, [gate.name for gate in gates(model.graph)]))
+    assert len(members) == 37  # every tensor but the image, gates, and what they are made of
+    # Up to 1: a tensor that enters a hard-swish is cut off at -3.
+    gains = {family[0]: rng.uniform(0.1, 1, model.graph.tensors[family[0]].shape[0]) for family in members}
+    assert difference(model, equalize(model, gains)) < 1e-4
+
+
+def test_gates_become_convolutions_where_it_takes_away_much_error() -> None:
+    model = network("mobilenet_v3_small")
+    worthwhile = gates(equalize(model, find_gains(model, IMAGES)).graph)
+    assert 0 < len(worthwhile) < len(gates(model.graph))
 
 
 @pytest.mark.parametrize("family", ["mobilenet_v3_small", "mobilenet_v3_large"])
-def test_channels_reach_equally_far_and_say_their_factor(family: str) -> None:
+def test_channels_reach_equally_far_and_say_their_factor(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(equalization, "WORTH", -1.0)  # all gates
     model = network(family)
     equalized = equalize(model, find_gains(model, IMAGES))
     seen: list[dict[str, torch.Tensor]] = [{}, {}]
@@ -56,14 +83,35 @@ def test_channels_reach_equally_far_and_say_their_factor(family: str) -> None:
     reach = after["features.0.2.input"].amax((0, 2, 3)).clamp(min=0)
     assert float(reach.max()) <= GATE_OPENS * 1.001
     assert float(before["features.0.2.input"].amax()) > 3 * GATE_OPENS
-    for name in after.keys() - {"features.0.2.input"}:  # below -3, where hard-swish is 0, its clamp has moved
+    bounded = {name for name in after if name.endswith(".input")}  # below -3, where hard-swish is 0, clamps have moved
+    for name in after.keys() - bounded:
         factors = np.asarray(equalized.graph.tensors[name].factor) / np.asarray(model.graph.tensors[name].factor)
         ratio = torch.tensor(factors, dtype=torch.float32).reshape(-1, *[1] * (after[name].ndim - 2))
         torch.testing.assert_close(after[name] / ratio, before[name], rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("family", ["mobilenet_v1", "mobilenet_v2"])
-def test_networks_without_hard_swish_are_left_alone(family: str) -> None:
-    model = network(family)
-    assert find_gains(model, IMAGES) == {}
-    assert equalize(model, {}).graph is model.graph
+def test_statistics_are_scaled_with_the_layers_that_they_describe() -> None:
+    model = network("mobilenet_v2")
+    equalized = equalize(model, {"features.1.conv.2": np.full(16, 3.0)})
+    (layer,) = (node.name for node in model.graph if node.output == "features.1.conv.2")
+    before, after = model.graph.statistics[layer], equalized.graph.statistics[layer]
+    np.testing.assert_allclose(after.mean, before.mean * 3)
+    np.testing.assert_allclose(after.std, before.std * 3)
+
+
+def test_behind_relu6_weights_with_a_scale_a_channel_are_left_alone() -> None:
+    assert find_gains(network("mobilenet_v1"), IMAGES) == {}
+
+
+def test_relu6_lets_gains_through_where_its_six_is_out_of_reach() -> None:
+    model = network("mobilenet_v1")
+    seen: dict[str, torch.Tensor] = {}
+    with torch.inference_mode():
+        FloatExecutor(model.graph)(torch.from_numpy(IMAGES), seen.__setitem__)
+    gains = find_gains(model, IMAGES, per_tensor_weights=True)
+    assert gains
+    for name, gain in gains.items():
+        reach = seen[name].amax((0, 2, 3)).numpy()
+        assert (gain[reach > 6 / HEADROOM] == 1).all()
+        assert (gain * reach <= 6 / HEADROOM * 1.001)[gain != 1].all()
+    assert difference(model, equalize(model, gains)) < 1e-4

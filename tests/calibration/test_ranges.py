@@ -302,7 +302,7 @@ def saved(path: Path, **changes: object) -> Path:
     ("changes", "said"),
     [
         ({"schema": "other"}, "holds no calibration ranges"),
-        ({"schema_version": 99}, "schema version 99, this edgekit reads 1"),
+        ({"schema_version": 99}, "schema version 99, this edgekit reads 2"),
         ({"ranges": {"x": [1.0, 2.0]}}, "is no range"),
         ({"ranges": {"x": [0.0, 0.0]}}, "is no range"),
         ({"ranges": {"x": [-1.0, float("inf")]}}, "is no range"),

@@ -92,7 +92,8 @@ def test_every_file_can_be_inspected(run: Run, exported: Path) -> None:
 SCHEMA = {
     "export": {
         *("schema_version", "command", "network", "description", "notes", "files", "integer_model", "ranges"),
-        *("images", "skipped", "seconds"),
+        "recipe",
+        *("images", "data_free", "diagnosis", "skipped", "kept_float", "int16", "seconds"),
     },
     "export.files": {
         *("target", "precision", "path", "size_bytes", "write_seconds", "summary", "parity", "numbers_identical"),
@@ -108,7 +109,7 @@ SCHEMA = {
     },
     "verify.files.parities": {
         *("runner", "images", "values", "differences", "images_identical", "top1_agreement", "identical", "max_lsb"),
-        "passed",
+        *("relative_rms", "exact", "passed"),
     },
     "bench": {"schema_version", "command", "rows", "warmup", "left_out"},
     "bench.rows": {"latency", "float_ratio", "twin"},
@@ -170,6 +171,26 @@ def test_integers_at_the_boundary(run: Run, io_dtype: str) -> None:
     verified = run("verify", "deep/out", "--data", FOLDER / "test.npz", "--images", "8")
     assert verified.exit_code == 0, verified.stdout
     assert "measured on 8 images" in verified.stdout
+
+
+def test_layers_in_float(run: Run) -> None:
+    layers = "features.0.0, features.0.2"
+    done = run("export", "--target", "tflite", "--int8", "--keep-float", layers, "--out", "out", *QUICK)
+    assert done.exit_code == 0, done.output
+    assert "3 layers kept in float: behind them integers are near, not claimed to be identical" in done.stdout
+    assert re.search(r"int8\.tflite .* 9\d\.\d+ % +\d+ LSB", done.stdout)
+    assert "kept in float  features.0.0, features.0.2.shift, features.0.2.product" in run(
+        "inspect", f"out/{NAME}.int8.tflite"
+    ).stdout.replace("\n", " ")
+    done = run("verify", "out", "--images", 8, "--data", FOLDER / "test.npz")
+    assert done.exit_code == 0, done.output
+    assert "some layers are more precise than int8: behind them integers are near" in done.stderr
+    done = run("export", "--int8", "--keep-float", "features.0.0,stem", *QUICK)
+    assert done.exit_code == 2
+    assert "has no layer 'stem': choose from avgpool, classifier, features" in done.stderr
+    done = run("export", "--int8", "--target", "torch", "--int16-activations", "classifier", *QUICK)
+    assert done.exit_code == 2
+    assert "torch has no 16-bit activations: use --keep-float for these layers" in done.stderr
 
 
 def test_saved_ranges_give_the_same_files(run: Run, exported: Path) -> None:
@@ -288,7 +309,7 @@ def test_files_of_another_network_on_noise(run: Run, exported: Path, tmp_path: P
 
 def test_help_version_and_nothing(run: Run) -> None:
     assert re.fullmatch(r"edgekit \d+\.\d+\.\d+\n", run("--version").stdout)
-    for command in ("export", "verify", "bench", "inspect", "doctor"):
+    for command in ("export", "sensitivity", "finetune", "verify", "bench", "inspect", "doctor"):
         assert run(command, "--help").exit_code == run(command, "-h").exit_code == 0
         assert command in run("--help").stdout
     assert run().exit_code == 2

@@ -107,6 +107,7 @@ ERRORS = [
     ("export --int8 --calib {i}/mixed --set calibration.images=0", r"calibration\.images is 0: 1 or more"),
     ("export --int8 --calib {i}/mixed --resize 16", r"smaller than the network's 32 x 32"),
     ("export --int8 --calib {i}/mixed --ranges x.json", r"--calib and --ranges are both given"),
+    ("export --int8 --ranges x.json --data-free", r"--ranges and --data-free are both given"),
     ("export --int8 --ranges {i}/none.json", r"none\.json does not exist"),
     ("export --int8 --ranges {i}/text.json", r"text\.json is not JSON"),
     ("export {c} --int8", r"int8 needs to see images .*: --calib DIR, or --ranges FILE"),

@@ -120,11 +120,12 @@ def test_ctrl_c_is_told_on_stderr_alone(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_notes_and_stages_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     console.note("by the [way]")
+    console.warn("the [images] look wrong")
     with console.progress_bar() as progress:
         for done in range(3):
             progress("loading", done, 1)
             progress("calibrating", done, 1200)
-    assert capsys.readouterr() == ("", "by the [way]\nloading\ncalibrating (1200)\n")
+    assert capsys.readouterr() == ("", "by the [way]\n! the [images] look wrong\nloading\ncalibrating (1200)\n")
 
 
 def test_a_bar_on_a_terminal_leaves_nothing_behind(

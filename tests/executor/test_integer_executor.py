@@ -11,7 +11,24 @@ import torch
 from edgekit.errors import UnsupportedOperator
 from edgekit.executor.integer import IntegerExecutor
 from edgekit.integer_model import IntegerModel
-from edgekit.ir import Add, Conv2d, Flatten, Graph, HardSwish, Linear, Mean, Mul, Node, Op, Pad, Padding, Tensor
+from edgekit.ir import (
+    Add,
+    Clamp,
+    Conv2d,
+    Dequantize,
+    Flatten,
+    Graph,
+    HardSwish,
+    Linear,
+    Mean,
+    Mul,
+    Node,
+    Op,
+    Pad,
+    Padding,
+    Quantize,
+    Tensor,
+)
 from edgekit.preprocessing import Preprocessing
 from edgekit.quantization import QuantParams, Ratio, odd_fractions
 from edgekit.reference.integer import Reference
@@ -93,6 +110,30 @@ class Sketch:
 
     def flatten(self, x: str) -> str:
         return self.node(Flatten(), (x,), self.tensors[x].shape[:1], None)
+
+    def real(self, op: Op, x: str, shape: tuple[int, ...], clamp: Clamp | None = None, *constants: str) -> str:
+        """A node that is kept in float."""
+        name = f"n.{len(self.nodes)}"
+        self.nodes.append(Node(name, op, (x, *constants), name, clamp))
+        self.tensors[name] = Tensor(name, shape)
+        return name
+
+    def real_conv(self, x: str, channels: int) -> str:
+        shape = self.tensors[x].shape
+        self.constants |= {
+            "real.weight": self.random.normal(0, 0.3, (channels, shape[0], 1, 1)).astype(np.float32),
+            "real.bias": self.random.normal(0, 0.3, channels).astype(np.float32),
+        }
+        return self.real(Conv2d(), x, (channels, *shape[1:]), Clamp(0.0, 9.0), "real.weight", "real.bias")
+
+    def dequantize(self, x: str) -> str:
+        self.params[x] = QuantParams(np.array([0.03], np.float32), self.params[x].zero_point)
+        return self.real(Dequantize(), x, self.tensors[x].shape)
+
+    def quantize(self, x: str) -> str:
+        name = self.real(Quantize(), x, self.tensors[x].shape)
+        self.params[name] = QuantParams(np.array([1 / 254], np.float32), -5)
+        return name
 
     def model(self) -> IntegerModel:
         graph = Graph("tiny", "x", (self.nodes[-1].output,), tuple(self.nodes), self.tensors, self.constants)
@@ -200,6 +241,42 @@ def test_several_readers_and_outputs() -> None:
     s.add(x, x)
     s.mul(x, s.conv(x, 4))
     check(s)
+
+
+@pytest.mark.parametrize("region", ["conv", "pad", "mean"])
+def test_layers_in_float(region: str) -> None:
+    """Integers before them are the reference's, reals are its but for their last bits, and so are integers behind."""
+    s = Sketch((4, 9, 9))
+    x = s.dequantize(s.conv("x", 8))
+    y = x
+    if region == "conv":
+        y = s.real_conv(x, 8)
+    elif region == "pad":
+        y = s.real(Pad(SAME), x, (8, 11, 11))
+    y = s.quantize(s.real(Mean(), y, (8, 1, 1), Clamp(-0.5, 0.5)))
+    s.linear(s.flatten(y), 10)
+    model, images = s.model(), s.images(64)
+    expected = Reference(model).run_all(images)
+    seen: dict[str, NDArray[Any]] = {}
+    IntegerExecutor(model)(torch.from_numpy(images), observe=lambda n, v: seen.setdefault(n, v.numpy().copy()))
+    for name, array in expected.items():
+        if name not in model.params:
+            assert seen[name].dtype == np.float32
+            np.testing.assert_allclose(seen[name], array, rtol=1e-5, atol=1e-5)
+        elif name in {"x", "n.0"}:
+            np.testing.assert_array_equal(seen[name], array)
+        else:
+            assert np.abs(seen[name].astype(int) - array).max() <= 1
+    assert np.ptp(expected[y].astype(int)) > 50
+
+
+def test_a_float_output() -> None:
+    s = Sketch((4, 9, 9))
+    s.real_conv(s.dequantize("x"), 3)
+    model, images = s.model(), s.images()
+    output = IntegerExecutor(model)(torch.from_numpy(images))
+    assert output.dtype == torch.float32
+    np.testing.assert_allclose(output.numpy(), Reference(model).run(images), rtol=1e-5, atol=1e-5)
 
 
 def test_an_operator_without_an_integer_form() -> None:

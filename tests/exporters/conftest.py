@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -141,7 +141,7 @@ class Sketch:
         shape = (count, *self.tensors["x"].shape)
         return self.random.uniform(self.input_range.low, self.input_range.high, shape).astype(np.float32)
 
-    def integer_model(self) -> IntegerModel:
+    def integer_model(self, keep_float: Collection[str] = (), int16: Collection[str] = ()) -> IntegerModel:
         model = self.float_model()
         ranges: dict[str, Range] = {}
 
@@ -150,9 +150,10 @@ class Sketch:
             ranges[name] = Range(min(low, 0.0) * 0.9, max(high, 0.1) * 0.9)
 
         FloatExecutor(model.graph)(torch.from_numpy(self.images()), observe=observe)
-        quantized = quantize(model, {**ranges, "x": self.input_range}, pixel_input=False)
+        ranges["x"] = self.input_range
+        quantized = quantize(model, ranges, pixel_input=False, keep_float=keep_float, int16=int16)
         single = {}
-        for name in self.per_tensor:
+        for name in set(self.per_tensor) & quantized.params.keys():
             scale = quantized.params[name].scale
             assert len(set(scale.tolist())) == 1
             single[name] = QuantParams(scale[:1])
@@ -187,6 +188,9 @@ def v3_block(s: Sketch) -> None:
     y = s.integer_hard_swish(s.conv(s.squeeze_excite(y), 40, factor=6))
     s.linear(s.mean(y, keep_dims=False), 10)
 
+
+# Of v3_block: the stem with its hard-swish, a depthwise layer behind integers, the gate of a squeeze-and-excite.
+MIXED_BLOCK = ("layer.0", "layer.1", "layer.2", "layer.7", "layer.12")
 
 Build = Callable[[Sketch], object]
 IMAGE = (3, 15, 18)
@@ -276,6 +280,26 @@ def integer_case(request: pytest.FixtureRequest) -> tuple[IntegerModel, NDArray[
     return model, stored, Reference(model).run(stored)
 
 
+@pytest.fixture(scope="session", params=INTEGER_CASES)
+def mixed_case(request: pytest.FixtureRequest) -> tuple[IntegerModel, NDArray[np.int8], NDArray[Any]]:
+    """As ``integer_case``, with some layers, chosen at random, kept in float."""
+    model = mixed_network(request.param, seed=4)
+    stored = stored_images(model)
+    return model, stored, Reference(model).run(stored)
+
+
+@pytest.fixture(scope="session", params=[name for name in INTEGER_CASES if "per tensor" not in name])
+def int16_case(request: pytest.FixtureRequest) -> tuple[IntegerModel, NDArray[np.int8], NDArray[Any]]:
+    """As ``mixed_case``, with 16-bit activations for some layers; one in five of the others stays in float."""
+    s = sketched(request.param, seed=6)
+    names = [node.name for node in s.nodes]
+    wide = s.random.choice(names, s.random.integers(1, len(names) + 1), replace=False).tolist()
+    kept = [name for name in names if name not in wide and s.random.random() < 0.2]
+    model = s.integer_model(kept, wide)
+    stored = stored_images(model)
+    return model, stored, Reference(model).run(stored)
+
+
 @pytest.fixture(scope="session", params=FLOAT_CASES)
 def float_case(request: pytest.FixtureRequest) -> tuple[FloatModel, NDArray[np.float32], NDArray[np.float32]]:
     """Each network in float: the model, inputs [N, ...], and what torch makes of them."""
@@ -308,8 +332,44 @@ def float_model() -> FloatModel:
     return s.float_model()
 
 
+@pytest.fixture(scope="session")
+def mixed_block() -> IntegerModel:
+    """A whole network with some layers kept in float, the last one not among them."""
+    s = Sketch((3, 32, 32), seed=5)
+    v3_block(s)
+    return s.integer_model(MIXED_BLOCK)
+
+
+@pytest.fixture(scope="session")
+def assert_near() -> Callable[[IntegerModel, NDArray[Any], NDArray[Any]], None]:
+    """Assert that an output is the reference's but for the last bits of float kernels, or of 16-bit ones."""
+
+    def check(model: IntegerModel, found: NDArray[Any], expected: NDArray[Any]) -> None:
+        int16 = bool(model.int16_nodes)
+        if model.graph.outputs[0] in model.params:
+            distance = np.abs(found.astype(int) - expected)
+            assert distance.max() <= (2 if int16 else 1)
+            assert distance.mean() < (0.05 if int16 else 0.01)
+        else:
+            tolerance = 1e-2 if int16 else 2e-6
+            np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+    return check
+
+
 def integer_network(name: str, seed: int) -> IntegerModel:
+    return sketched(name, seed).integer_model()
+
+
+def mixed_network(name: str, seed: int) -> IntegerModel:
+    s = sketched(name, seed)
+    names = [node.name for node in s.nodes]
+    kept = s.random.choice(names, s.random.integers(1, len(names) + 1), replace=False)
+    return s.integer_model(kept.tolist())
+
+
+def sketched(name: str, seed: int) -> Sketch:
     shape, build = INTEGER_CASES[name]
     s = Sketch(shape, seed)
     build(s)
-    return s.integer_model()
+    return s

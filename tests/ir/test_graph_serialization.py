@@ -19,6 +19,7 @@ OPS: dict[type[Op], Op] = {
     ir.BatchNorm: ir.BatchNorm(1e-3),
     ir.Clamp: ir.Clamp(-3.0),
     ir.Conv2d: ir.Conv2d((2, 1), Padding(0, 1, 2, 3), 8),
+    ir.Dequantize: ir.Dequantize(),
     ir.Flatten: ir.Flatten(),
     ir.HardSigmoid: ir.HardSigmoid(),
     ir.HardSwish: ir.HardSwish(),
@@ -26,6 +27,8 @@ OPS: dict[type[Op], Op] = {
     ir.Mean: ir.Mean(keep_dims=False),
     ir.Mul: ir.Mul(),
     ir.Pad: ir.Pad(Padding(1, 2, 3, 4)),
+    ir.Quantize: ir.Quantize(),
+    ir.Requantize: ir.Requantize(),
 }
 
 FACTORS = st.floats(1e-6, 1e6)

@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
+from torch.nn import functional
 
+from edgekit.capture.torch_export import capture
 from edgekit.errors import UnsupportedOperator
+from edgekit.executor.float import FloatExecutor
+from edgekit.passes import integer_form
 from edgekit.passes.fold_batch_norm import fold_batch_norm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgekit.ir import Graph
+    from edgekit.ir import Graph, Node
 
 
 def test_after_every_kind_of_layer(
@@ -63,3 +68,70 @@ def test_normalization_of_the_image_is_told_apart(sketch: Any) -> None:
     graph = sketch.end(sketch.conv("conv", sketch.norm("norm", "x")))
     with pytest.raises(UnsupportedOperator, match=r"'norm'.*normalizes the image, out of the network"):
         fold_batch_norm(graph)
+
+
+# --- what batch normalization has seen --------------------------------------------------------------------------------
+
+
+class _Results(FloatExecutor):
+    """Remembers what each layer makes before its activation, by node name."""
+
+    def accumulate(self, node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
+        y = super().accumulate(node, inputs)
+        self.found = {**getattr(self, "found", {}), node.name: y.double()}
+        return y
+
+
+def test_statistics_are_those_of_the_results_through_every_pass() -> None:
+    """A network whose normalization has seen these very images, with all that scales and moves a result behind it."""
+    torch.manual_seed(0)
+    conv, depthwise = torch.nn.Conv2d(4, 6, 3), torch.nn.Conv2d(6, 6, 3, padding=1, groups=6, bias=False)
+    norms = [torch.nn.BatchNorm2d(6, momentum=1.0) for _ in range(3)]
+    for norm in norms:
+        torch.nn.init.normal_(norm.weight)
+        torch.nn.init.normal_(norm.bias)
+
+    class Network(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.depthwise, self.gate = conv, depthwise, torch.nn.Conv2d(6, 6, 1)
+            self.first, self.second, self.third = norms
+            self.linear = torch.nn.Linear(6, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = functional.hardswish(self.first(self.conv(x)))
+            x = x * functional.hardsigmoid(self.third(self.gate(x.mean((2, 3), keepdim=True))))
+            x = functional.relu6(self.second(self.depthwise(x)) * 0.5)
+            logits: torch.Tensor = self.linear(x.mean((2, 3)))
+            return logits
+
+    network, images = Network().train(), torch.randn(64, 4, 12, 12)
+    with torch.no_grad():
+        network(images)
+    graph = integer_form(capture(network.eval(), "toy", (4, 12, 12)))
+    assert {name.split(".")[0] for name in graph.statistics} == {"conv", "depthwise", "gate"}
+    executor = _Results(graph)
+    with torch.inference_mode():
+        executor(images)
+    for name, known in graph.statistics.items():
+        found = executor.found[name].transpose(0, 1).flatten(1)  # [C, values]
+        torch.testing.assert_close(torch.from_numpy(known.mean), found.mean(1), rtol=1e-2, atol=1e-3)
+        # Training normalizes by the variance without Bessel's correction, and remembers it with that: 64 values here.
+        torch.testing.assert_close(torch.from_numpy(known.std), found.std(1), rtol=1e-2, atol=1e-3)
+
+
+def test_a_scale_and_a_shift_are_no_statistics(sketch: Any) -> None:
+    values = np.array([1.0, 2, 3, 4])
+    x = sketch.affine("affine", sketch.conv("conv", "x"), values, values)
+    assert fold_batch_norm(sketch.end(x)).statistics == {}
+
+
+def test_but_they_move_what_is_known(sketch: Any) -> None:
+    normed = sketch.norm("norm", sketch.conv("conv", "x"))
+    alone = fold_batch_norm(sketch.end(normed)).statistics["conv"]
+    gain, shift = np.array([1.0, -2, 3, 4]), np.array([0.5, 0, 0, -1])
+    again = type(sketch)()
+    moved = again.affine("affine", again.norm("norm", again.conv("conv", "x")), gain, shift)
+    known = fold_batch_norm(again.end(moved)).statistics["conv"]
+    np.testing.assert_allclose(known.mean, alone.mean * gain + shift)
+    np.testing.assert_allclose(known.std, alone.std * abs(gain))

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edgekit import config
+from edgekit.calibration import data_free
+from edgekit.defaults import FOLDER
 from edgekit.errors import ArtifactError, BadInput, ConfigError, DataError, GateFailed, UnsupportedOperator
 from edgekit.exporters import coreml
 from edgekit.exporters.formats import FORMATS, Format
 from edgekit.exporters.metadata import Precision
 from edgekit.integer_model import IntegerModel
 from edgekit.pipeline.export import export
+from edgekit.pipeline.verify import verify
 from edgekit.verification import compare
+from edgekit.verification.float_parity import FloatParity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +37,7 @@ for needed in ("torch", "safetensors", "onnx", "onnxruntime", "onnxsim", "ai_edg
     pytest.importorskip(needed)
 
 NAME = "mobilenet_v3_digits_1.0_32"
+TEST = FOLDER / "test.npz"
 ALL = {"targets": ["onnx", "tflite", "coreml", "torch"], "precisions": ["float32", "float16", "int8"]}
 
 
@@ -119,6 +126,8 @@ def test_settings_that_an_onnx_file_contradicts(
     [
         ({"model": {"padding": "same"}}, "another architecture or padding"),
         ({"model": {"resolution": 64}}, "another architecture or padding"),
+        ({"calibration": {"keep_float": ["features.1"]}}, "another choice of --keep-float or --int16-activations"),
+        ({"calibration": {"int16_activations": ["features.1"]}}, "another choice of --keep-float"),
         ({"preprocessing": {"resize": 40}}, "another preprocessing"),
         ({"preprocessing": {"mean": (0.4, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}}, "another preprocessing"),
     ],
@@ -126,7 +135,7 @@ def test_settings_that_an_onnx_file_contradicts(
 def test_ranges_of_something_else_are_refused(
     settings: MakeSettings, sections: dict[str, dict[str, Any]], said: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(ArtifactError, match=f"was calibrated with {said}: calibrate again"):
+    with pytest.raises(ArtifactError, match=f"was calibrated with {said}.*: calibrate again"):
         export(settings(**sections))
     assert list(tmp_path.iterdir()) == []
 
@@ -157,6 +166,121 @@ def test_what_a_target_cannot_do_is_refused_before_any_work(settings: MakeSettin
         export(settings(export={"targets": ["onnx"], "onnxruntime": "1.x"}), progress=_no_work)
     boundary = {"targets": ["coreml"], "io_dtype": "uint8", "precisions": ["float32"]}
     assert export(settings(export=boundary)).files  # of int8 files alone
+
+
+# --- layers in float --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def calibrating(settings: MakeSettings) -> MakeSettings:
+    """As ``settings``, with a few images instead of the ranges of an earlier export."""
+
+    def make(**sections: dict[str, Any]) -> Settings:
+        given = settings(**sections)
+        return replace(given, calibration=replace(given.calibration, ranges=None, images=16))
+
+    return make
+
+
+def test_layers_in_float(calibrating: MakeSettings, tmp_path: Path) -> None:
+    wanted = {"keep_float": ["features.1", "classifier.3"]}
+    result = export(calibrating(calibration=wanted, export={"targets": ["onnx", "tflite", "coreml", "torch"]}))
+    model = IntegerModel.load(tmp_path / "out" / f"{NAME}.int8.edgekit")
+    assert result.kept_float == tuple(node.name for node in model.float_nodes)
+    assert [name.split(".")[0] for name in result.kept_float] == ["features"] * (len(result.kept_float) - 1) + [
+        "classifier"
+    ]
+    assert model.provenance["kept_float"] == list(result.kept_float)
+    for file in result.files:
+        assert file.proven
+        assert file.summary.metadata is not None
+        assert (file.summary.metadata.profile, file.summary.metadata.provenance) == ("mixed", model.provenance)
+        assert 0.7 < file.summary.int8_share < 1
+    verdict = verify([tmp_path / "out"], config.load(None, {"verify": {"data": TEST, "images": 8}}))
+    assert verdict.passed
+    assert all(file.passed for file in verdict.files)
+    assert all(isinstance(parity, FloatParity) for file in verdict.files for parity in file.parities)
+    again = calibrating(calibration=wanted, export={"out": tmp_path / "again"})
+    again = replace(again, calibration=replace(again.calibration, ranges=result.ranges))
+    (file,) = export(again).files
+    assert file.path.read_bytes() == (tmp_path / "out" / file.path.name).read_bytes()
+
+
+def test_layers_with_16_bits(calibrating: MakeSettings, tmp_path: Path) -> None:
+    wanted = {"int16_activations": ["features.1", "classifier.3"]}
+    result = export(calibrating(calibration=wanted, export={"targets": ["onnx", "tflite"]}))
+    model = IntegerModel.load(tmp_path / "out" / f"{NAME}.int8.edgekit")
+    assert result.int16 == tuple(node.name for node in model.int16_nodes)
+    assert result.int16[-1] == "classifier.3"
+    assert model.provenance["int16"] == list(result.int16)
+    assert all(file.proven for file in result.files)
+    assert {type(file.parity) for file in result.files} == {FloatParity}  # its logits are dequantized in the file
+
+
+@pytest.mark.parametrize(("target", "title"), [("coreml", "Core ML"), ("torch", "torch")])
+def test_formats_without_16_bits_are_refused_before_any_work(settings: MakeSettings, target: str, title: str) -> None:
+    wanted = {"calibration": {"int16_activations": ["features.1"]}, "export": {"targets": ["onnx", target]}}
+    with pytest.raises(ConfigError, match=f"{title} has no 16-bit activations: use --keep-float for these layers"):
+        export(settings(**wanted), progress=_no_work)
+    old = {"targets": ["onnx"], "onnxruntime": "1.17"}
+    with pytest.raises(ConfigError, match=r"ONNX Runtime 1\.17 has no 16-bit activations"):
+        export(settings(**wanted | {"export": old}), progress=_no_work)
+
+
+def test_unknown_layers_are_refused_before_calibration(settings: MakeSettings) -> None:
+    def no_calibration(stage: str, done: int, total: int) -> None:
+        assert stage == "loading"
+
+    with pytest.raises(ConfigError, match=r"has no layer 'feature\.1': did you mean 'features\.1'"):
+        export(settings(calibration={"keep_float": ["feature.1"]}), progress=no_calibration)
+
+
+def test_a_float_output_has_no_integers_to_give(calibrating: MakeSettings, earlier: Path) -> None:
+    wanted = {"calibration": {"keep_float": ["classifier.3"]}, "export": {"io_dtype": "int8"}}
+    with pytest.raises(ConfigError, match=r"the output 'classifier\.3' is kept in float.*--io-dtype float32"):
+        export(calibrating(**wanted))
+    assert_untouched(earlier)
+
+
+def test_a_layer_that_is_not_kept_is_noticed(
+    calibrating: MakeSettings, earlier: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Format.read
+    monkeypatch.setattr(Format, "read", lambda form, path: replace(read(form, path), float_operators=()))
+    with pytest.raises(GateFailed, match=r"does not keep classifier\.3 in float"):
+        export(calibrating(calibration={"keep_float": ["classifier.3"]}))
+    assert_untouched(earlier)
+
+
+# --- images that are not what they should be, and none ---------------------------------------------------------------
+
+
+def test_the_doctor_says_what_is_wrong_and_blocks_nothing(settings: MakeSettings) -> None:
+    given = settings(calibration={"images": 32}, preprocessing={"mean": (0.0,) * 3, "std": (1.0,) * 3})
+    result = export(replace(given, calibration=replace(given.calibration, ranges=None)))
+    assert result.files
+    assert result.diagnosis is not None
+    assert result.diagnosis.finding is not None
+    assert "try --set preprocessing.mean=[0.5,0.5,0.5] --set preprocessing.std=[0.5,0.5,0.5]" in (
+        result.diagnosis.finding.advice
+    )
+
+
+def test_without_images_that_is_said_everywhere_and_stays(
+    settings: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_free, "synthesize", functools.partial(data_free.synthesize, steps=2))
+    first = export(settings(calibration={"data_free": True}))
+    assert (first.data_free, first.diagnosis, first.images) == (True, None, data_free.IMAGES)
+    assert first.ranges is not None
+    kept = tmp_path / "kept.ranges.json"
+    kept.write_bytes(first.ranges.read_bytes())
+    assert json.loads(kept.read_text())["provenance"]["data_free"] == f"{data_free.IMAGES} synthetic images"
+    again = export(settings(calibration={"ranges": kept}))
+    assert (again.data_free, again.images) == (True, 0)
+    about = again.files[0].summary.metadata
+    assert about is not None
+    assert about.provenance["calibration"]["data_free"] == f"{data_free.IMAGES} synthetic images"
 
 
 # --- the proof --------------------------------------------------------------------------------------------------------

@@ -12,7 +12,24 @@ import pytest
 
 from edgekit.errors import UnsupportedOperator
 from edgekit.integer_model import IntegerModel
-from edgekit.ir import Add, Conv2d, Flatten, Graph, HardSwish, Linear, Mean, Mul, Node, Op, Pad, Padding, Tensor
+from edgekit.ir import (
+    Add,
+    Clamp,
+    Conv2d,
+    Dequantize,
+    Flatten,
+    Graph,
+    HardSwish,
+    Linear,
+    Mean,
+    Mul,
+    Node,
+    Op,
+    Pad,
+    Padding,
+    Quantize,
+    Tensor,
+)
 from edgekit.preprocessing import Preprocessing
 from edgekit.quantization import BIAS_LIMIT, QuantParams, Ratio
 from edgekit.reference.integer import Reference
@@ -181,6 +198,34 @@ def test_pad() -> None:
 def test_flatten() -> None:
     x = stored(2, 6, 1, 1)
     check(one_node(Flatten(), (6, 1, 1), (6,), None), x, x.reshape(2, 6))
+
+
+def test_layers_in_float() -> None:
+    """A clamped convolution of reals between integers: exact fractions, rounded to the nearest, then to int8."""
+    x, clamp = stored(2, 3, 2, 2), Clamp(-20.0, 31.5)
+    constants = {"weight": np.array([[2.5, -1.0, 0.25], [1.0, 0.0, -4.0]], np.float32).reshape(2, 3, 1, 1)}
+    constants["bias"] = np.array([3.0, -0.125], np.float32)
+    nodes = [
+        Node("in", Dequantize(), ("x",), "real"),
+        Node("conv", Conv2d(), ("real", "weight", "bias"), "conv", clamp),
+        Node("out", Quantize(), ("conv",), "y"),
+        Node("sum", Add(), ("y", "y"), "z"),
+    ]
+    shapes = {"x": (3, 2, 2), "real": (3, 2, 2), "conv": (2, 2, 2), "y": (2, 2, 2), "z": (2, 2, 2)}
+    zero_points = {"x": ZERO_IN, "y": ZERO_B, "z": ZERO_OUT}
+    net = model(nodes, shapes, constants, zero_points, {"sum": Ratio.of((1, 3), (1, 3))})
+    assert [node.name for node in net.float_nodes] == ["conv"]
+    assert not net.exact
+    everything = Reference(net).run_all(x)
+    assert [everything[name].dtype for name in shapes] == [np.int8, np.float64, np.float64, np.int8, np.int8]
+    for n, o, i, j in np.ndindex(2, 2, 2, 2):
+        products = (Fraction(float(constants["weight"][o, c, 0, 0])) * (int(x[n, c, i, j]) - ZERO_IN) for c in range(3))
+        value = sum(products) + Fraction(float(constants["bias"][o]))
+        value = min(max(value, Fraction(clamp.low)), Fraction(clamp.high))
+        assert everything["conv"][n, o, i, j] == value
+        y = min(max(round(value) + ZERO_B, -128), 127)  # half to even
+        assert everything["y"][n, o, i, j] == y
+        assert everything["z"][n, o, i, j] == requantized(2 * (y - ZERO_B), Fraction(1, 3))
 
 
 def check(net: IntegerModel, x: NDArray[np.int8], expected: NDArray[np.int8]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +11,11 @@ import pytest
 from edgekit.exporters.metadata import IoDtype, Precision, of_float_model, of_integer_model
 from edgekit.float_model import FloatModel
 from edgekit.integer_model import IntegerModel
+from edgekit.ir import Dequantize, Node, Quantize
 from edgekit.reference.integer import Reference
 from edgekit.verification import compare
+from edgekit.verification.float_parity import TOLERANCE, FloatParity
+from edgekit.verification.integer_parity import NEAR, IntegerParity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +83,27 @@ def test_the_same_integers_through_every_boundary(
     assert parity.passed
     assert (parity.images, parity.runner) == (3, "the reference")
     parity = compare.integers(ReferenceRunner(model, io_dtype, off_by=1), about, model, pixels, expected - 1)
+    assert isinstance(parity, IntegerParity)
     assert parity.max_lsb == 2
+
+
+def test_what_is_claimed_of_layers_in_float(model: IntegerModel) -> None:
+    """Reals at the end are those of one float layer; what integers follow from reals is near at best."""
+    graph, output = model.graph, model.graph.outputs[0]
+    last = replace(graph, nodes=(*graph.nodes, Node("last", Dequantize(), (output,), "real")), outputs=("real",))
+    tensors = {**graph.tensors, "real": replace(graph.tensors[output], name="real")}
+    at_the_end = replace(model, graph=replace(last, tensors=tensors))
+    inside = replace(graph, nodes=(Node("border", Quantize(), ("real",), "stored"), *graph.nodes))
+    in_the_middle, both = replace(model, graph=inside), replace(at_the_end, graph=replace(inside, outputs=("real",)))
+    logits = np.arange(20, dtype=np.int8).reshape(2, 10)
+    for mixed, exact in ((model, True), (in_the_middle, False)):
+        parity = compare.with_reference("x", logits, logits, mixed)
+        assert isinstance(parity, IntegerParity)
+        assert parity.exact is exact
+    for mixed, tolerance in ((at_the_end, TOLERANCE[Precision.FLOAT32]), (both, NEAR)):
+        real = compare.with_reference("x", logits.astype(np.float32), logits.astype(np.float64), mixed)
+        assert isinstance(real, FloatParity)
+        assert real.tolerance == tolerance
 
 
 def test_floats_are_fed_normalized(model: IntegerModel, pixels: NDArray[np.uint8]) -> None:

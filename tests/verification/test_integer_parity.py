@@ -41,6 +41,28 @@ def test_a_comparison_of_nothing_fails() -> None:
     assert (parity.identical, parity.max_lsb, parity.top1_agreement) == (0.0, 0, 0.0)
 
 
+@given(LOGITS)
+def test_differences_are_relative_to_the_spread(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    found, expected = (array.astype(float) for array in pair)
+    parity = compare_integers("x", *pair)
+    wanted = np.sqrt(((found - expected) ** 2).mean()) / max(expected.std(), 1.0)
+    assert parity.relative_rms == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(("off_by", "near"), [(0, True), (2, True), (20, False)])
+def test_behind_float_layers_near_is_enough(off_by: int, near: bool) -> None:  # noqa: FBT001 - a column
+    expected = np.random.default_rng(0).normal(0, 20, (8, 100)).astype(np.int8)
+    found = expected + np.int8(off_by)
+    assert compare_integers("x", found, expected, exact=False).passed is near
+    assert compare_integers("x", found, expected).passed is (off_by == 0)
+
+
+def test_another_network_is_never_near() -> None:
+    random = np.random.default_rng(0)
+    found, expected = (random.normal(0, 20, (8, 100)).astype(np.int8) for _ in range(2))
+    assert compare_integers("x", found, expected, exact=False).relative_rms > 1
+
+
 def test_other_shapes_are_our_mistake() -> None:
     with pytest.raises(AssertionError, match=r"\(1, 2\) against \(1, 3\)"):
         compare_integers("x", np.zeros((1, 2), np.int8), np.zeros((1, 3), np.int8))

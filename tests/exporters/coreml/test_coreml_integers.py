@@ -12,7 +12,7 @@ from edgekit.errors import ConfigError, UnsupportedOperator
 from edgekit.exporters import coreml
 from edgekit.exporters.coreml.reader import Reference
 from edgekit.exporters.metadata import IoDtype, Precision
-from edgekit.ir import HardSigmoid, Node
+from edgekit.ir import Dequantize, HardSigmoid, Node, Tensor
 from edgekit.quantization import QuantParams
 
 if TYPE_CHECKING:
@@ -136,6 +136,48 @@ class TestSpelling:
             "dequantize",
         ]
         assert not {"relu", "relu6", "clip"} & set(operators)
+
+
+class TestLayersInFloat:
+    @pytest.fixture
+    def path(self, mixed_block: IntegerModel, tmp_path: Path) -> Path:
+        coreml.write_integer_model(mixed_block, tmp_path / "mixed.mlpackage", io_dtype=IoDtype.FLOAT32)
+        return tmp_path / "mixed.mlpackage"
+
+    def test_every_number_is_the_model_s(self, path: Path, mixed_block: IntegerModel) -> None:
+        assert coreml.differences(path, mixed_block) == ()
+        stored = coreml.read_constants(path)
+        assert set(stored.reals) == {
+            "weight of layer_0", "bias of layer_0", "y of layer_1_unclamped", "weight of layer_7", "bias of layer_7",
+            "weight of layer_12_unclamped", "bias of layer_12_unclamped",
+        }  # fmt: skip
+        np.testing.assert_array_equal(stored.reals["weight of layer_7"], mixed_block.graph.constants["layer.7.weight"])
+
+    @pytest.mark.parametrize("role", ["weight", "bias"])
+    def test_a_changed_number_is_found(self, path: Path, mixed_block: IntegerModel, role: str) -> None:
+        name = f"layer.7.{role}"
+        changed = {**mixed_block.graph.constants, name: mixed_block.graph.constants[name] * np.float32(1.001)}
+        other = replace(mixed_block, graph=replace(mixed_block.graph, constants=changed))
+        assert coreml.differences(path, other) == (f"real {role} of layer_7",)
+
+    def test_float_operators_bear_the_names_of_their_layers(self, path: Path) -> None:
+        assert coreml.read(path).float_operators == (
+            "conv layer_0", "add layer_1_unclamped", "relu6 layer_1", "mul layer_2", "conv layer_7",
+            "conv layer_12_unclamped", "relu6 layer_12",
+        )  # fmt: skip
+
+    def test_a_float_output_is_the_layer_s_own(self, integer_model: IntegerModel, tmp_path: Path) -> None:
+        graph = integer_model.graph
+        params = {name: p for name, p in integer_model.params.items() if name not in {"logits", "5.weight"}}
+        flat = Tensor("flatten.float32", graph.tensors["flatten"].shape)
+        last = replace(graph.nodes[-1], inputs=("flatten.float32", *graph.nodes[-1].inputs[1:]))
+        nodes = [*graph.nodes[:-1], Node("flatten.float32", Dequantize(), ("flatten",), "flatten.float32"), last]
+        reals = {name: graph.constants[name].astype(np.float32) for name in last.inputs[1:]}
+        mixed = replace(integer_model, graph=graph.with_nodes(nodes, {"flatten.float32": flat}, reals), params=params)
+        coreml.write_integer_model(mixed, tmp_path / "m.mlpackage", io_dtype=IoDtype.FLOAT32)
+        assert coreml.differences(tmp_path / "m.mlpackage", mixed) == ()
+        assert coreml.read(tmp_path / "m.mlpackage").float_operators == ("linear logits",)
+        assert coreml.read_program(tmp_path / "m.mlpackage").producers()["logits"].operator == "linear"
 
 
 class TestFloat16Program:

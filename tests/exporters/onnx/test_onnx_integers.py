@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
+from edgekit.errors import ConfigError
 from edgekit.exporters.metadata import IoDtype
 from edgekit.exporters.onnx import read, write_integer_model
 from edgekit.reference.integer import Reference
@@ -32,6 +33,58 @@ def test_every_value_is_the_references(integer_case: Case, level: str, onnx_runt
     write_integer_model(model, path, io_dtype=IoDtype.INT8)
     np.testing.assert_array_equal(onnx_runtime(path, stored, level)[0], expected)
     assert read(path).int8_share == 1.0
+
+
+def test_layers_in_float_change_nothing_around_them(
+    mixed_case: Case, level: str, assert_near: Callable[..., None], onnx_runtime: Run, tmp_path: Path
+) -> None:
+    model, stored, expected = mixed_case
+    write_integer_model(model, tmp_path / "m.onnx")
+    (found,) = onnx_runtime(tmp_path / "m.onnx", model.params["x"].dequantize(stored), level)
+    output = model.graph.outputs[0]
+    assert_near(model, model.params[output].quantize(found) if output in model.params else found, expected)
+
+
+def test_layers_with_16_bits(
+    int16_case: Case, level: str, assert_near: Callable[..., None], onnx_runtime: Run, tmp_path: Path
+) -> None:
+    model, stored, expected = int16_case
+    write_integer_model(model, tmp_path / "m.onnx")
+    (found,) = onnx_runtime(tmp_path / "m.onnx", model.params["x"].dequantize(stored), level)
+    output = model.graph.outputs[0]
+    assert_near(model, model.params[output].quantize(found) if output in model.params else found, expected)
+    assert read(tmp_path / "m.onnx").version == "opset 21, IR 10"
+    with pytest.raises(ConfigError, match=r"ONNX Runtime 1\.17 has no 16-bit activations, 1\.18 is the oldest"):
+        write_integer_model(model, tmp_path / "m.onnx", runtime="1.17")
+
+
+def test_integers_before_a_float_layer_are_the_references(
+    sketch: Callable[..., Any], level: str, onnx_runtime: Run, tmp_path: Path
+) -> None:
+    s = sketch((8, 9, 11))
+    before = s.conv(s.conv("x", 12), 12)
+    s.outputs = (before, s.conv(s.conv(before, 12, 3), 8))
+    model = s.integer_model(["layer.2"])
+    stored = np.random.default_rng(0).integers(-128, 128, (3, 8, 9, 11)).astype(np.int8)
+    write_integer_model(model, tmp_path / "m.onnx", io_dtype=IoDtype.INT8)
+    found, behind = onnx_runtime(tmp_path / "m.onnx", stored, level)
+    expected = Reference(model).run_all(stored)
+    np.testing.assert_array_equal(found, expected[before])
+    assert np.abs(behind.astype(int) - expected[s.outputs[1]]).max() <= 1
+
+
+def test_a_layer_in_float_is_not_quantized_behind_our_back(
+    mixed_block: IntegerModel, onnx_runtime: Run, tmp_path: Path
+) -> None:
+    """ONNX Runtime does so with a convolution between DequantizeLinear and QuantizeLinear."""
+    write_integer_model(mixed_block, tmp_path / "m.onnx")
+    image = np.zeros((1, 3, 32, 32), np.float32)
+    onnx_runtime(tmp_path / "m.onnx", image, "ENABLE_EXTENDED", optimized=tmp_path / "optimized.onnx")
+    run = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
+    kept = Counter(type(node.op).__name__ for node in mixed_block.float_nodes)
+    assert run["Conv"] + run["FusedConv"] == kept["Conv2d"]
+    layers = Counter(type(node.op).__name__ for node in mixed_block.graph)
+    assert run["QLinearConv"] == layers["Conv2d"] - kept["Conv2d"]
 
 
 @pytest.mark.parametrize("io_dtype", IoDtype)

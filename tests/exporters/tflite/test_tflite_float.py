@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from edgekit.errors import UnsupportedOperator
 from edgekit.exporters.metadata import Precision
 from edgekit.exporters.tflite import read, write_float_model
 from edgekit.ir import Clamp, Conv2d, Graph, Node, Tensor
+from edgekit.reference.float import FloatReference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +55,30 @@ def test_float16_weights_take_half_the_space(sketch: Callable[..., Any], tmp_pat
     assert {end.dtype for end in (*half.inputs, *half.outputs)} == {"float32"}
 
 
-CLAMPED = Node("layer", Conv2d(), ("x", "weight", "bias"), "y", Clamp(0.0, 4.0))
+@pytest.mark.parametrize(
+    ("clamp", "operators"),
+    [
+        (Clamp(0.0), {"CONV_2D": 1}),
+        (Clamp(0.0, 6.0), {"CONV_2D": 1}),
+        (Clamp(0.0, 0.2), {"CONV_2D": 1, "MINIMUM": 1}),
+        (Clamp(-0.3), {"CONV_2D": 1, "MAXIMUM": 1}),
+        (Clamp(-0.3, 0.2), {"CONV_2D": 1, "MAXIMUM": 1, "MINIMUM": 1}),
+    ],
+    ids=str,
+)
+def test_clamps_are_fused_as_far_as_tflite_can(
+    clamp: Clamp, operators: dict[str, int], sketch: Callable[..., Any], litert: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    s = sketch((8, 9, 11))
+    s.conv("x", 12, clamp=clamp)
+    model, images = s.float_model(), s.images(3)
+    write_float_model(model, tmp_path / "m.tflite")
+    expected = FloatReference(model.graph).run(images)
+    assert {clamp.low, clamp.high} - {math.inf, 6.0} <= {float(expected.min()), float(expected.max())}
+    np.testing.assert_allclose(litert(tmp_path / "m.tflite").run(images)[0], expected, rtol=1e-5, atol=1e-5)
+    assert read(tmp_path / "m.tflite").operators == operators
+
+
 GROUPED = Node("layer", Conv2d(groups=2), ("x", "grouped", "bias"), "y")
 ALONE = Node("layer", Clamp(0.0), ("x",), "y")
 
@@ -61,7 +86,6 @@ ALONE = Node("layer", Clamp(0.0), ("x",), "y")
 @pytest.mark.parametrize(
     ("node", "message"),
     [
-        (CLAMPED, r"TFLite cannot fuse a clamp to \(0.0, 4.0\) \(layer 'layer'\)"),
         (GROUPED, r"TFLite has no grouped convolution \(layer 'layer'\)"),
         (ALONE, r"TFLite has no Clamp \(layer 'layer'\)"),
     ],

@@ -11,6 +11,7 @@ import pytest
 
 from edgekit.exporters.metadata import IoDtype
 from edgekit.exporters.tflite import read, write_integer_model
+from edgekit.ir import Clamp
 from edgekit.reference.integer import Reference
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     Case = tuple[IntegerModel, NDArray[np.int8], NDArray[np.int8]]
 
 
+RELU6 = Clamp(0.0, 6.0)
+
+
 def test_every_value_is_the_references(integer_case: Case, litert: Callable[[Path], Any], tmp_path: Path) -> None:
     model, stored, expected = integer_case
     write_integer_model(model, tmp_path / "m.tflite", io_dtype=IoDtype.INT8)
@@ -33,6 +37,68 @@ def test_every_value_is_the_references(integer_case: Case, litert: Callable[[Pat
     summary = read(tmp_path / "m.tflite")
     assert summary.int8_share == 1.0
     assert "TRANSPOSE" not in summary.operators
+
+
+def test_layers_in_float_change_nothing_around_them(
+    mixed_case: Case, assert_near: Callable[..., None], litert: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    """And the network stays in one piece."""
+    model, stored, expected = mixed_case
+    write_integer_model(model, tmp_path / "m.tflite")
+    runtime = litert(tmp_path / "m.tflite")
+    (found,), output = runtime.run(model.params["x"].dequantize(stored)), model.graph.outputs[0]
+    assert_near(model, model.params[output].quantize(found) if output in model.params else found, expected)
+    assert runtime.nodes() == {"DELEGATE": 1}
+
+
+def test_layers_with_16_bits(
+    int16_case: Case, assert_near: Callable[..., None], litert: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    """In TFLite's own kernels: XNNPACK does not take them."""
+    model, stored, expected = int16_case
+    write_integer_model(model, tmp_path / "m.tflite")
+    runtime = litert(tmp_path / "m.tflite")
+    (found,), output = runtime.run(model.params["x"].dequantize(stored)), model.graph.outputs[0]
+    assert_near(model, model.params[output].quantize(found) if output in model.params else found, expected)
+    assert set(runtime.nodes()) > {"DELEGATE"}
+
+
+def test_one_layer_of_each_kind_is_within_a_step_of_16_bits(
+    sketch: Callable[..., Any], litert: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    """The output is dequantized, so its steps can be counted."""
+    builds: tuple[Callable[[Any], str], ...] = (
+        lambda s: s.conv("x", 12, 3, clamp=RELU6),
+        lambda s: s.conv("x", None, 3, clamp=Clamp(-0.3, 0.2)),
+        lambda s: s.add("x", "x"),
+        lambda s: s.add_constant("x", 3.0, RELU6),
+        lambda s: s.mul("x", "x"),
+        lambda s: s.mean("x", keep_dims=False),
+    )
+    for build in builds:
+        s = sketch((8, 9, 11), seed=1)
+        build(s)
+        model = s.integer_model(int16=[s.nodes[0].name])
+        write_integer_model(model, tmp_path / "m.tflite")
+        stored = np.random.default_rng(0).integers(-128, 128, (3, 8, 9, 11)).astype(np.int8)
+        (found,) = litert(tmp_path / "m.tflite").run(model.params["x"].dequantize(stored))
+        step = model.params[s.nodes[0].output].scale[0]
+        assert np.abs(found - Reference(model).run(stored)).max() <= 1.01 * step
+
+
+def test_integers_before_a_float_layer_are_the_references(
+    sketch: Callable[..., Any], litert: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    s = sketch((8, 9, 11))
+    before = s.conv(s.conv("x", 12), 12)
+    s.outputs = (before, s.conv(s.conv(before, 12, 3), 8))
+    model = s.integer_model(["layer.2"])
+    stored = np.random.default_rng(0).integers(-128, 128, (3, 8, 9, 11)).astype(np.int8)
+    write_integer_model(model, tmp_path / "m.tflite", io_dtype=IoDtype.INT8)
+    found, behind = litert(tmp_path / "m.tflite").run(stored)
+    expected = Reference(model).run_all(stored)
+    np.testing.assert_array_equal(found, expected[before])
+    assert np.abs(behind.astype(int) - expected[s.outputs[1]]).max() <= 1
 
 
 @pytest.mark.parametrize(("io_dtype", "outside"), [(IoDtype.INT8, 0), (IoDtype.FLOAT32, 0), (IoDtype.UINT8, 2)])

@@ -229,6 +229,17 @@ def test_the_three_boundaries_agree(network: Any, tmp_path: Path) -> None:
     np.testing.assert_array_equal(outputs[IoDtype.FLOAT32], model.params[model.graph.outputs[0]].dequantize(stored))
 
 
+def test_layers_in_float_change_nothing_around_them(
+    mixed_case: Any, assert_near: Callable[..., None], tmp_path: Path
+) -> None:
+    model, stored, expected = mixed_case
+    write_integer_model(model, tmp_path / "tiny.pt", io_dtype=IoDtype.FLOAT32)
+    with TorchRunner(tmp_path / "tiny.pt") as runner:
+        found = runner.run(model.params["x"].dequantize(stored))
+    output = model.graph.outputs[0]
+    assert_near(model, model.params[output].quantize(found) if output in model.params else found, expected)
+
+
 def test_a_float_input_is_rounded_to_the_nearest_and_saturated(network: Any, tmp_path: Path) -> None:
     """Ties apart, which the contract keeps away from: torch adds the zero point before it rounds half to even."""
     tiny = network((3, 40, 40))

@@ -62,6 +62,20 @@ def test_an_integer_file_is_all_integers(model: IntegerModel, io_dtype: IoDtype,
     assert summary.outputs[0].shape == (-1, 5)
 
 
+def test_float_operators_bear_the_names_of_their_layers(mixed_block: IntegerModel, tmp_path: Path) -> None:
+    write_integer_model(mixed_block, tmp_path / "tiny.pt", io_dtype=IoDtype.FLOAT32)
+    summary = read(tmp_path / "tiny.pt")
+    assert summary.float_operators == (
+        "aten::constant_pad_nd layer_0", "aten::conv2d layer_0", "aten::add layer_1", "aten::clamp layer_1",
+        "aten::mul layer_2", "aten::conv2d layer_7", "aten::conv2d layer_12", "aten::clamp layer_12",
+    )  # fmt: skip
+    assert summary.boundary == (
+        "aten::quantize_per_tensor",
+        *3 * ("aten::dequantize", "aten::quantize_per_tensor"),
+        "aten::dequantize",
+    )
+
+
 @pytest.mark.parametrize(("engine", "operators"), [("fbgemm", {"pad": 1, "crop": 1}), ("qnnpack", {"pad": 1})])
 def test_the_layout_is_read_back(engine: Engine, operators: dict[str, int], network: Any, tmp_path: Path) -> None:
     tiny = network((8, 10, 12))
@@ -90,7 +104,7 @@ def test_the_file_of_another_tool(tmp_path: Path) -> None:
     summary = read(tmp_path / "other.pt")
     assert summary.metadata is None
     assert summary.operators == {"aten::abs": 1, "aten::relu": 1}
-    assert summary.float_operators == ("aten::abs",)
+    assert summary.float_operators == ("aten::abs q",)
     assert summary.inputs == ()
 
 

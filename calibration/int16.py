@@ -1,0 +1,88 @@
+"""Scales and integers of layers with 16-bit activations.
+
+Activations are int16 in [-32767, 32767] with zero point 0, weights int8 with one scale an output channel, biases int32
+here and int64 in TFLite files: its 16x8 scheme (tensorflow/lite/kernels/conv.cc). Scales follow from ranges and weights
+alone. There is nothing to solve: kernels round 16 bits in ways of their own, and half a step of 16 bits is little.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit.calibration.mixed_precision import Kind
+from edgekit.calibration.ranges import MIN_RANGE
+from edgekit.ir import Add, Conv2d, Flatten, Linear, Pad, Requantize
+from edgekit.quantization import BIAS_LIMIT, INT16_MAX, WEIGHT_MAX, WEIGHT_MIN, QuantParams
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from edgekit.calibration.ranges import Range
+    from edgekit.ir import Graph, Node
+
+
+def assign_int16(
+    graph: Graph,
+    kinds: Mapping[str, Kind],
+    ranges: Mapping[str, Range],
+    int8: Mapping[str, QuantParams],
+    *,
+    per_tensor_weights: bool,
+) -> tuple[dict[str, QuantParams], dict[str, NDArray[Any]]]:
+    """Parameters and constants of everything that has 16-bit activations, by name.
+
+    Args:
+        graph: with borders.
+        kinds: of every tensor.
+        ranges: of the tensors that layers with 16-bit activations make, and of those that are quantized to 16 bits.
+        int8: parameters of the tensors of 8 bits.
+        per_tensor_weights: one scale for all output channels of a layer.
+    """
+    params: dict[str, QuantParams] = {}
+    constants: dict[str, NDArray[Any]] = {}
+    for node in graph:
+        if kinds[node.output] is not Kind.INT16:
+            continue
+        x = node.inputs[0]
+        match node.op:
+            case Requantize():  # what int8 holds is held exactly
+                params[node.output] = QuantParams(int8[x].scale, bits=16)
+            case Pad() | Flatten():
+                params[node.output] = params[x]
+            case _:
+                found = ranges[node.output]
+                params[node.output] = _full_scale(max(-found.low, found.high, MIN_RANGE))
+        if isinstance(node.op, Conv2d | Linear):
+            weight, bias = node.inputs[1:]
+            params[weight], constants[weight], constants[bias] = _weights(
+                graph, node, params[x], per_tensor=per_tensor_weights
+            )
+        elif isinstance(node.op, Add) and node.inputs[1] in graph.constants:
+            constant = node.inputs[1]
+            value = graph.constants[constant].reshape(-1)[:1]
+            params[constant] = _full_scale(max(float(np.abs(value[0])), MIN_RANGE))
+            constants[constant] = params[constant].quantize(value)
+    return params, constants
+
+
+def _full_scale(largest: float) -> QuantParams:
+    return QuantParams(np.array([largest / INT16_MAX], np.float32), bits=16)
+
+
+def _weights(
+    graph: Graph, node: Node, source: QuantParams, *, per_tensor: bool
+) -> tuple[QuantParams, NDArray[np.int8], NDArray[np.int32]]:
+    """The parameters of the weight, the weight and the bias of a convolution or linear layer."""
+    real, real_bias = (graph.constants[name].astype(np.float64) for name in node.inputs[1:])
+    step = float(source.scale[0])
+    largest = np.abs(real).reshape(len(real), -1).max(1) / WEIGHT_MAX  # [O]
+    scale = np.maximum(largest, np.abs(real_bias) / (step * BIAS_LIMIT))  # a dead channel still has its bias
+    scale = np.maximum(np.full_like(scale, scale.max()) if per_tensor else scale, MIN_RANGE / BIAS_LIMIT)
+    params = QuantParams((scale[:1] if per_tensor else scale).astype(np.float32))
+    stored = np.clip(np.rint(real / scale.reshape(-1, *[1] * (real.ndim - 1))), WEIGHT_MIN, WEIGHT_MAX)
+    stored_bias = np.clip(np.rint(real_bias / (step * scale)), -BIAS_LIMIT, BIAS_LIMIT)
+    return params, stored.astype(np.int8), stored_bias.astype(np.int32)

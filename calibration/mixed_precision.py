@@ -1,0 +1,113 @@
+"""Layers that are kept in float or have 16-bit activations, and the borders around them.
+
+Keeping a layer in float means that it computes what the checkpoint does, in float32, on the reals that its integer
+inputs stand for. Giving it 16-bit activations means that it reads and makes tensors of 16 bits; its weights stay int8.
+Neighbours of a kind share one region: only at its border stand a Dequantize, Quantize or Requantize for what it reads,
+and another for what others read of it.
+
+The outputs of a network are what the layers make that compute them, but for 16 bits, which are dequantized. Its input
+is always int8, because it is the picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from edgekit.errors import ConfigError, did_you_mean
+from edgekit.ir import Dequantize, Graph, Node, Quantize, Requantize
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from edgekit.ir import Op, Tensor
+
+
+class Kind(StrEnum):
+    """What the activations of a layer are."""
+
+    INT8 = "int8"
+    INT16 = "int16"
+    FLOAT = "float32"
+
+
+def select_kinds(graph: Graph, keep_float: Collection[str], int16: Collection[str]) -> dict[str, Kind]:
+    """The kind of every node, by name, from the names of layers as in ``select_layers``.
+
+    Raises:
+        ConfigError: there is no such layer, or it is named for both.
+    """
+    kept, wide = select_layers(graph, keep_float), select_layers(graph, int16)
+    if both := sorted(kept & wide):
+        raise ConfigError(f"layer {both[0]!r} is to stay in float and to have 16-bit activations: choose one of them")
+    kinds = dict.fromkeys((node.name for node in graph), Kind.INT8)
+    return kinds | dict.fromkeys(kept, Kind.FLOAT) | dict.fromkeys(wide, Kind.INT16)
+
+
+def select_layers(graph: Graph, wanted: Collection[str]) -> frozenset[str]:
+    """The names of the nodes that are meant.
+
+    Args:
+        graph: the network.
+        wanted: names of nodes, or what such names begin with: "features.4" for "features.4.conv.0" and all others of
+            that block.
+
+    Raises:
+        ConfigError: there is no such layer.
+    """
+    selected: set[str] = set()
+    for name in wanted:
+        found = {node.name for node in graph if node.name == name or node.name.startswith(f"{name}.")}
+        if not found:
+            raise ConfigError(f"{graph.name} has no layer {name!r}: {did_you_mean(name, _choices(graph, name))}")
+        selected |= found
+    return frozenset(selected)
+
+
+def with_borders(graph: Graph, kinds: Mapping[str, Kind]) -> tuple[Graph, dict[str, Kind]]:
+    """``graph`` with a border wherever layers of two kinds meet, and the kind of every tensor of it, by name.
+
+    Every tensor keeps its name; what a border makes of it has its kind for an ending: ``features.0.float32``.
+
+    Args:
+        graph: without borders.
+        kinds: of every node, by name.
+    """
+    made = {graph.input: Kind.INT8} | {node.output: kinds[node.name] for node in graph}
+    tensors: dict[str, Tensor] = {}
+    nodes: list[Node] = []
+
+    def converted(tensor: str, kind: Kind) -> str:
+        """The name of ``tensor`` as a layer of ``kind`` reads it."""
+        return tensor if made[tensor] is kind else f"{tensor}.{kind}"
+
+    def add_borders(tensor: str) -> None:
+        wanted = {kinds[reader.name] for reader in graph.consumers(tensor)}
+        if tensor in graph.outputs and made[tensor] is Kind.INT16:
+            wanted.add(Kind.FLOAT)
+        for kind in sorted(wanted - {made[tensor]}):
+            name = converted(tensor, kind)
+            tensors[name] = replace(graph.tensors[tensor], name=name)
+            nodes.append(Node(name, _border(made[tensor], kind), (tensor,), name))
+
+    add_borders(graph.input)
+    for node in graph:
+        inputs = (converted(name, kinds[node.name]) if name in graph.tensors else name for name in node.inputs)
+        nodes.append(replace(node, inputs=tuple(inputs)))
+        add_borders(node.output)
+    outputs = tuple(converted(name, Kind.FLOAT) if made[name] is Kind.INT16 else name for name in graph.outputs)
+    bordered = graph.with_nodes(nodes, tensors, outputs=outputs)
+    return bordered, made | {name: Kind(name.rpartition(".")[2]) for name in tensors}
+
+
+def _border(made: Kind, wanted: Kind) -> Op:
+    if wanted is Kind.FLOAT:
+        return Dequantize()
+    return Quantize() if made is Kind.FLOAT else Requantize()
+
+
+def _choices(graph: Graph, wrong: str) -> list[str]:
+    """Names to suggest for a wrong one: layers and groups of them, no more deeply nested than it."""
+    depth = wrong.count(".") + 1
+    return sorted({".".join(node.name.split(".")[:depth]) for node in graph})

@@ -1,0 +1,59 @@
+"""What an error in one tensor alone does to the logits, computed by running the rest of the network on it.
+
+It is exact, not a gradient: large errors, as clipping makes them, count as what they are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from edgekit.executor.float import FloatExecutor
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgekit.ir import Graph
+
+
+class OutputError:
+    """Relative squared errors of the logits, for replaced values of single tensors.
+
+    Attributes:
+        values: every tensor of the float network, by name, [N, ...].
+    """
+
+    def __init__(self, graph: Graph, images: NDArray[np.float32]) -> None:
+        """Run the network once.
+
+        Args:
+            graph: canonical, in float.
+            images: normalized, [N, C, H, W]; few, because every tensor of every image is kept.
+        """
+        self._graph, self._executor = graph, FloatExecutor(graph)
+        self._place = {node.output: i for i, node in enumerate(graph)} | {graph.input: -1}
+        self.values: dict[str, torch.Tensor] = {}
+        with torch.inference_mode():
+            self._executor(torch.from_numpy(images), self.values.__setitem__)
+        self._logits = self.values[graph.outputs[0]]
+        self._power = float(self._logits.double().square().sum())
+
+    def of(self, tensor: str, value: torch.Tensor) -> float:
+        """||z' - z||^2 / ||z||^2 over all logits z, where z' are those with ``value`` in the place of ``tensor``."""
+        return float((self.logits(tensor, value) - self._logits).double().square().sum()) / self._power
+
+    def logits(self, tensor: str, value: torch.Tensor) -> torch.Tensor:
+        """The logits [N, classes] with ``value`` in the place of ``tensor``."""
+        replaced = {tensor: value}
+
+        def known(name: str) -> torch.Tensor:
+            found = replaced.get(name, self.values.get(name))
+            return self._executor.constant(name) if found is None else found
+
+        with torch.inference_mode():
+            for node in self._graph.nodes[self._place[tensor] + 1 :]:
+                if any(name in replaced for name in node.inputs):
+                    replaced[node.output] = self._executor.compute(node, [known(name) for name in node.inputs])
+        return replaced.get(self._graph.outputs[0], self._logits)

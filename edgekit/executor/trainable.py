@@ -1,0 +1,100 @@
+"""The trainable executor: weights and biases that learn, under exactly the arithmetic that is deployed.
+
+The forward pass is the integer executor's: its fake quantization is no model of the deployed integers, it makes them.
+In the backward pass rounding counts as the identity (the straight-through estimator: Bengio et al., arXiv:1308.3432),
+and what saturates passes no gradient on (as for a clamp).
+
+What learns are real numbers whose nearest integers are stored. They are counted in steps, so that one learning rate
+suits all layers: weights in steps of their own scale, biases in steps of their layer's output. Scales and zero points
+stay what they are, and with them every tie-free ratio; batch normalization has long been folded into the weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from edgekit.executor.integer import IntegerExecutor, ratio_name
+from edgekit.ir import Conv2d, Linear
+from edgekit.quantization import BIAS_LIMIT, WEIGHT_MAX, WEIGHT_MIN
+
+if TYPE_CHECKING:
+    from edgekit.integer_model import IntegerModel
+
+
+class TrainableExecutor(IntegerExecutor):
+    """Runs an integer model on int8 inputs [N, C, H, W], and learns.
+
+    What it shows, and its result, are the reals that the integers stand for, float32, with gradients. In which type a
+    layer sums up is decided by the weights at the start.
+
+    >>> executor = TrainableExecutor(model)                 # doctest: +SKIP
+    >>> loss(executor(stored)).backward()                   # doctest: +SKIP
+    >>> executor.integer_model()                            # doctest: +SKIP
+
+    Attributes:
+        latent: what learns: weights, float32, and biases, float64, in steps.
+    """
+
+    def __init__(self, model: IntegerModel) -> None:
+        super().__init__(model)
+        self.latent = torch.nn.ParameterDict()
+        self._names: dict[str, str] = {}  # of the ratio, by that of the bias
+        for node in model.graph:
+            if isinstance(node.op, Conv2d | Linear) and node.name in model.ratios:
+                _, weight, bias = node.inputs
+                self._names[bias] = ratio_name(node)
+                self._learn(weight, super().constant(weight).float())
+                self._learn(bias, super().constant(bias).double() * self._output_steps(bias))
+
+    def constant(self, name: str) -> torch.Tensor:
+        """A constant that was given, or what has been learned instead: integers, with gradients."""
+        key = self._keys[name]
+        if key not in self.latent:
+            return super().constant(name)
+        if name in self._names:
+            return round_straight_through(self.latent[key] / self._output_steps(name)).clamp(-BIAS_LIMIT, BIAS_LIMIT)
+        return round_straight_through(self.latent[key]).clamp(WEIGHT_MIN, WEIGHT_MAX)
+
+    def leave(self, tensor: str, value: torch.Tensor) -> torch.Tensor:
+        """The reals that the integers stand for."""
+        return value if tensor not in self.model.params else value * self._scale(tensor)
+
+    def round(self, steps: torch.Tensor) -> torch.Tensor:
+        """The nearest integers, half to even, with gradients."""
+        return round_straight_through(steps)
+
+    def integer_model(self) -> IntegerModel:
+        """The model with what has been learned so far."""
+        graph = self.model.graph
+        constants: dict[str, Any] = dict(graph.constants)
+        with torch.no_grad():
+            for name, value in constants.items():
+                if self._keys[name] in self.latent:
+                    constants[name] = self.constant(name).cpu().numpy().astype(value.dtype)
+        return replace(self.model, graph=replace(graph, constants=constants))
+
+    def _learn(self, name: str, value: torch.Tensor) -> None:
+        self.latent[self._keys[name]] = torch.nn.Parameter(value.clone())
+
+    def _output_steps(self, bias: str) -> torch.Tensor:
+        """How many steps of the output one step of the accumulator is, [O], float64."""
+        return super().constant(self._names[bias]).double().reshape(-1)
+
+
+class _StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(_: Any, x: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 - torch's context has no public type
+        return x.round()
+
+    @staticmethod
+    def backward(_: Any, gradient: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 - likewise
+        return gradient
+
+
+def round_straight_through(x: torch.Tensor) -> torch.Tensor:
+    """The nearest integers, half to even; the gradient is that of the identity."""
+    rounded: torch.Tensor = _StraightThrough.apply(x)  # type: ignore[no-untyped-call] # torch declares no types here
+    return rounded

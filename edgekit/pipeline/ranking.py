@@ -1,0 +1,38 @@
+"""Which parts of a network suffer most from quantization."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgekit.calibration.one_at_a_time import OneAtATime, Part
+    from edgekit.training.closeness import Closeness
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """What quantizing one part of a network does, all else in float.
+
+    Attributes:
+        layer: its name in the checkpoint; of the input, the name of its tensor.
+        part: its activation, which is the tensor that it makes, or its weights.
+        place: among all parts, in the order of the network, from 0.
+        closeness: of the logits to those in float.
+    """
+
+    layer: str
+    part: Part
+    place: int
+    closeness: Closeness
+
+
+def rank(found: OneAtATime) -> tuple[Sensitivity, ...]:
+    """The parts of a network, the one with the lowest SQNR of the logits first."""
+    from edgekit.training.closeness import compare  # noqa: PLC0415 - needs torch
+
+    parts = [
+        Sensitivity(alone.layer, alone.part, place, compare(alone.reference, alone.logits))
+        for place, alone in enumerate(found.alone)
+    ]
+    return tuple(sorted(parts, key=lambda part: part.closeness.sqnr_db))

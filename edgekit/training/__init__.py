@@ -1,0 +1,1 @@
+"""Training under the integers that are deployed."""

@@ -1,0 +1,63 @@
+"""How close an integer model comes to the float network that it was made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from edgekit.executor.float import FloatExecutor
+from edgekit.executor.integer import IntegerExecutor
+from edgekit.verification.accuracy import agreement, sqnr_db
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgekit.float_model import FloatModel
+    from edgekit.integer_model import IntegerModel
+
+BATCH_SIZE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Closeness:
+    """Of an integer model to its float network, on the same images.
+
+    Attributes:
+        agreement: share of the images whose highest logit is that of the same class, 0..1.
+        sqnr_db: of the logits, decibels: the signal's power over that of the difference.
+    """
+
+    agreement: float
+    sqnr_db: float
+
+    def beats(self, other: Closeness) -> bool:
+        """Whether it is higher in one and not lower in the other."""
+        return self != other and self.agreement >= other.agreement and self.sqnr_db >= other.sqnr_db
+
+
+def compare(floats: NDArray[np.float32], found: NDArray[np.float32]) -> Closeness:
+    """The closeness of logits to those of the float network, both [N, classes]."""
+    return Closeness(agreement(found, floats), sqnr_db(found, floats))
+
+
+def float_logits(model: FloatModel, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The logits [N, classes] of the float network for pixels [N, H, W, 3]."""
+    executor = FloatExecutor(model.graph)
+    images = (model.preprocessing.normalization(part) for part in _parts(pixels))
+    with torch.inference_mode():
+        return np.concatenate([executor(torch.from_numpy(part)).numpy() for part in images])
+
+
+def integer_logits(model: IntegerModel, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The logits [N, classes] of an integer model, in real units, for pixels [N, H, W, 3]."""
+    executor, output = IntegerExecutor(model), model.params.get(model.graph.outputs[0])
+    with torch.inference_mode():
+        stored = np.concatenate([executor(torch.from_numpy(model.encode(part))).numpy() for part in _parts(pixels)])
+    return stored if output is None else output.dequantize(stored)
+
+
+def _parts(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    return [pixels[start : start + BATCH_SIZE] for start in range(0, len(pixels), BATCH_SIZE)]

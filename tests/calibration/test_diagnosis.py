@@ -1,0 +1,159 @@
+"""The calibration doctor: right images pass, whatever their number, and every mistake is noticed and named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from edgekit.benchmarks.diagnosis import mistakes
+from edgekit.calibration import diagnosis
+from edgekit.calibration.data_free import first_pictures
+from edgekit.calibration.diagnosis import Mistake, diagnose, diagnose_pixels
+from edgekit.calibration.images import held_images
+from edgekit.capture.torch_export import capture
+from edgekit.executor.float import FloatExecutor
+from edgekit.float_model import FloatModel
+from edgekit.models import architecture
+from edgekit.models.network import build
+from edgekit.passes import integer_form
+from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgekit.ir import Node
+
+SIZE = 32
+WANTED = {
+    "BGR": Mistake.ORDER,
+    "grey images": Mistake.GREY,
+    "stored as 0 and 1": Mistake.DARK,
+    "one image, repeated": Mistake.COPIES,
+    "3 images": Mistake.FEW,
+    "noise": Mistake.NOISE,
+    "one colour each": Mistake.ONE_COLOUR,
+}
+
+
+def pictures(number: int, seed: int) -> NDArray[np.uint8]:
+    """Pictures with the spectrum of photographs, more red than blue, as these are."""
+    warm = np.array([10.0, 0, -10])[:, None, None]
+    pixels = (first_pictures(number, SIZE, SIZE, seed) + warm).clip(0, 255).round()
+    return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1), np.uint8)
+
+
+@pytest.fixture(scope="module", params=["symmetric", "same"])
+def model(request: pytest.FixtureRequest) -> FloatModel:
+    """A network whose normalization has seen 512 pictures, which were normalized with ImageNet's mean and std."""
+    torch.manual_seed(0)
+    shape = architecture.mobilenet_v2(0.35, 10, resolution=SIZE, padding=request.param)
+    preprocessing = Preprocessing((SIZE, SIZE), None, IMAGENET_MEAN, IMAGENET_STD)
+    module = build(shape).train()
+    stem = next(layer for layer in module.modules() if isinstance(layer, torch.nn.Conv2d))
+    with torch.no_grad():  # every second kernel sees nothing but colour, as trained networks have them
+        stem.weight[::2] -= stem.weight[::2].mean(1, keepdim=True)
+    for layer in module.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = 1.0
+    with torch.no_grad():
+        module(torch.from_numpy(preprocessing.normalization(pictures(512, seed=1))))
+    return FloatModel(integer_form(capture(module.eval(), shape.name, (3, SIZE, SIZE))), preprocessing)
+
+
+def test_each_mistake_is_noticed_and_named(model: FloatModel) -> None:
+    images = pictures(128, seed=2)
+    half = replace(model, preprocessing=replace(model.preprocessing, mean=(0.5,) * 3, std=(0.5,) * 3))
+    for what, wrong, pixels in [*mistakes(model, images), ("half", half, images)]:
+        if what == "ImageNet's mean and std":
+            continue  # which is right here
+        found = diagnose_pixels(wrong, pixels).finding
+        assert found is not None, what
+        assert found.mistake is WANTED.get(what, Mistake.NORMALIZATION), (what, found)
+        if found.mistake is Mistake.NORMALIZATION:
+            assert "--set preprocessing.mean=[0.485,0.456,0.406] --set preprocessing.std=[0.229,0.224,0.225]" in (
+                found.advice
+            )
+            assert "order" not in found.advice
+
+
+@pytest.mark.parametrize("number", [16, 32, 128])
+def test_right_images_raise_no_alarm(model: FloatModel, number: int) -> None:
+    for seed in range(10, 16):
+        found = diagnose_pixels(model, pictures(number, seed))
+        assert found.finding is None
+        assert found.divergence is not None
+        assert found.divergence < diagnosis.DIVERGENCE_LIMIT / 2
+
+
+def test_a_network_that_wants_bgr(model: FloatModel) -> None:
+    """Read as RGB by mistake: order, mean and std are all told as the settings want them."""
+    stem = model.graph.nodes[0]
+    weight = np.ascontiguousarray(model.graph.constants[stem.inputs[1]][:, ::-1])
+    graph = replace(model.graph, constants={**model.graph.constants, stem.inputs[1]: weight})
+    given = replace(model.preprocessing, mean=(0.5,) * 3, std=(0.5,) * 3)
+    found = diagnose_pixels(FloatModel(graph, given), pictures(128, seed=2)).finding
+    assert found is not None
+    assert found.advice.endswith(
+        "try --set preprocessing.mean=[0.406,0.456,0.485] --set preprocessing.std=[0.225,0.224,0.229] "
+        "--set preprocessing.order=BGR"
+    )
+    right = replace(given, mean=IMAGENET_MEAN[::-1], std=IMAGENET_STD[::-1], order="BGR")
+    read = np.ascontiguousarray(pictures(128, seed=2)[..., ::-1])
+    assert diagnose_pixels(FloatModel(graph, right), read).finding is None
+
+
+class _First(FloatExecutor):
+    def accumulate(self, node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
+        y = super().accumulate(node, inputs)
+        if inputs[0].shape[1] == 3:
+            self.found = y.double().numpy()
+        return y
+
+
+@pytest.mark.parametrize("order", ["RGB", "BGR"])
+def test_what_the_first_layer_would_make_is_what_it_makes(model: FloatModel, order: str) -> None:
+    pixels = pictures(4, seed=3)
+    meant = Preprocessing((SIZE, SIZE), None, (0.2, 0.5, 0.7), (0.1, 1.0, 0.5), order)
+    node = model.graph.nodes[0]
+    stem = diagnosis._Stem(model.graph, node, model.graph.statistics[node.name], pixels)
+    first, second = stem.moments(model.preprocessing, meant)
+    executor = _First(model.graph)
+    seen = pixels if order == "RGB" else pixels[..., ::-1]
+    with torch.inference_mode():
+        executor(torch.from_numpy(meant.normalization(np.ascontiguousarray(seen))))
+    made = executor.found - model.graph.constants[node.inputs[2]][:, None, None]
+    np.testing.assert_allclose(first, made.mean((2, 3)), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(second, (made**2).mean((2, 3)), rtol=1e-4, atol=1e-4)
+
+
+def test_the_divergence_is_kullbacks_and_leiblers(model: FloatModel) -> None:
+    node = model.graph.nodes[0]
+    known = model.graph.statistics[node.name]
+    stem = diagnosis._Stem(model.graph, node, known, pictures(1, seed=0))
+    mean, std = stem.mean + 0.3 * stem.std, 1.7 * stem.std
+    first = mean - stem.bias
+    means, divergence = stem.distance(np.stack([first, std**2 + first**2]))
+    m, s, mu, sigma = (torch.from_numpy(values) for values in (mean, std, stem.mean, stem.std))
+    normal = torch.distributions.Normal
+    expected = torch.distributions.kl_divergence(normal(m, s), normal(mu, sigma))
+    assert divergence == pytest.approx(expected.mean().item())
+    assert means == pytest.approx(0.3**2 / 2)
+
+
+def test_without_statistics_only_pixels_are_looked_at(model: FloatModel) -> None:
+    silent = replace(model, graph=replace(model.graph, statistics={}))
+    found = diagnose_pixels(silent, np.ascontiguousarray(pictures(32, seed=2)[..., ::-1]))
+    assert (found.finding, found.layer, found.divergence) == (None, None, None)
+    noise = np.random.default_rng(0).integers(0, 256, (32, SIZE, SIZE, 3), np.uint8)
+    noticed = diagnose_pixels(silent, noise).finding
+    assert noticed is not None
+    assert noticed.mistake is Mistake.NOISE
+
+
+def test_a_sample_is_looked_at(model: FloatModel) -> None:
+    found = diagnose(model, held_images(pictures(40, seed=4), "pictures"), sample=20)
+    assert (found.images, found.layer) == (20, model.graph.nodes[0].name)

@@ -1,0 +1,67 @@
+"""How far ranges move with more images, compared with what they do when these come."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgekit.calibration.observers import StreamingHistogram
+from edgekit.calibration.ranges import Range, RangeMethod, find_range
+from edgekit.calibration.stability import GROUPS, MORE_IMAGES, merged, range_stability
+
+IMAGES = 128
+
+
+def images(number: int, random: np.random.Generator) -> list[np.ndarray]:
+    """The values of one tensor in each image, whose brightness and contrast differ."""
+    scales = random.lognormal(0.0, 0.3, number)
+    return [(scale * (random.normal(size=200) + 1)).astype(np.float32) for scale in scales]
+
+
+def histogram(values: list[np.ndarray]) -> StreamingHistogram:
+    found = StreamingHistogram()
+    for image in values:
+        found.update(image)
+    return found
+
+
+def percentile(found: StreamingHistogram) -> Range:
+    return find_range(found, RangeMethod.PERCENTILE, percentile=99.0)
+
+
+def test_groups_add_up_to_all() -> None:
+    seen = images(IMAGES, np.random.default_rng(0))
+    total, expected = merged([histogram(seen[i::GROUPS]) for i in range(GROUPS)]), histogram(seen)
+    assert (total.minimum, total.maximum, total.grid) == (expected.minimum, expected.maximum, expected.grid)
+    assert (total.counts == expected.counts).all()
+
+
+def test_more_images_change_ranges_by_no_more_than_said_but_not_by_far_less() -> None:
+    random = np.random.default_rng(1)
+    shares, bounds = [], []
+    for _ in range(40):
+        seen, more = images(IMAGES, random), images(MORE_IMAGES, random)
+        groups = {"x": [histogram(seen[i::GROUPS]) for i in range(GROUPS)]}
+        found = range_stability(groups, percentile, images=IMAGES)
+        assert found is not None
+        before, after = percentile(histogram(seen)), percentile(histogram(seen + more))
+        moved = max(abs(after.low - before.low), abs(after.high - before.high))
+        shares.append(moved / (before.high - before.low) / found.bounds["x"])
+        bounds.append(found.bounds["x"])
+    assert np.mean(np.array(shares) <= 1) >= 0.9  # 95 % is claimed, 40 trials vary
+    assert np.median(shares) > 0.1
+    assert 0.005 < np.median(bounds) < 0.1
+
+
+def test_equal_images_say_that_nothing_changes() -> None:
+    (image,) = images(1, np.random.default_rng(2))
+    same = {name: [histogram([image]) for _ in range(GROUPS)] for name in ("a", "b")}
+    found = range_stability(same, percentile, images=GROUPS)
+    assert found is not None
+    assert found.median == pytest.approx(0)
+    assert found.worst[1] == pytest.approx(0)
+
+
+def test_fewer_images_than_groups_say_nothing() -> None:
+    groups = {"x": [histogram(images(1, np.random.default_rng(3))), *(StreamingHistogram() for _ in range(GROUPS - 1))]}
+    assert range_stability(groups, percentile, images=1) is None
