@@ -48,7 +48,7 @@ def bias_corrections(
     return correcting.corrections
 
 
-def _channel_means(values: torch.Tensor) -> torch.Tensor:
+def channel_means(values: torch.Tensor) -> torch.Tensor:
     """Over images and places: [N, C, H, W] or [N, C] to [C], float64."""
     return values.double().mean([axis for axis in range(values.ndim) if axis != 1])
 
@@ -63,7 +63,7 @@ class _Means(FloatExecutor):
     def accumulate(self, node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
         y = super().accumulate(node, inputs)
         if isinstance(node.op, Conv2d | Linear):
-            self.found[node.name] = _channel_means(y)
+            self.found[node.name] = channel_means(y)
         return y
 
 
@@ -85,7 +85,7 @@ class _Correcting(IntegerExecutor):
         step = float(params[x].scale[0]) * torch.from_numpy(params[weight].scale).double()  # [O], of the accumulator
         if width == 16:  # whose accumulator is real
             step = torch.ones_like(step)
-        shift = self.wanted[node.name] / step - _channel_means(total)
+        shift = self.wanted[node.name] / step - channel_means(total)
         shift = shift.round() if width == 8 else shift
         self.corrections[bias] = (shift * step).numpy()
         return total + shift.to(total.dtype).reshape(-1, *[1] * (total.ndim - 2))

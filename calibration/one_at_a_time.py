@@ -4,6 +4,11 @@ A tensor's own error does not tell: some errors the rest of the network forgets,
 quantized with exactly the parameters of the integer model, and the rest of the network is run on it: sensitivity
 analysis, one factor at a time.
 
+Biases are corrected for that one error, as calibration does it for all of them (``bias_correction``): every layer's
+channels keep the means that they have in float. The corrections of the integer model itself would not do: they also
+take back what all layers before have shifted, and where nothing is shifted they are errors of their own. With them, the
+weights of MobileNetV3-Small's classifier.0 seem to be the worst of all, at 16 dB; without them they are at 57 dB.
+
 The float network has the form that was quantized: channels equalized, and the normalization folded into the first
 convolution where the integer model has it there. What that fold changes at the border of the picture
 (``assignment.fold_normalization``) is the harm that the input does.
@@ -11,6 +16,7 @@ convolution where the integer model has it there. What that fold changes at the 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -19,9 +25,11 @@ import numpy as np
 import torch
 
 from edgekit.calibration.assignment import fold_normalization
+from edgekit.calibration.bias_correction import channel_means
 from edgekit.calibration.equalization import equalize
 from edgekit.calibration.sensitivity import OutputError
 from edgekit.executor.float import FloatExecutor
+from edgekit.ir import Conv2d, Linear
 from edgekit.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -35,14 +43,17 @@ if TYPE_CHECKING:
     from edgekit.ir import Graph, Node
     from edgekit.quantization import QuantParams
 
-BATCH_SIZE = 8  # every tensor of so many images is held at once: 27 MB an image of MobileNetV2 at 224
+# Images whose tensors are held at once, 27 MB each of MobileNetV2 at 224. Means are kept over a batch: of n images,
+# that takes away 1 / n of the error's power even where it has no mean, 0.3 dB of 16.
+BATCH_SIZE = 16
+LEAST_IMAGES = 8
 
 
 class Part(StrEnum):
     """What of a layer is quantized."""
 
     ACTIVATION = "activation"  # the tensor that it makes
-    WEIGHTS = "weights"  # and its bias, as it was corrected
+    WEIGHTS = "weights"  # its weights and other constants, without the bias, whose 32 bits lose nothing
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
@@ -93,19 +104,20 @@ def quantize_one_at_a_time(
         model: in ``passes.integer_form``.
         ranges: of its tensors.
         integers: the integer model that follows from them.
-        pixels: the images, [N, H, W, 3].
+        pixels: the images, [N, H, W, 3], ``LEAST_IMAGES`` or more.
         progress: told after every batch.
     """
     graph = equalize(model, ranges.gains).graph
     if integers.pixel_input:
         graph, _ = fold_normalization(graph, model.preprocessing.normalization)
-    given, rounded = FloatExecutor(model.graph), FloatExecutor(_with_integers(graph, integers))
-    quantizing = _Quantizing(graph, integers.params)
+    given, rounded_graph = FloatExecutor(model.graph), _with_integer_weights(graph, integers)
     parts = [(node, part) for node in graph for part in Part if _is_quantized(node, part, integers)]
 
     def run(batch: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        means: dict[str, torch.Tensor] = {}
         images = torch.from_numpy(integers.normalization(batch))
-        errors = OutputError(graph, images.numpy())
+        errors = OutputError(graph, images.numpy(), _Correcting(graph, means))
+        quantizing, rounded = _Quantizing(graph, means, integers.params), _Correcting(rounded_graph, means)
 
         def alone(tensor: str) -> torch.Tensor:
             return errors.logits(tensor, fake_quantized(errors.values[tensor], integers.params[tensor]))
@@ -119,12 +131,13 @@ def quantize_one_at_a_time(
         found += [alone(node.output) if part is Part.ACTIVATION else with_integers(node) for node, part in parts]
         return [logits.numpy() for logits in found]
 
-    batches = []
+    batches, done = [], 0
     with torch.inference_mode():
-        for start in range(0, len(pixels), BATCH_SIZE):
-            progress("quantizing one at a time", start, len(pixels))
-            batches.append(run(pixels[start : start + BATCH_SIZE]))
-    progress("quantizing one at a time", len(pixels), len(pixels))
+        for batch in np.array_split(pixels, math.ceil(len(pixels) / BATCH_SIZE)):
+            progress("quantizing one at a time", done, len(pixels))
+            batches.append(run(batch))
+            done += len(batch)
+    progress("quantizing one at a time", done, len(pixels))
     floats, folded, activations, weights, of_input, *others = map(np.concatenate, zip(*batches, strict=True))
     alone = [Alone(graph.input, Part.ACTIVATION, of_input, reference=floats)]
     alone += [Alone(node.name, part, logits, folded) for (node, part), logits in zip(parts, others, strict=True)]
@@ -144,23 +157,35 @@ def _is_quantized(node: Node, part: Part, integers: IntegerModel) -> bool:
     return any(name in integers.params and name in integers.graph.constants for name in node.inputs)
 
 
-def _with_integers(graph: Graph, integers: IntegerModel) -> Graph:
-    """``graph`` with what the integer model's weights, biases and other constants stand for."""
-    constants = integers.graph.constants
-    reals = {
-        name: integers.real_constant(node, name).astype(np.float32)
-        for node in integers.graph
-        for name in node.inputs
-        if name in constants
-    }
-    return graph.with_nodes(graph.nodes, constants=reals)
+def _with_integer_weights(graph: Graph, integers: IntegerModel) -> Graph:
+    """``graph`` with what the stored weights and other int8 constants stand for."""
+    constants, params = integers.graph.constants, integers.params
+    return graph.with_nodes(
+        graph.nodes, constants={name: params[name].dequantize(constants[name]) for name in constants if name in params}
+    )
 
 
-class _Quantizing(FloatExecutor):
+class _Correcting(FloatExecutor):
+    """Keeps the mean of each channel of a layer, before the clamp, as it was when the layer was first run."""
+
+    def __init__(self, graph: Graph, means: dict[str, torch.Tensor]) -> None:
+        super().__init__(graph)
+        self.means = means  # shared, by node name, [C], float64
+
+    def accumulate(self, node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
+        y = super().accumulate(node, inputs)
+        if not isinstance(node.op, Conv2d | Linear):
+            return y
+        mean = channel_means(y)
+        shift = self.means.setdefault(node.name, mean) - mean
+        return y + shift.to(y.dtype).reshape(-1, *[1] * (y.ndim - 2))
+
+
+class _Quantizing(_Correcting):
     """Quantizes every activation as it is made, and no weights."""
 
-    def __init__(self, graph: Graph, params: Mapping[str, QuantParams]) -> None:
-        super().__init__(graph)
+    def __init__(self, graph: Graph, means: dict[str, torch.Tensor], params: Mapping[str, QuantParams]) -> None:
+        super().__init__(graph, means)
         self.params = params
 
     def enter(self, x: torch.Tensor) -> torch.Tensor:

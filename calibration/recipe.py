@@ -33,8 +33,7 @@ def recipe(model: FloatModel, ranges: Ranges) -> tuple[str, ...]:
         converted = swishes - len(gates(equalize(model, ranges.gains).graph))
         if converted:
             lines.append(
-                f"{converted} of {swishes} hard-swishes got a depthwise convolution for a gate, so that their channels "
-                f"could be: they made most of the error"
+                f"{converted} of {swishes} hard-swishes got a depthwise gate: their channels made most of the error"
             )
     if ranges.roundings:
         moved = sum(int(np.count_nonzero(offsets)) for offsets in ranges.roundings.values())
@@ -44,8 +43,8 @@ def recipe(model: FloatModel, ranges: Ranges) -> tuple[str, ...]:
         lines.append(f"biases of {len(ranges.corrections)} layers corrected by what quantization shifts on average")
     if ranges.stability:
         worst = max(ranges.stability, key=ranges.stability.__getitem__)
+        median, most = np.median(list(ranges.stability.values())), ranges.stability[worst]
         lines.append(
-            f"{MORE_IMAGES} more images would move ranges by at most {np.median(list(ranges.stability.values())):.1%} "
-            f"(median tensor) to {ranges.stability[worst]:.1%} ({worst}), with 95 % confidence"
+            f"{MORE_IMAGES} more images would move ranges by {median:.1%} at most (median; {most:.0%} of {worst})"
         )
     return tuple(lines)

@@ -19,7 +19,7 @@ integer wins.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,8 +38,10 @@ if TYPE_CHECKING:
     from edgekit.integer_model import IntegerModel
     from edgekit.ir import Graph, Node
 
-POSITIONS = 256  # of a feature map that are looked at: neighbouring ones tell the same
+POSITIONS = 64  # of a feature map that are looked at: neighbouring ones tell the same
 DAMPING = 0.1  # of the mean variance; GPTQ (arXiv:2210.17323, section 3.3) takes 0.01, from far more samples
+PRECISION = 2.0**-21  # of sums of float32 products, in parts of their trace: a variance may be smaller than that
+BLOCK = 64  # weights whose errors are handed on to all others at once, as one product of matrices
 SWEEPS = 4  # over all weights of a layer: later ones change next to nothing
 
 
@@ -47,21 +49,28 @@ SWEEPS = 4  # over all weights of a layer: later ones change next to nothing
 class _Sums:
     """Of the inputs of one layer: columns [B, K] a sample, B = channels if it is depthwise, else 1."""
 
+    first: NDArray[np.float64]  # [B, K]
+    second: NDArray[np.float64]  # [B, K, K]
     samples: int = 0
-    first: NDArray[np.float64] = field(default_factory=lambda: np.zeros(()))  # [B, K]
-    second: NDArray[np.float64] = field(default_factory=lambda: np.zeros(()))  # [B, K, K]
+
+    @staticmethod
+    def empty(groups: int, size: int) -> _Sums:
+        """For ``size`` weights an output channel."""
+        return _Sums(np.zeros((groups, size)), np.zeros((groups, size, size)))
 
     def add(self, columns: torch.Tensor) -> None:
         """Count ``columns``, [B, S, K]."""
         self.samples += columns.shape[1]
-        self.first = self.first + columns.double().sum(1).numpy()
-        self.second = self.second + (columns.mT @ columns).double().numpy()
+        self.first += columns.sum(1, dtype=torch.float64).numpy()
+        self.second += (columns.mT @ columns).numpy()
 
     @property
     def covariance(self) -> NDArray[np.float64]:
-        """[B, K, K]."""
-        mean = self.first / self.samples
-        return self.second / self.samples - mean[:, :, None] * mean[:, None, :]
+        """[B, K, K], positive definite unless all is 0: what lies below the precision of the sums is filled up."""
+        mean, second = self.first / self.samples, self.second / self.samples
+        precision = PRECISION * np.einsum("bkk->b", second)
+        below: NDArray[np.float64] = precision[:, None, None] * np.eye(mean.shape[1])
+        return second - mean[:, :, None] * mean[:, None, :] + below
 
 
 class InputMoments:
@@ -73,7 +82,13 @@ class InputMoments:
             for name in graph.tensors
         }
         self._graph = graph
-        self._sums = {node.name: _Sums() for nodes in self._readers.values() for node in nodes}
+        self._sums = {
+            node.name: _Sums.empty(
+                node.op.groups if isinstance(node.op, Conv2d) else 1, graph.constants[node.inputs[1]][0].size
+            )
+            for nodes in self._readers.values()
+            for node in nodes
+        }
 
     def update(self, name: str, value: torch.Tensor) -> None:
         """Count the tensor of this name, [N, C, H, W] or [N, C], float32."""
@@ -152,7 +167,7 @@ def minimize(wanted: NDArray[np.float64], covariance: NDArray[np.float64]) -> ND
     """
     size = covariance.shape[-1]
     damping = DAMPING * np.einsum("bkk->b", covariance) / size
-    damped = covariance + np.maximum(damping, np.finfo(np.float32).tiny)[:, None, None] * np.eye(size)
+    damped = covariance + np.where(damping > 0, damping, 1.0)[:, None, None] * np.eye(size)
     nearest = np.clip(np.rint(wanted), WEIGHT_MIN, WEIGHT_MAX)
     found = _descend(_with_feedback(wanted, damped), wanted, damped)
     better = _error(found, wanted, damped) < _error(nearest, wanted, damped)
@@ -166,10 +181,15 @@ def _with_feedback(wanted: NDArray[np.float64], damped: NDArray[np.float64]) -> 
     """
     upper = np.linalg.cholesky(np.linalg.inv(damped)).transpose(0, 2, 1)
     left, found = wanted.copy(), np.empty_like(wanted)
-    for k in range(wanted.shape[-1]):
-        found[:, :, k] = np.clip(np.rint(left[:, :, k]), WEIGHT_MIN, WEIGHT_MAX)
-        error = (left[:, :, k] - found[:, :, k]) / upper[:, k, k, None]
-        left[:, :, k + 1 :] -= error[:, :, None] * upper[:, k, None, k + 1 :]
+    size = wanted.shape[-1]
+    for start in range(0, size, BLOCK):
+        end = min(start + BLOCK, size)
+        errors = np.empty((*wanted.shape[:2], end - start))
+        for k in range(start, end):
+            found[:, :, k] = np.clip(np.rint(left[:, :, k]), WEIGHT_MIN, WEIGHT_MAX)
+            error = errors[:, :, k - start] = (left[:, :, k] - found[:, :, k]) / upper[:, k, k, None]
+            left[:, :, k + 1 : end] -= error[:, :, None] * upper[:, k, None, k + 1 : end]
+        left[:, :, end:] -= errors @ upper[:, start:end, end:]
     return found
 
 

@@ -25,14 +25,15 @@ class OutputError:
         values: every tensor of the float network, by name, [N, ...].
     """
 
-    def __init__(self, graph: Graph, images: NDArray[np.float32]) -> None:
+    def __init__(self, graph: Graph, images: NDArray[np.float32], executor: FloatExecutor | None = None) -> None:
         """Run the network once.
 
         Args:
             graph: canonical, in float.
             images: normalized, [N, C, H, W]; few, because every tensor of every image is kept.
+            executor: of the graph, where it is more than the plain one.
         """
-        self._graph, self._executor = graph, FloatExecutor(graph)
+        self._graph, self._executor = graph, executor or FloatExecutor(graph)
         self._place = {node.output: i for i, node in enumerate(graph)} | {graph.input: -1}
         self.values: dict[str, torch.Tensor] = {}
         with torch.inference_mode():

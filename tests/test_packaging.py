@@ -35,8 +35,11 @@ TOOLCHAINS = (
 LITERT = ("ai_edge_litert", "flatbuffers", "google.protobuf")
 # The only modules that import a toolchain by being imported. Those in front of them import them where they are used.
 NEED_A_TOOLCHAIN = (
-    "edgekit.benchmarks.peers*",
-    *("edgekit.calibration.bias_correction", "edgekit.calibration.calibrate", "edgekit.calibration.equalization"),
+    *("edgekit.benchmarks.diagnosis", "edgekit.benchmarks.peers*"),
+    *("edgekit.calibration.balancing", "edgekit.calibration.bias_correction", "edgekit.calibration.calibrate"),
+    *("edgekit.calibration.data_free", "edgekit.calibration.diagnosis", "edgekit.calibration.equalization"),
+    *("edgekit.calibration.families", "edgekit.calibration.one_at_a_time", "edgekit.calibration.recipe"),
+    *("edgekit.calibration.rounding", "edgekit.calibration.sensitivity"),
     *("edgekit.capture.torch_export", "edgekit.defaults.train", "edgekit.executor.*", "edgekit.exporters.onnx*"),
     *("edgekit.models.blocks", "edgekit.models.checkpoint", "edgekit.models.network", "edgekit.models.readers"),
     *("edgekit.exporters.torch*", "edgekit.runtimes.torch", "edgekit.training.*"),

@@ -38,7 +38,7 @@ def sensitivity(  # noqa: PLR0913 - one a flag
     *,
     calib: CalibOption = None,
     images: Annotated[
-        int, typer.Option("--images", min=1, help="How many of them to compare the logits on, evenly spread.")
+        int, typer.Option("--images", min=8, help="How many of them to compare the logits on, evenly spread.")
     ] = 32,
     strict: StrictOption = False,
     keep_float: KeepFloatOption = None,
@@ -84,7 +84,7 @@ def _show(result: SensitivityResult) -> None:
     console.say(f"[bold]{name}[/] ({console.escape(result.description)})")
     shown = min(_SHOWN, len(result.parts))
     console.say(
-        f"[dim]each part quantized alone, all else in float, {result.kind} on {images}: the worst {shown} of "
+        f"[dim]each part quantized alone and biases corrected for it, {result.kind} on {images}: the worst {shown} of "
         f"{len(result.parts)}[/]"
     )
     console.table(["layer", "", ">SQNR", ">as float"], [_part(part) for part in result.parts[:shown]])

@@ -34,8 +34,8 @@ class SensitivityResult:
         kind: of all numbers: they are simulated, the integers are those of the files.
         images: how many the logits were compared on.
         skipped: images that could not be used, and why.
-        parts: what each activation, and the weights of each layer, do alone; the worst first. Parts that stay in float
-            are left out.
+        parts: what each activation, and the weights of each layer, do alone, with biases corrected for that
+            (``calibration.one_at_a_time``); the worst first. Parts that stay in float are left out.
         activations: what all activations do together, with weights in float.
         weights: what all weights do together, with activations in float.
         everything: the int8 network.
@@ -62,7 +62,7 @@ def sensitivity(
 
     Args:
         settings: what, and the calibration images.
-        images: how many of these to compare the logits on, evenly spaced.
+        images: how many of these to compare the logits on, evenly spaced; 8 or more.
         out: a folder for the picture, ``NAME.sensitivity.svg``; None draws none.
         progress: told of every stage.
 
@@ -76,16 +76,22 @@ def sensitivity(
         raise DataError("sensitivity is measured on images like those in use, no labels: --calib DIR")
     extras.load("torch", "torch")
     from edgekit.calibration.images import open_images  # noqa: PLC0415 - needed here alone
-    from edgekit.calibration.one_at_a_time import quantize_one_at_a_time  # noqa: PLC0415 - needs torch
+    from edgekit.calibration.one_at_a_time import LEAST_IMAGES, quantize_one_at_a_time  # noqa: PLC0415 - needs torch
     from edgekit.pipeline.sensitivity_picture import draw  # noqa: PLC0415 - needed here alone
     from edgekit.training.closeness import compare, integer_logits  # noqa: PLC0415 - needs torch
 
     progress("loading", 0, 1)
     source = open_source(settings)
     progress("loading", 1, 1)
-    form, integers = source.integer_form, integers_of(source, settings, progress)
-    chosen = open_images(wanted.data, form.preprocessing, limit=wanted.images, strict=wanted.strict)
-    pixels = chosen.sample(images).pixels
+    form = source.integer_form
+    pixels = (
+        open_images(wanted.data, form.preprocessing, limit=wanted.images, strict=wanted.strict).sample(images).pixels
+    )
+    if len(pixels) < LEAST_IMAGES:
+        raise DataError(
+            f"{len(pixels)} images are too few to tell how sensitive a layer is: give {LEAST_IMAGES} or more"
+        )
+    integers = integers_of(source, settings, progress)
     found = quantize_one_at_a_time(form, integers.ranges, integers.model, pixels, progress=progress)
     name = form.graph.name
     result = SensitivityResult(

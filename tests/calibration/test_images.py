@@ -575,6 +575,19 @@ def test_the_digest_of_an_array_is_that_of_its_pixels(tmp_path: Path) -> None:
     assert len({opened(tmp_path / name).digest for name in ("a.npz", "b.npz", "c.npy")}) == 1
 
 
+# --- parts
+
+
+def test_a_part_is_held_out(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=pictures(12, 8, 8, 3), labels=np.arange(12))
+    source = opened(tmp_path / "a.npz")
+    rest, held_out = source.split(5)
+    assert held_out.labels == (2, 7)
+    assert rest.labels == (0, 1, 3, 4, 5, 6, 8, 9, 10, 11)
+    assert [label for batch in held_out.batches(8) for label in batch.labels or ()] == [2, 7]
+    assert len({source.digest, rest.digest, held_out.digest}) == 3
+
+
 # --- real images
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edgekit.integer_model import IntegerModel
 
 SIZE = 16
-PIXELS = np.random.default_rng(1).integers(0, 256, (20, 4, 4, 3), np.uint8).repeat(4, 1).repeat(4, 2)
+PIXELS = np.random.default_rng(1).integers(0, 256, (16, 4, 4, 3), np.uint8).repeat(4, 1).repeat(4, 2)
 
 
 def network() -> FloatModel:
@@ -42,7 +42,12 @@ def network() -> FloatModel:
         Node("mean", Mean(keep_dims=False), ("add",), "mean"),
         Node("head", Linear(), ("mean", "w.2", "b.2"), "logits"),
     )
-    tensors = {"x": (3, SIZE, SIZE), "stem": (8, 8, 8), "point": (8, 8, 8), "add": (8, 8, 8)}
+    tensors: dict[str, tuple[int, ...]] = {
+        "x": (3, SIZE, SIZE),
+        "stem": (8, 8, 8),
+        "point": (8, 8, 8),
+        "add": (8, 8, 8),
+    }
     tensors |= {"mean": (8,), "logits": (10,)}
     graph = Graph("tiny", "x", ("logits",), nodes, {n: Tensor(n, shape) for n, shape in tensors.items()}, constants)
     return FloatModel(graph, Preprocessing((SIZE, SIZE), None, mean=(0.4, 0.5, 0.6)))
@@ -62,29 +67,40 @@ class Analysis:
         self.alone = {(a.layer, a.part): a for a in self.found.alone}
 
     def run(self, graph: Graph, *replaced: str) -> np.ndarray:
-        """The logits of ``graph`` with these tensors quantized."""
+        """The logits of ``graph`` with these tensors quantized, and biases corrected for that."""
         params = self.integers.params
+        images = torch.from_numpy(self.integers.normalization(PIXELS))
+        means: dict[str, torch.Tensor] = {}
+
+        class Recording(FloatExecutor):
+            def accumulate(self, node, inputs):  # type: ignore[no-untyped-def]
+                y = super().accumulate(node, inputs)
+                means[node.name] = y.mean([0, 2, 3][: y.ndim - 1], keepdim=True)
+                return y
 
         class Replacing(FloatExecutor):
             def compute(self, node, inputs):  # type: ignore[no-untyped-def]
-                y = super().compute(node, inputs)
-                p = params.get(node.output)
-                return torch.from_numpy(p.dequantize(p.quantize(y.numpy()))) if node.output in replaced else y
+                y = self.accumulate(node, inputs)
+                if len(node.inputs) == 3:
+                    y += means[node.name] - y.mean([0, 2, 3][: y.ndim - 1], keepdim=True)
+                y = y if node.activation is None else y.clamp(node.activation.low)
+                p = params[node.output] if node.output in replaced else None
+                return y if p is None else torch.from_numpy(p.dequantize(p.quantize(y.numpy())))
 
         with torch.inference_mode():
-            logits: np.ndarray = Replacing(graph)(torch.from_numpy(self.integers.normalization(PIXELS))).numpy()
+            Recording(self.graph)(images)
+            if "x" in replaced:
+                images = torch.from_numpy(params["x"].dequantize(params["x"].quantize(images.numpy())))
+            logits: np.ndarray = Replacing(graph)(images).numpy()
         return logits
 
     def with_integers(self, *layers: str) -> Graph:
-        """The folded graph with the integer weights and biases of these layers."""
+        """The folded graph with the stored weights of these layers."""
         stored, params = self.integers.graph.constants, self.integers.params
-        constants = {}
-        for node in self.graph:
-            if node.name in layers:
-                x, weight, bias = node.inputs
-                constants[weight] = params[weight].dequantize(stored[weight])
-                constants[bias] = (stored[bias] * (params[x].scale * params[weight].scale)).astype(np.float32)
-        return self.graph.with_nodes(self.graph.nodes, constants=constants)
+        weights = [node.inputs[1] for node in self.graph if node.name in layers]
+        return self.graph.with_nodes(
+            self.graph.nodes, constants={name: params[name].dequantize(stored[name]) for name in weights}
+        )
 
 
 @pytest.fixture(scope="module")
@@ -101,14 +117,14 @@ def test_an_activation_alone(analysis: Analysis, layer: str, tensor: str) -> Non
     alone = analysis.alone[layer, Part.ACTIVATION]
     close(alone.reference, analysis.run(analysis.graph))
     close(alone.logits, analysis.run(analysis.graph, tensor))
-    assert np.abs(alone.logits - alone.reference).max() > 1e-3
+    assert np.abs(alone.logits - alone.reference).max() > 3e-4
 
 
 @pytest.mark.parametrize("layer", ["stem", "point", "head"])
 def test_weights_alone(analysis: Analysis, layer: str) -> None:
     alone = analysis.alone[layer, Part.WEIGHTS]
     close(alone.logits, analysis.run(analysis.with_integers(layer)))
-    assert np.abs(alone.logits - alone.reference).max() > 1e-3
+    assert np.abs(alone.logits - alone.reference).max() > 3e-4
 
 
 def test_the_input_does_what_folding_the_normalization_does(analysis: Analysis) -> None:
@@ -143,7 +159,4 @@ def test_what_stays_in_float_is_left_out() -> None:
 
 def test_a_normalized_input_is_quantized_like_any_other() -> None:
     outside = Analysis(pixel_input=False)
-    params, images = outside.integers.params["x"], outside.integers.normalization(PIXELS)
-    with torch.inference_mode():
-        stored = torch.from_numpy(params.dequantize(params.quantize(images)))
-        close(outside.found.alone[0].logits, FloatExecutor(outside.graph)(stored).numpy())
+    close(outside.found.alone[0].logits, outside.run(outside.graph, "x"))

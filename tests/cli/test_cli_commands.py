@@ -44,7 +44,9 @@ def test_the_whole_job_with_nothing_given(
     assert done.stderr.splitlines() == [
         "no checkpoint and no edgekit.toml: using the digits network that edgekit ships",
         "loading",
+        "looking at the images",
         "calibrating (128)",
+        "rounding weights (41)",
         "correcting biases",
         "writing (8)",
         "beside the files: *.int8.edgekit (the integer model) and *.ranges.json",
@@ -93,7 +95,7 @@ SCHEMA = {
     "export": {
         *("schema_version", "command", "network", "description", "notes", "files", "integer_model", "ranges"),
         "recipe",
-        *("images", "data_free", "diagnosis", "skipped", "kept_float", "int16", "seconds"),
+        *("images", "data_free", "diagnosis", "skipped", "kept_float", "floor", "int16", "seconds"),
     },
     "export.files": {
         *("target", "precision", "path", "size_bytes", "write_seconds", "summary", "parity", "numbers_identical"),

@@ -23,9 +23,9 @@ QUICK = ("--set", "calibration.images=16")
 
 
 def test_a_table(run: Run) -> None:
-    result = run("sensitivity", *QUICK, "--images", "2", "--out", "pictures")
+    result = run("sensitivity", *QUICK, "--images", "8", "--out", "pictures")
     assert result.exit_code == 0
-    assert "simulated on 2 images: the worst 20 of 116" in result.stdout
+    assert "simulated on 8 images: the worst 20 of 116" in result.stdout
     lines = result.stdout.splitlines()
     assert [line.split()[0] for line in lines[-3:]] == ["activations", "weights", "everything"]
     assert len(lines) == 2 + 1 + 20 + 1 + 1 + 3
@@ -33,8 +33,8 @@ def test_a_table(run: Run) -> None:
 
 
 def test_json(run: Run) -> None:
-    found = json.loads(run("sensitivity", *QUICK, "--images", "2", "--json").stdout)
-    assert (found["network"], found["kind"], found["images"], found["picture"]) == (NAME, "simulated", 2, None)
+    found = json.loads(run("sensitivity", *QUICK, "--images", "8", "--json").stdout)
+    assert (found["network"], found["kind"], found["images"], found["picture"]) == (NAME, "simulated", 8, None)
     parts = found["parts"]
     assert set(parts[0]) == {"layer", "part", "place", "closeness"}
     assert set(parts[0]["closeness"]) == {"agreement", "sqnr_db"}
@@ -43,6 +43,12 @@ def test_json(run: Run) -> None:
     assert sorted(part["place"] for part in parts) == list(range(116))
     together = [found[name]["sqnr_db"] for name in ("activations", "weights", "everything")]
     assert 20 < min(together) <= max(together) < max(ranked)
+
+
+def test_too_few_images(run: Run) -> None:
+    result = run("sensitivity", "--set", "calibration.images=4")
+    assert result.exit_code == 2
+    assert "4 images are too few to tell how sensitive a layer is: give 8 or more" in result.stderr
 
 
 def test_a_floor_that_needs_nothing(run: Run) -> None:

@@ -39,7 +39,8 @@ def network(*ruined: str) -> FloatModel:
     """
     random = np.random.default_rng(0)
     shapes = {"stem": (8, 3, 3, 3), **dict.fromkeys(POINTS, (8, 8, 1, 1)), "head": (10, 8)}
-    constants, nodes, last = {}, [], "x"
+    constants: dict[str, np.ndarray] = {}
+    nodes, last = [], "x"
     for name, shape in shapes.items():
         weight = random.normal(0, 1.4 / math.sqrt(math.prod(shape[1:])), shape)
         bias = random.normal(0, 0.1, len(weight))
@@ -66,13 +67,20 @@ def network(*ruined: str) -> FloatModel:
 
 def open_noise(path: Path, form: FloatModel, labels: Callable[[np.ndarray], np.ndarray] | None = None) -> ImageSource:
     """Images in a file; ``labels`` makes their labels of the float logits."""
-    known = {} if labels is None else {"labels": labels(float_logits(form, PIXELS))}
-    np.savez(path / "images.npz", images=PIXELS, **known)
+    if labels is None:
+        np.savez(path / "images.npz", images=PIXELS)
+    else:
+        np.savez(path / "images.npz", images=PIXELS, labels=labels(float_logits(form, PIXELS)))
     return open_images(path / "images.npz", form.preprocessing)
 
 
 def search(
-    form: FloatModel, images: ImageSource, points: float, **options: Collection[str]
+    form: FloatModel,
+    images: ImageSource,
+    points: float,
+    *,
+    keep_float: Collection[str] = (),
+    never: Collection[str] = (),
 ) -> tuple[IntegerModel, Floor]:
     seen, held_out = images.split(5)
 
@@ -81,7 +89,13 @@ def search(
         return ranges, integer_model(form, ranges, keep_float=kept)
 
     (_, model), floor = keep_floor(
-        form, make, allowed_points=points, ranked_on=seen.sample(8).pixels, held_out=held_out, **options
+        form,
+        make,
+        allowed_points=points,
+        ranked_on=seen.sample(8).pixels,
+        held_out=held_out,
+        keep_float=keep_float,
+        never=never,
     )
     return model, floor
 

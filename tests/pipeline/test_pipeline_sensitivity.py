@@ -30,7 +30,8 @@ def result(*sqnr_db: float) -> SensitivityResult:
         Sensitivity("a<b", part, place, Closeness(0.5, db))
         for place, (part, db) in enumerate(zip(Part, sqnr_db, strict=True))
     ]
-    return SensitivityResult("tiny", "", (), "simulated", 8, {}, tuple(parts), *[Closeness(1.0, 30.0)] * 3, None)
+    total = Closeness(1.0, 30.0)
+    return SensitivityResult("tiny", "", (), "simulated", 8, {}, tuple(parts), total, total, total, None)
 
 
 def test_the_longer_the_bar_the_worse() -> None:

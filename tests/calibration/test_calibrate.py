@@ -1,0 +1,104 @@
+"""What calibration finds is enough to make the same integers again, whatever the recipe, and it says what it did."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from edgekit.calibration.calibrate import calibrate, integer_model
+from edgekit.calibration.images import held_images
+from edgekit.calibration.ranges import Ranges
+from edgekit.calibration.recipe import recipe
+from edgekit.capture.torch_export import capture
+from edgekit.executor.float import FloatExecutor
+from edgekit.executor.integer import IntegerExecutor
+from edgekit.float_model import FloatModel
+from edgekit.ir import Conv2d, Linear
+from edgekit.models import architecture
+from edgekit.models.network import build
+from edgekit.passes import integer_form
+from edgekit.preprocessing import Preprocessing
+from edgekit.verification.accuracy import sqnr_db
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edgekit.integer_model import IntegerModel
+
+SIZE = 32
+PIXELS = np.random.default_rng(0).integers(0, 256, (64, SIZE, SIZE, 3), np.uint8)
+IMAGES = held_images(PIXELS, "noise")
+
+
+@pytest.fixture(scope="module")
+def model() -> FloatModel:
+    """A MobileNetV3 whose first channels reach very differently far, with means that differ between colours."""
+    torch.manual_seed(0)
+    shape = architecture.mobilenet_v3_small(0.5, 10, resolution=SIZE)
+    preprocessing = Preprocessing((SIZE, SIZE), None)
+    module = build(shape).train()
+    with torch.no_grad():
+        module(torch.from_numpy(preprocessing.normalization(PIXELS)))  # statistics for batch normalization
+        first = next(m for m in module.modules() if isinstance(m, torch.nn.BatchNorm2d))
+        first.weight.copy_(torch.logspace(-1, 1, len(first.weight)))
+    return FloatModel(integer_form(capture(module.eval(), shape.name, (3, SIZE, SIZE))), preprocessing)
+
+
+@pytest.fixture(scope="module")
+def found(model: FloatModel) -> Ranges:
+    return calibrate(model, IMAGES)
+
+
+def logits(model: FloatModel, integers: IntegerModel) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """In float, and what the integers stand for."""
+    images = torch.from_numpy(model.preprocessing.normalization(PIXELS))
+    with torch.inference_mode():
+        floats: NDArray[np.float32] = FloatExecutor(model.graph)(images).numpy()
+        stored = IntegerExecutor(integers)(torch.from_numpy(integers.encode(PIXELS))).numpy()
+    return floats, integers.params[integers.graph.outputs[0]].dequantize(stored)
+
+
+def test_a_saved_file_gives_the_same_integers(model: FloatModel, found: Ranges, tmp_path: Path) -> None:
+    found.save(tmp_path / "ranges.json")
+    again, first = integer_model(model, Ranges.load(tmp_path / "ranges.json")), integer_model(model, found)
+    assert again.params.keys() == first.params.keys()
+    for name, array in first.graph.constants.items():
+        np.testing.assert_array_equal(again.graph.constants[name], array)
+    assert any(offsets.any() for offsets in found.roundings.values())
+
+
+def test_rounding_and_equalization_bring_the_logits_nearer(model: FloatModel, found: Ranges) -> None:
+    floats, integers = logits(model, integer_model(model, found))
+    nearest = replace(found, roundings={})
+    _, without = logits(model, integer_model(model, nearest))
+    assert sqnr_db(integers, floats) > sqnr_db(without, floats) + 0.5
+
+
+def test_without_folding_the_first_layer_is_rounded_to_nearest(model: FloatModel, found: Ranges) -> None:
+    (first,) = (node.inputs[1] for node in model.graph.consumers(model.graph.input))
+    outside = integer_model(model, found, pixel_input=False)
+    nearest = integer_model(model, replace(found, roundings={}), pixel_input=False)
+    np.testing.assert_array_equal(outside.graph.constants[first], nearest.graph.constants[first])
+
+
+def test_per_tensor_weights_have_one_scale_a_layer_and_stay_near(model: FloatModel) -> None:
+    found = calibrate(model, IMAGES, per_tensor_weights=True)
+    integers = integer_model(model, found)
+    layers = [node for node in integers.graph if isinstance(node.op, Conv2d | Linear)]
+    assert all(integers.params[node.inputs[1]].scale.size == 1 for node in layers)
+    floats, balanced = logits(model, integers)
+    _, naive = logits(model, integer_model(model, replace(found, gains={}, roundings={}, corrections={})))
+    assert sqnr_db(balanced, floats) > sqnr_db(naive, floats) + 3
+
+
+def test_the_recipe_says_what_was_done_and_why(model: FloatModel, found: Ranges) -> None:
+    text = "\n".join(recipe(model, found))
+    for words in ("channels equalized", "hard-swishes", "not rounded to nearest", "biases of", "more images"):
+        assert words in text
+    assert recipe(model, replace(found, gains={}, roundings={}, corrections={}, stability={})) == ()
