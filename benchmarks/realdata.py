@@ -46,6 +46,7 @@ CHECKPOINTS = {
     "V3-Small": "mobilenet_v3_small_1.0_224_imagenet.pth",
 }
 RANDOM = "V3-Large, random weights"
+ONE_SCALE = "one weight scale a layer"
 BATCH_NORM_IMAGES = 64
 
 
@@ -59,10 +60,15 @@ def main() -> None:
         settings = {name: settings_for(data, data / "models" / file, work / name) for name, file in CHECKPOINTS.items()}
         settings[RANDOM] = settings_for(data, _random_checkpoint(data, work), work / RANDOM)
         exported = {name: export(s) for name, s in settings.items()}
+        coarse = {
+            f"{name}, {ONE_SCALE}": _with_one_scale(settings[name], work / f"{name} coarse") for name in CHECKPOINTS
+        }
+        for one_scale in coarse.values():
+            export(one_scale)
         print("## Accuracy and identity\n")
         _table(
             ["network", "float top-1", "int8 top-1", "agreement", "logits compared", "identical, by runtime"],
-            (_accuracy_row(name, verify([s.export.out], s)) for name, s in settings.items()),
+            (_accuracy_row(name, verify([s.export.out], s)) for name, s in (settings | coarse).items()),
         )
         print("\n## Operators and latency in LiteRT, one thread\n")
         _table(
@@ -74,15 +80,23 @@ def main() -> None:
 
 
 def settings_for(data: Path, checkpoint: Path, out: Path) -> Settings:
-    """Centre crop of 224, TensorFlow's padding, 100 images; everything else is the default."""
+    """Centre crop of 224, TensorFlow's padding, all calibration images; everything else is the default."""
     images = data / "images"
     return Settings(
         model=ModelSettings(checkpoint=checkpoint, padding="same", labels=images / "imagenet_classes.txt"),
         preprocessing=PreprocessingSettings(resize="none"),
-        calibration=CalibrationSettings(data=images / "calibration", images=100),
+        calibration=CalibrationSettings(data=images / "calibration"),
         export=ExportSettings(targets=("tflite", "onnx", "torch"), precisions=("float32", "int8"), out=out),
         verify=VerifySettings(data=images / "validation"),
         bench=BenchSettings(threads=1),
+    )
+
+
+def _with_one_scale(settings: Settings, out: Path) -> Settings:
+    return replace(
+        settings,
+        calibration=replace(settings.calibration, per_tensor_weights=True),
+        export=replace(settings.export, precisions=("int8",), out=out),
     )
 
 
@@ -147,15 +161,17 @@ def _cost_rows(data: Path, work: Path, result: ExportResult) -> Iterable[list[st
     """The costs of one whole process, of each file, of the reference and of --help."""
     arguments = [
         "export", str(data / "models" / CHECKPOINTS["V2 1.0"]), "--target", "all", "--int8", "--padding", "same",
-        "--resize", "none", "--calib", str(data / "images" / "calibration"), "--set", "calibration.images=100",
+        "--resize", "none", "--calib", str(data / "images" / "calibration"),
     ]  # fmt: skip
     digests = []
-    for attempt in ("first", "second"):
-        seconds, peak_gib = _process([*arguments, "--out", str(work / attempt)])
-        digests.append(_digests(work / attempt))
-        if attempt == "first":
-            what = "V2: checkpoint and 100 images to all targets, whole process"
+    for attempt, images in (("first", 100), ("second", 100), ("third", 256)):
+        folder = work / attempt
+        seconds, peak_gib = _process([*arguments, "--set", f"calibration.images={images}", "--out", str(folder)])
+        if attempt != "second":
+            what = f"V2: checkpoint and {images} images to all targets, whole process"
             yield [what, f"{seconds:.1f} s, {peak_gib:.2f} GiB"]
+        if attempt != "third":
+            digests.append(_digests(folder))
     same = "the same bytes" if digests[0] == digests[1] else "DIFFERENT bytes"
     yield [f"the same command again, {len(digests[0])} files", same]
     everything = replace(

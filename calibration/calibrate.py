@@ -16,7 +16,7 @@ from edgekit.calibration.equalization import equalize, find_gains
 from edgekit.calibration.observers import StreamingHistogram
 from edgekit.calibration.ranges import DEFAULT_PERCENTILE, RangeMethod, Ranges, find_range
 from edgekit.calibration.rounding import InputMoments, round_weights, with_weights
-from edgekit.calibration.stability import GROUPS, merged, range_stability
+from edgekit.calibration.stability import GROUPS, merged, range_stability, without_one_outlier
 from edgekit.errors import DataError
 from edgekit.executor.float import FloatExecutor
 from edgekit.progress import Progress, silent
@@ -106,6 +106,8 @@ def calibrate(  # noqa: PLR0913 - each is a choice of the user's
     histograms, moments, seen = observe(equalized, images, batch_size=batch_size, progress=progress)
     find = partial(find_range, method=method, percentile=percentile)
     ranges = {name: find(merged(groups)) for name, groups in histograms.items()}
+    if method is RangeMethod.PERCENTILE:
+        ranges = {name: without_one_outlier(ranges[name], histograms[name], find) for name in ranges}
     steady = range_stability(histograms, find, images=seen) if method in _QUICK else None
     if synthetic:
         ranges |= {name: ranges[name].scaled(LOGITS_MARGIN) for name in model.graph.outputs}

@@ -98,8 +98,8 @@ class Channels:
     """What images show of the channels of a tensor.
 
     Attributes:
-        low: the smallest value, at most 0, [C].
-        high: the largest value, at least 0, [C].
+        low: the smallest value, at most 0, [C]; of several images the second smallest, as one may be odd.
+        high: the largest value, at least 0, [C]; likewise.
         power: the mean square, [C].
     """
 
@@ -115,19 +115,26 @@ class Channels:
 
 def observe_channels(graph: Graph, images: NDArray[np.float32]) -> Mapping[str, Channels]:
     """Every tensor's channels, by name, over normalized images [N, C, H, W]."""
-    low: dict[str, NDArray[np.float64]] = {}
-    high: dict[str, NDArray[np.float64]] = {}
-    power: dict[str, NDArray[np.float64]] = {}
+    low: dict[str, list[NDArray[np.float64]]] = {name: [] for name in graph.tensors}
+    high: dict[str, list[NDArray[np.float64]]] = {name: [] for name in graph.tensors}
+    power: dict[str, list[NDArray[np.float64]]] = {name: [] for name in graph.tensors}
 
     def observe(name: str, value: torch.Tensor) -> None:
-        axes = [axis for axis in range(value.ndim) if axis != 1]
-        low[name] = np.minimum(value.amin(axes).double().numpy(), low.get(name, 0.0))
-        high[name] = np.maximum(value.amax(axes).double().numpy(), high.get(name, 0.0))
-        share = len(value) / len(images)
-        power[name] = power.get(name, 0.0) + share * value.square().mean(axes).double().numpy()
+        flat = value.flatten(2) if value.ndim > 2 else value[:, :, None]
+        low[name] += list(flat.amin(2).double().numpy())
+        high[name] += list(flat.amax(2).double().numpy())
+        power[name] += list(flat.square().mean(2).double().numpy())
 
     executor = FloatExecutor(graph)
     with torch.inference_mode():
         for start in range(0, len(images), BATCH_SIZE):
             executor(torch.from_numpy(images[start : start + BATCH_SIZE]), observe)
-    return {name: Channels(low[name], high[name], power[name]) for name in graph.tensors}
+    second = min(1, len(images) - 1)
+    return {
+        name: Channels(
+            np.minimum(np.sort(low[name], axis=0)[second], 0.0),
+            np.maximum(np.sort(high[name], axis=0)[-1 - second], 0.0),
+            np.mean(power[name], axis=0),
+        )
+        for name in graph.tensors
+    }

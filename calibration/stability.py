@@ -14,7 +14,7 @@ times the root of that.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,6 +60,23 @@ def merged(histograms: Sequence[StreamingHistogram]) -> StreamingHistogram:
     for histogram in histograms:
         total.merge(histogram)
     return total
+
+
+def without_one_outlier(
+    found: Range, groups: Sequence[StreamingHistogram], find: Callable[[StreamingHistogram], Range]
+) -> Range:
+    """``found``, but neither end farther than in all groups but one: one odd image is in one group alone.
+
+    Args:
+        found: the range of all images.
+        groups: ``GROUPS`` histograms, to which the images were dealt out.
+        find: the range that follows from a histogram.
+    """
+    if any(not histogram.total for histogram in groups):
+        return found
+    own = [find(histogram) for histogram in groups]
+    low, high = sorted(r.low for r in own)[1], sorted(r.high for r in own)[-2]
+    return replace(found, low=max(found.low, low), high=min(found.high, high)) if high > low else found
 
 
 def range_stability(

@@ -4,6 +4,7 @@
 |---|---|---|
 | export | ``edgekit.pipeline.export.export`` | ``ExportResult`` |
 | sensitivity | ``edgekit.pipeline.sensitivity.sensitivity`` | ``SensitivityResult`` |
+| finetune | ``edgekit.pipeline.finetune.finetune`` | ``FinetuneResult`` |
 | verify | ``edgekit.pipeline.verify.verify`` | ``VerifyResult`` |
 | bench | ``edgekit.pipeline.bench.bench`` | ``BenchResult`` |
 | inspect | ``edgekit.pipeline.inspect.inspect`` | ``Summary`` or ``IntegerModel`` |

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from edgekit.calibration.observers import StreamingHistogram
 from edgekit.calibration.ranges import Range, RangeMethod, find_range
-from edgekit.calibration.stability import GROUPS, MORE_IMAGES, merged, range_stability
+from edgekit.calibration.stability import GROUPS, MORE_IMAGES, merged, range_stability, without_one_outlier
 
 IMAGES = 128
 
@@ -65,3 +67,22 @@ def test_equal_images_say_that_nothing_changes() -> None:
 def test_fewer_images_than_groups_say_nothing() -> None:
     groups = {"x": [histogram(images(1, np.random.default_rng(3))), *(StreamingHistogram() for _ in range(GROUPS - 1))]}
     assert range_stability(groups, percentile, images=1) is None
+
+
+def test_one_odd_image_does_not_move_a_range() -> None:
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(64, 5000)).astype(np.float32)
+    find = partial(find_range, method=RangeMethod.PERCENTILE, percentile=99.99)
+
+    def found(odd: float) -> tuple[Range, Range]:
+        groups = [StreamingHistogram() for _ in range(GROUPS)]
+        for i, image in enumerate(images):
+            groups[i % GROUPS].update(image * np.float32(odd) if i == 20 else image)
+        whole = find(merged(groups))
+        return whole, without_one_outlier(whole, groups, find)
+
+    _, usual = found(1.0)
+    naive, robust = found(10.0)
+    assert naive.high > 3 * usual.high
+    assert robust.high == pytest.approx(usual.high, rel=0.05)
+    assert robust.low == pytest.approx(usual.low, rel=0.05)
