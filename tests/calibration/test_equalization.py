@@ -21,6 +21,7 @@ from edgekit.preprocessing import Preprocessing
 
 SIZE = 48
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (4, 3, SIZE, SIZE)).astype(np.float32)
+TWICE = np.concatenate([IMAGES, IMAGES])  # so that none of them is an odd one
 
 
 def network(family: str) -> FloatModel:
@@ -47,7 +48,7 @@ def difference(a: FloatModel, b: FloatModel) -> float:
 @pytest.mark.parametrize("family", ["mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large"])
 def test_it_computes_the_same(family: str) -> None:
     model = network(family)
-    gains = find_gains(model, IMAGES)
+    gains = find_gains(model, TWICE)
     assert len(gains) > 5
     equalized = equalize(model, gains)
     assert equalized.graph is not model.graph
@@ -66,7 +67,7 @@ def test_any_gains_of_any_families_leave_the_network_as_it_is() -> None:
 
 def test_gates_become_convolutions_where_it_takes_away_much_error() -> None:
     model = network("mobilenet_v3_small")
-    worthwhile = gates(equalize(model, find_gains(model, IMAGES)).graph)
+    worthwhile = gates(equalize(model, find_gains(model, TWICE)).graph)
     assert 0 < len(worthwhile) < len(gates(model.graph))
 
 
@@ -74,7 +75,7 @@ def test_gates_become_convolutions_where_it_takes_away_much_error() -> None:
 def test_channels_reach_equally_far_and_say_their_factor(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(equalization, "WORTH", -1.0)  # all gates
     model = network(family)
-    equalized = equalize(model, find_gains(model, IMAGES))
+    equalized = equalize(model, find_gains(model, TWICE))
     seen: list[dict[str, torch.Tensor]] = [{}, {}]
     with torch.inference_mode():
         for values, form in zip(seen, (model, equalized), strict=True):
@@ -100,7 +101,7 @@ def test_statistics_are_scaled_with_the_layers_that_they_describe() -> None:
 
 
 def test_behind_relu6_weights_with_a_scale_a_channel_are_left_alone() -> None:
-    assert find_gains(network("mobilenet_v1"), IMAGES) == {}
+    assert find_gains(network("mobilenet_v1"), TWICE) == {}
 
 
 def test_relu6_lets_gains_through_where_its_six_is_out_of_reach() -> None:
@@ -108,7 +109,7 @@ def test_relu6_lets_gains_through_where_its_six_is_out_of_reach() -> None:
     seen: dict[str, torch.Tensor] = {}
     with torch.inference_mode():
         FloatExecutor(model.graph)(torch.from_numpy(IMAGES), seen.__setitem__)
-    gains = find_gains(model, IMAGES, per_tensor_weights=True)
+    gains = find_gains(model, TWICE, per_tensor_weights=True)
     assert gains
     for name, gain in gains.items():
         reach = seen[name].amax((0, 2, 3)).numpy()

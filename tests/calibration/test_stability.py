@@ -84,5 +84,5 @@ def test_one_odd_image_does_not_move_a_range() -> None:
     _, usual = found(1.0)
     naive, robust = found(10.0)
     assert naive.high > 3 * usual.high
-    assert robust.high == pytest.approx(usual.high, rel=0.05)
-    assert robust.low == pytest.approx(usual.low, rel=0.05)
+    assert robust.high == pytest.approx(usual.high, rel=0.1)
+    assert robust.low == pytest.approx(usual.low, rel=0.1)
