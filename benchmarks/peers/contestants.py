@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import os
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,14 @@ from edgekit.benchmarks.peers.environments import TOOLS, python_of
 from edgekit.benchmarks.peers.running import Run, run
 from edgekit.errors import GateFailed
 from edgekit.pipeline.export import export
+from edgekit.pipeline.finetune import finetune
 from edgekit.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edgekit.benchmarks.peers.networks import Given
+    from edgekit.config import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,9 @@ class Contestant:
 
 
 CONTESTANTS = (
-    Contestant("edgekit", "edgekit", None),
+    Contestant("edgekit", "edgekit export", None),
+    Contestant("edgekit_finetune", "edgekit finetune", None, {"finetune": True}),
+    Contestant("edgekit_per_tensor", "edgekit export, weights per tensor", None, {"per_tensor_weights": True}),
     *(
         Contestant(
             f"onnx_runtime_{method.lower()}_per_{part}",
@@ -95,7 +99,7 @@ def attempt(contestant: Contestant, given: Given, cache: Path, out: Path) -> Att
         ArtifactError: the runtime refuses its file.
     """
     if contestant.tool is None:
-        path = export(networks.settings(given, out, "tflite", "int8")).files[0].path
+        path = _own(contestant, networks.settings(given, out, "tflite", "int8"))
         versions = {"edgekit": __version__, "torch": importlib.metadata.version("torch")}
         return Attempt(path, versions, run(path, np.load(given.images.validation, mmap_mode="r")))
     answer = _ask(contestant, contestant.tool, given, cache, out)
@@ -106,6 +110,14 @@ def attempt(contestant: Contestant, given: Given, cache: Path, out: Path) -> Att
     else:
         ran = run(path, np.load(given.images.validation, mmap_mode="r"))
     return Attempt(path, answer["versions"], ran)
+
+
+def _own(contestant: Contestant, settings: Settings) -> Path:
+    """The file that edgekit makes."""
+    if contestant.options.get("finetune"):
+        return finetune(settings).export.files[0].path
+    coarse = replace(settings.calibration, per_tensor_weights=contestant.options.get("per_tensor_weights", False))
+    return export(replace(settings, calibration=coarse)).files[0].path
 
 
 def _ask(contestant: Contestant, tool: str, given: Given, cache: Path, out: Path) -> dict[str, Any]:

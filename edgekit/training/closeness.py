@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,9 +34,14 @@ class Closeness:
     agreement: float
     sqnr_db: float
 
-    def beats(self, other: Closeness) -> bool:
-        """Whether it is higher in one and not lower in the other."""
-        return self != other and self.agreement >= other.agreement and self.sqnr_db >= other.sqnr_db
+    def beats(self, other: Closeness, images: int) -> bool:
+        """Whether the SQNR is higher, and the agreement not lower by more than chance.
+
+        The SQNR is a mean over all logits and decides. Of so many ``images``, agreement moves by a standard error, or
+        by one image, without any reason.
+        """
+        chance = max(math.sqrt(other.agreement * (1 - other.agreement) / images), 1 / images)
+        return self.sqnr_db > other.sqnr_db and self.agreement >= other.agreement - chance - 1e-9
 
 
 def compare(floats: NDArray[np.float32], found: NDArray[np.float32]) -> Closeness:

@@ -47,9 +47,7 @@ if TYPE_CHECKING:
     from edgekit.integer_model import IntegerModel
 
 BATCH_SIZE = 16
-LEARNING_RATE = (
-    0.02  # of Adam: about as many steps of the stored integers does a weight move by in one update, at first
-)
+LEARNING_RATE = 0.02  # of Adam: a weight moves by about as many steps of its integers in one of the first updates
 LEAST_STEPS = 400  # unless epochs or minutes are given
 HELD_OUT_EVERY = 5  # one image in five
 LEAST_IMAGES = 2 * HELD_OUT_EVERY
@@ -150,7 +148,7 @@ def finetune(  # noqa: PLR0913 - each is a choice of the user's
     about = {"digest": images.digest, "images": len(pixels), "epochs": training.epochs, "seed": seed}
     trained = replace(trained, provenance={**start.provenance, "finetuning": about})
     finetuning = Finetuning(
-        improved=after.beats(before),
+        improved=after.beats(before, int(held.sum())),
         before=before,
         after=after,
         images=int((~held).sum()),

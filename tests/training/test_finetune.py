@@ -109,13 +109,15 @@ def test_what_does_not_come_closer_is_discarded(images: ImageSource, monkeypatch
     assert model is start
 
 
-def test_closer_is_better_in_one_and_worse_in_none() -> None:
+def test_closer_is_a_higher_sqnr_and_no_lower_agreement_than_chance_explains() -> None:
     old = Closeness(0.9, 12.0)
-    assert Closeness(0.9, 12.1).beats(old)
-    assert Closeness(0.95, 12.0).beats(old)
-    assert not Closeness(0.9, 12.0).beats(old)
-    assert not Closeness(0.85, 13.0).beats(old)
-    assert not Closeness(0.95, 11.9).beats(old)
+    assert Closeness(0.9, 12.1).beats(old, 50)
+    assert Closeness(0.86, 12.1).beats(old, 50)  # a standard error is 0.042
+    assert not Closeness(0.84, 13.0).beats(old, 50)
+    assert not Closeness(0.9, 12.0).beats(old, 50)
+    assert not Closeness(0.95, 11.9).beats(old, 50)
+    assert Closeness(0.98, 13.0).beats(Closeness(1.0, 12.0), 50)  # one image
+    assert not Closeness(0.96, 13.0).beats(Closeness(1.0, 12.0), 50)
 
 
 def test_an_interruption_changes_nothing(images: ImageSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
