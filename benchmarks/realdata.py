@@ -202,10 +202,22 @@ def _process(arguments: list[str]) -> tuple[float, float]:
     process = subprocess.Popen(
         [sys.executable, "-m", "edgekit", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    _, status, usage = os.wait4(process.pid, 0)
+    peak_kib = 0
+    while process.poll() is None:  # what wait4 tells begins with the memory of this process, which was forked
+        peak_kib = max(peak_kib, _peak_kib(process.pid))
+        time.sleep(0.01)
     seconds = time.perf_counter() - started
-    assert status == 0, f"edgekit {' '.join(arguments)} ended with {os.waitstatus_to_exitcode(status)}"
-    return seconds, usage.ru_maxrss / 2**20  # Linux counts in KiB
+    assert process.returncode == 0, f"edgekit {' '.join(arguments)} ended with {process.returncode}"
+    return seconds, peak_kib / 2**20
+
+
+def _peak_kib(process_id: int) -> int:
+    """The most memory that a process has held since it was started; 0 if it has ended."""
+    try:
+        status = Path(f"/proc/{process_id}/status").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), 0)
 
 
 def _digests(folder: Path) -> dict[str, str]:
