@@ -20,6 +20,7 @@ from edgekit.calibration.stability import GROUPS, merged, range_stability, witho
 from edgekit.errors import DataError
 from edgekit.executor.float import FloatExecutor
 from edgekit.progress import Progress, silent
+from edgekit.quantization import WEIGHT_MAX, WEIGHT_MIN
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -173,8 +174,8 @@ def integer_model(
     integers = nearest.graph.constants
     # The weights behind the input are others if the normalization is not folded into them, and so is what suits them.
     unsuitable = set() if pixel_input else {node.inputs[1] for node in model.graph.consumers(model.graph.input)}
-    rounded = {
-        name: integers[name] + offset
+    rounded = {  # clipped: where the last bit of a scale is another machine's, the nearest integer may be, too
+        name: np.clip(integers[name].astype(np.int16) + offset, WEIGHT_MIN, WEIGHT_MAX).astype(np.int8)
         for name, offset in ranges.roundings.items()
         if name in nearest.params and name not in unsuitable
     }

@@ -40,9 +40,7 @@ if TYPE_CHECKING:
 
     Gains = Mapping[str, NDArray[np.float64]]
 
-LOGITS_MARGIN = (
-    1.5  # logits are let reach as much farther: to clip them loses the class, a coarser step hardly anything
-)
+LOGITS_MARGIN = 1.5  # logits may reach as much farther: to clip them loses the class, a coarser step hardly anything
 IMAGES = 16
 STEPS = 40
 SEED = 0

@@ -73,6 +73,14 @@ def test_a_saved_file_gives_the_same_integers(model: FloatModel, found: Ranges, 
     assert any(offsets.any() for offsets in found.roundings.values())
 
 
+def test_an_offset_too_much_saturates_instead_of_changing_its_sign(model: FloatModel, found: Ranges) -> None:
+    far = {name: np.full_like(offsets, 100) for name, offsets in found.roundings.items()}
+    nearest = integer_model(model, replace(found, roundings={})).graph.constants
+    rounded = integer_model(model, replace(found, roundings=far)).graph.constants
+    for name in far:
+        np.testing.assert_array_equal(rounded[name], np.minimum(nearest[name].astype(np.int16) + 100, 127))
+
+
 def test_rounding_and_equalization_bring_the_logits_nearer(model: FloatModel, found: Ranges) -> None:
     floats, integers = logits(model, integer_model(model, found))
     nearest = replace(found, roundings={})
