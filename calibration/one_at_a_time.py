@@ -27,7 +27,7 @@ import torch
 from edgekit.calibration.assignment import fold_normalization
 from edgekit.calibration.bias_correction import channel_means
 from edgekit.calibration.equalization import equalize
-from edgekit.calibration.sensitivity import OutputError
+from edgekit.calibration.output_error import OutputError, fake_quantized
 from edgekit.executor.float import FloatExecutor
 from edgekit.ir import Conv2d, Linear
 from edgekit.progress import Progress, silent
@@ -142,13 +142,6 @@ def quantize_one_at_a_time(
     alone = [Alone(graph.input, Part.ACTIVATION, of_input, reference=floats)]
     alone += [Alone(node.name, part, logits, folded) for (node, part), logits in zip(parts, others, strict=True)]
     return OneAtATime(tuple(alone), activations, weights, floats)
-
-
-def fake_quantized(value: torch.Tensor, params: QuantParams) -> torch.Tensor:
-    """The reals that the stored integers of ``value`` stand for; one scale, float32."""
-    limits, scale = np.iinfo(params.dtype), float(params.scale[0])
-    stored = (value / scale).round().clamp(limits.min - params.zero_point, limits.max - params.zero_point)
-    return stored * scale
 
 
 def _is_quantized(node: Node, part: Part, integers: IntegerModel) -> bool:

@@ -39,10 +39,10 @@ NEED_A_TOOLCHAIN = (
     *("edgekit.calibration.balancing", "edgekit.calibration.bias_correction", "edgekit.calibration.calibrate"),
     *("edgekit.calibration.data_free", "edgekit.calibration.diagnosis", "edgekit.calibration.equalization"),
     *("edgekit.calibration.families", "edgekit.calibration.one_at_a_time", "edgekit.calibration.recipe"),
-    *("edgekit.calibration.rounding", "edgekit.calibration.sensitivity"),
+    *("edgekit.calibration.rounding", "edgekit.calibration.output_error"),
     *("edgekit.capture.torch_export", "edgekit.defaults.train", "edgekit.executor.*", "edgekit.exporters.onnx*"),
     *("edgekit.models.blocks", "edgekit.models.checkpoint", "edgekit.models.network", "edgekit.models.readers"),
-    *("edgekit.exporters.torch*", "edgekit.runtimes.torch", "edgekit.training.*"),
+    *("edgekit.exporters.torch*", "edgekit.runtimes.torch", "edgekit.training.*", "edgekit.verification.closeness"),
 )
 
 

@@ -30,8 +30,8 @@ from edgekit.config import Typed
 
 if TYPE_CHECKING:
     from edgekit.config import Overrides
-    from edgekit.training.closeness import Closeness
     from edgekit.training.finetune import Finetuning
+    from edgekit.verification.closeness import Closeness
 
 
 def finetune(  # noqa: PLR0913 - one a flag

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from edgekit.config import Overrides
     from edgekit.pipeline.ranking import Sensitivity
     from edgekit.pipeline.sensitivity import SensitivityResult
-    from edgekit.training.closeness import Closeness
+    from edgekit.verification.closeness import Closeness
 
 _SHOWN = 20
 

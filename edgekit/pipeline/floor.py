@@ -144,7 +144,7 @@ class _Loss:
     """
 
     def __init__(self, model: FloatModel, held_out: ImageSource) -> None:
-        from edgekit.training.closeness import float_logits  # noqa: PLC0415 - needs torch
+        from edgekit.verification.closeness import float_logits  # noqa: PLC0415 - needs torch
 
         batches = list(held_out.batches(_BATCH_SIZE))
         self._pixels = np.concatenate([batch.pixels for batch in batches])
@@ -156,7 +156,7 @@ class _Loss:
         self.measure = Measure.DROP if trusted else Measure.CHANGED
 
     def points(self, model: IntegerModel) -> float:
-        from edgekit.training.closeness import integer_logits  # noqa: PLC0415 - needs torch
+        from edgekit.verification.closeness import integer_logits  # noqa: PLC0415 - needs torch
 
         found = integer_logits(model, self._pixels)
         if self.measure is Measure.DROP:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edgekit.calibration.one_at_a_time import OneAtATime, Part
-    from edgekit.training.closeness import Closeness
+    from edgekit.verification.closeness import Closeness
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Sensitivity:
 
 def rank(found: OneAtATime) -> tuple[Sensitivity, ...]:
     """The parts of a network, the one with the lowest SQNR of the logits first."""
-    from edgekit.training.closeness import compare  # noqa: PLC0415 - needs torch
+    from edgekit.verification.closeness import compare  # noqa: PLC0415 - needs torch
 
     parts = [
         Sensitivity(alone.layer, alone.part, place, compare(alone.reference, alone.logits))

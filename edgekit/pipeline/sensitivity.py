@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgekit.config import Settings
-    from edgekit.training.closeness import Closeness
+    from edgekit.verification.closeness import Closeness
 
 IMAGES = 32
 PICTURE_SUFFIX = ".sensitivity.svg"
@@ -78,7 +78,7 @@ def sensitivity(
     from edgekit.calibration.images import open_images  # noqa: PLC0415 - needed here alone
     from edgekit.calibration.one_at_a_time import LEAST_IMAGES, quantize_one_at_a_time  # noqa: PLC0415 - needs torch
     from edgekit.pipeline.sensitivity_picture import draw  # noqa: PLC0415 - needed here alone
-    from edgekit.training.closeness import compare, integer_logits  # noqa: PLC0415 - needs torch
+    from edgekit.verification.closeness import compare, integer_logits  # noqa: PLC0415 - needs torch
 
     progress("loading", 0, 1)
     source = open_source(settings)

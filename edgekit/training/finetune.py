@@ -33,7 +33,7 @@ from edgekit.errors import ConfigError, DataError
 from edgekit.executor.float import FloatExecutor
 from edgekit.executor.trainable import TrainableExecutor
 from edgekit.progress import Progress, silent
-from edgekit.training.closeness import Closeness, compare, float_logits, integer_logits
+from edgekit.verification.closeness import Closeness, compare, float_logits, integer_logits
 from edgekit.version import __version__
 
 if TYPE_CHECKING:

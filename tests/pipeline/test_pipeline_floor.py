@@ -17,7 +17,7 @@ from edgekit.float_model import FloatModel
 from edgekit.ir import Clamp, Conv2d, Graph, Linear, Mean, Node, Padding, Tensor
 from edgekit.pipeline.floor import Floor, Measure, _Candidate, _fewest, keep_floor
 from edgekit.preprocessing import Preprocessing
-from edgekit.training.closeness import compare, float_logits, integer_logits
+from edgekit.verification.closeness import compare, float_logits, integer_logits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

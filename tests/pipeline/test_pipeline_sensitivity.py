@@ -15,7 +15,7 @@ from edgekit.errors import DataError
 from edgekit.pipeline.ranking import Sensitivity
 from edgekit.pipeline.sensitivity import SensitivityResult, sensitivity
 from edgekit.pipeline.sensitivity_picture import draw
-from edgekit.training.closeness import Closeness
+from edgekit.verification.closeness import Closeness
 
 SVG = "{http://www.w3.org/2000/svg}"
 

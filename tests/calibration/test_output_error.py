@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from edgekit.calibration.sensitivity import OutputError
+from edgekit.calibration.output_error import OutputError
 from edgekit.capture.torch_export import capture
 from edgekit.executor.float import FloatExecutor
 from edgekit.models import architecture

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from edgekit.executor.float import FloatExecutor
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from edgekit.ir import Graph
+    from edgekit.quantization import QuantParams
 
 
 class OutputError:
@@ -58,3 +59,10 @@ class OutputError:
                 if any(name in replaced for name in node.inputs):
                     replaced[node.output] = self._executor.compute(node, [known(name) for name in node.inputs])
         return replaced.get(self._graph.outputs[0], self._logits)
+
+
+def fake_quantized(value: torch.Tensor, params: QuantParams) -> torch.Tensor:
+    """The reals that the stored integers of ``value`` stand for; one scale, float32."""
+    limits, scale = np.iinfo(params.dtype), float(params.scale[0])
+    stored = (value / scale).round().clamp(limits.min - params.zero_point, limits.max - params.zero_point)
+    return stored * scale
