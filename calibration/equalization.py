@@ -14,7 +14,7 @@ MobileNetV2 lost 5 dB. Weights with one scale a tensor need it (``balancing``).
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,10 +22,10 @@ import torch
 
 from edgekit.calibration.balancing import balanced_gains
 from edgekit.calibration.families import GATE_OPENS, ceiling, enters_swish, families, observe_channels
-from edgekit.calibration.output_error import OutputError, fake_quantized
+from edgekit.calibration.output_error import OutputError
 from edgekit.ir import Conv2d, Linear
 from edgekit.passes.gate_convolution import gate_convolution, gates
-from edgekit.quantization import QuantParams, activation_params
+from edgekit.quantization import INT8_MAX, INT8_MIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -133,6 +133,21 @@ def _gains(graph: Graph, family: Sequence[str], seen: Mapping[str, Channels]) ->
     return gain * (GATE_OPENS / farthest) if farthest > 0 else gain
 
 
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """int8 over everything that is there.
+
+    It begins at the lowest value. That of an integer model has 0 on a step, which adds up to half a step of error that
+    no gain takes away: measured with it, V3-Small's search took 12 gates instead of 6.
+    """
+
+    scale: float
+    low: float
+
+    def __call__(self, value: torch.Tensor) -> torch.Tensor:
+        return ((value - self.low) / self.scale).round() * self.scale + self.low
+
+
 def _error(errors: OutputError, family: Sequence[str], gain: float | NDArray[np.float64]) -> float:
     """The squared error of the logits if each tensor of the family alone is int8, channels scaled; summed up."""
     total = 0.0
@@ -141,10 +156,8 @@ def _error(errors: OutputError, family: Sequence[str], gain: float | NDArray[np.
         factor = torch.as_tensor(gain, dtype=value.dtype).reshape(-1, *[1] * (value.ndim - 2))
         scaled = value * factor
         low, high = min(float(scaled.min()), 0.0), max(float(scaled.max()), 0.0)
-        if low < high:
-            scale, zero_point = activation_params(low, high)
-            params = QuantParams(np.array([scale], np.float32), zero_point)
-            total += errors.of(name, fake_quantized(scaled, params) / factor)
+        grid = _Grid((high - low) / (INT8_MAX - INT8_MIN) or 1.0, low)
+        total += errors.of(name, grid(scaled) / factor)
     return total
 
 
