@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import select
-import signal
-import subprocess
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from edgekit import errors
 from edgekit.progress import Progress, silent
+from edgekit.runtimes.processes import Process, our_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -70,7 +65,7 @@ def measure(
         workers = []
         for done, path in enumerate(paths):  # one after the other: loading is timed, too
             progress("loading", done, len(paths))
-            workers.append(stack.enter_context(_Worker(path, threads, warmup)))
+            workers.append(stack.enter_context(Worker(path, threads=threads, warmup=warmup)))
             workers[-1].start()
         progress("loading", len(paths), len(paths))
         times: list[list[float]] = [[] for _ in workers]
@@ -82,47 +77,77 @@ def measure(
         return tuple(worker.latency(np.array(times_ms)) for worker, times_ms in zip(workers, times, strict=True))
 
 
-class _Worker:
-    """A process that runs one file; see ``benchmarks.worker`` for what is said over its pipes."""
+class Worker:
+    """A process that runs one file; see ``benchmarks.worker`` for what is said over its pipes.
 
-    def __init__(self, path: Path, threads: int, warmup: int) -> None:
+    What it is asked raises ArtifactError where the file cannot be run or its runtime crashes or hangs, and
+    MissingDependency where that is not installed.
+    """
+
+    def __init__(
+        self, path: Path, *, threads: int, warmup: int, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """It starts with the ``with`` block, with our variables and those of ``environment``."""
         self.path, self.threads, self.warmup = path, threads, warmup
+        self._environment = {**our_environment(), **(environment or {})}
         self._about: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         # -P and our own path: it imports what we do, whatever modules lie in the working directory.
         command = [sys.executable, "-P", "-m", "edgekit.benchmarks.worker"]
-        self._process = subprocess.Popen(
-            [*command, str(self.path), str(self.threads), str(self.warmup)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            start_new_session=True,  # Ctrl-C is for us; we end the workers
+        self._process = Process(
+            [*command, str(self.path), str(self.threads), str(self.warmup)], str(self.path), self._environment
         )
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.kill()
-        self._process.communicate()
+        self._process.__exit__(kind, error, trace)
 
     def start(self) -> None:
         """Load the file and warm up."""
-        self._about = self._ask("start")
+        self.begin()
+        self.wait()
+
+    def begin(self) -> None:
+        """Let it load the file and warm up, while others do the same; ``wait`` ends it."""
+        self._process.tell("start")
+
+    def wait(self) -> None:
+        """Wait until what was begun is done."""
+        self._about, _ = self._process.answer(seconds=ANSWER_SECONDS)
+
+    @property
+    def runner(self) -> str:
+        """Runtime, version and kernels, once it is started."""
+        name: str = self._about["runner"]
+        return name
+
+    def pin(self, core: int) -> None:
+        """Keep it on one core."""
+        self._ask(f"pin {core}")
 
     def run(self, times: int) -> list[float]:
         """Milliseconds of each run."""
         measured: list[float] = self._ask(f"run {times}")["latencies_ms"]
         return measured
 
+    def work(self, times: int) -> list[float]:
+        """Milliseconds of processor time of each run."""
+        measured: list[float] = self._ask(f"work {times}")["cpu_ms"]
+        return measured
+
+    def memory(self, batch: NDArray[Any]) -> dict[str, Any]:
+        """What running the file on a batch of this shape and type takes; in a worker that does nothing else."""
+        return self._ask(f"memory {','.join(map(str, batch.shape))} {batch.dtype}")
+
     def latency(self, times_ms: NDArray[np.float64]) -> Latency:
         """What was measured, summed up."""
         p50, p90, p99 = (float(p) for p in np.percentile(times_ms, (50, 90, 99)))
         return Latency(
             path=self.path,
-            runner=self._about["runner"],
+            runner=self.runner,
             threads=self.threads,
             runs=len(times_ms),
             p50_ms=p50,
@@ -133,26 +158,6 @@ class _Worker:
             outside=tuple(self._about["outside"]),
         )
 
-    def _ask(self, line: str) -> dict[str, Any]:
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
-        try:
-            stdin.write(line + "\n")
-            stdin.flush()
-        except BrokenPipeError:
-            raise self._ended() from None
-        if not select.select([stdout], [], [], ANSWER_SECONDS)[0]:
-            raise errors.ArtifactError(f"{self.path} did not answer for {ANSWER_SECONDS:.0f} s: its runtime hangs")
-        answer = stdout.readline()
-        if not answer:
-            raise self._ended()
-        values: dict[str, Any] = json.loads(answer)
-        if "error" in values:
-            raise getattr(errors, values["error"])(values["message"])
+    def _ask(self, command: str) -> dict[str, Any]:
+        values, _ = self._process.ask(command, seconds=ANSWER_SECONDS)
         return values
-
-    def _ended(self) -> errors.ArtifactError:
-        code = self._process.wait()
-        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        return errors.ArtifactError(f"{self.path} crashed its runtime ({how}): export it again, or update the runtime")

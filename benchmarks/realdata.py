@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.benchmarks.latency import measure
+from edgekit.benchmarks.memory import peak_kib
 from edgekit.calibration.images import open_images
 from edgekit.config import (
     BenchSettings,
@@ -32,7 +33,8 @@ from edgekit.config import (
 )
 from edgekit.integer_model import IntegerModel
 from edgekit.pipeline.export import ExportResult, export
-from edgekit.pipeline.verify import VerifyResult, verify
+from edgekit.pipeline.verdicts import VerifyResult
+from edgekit.pipeline.verify import verify
 from edgekit.reference.integer import Reference
 from edgekit.verification.integer_parity import IntegerParity
 
@@ -121,10 +123,11 @@ def _random_checkpoint(data: Path, work: Path) -> Path:
 
 
 def _accuracy_row(name: str, result: VerifyResult) -> list[str]:
-    int8 = [file for file in result.files if file.summary.int8_share == 1.0]
+    summaries = [(file, file.summary) for file in result.files if file.summary is not None]
+    int8 = [file for file, summary in summaries if summary.int8_share == 1.0]
     parities = [parity for file in int8 for parity in file.parities if isinstance(parity, IntegerParity)]
     top1 = " / ".join(
-        f"{file.accuracy.top1:.2%} ({file.summary.format})" for file in int8 if file.accuracy and name != RANDOM
+        f"{file.accuracy.top1:.2%} ({file.path.suffix})" for file in int8 if file.accuracy and name != RANDOM
     )
     floats = result.float_accuracy
     agreement = next((file.agreement for file in int8 if file.agreement is not None), None)
@@ -202,22 +205,13 @@ def _process(arguments: list[str]) -> tuple[float, float]:
     process = subprocess.Popen(
         [sys.executable, "-m", "edgekit", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    peak_kib = 0
+    most_kib = 0
     while process.poll() is None:  # what wait4 tells begins with the memory of this process, which was forked
-        peak_kib = max(peak_kib, _peak_kib(process.pid))
+        most_kib = max(most_kib, peak_kib(process.pid))
         time.sleep(0.01)
     seconds = time.perf_counter() - started
     assert process.returncode == 0, f"edgekit {' '.join(arguments)} ended with {process.returncode}"
-    return seconds, peak_kib / 2**20
-
-
-def _peak_kib(process_id: int) -> int:
-    """The most memory that a process has held since it was started; 0 if it has ended."""
-    try:
-        status = Path(f"/proc/{process_id}/status").read_text(encoding="ascii")
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), 0)
+    return seconds, most_kib / 2**20
 
 
 def _digests(folder: Path) -> dict[str, str]:

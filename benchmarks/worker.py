@@ -1,8 +1,8 @@
 """The process that runs one file: ``python -m edgekit.benchmarks.worker FILE THREADS WARMUP``.
 
-It reads commands from stdin, one a line, and answers each with one JSON object on stdout: ``start`` loads the file and
-warms up, ``run N`` gives N latencies. An EdgekitError becomes {"error": its class, "message": its text}. It ends when
-stdin does.
+``edgekit.runtimes.processes`` says how it is spoken to. ``start`` loads the file and warms up, ``pin CORE`` keeps the
+process on one core, ``run N`` gives N latencies, and ``work N`` the processor time of N runs. ``memory SHAPE DTYPE``
+stands alone: it loads the file, runs it on zeros of that shape ("1,3,224,224"), and gives the memory that this took.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
+from edgekit.benchmarks.memory import PeakMemory
 from edgekit.errors import ArtifactError, EdgekitError
 from edgekit.exporters.formats import format_of
 from edgekit.exporters.metadata import IoDtype
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.exporters.metadata import Metadata
+    from edgekit.runtimes.runner import Runner
+
+RUNS = 3  # some runtimes allocate in the first run, or in the second, when they know what the first one needed
 
 
 def main(path: Path, threads: int, warmup: int) -> None:
@@ -44,11 +48,20 @@ def serve(commands: Iterable[str], answers: TextIO, path: Path, *, threads: int,
         command, *arguments = line.split()
         answer: dict[str, Any]
         try:
-            if command == "start":
-                invoke, answer = _start(path, threads)
-                _time(invoke, warmup)
-            else:
-                answer = {"latencies_ms": _time(invoke, int(arguments[0]))}
+            match command:
+                case "start":
+                    invoke, answer = _start(path, threads)
+                    _time(invoke, warmup)
+                case "pin":
+                    os.sched_setaffinity(0, {int(arguments[0])})
+                    answer = {}
+                case "memory":
+                    shape = tuple(int(size) for size in arguments[0].split(","))
+                    answer = _memory(path, threads, np.zeros(shape, arguments[1]))
+                case "work":
+                    answer = {"cpu_ms": _time(invoke, int(arguments[0]), time.process_time)}
+                case _:
+                    answer = {"latencies_ms": _time(invoke, int(arguments[0]))}
         except EdgekitError as error:
             answer = {"error": type(error).__name__, "message": str(error)}
         answers.write(json.dumps(answer) + "\n")
@@ -57,9 +70,7 @@ def serve(commands: Iterable[str], answers: TextIO, path: Path, *, threads: int,
 
 def _start(path: Path, threads: int) -> tuple[Callable[[], object], dict[str, Any]]:
     """A function that runs the file once, and what there is to say about its runner."""
-    make_runner = default_runner(path, threads=threads)
-    if make_runner is None:
-        raise ArtifactError(f"this machine has no runtime for {format_of(path).title} ({path}): bench it on a Mac")
+    make_runner = _runner_of(path, threads)
     metadata = format_of(path).read(path).metadata
     if metadata is None:
         raise ArtifactError(f"{path} was not written by edgekit: it does not say how to feed it")
@@ -74,6 +85,25 @@ def _start(path: Path, threads: int) -> tuple[Callable[[], object], dict[str, An
         "outside": [] if placement is None else list(placement.outside),
     }
     return runner.bind(noise(metadata)), about
+
+
+def _memory(path: Path, threads: int, batch: NDArray[Any]) -> dict[str, Any]:
+    """What there is to say about its runner, and the memory that loading and running the file takes.
+
+    Nothing else is done in this process: what reading the metadata allocates and frees would be there for the taking.
+    """
+    make_runner = _runner_of(path, threads)
+    watch = PeakMemory()
+    with make_runner() as runner:
+        _time(runner.bind(batch), RUNS)
+        return {"runner": runner.name, "peak_mib": watch.risen_mib()}
+
+
+def _runner_of(path: Path, threads: int) -> Callable[[], Runner]:
+    make_runner = default_runner(path, threads=threads)
+    if make_runner is None:
+        raise ArtifactError(f"this machine has no runtime for {format_of(path).title} ({path}): bench it on a Mac")
+    return make_runner
 
 
 def noise(metadata: Metadata) -> NDArray[Any]:
@@ -91,13 +121,13 @@ def _not_started() -> None:
     raise AssertionError("start comes first")
 
 
-def _time(run: Callable[[], object], times: int) -> list[float]:
-    """Milliseconds of each of ``times`` runs."""
+def _time(run: Callable[[], object], times: int, clock: Callable[[], float] = time.perf_counter) -> list[float]:
+    """Milliseconds of each of ``times`` runs, by a clock that counts seconds."""
     measured = []
     for _ in range(times):
-        started = time.perf_counter()
+        started = clock()
         run()
-        measured.append((time.perf_counter() - started) * 1e3)
+        measured.append((clock() - started) * 1e3)
     return measured
 
 

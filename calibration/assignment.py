@@ -7,7 +7,7 @@
    (``edgekit.quantization``). Convolutions and linear layers set no conditions: an ADD moves the scale of an operand
    that is still free and that of the sum, a MUL or MEAN that of its result.
 4. Weight scales take up what is left: S_w = r S_out / S_in with r the tie-free fraction nearest to what max|w| / 127
-   asks for. Then weights and biases are rounded.
+   asks for (/ 64 with weights of seven bits). Then weights and biases are rounded.
 
 Scales are exact fractions until the very end, where files store them as float32.
 
@@ -29,7 +29,7 @@ from edgekit.calibration.int16 import assign_int16
 from edgekit.calibration.mixed_precision import Kind, select_kinds, with_borders
 from edgekit.calibration.ranges import MIN_RANGE, Range
 from edgekit.errors import DataError, UnsupportedOperator
-from edgekit.integer_model import IntegerModel
+from edgekit.integer_model import SEVEN_BIT, IntegerModel
 from edgekit.ir import Add, Conv2d, Flatten, Linear, Mean, Mul, Pad, Quantize, Requantize
 from edgekit.preprocessing import Normalization
 from edgekit.quantization import (
@@ -38,8 +38,8 @@ from edgekit.quantization import (
     INT8_MIN,
     MAX_DENOMINATOR,
     RATIO_LIMIT,
+    WEIGHT_LIMITS,
     WEIGHT_MAX,
-    WEIGHT_MIN,
     NoTieFreeScaleError,
     QuantParams,
     Ratio,
@@ -72,6 +72,7 @@ def quantize(  # noqa: PLR0913 - each is a choice of the user's
     *,
     pixel_input: bool = True,
     per_tensor_weights: bool = False,
+    weight_bits: int = 8,
     keep_float: Collection[str] = (),
     int16: Collection[str] = (),
 ) -> IntegerModel:
@@ -82,6 +83,7 @@ def quantize(  # noqa: PLR0913 - each is a choice of the user's
         ranges: of every tensor that is quantized, by name; that of the input is not needed with ``pixel_input``.
         pixel_input: fold the normalization into the first convolution, so that the int8 input is pixel - 128.
         per_tensor_weights: one scale for all output channels of a layer, as some targets want it.
+        weight_bits: 8, or 7 for weights in [-64, 64]; those of layers with 16-bit activations have 8 in any case.
         keep_float: layers that stay in float, named as in ``mixed_precision.select_layers``.
         int16: layers with 16-bit activations, likewise: they read and make tensors of 16 bits.
 
@@ -101,7 +103,7 @@ def quantize(  # noqa: PLR0913 - each is a choice of the user's
     unranged = widened | grids.keys() | {name for name, kind in kinds.items() if kind is Kind.FLOAT}
     found = _ranges(graph, ranges, [name for name in kinds if name not in unranged])
     grids = {name: _grid(found[name]) for name in found if kinds[name] is Kind.INT8} | grids
-    assigned = _Assignment(graph, grids, per_tensor_weights=per_tensor_weights)
+    assigned = _Assignment(graph, grids, per_tensor_weights=per_tensor_weights, weight_limit=WEIGHT_LIMITS[weight_bits])
     assigned.walk()
     params = assigned.params()
     params16, constants16 = assign_int16(graph, kinds, found, params, per_tensor_weights=per_tensor_weights)
@@ -118,9 +120,14 @@ def quantize(  # noqa: PLR0913 - each is a choice of the user's
         normalization=normalization,
         pixel_input=pixel_input,
         labels=model.labels,
-        profile="mixed" if notes else "universal",
+        profile=_profile(seven_bit=weight_bits == 7, mixed=bool(notes)),
         provenance={**model.provenance, **notes},
     )
+
+
+def _profile(*, seven_bit: bool, mixed: bool) -> str:
+    parts = [name for name, on in ((SEVEN_BIT, seven_bit), ("mixed", mixed)) if on]
+    return "-".join(parts) or "universal"
 
 
 def _ranges(graph: Graph, ranges: Mapping[str, Range], tensors: Collection[str]) -> dict[str, Range]:
@@ -199,10 +206,12 @@ def _grid(found: Range) -> tuple[float, int]:
 class _Assignment:
     """The walk over one graph: what has been decided so far."""
 
-    def __init__(self, graph: Graph, grids: Mapping[str, tuple[float, int]], *, per_tensor_weights: bool) -> None:
+    def __init__(
+        self, graph: Graph, grids: Mapping[str, tuple[float, int]], *, per_tensor_weights: bool, weight_limit: int
+    ) -> None:
         self.graph = graph
         self.nodes = [node for node in graph if node.output in grids and not isinstance(node.op, Quantize | Requantize)]
-        self.per_tensor_weights = per_tensor_weights
+        self.per_tensor_weights, self.weight_limit = per_tensor_weights, weight_limit
         self.wanted = {name: Fraction(scale) for name, (scale, _) in grids.items()}
         self.zero_points = {name: zero_point for name, (_, zero_point) in grids.items()}
         self.scales: dict[str, Fraction] = {}  # those that are fixed
@@ -254,7 +263,7 @@ class _Assignment:
         match node.op:
             case Conv2d() | Linear():
                 largest = Fraction(float(np.abs(self.graph.constants[node.inputs[1]]).max()))
-                self._raise(node, inputs[0] * largest / WEIGHT_MAX / _RATIO)
+                self._raise(node, inputs[0] * largest / self.weight_limit / _RATIO)
             case Add():
                 added = [self.graph.constants[name] for name in node.inputs if name in self.graph.constants]
                 inputs += [Fraction(float(np.abs(constant).max())) / WEIGHT_MAX for constant in added]
@@ -357,11 +366,11 @@ class _Assignment:
         largest = np.abs(real).reshape(len(real), -1).max(1)  # [O]
         if self.per_tensor_weights:  # the same scale in every channel: no runtime knows the difference
             largest = np.full_like(largest, largest.max())
-        ratio = self._ratio(node, largest / WEIGHT_MAX * s_in / s_out, MAX_DENOMINATOR)
+        ratio = self._ratio(node, largest / self.weight_limit * s_in / s_out, MAX_DENOMINATOR)
         scale = ratio.value * s_out / s_in  # [O]
         stored = np.rint(real / scale.reshape(-1, *[1] * (real.ndim - 1)))
         # A bias that is cut off here is 2**30 / 4095 steps of the output or more: it saturates as it would have.
         stored_bias = np.clip(np.rint(self.graph.constants[bias] / (s_in * scale)), -BIAS_LIMIT, BIAS_LIMIT)
         self.constant_params[weight] = QuantParams((scale[:1] if self.per_tensor_weights else scale).astype(np.float32))
-        self.constants[weight] = np.clip(stored, WEIGHT_MIN, WEIGHT_MAX).astype(np.int8)
+        self.constants[weight] = np.clip(stored, -self.weight_limit, self.weight_limit).astype(np.int8)
         self.constants[bias] = stored_bias.astype(np.int32)

@@ -20,7 +20,6 @@ from edgekit.calibration.stability import GROUPS, merged, range_stability, witho
 from edgekit.errors import DataError
 from edgekit.executor.float import FloatExecutor
 from edgekit.progress import Progress, silent
-from edgekit.quantization import WEIGHT_MAX, WEIGHT_MIN
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -80,6 +79,7 @@ def calibrate(  # noqa: PLR0913 - each is a choice of the user's
     keep_float: Collection[str] = (),
     int16: Collection[str] = (),
     per_tensor_weights: bool = False,
+    weight_bits: int = 8,
     synthetic: bool = False,
     batch_size: int = BATCH_SIZE,
     progress: Progress = silent,
@@ -112,7 +112,14 @@ def calibrate(  # noqa: PLR0913 - each is a choice of the user's
     steady = range_stability(histograms, find, images=seen) if method in _QUICK else None
     if synthetic:
         ranges |= {name: ranges[name].scaled(LOGITS_MARGIN) for name in model.graph.outputs}
-    nearest = quantize(equalized, ranges, keep_float=keep_float, int16=int16, per_tensor_weights=per_tensor_weights)
+    nearest = quantize(
+        equalized,
+        ranges,
+        keep_float=keep_float,
+        int16=int16,
+        per_tensor_weights=per_tensor_weights,
+        weight_bits=weight_bits,
+    )
     folded, normalization = fold_normalization(equalized.graph, model.preprocessing.normalization)
     input_gain = normalization.std[0] / np.array(model.preprocessing.normalization.std)
     weights = {} if synthetic else round_weights(folded, nearest, moments, input_gain=input_gain, progress=progress)
@@ -132,6 +139,7 @@ def calibrate(  # noqa: PLR0913 - each is a choice of the user's
         corrections={name: _rounded(values) for name, values in corrections.items()},
         roundings={name: found - nearest.graph.constants[name] for name, found in weights.items()},
         per_tensor_weights=per_tensor_weights,
+        weight_bits=weight_bits,
         stability={} if steady is None else {name: float(f"{bound:.3g}") for name, bound in steady.bounds.items()},
     )
 
@@ -170,12 +178,13 @@ def integer_model(
         keep_float=keep_float,
         int16=int16,
         per_tensor_weights=ranges.per_tensor_weights,
+        weight_bits=ranges.weight_bits,
     )
-    integers = nearest.graph.constants
+    integers, limit = nearest.graph.constants, nearest.weight_limit
     # The weights behind the input are others if the normalization is not folded into them, and so is what suits them.
     unsuitable = set() if pixel_input else {node.inputs[1] for node in model.graph.consumers(model.graph.input)}
     rounded = {  # clipped: where the last bit of a scale is another machine's, the nearest integer may be, too
-        name: np.clip(integers[name].astype(np.int16) + offset, WEIGHT_MIN, WEIGHT_MAX).astype(np.int8)
+        name: np.clip(integers[name].astype(np.int16) + offset, -limit, limit).astype(np.int8)
         for name, offset in ranges.roundings.items()
         if name in nearest.params and name not in unsuitable
     }

@@ -107,12 +107,20 @@ class ImageSource:
         Files count with their bytes, arrays with their pixels. Where they lie and what they are called does not matter.
         Free after one pass, else everything is read.
         """
-        missing = [index for index in self._chosen if index not in self._hashes]
-        if missing:
-            with self._origin.reading() as read:
-                for index in missing:
-                    self._read(read, index)
-        return hashlib.sha256(b"".join(self._hashes[index] for index in self._chosen)).hexdigest()
+        return hashlib.sha256(b"".join(self._contents())).hexdigest()
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256, hexadecimal, of the content of each chosen image, by name; what holds for ``digest`` holds here."""
+        names = [self._origin.names[index] for index in self._chosen]
+        return {name: content.hex() for name, content in zip(names, self._contents(), strict=True)}
+
+    @property
+    def labels_digest(self) -> str | None:
+        """SHA-256, hexadecimal, over the labels of all chosen images in order; None where they are not known."""
+        labels = self._origin.labels
+        chosen = None if labels is None else " ".join(str(labels[index]) for index in self._chosen)
+        return None if chosen is None else hashlib.sha256(chosen.encode()).hexdigest()
 
     def batches(self, batch_size: int) -> Iterator[PixelBatch]:
         """All images, in order, at most ``batch_size`` at a time (fewer where one is broken).
@@ -160,6 +168,15 @@ class ImageSource:
             for chosen in (held_out, others)
         )
         return rest, few
+
+    def _contents(self) -> list[bytes]:
+        """SHA-256 of the content of each chosen image, in order."""
+        missing = [index for index in self._chosen if index not in self._hashes]
+        if missing:
+            with self._origin.reading() as read:
+                for index in missing:
+                    self._read(read, index)
+        return [self._hashes[index] for index in self._chosen]
 
     @property
     def _usable(self) -> tuple[int, ...]:

@@ -321,6 +321,7 @@ class Ranges:
         corrections: what to add to each bias, by its name, in real units, after equalization.
         roundings: how far from the nearest integer each weight is rounded, by the weights' name, int8 of their shape.
         per_tensor_weights: one scale for all output channels of a layer.
+        weight_bits: that weights have, 8 or 7.
         stability: by tensor, in parts of its range, what some more images would change (``calibration.stability``);
             empty where that is not known.
     """
@@ -336,6 +337,7 @@ class Ranges:
     corrections: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     roundings: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)
     per_tensor_weights: bool = False
+    weight_bits: int = 8
     stability: Mapping[str, float] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
@@ -358,6 +360,7 @@ class Ranges:
             "corrections": {name: list(values) for name, values in self.corrections.items()},
             "roundings": {name: _packed(offsets) for name, offsets in self.roundings.items()},
             "per_tensor_weights": self.per_tensor_weights,
+            "weight_bits": self.weight_bits,
             "stability": dict(self.stability),
         }
         files.write_bytes(path, (json.dumps(values, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
@@ -397,6 +400,7 @@ class Ranges:
                 corrections={name: tuple(map(float, found)) for name, found in values["corrections"].items()},
                 roundings={name: _unpacked(packed) for name, packed in values["roundings"].items()},
                 per_tensor_weights=bool(values["per_tensor_weights"]),
+                weight_bits=int(values.get("weight_bits", 8)),  # files from before weights could have another number
                 stability={name: float(bound) for name, bound in values["stability"].items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError, zlib.error) as error:

@@ -28,7 +28,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from edgekit.ir import Conv2d, Linear
 from edgekit.progress import Progress, silent
-from edgekit.quantization import WEIGHT_MAX, WEIGHT_MIN
+from edgekit.quantization import WEIGHT_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -152,29 +152,32 @@ def round_weights(
             gain = np.repeat(input_gain, math.prod(real.shape[2:]))
             covariance = covariance / gain[:, None] / gain[None, :]
         rows = (len(covariance), -1, covariance.shape[-1])  # [B, O / B, K]
-        found = minimize((real / scale).reshape(rows), covariance)
+        found = minimize((real / scale).reshape(rows), covariance, limit=model.weight_limit)
         rounded[weight] = found.reshape(real.shape).astype(np.int8)
     progress("rounding weights", len(layers), len(layers))
     return rounded
 
 
-def minimize(wanted: NDArray[np.float64], covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Integers q in [-127, 127] for which (q - wanted)^T G (q - wanted) is small, and no larger than for the nearest.
+def minimize(
+    wanted: NDArray[np.float64], covariance: NDArray[np.float64], *, limit: int = WEIGHT_MAX
+) -> NDArray[np.float64]:
+    """Integers q for which (q - wanted)^T G (q - wanted) is small, and no larger than for the nearest.
 
     Args:
         wanted: in steps of the grid, [B, R, K].
         covariance: G without damping, [B, K, K].
+        limit: of |q|.
     """
     size = covariance.shape[-1]
     damping = DAMPING * np.einsum("bkk->b", covariance) / size
     damped = covariance + np.where(damping > 0, damping, 1.0)[:, None, None] * np.eye(size)
-    nearest = np.clip(np.rint(wanted), WEIGHT_MIN, WEIGHT_MAX)
-    found = _descend(_with_feedback(wanted, damped), wanted, damped)
+    nearest = np.clip(np.rint(wanted), -limit, limit)
+    found = _descend(_with_feedback(wanted, damped, limit), wanted, damped, limit)
     better = _error(found, wanted, damped) < _error(nearest, wanted, damped)
     return np.where(better[:, :, None], found, nearest)
 
 
-def _with_feedback(wanted: NDArray[np.float64], damped: NDArray[np.float64]) -> NDArray[np.float64]:
+def _with_feedback(wanted: NDArray[np.float64], damped: NDArray[np.float64], limit: int) -> NDArray[np.float64]:
     """Round one weight after the other, and let those that follow make up for each error.
 
     arXiv:2210.17323, equations 2 and 3 in the form of its algorithm 1: U is upper triangular with U^T U = G^-1.
@@ -186,7 +189,7 @@ def _with_feedback(wanted: NDArray[np.float64], damped: NDArray[np.float64]) -> 
         end = min(start + BLOCK, size)
         errors = np.empty((*wanted.shape[:2], end - start))
         for k in range(start, end):
-            found[:, :, k] = np.clip(np.rint(left[:, :, k]), WEIGHT_MIN, WEIGHT_MAX)
+            found[:, :, k] = np.clip(np.rint(left[:, :, k]), -limit, limit)
             error = errors[:, :, k - start] = (left[:, :, k] - found[:, :, k]) / upper[:, k, k, None]
             left[:, :, k + 1 : end] -= error[:, :, None] * upper[:, k, None, k + 1 : end]
         left[:, :, end:] -= errors @ upper[:, start:end, end:]
@@ -194,7 +197,7 @@ def _with_feedback(wanted: NDArray[np.float64], damped: NDArray[np.float64]) -> 
 
 
 def _descend(
-    start: NDArray[np.float64], wanted: NDArray[np.float64], damped: NDArray[np.float64]
+    start: NDArray[np.float64], wanted: NDArray[np.float64], damped: NDArray[np.float64], limit: int
 ) -> NDArray[np.float64]:
     """Coordinate descent: the best integer for each weight in turn, all others given."""
     found = start.copy()
@@ -203,7 +206,7 @@ def _descend(
         changed = False
         for k in range(wanted.shape[-1]):
             best = np.rint(found[:, :, k] - slope[:, :, k] / damped[:, k, k, None])
-            step = np.clip(best, WEIGHT_MIN, WEIGHT_MAX) - found[:, :, k]
+            step = np.clip(best, -limit, limit) - found[:, :, k]
             groups, rows = np.nonzero(step)
             if len(rows) == 0:
                 continue

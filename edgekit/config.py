@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import tomllib
 import types
 import typing
@@ -13,12 +14,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgekit.errors import ConfigError, did_you_mean
+from edgekit.targets.profiles import profile
 
 FILE_NAME = "edgekit.toml"
 
 Target = Literal["onnx", "tflite", "coreml", "torch"]
 PrecisionName = Literal["float32", "float16", "int8"]
+Device = Literal["cpu", "cuda"]
 TARGETS: tuple[Target, ...] = typing.get_args(Target)
+
+_RATIOS = ("max_size_ratio", "max_memory_ratio", "max_latency_ratio")
 
 # How a type is called in a message.
 _WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", Path: "a path"}
@@ -82,6 +87,7 @@ class CalibrationSettings:
     floor: float | None = None
     int16_activations: tuple[str, ...] = ()
     per_tensor_weights: bool = False
+    weight_bits: Literal[7, 8] = 8
 
     def __post_init__(self) -> None:
         _at_least(1, "calibration.images", self.images)
@@ -93,13 +99,20 @@ class CalibrationSettings:
 
 @dataclass(frozen=True, slots=True)
 class ExportSettings:
-    """[export]: what is written, and where."""
+    """[export]: what is written, and where.
 
+    With a device, what its profile chooses takes the place of the defaults (``edgekit.targets``).
+    """
+
+    device: str | None = None
     targets: tuple[Target, ...] = ("onnx", "tflite")
     precisions: tuple[PrecisionName, ...] = ("float32",)
     io_dtype: Literal["float32", "int8", "uint8"] = "float32"
     input: Literal["pixels", "normalized"] = "pixels"
     onnxruntime: str | None = None
+    onnx_batch: Literal["free", "one"] = "free"
+    coreml_program: Literal["float32", "float16"] = "float32"
+    torch_engine: Literal["fbgemm", "qnnpack"] = "fbgemm"
     out: Path = Path("exported")
     verify: bool = True
 
@@ -107,18 +120,50 @@ class ExportSettings:
         for name, values in (("targets", self.targets), ("precisions", self.precisions)):
             if not values:
                 raise ConfigError(f"export.{name} is empty, so there is nothing to export: name at least one")
+        if self.device is not None:
+            profile(self.device)
 
 
 @dataclass(frozen=True, slots=True)
 class VerifySettings:
-    """[verify]: on what, and in how many images, finished files are checked."""
+    """[verify]: on what finished files are checked, and what is allowed; a limit that is None is not asked for.
+
+    Shares are in percent, drops in percentage points, tolerances relative to the largest logit.
+    """
 
     data: Path | None = None
     images: int | None = None
     strict: bool = False
+    float32_tolerance: float | None = None
+    float16_tolerance: float | None = None
+    max_lsb: int = 0
+    min_top1: float | None = None
+    min_top5: float | None = None
+    max_drop: float | None = None
+    min_agreement: float | None = None
+    min_sqnr_db: float | None = None
+    onnxruntime: str | None = None
+    litert: str | None = None
+    coreml: str | None = None
+    emulate: bool = False
+    baseline: Path | None = None
+    max_size_ratio: float = 1.02
+    max_memory_ratio: float = 1.1
+    max_latency_ratio: float = 1.07
+
+    def runtime(self, target: str) -> str | None:
+        """The oldest runtime that files of a format have to run in, if it was named."""
+        return {"onnx": self.onnxruntime, "tflite": self.litert, "coreml": self.coreml}.get(target)
 
     def __post_init__(self) -> None:
         _at_least(1, "verify.images", self.images)
+        _at_least(0, "verify.max_lsb", self.max_lsb)
+        for name in ("float32_tolerance", "float16_tolerance", *_RATIOS):
+            if (value := getattr(self, name)) is not None and value <= 0:
+                raise ConfigError(f"verify.{name} is {value:g}: a positive number is wanted")
+        for name in ("min_top1", "min_top5", "min_agreement"):
+            if (value := getattr(self, name)) is not None and not 0 <= value <= 100:
+                raise ConfigError(f"verify.{name} is {value:g}: percent, 0 to 100, are wanted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +186,7 @@ class FinetuneSettings:
 
     epochs: int | None = None
     minutes: float | None = None
-    device: Literal["cpu", "cuda"] | None = None
+    device: Device | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -179,7 +224,7 @@ _SECTIONS: dict[str, type[Any]] = {
 
 
 def load(path: Path | None, overrides: Overrides | None = None) -> Settings:
-    """Settings from a file, with single keys overridden.
+    """Settings from a file, with single keys overridden; where they name a device, in place of its profile's.
 
     Args:
         path: an edgekit.toml, whose relative paths start from its own folder; None for the built-in defaults.
@@ -188,26 +233,88 @@ def load(path: Path | None, overrides: Overrides | None = None) -> Settings:
     Raises:
         ConfigError: the file cannot be read, or a section, key or value is wrong.
     """
-    settings = Settings() if path is None else _from_toml(path)
-    for section, values in (overrides or {}).items():
+    tables = {} if path is None else _tables_of(path)
+    given = {section: {k: v for k, v in keys.items() if v is not None} for section, keys in (overrides or {}).items()}
+    settings = _of_device(_device(given, "the command line") or _device(tables, str(path)))
+    if path is not None:
+        settings = _from_tables(tables, path, settings)
+    for section, values in given.items():
         kind = _section(section, "the command line")
-        given = {key: value for key, value in values.items() if value is not None}
-        changes = _checked(kind, given, section, "the command line", None)
+        changes = _checked(kind, values, section, "the command line", None)
         settings = dataclasses.replace(
             settings, **{section: dataclasses.replace(getattr(settings, section), **changes)}
         )
     return settings
 
 
-def _from_toml(path: Path) -> Settings:
+def to_values(settings: Settings, base: Path) -> dict[str, dict[str, Any]]:
+    """Settings as JSON values, section -> key -> value; what is not set is None.
+
+    Paths are as they read from the folder ``base``, or absolute where they share nothing with it but the root.
+    """
+
+    def plain(value: Any) -> Any:  # noqa: ANN401 - any type
+        return _seen_from(base, value) if isinstance(value, Path) else list(value) if type(value) is tuple else value
+
+    return {
+        section: {key.name: plain(getattr(values, key.name)) for key in dataclasses.fields(values)}
+        for section, values in ((name, getattr(settings, name)) for name in _SECTIONS)
+    }
+
+
+def from_values(values: Mapping[str, Mapping[str, Any]], path: Path) -> Settings:
+    """Settings from what ``to_values`` made of them, or from some of its sections.
+
+    Args:
+        values: section -> key -> value; None as a value means "not set".
+        path: of the file that they were found in, in the folder that relative paths start from.
+
+    Raises:
+        ConfigError: a section, key or value is wrong.
+    """
+    tables = {
+        section: {key: value for key, value in keys.items() if value is not None} for section, keys in values.items()
+    }
+    return _from_tables(tables, path, Settings())
+
+
+def _seen_from(base: Path, path: Path) -> str:
+    """``path`` as ``to_values`` gives it; links in between are followed, as the system does on its way back."""
+    base, path = base.resolve(), path.parent.resolve() / path.name
+    shared = os.path.commonpath([base, path])
+    return str(path) if shared == path.anchor else Path(os.path.relpath(path, base)).as_posix()
+
+
+def _of_device(name: str | None) -> Settings:
+    """The defaults, or what the profile of a device chooses in their place."""
+    settings = Settings()
+    for section, values in {} if name is None else profile(name).settings.items():
+        changes = _checked(_section(section, name), values, section, f"the profile of {name}", None)
+        settings = dataclasses.replace(settings, **{section: dataclasses.replace(getattr(settings, section), **changes)})
+    return settings
+
+
+def _device(tables: Mapping[str, Any], where: str) -> str | None:
+    """The device that some sections name, as they were found."""
+    section = tables.get("export")
+    given = section.get("device") if isinstance(section, dict) else None
+    return None if given is None else _checked(ExportSettings, {"device": given}, "export", where, None)["device"]
+
+
+def _tables_of(path: Path) -> dict[str, Any]:
+    """The sections of a file, as they stand there."""
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"{path} does not exist: name a settings file, or leave --config out") from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
+
+
+def _from_tables(tables: Mapping[str, Any], path: Path, defaults: Settings) -> Settings:
+    """Settings from sections as they were found in the file ``path``, in place of ``defaults``."""
     loaded: dict[str, Any] = {}
     for name, values in tables.items():
         kind = _section(name, str(path))
@@ -215,10 +322,10 @@ def _from_toml(path: Path) -> Settings:
             raise ConfigError(f"{path}: {name} is a section: write [{name}] and its keys below")
         checked = _checked(kind, values, name, str(path), path.parent)
         try:
-            loaded[name] = kind(**checked)
+            loaded[name] = dataclasses.replace(getattr(defaults, name), **checked)
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from error
-    return Settings(**loaded, source=path)
+    return dataclasses.replace(defaults, **loaded, source=path)
 
 
 def _section(name: str, where: str) -> type[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import filecmp
 import os
 import shutil
 import tempfile
@@ -79,6 +80,14 @@ def size_bytes(path: Path) -> int:
     if path.is_dir():
         return sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file())
     return path.stat().st_size
+
+
+def same_bytes(a: Path, b: Path) -> bool:
+    """Whether two files hold the same bytes, or two folders the same files."""
+    if a.is_dir() and b.is_dir():
+        names = [{entry.relative_to(folder) for entry in folder.rglob("*") if entry.is_file()} for folder in (a, b)]
+        return names[0] == names[1] and all(same_bytes(a / name, b / name) for name in names[0])
+    return a.is_file() and b.is_file() and filecmp.cmp(a, b, shallow=False)
 
 
 @contextlib.contextmanager

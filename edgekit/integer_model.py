@@ -26,7 +26,7 @@ from edgekit.ir import Dequantize, Quantize, Requantize
 from edgekit.ir.graph import check
 from edgekit.ir.serialization import graph_from_dict, graph_to_dict
 from edgekit.preprocessing import Normalization, Preprocessing
-from edgekit.quantization import QuantParams, Ratio
+from edgekit.quantization import WEIGHT_LIMITS, QuantParams, Ratio
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 2  # 1 had no layers in float
 SUFFIX = ".edgekit"
+SEVEN_BIT = "seven-bit"  # how the profiles begin whose weights have seven bits
 _HEADER = "model.json"
 
 
@@ -56,7 +57,8 @@ class IntegerModel:
             folded into the first convolution this is not the preprocessing's own.
         pixel_input: the int8 input is pixel - 128, exactly (False: the float preprocessing stays outside).
         labels: class names, in order; empty where none are known.
-        profile: the lowering profile: files of "universal" are claimed identical, those of "mixed" are not.
+        profile: the lowering profile. Files of "universal" are claimed identical, those of "mixed" are not. "seven-bit"
+            and "seven-bit-mixed" are the same with weights that no kernel of x86 saturates on.
         provenance: where it comes from (checkpoint hash, architecture, ranges), JSON values.
     """
 
@@ -91,6 +93,11 @@ class IntegerModel:
         a value lies next to a tie, Quantize rounds it up here and down there.
         """
         return not (self.int16_nodes or any(isinstance(node.op, Quantize) for node in self.graph))
+
+    @property
+    def weight_limit(self) -> int:
+        """The largest weight of a layer with 8-bit activations; the smallest is its negative."""
+        return WEIGHT_LIMITS[7 if self.profile.startswith(SEVEN_BIT) else 8]
 
     @property
     def int16_nodes(self) -> tuple[Node, ...]:
@@ -166,6 +173,8 @@ class IntegerModel:
             header = json.loads(arrays.pop(_HEADER).tobytes())
             version = header["format_version"]
             model = _from_header(header, arrays) if version == FORMAT_VERSION else None
+        except _EvenDenominatorError as error:
+            raise ArtifactError(f"{path}: {error}. edgekit never writes that: export it again") from error
         except Exception as error:  # there is nothing that a damaged file cannot make zipfile and numpy raise
             raise ArtifactError(f"{path} is not an edgekit integer model, or is damaged: export it again") from error
         if model is None:
@@ -175,20 +184,22 @@ class IntegerModel:
         return model
 
 
+class _EvenDenominatorError(ValueError):
+    """A ratio is not tie-free."""
+
+
 def _from_header(header: Mapping[str, Any], constants: Mapping[str, NDArray[Any]]) -> IntegerModel:
     """A model from what was saved; raises anything if that makes no sense."""
     graph = graph_from_dict(header["graph"], constants)
     check(graph)
+    nodes = {node.name: node for node in graph}
     model = IntegerModel(
         graph=graph,
         params={
             name: QuantParams(np.array(p["scale"], np.float32), p["zero_point"], p["bits"])
             for name, p in header["params"].items()
         },
-        ratios={
-            name: Ratio(np.array(r["numerator"], np.int64), np.array(r["denominator"], np.int64))
-            for name, r in header["ratios"].items()
-        },
+        ratios={name: _ratio(values, nodes[name]) for name, values in header["ratios"].items()},
         preprocessing=Preprocessing.from_dict(header["preprocessing"]),
         normalization=Normalization(*(tuple(header["normalization"][key]) for key in ("mean", "std"))),
         pixel_input=header["pixel_input"],
@@ -201,6 +212,15 @@ def _from_header(header: Mapping[str, Any], constants: Mapping[str, NDArray[Any]
     for node in graph:
         _check_types(model, node)
     return model
+
+
+def _ratio(values: Mapping[str, Any], node: Node) -> Ratio:
+    if any(denominator % 2 == 0 for denominator in values["denominator"]):
+        raise _EvenDenominatorError(
+            f"the ratio of {node.output!r} (layer {node.name!r}) has an even denominator, so that its results can be "
+            f"ties, which runtimes round differently"
+        )
+    return Ratio(np.array(values["numerator"], np.int64), np.array(values["denominator"], np.int64))
 
 
 def _check_types(model: IntegerModel, node: Node) -> None:

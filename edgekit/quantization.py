@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 INT8_MIN, INT8_MAX = -128, 127
 INT16_MAX = 32767  # TFLite's 16-bit specification: activations are symmetric, their zero point is 0
 WEIGHT_MIN, WEIGHT_MAX = -127, 127  # TFLite's int8 specification: weights are symmetric, -128 is unused
+# The largest weight by the bits that weights are given. On x86 without VNNI, kernels clamp the sum of two products of
+# uint8 and int8 to 16 bits (``edgekit.runtimes.processor``): 2 * 255 * 64 = 32640 is within them, 2 * 255 * 65 is not.
+WEIGHT_LIMITS = {8: WEIGHT_MAX, 7: 64}
 BIAS_LIMIT = 2**30  # half of int32, so that accumulator plus bias cannot overflow
 
 SCALE_TOLERANCE = 0.005  # how far the solver may move a scale from the one that is wanted

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgekit import files
 from edgekit.errors import ArtifactError, ConfigError, MissingDependency, did_you_mean
+from edgekit.exporters.contents import differences
 from edgekit.exporters.metadata import IoDtype
+from edgekit.integer_model import IntegerModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
+    from edgekit.exporters.contents import ContentDifference, Contents
     from edgekit.exporters.metadata import Precision
-    from edgekit.exporters.summary import Summary
+    from edgekit.exporters.summary import Summary, Violation
     from edgekit.float_model import FloatModel
-    from edgekit.integer_model import IntegerModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,41 @@ class Format:
         """Read a finished file back; see the format's own package."""
         summary: Summary = self._package().read(path)
         return summary
+
+    def contents(self, path: Path) -> Contents:
+        """Everything that a finished file says; see the format's own package."""
+        contents: Contents = self._package().read_contents(path)
+        return contents
+
+    def violations(self, path: Path, runtime: str | None = None) -> tuple[Violation, ...]:
+        """What is wrong with a finished file, whatever it is of, and what a named runtime lacks; see the package."""
+        violations: tuple[Violation, ...] = self._package().violations(path, runtime)
+        return violations
+
+    def differences(self, path: Path, model: IntegerModel | FloatModel) -> tuple[ContentDifference, ...]:
+        """How a finished file differs from the one that would be written of ``model`` now.
+
+        Returns:
+            Nothing if both say the same, whatever their bytes: the form of metadata, and what others have added to it,
+            are no differences. A file for another boundary or an older runtime is compared with such a one.
+
+        Raises:
+            ArtifactError: the file is missing or damaged.
+            ConfigError: the format cannot hold the model.
+            MissingDependency: the package that reads and writes the format is not installed.
+        """
+        found = self.contents(path)
+        with tempfile.TemporaryDirectory() as folder:
+            written = Path(folder) / f"model{self.suffix}"
+            if isinstance(model, IntegerModel):
+                real = any(name not in model.params for name in model.graph.outputs)  # those leave no choice
+                io_dtype = IoDtype.FLOAT32 if real else found.io_dtype
+                self.write_integer_model(model, written, io_dtype=io_dtype, options=found.options)
+            else:
+                self.write_float_model(model, written, precision=found.precision, options=found.options)
+            if files.same_bytes(path, written):
+                return ()
+            return differences(found, self.contents(written), model.graph)
 
     def _package(self) -> Any:  # noqa: ANN401 - a module
         try:

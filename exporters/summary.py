@@ -32,6 +32,19 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Violation:
+    """A rule of its format, or a limit of a runtime, that a file breaks.
+
+    Attributes:
+        name: in the file, of what breaks it; None for the file as a whole.
+        text: the rule and how it is broken.
+    """
+
+    name: str | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """A finished file, counted.
 

@@ -216,3 +216,64 @@ def test_what_is_typed_means_what_it_means_in_a_file(
         assert getattr(typed, section) == getattr(in_file, section)
     elif typed is not None:
         assert str(getattr(getattr(typed, section), key)) == text
+
+
+# --- as JSON values ---------------------------------------------------------------------------------------------------
+
+
+@given(
+    chosen=st.lists(st.tuples(st.sampled_from(KEYS), TOML_VALUES), max_size=6),
+    paths=st.lists(st.sampled_from([("model", "labels"), ("export", "out"), ("verify", "data")]), max_size=3),
+)
+def test_settings_survive_as_json(
+    chosen: list[tuple[tuple[str, str], object]],
+    paths: list[tuple[str, str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    base = tmp_path_factory.getbasetemp().resolve()
+    settings = Settings()
+    for (section, key), value in [*chosen, *((where, str(base / "x" / where[1])) for where in paths)]:
+        settings = overridden(settings, section, key, value)
+    values = json.loads(json.dumps(config.to_values(settings, base)))
+    again = config.from_values(values, base / "manifest.json")
+    assert again.source == base / "manifest.json"
+    for section, key in KEYS:
+        before, after = (getattr(getattr(s, section), key) for s in (settings, again))
+        if isinstance(before, Path):
+            assert after.resolve() == before.resolve()
+        else:
+            assert after == before
+
+
+def overridden(settings: Settings, section: str, key: str, value: object) -> Settings:
+    """With another value where that is allowed."""
+    found = outcome(None, {section: {key: value}})
+    if found is None:
+        return settings
+    changed = dataclasses.replace(getattr(settings, section), **{key: getattr(getattr(found, section), key)})
+    return dataclasses.replace(settings, **{section: changed})
+
+
+def test_paths_read_from_the_folder_that_is_named(tmp_path: Path) -> None:
+    (tmp_path / "real" / "out").mkdir(parents=True)
+    (tmp_path / "linked").symlink_to(tmp_path / "real" / "out", target_is_directory=True)
+    (tmp_path / "real" / "net.pth").touch()
+    paths = {"checkpoint": tmp_path / "real" / "net.pth", "labels": "/nowhere/labels.txt"}
+    settings = config.load(None, {"model": paths, "verify": {"data": tmp_path / "images" / "*.png"}})
+    for folder, up in ((tmp_path / "real" / "out", ".."), (tmp_path / "linked", ".."), (tmp_path / "real", ".")):
+        values = config.to_values(settings, folder)
+        assert values["model"]["checkpoint"] == (Path(up) / "net.pth").as_posix()
+        assert values["model"]["labels"] == "/nowhere/labels.txt"  # has nothing in common with it but the root
+        again = config.from_values(values, folder / "manifest.json")
+        assert again.model.checkpoint is not None
+        assert again.model.checkpoint.samefile(tmp_path / "real" / "net.pth")
+        assert again.verify.data is not None
+        assert again.verify.data.resolve() == tmp_path / "images" / "*.png"
+
+
+def test_values_are_checked_as_those_of_a_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"m\.json: unknown key export\.target: did you mean 'targets'"):
+        config.from_values({"export": {"target": "onnx"}}, tmp_path / "m.json")
+    with pytest.raises(ConfigError, match=r"m\.json: calibration\.images is 0"):
+        config.from_values({"calibration": {"images": 0}}, tmp_path / "m.json")
+    assert config.from_values({"model": {"classes": None}}, tmp_path / "m.json").model == Settings().model

@@ -36,7 +36,7 @@ def test_there_are_examples() -> None:
     finder = doctest.DocTestFinder(exclude_empty=True)
     examples = [
         test
-        for name in ("edgekit.errors", "edgekit.cli.console")
+        for name in ("edgekit.errors", "edgekit.words")
         for test in finder.find(importlib.import_module(name))
         if test.examples
     ]

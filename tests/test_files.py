@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.errors import BadInput
-from edgekit.files import replacing, size_bytes, staging, write_bytes
+from edgekit.files import replacing, same_bytes, size_bytes, staging, write_bytes
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -238,3 +238,14 @@ def test_failures_inside_name_the_final_place(tmp_path: Path, monkeypatch: pytes
         write_bytes(ready / "net.onnx", b"1")
     assert str(tmp_path / "out" / "net.onnx") in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_files_and_folders_are_compared_by_their_bytes(tmp_path: Path) -> None:
+    for name, content in (("a", {"x": b"1"}), ("b", {"x": b"1"}), ("c", {"x": b"2"}), ("d", {"x": b"1", "y": b""})):
+        make_folder(tmp_path / name, **content)
+    assert same_bytes(tmp_path / "a", tmp_path / "b")
+    assert not same_bytes(tmp_path / "a", tmp_path / "c")
+    assert not same_bytes(tmp_path / "a", tmp_path / "d")
+    assert same_bytes(tmp_path / "a" / "x", tmp_path / "d" / "x")
+    assert not same_bytes(tmp_path / "a", tmp_path / "a" / "x")
+    assert not same_bytes(tmp_path / "a", tmp_path / "missing")

@@ -229,7 +229,7 @@ def test_a_header_that_was_not_changed_is_fine(model: IntegerModel, tmp_path: Pa
     [
         {"graph": {}},
         {"params": {}},
-        {"ratios": {"pool": {"numerator": [1], "denominator": [2]}}},  # even
+        {"ratios": {"no such layer": {"numerator": [1], "denominator": [3]}}},
         {"preprocessing": None},
         {"normalization": {"mean": [0]}},
         {"labels": None},
@@ -239,6 +239,15 @@ def test_a_header_that_was_not_changed_is_fine(model: IntegerModel, tmp_path: Pa
 def test_a_header_that_makes_no_sense(change: dict[str, Any], model: IntegerModel, tmp_path: Path) -> None:
     write(tmp_path / "m.edgekit", model, header_of(model, tmp_path) | change)
     with pytest.raises(ArtifactError, match="damaged"):
+        IntegerModel.load(tmp_path / "m.edgekit")
+
+
+def test_an_even_denominator_is_refused_by_name(model: IntegerModel, tmp_path: Path) -> None:
+    header = header_of(model, tmp_path)
+    name = next(iter(header["ratios"]))
+    header["ratios"][name]["denominator"][-1] += 1
+    write(tmp_path / "m.edgekit", model, header)
+    with pytest.raises(ArtifactError, match=rf"m\.edgekit: the ratio of .*\(layer '{name}'\) has an even denominator"):
         IntegerModel.load(tmp_path / "m.edgekit")
 
 

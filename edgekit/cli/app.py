@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import typer
 
-from edgekit.cli import bench, doctor, export, finetune, inspect, sensitivity, verify
+from edgekit.cli import (
+    baseline,
+    bench,
+    diff,
+    doctor,
+    emulate,
+    export,
+    finetune,
+    inspect,
+    reproduce,
+    sensitivity,
+    verify,
+)
 from edgekit.version import __version__
 
 app = typer.Typer(
@@ -20,7 +32,11 @@ app.command()(sensitivity.sensitivity)
 app.command()(finetune.finetune)
 app.command()(verify.verify)
 app.command()(bench.bench)
+app.command()(baseline.baseline)
 app.command()(inspect.inspect)
+app.command()(diff.diff)
+app.command()(reproduce.reproduce)
+app.command()(emulate.emulate)
 app.command()(doctor.doctor)
 
 

@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import io
-import json
-import math
 import os
 import signal
 import sys
 import textwrap
 import threading
-from collections.abc import Mapping
 from contextlib import contextmanager
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from edgekit import words
 from edgekit.errors import BadInput, EdgekitError
+from edgekit.reports import values
+from edgekit.words import NOTHING, count, percent, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import FrameType
 
     from rich.console import Console
 
     from edgekit.progress import Progress
 
-SCHEMA_VERSION = 1
+__all__ = [
+    "NOTHING",
+    "count",
+    "escape",
+    "facts",
+    "note",
+    "percent",
+    "print_json",
+    "progress_bar",
+    "reporting",
+    "say",
+    "size",
+    "skipped",
+    "table",
+    "warn",
+]
+
 INTERRUPTED, TERMINATED = 130, 143  # what shells give for SIGINT and SIGTERM
-NOTHING = "–"  # in a table, where there is no value
 
 
 @contextmanager
@@ -128,26 +141,8 @@ def facts(title: str, values: Sequence[tuple[str, str]]) -> None:
 
 def print_json(command: str, value: Any) -> None:  # noqa: ANN401 - any result
     """Print one object with the schema version, the command and the fields and properties of ``value``."""
-    body = {"schema_version": SCHEMA_VERSION, "command": command, **jsonable(value)}
     with _explaining_stdout():
-        sys.stdout.write(json.dumps(body, indent=2, allow_nan=False) + "\n")
-
-
-def jsonable(value: Any) -> Any:  # noqa: ANN401 - any result
-    """A result as JSON values: dataclasses with their properties, paths and enumerations as text, NaN as null."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [f.name for f in dataclasses.fields(value)]
-        names += [name for name, member in vars(type(value)).items() if isinstance(member, property)]
-        return {name: jsonable(getattr(value, name)) for name in names}
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {str(key): jsonable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [jsonable(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        sys.stdout.write(values.as_json(command, value))
 
 
 @contextmanager
@@ -175,43 +170,10 @@ def progress_bar() -> Iterator[Progress]:
         yield update
 
 
-def size(size_bytes: int) -> str:
-    """A size for people.
-
-    >>> size(3_512_345), size(512)
-    ('3.51 MB', '512 B')
-    """
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size_bytes >= factor:
-            return f"{size_bytes / factor:.3g} {unit}"
-    return f"{size_bytes} B"
-
-
-def percent(share: float) -> str:
-    """A share for people, never rounded up to 100 %.
-
-    >>> percent(1.0), percent(0.99999), percent(0.5), percent(0.9944)
-    ('100 %', '99.99 %', '50 %', '99.44 %')
-    """
-    return f"{min(share * 100, 99.99) if share < 1 else 100:.4g} %"
-
-
-def count(number: int, thing: str) -> str:
-    """A number of things for people.
-
-    >>> count(1, "file"), count(1281, "image")
-    ('1 file', '1,281 images')
-    """
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
 def skipped(images: Mapping[str, str]) -> None:
     """Tell which images could not be used, and why."""
     if images:
-        first = "; ".join(f"{name}: {reason}" for name, reason in list(images.items())[:3])
-        note(
-            f"{count(len(images), 'image')} skipped ({first}{'; …' if len(images) > 3 else ''}): --strict refuses them"
-        )
+        note(f"{count(len(images), 'image')} skipped ({words.some(images)}): --strict refuses them")
 
 
 def escape(text: str) -> str:

@@ -30,5 +30,9 @@ def doctor(*, as_json: JsonOption = False) -> None:
         console.table(
             ["", "package", "installed", "tested with", "" if all(row[-1] == "" for row in rows) else "remedy"], rows
         )
+        for title, missing in found.emulated.items():
+            console.say(
+                console.escape(f"emulated {title}: set up") if missing is None else f"[dim]{console.escape(missing)}[/]"
+            )
         for warning in found.warnings:
             console.say(f"[yellow]![/] {console.escape(warning)}")

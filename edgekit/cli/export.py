@@ -36,6 +36,8 @@ from edgekit.config import Typed
 from edgekit.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from edgekit.config import Overrides, Settings
     from edgekit.pipeline.export import ExportedFile, ExportResult
     from edgekit.pipeline.floor import Floor
@@ -149,9 +151,7 @@ def show_export(result: ExportResult, settings: Settings) -> None:
     console.skipped(result.skipped)
     if result.diagnosis is not None and result.diagnosis.finding is not None:
         console.warn(f"the calibration images look wrong: {result.diagnosis.finding.advice}")
-    if result.integer_model is not None and result.ranges is not None:
-        model, ranges = (path.name.removeprefix(result.network) for path in (result.integer_model, result.ranges))
-        console.note(f"beside the files: *{model} (the integer model) and *{ranges}")
+    console.note(f"beside the files: {', '.join(_beside(result))}")
     kind = "synthetic image" if result.data_free else "image"
     origin = f", calibrated on {console.count(result.images, kind)}" if result.images else ""
     name, out = console.escape(result.network), console.escape(str(settings.export.out))
@@ -160,6 +160,17 @@ def show_export(result: ExportResult, settings: Settings) -> None:
     if result.floor is not None:
         console.say(_floor(result.floor))
     console.table(["", "file", ">size", ">time", ">int8", ">max |Δ|"], [_row(file) for file in result.files])
+
+
+def _beside(result: ExportResult) -> Iterator[str]:
+    """What there is besides the files, and what it is for."""
+    for path, what in (
+        (result.integer_model, "the integer model"),
+        (result.ranges, "for --ranges"),
+        (result.manifest, "for reproduce"),
+    ):
+        if path is not None:
+            yield f"*{path.name.removeprefix(result.network)} ({what})"
 
 
 def _floor(floor: Floor) -> str:
@@ -178,7 +189,7 @@ def _floor(floor: Floor) -> str:
 
 
 def _proofs(result: ExportResult) -> list[str]:
-    """What the largest difference was measured in, and what stands for it elsewhere."""
+    """What the largest difference was measured in."""
     lines = []
     parities = [file.parity for file in result.files if file.parity is not None]
     if parities:
@@ -188,11 +199,8 @@ def _proofs(result: ExportResult) -> list[str]:
     kinds = [f"{console.count(len(layers), 'layer')} {how}" for how, layers in precise.items() if layers]
     if kinds:
         lines.append(f"{', '.join(kinds)}: behind them integers are near, not claimed to be identical")
-    elsewhere = [file for file in result.files if file.parity is None]
-    if any(file.proven for file in elsewhere):
-        lines.append("Core ML int8: not run here, every number read back and identical to the integer model's")
-    if any(not file.proven for file in elsewhere):
-        lines.append(f"{console.NOTHING} not compared: --no-verify, or a format without a runtime here")
+    if any(not file.proven for file in result.files):
+        lines.append(f"{console.NOTHING} not compared: --no-verify")
     return lines
 
 

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edgekit import words
 from edgekit.cli import console
 from edgekit.cli.options import JsonOption  # noqa: TC001 - typer reads the annotations
+from edgekit.reports import origin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from edgekit.exporters.summary import Endpoint, Summary
     from edgekit.integer_model import IntegerModel
-    from edgekit.preprocessing import Normalization, Preprocessing
 
 
 def inspect(
@@ -46,9 +47,9 @@ def _file(summary: Summary) -> list[tuple[str, str]]:
         ("format", f"{summary.format}, {summary.version}, {console.size(summary.size_bytes)}"),
         *(("input", _endpoint(endpoint)) for endpoint in summary.inputs),
         *(("output", _endpoint(endpoint)) for endpoint in summary.outputs),
-        ("operators", _counted(summary.operators)),
+        ("operators", words.counted(summary.operators)),
         ("in integers", console.percent(summary.int8_share)),
-        ("boundary", _counted(Counter(summary.boundary)) or "nothing is converted"),
+        ("boundary", words.counted(Counter(summary.boundary)) or "nothing is converted"),
     ]
     about = summary.metadata
     if about is None:
@@ -56,10 +57,10 @@ def _file(summary: Summary) -> list[tuple[str, str]]:
     return [
         *facts,
         ("network", f"{about.network}, {about.precision}, profile {about.profile}"),
-        ("image", _image(about.preprocessing)),
-        ("input value", _input_value(about.normalization, pixel_input=about.pixel_input)),
+        ("image", origin.image(about.preprocessing)),
+        ("input value", origin.input_value(about.normalization, pixel_input=about.pixel_input)),
         ("labels", _labels(about.labels)),
-        *_provenance(about.provenance),
+        *origin.provenance(about.provenance),
     ]
 
 
@@ -69,14 +70,14 @@ def _model(model: IntegerModel) -> list[tuple[str, str]]:
     return [
         ("format", "edgekit integer model"),
         ("network", f"{about['network']}, profile {about['profile']}"),
-        ("operators", _counted(about["operators"])),
+        ("operators", words.counted(about["operators"])),
         ("weights", f"{about['weights']:,} int8"),
         ("tensors", f"{about['tensors']}, {about['tensors_with_a_factor']} of them carry a factor"),
         ("ratios", f"denominators up to {about['largest_denominator']}"),
-        ("image", _image(model.preprocessing)),
-        ("input value", _input_value(model.normalization, pixel_input=model.pixel_input)),
+        ("image", origin.image(model.preprocessing)),
+        ("input value", origin.input_value(model.normalization, pixel_input=model.pixel_input)),
         ("labels", _labels(model.labels)),
-        *_provenance(model.provenance),
+        *origin.provenance(model.provenance),
     ]
 
 
@@ -98,53 +99,8 @@ def _as_dict(model: IntegerModel) -> dict[str, Any]:
     }
 
 
-def _counted(names: Mapping[str, int]) -> str:
-    return ", ".join(f"{number} {name}" for name, number in sorted(names.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _image(preprocessing: Preprocessing) -> str:
-    height, width = preprocessing.size
-    match preprocessing.resize:
-        case None:
-            how = "centre crop"
-        case "whole":
-            how = "the whole image resized"
-        case shorter:
-            how = f"the shorter side resized to {shorter}, centre crop"
-    return f"{width} x {height} {preprocessing.order}, {how}"
-
-
-def _input_value(normalization: Normalization, *, pixel_input: bool) -> str:
-    mean, std = (_numbers(values) for values in (normalization.mean, normalization.std))
-    integers = "int8 is pixel - 128, uint8 is the pixel, " if pixel_input else ""
-    return f"{integers}float32 is (pixel - {mean}) / {std}"
-
-
-def _numbers(values: Sequence[float]) -> str:
-    """One number if all are the same."""
-    texts = [f"{value:g}" for value in values]
-    return texts[0] if len(set(texts)) == 1 else f"[{', '.join(texts)}]"
-
-
 def _labels(labels: Sequence[str]) -> str:
     return f"{len(labels)}: {', '.join(labels[:4])}{', …' if len(labels) > 4 else ''}" if labels else "none"
-
-
-def _provenance(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Where it comes from; the architecture is left to --json."""
-    facts = []
-    if "checkpoint_sha256" in values:
-        facts.append(("checkpoint", f"sha256 {values['checkpoint_sha256']}"))
-    if "calibration" in values:
-        calibration = values["calibration"]
-        facts.append(("calibration", f"{console.count(calibration['images'], 'image')}, {calibration['method']}"))
-    if "kept_float" in values:
-        facts.append(("kept in float", ", ".join(values["kept_float"])))
-    if "int16" in values:
-        facts.append(("16-bit activations", ", ".join(values["int16"])))
-    if "edgekit" in values:
-        facts.append(("written by", f"edgekit {values['edgekit']}"))
-    return facts
 
 
 def _endpoint(endpoint: Endpoint) -> str:

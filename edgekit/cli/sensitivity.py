@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgekit import words
 from edgekit.cli import console
 from edgekit.cli.export import export_settings
 from edgekit.cli.options import (
@@ -98,5 +98,4 @@ def _part(part: Sensitivity) -> list[str]:
 
 
 def _closeness(found: Closeness) -> tuple[str, str]:
-    sqnr = f"{found.sqnr_db:.1f} dB" if math.isfinite(found.sqnr_db) else "no error"
-    return sqnr, console.percent(found.agreement)
+    return words.decibels(found.sqnr_db), console.percent(found.agreement)

@@ -20,7 +20,7 @@ from edgekit.cli.options import (
 
 if TYPE_CHECKING:
     from edgekit.config import Overrides
-    from edgekit.pipeline.verify import FileVerdict, VerifyResult
+    from edgekit.pipeline.verdicts import FileVerdict, VerifyResult
 
 
 def verify(  # noqa: PLR0913 - one a flag
@@ -37,6 +37,19 @@ def verify(  # noqa: PLR0913 - one a flag
         Path | None,
         typer.Option("--checkpoint", help="The trained network, to compare with.", show_default="the float32 file"),
     ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option("--baseline", help="What edgekit baseline kept: no larger, no slower.", show_default=False),
+    ] = None,
+    emulate: Annotated[
+        bool, typer.Option("--emulate", help="Also on emulated processors that edgekit emulate set up. Slow.")
+    ] = False,
+    report: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--report", help="Write a report: .html, .md, .xml (JUnit) or .json. Repeatable.", show_default=False
+        ),
+    ] = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
     as_json: JsonOption = False,
@@ -44,7 +57,13 @@ def verify(  # noqa: PLR0913 - one a flag
     """Prove that exported files are the model that was trained: integers in LSB, accuracy, agreement with float."""
     with console.reporting("verify", as_json=as_json):
         flags: Overrides = {
-            "verify": {"data": data, "images": images, "strict": strict or None},
+            "verify": {
+                "data": data,
+                "images": images,
+                "strict": strict or None,
+                "emulate": emulate or None,
+                "baseline": baseline,
+            },
             "model": {"checkpoint": checkpoint},
         }
         settings = load_settings(find_config(config), flags, assignments)
@@ -52,6 +71,9 @@ def verify(  # noqa: PLR0913 - one a flag
         from edgekit.defaults import CONFIG  # noqa: PLC0415 - see the module app
         from edgekit.pipeline.verify import are_shipped  # noqa: PLC0415 - likewise
         from edgekit.pipeline.verify import verify as run  # noqa: PLC0415 - likewise
+        from edgekit.reports import writing  # noqa: PLC0415 - likewise
+
+        writing.check(report or ())
 
         paths = artifacts or [settings.export.out]
         if settings.source is None and are_shipped(paths):
@@ -59,10 +81,14 @@ def verify(  # noqa: PLR0913 - one a flag
             settings = load_settings(CONFIG, flags, assignments)
         with console.progress_bar() as progress:
             result = run(paths, settings, progress=progress)
+        for path in report or ():
+            writing.write(result, path)
         if as_json:
             console.print_json("verify", result)
         else:
             _show(result)
+            for path in report or ():
+                console.note(f"report: {path}")
         if not result.passed:
             raise typer.Exit(1)
 
@@ -70,59 +96,61 @@ def verify(  # noqa: PLR0913 - one a flag
 def _show(result: VerifyResult) -> None:
     from edgekit.verification.integer_parity import IntegerParity  # noqa: PLC0415 - see the module app
 
-    if result.noise:
+    if result.noise and result.images:
         console.note("no images were named (--data DIR): compared on noise, so accuracy was not measured")
     console.skipped(result.skipped)
-    rows = [row for file in result.files for row in _rows(file)]
-    if result.float_accuracy is not None and result.float_reference is not None:
-        top1 = console.percent(result.float_accuracy.top1)
-        rows.append(["", f"float: {console.escape(result.float_reference.name)}", "", "", top1, ""])
     if any(isinstance(parity, IntegerParity) and not parity.exact for file in result.files for parity in file.parities):
         console.note(
             "some layers are more precise than int8: behind them integers are near, not claimed to be identical"
         )
+    rows = [row for file in result.files for row in _rows(file)]
+    if result.float_accuracy is not None and result.float_reference is not None:
+        top1 = console.percent(result.float_accuracy.top1)
+        rows.append(["", f"float: {console.escape(result.float_reference.name)}", "", "", top1, "", ""])
     images = f"{console.count(result.images, 'image')}{' of noise' if result.noise else ''}"
     console.say(f"[dim]{f'measured on {images}' if result.images else 'nothing was run'}[/]")
-    console.table(["", "file and runtime", ">equal", ">max |Δ|", ">top-1", ">as float"], rows)
+    console.table(["", "file and runtime", ">equal", ">max |Δ|", ">top-1", ">drop", ">as float"], rows)
     console.say(_conclusion(result))
 
 
 def _conclusion(result: VerifyResult) -> str:
     total = len(result.files)
     failed, passed = sum(file.failed for file in result.files), sum(file.passed for file in result.files)
+    asked = sum(len(file.gates) for file in result.files)
+    closed = sum(not gate.passed for file in result.files for gate in file.gates)
     if failed:
-        return f"[bold red]✘ {failed} of {console.count(total, 'file')} failed[/]"
+        return f"[bold red]✘ {failed} of {console.count(total, 'file')} failed[/], {closed} of {asked} gates"
     if not passed:
         return "[bold red]✘ nothing was compared[/]: name the trained network, --checkpoint FILE"
     others = f", {console.count(total - passed, 'other')} not compared" if total > passed else ""
-    return f"[bold green]✔ {console.count(passed, 'file')} passed[/]{others}"
+    gates = console.count(asked, "gate")
+    return f"[bold green]✔ {console.count(passed, 'file')} passed[/]{others}, {gates} in {result.seconds:.1f} s"
 
 
 def _rows(file: FileVerdict) -> list[list[str] | str]:
-    """The file, and below it each runtime."""
+    """The file, below it what is wrong, and each runtime."""
     from edgekit.verification.integer_parity import IntegerParity  # noqa: PLC0415 - see the module app
 
     mark = "[bold red]✘[/]" if file.failed else "[bold green]✔[/]" if file.passed else console.NOTHING
     top1 = console.percent(file.accuracy.top1) if file.accuracy else ""
+    drop = f"{file.drop.points:.2f} ± {(file.drop.high - file.drop.low) / 2:.2f}" if file.drop else ""
     agreement = console.percent(file.agreement) if file.agreement is not None else ""
-    rows: list[list[str] | str] = [[mark, console.escape(file.path.name), "", "", top1, agreement]]
-    rows += [f"     [red]{console.escape(problem)}[/]" for problem in file.problems]
+    rows: list[list[str] | str] = [[mark, console.escape(file.path.name), "", "", top1, drop, agreement]]
+    rows += [
+        f"     [red]{gate.level.title}: {console.escape(gate.problem)}[/]" for gate in file.gates if not gate.passed
+    ]
     for parity in file.parities:
         if isinstance(parity, IntegerParity):
             equal, difference = console.percent(parity.identical), f"{parity.max_lsb} LSB"
         else:
             equal, difference = "", f"{parity.max_abs_error:.1e}"
-        style = "dim" if parity.passed else "red"
-        rows.append(["", f"[{style}]  {console.escape(parity.runner)}[/]", equal, difference, "", ""])
-    if not file.parities and not file.problems:
-        rows.append(["", f"[dim]  {_unmeasured(file)}[/]", "", "", "", ""])
-    return rows
-
-
-def _unmeasured(file: FileVerdict) -> str:
-    """Why there are no differences to show."""
-    if file.numbers_identical:
-        return "no runtime here: every number is the model's"
+        style = "dim" if parity.passed or parity.runner in file.unclaimed else "red"
+        rows.append(["", f"[{style}]  {console.escape(parity.runner)}[/]", equal, difference, "", "", ""])
+        if parity.runner in file.unclaimed:
+            rows.append(f"     [dim]not claimed: {console.escape(file.unclaimed[parity.runner])}[/]")
+    rows += [f"     [dim]{console.escape(why)}[/]" for why in file.skipped]
     if file.is_reference:
-        return "what floats are compared with"
-    return "no runtime here" if file.summary.format == "coreml" else "nothing to compare with"
+        rows.append(["", "[dim]  what floats are compared with[/]", "", "", "", "", ""])
+    elif not file.parities and not file.failed:
+        rows.append(["", "[dim]  nothing to compare with[/]", "", "", "", "", ""])
+    return rows

@@ -18,7 +18,7 @@ import torch
 
 from edgekit.executor.integer import IntegerExecutor, ratio_name
 from edgekit.ir import Conv2d, Linear
-from edgekit.quantization import BIAS_LIMIT, WEIGHT_MAX, WEIGHT_MIN
+from edgekit.quantization import BIAS_LIMIT
 
 if TYPE_CHECKING:
     from edgekit.integer_model import IntegerModel
@@ -56,7 +56,7 @@ class TrainableExecutor(IntegerExecutor):
             return super().constant(name)
         if name in self._names:
             return round_straight_through(self.latent[key] / self._output_steps(name)).clamp(-BIAS_LIMIT, BIAS_LIMIT)
-        return round_straight_through(self.latent[key]).clamp(WEIGHT_MIN, WEIGHT_MAX)
+        return round_straight_through(self.latent[key]).clamp(-self.model.weight_limit, self.model.weight_limit)
 
     def leave(self, tensor: str, value: torch.Tensor) -> torch.Tensor:
         """The reals that the integers stand for."""

@@ -7,7 +7,10 @@
 | finetune | ``edgekit.pipeline.finetune.finetune`` | ``FinetuneResult`` |
 | verify | ``edgekit.pipeline.verify.verify`` | ``VerifyResult`` |
 | bench | ``edgekit.pipeline.bench.bench`` | ``BenchResult`` |
+| diff | ``edgekit.pipeline.diff.diff`` | ``DiffResult`` |
 | inspect | ``edgekit.pipeline.inspect.inspect`` | ``Summary`` or ``IntegerModel`` |
+| reproduce | ``edgekit.pipeline.reproduce.reproduce`` | ``Reproduction`` |
+| emulate | ``edgekit.pipeline.emulation.set_up`` | ``EmulatedMachine`` |
 | doctor | ``edgekit.pipeline.doctor.examine`` | ``Diagnosis`` |
 
 They take the settings that edgekit.toml and flags become, print nothing, and raise ``edgekit.errors.EdgekitError``

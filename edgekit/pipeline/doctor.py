@@ -7,7 +7,13 @@ import importlib.util
 import os
 import platform
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit.runtimes import processor
+from edgekit.runtimes.machines import MACHINES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # Distribution -> (the extra that brings it, the version that edgekit was tested with).
 PACKAGES = {
@@ -58,6 +64,7 @@ class Diagnosis:
         cores: that this process may use.
         instructions: integer instructions of the processor, in words.
         packages: what is installed, and what is not.
+        emulated: for each machine that can be emulated here, why it is not set up and how it is; None where it is.
         warnings: what will not work as hoped, and why.
     """
 
@@ -66,25 +73,28 @@ class Diagnosis:
     cores: int
     instructions: tuple[str, ...]
     packages: tuple[Package, ...]
+    emulated: Mapping[str, str | None]
     warnings: tuple[str, ...]
 
 
 def examine() -> Diagnosis:
     """Look at this machine; imports no toolchain."""
-    flags = _cpu_flags()
+    flags = processor.flags()
     machine = platform.machine()
     found = tuple(dict.fromkeys(text for flag, text in INSTRUCTIONS.items() if flag in flags))
     packages = tuple(
-        Package(name, _version(name), tested, f"pip install 'edgekit[{extra}]'" if extra else "pip install edgekit")
+        Package(
+            name, installed_version(name), tested, f"pip install 'edgekit[{extra}]'" if extra else "pip install edgekit"
+        )
         for name, (extra, tested) in PACKAGES.items()
     )
     warnings = []
-    if machine in {"x86_64", "AMD64"} and flags and not found:
+    if processor.lacks_vnni():
         warnings.append(
-            "this processor has no VNNI: ONNX Runtime's uint8 x int8 kernels saturate 16-bit sums here, so .onnx files "
-            "may give other integers than the reference"
+            "this processor has no VNNI: the uint8 x int8 kernels of ONNX Runtime and torch saturate 16-bit sums here, so "
+            "these files may give other integers than the reference: export --device x86 writes some that do not"
         )
-    if _version("ai-edge-litert") is None and _version("tflite-runtime") is not None:
+    if installed_version("ai-edge-litert") is None and installed_version("tflite-runtime") is not None:
         warnings.append(
             "tflite-runtime rounds twice in its int8 kernels, so it cannot give the reference's integers: "
             "pip install ai-edge-litert"
@@ -95,21 +105,14 @@ def examine() -> Diagnosis:
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         instructions=found,
         packages=packages,
+        emulated={machine.title: machine.missing() for machine in MACHINES.values()},
         warnings=tuple(warnings),
     )
 
 
-def _version(name: str) -> str | None:
+def installed_version(name: str) -> str | None:
+    """Of a distribution; None where it is not installed."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _cpu_flags() -> set[str]:
-    """The processor's features as Linux names them; empty elsewhere."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return set()
-    return {flag for line in lines if line.startswith(("flags", "Features")) for flag in line.split(":")[1].split()}

@@ -14,10 +14,11 @@ from edgekit.errors import DataError, GateFailed
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype, Precision
 from edgekit.integer_model import SUFFIX
+from edgekit.pipeline import manifest
 from edgekit.pipeline.integers import DATA_FREE, PROOF_IMAGES, Integers, integers_of
 from edgekit.pipeline.source import Source, open_source
 from edgekit.progress import Progress, silent
-from edgekit.runtimes.catalog import default_runner
+from edgekit.runtimes.catalog import all_runners
 from edgekit.verification import compare
 from edgekit.verification.float_layers import compare_float_layers
 from edgekit.verification.integer_parity import NEAR, IntegerParity
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
     from edgekit.pipeline.floor import Floor
     from edgekit.verification.float_parity import FloatParity
 
-    Refine = Callable[[Source, IntegerModel], IntegerModel]
+    # Another model, and the settings that lead to it again.
+    Refine = Callable[[Source, IntegerModel], tuple[IntegerModel, Settings]]
 
 RANGES_SUFFIX = ".ranges.json"
 
@@ -52,8 +54,7 @@ class ExportedFile:
         size_bytes: of the file, or of everything in the package.
         write_seconds: what writing took; the first file of a format includes importing its library.
         summary: what was found when it was read back.
-        parity: the proof in this machine's runtime; None where there is none for the format, or none was asked for.
-        numbers_identical: where there is none, int8 files are read back: their numbers are the integer model's.
+        parity: the proof by the first runner of this machine; None where none was asked for.
     """
 
     target: str
@@ -63,12 +64,11 @@ class ExportedFile:
     write_seconds: float
     summary: Summary = field(repr=False)
     parity: IntegerParity | FloatParity | None = None
-    numbers_identical: bool | None = None
 
     @property
     def proven(self) -> bool:
-        """Whether it was run, or its numbers were compared."""
-        return self.parity is not None or self.numbers_identical is True
+        """Whether it was run and compared."""
+        return self.parity is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ class ExportResult:
         files: one a target and precision.
         integer_model: the saved integer model, of int8 exports.
         ranges: the saved ranges, of int8 exports.
+        manifest: what all of it was made of; ``edgekit reproduce`` makes the same bytes of it again.
         recipe: what calibration did to the network and why, a line a step; empty without int8 files.
         images: how many images were calibrated on; 0 where a file of ranges was given.
         data_free: the ranges come from synthetic images, made from batch normalization's statistics, now or earlier.
@@ -99,6 +100,7 @@ class ExportResult:
     files: tuple[ExportedFile, ...]
     integer_model: Path | None
     ranges: Path | None
+    manifest: Path
     recipe: tuple[str, ...]
     images: int
     data_free: bool
@@ -118,8 +120,8 @@ def export(settings: Settings, *, refine: Refine | None = None, progress: Progre
 
     Args:
         settings: what, from what, and where to.
-        refine: makes another integer model of the one that calibration gave, which is written in its place. No ranges
-            are saved then, as they would lead back to the first one.
+        refine: makes another integer model of the one that calibration gave, which is written in its place, and says
+            by which settings it is made again. No ranges are saved then, as they would lead back to the first one.
         progress: told of every stage.
 
     Raises:
@@ -137,7 +139,8 @@ def export(settings: Settings, *, refine: Refine | None = None, progress: Progre
         name = source.float_model.graph.name
         integers = integers_of(source, settings, progress) if any(p is Precision.INT8 for _, p in jobs) else None
         if integers is not None and refine is not None:
-            integers = replace(integers, model=refine(source, integers.model))
+            refined, settings = refine(source, integers.model)
+            integers = replace(integers, model=refined)
         proof = _Proof(source, integers)
         exported = []
         for done, (form, precision) in enumerate(jobs):
@@ -150,6 +153,15 @@ def export(settings: Settings, *, refine: Refine | None = None, progress: Progre
             integers.model.save(scratch / f"{name}.{Precision.INT8}{SUFFIX}")
             if refine is None:
                 integers.ranges.save(scratch / f"{name}{RANGES_SUFFIX}")
+        made_of = manifest.build(
+            scratch,
+            command="export" if refine is None else "finetune",
+            network=name,
+            checkpoint_sha256=source.float_model.provenance["checkpoint_sha256"],
+            images=integers.seen if integers else None,
+            settings=settings,
+        )
+        made_of.save(scratch / f"{name}{manifest.SUFFIX}", out)
     return ExportResult(
         network=name,
         description=source.description,
@@ -157,6 +169,7 @@ def export(settings: Settings, *, refine: Refine | None = None, progress: Progre
         files=tuple(_published(file, out / file.path.name) for file in exported),
         integer_model=out / f"{name}.{Precision.INT8}{SUFFIX}" if integers else None,
         ranges=out / f"{name}{RANGES_SUFFIX}" if integers and refine is None else None,
+        manifest=out / f"{name}{manifest.SUFFIX}",
         recipe=integers.recipe if integers else (),
         images=integers.images if integers else 0,
         data_free=integers is not None and DATA_FREE in integers.ranges.provenance,
@@ -222,7 +235,7 @@ def _write(  # noqa: PLR0913 - what, where to, and from what
 
 
 class _Proof:
-    """Runs files where this machine can, and compares; elsewhere compares the numbers that they hold."""
+    """Runs files, and compares what they answer."""
 
     def __init__(self, source: Source, integers: Integers | None) -> None:
         self._source, self._model = source, integers.model if integers else None
@@ -247,9 +260,7 @@ class _Proof:
         Raises:
             GateFailed: it is not what it has to be.
         """
-        make_runner = default_runner(file.path)
-        if make_runner is None:
-            return self._with_numbers_compared(file) if file.precision is Precision.INT8 else file
+        make_runner, *_ = all_runners(file.path)
         about = file.summary.metadata
         assert about is not None, "edgekit wrote it"
         parity: IntegerParity | FloatParity
@@ -265,15 +276,6 @@ class _Proof:
                 f"machine's kernels can do; --no-verify writes it all the same"
             )
         return replace(file, parity=parity)
-
-    def _with_numbers_compared(self, file: ExportedFile) -> ExportedFile:
-        from edgekit.exporters.coreml import differences  # noqa: PLC0415 - the one format without a runtime here
-
-        assert self._model is not None
-        found = differences(file.path, self._model)
-        if found:
-            raise GateFailed(f"{file.path.name} does not hold the integers of the model: {found[0]}")
-        return replace(file, numbers_identical=True)
 
 
 def _published(file: ExportedFile, path: Path) -> ExportedFile:

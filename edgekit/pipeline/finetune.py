@@ -45,9 +45,10 @@ def finetune(settings: Settings, *, progress: Progress = silent) -> FinetuneResu
     if settings.calibration.data is None:
         raise DataError("fine-tuning needs images like those in use, some hundred of them, no labels: --calib DIR")
     out = settings.export.out
+    int8 = replace(settings, export=replace(settings.export, precisions=("int8",)))
     done: list[Finetuning] = []
 
-    def refine(source: Source, model: IntegerModel) -> IntegerModel:
+    def refine(source: Source, model: IntegerModel) -> tuple[IntegerModel, Settings]:
         from edgekit.calibration.images import open_images  # noqa: PLC0415 - first of all, torch is asked for by name
         from edgekit.training.finetune import finetune as train  # noqa: PLC0415 - needs torch
 
@@ -65,9 +66,10 @@ def finetune(settings: Settings, *, progress: Progress = silent) -> FinetuneResu
             progress=progress,
         )
         done.append(finetuning)
-        return trained
+        # What was left open is what it came to: so many minutes are as many epochs as they sufficed for.
+        came_to = replace(settings.finetune, epochs=finetuning.epochs, minutes=None, device=finetuning.device)
+        return trained, replace(int8, finetune=came_to)
 
-    int8 = replace(settings, export=replace(settings.export, precisions=("int8",)))
     exported = export(int8, refine=refine, progress=progress)
     (out / f"{exported.network}{STATE_SUFFIX}").unlink(missing_ok=True)
     return FinetuneResult(done[0], exported)

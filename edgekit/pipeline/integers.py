@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from edgekit import extras
 from edgekit.errors import ArtifactError, DataError
 from edgekit.pipeline.floor import HELD_OUT_EVERY, LEAST_IMAGES, RANKED_ON, Floor, keep_floor
+from edgekit.pipeline.manifest import Images
 from edgekit.progress import Progress, silent
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edgekit.calibration.images import ImageSource
     from edgekit.calibration.mixed_precision import Kind
     from edgekit.calibration.ranges import Ranges
-    from edgekit.config import Settings
+    from edgekit.config import CalibrationSettings, Settings
     from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
     from edgekit.pipeline.source import Source
@@ -41,6 +41,7 @@ class Integers:
         recipe: what calibration did and why, a line a step.
         pixels: a few of the images that these come from; None where a file of ranges was given.
         images: how many images they come from; 0 likewise.
+        seen: which images these are; None where they are synthetic, or a file of ranges was given.
         diagnosis: what the calibration doctor says of the images; None where they are synthetic, or none were read.
         skipped: images that could not be used, and why.
         floor: how ``calibration.floor`` was kept; None where there is none.
@@ -51,6 +52,7 @@ class Integers:
     recipe: tuple[str, ...]
     pixels: NDArray[np.uint8] | None
     images: int
+    seen: Images | None
     diagnosis: Diagnosis | None
     skipped: Mapping[str, str]
     floor: Floor | None
@@ -71,9 +73,9 @@ def integers_of(source: Source, settings: Settings, progress: Progress) -> Integ
     kinds = select_kinds(form.graph, wanted.keep_float, wanted.int16_activations)
     if wanted.ranges is not None and not wanted.data_free:
         ranges = Ranges.load(wanted.ranges)
-        _check_origin(ranges, form, kinds, wanted.ranges, per_tensor_weights=wanted.per_tensor_weights)
+        _check_origin(ranges, form, kinds, wanted)
         model = _model(form, ranges, settings, wanted.keep_float)
-        return Integers(model, ranges, recipe(form, ranges), None, 0, None, {}, None)
+        return Integers(model, ranges, recipe(form, ranges), None, 0, None, None, {}, None)
     diagnosis, floor, skipped = None, None, dict[str, str]()
     if wanted.data_free:
         images = synthesize(form, progress=progress)
@@ -90,8 +92,9 @@ def integers_of(source: Source, settings: Settings, progress: Progress) -> Integ
         (ranges, model), floor = _within_floor(form, *parts, settings, progress)
         skipped |= parts[0].skipped | parts[1].skipped
     pixels = images.sample(PROOF_IMAGES).pixels
+    seen = None if wanted.data_free else Images.of(images, settings)
     return Integers(
-        model, ranges, recipe(form, ranges), pixels, ranges.images, diagnosis, images.skipped | skipped, floor
+        model, ranges, recipe(form, ranges), pixels, ranges.images, seen, diagnosis, images.skipped | skipped, floor
     )
 
 
@@ -112,6 +115,7 @@ def _calibrated(
         keep_float=keep_float,
         int16=wanted.int16_activations,
         per_tensor_weights=wanted.per_tensor_weights,
+        weight_bits=wanted.weight_bits,
         progress=progress,
     )
     if wanted.data_free:
@@ -156,9 +160,7 @@ def _within_floor(
     )
 
 
-def _check_origin(
-    ranges: Ranges, form: FloatModel, kinds: Mapping[str, Kind], path: Path, *, per_tensor_weights: bool
-) -> None:
+def _check_origin(ranges: Ranges, form: FloatModel, kinds: Mapping[str, Kind], wanted: CalibrationSettings) -> None:
     """Refuse ranges of something else: another checkpoint, read in another way, or fed with other images.
 
     With other layers in float, or with 16-bit activations, its biases would be corrected for errors that are not made:
@@ -170,7 +172,8 @@ def _check_origin(
         "checkpoint": ranges.provenance.get(keys[0]) == form.provenance.get(keys[0]),
         "architecture or padding": _json(ranges.provenance.get(keys[1])) == _json(form.provenance.get(keys[1])),
         "preprocessing": ranges.preprocessing == form.preprocessing,
-        "choice of --per-tensor-weights": ranges.per_tensor_weights == per_tensor_weights,
+        "choice of --per-tensor-weights": ranges.per_tensor_weights == wanted.per_tensor_weights,
+        "number of bits for weights": ranges.weight_bits == wanted.weight_bits,
         "choice of --keep-float or --int16-activations": all(
             ranges.provenance.get(key, []) == [name for name, found in kinds.items() if found == kind]
             for key, kind in more_precise.items()
@@ -178,7 +181,7 @@ def _check_origin(
     }
     for what, is_same in same.items():
         if not is_same:
-            raise ArtifactError(f"{path} was calibrated with another {what}: calibrate again with --calib DIR")
+            raise ArtifactError(f"{wanted.ranges} was calibrated with another {what}: calibrate again with --calib DIR")
 
 
 def _json(value: object) -> object:

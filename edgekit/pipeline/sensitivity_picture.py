@@ -9,6 +9,8 @@ import math
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
+from edgekit.words import decibels
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -39,7 +41,7 @@ def draw(result: SensitivityResult) -> str:
     def length(sqnr_db: float) -> float:
         return max(best - sqnr_db, 0.0) / (best - worst) * _SCALE
 
-    measured = f"{result.kind} on {result.images} images; everything in int8: {_decibels(result.everything.sqnr_db)}"
+    measured = f"{result.kind} on {result.images} images; everything in int8: {decibels(result.everything.sqnr_db)}"
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">',
         f"<title>{escape(result.network)}: what quantizing each part alone does to the logits</title>",
@@ -53,7 +55,7 @@ def draw(result: SensitivityResult) -> str:
         (left + _SCALE // 2, "weights", result.weights),
     ):
         lines.append(f'<rect class="{kind}" x="{x}" y="52" width="9" height="9"/>')
-        lines.append(f'<text x="{x + 14}" y="60">{kind}, all: {_decibels(together.sqnr_db)}</text>')
+        lines.append(f'<text x="{x + 14}" y="60">{kind}, all: {decibels(together.sqnr_db)}</text>')
     for tick in range(worst, best + 1, _STEP_DB):
         at = f"{left + length(tick):.1f}"
         lines.append(f'<line class="grid" x1="{at}" y1="{_TOP}" x2="{at}" y2="{height - _MARGIN}"/>')
@@ -65,7 +67,7 @@ def draw(result: SensitivityResult) -> str:
         y = rows[part.layer] + 2 + (_BAR if part.part == "weights" else 0)
         lines.append(
             f'<rect class="{part.part}" x="{left}" y="{y}" width="{length(part.closeness.sqnr_db):.1f}" '
-            f'height="{_BAR}"><title>{escape(part.layer)}, {part.part}: {_decibels(part.closeness.sqnr_db)}, '
+            f'height="{_BAR}"><title>{escape(part.layer)}, {part.part}: {decibels(part.closeness.sqnr_db)}, '
             f"{part.closeness.agreement:.1%} as float</title></rect>"
         )
     return "\n".join([*lines, "</svg>", ""])
@@ -76,7 +78,3 @@ def _scale(parts: Sequence[Sensitivity]) -> tuple[int, int]:
     finite = [part.closeness.sqnr_db for part in parts if math.isfinite(part.closeness.sqnr_db)] or [0.0]
     worst = math.floor(min(finite) / _STEP_DB) * _STEP_DB
     return worst, max(math.ceil(max(finite) / _STEP_DB) * _STEP_DB, worst + _STEP_DB)
-
-
-def _decibels(sqnr_db: float) -> str:
-    return f"{sqnr_db:.1f} dB" if math.isfinite(sqnr_db) else "no error"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from edgekit import extras
@@ -14,7 +14,7 @@ from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from edgekit.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -87,6 +87,19 @@ def load_trained(settings: ModelSettings) -> Trained:
             "no checkpoint is named: edgekit export CHECKPOINT, or checkpoint = … under [model] of edgekit.toml"
         )
     return _from_onnx(path, settings) if path.suffix.lower() == ".onnx" else _from_checkpoint(path, settings)
+
+
+def load_as_exported(settings: ModelSettings, provenance: Mapping[str, Any]) -> Trained:
+    """``load_trained``; what the settings leave open is as the export had it that wrote ``provenance``.
+
+    An ONNX file says that itself.
+    """
+    if settings.checkpoint is not None and settings.checkpoint.suffix.lower() == ".onnx":
+        return load_trained(settings)
+    architecture = provenance.get("architecture") or {}
+    open_keys = [name for name in ("padding", "bn_eps", "resolution") if getattr(settings, name) is None]
+    as_exported = {name: architecture[name] for name in open_keys if name in architecture}
+    return load_trained(replace(settings, **as_exported))
 
 
 def open_source(settings: Settings) -> Source:

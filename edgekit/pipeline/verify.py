@@ -2,125 +2,51 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
+import time
+from collections import defaultdict
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.calibration.images import ImageSource, PixelBatch, open_images
+from edgekit.calibration.images import ImageSource
 from edgekit.defaults import CHECKPOINT
-from edgekit.errors import ArtifactError, DataError
-from edgekit.exporters.formats import FORMATS, format_of
+from edgekit.errors import EdgekitError
 from edgekit.exporters.metadata import Precision
-from edgekit.integer_model import SUFFIX, IntegerModel
-from edgekit.pipeline.source import Trained, load_trained
+from edgekit.integer_model import IntegerModel
+from edgekit.passes import float_form, integer_form
+from edgekit.pipeline import baseline, trials
+from edgekit.pipeline import candidates as opening
+from edgekit.pipeline.candidates import CHECKPOINT_HASH, Candidate
+from edgekit.pipeline.manifest import sha256_of
+from edgekit.pipeline.source import Trained, load_as_exported
+from edgekit.pipeline.trials import Answers, References, Trial
+from edgekit.pipeline.verdicts import Confusion, FileVerdict, Picture, VerifyResult
 from edgekit.progress import Progress, silent
-from edgekit.runtimes.catalog import all_runners
-from edgekit.runtimes.runner import Runner, encode
-from edgekit.verification import accuracy, compare
-from edgekit.verification.float_layers import compare_float_layers
-from edgekit.verification.float_parity import TOLERANCE, FloatParity, compare_floats
+from edgekit.runtimes.catalog import all_runners, other_runners
+from edgekit.runtimes.emulated import emulated_runners
+from edgekit.runtimes.tracing import trace_file, trace_graph, trace_model
+from edgekit.verification import accuracy, compare, gates
+from edgekit.verification.budgets import Limits
+from edgekit.verification.divergence import Comparison, locate
+from edgekit.verification.float_parity import TOLERANCE, compare_floats
+from edgekit.verification.proven import proven
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from edgekit.config import ModelSettings, Settings
-    from edgekit.exporters.metadata import Metadata
-    from edgekit.exporters.summary import Summary
-    from edgekit.preprocessing import Preprocessing
-    from edgekit.verification.accuracy import Accuracy
+    from edgekit.config import Settings, VerifySettings
+    from edgekit.verification.divergence import Divergence
+    from edgekit.verification.float_parity import FloatParity
     from edgekit.verification.integer_parity import IntegerParity
+    from edgekit.verification.layers import LayerComparison
 
-BATCH_SIZE = 8
-NOISE_IMAGES = 16
-_CHECKPOINT = "checkpoint_sha256"  # in a file's provenance
-
-
-@dataclass(frozen=True, slots=True)
-class FileVerdict:
-    """What was found about one file.
-
-    Attributes:
-        path: of the file.
-        summary: its operators, counted.
-        parities: one a runner; integers against the reference, or floats against the trained network.
-        numbers_identical: the numbers that it holds are the integer model's; None where that was not compared, because
-            a runtime tells more.
-        is_reference: floats were compared with it, for want of the checkpoint.
-        accuracy: in its default runner, on labelled images.
-        agreement: share of images on which it and the float network name the same class, 0..1; None without one.
-        problems: what is wrong with the file itself.
-    """
-
-    path: Path
-    summary: Summary = field(repr=False)
-    parities: tuple[IntegerParity | FloatParity, ...]
-    numbers_identical: bool | None
-    is_reference: bool
-    accuracy: Accuracy | None
-    agreement: float | None
-    problems: tuple[str, ...]
-
-    @property
-    def failed(self) -> bool:
-        """Whether something is wrong."""
-        return bool(self.problems) or any(not parity.passed for parity in self.parities)
-
-    @property
-    def passed(self) -> bool:
-        """Whether something was compared and nothing is wrong."""
-        return not self.failed and (bool(self.parities) or self.numbers_identical is True)
-
-
-@dataclass(frozen=True, slots=True)
-class VerifyResult:
-    """What was found about all files.
-
-    Attributes:
-        files: one verdict a file.
-        images: how many images each was run on.
-        noise: they were reproducible noise, because no images were named.
-        skipped: images that could not be used, and why.
-        integer_reference: the saved integer model that integers were compared with.
-        float_reference: what floats were compared with: the checkpoint, or a float32 file.
-        float_accuracy: of that, on labelled images.
-    """
-
-    files: tuple[FileVerdict, ...]
-    images: int
-    noise: bool
-    skipped: Mapping[str, str]
-    integer_reference: Path | None
-    float_reference: Path | None
-    float_accuracy: Accuracy | None
-
-    @property
-    def passed(self) -> bool:
-        """Whether no file failed and at least one passed: nothing compared is nothing proven."""
-        return any(file.passed for file in self.files) and not any(file.failed for file in self.files)
-
-
-@dataclass(slots=True)
-class _Candidate:
-    """A file on its way through verification."""
-
-    path: Path
-    summary: Summary
-    metadata: Metadata
-    runners: list[Runner] = field(default_factory=list)
-    outputs: list[list[NDArray[Any]]] = field(default_factory=list)  # logits of each runner, batch by batch
-    problems: list[str] = field(default_factory=list)
-    numbers_identical: bool | None = None
-
-    @property
-    def is_int8(self) -> bool:
-        return self.metadata.precision is Precision.INT8
+LAYER_IMAGES = 8  # on which layers are compared with float ones
 
 
 def verify(artifacts: Sequence[Path], settings: Settings, *, progress: Progress = silent) -> VerifyResult:
@@ -128,49 +54,62 @@ def verify(artifacts: Sequence[Path], settings: Settings, *, progress: Progress 
 
     Args:
         artifacts: files, or folders of files. An integer model among them, or beside an int8 file, is the reference.
-        settings: ``verify.data`` names the images (labelled ones give accuracy), ``model.checkpoint`` the float
-            reference; without one, a float32 file among the artifacts is.
+        settings: ``verify`` names the images (labelled ones give accuracy) and the limits, ``model.checkpoint`` the
+            float reference; without one, a float32 file among the artifacts is.
         progress: told about every batch.
 
     Raises:
-        BadInput: a file or the images cannot be used.
+        BadInput: the files or the images cannot be used.
         MissingDependency: a file's runtime is not installed.
     """
-    paths, saved = _expand(artifacts)
-    candidates = [_candidate(path) for path in paths]
-    _check_one_network(candidates)
-    model = None
-    if any(candidate.is_int8 for candidate in candidates):
-        saved = saved or _beside(candidates)
-        model = IntegerModel.load(saved)
-    trained = _trained(settings.model, candidates[0].metadata)
-    for candidate in candidates:
-        _examine(candidate, model, trained)
-    images = _images(settings, candidates[0].metadata.preprocessing)
+    started = time.perf_counter()
+    paths, named = opening.expand(artifacts)
+    candidates = [opening.read(path) for path in paths]
+    readable = [candidate for candidate in candidates if candidate.metadata is not None]
+    if not readable:
+        files = tuple(_unread(candidate) for candidate in candidates)
+        return VerifyResult(network="", files=files, seconds=time.perf_counter() - started)
+    saved = opening.integer_model_of(readable, named)
+    model = None if saved is None else IntegerModel.load(saved)
+    opening.check_one_network(readable, model)
+    about = readable[0].metadata
+    assert about is not None
+    trained = None if settings.model.checkpoint is None else load_as_exported(settings.model, about.provenance)
+    for candidate in readable:
+        opening.examine(candidate, model, trained, settings.verify)
+    preprocessing = about.preprocessing if model is None else model.preprocessing
+    images = trials.images_of(settings, preprocessing)
     if isinstance(images, ImageSource) and images.labels is not None:
-        for output in (output for candidate in candidates for output in candidate.summary.outputs if output.shape):
+        for output in (output for c in readable if c.summary for output in c.summary.outputs if output.shape):
             accuracy.check_labels(images.labels, output.shape[-1])
     with ExitStack() as stack:
-        for candidate in candidates:
-            if not candidate.problems:
-                make_runners = all_runners(candidate.path, threads=settings.bench.threads)
-                candidate.runners = [stack.enter_context(make_runner()) for make_runner in make_runners]
-                candidate.outputs = [[] for _ in make_runners]
-        answers = _run(candidates, model, trained, images, progress)
-    reference = None if trained else next((c for c in candidates if _can_be_reference(c)), None)
-    if reference is not None:
-        answers.floats = reference.outputs[0]
-    expected, floats = _joined(answers.integers), _joined(answers.floats)
+        for candidate in readable:
+            if candidate.is_sound:
+                _open(candidate, settings, stack)
+        reference = None if trained else next((c for c in readable if _can_be_reference(c)), None)
+        floats = trained or (reference.trials[0] if reference else None)
+        everything = [trial for candidate in readable for trial in candidate.trials]
+        answers = trials.run(everything, images, References(preprocessing, model, floats), progress)
+    known = _Known.of(answers, model, trained)
+    if settings.verify.baseline is not None:
+        _check_budgets([c for c in readable if c.is_sound], settings.verify, progress)
     return VerifyResult(
-        files=tuple(
-            _judge(c, model, expected, floats, answers.labels, is_reference=c is reference) for c in candidates
-        ),
-        images=answers.seen,
+        network=about.network,
+        files=tuple(_judge(c, known, settings.verify, is_reference=c is reference) for c in candidates),
+        images=len(answers.names),
         noise=not isinstance(images, ImageSource),
         skipped=images.skipped if isinstance(images, ImageSource) else {},
-        integer_reference=saved if model else None,
+        integer_reference=saved,
         float_reference=reference.path if reference else settings.model.checkpoint,
-        float_accuracy=accuracy.measure(floats, answers.labels) if floats is not None and answers.labels else None,
+        float_accuracy=accuracy.measure(known.floats, known.labels)
+        if known.floats is not None and known.labels
+        else None,
+        labels=about.labels,
+        layers=_layers(known, answers),
+        proven={name: said for name in sorted({t.runner.name for t in everything}) if (said := proven(name))},
+        confusions=_confusions(known, answers.names),
+        pictures=_pictures(known, answers),
+        seconds=time.perf_counter() - started,
     )
 
 
@@ -178,199 +117,200 @@ def are_shipped(artifacts: Sequence[Path]) -> bool:
     """Whether files are of the network that edgekit ships, whose checkpoint and test images are at hand.
 
     Raises:
-        ArtifactError: a file cannot be read.
+        ArtifactError: a file cannot be found.
     """
-    about = _candidate(_expand(artifacts)[0][0]).metadata
-    return about.provenance.get(_CHECKPOINT) == hashlib.sha256(CHECKPOINT.read_bytes()).hexdigest()
+    about = opening.read(opening.expand(artifacts)[0][0]).metadata
+    shipped = hashlib.sha256(CHECKPOINT.read_bytes()).hexdigest()
+    return about is not None and about.provenance.get(CHECKPOINT_HASH) == shipped
 
 
-# --- before anything runs ---------------------------------------------------------------------------------------------
+def _open(candidate: Candidate, settings: Settings, stack: ExitStack) -> None:
+    """Open a file in every runner that this machine has."""
+    assert candidate.metadata is not None
+    make_runners = [*all_runners(candidate.path, threads=settings.bench.threads)]
+    if candidate.precision is Precision.INT8:
+        make_runners += other_runners(candidate.path, threads=settings.bench.threads)
+    if settings.verify.emulate:
+        emulated = emulated_runners(candidate.path)
+        make_runners += emulated.runners
+        candidate.skipped += emulated.absent
+    for make_runner in make_runners:
+        runner = stack.enter_context(make_runner())
+        candidate.trials.append(Trial(candidate.metadata, make_runner, runner))
 
 
-def _expand(artifacts: Sequence[Path]) -> tuple[list[Path], Path | None]:
-    """Folders replaced by the files in them; the integer model is taken out of the list."""
-    suffixes = {form.suffix for form in FORMATS.values()}
-    found: list[Path] = []
-    for artifact in artifacts:
-        if artifact.is_dir() and artifact.suffix not in suffixes:
-            found += sorted(entry for entry in artifact.iterdir() if entry.suffix in suffixes | {SUFFIX})
-        else:
-            found.append(artifact)
-    found = list(dict.fromkeys(found))
-    saved = [path for path in found if path.suffix == SUFFIX]
-    if len(saved) > 1:
-        raise ArtifactError(f"{saved[0]} and {saved[1]} are of two networks: name the files of one of them")
-    files = [path for path in found if path.suffix != SUFFIX]
-    if not files:
-        raise ArtifactError(f"there is no exported file in {', '.join(map(str, artifacts)) or 'nothing'}")
-    return files, saved[0] if saved else None
+def _check_budgets(sound: Sequence[Candidate], wanted: VerifySettings, progress: Progress) -> None:
+    """Add the gates of what a file costs; nothing else runs while it is timed."""
+    assert wanted.baseline is not None
+    kept = baseline.Baseline.load(wanted.baseline)
+    limits = Limits(wanted.max_size_ratio, wanted.max_memory_ratio, wanted.max_latency_ratio)
+    for candidate in sound:
+        candidate.budgets += baseline.check(candidate.path, kept, limits, progress=progress)
 
 
-def _candidate(path: Path) -> _Candidate:
-    summary = format_of(path).read(path)
-    if summary.metadata is None:
-        raise ArtifactError(f"{path} was not written by edgekit: it does not say how to feed it")
-    return _Candidate(path, summary, summary.metadata)
+def _can_be_reference(candidate: Candidate) -> bool:
+    return candidate.precision is Precision.FLOAT32 and bool(candidate.trials)
 
 
-def _check_one_network(candidates: list[_Candidate]) -> None:
-    """Refuse files that do not belong together: they cannot be compared, nor fed with the same images."""
-    first = candidates[0]
-    for other in candidates[1:]:
-        a, b = first.metadata, other.metadata
-        if a.preprocessing != b.preprocessing or a.provenance.get(_CHECKPOINT) != b.provenance.get(_CHECKPOINT):
-            raise ArtifactError(f"{first.path} and {other.path} are of two networks: name the files of one of them")
+# --- judging ----------------------------------------------------------------------------------------------------------
 
 
-def _beside(candidates: list[_Candidate]) -> Path:
-    """The integer model that export wrote beside an int8 file."""
-    places = [candidate.path.with_suffix(SUFFIX) for candidate in candidates if candidate.is_int8]
-    for place in places:
-        if place.exists():
-            return place
-    raise ArtifactError(
-        f"{places[0]} is missing: name the integer model (*{SUFFIX}) that export wrote beside the files"
-    )
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What files are held against, and its logits on all images, [N, classes].
+
+    Attributes:
+        model: the integer model.
+        trained: the trained network, where it was named.
+        integers: the integer model's logits.
+        reals: what they stand for.
+        floats: the float network's.
+        labels: of the images; empty where they have none.
+    """
+
+    model: IntegerModel | None
+    trained: Trained | None
+    integers: NDArray[Any] | None
+    reals: NDArray[np.floating] | None
+    floats: NDArray[np.float32] | None
+    labels: Sequence[int]
+
+    @staticmethod
+    def of(answers: Answers, model: IntegerModel | None, trained: Trained | None) -> _Known:
+        integers, floats = (np.concatenate(found) if found else None for found in (answers.integers, answers.floats))
+        reals = None if integers is None or model is None else _reals(integers, model)
+        return _Known(model, trained, integers, reals, floats, answers.labels)
 
 
-def _trained(settings: ModelSettings, about: Metadata) -> Trained | None:
-    """The trained network, if it is named; what the settings leave open is as the export had it."""
-    if settings.checkpoint is None:
-        return None
-    architecture = about.provenance.get("architecture") or {}
-    as_exported = {
-        name: architecture[name]
-        for name in ("padding", "bn_eps", "resolution")
-        if name in architecture and getattr(settings, name) is None
-    }
-    return load_trained(dataclasses.replace(settings, **as_exported))
+def _reals(integers: NDArray[Any], model: IntegerModel) -> NDArray[np.floating]:
+    """Logits in real units."""
+    params = model.params.get(model.graph.outputs[0])
+    return integers if params is None else params.dequantize(integers)
 
 
-def _examine(candidate: _Candidate, model: IntegerModel | None, trained: Trained | None) -> None:
-    """Note what is wrong with a file before it is run; then it is not."""
-    about, problems = candidate.metadata, candidate.problems
-    if trained is not None and about.provenance.get(_CHECKPOINT) != trained.provenance[_CHECKPOINT]:
-        problems.append(f"it was exported from another checkpoint than {trained.path}")
-    if not candidate.is_int8:
-        return
-    assert model is not None
-    layers = compare_float_layers(candidate.summary, model)
-    if layers.surplus:
-        problems.append(f"it holds {len(layers.surplus)} float operators, the first is {layers.surplus[0]}")
-    if layers.missing:
-        problems.append(f"it does not keep {layers.missing[0]} in float")
-    if about.provenance != model.provenance:
-        problems.append("it comes from another integer model than the reference: export both together")
-    elif candidate.summary.format == "coreml":
-        from edgekit.exporters.coreml import differences  # noqa: PLC0415 - the one format without a runtime here
-
-        found = differences(candidate.path, model)
-        candidate.numbers_identical = not found
-        if found:
-            problems.append(f"{len(found)} of its numbers are not the integer model's, the first is {found[0]}")
+def _unread(candidate: Candidate) -> FileVerdict:
+    return FileVerdict(candidate.path, sha256_of(candidate.path), candidate.summary, tuple(candidate.gates))
 
 
-def _images(settings: Settings, preprocessing: Preprocessing) -> ImageSource | list[PixelBatch]:
-    """The images that the settings name, or reproducible noise."""
-    wanted = settings.verify
-    if wanted.data is not None:
-        return open_images(wanted.data, preprocessing, limit=wanted.images, strict=wanted.strict)
-    if wanted.images is not None:
-        raise DataError("a number of images is given, but no images: --data DIR")
-    pixels = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *preprocessing.size, 3), np.uint8)
-    names = tuple(f"noise {i}" for i in range(NOISE_IMAGES))
-    starts = range(0, NOISE_IMAGES, BATCH_SIZE)
-    return [PixelBatch(pixels[i : i + BATCH_SIZE], None, names[i : i + BATCH_SIZE]) for i in starts]
-
-
-# --- running and judging ----------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Answers:
-    """What the references say, batch by batch; of a batch nothing is kept but logits."""
-
-    integers: list[NDArray[Any]] = field(default_factory=list)
-    floats: list[NDArray[np.float32]] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
-    seen: int = 0
-
-
-def _run(
-    candidates: list[_Candidate],
-    model: IntegerModel | None,
-    trained: Trained | None,
-    images: ImageSource | list[PixelBatch],
-    progress: Progress,
-) -> _Answers:
-    """Run the references and every runner on every batch."""
-    answers = _Answers()
-    if not any(candidate.runners for candidate in candidates):
-        return answers
-    normalization = candidates[0].metadata.preprocessing.normalization
-    batches, total = (
-        (images.batches(BATCH_SIZE), len(images)) if isinstance(images, ImageSource) else (images, NOISE_IMAGES)
-    )
-    progress("verifying", 0, total)
-    for batch in batches:
-        if model is not None:
-            answers.integers.append(compare.reference_logits(model, batch.pixels))
-        if trained is not None:
-            answers.floats.append(trained.logits(normalization(batch.pixels)))
-        for candidate in candidates:
-            for runner, outputs in zip(candidate.runners, candidate.outputs, strict=True):
-                outputs.append(_logits(candidate, runner, model, batch.pixels))
-        answers.labels += batch.labels or ()
-        answers.seen += len(batch.pixels)
-        progress("verifying", answers.seen, max(total, answers.seen))
-    return answers
-
-
-def _logits(
-    candidate: _Candidate, runner: Runner, model: IntegerModel | None, pixels: NDArray[np.uint8]
-) -> NDArray[Any]:
-    """What a runner answers: integers of an int8 file, floats of any other."""
-    if candidate.is_int8:
-        assert model is not None
-        return compare.run_integers(runner, candidate.metadata, model, pixels)
-    return runner.run(encode(pixels, candidate.metadata, None))
-
-
-def _can_be_reference(candidate: _Candidate) -> bool:
-    return candidate.metadata.precision is Precision.FLOAT32 and bool(candidate.runners)
-
-
-def _joined(batches: list[NDArray[Any]]) -> NDArray[Any] | None:
-    return np.concatenate(batches) if batches else None
-
-
-def _judge(  # noqa: PLR0913 - a file, and all that it is held against
-    candidate: _Candidate,
-    model: IntegerModel | None,
-    expected: NDArray[Any] | None,
-    floats: NDArray[np.float32] | None,
-    labels: Sequence[int],
-    *,
-    is_reference: bool,
-) -> FileVerdict:
-    outputs = [np.concatenate(batches) for batches in candidate.outputs]
+def _judge(candidate: Candidate, known: _Known, limits: VerifySettings, *, is_reference: bool) -> FileVerdict:
+    unread = _unread(candidate)
+    if not candidate.trials:
+        return unread
+    floats = None if is_reference else known.floats
+    logits = candidate.trials[0].logits
+    if candidate.precision is Precision.INT8:
+        assert known.model is not None
+        logits = _reals(logits, known.model)
+    right = accuracy.measure(logits, known.labels) if known.labels else None
+    drop = None if floats is None or not known.labels else accuracy.paired_drop(logits, floats, known.labels)
+    agreement = None if floats is None else accuracy.agreement(logits, floats)
+    sqnr_db = None if floats is None else accuracy.sqnr_db(logits, floats)
     parities: list[IntegerParity | FloatParity] = []
-    for runner, found in zip(candidate.runners, outputs, strict=True):
-        if candidate.is_int8:
-            assert model is not None
-            assert expected is not None
-            parities.append(compare.with_reference(runner.name, found, expected, model))
-        elif floats is not None and not is_reference:
-            parities.append(compare_floats(runner.name, found, floats, TOLERANCE[candidate.metadata.precision]))
+    passed = list(unread.gates)
+    divergence: Divergence | None = None
+    for trial in candidate.trials:
+        found = _parity(trial, known, limits, is_reference=is_reference)
+        if found is None:
+            continue
+        parities.append(found)
+        if not _is_unclaimed(trial):
+            located = None if found.passed else _located(candidate.path, trial, known)
+            divergence = divergence or located
+            passed.append(gates.parity(found, located.sentence if located else ""))
     return FileVerdict(
-        path=candidate.path,
-        summary=candidate.summary,
+        path=unread.path,
+        sha256=unread.sha256,
+        summary=unread.summary,
+        gates=(
+            *passed,
+            *(() if is_reference else gates.task(limits, right, drop, agreement, sqnr_db)),
+            *candidate.budgets,
+        ),
         parities=tuple(parities),
-        numbers_identical=candidate.numbers_identical,
+        unclaimed={t.runner.name: str(t.runner.differs_because) for t in candidate.trials if _is_unclaimed(t)},
+        skipped=tuple(candidate.skipped),
+        divergence=divergence,
         is_reference=is_reference,
-        accuracy=accuracy.measure(outputs[0], labels) if outputs and labels else None,
-        agreement=accuracy.agreement(outputs[0], floats)
-        if outputs and floats is not None and not is_reference
-        else None,
-        problems=tuple(candidate.problems),
+        accuracy=right,
+        drop=drop,
+        agreement=agreement,
+        sqnr_db=sqnr_db,
+    )
+
+
+def _is_unclaimed(trial: Trial) -> bool:
+    return trial.about.precision is Precision.INT8 and trial.runner.differs_because is not None
+
+
+def _parity(
+    trial: Trial, known: _Known, limits: VerifySettings, *, is_reference: bool
+) -> IntegerParity | FloatParity | None:
+    precision = trial.about.precision
+    if precision is Precision.INT8:
+        assert known.model is not None
+        assert known.integers is not None
+        return compare.with_reference(
+            trial.runner.name, trial.logits, known.integers, known.model, max_lsb_allowed=limits.max_lsb
+        )
+    if known.floats is None or is_reference:
+        return None
+    given = limits.float16_tolerance if precision is Precision.FLOAT16 else limits.float32_tolerance
+    tolerance = TOLERANCE[precision] if given is None else given
+    return compare_floats(trial.runner.name, trial.logits, known.floats, tolerance, precision)
+
+
+def _located(path: Path, trial: Trial, known: _Known) -> Divergence | None:
+    """The first layer in which a file parts from what it has to be; None where that cannot be found out here."""
+    if not trial.suspects:
+        return None
+    pixels = np.concatenate(trial.suspects)
+    try:
+        if trial.about.precision is Precision.INT8:
+            assert known.model is not None
+            return locate(path, known.model, pixels, make_runner=trial.make_runner)
+        if known.trained is None:
+            return None
+        graph = float_form(known.trained.capture())
+        expected = trace_graph(graph, trial.about.preprocessing.normalization, pixels)
+        found = trace_file(path, pixels, graph, make_runner=trial.make_runner)
+        return Comparison(expected, found, graph).divergence()
+    except EdgekitError:  # a file that is wrong already is not made worse by what cannot be looked into
+        return None
+
+
+def _layers(known: _Known, answers: Answers) -> tuple[LayerComparison, ...]:
+    """What quantization costs, layer by layer."""
+    if known.model is None or known.trained is None or not answers.pictures:
+        return ()
+    pixels = np.stack(list(answers.pictures.values())[:LAYER_IMAGES])
+    graph = integer_form(known.trained.capture())
+    floats = trace_graph(graph, known.model.preprocessing.normalization, pixels)
+    return Comparison(trace_model(known.model, pixels), floats, known.model).layers()
+
+
+def _confusions(known: _Known, names: Sequence[str]) -> tuple[Confusion, ...]:
+    """Where the integer model names another class than the float network, the most frequent first."""
+    if known.reals is None or known.floats is None:
+        return ()
+    found: dict[tuple[int, int], list[str]] = defaultdict(list)
+    for name, expected, given in zip(names, known.floats.argmax(1), known.reals.argmax(1), strict=True):
+        if expected != given:
+            found[int(expected), int(given)].append(name)
+    ranked = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
+    return tuple(Confusion(expected, given, tuple(images)) for (expected, given), images in ranked)
+
+
+def _pictures(known: _Known, answers: Answers) -> tuple[Picture, ...]:
+    def best(logits: NDArray[Any] | None, index: int) -> int | None:
+        return None if logits is None else int(logits[index].argmax())
+
+    return tuple(
+        Picture(
+            answers.names[index],
+            pixels,
+            known.labels[index] if known.labels else None,
+            best(known.floats, index),
+            best(known.reals, index),
+        )
+        for index, pixels in answers.pictures.items()
     )

@@ -50,7 +50,7 @@ class Reference:
         """Every tensor by name (or those in ``keep``) for int8 inputs [N, C, H, W], each in the type as ``run``'s."""
         graph = self.model.graph
         keep = tuple(graph.tensors) if keep is None else keep
-        return interpret(graph, x, graph.constants, self._compute, keep)
+        return interpret(graph, x, graph.constants, self.compute, keep)
 
     def layer(self, node: Node) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         """Weight and bias of a convolution or linear layer, in the type that it accumulates in."""
@@ -60,14 +60,28 @@ class Reference:
         """``stored - zero_point`` of a tensor or int8 constant."""
         return np.subtract(stored, self.model.params[name].zero_point, dtype=dtype)
 
-    def requantize(self, node: Node, total: NDArray[np.floating]) -> NDArray[np.int8]:
-        """The output of ``node`` for its accumulators, [N, C, H, W] or [N, C]."""
+    def requantize(self, node: Node, total: NDArray[np.floating]) -> NDArray[Any]:
+        """The output of ``node`` for its accumulators, [N, C, H, W] or [N, C]; those of an ADD have its numerators."""
         ratio = self.model.ratios[node.name]
+        numerator, denominator = ratio.numerator, ratio.denominator
+        if isinstance(node.op, Add):
+            numerator, denominator = np.ones(1, np.int64), denominator[:1]
         shape = (-1, 1, 1) if total.ndim == 4 else (-1,)
         zero_point = self.model.params[node.output].zero_point
-        return requantize(total, ratio.numerator.reshape(shape), ratio.denominator.reshape(shape), zero_point)
+        return self.round(total, numerator.reshape(shape), denominator.reshape(shape), zero_point)
 
-    def _compute(self, node: Node, inputs: list[NDArray[Any]]) -> NDArray[Any]:
+    def round(
+        self,
+        total: NDArray[np.floating],
+        numerator: NDArray[np.int64],
+        denominator: NDArray[np.int64],
+        zero_point: int,
+    ) -> NDArray[Any]:
+        """``total * numerator / denominator + zero_point`` as an integer; whoever wants it unrounded overrides this."""
+        return requantize(total, numerator, denominator, zero_point)
+
+    def compute(self, node: Node, inputs: list[NDArray[Any]]) -> NDArray[Any]:
+        """The output of ``node`` for its inputs, constants included."""
         if self.model.width(node.output) == 8 or isinstance(node.op, Quantize | Requantize | Dequantize):
             return _TABLE[node](self, node, *inputs)
         reals = [self._real(node, name, value) for name, value in zip(node.inputs, inputs, strict=True)]
@@ -105,11 +119,8 @@ def _linear(model: Reference, node: Node, x: NDArray[np.int8], *_: NDArray[Any])
 
 @_TABLE.implements(Add)
 def _add(model: Reference, node: Node, a: NDArray[np.int8], b: NDArray[np.int8]) -> Int8:
-    ratio = model.model.ratios[node.name]
-    p_a, p_b = ratio.numerator
-    total = model.centred(node.inputs[0], a) * p_a + model.centred(node.inputs[1], b) * p_b
-    one, q = np.ones(1, np.int64), ratio.denominator[:1]
-    return requantize(total, one, q, model.model.params[node.output].zero_point)
+    p_a, p_b = model.model.ratios[node.name].numerator
+    return model.requantize(node, model.centred(node.inputs[0], a) * p_a + model.centred(node.inputs[1], b) * p_b)
 
 
 @_TABLE.implements(Mul)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,13 +17,17 @@ if TYPE_CHECKING:
 
 
 def default_runner(path: Path, *, threads: int = 1) -> Callable[[], Runner] | None:
-    """The way an application runs ``path``; None where this machine has no runtime for its format (Core ML)."""
-    runners = all_runners(path, threads=threads)
-    return runners[0] if runners else None
+    """The way an application runs ``path``; None where this machine has no runtime for its format.
+
+    That is so of Core ML but on a Mac: no application interprets a package.
+    """
+    if format_of(path).name == "coreml" and not _is_mac():
+        return None
+    return all_runners(path, threads=threads)[0]
 
 
 def all_runners(path: Path, *, threads: int = 1) -> tuple[Callable[[], Runner], ...]:
-    """Every way to run ``path`` whose integers edgekit answers for, the default first.
+    """Every way to run ``path`` whose integers edgekit answers for, the default first, where there is one.
 
     Raises:
         ArtifactError: ``path`` is of no known format.
@@ -43,5 +48,27 @@ def all_runners(path: Path, *, threads: int = 1) -> tuple[Callable[[], Runner], 
             from edgekit.runtimes.torch import TorchRunner  # noqa: PLC0415
 
             return (partial(TorchRunner, path, threads=threads),)
-        case _:
-            return ()
+        case "coreml":
+            from edgekit.runtimes.coreml import CoreMlInterpreter, CoreMlRunner  # noqa: PLC0415
+
+            interpreted = partial(CoreMlInterpreter, path)
+            return (partial(CoreMlRunner, path), interpreted) if _is_mac() else (interpreted,)
+        case name:
+            raise AssertionError(f"there is a format {name}, and nothing runs it")
+
+
+def other_runners(path: Path, *, threads: int = 1) -> tuple[Callable[[], Runner], ...]:
+    """Ways to run ``path`` that give other integers, which is worth knowing: TFLite's own kernels, without XNNPACK.
+
+    Raises:
+        ArtifactError: ``path`` is of no known format.
+    """
+    if format_of(path).name != "tflite":
+        return ()
+    from edgekit.runtimes.litert import Kernels, LiteRtRunner  # noqa: PLC0415
+
+    return (partial(LiteRtRunner, path, threads=threads, kernels=Kernels.BUILTIN),)
+
+
+def _is_mac() -> bool:
+    return sys.platform == "darwin"

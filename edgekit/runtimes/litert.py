@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from edgekit.errors import ArtifactError, MissingDependency
+from edgekit.exporters.tflite.exposing import expose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +28,10 @@ _MODULES = {
     "tflite_runtime.interpreter": ("tflite-runtime", "tflite-runtime"),
 }
 _DELEGATE = "DELEGATE"
+# MultiplyByQuantizedMultiplier in tensorflow/lite/kernels/internal/common.h: SaturatingRoundingDoublingHighMul rounds
+# the product to a whole number, RoundingDivideByPOT that number divided by 2^shift. So what is rounded last is off by
+# up to 2^-(shift + 1) already. Tie-free ratios bear errors below 1 / (2 q), and p / q < 2^-shift makes q > 2^shift.
+_ROUNDS_TWICE = "TFLite's own int8 kernels round twice"
 
 
 class Kernels(StrEnum):
@@ -59,22 +64,14 @@ class LiteRtRunner:
             ArtifactError: the runtime refuses it.
             MissingDependency: neither runtime is installed.
         """
-        module, title = _runtime()
-        resolver = module.OpResolverType
-        kind = resolver.AUTO if kernels is Kernels.XNNPACK else resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        try:
-            with _quiet():
-                self._interpreter = module.Interpreter(
-                    str(path), num_threads=threads, experimental_op_resolver_type=kind
-                )
-                self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            reason = str(error).strip().split("\n")[0]
-            raise ArtifactError(f"{title} refuses {path}: {reason}") from error
+        self._path, self._threads, self._kernels = path, threads, kernels
+        self._interpreter = self._load(model_path=str(path))
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._output = self._interpreter.get_output_details()[0]["index"]
         # Not what was asked for, but what runs: tflite-runtime, for one, leaves int8 to its own kernels.
-        self.name = f"{title}, {Kernels.XNNPACK if self.placement.pieces else Kernels.BUILTIN}"
+        kernels = Kernels.XNNPACK if self.placement.pieces else Kernels.BUILTIN
+        self.name = f"{_runtime()[1]}, {kernels}"
+        self.differs_because = _ROUNDS_TWICE if kernels is Kernels.BUILTIN else None
 
     @property
     def placement(self) -> Placement:
@@ -97,6 +94,20 @@ class LiteRtRunner:
         names = [run[index] for index in sorted(run)]
         return Placement(names.count(_DELEGATE), tuple(name for name in names if name != _DELEGATE))
 
+    def _load(self, **model: Any) -> Any:  # noqa: ANN401 - the runtime is untyped
+        """An interpreter for a file, by its path or content."""
+        module, title = _runtime()
+        resolver = module.OpResolverType
+        kind = resolver.AUTO if self._kernels is Kernels.XNNPACK else resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        try:
+            with _quiet():
+                interpreter = module.Interpreter(**model, num_threads=self._threads, experimental_op_resolver_type=kind)
+                interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            reason = str(error).strip().split("\n")[0]
+            raise ArtifactError(f"{title} refuses {self._path}: {reason}") from error
+        return interpreter
+
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
         """[N, C, H, W] -> [N, classes]."""
         outputs = []
@@ -111,6 +122,23 @@ class LiteRtRunner:
         self._interpreter.set_tensor(self._input, np.ascontiguousarray(batch.transpose(0, 2, 3, 1)))
         invoke: Callable[[], object] = self._interpreter.invoke
         return invoke
+
+    def trace(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Every activation for a batch [N, C, H, W], by its name in the file, in the same order of axes.
+
+        Raises:
+            MissingDependency: the schema of ai-edge-litert, which tflite-runtime does without, is not installed.
+        """
+        exposed = expose(self._path)
+        interpreter = self._load(model_content=exposed.content)
+        found: dict[str, list[NDArray[Any]]] = {name: [] for name in exposed.tensors}
+        for image in np.ascontiguousarray(batch.transpose(0, 2, 3, 1)):
+            interpreter.set_tensor(self._input, image[None])
+            interpreter.invoke()
+            for name, index in exposed.tensors.items():
+                found[name].append(interpreter.get_tensor(index))
+        arrays = {name: np.concatenate(values) for name, values in found.items()}
+        return {name: array.transpose(0, 3, 1, 2) if array.ndim == 4 else array for name, array in arrays.items()}
 
     def __enter__(self) -> Self:
         return self

@@ -26,6 +26,11 @@ class Runner(Protocol):
         """Runtime, version and kernels: what a claim about integers holds for ("LiteRT 2.3.0, XNNPACK")."""
         ...
 
+    @property
+    def differs_because(self) -> str | None:
+        """Why no identity is claimed for these kernels, to stand behind their name; None where it is claimed."""
+        ...
+
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
         """The first output for a batch [N, C, H, W] of the type at the file's boundary: [N, classes]."""
         ...

@@ -10,6 +10,8 @@ import torch
 
 from edgekit.exporters.metadata import Precision
 from edgekit.exporters.torch import load, script
+from edgekit.exporters.torch.exposing import expose
+from edgekit.runtimes import processor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,9 +40,13 @@ class TorchRunner:
         """
         loaded = load(path, engine=engine)
         self._module, self._engine, self._threads = loaded.module, loaded.engine, threads
-        self.metadata = loaded.contents.metadata if loaded.contents else None
+        self.metadata = loaded.texts.metadata if loaded.texts else None
         integers = self.metadata is None or self.metadata.precision is Precision.INT8
         self.name = f"torch {torch.__version__.partition('+')[0]}" + (f", {self._engine}" if integers else "")
+        # qnnpack widens both factors to 16 bits before it multiplies.
+        clamps = integers and self._engine != "qnnpack"
+        profile = "" if self.metadata is None else self.metadata.profile
+        self.differs_because = processor.saturation(profile) if clamps else None
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
         """The output [N, classes] for a batch [N, C, H, W], both in the types of the file's boundary."""
@@ -57,6 +63,14 @@ class TorchRunner:
                 return self._module(tensor)
 
         return run_module
+
+    def trace(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Every variable of the program for a batch [N, C, H, W], by its name; of quantized tensors the integers."""
+        exposed = expose(self._module)
+        with self._settings():
+            values = exposed.run(_tensor(batch))
+        found = {name: _shown(value) for name, value in zip(exposed.names, values, strict=True)}
+        return {exposed.argument: batch, **found}
 
     @contextlib.contextmanager
     def _settings(self) -> Iterator[None]:
@@ -80,3 +94,8 @@ class TorchRunner:
 
 def _tensor(batch: NDArray[Any]) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(batch))
+
+
+def _shown(value: torch.Tensor) -> NDArray[Any]:
+    shown: NDArray[Any] = (value.int_repr() if value.is_quantized else value).numpy()
+    return shown

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.calibration.images import ImageSource
+    from edgekit.config import Device
     from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
 
@@ -78,7 +79,7 @@ class Finetuning:
     images: int
     held_out: int
     epochs: int
-    device: str
+    device: Device
     resumed: bool
     seconds: float
 
@@ -90,7 +91,7 @@ def finetune(  # noqa: PLR0913 - each is a choice of the user's
     *,
     epochs: int | None = None,
     minutes: float | None = None,
-    device: str | None = None,
+    device: Device | None = None,
     seed: int = 0,
     state: Path | None = None,
     progress: Progress = silent,
@@ -251,7 +252,7 @@ def augment(pixels: NDArray[np.uint8], random: np.random.Generator) -> NDArray[n
     return changed
 
 
-def _device(wanted: str | None) -> str:
+def _device(wanted: Device | None) -> Device:
     there = torch.cuda.is_available()
     if wanted == "cuda" and not there:
         raise ConfigError("the device is cuda, and torch finds none here: leave --device out, or choose cpu")

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+NORMAL_95 = 1.959964  # the 97.5 % quantile of the standard normal distribution
+
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
@@ -29,6 +31,21 @@ class Accuracy:
     images: int
     top1: float
     top5: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """By how much less often one network is right than another, on the same labelled images.
+
+    Attributes:
+        points: the difference of both top-1, percentage points; negative where it is right more often.
+        low: lower end of its 95 % interval.
+        high: upper end.
+    """
+
+    points: float
+    low: float
+    high: float
 
 
 def check_labels(labels: Sequence[int], classes: int) -> None:
@@ -71,3 +88,19 @@ def sqnr_db(found: NDArray[np.generic], floats: NDArray[np.generic]) -> float:
     signal = floats.astype(np.float64)
     noise = float(np.square(signal - found.astype(np.float64)).sum())
     return 10 * math.log10(float(np.square(signal).sum()) / noise) if noise else math.inf
+
+
+def paired_drop(found: NDArray[np.generic], floats: NDArray[np.generic], labels: Sequence[int]) -> Drop:
+    """By how much less often the logits ``found`` are right than ``floats``, both [N, classes] and of the same images.
+
+    Only images on which one of them is right and the other wrong make it uncertain: the interval is the normal one of
+    the mean of differences. Source: Agresti, Categorical Data Analysis, 2nd edition, section 10.1.1.
+
+    >>> import numpy as np
+    >>> paired_drop(np.array([[1, 0], [1, 0]]), np.array([[1, 0], [0, 1]]), [0, 0])
+    Drop(points=-50.0, low=-119.29523870..., high=19.29523870...)
+    """
+    right, expected = (logits.argmax(1) == np.asarray(labels) for logits in (found, floats))
+    differences = 100.0 * (expected.astype(np.float64) - right)
+    points, half = float(differences.mean()), NORMAL_95 * float(differences.std()) / math.sqrt(len(differences))
+    return Drop(points, points - half, points + half)

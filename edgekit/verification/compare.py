@@ -35,12 +35,21 @@ def run_integers(runner: Runner, metadata: Metadata, model: IntegerModel, pixels
 
 
 def with_reference(
-    runner: str, found: NDArray[Any], expected: NDArray[Any], model: IntegerModel
+    runner: str, found: NDArray[Any], expected: NDArray[Any], model: IntegerModel, *, max_lsb_allowed: int = 0
 ) -> IntegerParity | FloatParity:
     """Logits that ``run_integers`` gives against those that ``reference_logits`` does."""
     if model.graph.outputs[0] in model.params:
-        return compare_integers(runner, found, expected, exact=model.exact)
+        return compare_integers(runner, found, expected, exact=model.exact, max_lsb_allowed=max_lsb_allowed)
     return compare_floats(runner, found, expected, TOLERANCE[Precision.FLOAT32] if model.exact else NEAR)
+
+
+def is_off(found: NDArray[Any], expected: NDArray[Any], precision: Precision) -> NDArray[np.bool_]:
+    """For each image, [N], whether its logits are not those expected, both [N, classes]; floats within a tolerance."""
+    if precision is Precision.INT8:
+        off: NDArray[np.bool_] = (found != expected).any(1)
+        return off
+    near: NDArray[np.bool_] = np.abs(found - expected).max(1) <= TOLERANCE[precision] * np.abs(expected).max()
+    return ~near  # so that NaN is off
 
 
 def integers(
@@ -57,4 +66,4 @@ def integers(
 def floats(runner: Runner, metadata: Metadata, pixels: NDArray[np.uint8], expected: NDArray[np.float32]) -> FloatParity:
     """The logits of a float file against the trained network's."""
     found = runner.run(encode(pixels, metadata, None))
-    return compare_floats(runner.name, found, expected, TOLERANCE[metadata.precision])
+    return compare_floats(runner.name, found, expected, TOLERANCE[metadata.precision], metadata.precision)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgekit.exporters.contents import as_identifier
 from edgekit.ir import Conv2d, Dequantize, Linear, Quantize
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def compare_float_layers(summary: Summary, model: IntegerModel) -> FloatLayers:
     integer one, and computes the same.
     """
     borders = [node for node in model.graph if isinstance(node.op, Quantize | Dequantize)]
-    names = {_plain(name): node for node in (*model.float_nodes, *borders) for name in _names(model, node)}
+    names = {as_identifier(name): node for node in (*model.float_nodes, *borders) for name in _names(model, node)}
     found = [(operator, _layer(operator.rpartition(" ")[2], names)) for operator in summary.float_operators]
     computed = {node.name for _, node in found if node is not None}
     return FloatLayers(
@@ -58,13 +58,8 @@ def _names(model: IntegerModel, node: Node) -> tuple[str, ...]:
     return (node.name, node.output, outputs.get(node.output, node.output))
 
 
-def _plain(name: str) -> str:
-    """A name as formats that know only identifiers write it, but for what they put before a digit."""
-    return re.sub(r"\W", "_", name, flags=re.ASCII).lstrip("_")
-
-
 def _layer(result: str, names: dict[str, Node]) -> Node | None:
     """The node whose result, or a part of it, has the name ``result``."""
-    plain = _plain(result)
+    plain = as_identifier(result)
     stems = [plain, *(plain.removesuffix(f"_{part}") for part in _PARTS)]
     return next((names[stem] for stem in stems if stem in names), None)

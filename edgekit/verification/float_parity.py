@@ -28,7 +28,9 @@ class FloatParity:
         max_abs_error: in the logits' own units.
         max_rel_error: max_abs_error relative to the largest logit.
         top1_agreement: share of images whose highest logit is the same class, 0..1.
+        max_ulp: max_abs_error in units of the last place that the largest logit has in ``precision``.
         tolerance: of max_rel_error.
+        precision: of the file.
     """
 
     runner: str
@@ -36,7 +38,9 @@ class FloatParity:
     max_abs_error: float
     max_rel_error: float
     top1_agreement: float
+    max_ulp: float
     tolerance: float
+    precision: Precision
 
     @property
     def passed(self) -> bool:
@@ -45,16 +49,27 @@ class FloatParity:
 
 
 def compare_floats(
-    runner: str, found: NDArray[np.floating], expected: NDArray[np.floating], tolerance: float
+    runner: str,
+    found: NDArray[np.floating],
+    expected: NDArray[np.floating],
+    tolerance: float,
+    precision: Precision = Precision.FLOAT32,
 ) -> FloatParity:
-    """Compare the logits of a runner, [N, classes], with those that are expected."""
+    """Compare the logits of a runner, [N, classes], with those that are expected.
+
+    Errors are measured against the largest logit, in ULP too: a logit near 0 is a difference of sums as large as the
+    others', so units of its own last place would say nothing.
+    """
     assert found.shape == expected.shape, f"{found.shape} against {expected.shape}"
     error, largest = (float(np.abs(x).max(initial=0.0)) for x in (found.astype(np.float64) - expected, expected))
+    last_place = np.spacing(np.asarray(largest, np.float16 if precision is Precision.FLOAT16 else np.float32))
     return FloatParity(
         runner=runner,
         images=len(found),
         max_abs_error=error,
         max_rel_error=error / max(largest, float(np.finfo(np.float32).tiny)),
         top1_agreement=accuracy.agreement(found, expected),
+        max_ulp=error / float(last_place),
         tolerance=tolerance,
+        precision=precision,
     )

@@ -14,30 +14,30 @@ Writing, from the top:
 Reading:
     reader          a package as a program that can be walked
     inspection      a package, counted
-    constants       a package's scales, zero points and weights, compared with a model's
+    contents        everything that a package says
+    validity        whether a package is well-formed
 """
 
-from edgekit.exporters.coreml.constants import Numbers, differences, expected_constants, read_constants
+from edgekit.exporters.coreml.contents import read_contents
 from edgekit.exporters.coreml.float_writer import write_float_model
 from edgekit.exporters.coreml.inspection import read
 from edgekit.exporters.coreml.integer_writer import write_integer_model
 from edgekit.exporters.coreml.names import names_in_file
 from edgekit.exporters.coreml.package import SUFFIX
 from edgekit.exporters.coreml.reader import Operation, Program, Reference, ValueType, read_program
+from edgekit.exporters.coreml.validity import violations
 
 __all__ = [
     "SUFFIX",
-    "Numbers",
     "Operation",
     "Program",
     "Reference",
     "ValueType",
-    "differences",
-    "expected_constants",
     "names_in_file",
     "read",
-    "read_constants",
+    "read_contents",
     "read_program",
+    "violations",
     "write_float_model",
     "write_integer_model",
 ]

@@ -14,6 +14,7 @@ from edgekit.exporters import metadata
 from edgekit.exporters.coreml import operators
 from edgekit.exporters.coreml.builder import Value
 from edgekit.exporters.coreml.document import IMAGE_CHANNELS, IOS15, Document
+from edgekit.exporters.coreml.names import NORMALIZED
 from edgekit.exporters.coreml.reals import to_real
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class _FloatWriter:
         mean, std = (np.array(values).reshape(1, -1, 1, 1) for values in (normalization.mean, normalization.std))
         centred = program.value("image_centred", image.shape, "float32")
         program.add("sub", centred, x=image, y=mean.astype(np.float32))
-        scaled = program.value("image_scaled", image.shape, "float32")
+        scaled = program.value(NORMALIZED, image.shape, "float32")
         program.add("mul", scaled, x=centred, y=(1 / std).astype(np.float32))
         return document.to_program_type(scaled)
 

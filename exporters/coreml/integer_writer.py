@@ -32,6 +32,7 @@ from edgekit.exporters import metadata
 from edgekit.exporters.coreml import operators
 from edgekit.exporters.coreml.builder import Value
 from edgekit.exporters.coreml.document import IMAGE_CHANNELS, IOS17, Document
+from edgekit.exporters.coreml.names import REAL, RESULT
 from edgekit.exporters.coreml.operators import OPERATORS
 from edgekit.exporters.coreml.reals import to_real, to_scale
 from edgekit.exporters.metadata import IoDtype, Precision
@@ -114,7 +115,7 @@ class _IntegerWriter:
         self.document.finish(self.reals)
 
     def _integer_node(self, node: Node) -> None:
-        result = self.program.value(f"{self.names[node.output]}_result", self.document.shapes[node.output])
+        result = self.program.value(f"{self.names[node.output]}{RESULT}", self.document.shapes[node.output])
         OPERATORS[node](self.program, node, result, *(self._operand(node, name) for name in node.inputs))
         self._dequantize(node.output, self._quantize(node.output, result))
 
@@ -142,7 +143,7 @@ class _IntegerWriter:
         return self.program.add("quantize", stored, input=real, **affine, output_dtype=stored.dtype)
 
     def _dequantize(self, tensor: str, stored: Value) -> None:
-        real = self.document.or_output(tensor, self.program.value(f"{stored.name}_real", stored.shape))
+        real = self.document.or_output(tensor, self.program.value(f"{stored.name}{REAL}", stored.shape))
         affine = self._affine(tensor, self.model.params[tensor], stored.dtype)
         self.reals[tensor] = self.program.add("dequantize", real, input=stored, **affine)
 

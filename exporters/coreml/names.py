@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from edgekit.ir import Dequantize
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from edgekit.ir import Graph
 
 INPUT, LOGITS = "image", "logits"
+NORMALIZED = "image_scaled"  # the input of a float network behind the preprocessing that its program brings along
+RESULT, REAL = "_result", "_real"  # behind the name of stored integers: what they are made from, what they stand for
 CLASS_LABEL, CLASS_SCORES = "classLabel", "classLabel_probs"  # what coremltools calls them, and so every iOS tutorial
 
 _ENDPOINTS: Final = frozenset({INPUT, LOGITS, CLASS_LABEL, CLASS_SCORES})
@@ -58,3 +62,17 @@ def names_in_file(graph: Graph) -> dict[str, str]:
     """
     names = Names(_ENDPOINTS)
     return {name: names.unique(name) for name in (*graph.tensors, *graph.constants)}
+
+
+def activation_names(graph: Graph) -> dict[str, tuple[str, ...]]:
+    """What each tensor of ``graph`` may be called in a package, by its name in the graph.
+
+    Stored integers come first, and at last what would be their reals if they were not quantized. The reals that stand
+    at the border of a region that is kept in float are those of the integers before it.
+    """
+    names, outputs = names_in_file(graph), output_names(graph)
+    ends = {tensor: (outputs[tensor],) if tensor in outputs else () for tensor in graph.tensors}
+    found = {tensor: (names[tensor], *ends[tensor], f"{names[tensor]}{RESULT}") for tensor in graph.tensors}
+    found[graph.input] = (names[graph.input], NORMALIZED, INPUT)
+    borders = {node.output: node.inputs[0] for node in graph if isinstance(node.op, Dequantize)}
+    return found | {tensor: (f"{names[source]}{REAL}",) for tensor, source in borders.items()}

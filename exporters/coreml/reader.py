@@ -161,6 +161,7 @@ class Model:
         inputs: what it takes.
         outputs: what it gives.
         user_defined: metadata by key.
+        description: the ModelDescription that says the last three and more, a protobuf message.
     """
 
     specification: int
@@ -168,6 +169,7 @@ class Model:
     inputs: tuple[Feature, ...]
     outputs: tuple[Feature, ...]
     user_defined: Mapping[str, str]
+    description: Any
 
 
 def read_program(path: Path) -> Program:
@@ -202,6 +204,7 @@ def read_model(path: Path) -> Model:
         inputs=tuple(_feature(feature, program.inputs) for feature in message.description.input),
         outputs=tuple(_feature(feature, {}) for feature in message.description.output),
         user_defined=dict(message.description.metadata.userDefined),
+        description=message.description,
     )
 
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
-_CONVERSIONS = {_QUANTIZE, _DEQUANTIZE}
-_CLAMPS = {"Relu", "Clip"}
-_FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16}
+CONVERSIONS = {_QUANTIZE, _DEQUANTIZE}
+CLAMPS = {"Relu", "Clip"}
+FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16}
 
 
 def read(path: Path) -> Summary:
@@ -30,8 +30,7 @@ def read(path: Path) -> Summary:
         ArtifactError: the file is missing, truncated or not ONNX.
     """
     model = load(path)
-    census = _Census(model)
-    opset = next((entry.version for entry in model.opset_import if entry.domain == ""), 0)
+    census = Census(model)
     return Summary(
         path=path,
         format="onnx",
@@ -41,7 +40,7 @@ def read(path: Path) -> Summary:
         boundary=tuple(node.op_type for node in model.graph.node if census.is_boundary(node)),
         inputs=tuple(census.endpoint(value) for value in model.graph.input if value.name not in census.constants),
         outputs=tuple(census.endpoint(value) for value in model.graph.output),
-        version=f"opset {opset}, IR {model.ir_version}",
+        version=f"opset {opset_of(model)}, IR {model.ir_version}",
         metadata=_metadata(model, path),
     )
 
@@ -64,6 +63,11 @@ def load(path: Path) -> onnx.ModelProto:
     return model
 
 
+def opset_of(model: onnx.ModelProto) -> int:
+    """The version of ONNX's own operators; 0 where a file has none of them."""
+    return next((entry.version for entry in model.opset_import if entry.domain == ""), 0)
+
+
 def _metadata(model: onnx.ModelProto, path: Path) -> Metadata | None:
     text = next((entry.value for entry in model.metadata_props if entry.key == KEY), None)
     try:
@@ -72,12 +76,14 @@ def _metadata(model: onnx.ModelProto, path: Path) -> Metadata | None:
         raise ArtifactError(f"{path} was written by another version of edgekit: export it again") from error
 
 
-class _Census:
+class Census:
     """What computes in what.
 
     Attributes:
         constants: by name.
         operators: nodes that are neither constants nor conversions between reals and integers.
+        readers: the nodes that read a value, by its name.
+        types: of the values by name, as far as the onnx package can tell.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -86,21 +92,21 @@ class _Census:
         for node in graph.node:
             if node.op_type == "Constant" and node.attribute[0].name == "value":
                 self.constants[node.output[0]] = node.attribute[0].t
-        self.operators = [node for node in graph.node if node.op_type not in {*_CONVERSIONS, "Constant"}]
-        self._conversions = [node for node in graph.node if node.op_type in _CONVERSIONS]
+        self.operators = [node for node in graph.node if node.op_type not in {*CONVERSIONS, "Constant"}]
+        self._conversions = [node for node in graph.node if node.op_type in CONVERSIONS]
         self._makers = {output: node for node in graph.node for output in node.output}
-        self._readers: dict[str, list[onnx.NodeProto]] = {}
+        self.readers: dict[str, list[onnx.NodeProto]] = {}
         for node in graph.node:
             for name in node.input:
-                self._readers.setdefault(name, []).append(node)
+                self.readers.setdefault(name, []).append(node)
         inferred = onnx.shape_inference.infer_shapes(model).graph
         values = (*inferred.value_info, *inferred.input, *inferred.output)
-        self._types = {value.name: value.type.tensor_type.elem_type for value in values}
+        self.types = {value.name: value.type.tensor_type.elem_type for value in values}
         self._ends = {value.name for value in (*graph.input, *graph.output)}
 
     def is_boundary(self, node: onnx.NodeProto) -> bool:
         """Whether it converts an input or output of the file."""
-        return node.op_type in _CONVERSIONS and bool({node.input[0], node.output[0]} & self._ends)
+        return node.op_type in CONVERSIONS and bool({node.input[0], node.output[0]} & self._ends)
 
     def is_float(self, node: onnx.NodeProto) -> bool:
         """Whether an operator computes in float.
@@ -111,10 +117,10 @@ class _Census:
         2. it is a float operator that a runtime fuses into an integer kernel: everything it reads comes from
            DequantizeLinear, and its result goes to QuantizeLinear and nowhere else, a fused clamp in between allowed.
         """
-        dtype = self._types.get(node.output[0], TensorProto.UNDEFINED)
+        dtype = self.types.get(node.output[0], TensorProto.UNDEFINED)
         if dtype == TensorProto.UNDEFINED:  # an operator of a domain that the onnx package does not know
             return not node.op_type.startswith("QLinear")
-        return dtype in _FLOATS and not (self._comes_from_integers(node) and self._goes_to_integers(node))
+        return dtype in FLOATS and not (self._comes_from_integers(node) and self._goes_to_integers(node))
 
     def endpoint(self, value: onnx.ValueInfoProto) -> Endpoint:
         """An input or output, with its quantization parameters."""
@@ -134,15 +140,15 @@ class _Census:
     def _is_restored(self, name: str, reader: onnx.NodeProto) -> bool:
         """Whether ``reader`` reads reals here that were integers, or something else than reals."""
         if name in self.constants:  # the bounds of a clamp may be real, weights may not
-            return reader.op_type in _CLAMPS or self.constants[name].data_type not in _FLOATS
+            return reader.op_type in CLAMPS or self.constants[name].data_type not in FLOATS
         maker = self._makers.get(name)
         if maker is None:
             return False
-        return maker.op_type == _DEQUANTIZE or (reader.op_type in _CLAMPS and self._comes_from_integers(maker))
+        return maker.op_type == _DEQUANTIZE or (reader.op_type in CLAMPS and self._comes_from_integers(maker))
 
     def _goes_to_integers(self, node: onnx.NodeProto) -> bool:
-        readers = self._readers.get(node.output[0], [])
+        readers = self.readers.get(node.output[0], [])
         if not readers or node.output[0] in self._ends:
             return False
-        clamp = readers[0] if len(readers) == 1 and readers[0].op_type in _CLAMPS else None
+        clamp = readers[0] if len(readers) == 1 and readers[0].op_type in CLAMPS else None
         return all(r.op_type == _QUANTIZE for r in readers) or (clamp is not None and self._goes_to_integers(clamp))

@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 
 
 def write_integer_model(
-    model: IntegerModel, path: Path, *, io_dtype: IoDtype = IoDtype.FLOAT32, runtime: str | None = None
+    model: IntegerModel,
+    path: Path,
+    *,
+    io_dtype: IoDtype = IoDtype.FLOAT32,
+    runtime: str | None = None,
+    one_image: bool = False,
 ) -> None:
     """Write an int8 file in QDQ form.
 
@@ -36,6 +41,7 @@ def write_integer_model(
         path: of the .onnx file.
         io_dtype: of input and outputs; uint8 is the type inside, so that boundary costs nothing.
         runtime: the ONNX Runtime that has to read the file ("onnxruntime==1.10"); None for 1.12 and later.
+        one_image: the file takes one image at a time; else any number.
 
     Raises:
         BadInput: the file cannot be written.
@@ -53,11 +59,16 @@ def write_integer_model(
     for name in graph.outputs:
         if name in model.params:
             _give_out(builder, name, names[name], io_dtype)
-    _write(builder, ELEMENT_TYPES[io_dtype], about, path)
+    _write(builder, ELEMENT_TYPES[io_dtype], about, path, one_image=one_image)
 
 
 def write_float_model(
-    model: FloatModel, path: Path, *, precision: Precision = Precision.FLOAT32, runtime: str | None = None
+    model: FloatModel,
+    path: Path,
+    *,
+    precision: Precision = Precision.FLOAT32,
+    runtime: str | None = None,
+    one_image: bool = False,
 ) -> None:
     """Write a float32 file, or a float16 one with a float32 boundary; simplified by onnxsim, with its own check.
 
@@ -66,6 +77,7 @@ def write_float_model(
         path: of the .onnx file.
         precision: FLOAT32 or FLOAT16.
         runtime: the ONNX Runtime that has to read the file ("onnxruntime==1.10"); None for 1.12 and later.
+        one_image: the file takes one image at a time; else any number.
 
     Raises:
         BadInput: the file cannot be written.
@@ -84,7 +96,7 @@ def write_float_model(
     if precision is Precision.FLOAT16:
         for name in graph.outputs:
             builder.node("Cast", [builder.values[name]], names[name], to=TensorProto.FLOAT)
-    _write(builder, TensorProto.FLOAT, file_metadata.of_float_model(model, precision), path)
+    _write(builder, TensorProto.FLOAT, file_metadata.of_float_model(model, precision), path, one_image=one_image)
 
 
 def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -123,10 +135,13 @@ def _give_out(builder: OnnxBuilder, tensor: str, public: str, io_dtype: IoDtype)
         builder.node("QuantizeLinear", [real, *builder.int8_parameters(tensor)], public)
 
 
-def _write(builder: OnnxBuilder, dtype: int, metadata: file_metadata.Metadata, path: Path) -> None:
+def _write(
+    builder: OnnxBuilder, dtype: int, metadata: file_metadata.Metadata, path: Path, *, one_image: bool
+) -> None:
     graph, names = builder.graph, public_names(builder.graph)
     inputs, outputs = (
-        [builder.endpoint(names[name], name, dtype) for name in tensors] for tensors in ((graph.input,), graph.outputs)
+        [builder.endpoint(names[name], name, dtype, one_image=one_image) for name in tensors]
+        for tensors in ((graph.input,), graph.outputs)
     )
     model = builder.finish(inputs, outputs, metadata)
     if metadata.precision is not Precision.INT8:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import zipfile
@@ -14,6 +15,7 @@ from edgekit.exporters.summary import Endpoint, Summary
 from edgekit.exporters.tflite import schema as tflite_schema
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _CONVERSIONS = {"QUANTIZE", "DEQUANTIZE"}
@@ -31,15 +33,26 @@ def read(path: Path) -> Summary:
         MissingDependency: ai-edge-litert is not installed.
     """
     schema = tflite_schema.load()
-    data = _bytes(path)
-    try:
+    data = file_bytes(path)
+    with damage_explained(path):
         return _summary(path, data, schema)
-    # What the generated classes, which check nothing, make of offsets that lead astray.
+
+
+@contextlib.contextmanager
+def damage_explained(path: Path) -> Iterator[None]:
+    """Turn what the generated classes, which check nothing, make of offsets that lead astray into an ArtifactError."""
+    try:
+        yield
     except (struct.error, IndexError, KeyError, ValueError, TypeError, AttributeError, MemoryError) as error:
         raise ArtifactError(f"{path} is damaged or truncated: export it again") from error
 
 
-def _bytes(path: Path) -> bytes:
+def file_bytes(path: Path) -> bytes:
+    """All of a file.
+
+    Raises:
+        ArtifactError: it is missing, or not TFLite.
+    """
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
@@ -55,23 +68,23 @@ def _summary(path: Path, data: bytes, schema: Any) -> Summary:  # noqa: ANN401 -
     model = schema.ModelT.InitFromPackedBuf(data, 0)
     graph = model.subgraphs[0]
     types, builtins = tflite_schema.names(schema.TensorType), tflite_schema.names(schema.BuiltinOperator)
-    kinds = [_kind(code, builtins) for code in model.operatorCodes]
+    kinds = [kind(code, builtins) for code in model.operatorCodes]
     ends = {int(index) for index in (*graph.inputs, *graph.outputs)}
     operators: Counter[str] = Counter()
     float_operators, boundary = [], []
     for operator in graph.operators:
-        kind = kinds[operator.opcodeIndex]
-        indices = [int(index) for index in (*_items(operator.inputs), *_items(operator.outputs)) if index >= 0]
+        builtin = kinds[operator.opcodeIndex]
+        indices = [int(index) for index in (*items(operator.inputs), *items(operator.outputs)) if index >= 0]
         tensors = [graph.tensors[index] for index in indices]
-        if kind in _CONVERSIONS:
+        if builtin in _CONVERSIONS:
             if model.buffers[tensors[0].buffer].data is not None:
                 continue
             if ends & set(indices):
-                boundary.append(kind)
+                boundary.append(builtin)
                 continue
-        operators[kind] += 1
+        operators[builtin] += 1
         if any(types[tensor.type] in _FLOATS for tensor in tensors):
-            float_operators.append(f"{kind} {_text(tensors[-1].name)}")
+            float_operators.append(f"{builtin} {text(tensors[-1].name)}")
     return Summary(
         path=path,
         format="tflite",
@@ -86,21 +99,21 @@ def _summary(path: Path, data: bytes, schema: Any) -> Summary:  # noqa: ANN401 -
     )
 
 
-def _kind(code: Any, builtins: dict[int, str]) -> str:  # noqa: ANN401 - generated classes
+def kind(code: Any, builtins: dict[int, str]) -> str:  # noqa: ANN401 - generated classes
     """The name of an operator: its own if it is a custom one, a number if it is newer than the schema at hand."""
     if code.customCode is not None:
-        return _text(code.customCode)
+        return text(code.customCode)
     number = max(code.builtinCode, code.deprecatedBuiltinCode)  # files from before 2020 have the second alone
     return builtins.get(number, f"operator {number}")
 
 
 def _endpoint(tensor: Any, types: dict[int, str]) -> Endpoint:  # noqa: ANN401 - generated classes
     quantization = tensor.quantization
-    quantized = quantization is not None and len(_items(quantization.scale)) > 0
+    quantized = quantization is not None and len(items(quantization.scale)) > 0
     return Endpoint(
-        _text(tensor.name),
+        text(tensor.name),
         types[tensor.type].lower(),
-        tuple(int(n) for n in _items(tensor.shape)),
+        tuple(int(n) for n in items(tensor.shape)),
         float(quantization.scale[0]) if quantized else None,
         int(quantization.zeroPoint[0]) if quantized else None,
     )
@@ -108,8 +121,8 @@ def _endpoint(tensor: Any, types: dict[int, str]) -> Endpoint:  # noqa: ANN401 -
 
 def _metadata(model: Any, data: bytes) -> Metadata | None:  # noqa: ANN401 - generated classes
     """What edgekit wrote about the file. Labels stand behind the model, where nothing else would miss a lost end."""
-    for entry in _items(model.metadata):
-        if _text(entry.name) == KEY:
+    for entry in items(model.metadata):
+        if text(entry.name) == KEY:
             metadata = Metadata.from_json(bytes(model.buffers[entry.buffer].data).decode())
             if metadata.labels and not zipfile.is_zipfile(io.BytesIO(data)):
                 raise ValueError("the labels are missing")
@@ -117,10 +130,11 @@ def _metadata(model: Any, data: bytes) -> Metadata | None:  # noqa: ANN401 - gen
     return None
 
 
-def _items(vector: Any) -> Any:  # noqa: ANN401 - generated classes
+def items(vector: Any) -> Any:  # noqa: ANN401 - generated classes
     """A vector of the schema; an empty one where the file has none."""
     return () if vector is None else vector
 
 
-def _text(value: bytes | str) -> str:
+def text(value: bytes | str) -> str:
+    """A string of the schema, which the generated classes leave as bytes."""
     return value.decode() if isinstance(value, bytes) else value

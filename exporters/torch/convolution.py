@@ -50,7 +50,7 @@ from edgekit.ir import Conv2d, Padding
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgekit.exporters.torch.contents import Engine
+    from edgekit.exporters.torch.texts import Engine
 
 MERGED_IN_FAST_KERNEL = 8
 MERGED_IN_GENERAL_PATH = (16, 24, 40, 8)  # the first that divides the channels

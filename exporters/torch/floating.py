@@ -18,7 +18,7 @@ from edgekit.exporters import metadata
 from edgekit.exporters.metadata import IoDtype, Precision
 from edgekit.exporters.summary import Endpoint
 from edgekit.exporters.torch import script
-from edgekit.exporters.torch.contents import Contents
+from edgekit.exporters.torch.texts import Texts
 from edgekit.ir import Add, Clamp, Conv2d, Flatten, HardSwish, Linear, Mean, Mul, Pad
 from edgekit.ir.registry import OperatorTable
 
@@ -147,9 +147,9 @@ def write_float_model(model: FloatModel, path: Path, *, precision: Precision) ->
         write_node(node, writer)
     program.returns(program.variable(output))
 
-    contents = Contents(
+    texts = Texts(
         metadata.of_float_model(model, precision),
         Endpoint(graph.input, IoDtype.FLOAT32, (-1, *graph.tensors[graph.input].shape)),
         Endpoint(output, IoDtype.FLOAT32, (-1, *graph.tensors[output].shape)),
     )
-    files.write_bytes(path, program.to_bytes(contents.to_extra_files()))
+    files.write_bytes(path, program.to_bytes(texts.to_extra_files()))

@@ -42,7 +42,7 @@ from edgekit.exporters import metadata
 from edgekit.exporters.metadata import IoDtype
 from edgekit.exporters.summary import Endpoint
 from edgekit.exporters.torch import convolution, floating, script
-from edgekit.exporters.torch.contents import Contents
+from edgekit.exporters.torch.texts import Texts
 from edgekit.ir import Add, Conv2d, Dequantize, Flatten, Linear, Mean, Mul, Pad, Quantize
 from edgekit.ir.registry import OperatorTable
 
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from edgekit.exporters.torch.contents import Engine
+    from edgekit.exporters.torch.texts import Engine
     from edgekit.integer_model import IntegerModel
     from edgekit.ir import Node, Padding
 
@@ -241,14 +241,14 @@ def write_integer_model(model: IntegerModel, path: Path, *, io_dtype: IoDtype, e
         BadInput: the file cannot be written.
     """
     (output,) = model.graph.outputs
-    contents = Contents(
+    texts = Texts(
         metadata.of_integer_model(model, io_dtype),
         _endpoint(model, model.graph.input, io_dtype),
         _endpoint(model, output, io_dtype),
         engine,
     )
     with script.pinned(script.packing_engine()), script.deprecations_silenced():
-        data = _program(model, io_dtype, engine).to_bytes(contents.to_extra_files())
+        data = _program(model, io_dtype, engine).to_bytes(texts.to_extra_files())
     files.write_bytes(path, data)
 
 

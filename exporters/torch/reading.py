@@ -13,13 +13,14 @@ from edgekit import files
 from edgekit.errors import ArtifactError
 from edgekit.exporters.summary import Summary
 from edgekit.exporters.torch import script
-from edgekit.exporters.torch.contents import METADATA_FILE, PROGRAM_FILE, Contents
+from edgekit.exporters.torch.texts import METADATA_FILE, PROGRAM_FILE, Texts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 # What turns reals or plain bytes into quantized tensors, and back; the two methods are integer.FROM_INT8 and TO_INT8.
-_TO_INTEGERS = {"aten::quantize_per_tensor", "aten::_make_per_tensor_quantized_tensor", "from_int8"}
+TO_INTEGERS = {"aten::quantize_per_tensor", "aten::_make_per_tensor_quantized_tensor", "from_int8"}
 _FROM_INTEGERS = {"aten::dequantize", "aten::int_repr", "to_int8"}
 _UNPACKING = {"aten::to"}  # float16 weights to float32
 
@@ -31,12 +32,12 @@ class Loaded:
     Attributes:
         module: takes and gives tensors.
         engine: the quantized engine that its weights are packed for.
-        contents: what the file says about itself; None where another tool wrote it.
+        texts: what the file says about itself; None where another tool wrote it.
     """
 
     module: torch.jit.ScriptModule
     engine: str
-    contents: Contents | None
+    texts: Texts | None
 
 
 def load(path: Path, *, engine: str | None = None) -> Loaded:
@@ -53,13 +54,13 @@ def load(path: Path, *, engine: str | None = None) -> Loaded:
     if not path.is_file():
         raise ArtifactError(f"{path} does not exist")
     try:
-        contents = _contents(path)
-        engine = engine or script.available(contents.engine if contents else None)
+        texts = _texts(path)
+        engine = engine or script.available(texts.engine if texts else None)
         with script.pinned(engine), script.deprecations_silenced():
             module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
-    except (zipfile.BadZipFile, RuntimeError, KeyError, ValueError, TypeError) as error:
+    except (RuntimeError, KeyError, ValueError, TypeError) as error:
         raise ArtifactError(f"{path} is not a TorchScript file, or is damaged: export it again") from error
-    return Loaded(module, engine, contents)
+    return Loaded(module, engine, texts)
 
 
 def read(path: Path) -> Summary:
@@ -74,21 +75,21 @@ def read(path: Path) -> Summary:
         ArtifactError: the file is missing, damaged, or no TorchScript.
     """
     loaded = load(path, engine=script.packing_engine())
-    contents = loaded.contents
+    texts = loaded.texts
     operators: Counter[str] = Counter()
     boundary: list[str] = []
     float_operators: list[str] = []
     unnamed: list[str] = []  # float operators of an expression whose variable is yet to come
     integers: set[str] = set()  # names of values that are quantized tensors
-    graph: Any = loaded.module.graph if contents else loaded.module.inlined_graph
+    graph: Any = loaded.module.graph if texts else loaded.module.inlined_graph
     for node in graph.nodes():
         kind = node.s("name") if node.kind() == "prim::CallMethod" else node.kind()
         if kind.startswith("prim::") or kind in _UNPACKING:
             continue
         reads_integers = any(value.debugName() in integers for value in node.inputs())
-        if kind in _TO_INTEGERS or (reads_integers and kind not in _FROM_INTEGERS):
+        if kind in TO_INTEGERS or (reads_integers and kind not in _FROM_INTEGERS):
             integers.update(value.debugName() for value in node.outputs())
-        if kind in _TO_INTEGERS | _FROM_INTEGERS:
+        if kind in TO_INTEGERS | _FROM_INTEGERS:
             boundary.append(kind)
         else:
             operators[kind] += 1
@@ -97,7 +98,7 @@ def read(path: Path) -> Summary:
         if not variable.isdecimal():
             float_operators += [f"{kind} {variable}" for kind in unnamed]
             unnamed.clear()
-    float_operators += [f"{kind} {contents.output.name}" if contents else kind for kind in unnamed]
+    float_operators += [f"{kind} {texts.output.name}" if texts else kind for kind in unnamed]
     return Summary(
         path=path,
         format="torch",
@@ -105,33 +106,42 @@ def read(path: Path) -> Summary:
         operators=dict(operators),
         float_operators=tuple(float_operators),
         boundary=tuple(boundary),
-        inputs=(contents.input,) if contents else (),  # TorchScript itself says neither types nor shapes
-        outputs=(contents.output,) if contents else (),
-        version=_version(path, contents),
-        metadata=contents.metadata if contents else None,
+        inputs=(texts.input,) if texts else (),  # TorchScript itself says neither types nor shapes
+        outputs=(texts.output,) if texts else (),
+        version=_version(path, texts),
+        metadata=texts.metadata if texts else None,
     )
 
 
-def _contents(path: Path) -> Contents | None:
+def archived(path: Path, wanted: Iterable[str]) -> dict[str, bytes]:
+    """Those of the ``wanted`` entries of the archive that are there, by name, read without torch.
+
+    Raises:
+        ArtifactError: the file is no archive, or an entry is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = _entries(archive)
+            return {entry: archive.read(names[entry]) for entry in wanted if entry in names}
+    except zipfile.BadZipFile as error:
+        raise ArtifactError(f"{path} is not a TorchScript file, or is damaged: export it again") from error
+
+
+def _texts(path: Path) -> Texts | None:
     """The texts beside the program, read without it."""
-    with zipfile.ZipFile(path) as archive:
-        names = _entries(archive)
-        texts = {
-            name: archive.read(names[entry]).decode()
-            for name in (METADATA_FILE, PROGRAM_FILE)
-            if (entry := f"extra/{name}") in names
-        }
-    return Contents.from_extra_files(texts) if texts else None
+    entries = archived(path, (f"extra/{name}" for name in (METADATA_FILE, PROGRAM_FILE)))
+    texts = {entry.removeprefix("extra/"): data.decode() for entry, data in entries.items()}
+    return Texts.from_extra_files(texts) if texts else None
 
 
-def _version(path: Path, contents: Contents | None) -> str:
+def _version(path: Path, texts: Texts | None) -> str:
     """The version of the archive, whether it holds what the lite interpreter reads, and who it was laid out for."""
     with zipfile.ZipFile(path) as archive:
         names = _entries(archive)
         version = f"TorchScript {archive.read(names['version']).decode().strip()}"
     if "bytecode.pkl" in names:
         version += " with lite bytecode"
-    return f"{version}, for {contents.engine}" if contents and contents.engine else version
+    return f"{version}, for {texts.engine}" if texts and texts.engine else version
 
 
 def _entries(archive: zipfile.ZipFile) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import os
 import shutil
@@ -558,6 +559,34 @@ def test_the_digest_is_that_of_the_content_wherever_it_lies(tmp_path: Path) -> N
     assert opened(tmp_path / "here", limit=2).digest != digest
     write(tmp_path / "here" / "3.png", 77)
     assert opened(tmp_path / "here").digest != digest
+
+
+def test_the_digest_of_each_image(tmp_path: Path) -> None:
+    for name in ("b.png", "a/c.png", "a/d.png"):
+        write(tmp_path / name, len(name))
+    (tmp_path / "a" / "d.png").write_bytes(b"")
+    source = opened(tmp_path)
+    found = source.digests
+    assert found == {name: hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in source.names}
+    assert list(found) == ["a/c.png", "a/d.png", "b.png"]
+    assert source.digest == hashlib.sha256(b"".join(map(bytes.fromhex, found.values()))).hexdigest()
+    assert len(values(source)) == 2
+    assert source.digests == found  # the broken one included
+    assert list(opened(tmp_path, limit=1).digests) == ["a/d.png"]
+
+
+def test_the_digest_of_the_labels(tmp_path: Path) -> None:
+    write(tmp_path / "cat" / "1.png")
+    assert opened(tmp_path).labels_digest is None
+    broken = write(tmp_path / "dog" / "2.png")
+    source = opened(tmp_path)
+    digest = source.labels_digest
+    assert digest == hashlib.sha256(b"0 1").hexdigest()
+    broken.write_bytes(b"")
+    values(source)
+    assert source.labels_digest == digest  # of all images, the broken one included
+    table(tmp_path / "labels.csv", ("file", "label"), ("cat/1.png", 1), ("dog/2.png", 0))
+    assert opened(tmp_path).labels_digest == hashlib.sha256(b"1 0").hexdigest()
 
 
 def test_the_digest_does_not_depend_on_what_turned_out_broken(tmp_path: Path) -> None:

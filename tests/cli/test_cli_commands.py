@@ -49,7 +49,8 @@ def test_the_whole_job_with_nothing_given(
         "rounding weights (all)",
         "correcting biases",
         "writing (8)",
-        "beside the files: *.int8.edgekit (the integer model) and *.ranges.json",
+        "beside the files: *.int8.edgekit (the integer model), *.ranges.json (for --ranges), *.manifest.json (for "
+        "reproduce)",
     ]
     *_, title = (line for line in done.stdout.splitlines() if "file" in line and "size" in line)
     lines = done.stdout.splitlines()[done.stdout.splitlines().index(title) + 1 :]
@@ -94,12 +95,11 @@ def test_every_file_can_be_inspected(run: Run, exported: Path) -> None:
 SCHEMA = {
     "export": {
         *("schema_version", "command", "network", "description", "notes", "files", "integer_model", "ranges"),
-        "recipe",
+        *("manifest", "recipe"),
         *("images", "data_free", "diagnosis", "skipped", "kept_float", "floor", "int16", "seconds"),
     },
     "export.files": {
-        *("target", "precision", "path", "size_bytes", "write_seconds", "summary", "parity", "numbers_identical"),
-        "proven",
+        *("target", "precision", "path", "size_bytes", "write_seconds", "summary", "parity", "proven"),
     },
     "verify": {
         *("schema_version", "command", "files", "images", "noise", "skipped", "integer_reference", "float_reference"),
@@ -311,7 +311,7 @@ def test_files_of_another_network_on_noise(run: Run, exported: Path, tmp_path: P
 
 def test_help_version_and_nothing(run: Run) -> None:
     assert re.fullmatch(r"edgekit \d+\.\d+\.\d+\n", run("--version").stdout)
-    for command in ("export", "sensitivity", "finetune", "verify", "bench", "inspect", "doctor"):
+    for command in ("export", "sensitivity", "finetune", "verify", "bench", "inspect", "reproduce", "emulate", "doctor"):
         assert run(command, "--help").exit_code == run(command, "-h").exit_code == 0
         assert command in run("--help").stdout
     assert run().exit_code == 2
@@ -324,6 +324,6 @@ def test_doctor_names_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch)
 
     assert run("doctor").exit_code == 0
     assert "remedy" not in run("doctor").stdout
-    version = doctor._version
-    monkeypatch.setattr(doctor, "_version", lambda name: None if name == "onnx" else version(name))
+    version = doctor.installed_version
+    monkeypatch.setattr(doctor, "installed_version", lambda name: None if name == "onnx" else version(name))
     assert re.search(r"–  onnx +not installed +[\d.]+ +pip install 'edgekit\[onnx\]'", run("doctor").stdout)

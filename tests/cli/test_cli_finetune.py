@@ -26,7 +26,8 @@ def test_the_shipped_network(run: Run) -> None:
     result = run("finetune", *QUICK)
     assert result.exit_code == 0
     assert "fine-tuning (2)" in result.stderr.splitlines()
-    assert {path.name for path in Path("exported").iterdir()} == {f"{NAME}.int8.tflite", f"{NAME}.int8.edgekit"}
+    written = {f"{NAME}.int8.tflite", f"{NAME}.int8.edgekit", f"{NAME}.manifest.json"}
+    assert {path.name for path in Path("exported").iterdir()} == written
     assert "2 epochs of 19 images on" in result.stdout
     assert "compared with float on 5 others" in result.stdout
     calibrated, tuned = result.stdout.splitlines()[-2:]

@@ -32,7 +32,8 @@ FEW = {"images": 24}
 def test_what_is_written(settings: MakeSettings, tmp_path: Path) -> None:
     wanted = settings(calibration=FEW, finetune={"epochs": 4, "seed": 3}, export={"precisions": ["float32", "int8"]})
     result = finetune(wanted)
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {f"{NAME}.int8.tflite", f"{NAME}.int8.edgekit"}
+    written = {f"{NAME}.int8.tflite", f"{NAME}.int8.edgekit", f"{NAME}.manifest.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == written
     (file,) = result.export.files
     assert isinstance(file.parity, IntegerParity)
     assert file.parity.passed

@@ -22,6 +22,8 @@ from edgekit.verification.integer_parity import IntegerParity
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edgekit.pipeline.verdicts import FileVerdict
+
 for needed in ("torch", "safetensors", "onnx", "onnxruntime", "onnxsim", "ai_edge_litert", "coremltools"):
     pytest.importorskip(needed)
 
@@ -31,6 +33,10 @@ NAME = "mobilenet_v3_digits_1.0_32"
 def on(images: int = 8, **sections: dict[str, Any]) -> Settings:
     """Settings with labelled images."""
     return config.load(None, {"verify": {"data": FOLDER / "test.npz", "images": images}, **sections})
+
+
+def problems(file: FileVerdict) -> list[str]:
+    return [gate.problem for gate in file.gates if not gate.passed]
 
 
 @pytest.fixture
@@ -47,10 +53,12 @@ def test_a_whole_folder(exported: Path) -> None:
     assert seen == [("verifying", done, 20) for done in (0, 8, 16, 20)]
     assert len(result.files) == 12
     for file in result.files:
-        runtimes = {"onnx": 3, "tflite": 1, "torch": 1, "coreml": 0}[file.summary.format]
+        assert file.summary is not None
+        runtimes = {"onnx": 3, "tflite": 1, "torch": 1, "coreml": 1}[file.summary.format]
+        runtimes += file.path.name == f"{NAME}.int8.tflite"  # its other kernels, for the record
         assert len(file.parities) == (0 if file.is_reference else runtimes)
-        assert (file.accuracy is None) == (file.summary.format == "coreml")
-        if file.path.suffix != ".mlpackage" and ".int8." in file.path.name:
+        assert file.accuracy is not None
+        if ".int8." in file.path.name:
             assert all(isinstance(p, IntegerParity) and p.values == 200 for p in file.parities)
     # Without a checkpoint a float32 file is what floats are compared with, and it proves nothing about itself.
     (reference,) = (file for file in result.files if file.is_reference)
@@ -58,11 +66,6 @@ def test_a_whole_folder(exported: Path) -> None:
     assert (reference.passed, reference.failed, reference.agreement) == (False, False, None)
     assert result.integer_reference == exported / f"{NAME}.int8.edgekit"
     assert result.float_accuracy == reference.accuracy
-    packages = {file.path.name: file for file in result.files if file.summary.format == "coreml"}
-    assert packages[f"{NAME}.int8.mlpackage"].numbers_identical
-    assert packages[f"{NAME}.int8.mlpackage"].passed
-    assert not packages[f"{NAME}.float32.mlpackage"].passed
-    assert not packages[f"{NAME}.float32.mlpackage"].failed
 
 
 def test_with_the_checkpoint_every_float_file_is_compared(exported: Path) -> None:
@@ -91,12 +94,6 @@ def test_noise_where_no_images_are_named(exported: Path) -> None:
     assert result.files[0].accuracy is None
 
 
-def test_a_package_alone_needs_no_images(exported: Path) -> None:
-    result = verify([exported / f"{NAME}.int8.mlpackage"], on())
-    assert result.passed
-    assert result.images == 0
-
-
 @pytest.mark.parametrize("names", [["float32.onnx"], ["float32.mlpackage"], ["float16.tflite"]])
 def test_nothing_compared_is_nothing_proven(exported: Path, names: list[str]) -> None:
     result = verify([exported / f"{NAME}.{name}" for name in names], on())
@@ -114,7 +111,7 @@ def test_a_file_of_another_integer_model_is_not_run(exported: Path, model: Integ
     onnx_exporter.write_integer_model(other_model(model), path, io_dtype=IoDtype.FLOAT32)
     result = verify([path, exported / f"{NAME}.int8.tflite", exported / f"{NAME}.int8.edgekit"], on())
     assert [file.passed for file in result.files] == [False, True]
-    assert result.files[0].problems == ("it comes from another integer model than the reference: export both together",)
+    assert problems(result.files[0]) == ["it comes from another integer model than the reference: export both together"]
     assert result.files[0].parities == ()
 
 
@@ -136,9 +133,8 @@ def test_another_checkpoint_is_noticed(exported: Path, tmp_path: Path) -> None:
     with pytest.importorskip("safetensors").safe_open(CHECKPOINT, "pt") as file:
         save_file(weights, tmp_path / "other.safetensors", file.metadata())
     result = verify([exported / f"{NAME}.int8.tflite"], on(model={"checkpoint": tmp_path / "other.safetensors"}))
-    assert result.files[0].problems == (
-        f"it was exported from another checkpoint than {tmp_path / 'other.safetensors'}",
-    )
+    (problem,) = problems(result.files[0])
+    assert problem.startswith(f"it was exported from another checkpoint than {tmp_path / 'other.safetensors'}")
     assert result.images == 0
 
 
@@ -148,11 +144,70 @@ def test_float_operators_in_an_int8_file_fail(exported: Path, monkeypatch: pytes
     read = Format.read
     monkeypatch.setattr(Format, "read", lambda form, path: replace(read(form, path), float_operators=("SOFTMAX",)))
     (file,) = verify([exported / f"{NAME}.int8.tflite"], on()).files
-    assert file.problems == ("it holds 1 float operators, the first is SOFTMAX",)
+    assert problems(file) == ["SOFTMAX computes in float"]
+    assert file.parities == ()
+
+
+def test_a_damaged_file_fails_and_the_others_are_verified(exported: Path, tmp_path: Path) -> None:
+    for name in ("int8.tflite", "int8.onnx", "int8.edgekit"):
+        shutil.copy(exported / f"{NAME}.{name}", tmp_path)
+    damaged = tmp_path / f"{NAME}.int8.onnx"
+    damaged.write_bytes(damaged.read_bytes()[:-1000])
+    result = verify([tmp_path], on())
+    assert [file.passed for file in result.files] == [False, True]
+    assert "damaged or truncated: export it again" in problems(result.files[0])[0]
+    assert not verify([damaged], on()).passed
+    with pytest.raises(ArtifactError, match="does not exist"):
+        verify([tmp_path / "missing.onnx"], on())
+
+
+def test_a_file_with_stale_metadata_fails(exported: Path, model: IntegerModel, tmp_path: Path) -> None:
+    stale = replace(model, preprocessing=replace(model.preprocessing, resize=40))
+    path = tmp_path / "stale.int8.onnx"
+    onnx_exporter.write_integer_model(stale, path, io_dtype=IoDtype.FLOAT32)
+    (file,) = verify([path, exported / f"{NAME}.int8.edgekit"], on()).files
+    assert not file.passed
+    assert "metadata" in problems(file)[0]
+
+
+@pytest.mark.parametrize(
+    ("limit", "wanted"),
+    [
+        ({"min_top1": 100.0}, "top-1"),
+        ({"max_drop": -50.0}, "drop of top-1"),
+        ({"min_sqnr_db": 99.0}, "SQNR of the logits"),
+    ],
+)
+def test_limits_of_the_task(exported: Path, limit: dict[str, float], wanted: str) -> None:
+    paths = [exported / f"{NAME}.int8.tflite"]
+    data = {"data": FOLDER / "test.npz", "images": 100}
+    settings = config.load(None, {"verify": data | limit, "model": {"checkpoint": CHECKPOINT}})
+    (file,) = verify(paths, settings).files
+    assert [gate.name for gate in file.gates if not gate.passed] == [wanted]
+    assert file.drop is not None
+    assert file.drop.low <= file.drop.points <= file.drop.high
+
+
+def test_a_limit_that_cannot_be_measured_fails(exported: Path) -> None:
+    (file,) = verify([exported / f"{NAME}.int8.tflite"], config.load(None, {"verify": {"min_top1": 10.0}})).files
+    (problem,) = problems(file)
+    assert "top-1 has a limit and was not measured: give labelled images" in problem
+
+
+def test_images_on_which_int8_and_float_differ(exported: Path) -> None:
+    settings = on(100, model={"checkpoint": CHECKPOINT})
+    result = verify([exported / f"{NAME}.int8.onnx"], settings)
+    (file,) = result.files
+    differ = sum(len(confusion.images) for confusion in result.confusions)
+    assert file.agreement == pytest.approx(1 - differ / 100)
+    assert all(confusion.float_class != confusion.int8_class for confusion in result.confusions)
+    assert len(result.pictures) == 24
+    assert len({picture.name for picture in result.pictures}) == 24
+    assert all(picture.pixels.shape == (32, 32, 3) for picture in result.pictures)
 
 
 def test_files_of_two_networks_are_refused(exported: Path, model: IntegerModel, tmp_path: Path) -> None:
-    other = replace(model, preprocessing=replace(model.preprocessing, resize=40))
+    other = replace(model, provenance={**model.provenance, "checkpoint_sha256": "0" * 64})
     onnx_exporter.write_integer_model(other, tmp_path / "other.int8.onnx", io_dtype=IoDtype.FLOAT32)
     with pytest.raises(ArtifactError, match="are of two networks: name the files of one of them"):
         verify([exported / f"{NAME}.int8.tflite", tmp_path / "other.int8.onnx"], on())

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgekit.errors import ArtifactError
+from edgekit.runtimes import catalog
 from edgekit.runtimes.catalog import all_runners, default_runner
+from edgekit.runtimes.coreml import CoreMlInterpreter, CoreMlRunner
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,18 +22,26 @@ if TYPE_CHECKING:
         ("onnx", ["ONNX Runtime .*, ALL", "ONNX Runtime .*, EXTENDED", "ONNX Runtime .*, DISABLE_ALL"]),
         ("tflite", ["LiteRT .*, XNNPACK"]),
         ("pt", ["torch .*"]),
-        ("mlpackage", []),
+        ("mlpackage", ["Core ML program, interpreted, float32"]),
     ],
 )
-def test_runners_of_a_format(exported: Path, suffix: str, names: list[str]) -> None:
+def test_runners_of_a_format(exported: Path, suffix: str, names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalog, "_is_mac", lambda: False)
     path = next(exported.glob(f"*.int8.{suffix}"))
     runners = all_runners(path)
     assert len(runners) == len(names)
     for make, name in zip(runners, names, strict=True):
         with make() as runner:
             assert re.fullmatch(name, runner.name)
-    default = default_runner(path)
-    assert (default is None) == (not names)
+    assert (default_runner(path) is None) == (suffix == "mlpackage")  # no application interprets one
+
+
+def test_on_a_mac_the_framework_runs_beside_the_interpreter(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalog, "_is_mac", lambda: True)
+    path = next(exported.glob("*.int8.mlpackage"))
+    default, *others = (getattr(make, "func", None) for make in (default_runner(path), *all_runners(path)))
+    assert default is CoreMlRunner
+    assert others == [CoreMlRunner, CoreMlInterpreter]
 
 
 def test_a_file_of_no_format(tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ def test_the_name_says_what_runs(int8: Path) -> None:
         assert fast.name.startswith("LiteRT ")
         assert fast.name.endswith(", XNNPACK")
         assert plain.name == fast.name.replace("XNNPACK", "builtin")
+        assert fast.differs_because is None
+        assert plain.differs_because == "TFLite's own int8 kernels round twice"
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16", "int8"])

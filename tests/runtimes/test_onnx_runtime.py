@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgekit.errors import ArtifactError, MissingDependency
+from edgekit.runtimes import processor
 from edgekit.runtimes.onnx_runtime import OnnxRuntimeRunner, OptimizationLevel
 
 if TYPE_CHECKING:
@@ -37,6 +38,16 @@ def test_every_level_gives_the_same(int8: Path) -> None:
             assert np.array_equal(bound[0], answers[-1])
     assert answers[0].shape == (3, 10)
     assert all(np.array_equal(answer, answers[0]) for answer in answers)
+
+
+@pytest.mark.parametrize("lacks_vnni", [True, False])
+def test_no_identity_is_claimed_where_sums_saturate(
+    int8: Path, monkeypatch: pytest.MonkeyPatch, *, lacks_vnni: bool
+) -> None:
+    monkeypatch.setattr(processor, "lacks_vnni", lambda: lacks_vnni)
+    told = {level: OnnxRuntimeRunner(int8, level=level).differs_because for level in OptimizationLevel}
+    why = processor.SATURATES if lacks_vnni else None
+    assert told == {OptimizationLevel.DISABLE_ALL: None, OptimizationLevel.EXTENDED: why, OptimizationLevel.ALL: why}
 
 
 @pytest.mark.parametrize("content", [b"", b"hello"])

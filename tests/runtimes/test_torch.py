@@ -13,12 +13,13 @@ import torch
 from edgekit.errors import ArtifactError, MissingDependency
 from edgekit.exporters.metadata import IoDtype, Precision
 from edgekit.exporters.torch import write_float_model, write_integer_model
-from edgekit.exporters.torch.contents import Engine
+from edgekit.exporters.torch.texts import Engine
 from edgekit.float_model import FloatModel
 from edgekit.integer_model import IntegerModel
 from edgekit.ir import Graph, Mean, Node, Pad, Padding, Tensor
 from edgekit.preprocessing import Preprocessing
 from edgekit.quantization import QuantParams
+from edgekit.runtimes import processor
 from edgekit.runtimes.torch import TorchRunner
 
 if TYPE_CHECKING:
@@ -101,6 +102,19 @@ def test_builds_of_torch_without_fbgemm_take_qnnpack(tmp_path: Path, monkeypatch
     path = integer_file(tmp_path / "x.pt", "fbgemm")
     monkeypatch.setattr(type(torch.backends.quantized), "supported_engines", ["qnnpack"])
     assert TorchRunner(path).name == f"{TORCH}, qnnpack"
+
+
+@pytest.mark.parametrize(("engine", "why"), [("fbgemm", processor.SATURATES), ("qnnpack", None)])
+def test_no_identity_is_claimed_where_sums_saturate(
+    engine: Engine, why: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if engine not in torch.backends.quantized.supported_engines:
+        pytest.skip(f"this build of torch has no {engine}")
+    path = integer_file(tmp_path / "x.pt", engine)
+    monkeypatch.setattr(processor, "lacks_vnni", lambda: False)
+    assert TorchRunner(path).differs_because is None
+    monkeypatch.setattr(processor, "lacks_vnni", lambda: True)
+    assert TorchRunner(path).differs_because == why
 
 
 def test_engine_and_threads_are_restored(path: Path) -> None:

@@ -101,10 +101,11 @@ def test_a_package_of_coremltools_is_read(tmp_path: Path, coremltools: Any) -> N
         compute_precision=coremltools.precision.FLOAT32, pass_pipeline=coremltools.PassPipeline.EMPTY,
     )  # fmt: skip
     model.save(str(tmp_path / "theirs.mlpackage"))
-    summary, stored = coreml.read(tmp_path / "theirs.mlpackage"), coreml.read_constants(tmp_path / "theirs.mlpackage")
+    summary, contents = coreml.read(tmp_path / "theirs.mlpackage"), coreml.read_contents(tmp_path / "theirs.mlpackage")
     assert dict(summary.operators) == {"conv": 2, "concat": 1}
     assert len(summary.float_operators) == 3
     assert summary.metadata is None
-    (array,) = stored.constants.values()
-    np.testing.assert_array_equal(array, weight)
-    assert [params.zero_point for params in stored.quantize.values()] == [7 - 128]
+    (array,) = (fields["integers"] for operator in contents.operators if "integers" in (fields := operator.fields))
+    assert isinstance(array, np.ndarray)
+    assert np.array_equal(array, weight)
+    assert [operator.fields["zero point"] for operator in contents.operators if operator.kind == "quantize"] == [7]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,14 +11,18 @@ import pytest
 from edgekit.errors import ConfigError, UnsupportedOperator
 from edgekit.exporters import coreml
 from edgekit.exporters.coreml.reader import Reference
+from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype, Precision
 from edgekit.ir import Dequantize, HardSigmoid, Node, Tensor
 from edgekit.quantization import QuantParams
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from edgekit.integer_model import IntegerModel
+
+differences = FORMATS["coreml"].differences
 
 
 @pytest.fixture(scope="module")
@@ -35,57 +39,63 @@ def package16(tmp_path_factory: pytest.TempPathFactory, integer_model: IntegerMo
     return path
 
 
+def operators(path: Path) -> dict[str, Mapping[str, Any]]:
+    """What each operator says, by the name of its result."""
+    return {operator.name: operator.fields for operator in coreml.read_contents(path).operators}
+
+
 def with_params(model: IntegerModel, **params: QuantParams) -> IntegerModel:
     return replace(model, params={**model.params, **params})
 
 
 class TestFloat32Program:
     def test_every_number_is_the_model_s(self, package: Path, integer_model: IntegerModel) -> None:
-        assert coreml.differences(package, integer_model) == ()
-
-    def test_the_comparison_is_not_empty(self, package: Path, integer_model: IntegerModel) -> None:
-        stored = coreml.read_constants(package)
-        assert len(stored.quantize) == len(stored.dequantize) == len(integer_model.graph.tensors)
-        assert len(stored.constants) == 7
-        assert len(stored.biases) == 6
-
-    def test_weights_lie_as_in_the_graph(self, package: Path, integer_model: IntegerModel) -> None:
-        stored, names = coreml.read_constants(package), coreml.names_in_file(integer_model.graph)
-        for name in ("0.weight", "1.weight", "5.weight"):
-            np.testing.assert_array_equal(stored.constants[names[name]], integer_model.graph.constants[name])
+        """What the writer wrote, without the writer."""
+        found, names, graph = operators(package), coreml.names_in_file(integer_model.graph), integer_model.graph
+        for tensor in (name for name in graph.tensors if name != graph.input):
+            params, (made, read) = integer_model.params[tensor], (names[tensor], f"{names[tensor]}_real")
+            for fields in (found[made], found["logits" if tensor == "logits" else read]):
+                offset = -128 if found[made]["dtype"] == "uint8" else 0
+                assert (fields["scale"], fields.get("zero point", 0) + offset) == (params.scale, params.zero_point)
+        for name in (name for name in graph.constants if name in integer_model.params):
+            assert np.array_equal(found[names[name]]["integers"], graph.constants[name])
+            assert np.array_equal(np.atleast_1d(found[names[name]]["scale"]), integer_model.params[name].scale)
 
     def test_biases_are_rounded_once(self, package: Path, integer_model: IntegerModel) -> None:
         scale = integer_model.params["flatten"].scale.astype(np.float64) * integer_model.params["5.weight"].scale
         wanted = (integer_model.graph.constants["5.bias"] * scale).astype(np.float32)
-        np.testing.assert_array_equal(coreml.read_constants(package).biases["logits_2"], wanted)
+        assert np.array_equal(operators(package)["logits_2_result"]["bias"], wanted)
 
     @pytest.mark.parametrize(
-        ("name", "changed"),
+        ("name", "layer", "field", "changed"),
         [
-            ("swish", QuantParams(np.array([0.5], np.float32), -101)),
-            ("swish", QuantParams(np.array([0.0831943228840828], np.float32), -100)),
-            ("three", QuantParams(np.array([3 / 126], np.float32))),
+            ("swish", "swish", "scale", QuantParams(np.array([0.5], np.float32), -101)),
+            ("swish", "swish", "zero point", QuantParams(np.array([0.0831943228840828], np.float32), -100)),
+            ("three", "shift", "scale", QuantParams(np.array([3 / 126], np.float32))),
         ],
     )
     def test_a_difference_is_found(
-        self, package: Path, integer_model: IntegerModel, name: str, changed: QuantParams
+        self, package: Path, integer_model: IntegerModel, name: str, layer: str, field: str, changed: QuantParams
     ) -> None:
-        found = coreml.differences(package, with_params(integer_model, **{name: changed}))
-        assert found
-        assert all(name in line for line in found)
+        found = differences(package, with_params(integer_model, **{name: changed}))
+        assert {(difference.layer, difference.field) for difference in found} >= {(layer, field)}
+        assert {difference.layer for difference in found} == {layer, None}  # the version follows from the contents
 
     def test_a_changed_weight_is_found(self, package: Path, integer_model: IntegerModel) -> None:
         changed = integer_model.graph.constants["0.weight"].copy()
         changed[3, 1, 2, 0] += 1
         graph = replace(integer_model.graph, constants={**integer_model.graph.constants, "0.weight": changed})
-        assert coreml.differences(package, replace(integer_model, graph=graph)) == ("integers of _0_weight",)
+        first, version = differences(package, replace(integer_model, graph=graph))
+        assert (first.layer, first.field) == ("features.0.0", "integers")
+        assert "1 of 432 numbers, the first, at [3, 1, 2, 0]," in first.text
+        assert version.field == "description.metadata.versionString"
 
     def test_another_network_is_all_differences(self, package: Path, integer_model: IntegerModel) -> None:
         graph = integer_model.graph
         other = replace(integer_model, graph=graph.with_nodes(graph.nodes[:1], outputs=("features.0.0",)))
-        found = coreml.differences(package, other)
-        assert "bias of logits_2" in found
-        assert not any("0_weight" in line for line in found)  # the first convolution is in both
+        found = differences(package, other)
+        assert any("logits_2_result" in line.text for line in found)
+        assert not any("0_weight" in line.text for line in found)  # the first convolution is in both
 
 
 class TestSpelling:
@@ -120,8 +130,8 @@ class TestSpelling:
     def test_normalized_input_keeps_the_model_s_scale(self, tmp_path: Path, integer_model: IntegerModel) -> None:
         model, path = replace(integer_model, pixel_input=False), tmp_path / "normalized.mlpackage"
         coreml.write_integer_model(model, path, io_dtype=IoDtype.FLOAT32)
-        assert coreml.differences(path, model) == ()
-        assert coreml.read_constants(path).quantize["x"].zero_point == -4
+        assert differences(path, model) == ()
+        assert operators(path)["x"]["zero point"] == -4
         (image,) = coreml.read(path).inputs
         assert (image.dtype, image.shape) == ("float32", (1, 3, 16, 12))
 
@@ -145,20 +155,20 @@ class TestLayersInFloat:
         return tmp_path / "mixed.mlpackage"
 
     def test_every_number_is_the_model_s(self, path: Path, mixed_block: IntegerModel) -> None:
-        assert coreml.differences(path, mixed_block) == ()
-        stored = coreml.read_constants(path)
-        assert set(stored.reals) == {
-            "weight of layer_0", "bias of layer_0", "y of layer_1_unclamped", "weight of layer_7", "bias of layer_7",
-            "weight of layer_12_unclamped", "bias of layer_12_unclamped",
-        }  # fmt: skip
-        np.testing.assert_array_equal(stored.reals["weight of layer_7"], mixed_block.graph.constants["layer.7.weight"])
+        assert differences(path, mixed_block) == ()
+        found, constants = operators(path), mixed_block.graph.constants
+        for result, layer in (("layer_0", "layer.0"), ("layer_7", "layer.7"), ("layer_12_unclamped", "layer.12")):
+            for role in ("weight", "bias"):
+                assert np.array_equal(found[result][role], constants[f"{layer}.{role}"])
+        assert found["layer_1_unclamped"]["y"] == constants["layer.1.constant"]
 
     @pytest.mark.parametrize("role", ["weight", "bias"])
     def test_a_changed_number_is_found(self, path: Path, mixed_block: IntegerModel, role: str) -> None:
         name = f"layer.7.{role}"
         changed = {**mixed_block.graph.constants, name: mixed_block.graph.constants[name] * np.float32(1.001)}
         other = replace(mixed_block, graph=replace(mixed_block.graph, constants=changed))
-        assert coreml.differences(path, other) == (f"real {role} of layer_7",)
+        first, *_ = differences(path, other)
+        assert (first.layer, first.field) == ("layer.7", role)
 
     def test_float_operators_bear_the_names_of_their_layers(self, path: Path) -> None:
         assert coreml.read(path).float_operators == (
@@ -175,22 +185,25 @@ class TestLayersInFloat:
         reals = {name: graph.constants[name].astype(np.float32) for name in last.inputs[1:]}
         mixed = replace(integer_model, graph=graph.with_nodes(nodes, {"flatten.float32": flat}, reals), params=params)
         coreml.write_integer_model(mixed, tmp_path / "m.mlpackage", io_dtype=IoDtype.FLOAT32)
-        assert coreml.differences(tmp_path / "m.mlpackage", mixed) == ()
+        assert differences(tmp_path / "m.mlpackage", mixed) == ()
         assert coreml.read(tmp_path / "m.mlpackage").float_operators == ("linear logits",)
         assert coreml.read_program(tmp_path / "m.mlpackage").producers()["logits"].operator == "linear"
 
 
 class TestFloat16Program:
-    def test_only_reals_are_rounded(self, package16: Path, integer_model: IntegerModel) -> None:
-        found, wanted = coreml.read_constants(package16), coreml.expected_constants(integer_model)
-        for name, array in wanted.constants.items():
-            np.testing.assert_array_equal(found.constants[name], array)
-        for name, params in wanted.dequantize.items():
-            np.testing.assert_array_equal(found.dequantize[name].scale, params.scale.astype(np.float16))
-            assert found.dequantize[name].zero_point == params.zero_point
-        for name, bias in wanted.biases.items():
-            assert found.biases[name].dtype == np.float16
-            np.testing.assert_allclose(found.biases[name], bias, rtol=2**-11)
+    def test_only_reals_are_rounded(self, package: Path, package16: Path) -> None:
+        """Against the float32 program, operator by operator."""
+        found = operators(package16)
+        for name, wanted in operators(package).items():
+            fields = found["logits_2_real" if name == "logits" else name]  # which has to be converted
+            for field, value in wanted.items():
+                if field in {"scale", "bias"} and name != "x":
+                    assert np.array_equal(fields[field], value.astype(np.float16))
+                elif field in {"integers", "zero point"}:
+                    assert np.array_equal(fields[field], value)
+
+    def test_it_is_compared_with_such_a_program(self, package16: Path, integer_model: IntegerModel) -> None:
+        assert differences(package16, integer_model) == ()
 
     def test_it_says_so(self, package16: Path) -> None:
         about = coreml.read(package16).metadata

@@ -11,7 +11,7 @@ import pytest
 from edgekit.errors import ConfigError
 from edgekit.exporters.metadata import Precision
 from edgekit.exporters.onnx import read, write_float_model, write_integer_model
-from edgekit.exporters.onnx.versions import OnnxVersion, for_runtime
+from edgekit.exporters.onnx.versions import OnnxVersion, for_runtime, newest_read_by, runtime_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,8 +51,23 @@ def test_runtimes_without_a_scale_a_channel_are_refused() -> None:
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_onnx_paired_opset_and_ir_version_in_a_release(runtime: str | None) -> None:
     """An IR version newer than a runtime knows is refused, one that is too old for an opset is not valid."""
-    version = for_runtime(runtime)
-    assert (version.ir, version.opset) in {(row[1], row[2]) for row in onnx.helper.VERSION_TABLE}
+    pairs = {(row[1], row[2]) for row in onnx.helper.VERSION_TABLE}
+    for version in (for_runtime(runtime), newest_read_by(runtime or "1.12")):
+        assert (version.ir, version.opset) in pairs
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_runtime_is_found_again(runtime: str | None) -> None:
+    """Any that asks for the same file."""
+    assert for_runtime(runtime_for(for_runtime(runtime))) == for_runtime(runtime)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "newest"),
+    [("1.10", OnnxVersion(15, 8)), ("1.17.3", OnnxVersion(20, 9)), ("1.31.1", OnnxVersion(21, 10))],
+)
+def test_the_newest_that_a_runtime_reads(runtime: str, newest: OnnxVersion) -> None:
+    assert newest_read_by(runtime) == newest
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

@@ -20,7 +20,7 @@ from edgekit.ir import Padding
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgekit.exporters.torch.contents import Engine
+    from edgekit.exporters.torch.texts import Engine
     from edgekit.integer_model import IntegerModel
 
 

@@ -1,0 +1,304 @@
+"""Random networks in every runtime: ``python -m edgekit.benchmarks.identity [--count N] [--seed S] [--jobs J]``.
+
+Each network is of the family, with everything else drawn by lot: wiring, channels, kernels, squeeze-and-excite,
+weights, what batch normalization remembers, dead channels, images, normalization, the recipe of calibration, the
+boundary and the number of threads. It goes the way of any checkpoint: saved, exported to every target, and run in
+every runtime at every level. Every logit has to be that of the reference. What differs is printed with its seed, which
+makes the same network again, and with the layer where it begins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, cast, get_args
+
+import numpy as np
+
+from edgekit.config import TARGETS, CalibrationSettings, ExportSettings, ModelSettings, PreprocessingSettings, Settings
+from edgekit.errors import EdgekitError
+from edgekit.exporters.formats import FORMATS
+from edgekit.exporters.metadata import IoDtype
+from edgekit.integer_model import IntegerModel
+from edgekit.models.architecture import Architecture, Block, Family, PaddingStyle, make_divisible
+from edgekit.pipeline.diff import diff
+from edgekit.pipeline.export import export
+from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from edgekit.runtimes.catalog import all_runners
+from edgekit.verification import compare
+from edgekit.verification.integer_parity import IntegerParity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from edgekit.config import Target
+
+T = TypeVar("T")
+
+COUNT = 200
+NETWORKS_A_PROCESS = 25
+CALIBRATED_ON = 12  # images
+COMPARED_ON = 6  # other images, the extremes among them
+RESOLUTIONS = (32, 48, 64, 80, 96)
+FAMILIES: tuple[Family, ...] = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one network.
+
+    Attributes:
+        seed: it was drawn with.
+        network: it, in words.
+        seconds: that it took.
+        parities: of each runtime.
+        differences: for each runtime that differs, the layer where it begins, and how.
+        refused: why it could not be exported; None where it could.
+    """
+
+    seed: int
+    network: str
+    seconds: float
+    parities: tuple[IntegerParity, ...] = ()
+    differences: tuple[str, ...] = ()
+    refused: str | None = None
+
+
+def main() -> None:
+    """Draw networks, run them, and print Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=COUNT, help="how many networks")
+    parser.add_argument("--seed", type=int, default=0, help="of the first; the others follow")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes at a time")
+    given = parser.parse_args()
+    started = time.perf_counter()
+    seeds = range(given.seed, given.seed + given.count)
+    outcomes = []
+    # Not forked, which torch's threads would not survive; and not for long, as torch.export forgets nothing.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(given.jobs, mp_context=context, max_tasks_per_child=NETWORKS_A_PROCESS) as pool:
+        for outcome in pool.map(prove, seeds):
+            outcomes.append(outcome)
+            if sys.stderr.isatty():
+                print(f"\r{len(outcomes)} of {given.count}", end="", file=sys.stderr, flush=True)
+    _report(outcomes, time.perf_counter() - started)
+    sys.exit(any(outcome.differences or outcome.refused for outcome in outcomes))
+
+
+def prove(seed: int) -> Outcome:
+    """Draw a network, export it to every target, and compare every runtime with the reference."""
+    import torch  # noqa: PLC0415 - heavy, and every process imports it for itself
+
+    torch.set_num_threads(1)
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        settings, network = draw(seed, Path(folder))
+        try:
+            random = _random(seed, 1)
+            pixels = _pictures(random, COMPARED_ON, _size(settings))
+            parities, differences = _compare(settings, pixels, threads=_one(random, (1, 2, 4)))
+        except EdgekitError as error:
+            return Outcome(seed, network, time.perf_counter() - started, refused=str(error))
+    return Outcome(seed, network, time.perf_counter() - started, parities, differences)
+
+
+def _compare(
+    settings: Settings, pixels: NDArray[np.uint8], *, threads: int
+) -> tuple[tuple[IntegerParity, ...], tuple[str, ...]]:
+    exported = export(settings)
+    assert exported.integer_model is not None
+    model = IntegerModel.load(exported.integer_model)
+    expected = compare.reference_logits(model, pixels)
+    parities, differences = [], []
+    for file in exported.files:
+        assert file.summary.metadata is not None
+        for make_runner in all_runners(file.path, threads=threads):
+            with make_runner() as runner:
+                parity = compare.integers(runner, file.summary.metadata, model, pixels, expected)
+                claimed = runner.differs_because is None
+            assert isinstance(parity, IntegerParity)
+            parities.append(parity)
+            if claimed and not parity.passed:
+                found = diff(file.path, exported.integer_model).divergence
+                where = found.sentence if found else "not on the images that `edgekit diff` makes"
+                differences.append(f"{parity.runner}: {parity.differences}; {where}")
+    return tuple(parities), tuple(differences)
+
+
+# --- drawing --------------------------------------------------------------------------------------------------------
+
+
+def draw(seed: int, folder: Path) -> tuple[Settings, str]:
+    """A checkpoint and calibration images in ``folder``, how to export them, and the network in words."""
+    from edgekit.models import checkpoint  # noqa: PLC0415 - needs torch
+
+    random = _random(seed, 0)
+    architecture = _architecture(random)
+    images = _pictures(random, CALIBRATED_ON, architecture.resolution)
+    mean, std = [((0.5,) * 3, (0.5,) * 3), (IMAGENET_MEAN, IMAGENET_STD), ((0.0,) * 3, (1.0,) * 3)][random.integers(3)]
+    module = _trained(architecture, random, (images / 255 - mean) / std)
+    path = folder / "network.safetensors"
+    checkpoint.save(path, module, architecture)
+    np.save(folder / "images.npy", images)
+    io_dtype = _one(random, IoDtype)
+    settings = Settings(
+        model=ModelSettings(checkpoint=path),
+        preprocessing=PreprocessingSettings(resize="none", mean=mean, std=std),
+        calibration=CalibrationSettings(
+            data=folder / "images.npy",
+            method=_one(random, ("minmax", "percentile", "percentile", "mse", "entropy")),
+            percentile=_one(random, (99.0, 99.9, 99.997, 100.0)),
+            per_tensor_weights=random.random() < 0.25,
+        ),
+        export=ExportSettings(
+            targets=cast("tuple[Target, ...]", tuple(name for name in TARGETS if io_dtype in FORMATS[name].io_dtypes)),
+            precisions=("int8",),
+            io_dtype=io_dtype.value,
+            input=_one(random, ("pixels", "pixels", "pixels", "normalized")),
+            out=folder / "exported",
+            verify=False,  # that is what follows
+        ),
+    )
+    chosen = settings.calibration
+    recipe = f"{chosen.method}{', one weight scale a layer' if chosen.per_tensor_weights else ''}"
+    return settings, (
+        f"{architecture.family}, {len(architecture.blocks)} blocks, {architecture.resolution} pixels, "
+        f"{architecture.padding} padding, {recipe}, {settings.export.io_dtype} boundary, {settings.export.input} input"
+    )
+
+
+def _random(seed: int, part: int) -> Generator:
+    return np.random.default_rng([seed, part])
+
+
+def _one(random: Generator, choices: Iterable[T]) -> T:
+    options = list(choices)
+    return options[random.integers(len(options))]
+
+
+def _architecture(random: Generator) -> Architecture:
+    """A network of the family that nobody has thought of."""
+    family = _one(random, FAMILIES)
+    is_v1, is_v3 = (family.startswith(f"mobilenet_v{version}") for version in (1, 3))
+    before = stem = _channels(random, 8, 32)
+    blocks = []
+    for _ in range(int(random.integers(3, 9))):
+        out = before if random.random() < 0.5 else _channels(random, 8, 64)  # the former makes a residual, at stride 1
+        expands = not is_v1 and random.random() < 0.85
+        wide = _channels(random, 16, 160) if expands else before
+        blocks.append(
+            Block(
+                kernel=_one(random, (3, 3, 5)),
+                expanded=wide,
+                out=out,
+                squeeze=make_divisible(wide // 4) if is_v3 and random.random() < 0.5 else 0,
+                activation=_one(random, ("relu", "hard_swish")) if is_v3 else "relu6",
+                stride=_one(random, (1, 1, 2)),
+                expands=expands,
+            )
+        )
+        before = out
+    return Architecture(
+        family=family,
+        width=None,
+        num_classes=int(random.integers(2, 120)),
+        resolution=_one(random, RESOLUTIONS),
+        in_channels=3,
+        padding=_one(random, get_args(PaddingStyle)),
+        bn_eps=_one(random, (1e-3, 1e-5)),
+        stem_channels=stem,
+        stem_stride=_one(random, (1, 2, 2)),
+        activation="hard_swish" if is_v3 else "relu6",
+        blocks=tuple(blocks),
+        head_channels=0 if is_v1 else _channels(random, 32, 320),
+        hidden_channels=_channels(random, 32, 256) if is_v3 else 0,
+    )
+
+
+def _channels(random: Generator, low: int, high: int) -> int:
+    return make_divisible(float(np.exp(random.uniform(np.log(low), np.log(high)))))
+
+
+def _trained(architecture: Architecture, random: Generator, images: NDArray[np.floating]) -> nn.Module:
+    """Random weights whose activations neither vanish nor explode, as if they had been trained."""
+    import torch  # noqa: PLC0415 - see prove
+
+    from edgekit.models import network  # noqa: PLC0415 - needs torch
+
+    torch.manual_seed(int(random.integers(2**31)))
+    module = network.build(architecture).train()
+    spread = random.uniform(0, 0.8)  # of batch normalization's gains and of the channels' weights, as a logarithm
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if parameter.dim() > 1:
+                gains = np.exp(random.normal(0, spread, (len(parameter), *[1] * (parameter.dim() - 1))))
+                gains *= random.uniform(1, 20) if name.startswith("classifier") else 1
+                parameter.mul_(torch.from_numpy(gains))
+        batch = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32))
+        norms = [layer for layer in module.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+        for norm in norms:
+            norm.momentum = 1.0  # what it remembers is this batch
+            gain = np.exp(random.normal(0, spread, norm.num_features)) * random.choice([1, 1, 1, -1], norm.num_features)
+            gain[random.random(norm.num_features) < 0.03] = 0.0  # dead channels
+            norm.weight.copy_(torch.from_numpy(gain))
+            norm.bias.copy_(torch.from_numpy(random.normal(0, random.uniform(0.1, 1.5), norm.num_features)))
+        module(batch)
+        for norm in norms:
+            assert norm.running_var is not None
+            norm.running_var *= torch.from_numpy(np.exp(random.normal(0, 0.2, norm.num_features)).astype(np.float32))
+    return module.eval()
+
+
+def _pictures(random: Generator, count: int, size: int) -> NDArray[np.uint8]:
+    """Blotches and noise [N, H, W, 3]; the first two are black and white."""
+    coarse = random.uniform(0, 255, (count, size // 8, size // 8, 3)).repeat(8, 1).repeat(8, 2)
+    noise = random.normal(0, 1, (count, size, size, 3)) * random.uniform(2, 60, (count, 1, 1, 1))
+    images = np.clip(np.rint(coarse + noise), 0, 255).astype(np.uint8)
+    images[0], images[1] = 0, 255
+    return images
+
+
+def _size(settings: Settings) -> int:
+    from edgekit.models import checkpoint  # noqa: PLC0415 - needs torch
+
+    assert settings.model.checkpoint is not None
+    return checkpoint.load(settings.model.checkpoint).architecture.resolution
+
+
+# --- reporting ------------------------------------------------------------------------------------------------------
+
+
+def _report(outcomes: list[Outcome], seconds: float) -> None:
+    run = [outcome for outcome in outcomes if outcome.refused is None]
+    families = Counter(outcome.network.split(",")[0] for outcome in run)
+    print(f"## {len(run)} random networks, {seconds / 60:.1f} minutes\n")
+    print(f"{', '.join(f'{count} × {family}' for family, count in sorted(families.items()))}.\n")
+    print("| runtime | networks | logits | identical | networks that differ |\n|---|---|---|---|---|")
+    runners = sorted({parity.runner for outcome in run for parity in outcome.parities})
+    for runner in runners:
+        parities = [parity for outcome in run for parity in outcome.parities if parity.runner == runner]
+        values = sum(parity.values for parity in parities)
+        same = sum(parity.differences.get(0, 0) for parity in parities)
+        differ = sum(not parity.passed for parity in parities)
+        print(f"| {runner} | {len(parities)} | {values:,} | {'all' if same == values else f'{same:,}'} | {differ} |")
+    for outcome in outcomes:
+        for difference in outcome.differences:
+            print(f"\n- seed {outcome.seed} ({outcome.network}): {difference}")
+        if outcome.refused is not None:
+            print(f"\n- seed {outcome.seed} ({outcome.network}) was refused: {outcome.refused}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""What verification finds, as values: every report, table and JSON object is made from these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from edgekit.verification.gates import Level
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgekit.exporters.summary import Summary
+    from edgekit.verification.accuracy import Accuracy, Drop
+    from edgekit.verification.divergence import Divergence
+    from edgekit.verification.float_parity import FloatParity
+    from edgekit.verification.gates import Gate
+    from edgekit.verification.integer_parity import IntegerParity
+    from edgekit.verification.layers import LayerComparison
+
+_PROOF = {Level.FLOAT, Level.INTEGER}  # gates that say what a file computes
+
+
+@dataclass(frozen=True, slots=True)
+class FileVerdict:
+    """What was found about one file.
+
+    Attributes:
+        path: of the file.
+        sha256: of its content, hexadecimal; of a package as ``manifest.sha256_of`` has it.
+        summary: its operators, counted; None where it cannot be read.
+        gates: what it had to pass, by level.
+        parities: one a runner; integers against the reference, or floats against the trained network.
+        unclaimed: runners whose integers are not claimed to be identical, and why; they are reported, not judged.
+        skipped: why it was not run where it could have been.
+        divergence: where it parts from what it has to be, in the first runner that does.
+        is_reference: floats were compared with it, for want of the checkpoint.
+        accuracy: in its default runner, on labelled images.
+        drop: of top-1 from the float network's; None without one, or without labels.
+        agreement: share of images on which it and the float network name the same class, 0..1; None without one.
+        sqnr_db: of its logits, against the float network's; None without one.
+    """
+
+    path: Path
+    sha256: str
+    summary: Summary | None = field(repr=False)
+    gates: tuple[Gate, ...]
+    parities: tuple[IntegerParity | FloatParity, ...] = ()
+    unclaimed: Mapping[str, str] = field(default_factory=dict)
+    skipped: tuple[str, ...] = ()
+    divergence: Divergence | None = None
+    is_reference: bool = False
+    accuracy: Accuracy | None = None
+    drop: Drop | None = None
+    agreement: float | None = None
+    sqnr_db: float | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether something is wrong."""
+        return any(not gate.passed for gate in self.gates)
+
+    @property
+    def passed(self) -> bool:
+        """Whether what it computes was compared, and nothing is wrong."""
+        return not self.failed and any(gate.level in _PROOF for gate in self.gates)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One of the images, as the network sees it.
+
+    Attributes:
+        name: of the image.
+        pixels: [H, W, 3], uint8.
+        label: the right class, where it is known.
+        float_class: what the float network says, where there is one.
+        int8_class: what the integer model says, where there is one.
+    """
+
+    name: str
+    pixels: NDArray[np.uint8] = field(repr=False, metadata={"json": False})
+    label: int | None
+    float_class: int | None
+    int8_class: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """Images that the float network and the integer model see differently.
+
+    Attributes:
+        float_class: what the float network says.
+        int8_class: what the integer model says.
+        images: their names.
+    """
+
+    float_class: int
+    int8_class: int
+    images: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyResult:
+    """What was found about all files.
+
+    Attributes:
+        network: its name.
+        files: one verdict a file.
+        seconds: in all.
+        images: how many images each was run on.
+        noise: they were reproducible noise, because no images were named.
+        skipped: images that could not be used, and why.
+        integer_reference: the saved integer model that integers were compared with.
+        float_reference: what floats were compared with: the checkpoint, or a float32 file.
+        float_accuracy: of that, on labelled images.
+        labels: class names; empty where none are known.
+        layers: what quantization costs in each layer, on some of the images; empty without the trained network.
+        proven: what was proven before of the runners' very versions, on this kind of machine, by their names.
+        confusions: where int8 and float differ, the most frequent first; empty without both.
+        pictures: some of the images.
+    """
+
+    network: str
+    files: tuple[FileVerdict, ...]
+    seconds: float
+    images: int = 0
+    noise: bool = False
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    integer_reference: Path | None = None
+    float_reference: Path | None = None
+    float_accuracy: Accuracy | None = None
+    labels: tuple[str, ...] = field(default=(), repr=False)
+    layers: tuple[LayerComparison, ...] = field(default=(), repr=False)
+    proven: Mapping[str, str] = field(default_factory=dict)
+    confusions: tuple[Confusion, ...] = ()
+    pictures: tuple[Picture, ...] = field(default=(), repr=False)
+
+    @property
+    def passed(self) -> bool:
+        """Whether no file failed and at least one passed: nothing compared is nothing proven."""
+        return any(file.passed for file in self.files) and not any(file.failed for file in self.files)

@@ -1,0 +1,205 @@
+"""What a result says, in the words that all reports share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from edgekit.reports import origin
+from edgekit.verification.gates import Level
+from edgekit.verification.integer_parity import IntegerParity
+from edgekit.words import count, percent, some
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from edgekit.exporters.metadata import Metadata
+    from edgekit.pipeline.verdicts import FileVerdict, VerifyResult
+    from edgekit.verification.accuracy import Drop
+    from edgekit.verification.float_parity import FloatParity
+    from edgekit.verification.gates import Gate
+
+FAILED: Final = "failed"
+PASSED: Final = "passed"
+REFERENCE: Final = "reference"
+NOT_COMPARED: Final = "not compared"
+
+
+def verdict(file: FileVerdict) -> str:
+    """What became of a file: one of the four words above."""
+    if file.failed:
+        return FAILED
+    if file.passed:
+        return PASSED
+    return REFERENCE if file.is_reference else NOT_COMPARED
+
+
+def remark(file: FileVerdict) -> str:
+    """Why a file neither passed nor failed; empty of all others."""
+    return {REFERENCE: "what floats are compared with", NOT_COMPARED: "nothing to compare with"}.get(verdict(file), "")
+
+
+def mark(*, passed: bool) -> str:
+    """A sign that needs no colour."""
+    return "✔" if passed else "✘"
+
+
+def conclusion(result: VerifyResult) -> str:
+    """The result in one line."""
+    total, gates = len(result.files), [gate for file in result.files for gate in file.gates]
+    failed, passed = sum(file.failed for file in result.files), sum(file.passed for file in result.files)
+    closed = sum(not gate.passed for gate in gates)
+    if failed:
+        return f"{failed} of {count(total, 'file')} failed, {closed} of {count(len(gates), 'gate')}"
+    if not passed:
+        return "nothing was compared: name the trained network, --checkpoint FILE"
+    others = f", {count(total - passed, 'other')} not compared" if total > passed else ""
+    return f"{count(passed, 'file')} passed{others}, {count(len(gates), 'gate')}"
+
+
+def images(result: VerifyResult) -> str:
+    """On what files were run."""
+    if not result.images:
+        return "nothing was run"
+    return f"{count(result.images, 'image')}{' of noise, because none were named' if result.noise else ''}"
+
+
+def names(result: VerifyResult) -> dict[Path, str]:
+    """What files are called: their names, or their paths where two of them share a name."""
+    shared = Counter(file.path.name for file in result.files)
+    return {file.path: file.path.name if shared[file.path.name] == 1 else str(file.path) for file in result.files}
+
+
+def short_names(result: VerifyResult) -> dict[Path, str]:
+    """The same without the network's name, where all begin with it: for tables below a title that says it."""
+    called, prefix = names(result), f"{result.network}."
+    common = result.network and all(name.startswith(prefix) for name in called.values())
+    return {path: name.removeprefix(prefix) for path, name in called.items()} if common else called
+
+
+def failed_first(result: VerifyResult) -> list[FileVerdict]:
+    """The files, those that failed before the others."""
+    return sorted(result.files, key=lambda file: not file.failed)
+
+
+def by_urgency(gates: Iterable[Gate]) -> list[Gate]:
+    """Those that failed before the others, both by level."""
+    return sorted(gates, key=lambda gate: (gate.passed, gate.level))
+
+
+def share(gates: Sequence[Gate]) -> str:
+    """How many gates are passed: "7", or "6 of 7"."""
+    passed = sum(gate.passed for gate in gates)
+    return str(passed) if passed == len(gates) else f"{passed} of {len(gates)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What is wrong, once for all files and runners that it is wrong with in the same words.
+
+    Attributes:
+        gate: the first that failed so.
+        where: each file, with the runners that it fails in; empty where it was not run to find out.
+        remedy: what to do, where the layer is known in which it parts.
+    """
+
+    gate: Gate
+    where: dict[str, list[str]]
+    remedy: str
+
+
+def failures(result: VerifyResult) -> list[Failure]:
+    """All that is wrong, by level."""
+    called, found = names(result), dict[tuple[Level, str, str], Failure]()
+    for file in result.files:
+        for gate in file.gates:
+            if not gate.passed:
+                parts = file.divergence if file.divergence and file.divergence.sentence in gate.problem else None
+                failure = Failure(gate, {}, parts.remedy if parts else "")
+                failure = found.setdefault((gate.level, gate.name, gate.problem), failure)
+                failure.where.setdefault(called[file.path], []).extend([gate.runner] if gate.runner else [])
+    return sorted(found.values(), key=lambda failure: failure.gate.level)
+
+
+def parity(found: IntegerParity | FloatParity) -> str:
+    """How near a runner's logits are."""
+    if isinstance(found, IntegerParity):
+        return f"{percent(found.identical)} identical" + (f", {found.max_lsb} LSB at most" if found.max_lsb else "")
+    return f"{found.max_rel_error:.1e} of the largest"
+
+
+def unclaimed(file: FileVerdict) -> list[tuple[IntegerParity | FloatParity, str]]:
+    """What was measured where nothing is claimed, and why not."""
+    return [(found, file.unclaimed[found.runner]) for found in file.parities if found.runner in file.unclaimed]
+
+
+def worst_parity(file: FileVerdict) -> str:
+    """How near the logits are where they are farthest, of the runners that are judged; empty where there is none."""
+    judged = [found for found in file.parities if found.runner not in file.unclaimed]
+    if not judged:
+        return ""
+    worst = max(judged, key=lambda found: -found.identical if isinstance(found, IntegerParity) else found.max_rel_error)
+    return f"{parity(worst)}{f', {len(judged)} runtimes' if len(judged) > 1 else ''}"
+
+
+def drop(found: Drop) -> str:
+    """A drop of top-1 with its 95 % interval, percentage points.
+
+    >>> from edgekit.verification.accuracy import Drop
+    >>> drop(Drop(0.31, -0.92, 1.54))
+    '0.31 (−0.92 to 1.54)'
+    """
+    return f"{signed(found.points)} ({signed(found.low)} to {signed(found.high)})"
+
+
+def signed(value: float) -> str:
+    """A number with two decimals and a true minus; nothing is −0.00.
+
+    >>> signed(-1.5), signed(-0.001)
+    ('−1.50', '0.00')
+    """
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
+
+
+def class_name(index: int | None, labels: Sequence[str]) -> str:
+    """A class for people.
+
+    >>> class_name(1, ["cat", "dog"]), class_name(7, [])
+    ('dog', 'class 7')
+    """
+    if index is None:
+        return "unknown"
+    return labels[index] if index < len(labels) else f"class {index}"
+
+
+def facts(result: VerifyResult) -> list[tuple[str, str]]:
+    """What was compared, and where it comes from: names and what they are."""
+    known = [("images", images(result))]
+    if result.skipped:
+        known.append(("images left out", f"{len(result.skipped)}: {some(result.skipped)}"))
+    for title, path in (("integers against", result.integer_reference), ("floats against", result.float_reference)):
+        if path is not None:
+            known.append((title, path.name))
+    metadata = about(result)
+    if metadata is None:
+        return known
+    return [*known, ("input", origin.image(metadata.preprocessing)), *origin.provenance(metadata.provenance)]
+
+
+def about(result: VerifyResult) -> Metadata | None:
+    """What a file says of the network: an int8 file where there is one, for it also says how it was calibrated."""
+    found = [file.summary.metadata for file in result.files if file.summary and file.summary.metadata]
+    return next((metadata for metadata in found if "calibration" in metadata.provenance), next(iter(found), None))
+
+
+def classes(result: VerifyResult) -> int:
+    """How many classes the network tells apart."""
+    outputs = [output for file in result.files if file.summary for output in file.summary.outputs]
+    return len(result.labels) or max((output.shape[-1] for output in outputs if output.shape), default=0)
+
+
+def runners(result: VerifyResult) -> list[str]:
+    """Every runtime that ran a file, with its version and kernels."""
+    return sorted({found.runner for file in result.files for found in file.parities})

@@ -1,0 +1,59 @@
+"""Where a file comes from and how it is fed, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from edgekit.preprocessing import Normalization, Preprocessing
+
+_TITLES: Final = {  # and what the value is called
+    "checkpoint_sha256": ("checkpoint", "sha256 "),
+    "calibration": ("calibration", ""),
+    "kept_float": ("kept in float", ""),
+    "int16": ("16-bit activations", ""),
+    "edgekit": ("written by", "edgekit "),
+}
+
+
+def image(preprocessing: Preprocessing) -> str:
+    """What an image goes through."""
+    height, width = preprocessing.size
+    match preprocessing.resize:
+        case None:
+            how = "centre crop"
+        case "whole":
+            how = "the whole image resized"
+        case shorter:
+            how = f"the shorter side resized to {shorter}, centre crop"
+    return f"{width} x {height} {preprocessing.order}, {how}"
+
+
+def input_value(normalization: Normalization, *, pixel_input: bool) -> str:
+    """What a pixel becomes."""
+    mean, std = (_numbers(values) for values in (normalization.mean, normalization.std))
+    integers = "int8 is pixel - 128, uint8 is the pixel, " if pixel_input else ""
+    return f"{integers}float32 is (pixel - {mean}) / {std}"
+
+
+def provenance(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a file says of where it comes from, names and what they are; the architecture is left to JSON.
+
+    >>> provenance({"edgekit": "0.1.0", "calibration": {"images": 256, "method": "percentile"}})
+    [('calibration', 'images 256, method percentile'), ('written by', 'edgekit 0.1.0')]
+    """
+    return [(title, f"{kind}{_text(values[key])}") for key, (title, kind) in _TITLES.items() if key in values]
+
+
+def _text(value: Any) -> str:  # noqa: ANN401 - what another tool wrote there is shown as it is
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
+    return ", ".join(map(_text, value)) if isinstance(value, list) else str(value)
+
+
+def _numbers(values: Sequence[float]) -> str:
+    """One number if all are the same."""
+    texts = [f"{value:g}" for value in values]
+    return texts[0] if len(set(texts)) == 1 else f"[{', '.join(texts)}]"

@@ -1,0 +1,60 @@
+"""What the files are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from edgekit.reports import findings
+from edgekit.reports.page.markup import Markup, join, table
+from edgekit.reports.page.pieces import code, facts, mark
+from edgekit.verification.gates import Level
+from edgekit.version import __version__
+from edgekit.words import NOTHING, counted
+
+if TYPE_CHECKING:
+    from edgekit.pipeline.verdicts import VerifyResult
+
+
+def operators(result: VerifyResult) -> Markup | None:
+    """Of each file, and how many of them compute in integers."""
+    names = findings.short_names(result)
+    rows = [
+        [
+            code(names[file.path]),
+            found.version,
+            f"{sum(found.operators.values()) - len(found.float_operators)} of {sum(found.operators.values())}",
+            counted(found.operators),
+            counted(Counter(found.boundary)) or NOTHING,
+        ]
+        for file in result.files
+        if (found := file.summary) is not None
+    ]
+    columns = ["file", "version", ">in integers", "operators", "converted at the boundary"]
+    return table(columns, rows, "Operators of each file") if rows else None
+
+
+def provenance(result: VerifyResult) -> Markup:
+    """What was looked at, to the byte, and with what."""
+    names = findings.names(result)
+    files = [[code(names[file.path]), code(file.sha256)] for file in result.files]
+    runners = [[runner, result.proven.get(runner, NOTHING)] for runner in findings.runners(result)]
+    return join(
+        table(["file", "SHA-256"], files, "The files that this page is about"),
+        table(["runtime", "proven before"], runners, "What they were run in, in this very version")
+        if runners
+        else None,
+        facts([("this page", f"written by edgekit {__version__}")]),
+    )
+
+
+def cost(result: VerifyResult) -> Markup | None:
+    """Size, memory, latency, against a baseline."""
+    names = findings.short_names(result)
+    rows = [
+        [code(names[file.path]), gate.name, mark(passed=gate.passed), gate.measured, gate.limit or NOTHING]
+        for file in result.files
+        for gate in file.gates
+        if gate.level is Level.BUDGET
+    ]
+    return table(["file", "what", "verdict", "measured", "limit"], rows, "Against the baseline") if rows else None

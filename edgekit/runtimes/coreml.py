@@ -1,0 +1,208 @@
+"""Core ML packages: interpreted, on any system, and run by Apple's framework, on a Mac."""
+
+from __future__ import annotations
+
+import platform
+import warnings
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import numpy as np
+from PIL import Image
+
+from edgekit import extras
+from edgekit.errors import ArtifactError
+from edgekit.exporters import coreml
+from edgekit.runtimes.mil import Interpreter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+    from edgekit.exporters.coreml import Program
+    from edgekit.exporters.summary import Summary
+    from edgekit.preprocessing import Normalization
+
+_IMAGE: Final = "image"  # how a summary calls the type of an input that is a picture
+
+
+class CoreMlInterpreter:
+    """Opens a package from disk and computes what its program says, image by image.
+
+    It is no copy of Core ML: the program's own float32 arithmetic, and for float16 programs a rounding of every value
+    to float16, which Apple's processors need not follow to the last bit.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Load a package.
+
+        Raises:
+            ArtifactError: it is missing or damaged, or its program has an operator that edgekit does not run.
+            MissingDependency: coremltools is not installed.
+        """
+        program = coreml.read_program(path)
+        self._boundary, self._interpreter = _Boundary.of(path, program), Interpreter(program)
+        self.name = f"Core ML program, interpreted, {_precision(program)}"
+        self.differs_because = _rounding(program)
+
+    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """[N, C, H, W] -> [N, classes]."""
+        answer = self._boundary.output
+        results = (self._interpreter.run(self._inputs(image), (answer,)) for image in batch)
+        return np.concatenate([self._boundary.decode(result[answer]) for result in results])
+
+    def trace(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Every value that follows from a batch [N, C, H, W], by its name in the file and as it is there."""
+        values = self._interpreter.values
+        results = [self._interpreter.run(self._inputs(image), values) for image in batch]
+        return {name: np.concatenate([result[name] for result in results]) for name in values}
+
+    def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
+        """A function that interprets the program for the one image of ``batch``."""
+        return partial(self._interpreter.run, self._inputs(batch[0]), (self._boundary.output,))
+
+    def _inputs(self, image: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        pixels = self._boundary.pixels(image)
+        return {self._boundary.input: (image if pixels is None else pixels.astype(np.float32))[None]}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to close."""
+
+
+class CoreMlRunner:
+    """Runs a package in Apple's framework, on the CPU, which computes programs in their own precision."""
+
+    def __init__(self, path: Path) -> None:
+        """Load a package.
+
+        Raises:
+            ArtifactError: it is missing or damaged, or the framework refuses it.
+            MissingDependency: coremltools is not installed.
+        """
+        program = coreml.read_program(path)
+        self._boundary = _Boundary.of(path, program)
+        tools = extras.load("coremltools", "coreml")
+        self.name = f"Core ML of macOS {platform.mac_ver()[0]}, CPU, {_precision(program)}"
+        self.differs_because = _rounding(program)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", RuntimeWarning)  # that is how it says that it cannot run a model
+                self._model = tools.models.MLModel(str(path), compute_units=tools.ComputeUnit.CPU_ONLY)
+        except Exception as error:  # it raises nothing but Exception itself
+            raise ArtifactError(f"{self.name} refuses {path}: {str(error).strip()}") from error
+
+    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """[N, C, H, W] -> [N, classes]."""
+        results = (self._model.predict(self._inputs(image)) for image in batch)
+        return np.concatenate([self._boundary.decode(result[self._boundary.output]) for result in results])
+
+    def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
+        """A function that runs the model on the one image of ``batch``."""
+        return partial(self._model.predict, self._inputs(batch[0]))
+
+    def _inputs(self, image: NDArray[Any]) -> dict[str, Any]:
+        pixels = self._boundary.pixels(image)
+        if pixels is None:
+            return {self._boundary.input: image[None]}
+        if self._boundary.order == "BGR":
+            pixels = pixels[::-1]  # Pillow's pictures are RGB; Core ML turns them into what the file says
+        return {self._boundary.input: Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        del self._model
+
+
+@dataclass(frozen=True, slots=True)
+class _Boundary:
+    """What a package takes and gives, where runners take and give arrays.
+
+    Attributes:
+        path: of the package.
+        input: the name of its input.
+        normalization: what the pixels of an image became before they came here; None where the input is an array, or
+            where the package does not say how it wants to be fed: then the batch is what the program takes.
+        order: of an image's colours, "RGB" or "BGR".
+        output: the name of the answer: scores, or a dictionary of them.
+        classes: the dictionary's keys, in order; none where there is no dictionary.
+    """
+
+    path: Path
+    input: str
+    normalization: Normalization | None
+    order: str
+    output: str
+    classes: tuple[str, ...]
+
+    @staticmethod
+    def of(path: Path, program: Program) -> _Boundary:
+        summary = coreml.read(path)
+        inputs = [taken.name for taken in summary.inputs]
+        answers = [output.name for output in summary.outputs if output.dtype != "string"]
+        if inputs != list(program.inputs) or len(inputs) != 1 or not set(answers[:1]) & set(program.outputs):
+            raise ArtifactError(f"{path} has not one input and an answer: edgekit does not know how to run it")
+        about = summary.metadata
+        is_image = summary.inputs[0].dtype == _IMAGE
+        return _Boundary(
+            path=path,
+            input=inputs[0],
+            normalization=about.normalization if about and is_image else None,
+            order=about.preprocessing.order if about else "RGB",
+            output=answers[0],
+            classes=_classes(program, summary),
+        )
+
+    def pixels(self, image: NDArray[Any]) -> NDArray[np.uint8] | None:
+        """The picture [C, H, W] behind one image of a batch; None where the input is no picture.
+
+        A batch is normalized, as every float32 file of edgekit takes it, and Core ML's pictures are 8-bit pixels. The
+        way back is exact, because (pixel - mean) / std in float32 is off by far less than half a pixel.
+        """
+        if self.normalization is None:
+            return None
+        mean, std = (np.reshape(values, (-1, 1, 1)) for values in (self.normalization.mean, self.normalization.std))
+        pixels: NDArray[np.uint8] = np.clip(np.rint(image * std + mean), 0, 255).astype(np.uint8)
+        return pixels
+
+    def decode(self, answer: NDArray[Any] | Mapping[str, float]) -> NDArray[Any]:
+        """The scores [1, classes].
+
+        Raises:
+            ArtifactError: they are of other classes.
+        """
+        if isinstance(answer, np.ndarray):
+            return answer
+        if answer.keys() != set(self.classes):
+            raise ArtifactError(f"{self.path} scores other classes than its metadata names: export it again")
+        return np.array([[answer[name] for name in self.classes]], np.float32)
+
+
+def _classes(program: Program, summary: Summary) -> tuple[str, ...]:
+    """A classifier's classes, in the order that the package's metadata has them, as applications read them."""
+    listed = [o.arguments.get("classes") for o in program.operations if o.operator == "classify"]
+    if not listed or not isinstance(listed[0], tuple):
+        return ()
+    known = summary.metadata.labels if summary.metadata else ()
+    return known or tuple(str(name) for name in listed[0])
+
+
+def _precision(program: Program) -> str:
+    return "float16" if any(value.dtype == "float16" for value in program.types().values()) else "float32"
+
+
+def _rounding(program: Program) -> str | None:
+    """Why the integers of a program need not be the reference's."""
+    return "its program computes in float16" if _precision(program) == "float16" else None

@@ -1,0 +1,118 @@
+"""Processes that run files for us: a line and bytes go in, a line and bytes come out."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from typing import IO, TYPE_CHECKING, Any, Self
+
+from edgekit import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+
+class Process:
+    """A process that answers commands about one file.
+
+    A command is a line of text, with bytes behind it where the command has some. The answer is a line with one JSON
+    object; its "bytes", if there, says how many bytes follow. An error is {"error": a class of ``edgekit.errors``,
+    "message": its text}. The process ends when its stdin does, so it never outlives us.
+    """
+
+    def __init__(
+        self, command: Sequence[str], subject: str, environment: Mapping[str, str], *, stderr: IO[bytes] | None = None
+    ) -> None:
+        """Start it.
+
+        Args:
+            command: program and arguments.
+            subject: what it runs, for messages: "net.onnx".
+            environment: its variables, all of them.
+            stderr: where its messages go; ours if None.
+        """
+        self._subject, self._stderr = subject, stderr
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env=environment,
+            start_new_session=True,  # Ctrl-C is for us; we end the processes
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def ask(self, command: str, content: bytes = b"", *, seconds: float) -> tuple[dict[str, Any], bytes]:
+        """The answer to a command, as JSON values and the bytes behind them.
+
+        Raises:
+            ArtifactError: the process ended, or did not answer for so many ``seconds``.
+            EdgekitError: what the process raised.
+        """
+        self.tell(command, content)
+        return self.answer(seconds=seconds)
+
+    def tell(self, command: str, content: bytes = b"") -> None:
+        """Send a command, and do not wait: other processes can work meanwhile.
+
+        Raises:
+            ArtifactError: the process ended.
+        """
+        stdin = self._process.stdin
+        assert stdin is not None
+        try:
+            stdin.write(command.encode() + b"\n" + content)
+            stdin.flush()
+        except BrokenPipeError:
+            raise self._ended() from None
+
+    def answer(self, *, seconds: float) -> tuple[dict[str, Any], bytes]:
+        """The answer to the command that was sent last; see ``ask``."""
+        stdout = self._process.stdout
+        assert stdout is not None
+        if not select.select([stdout], [], [], seconds)[0]:
+            raise errors.ArtifactError(f"{self._subject} did not answer for {seconds:.0f} s: its runtime hangs")
+        line = stdout.readline()
+        if not line:
+            raise self._ended()
+        values: dict[str, Any] = json.loads(line)
+        if "error" in values:
+            raise getattr(errors, values["error"])(values["message"])
+        expected = values.get("bytes", 0)
+        answer = stdout.read(expected)
+        if len(answer) < expected:
+            raise self._ended()
+        return values, answer
+
+    def _ended(self) -> errors.ArtifactError:
+        code = self._process.wait()
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return errors.ArtifactError(
+            f"{self._subject} crashed its runtime ({how}{self._last_words()}): export it again, or update the runtime"
+        )
+
+    def _last_words(self) -> str:
+        """The last line that it wrote to stderr, where we have that."""
+        if self._stderr is None:
+            return ""
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode(errors="replace").split("\n")
+        return next((f", {line.strip()}" for line in reversed(lines) if line.strip()), "")
+
+
+def our_environment() -> dict[str, str]:
+    """The variables of a process that imports what we do, whatever modules lie in the working directory."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

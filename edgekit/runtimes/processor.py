@@ -1,0 +1,52 @@
+"""This machine's processor, and what its instructions mean for integer kernels."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+from edgekit.integer_model import SEVEN_BIT
+
+_VNNI = {"avx512_vnni", "avx_vnni"}
+# VPMADDUBSW multiplies pairs of uint8 and int8 and clamps the sum of both products to 16 bits: 2 x 255 x 127 = 64,770
+# becomes 32,767 (Intel's Software Developer's Manual, volume 2, PMADDUBSW). VNNI's VPDPBUSD adds to 32 bits instead.
+SATURATES = (
+    "on x86 without VNNI, its uint8 x int8 kernels clamp sums of two products to 16 bits; files for --device x86 have "
+    "weights that do not get there"
+)
+
+
+def name() -> str:
+    """The processor's name where the system tells it, else its architecture."""
+    named = next((value for key, value in _cpuinfo() if key == "model name"), "")
+    return named or platform.processor() or platform.machine()
+
+
+def flags() -> set[str]:
+    """Its features as Linux names them; empty elsewhere."""
+    return {flag for key, value in _cpuinfo() if key in {"flags", "Features"} for flag in value.split()}
+
+
+def lacks_vnni() -> bool:
+    """Whether it is an x86 that is known to have no VNNI."""
+    known = flags()
+    return platform.machine() in {"x86_64", "AMD64"} and bool(known) and not known & _VNNI
+
+
+def saturation(profile: str) -> str | None:
+    """Why uint8 x int8 kernels can give other integers here than the reference; None where they cannot.
+
+    Args:
+        profile: of the file, as in its metadata.
+    """
+    return SATURATES if lacks_vnni() and not profile.startswith(SEVEN_BIT) else None
+
+
+def _cpuinfo() -> list[tuple[str, str]]:
+    """What Linux says of every core, one after the other; empty elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return []
+    fields = (line.partition(":") for line in lines)
+    return [(key.strip(), value.strip()) for key, _, value in fields]

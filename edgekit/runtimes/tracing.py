@@ -1,0 +1,228 @@
+"""Every tensor that a network makes, from whoever runs it, by the names of the network's graph."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from edgekit import extras
+from edgekit.errors import ArtifactError
+from edgekit.exporters.contents import as_identifier
+from edgekit.exporters.formats import format_of
+from edgekit.exporters.metadata import Precision
+from edgekit.integer_model import IntegerModel
+from edgekit.reference.integer import Reference
+from edgekit.runtimes.catalog import all_runners
+from edgekit.runtimes.runner import Runner, decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edgekit.exporters.metadata import Metadata
+    from edgekit.exporters.summary import Summary
+    from edgekit.ir import Graph, Tensor
+    from edgekit.preprocessing import Normalization
+
+_UINT8_OFFSET = 128
+# Where the function is that says what tensors are called in files of a format.
+_NAMES = {
+    "coreml": "edgekit.exporters.coreml.names",
+    "onnx": "edgekit.exporters.onnx.exposing",
+    "tflite": "edgekit.exporters.tflite.exposing",
+    "torch": "edgekit.exporters.torch.exposing",
+}
+
+
+@runtime_checkable
+class TracingRunner(Runner, Protocol):
+    """A Runner that can show what happens inside."""
+
+    def trace(self, batch: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
+        """Every activation for a batch [N, C, H, W] of the type at the file's boundary, by its name in the file.
+
+        They come from the kernels that also give the answer; the batch is in front and channels follow.
+        """
+        ...
+
+    def __enter__(self) -> TracingRunner: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
+class Trace:
+    """Every tensor of a network on some images.
+
+    Attributes:
+        runner: who made it ("LiteRT 2.3.0, XNNPACK").
+        precision: what the operators compute in.
+        tensors: by name in the graph, the input included, [N, C, H, W] or [N, C]: stored integers, int8 or int16, as
+            the integer model has them, or reals. What is not to be found is not here. Reals are what the checkpoint
+            computes (``Tensor.factor`` is taken out), except where the graph of a file was not known.
+        answer: the first output [N, classes], likewise, of a run that shows nothing else.
+        is_reference: it is right by definition: the integer model itself.
+        differs_because: why nobody claims that the runner's kernels are exact; None where that is claimed.
+    """
+
+    runner: str
+    precision: Precision
+    tensors: Mapping[str, NDArray[Any]]
+    answer: NDArray[Any]
+    is_reference: bool = False
+    differs_because: str | None = None
+
+
+def trace_file(
+    path: Path,
+    pixels: NDArray[np.uint8],
+    network: IntegerModel | Graph | None = None,
+    *,
+    make_runner: Callable[[], Runner] | None = None,
+) -> Trace:
+    """What a file makes of pixels [N, H, W, 3].
+
+    Args:
+        path: a file that edgekit wrote.
+        pixels: as the network sees them.
+        network: what it was written from: the integer model of an int8 file, the graph of a float one. Without it the
+            tensors of a float file are called as the file calls them, but for its ends: "image" and "logits".
+        make_runner: makes the runner. None takes the file's first that can show tensors.
+
+    Raises:
+        ArtifactError: the file cannot be read or run, was not written by edgekit, or nothing here can show its tensors.
+        MissingDependency: a runtime is not installed.
+    """
+    summary = format_of(path).read(path)
+    about = summary.metadata
+    if about is None:
+        raise ArtifactError(f"{path} was not written by edgekit: it does not say how to feed it")
+    model = network if isinstance(network, IntegerModel) else None
+    assert (model is not None) == (about.precision is Precision.INT8), "an int8 file is held against an integer model"
+    with _opened(path, make_runner) as runner:
+        batch = encode(pixels, about, model.params[model.graph.input] if model else None)
+        found = {name: _stored(values) for name, values in runner.trace(batch).items()}
+        answer = runner.run(batch)
+        name, why = runner.name, runner.differs_because
+    if model is not None:
+        tensors = _unscaled(_named(found, summary.format, model.graph, model), model.graph)
+        answer = _answer(answer, about, model)
+    elif network is not None:
+        assert not isinstance(network, IntegerModel)
+        tensors = _unscaled(_named(found, summary.format, network, None), network)
+        answer = _without_factor(network.tensors[network.outputs[0]], answer)
+    else:
+        tensors = _called_publicly(found, summary)
+    return Trace(name, about.precision, tensors, answer, differs_because=why)
+
+
+def trace_model(model: IntegerModel, pixels: NDArray[np.uint8]) -> Trace:
+    """What the numpy reference makes of pixels [N, H, W, 3]."""
+    tensors = _unscaled(Reference(model).run_all(model.encode(pixels)), model.graph)
+    answer = tensors[model.graph.outputs[0]]
+    return Trace("the numpy reference", Precision.INT8, tensors, answer, is_reference=True)
+
+
+def trace_graph(graph: Graph, normalization: Normalization, pixels: NDArray[np.uint8]) -> Trace:
+    """What torch makes of a canonical float graph and pixels [N, H, W, 3].
+
+    Raises:
+        MissingDependency: torch is not installed.
+    """
+    torch = extras.load("torch", "torch")
+    from edgekit.executor.float import FloatExecutor  # noqa: PLC0415 - needs torch
+
+    found: dict[str, NDArray[Any]] = {}
+
+    def keep(name: str, value: Any) -> None:  # noqa: ANN401 - a tensor of an optional package
+        found[name] = np.ascontiguousarray(value.numpy())
+
+    with torch.inference_mode():
+        FloatExecutor(graph)(torch.from_numpy(normalization(pixels)), observe=keep)
+    tensors = _unscaled(found, graph)
+    name = f"torch {torch.__version__.partition('+')[0]}, the checkpoint"
+    return Trace(name, Precision.FLOAT32, tensors, tensors[graph.outputs[0]])
+
+
+def renamed(trace: Trace, names: Collection[str], ends: tuple[str, str]) -> Trace:
+    """A trace of a file without a graph, in the names of another that are spelt alike.
+
+    Some formats know only identifiers: "features.0.0" is "features_0_0" there.
+
+    Args:
+        trace: as ``trace_file`` gives it without a network.
+        names: of the other.
+        ends: what the input and the first output are called among them.
+    """
+    wanted = {as_identifier(name): name for name in names} | dict(zip(("image", "logits"), ends, strict=True))
+    tensors = {wanted.get(as_identifier(name), name): values for name, values in trace.tensors.items()}
+    return replace(trace, tensors=tensors)
+
+
+def _opened(path: Path, make_runner: Callable[[], Runner] | None) -> TracingRunner:
+    """A runner that can show tensors."""
+    for make in (make_runner,) if make_runner else all_runners(path):
+        runner = make()
+        if isinstance(runner, TracingRunner):
+            return runner
+    raise ArtifactError(f"nothing on this machine can show the tensors inside of {path}: compare its answers instead")
+
+
+def _stored(values: NDArray[Any]) -> NDArray[Any]:
+    """Values in the types of a Trace: formats that hold uint8 hold the same integers plus 128."""
+    if values.dtype == np.uint8:
+        return (values.astype(np.int16) - _UINT8_OFFSET).astype(np.int8)
+    return values.astype(np.float32) if values.dtype == np.float16 else values
+
+
+def _named(
+    found: Mapping[str, NDArray[Any]], form: str, graph: Graph, model: IntegerModel | None
+) -> dict[str, NDArray[Any]]:
+    """What was found, by the names of the graph; first of all what has the type that it has to have."""
+    named = {}
+    for tensor, names in importlib.import_module(_NAMES[form]).activation_names(graph).items():
+        there = [found[name] for name in names if name in found]
+        is_stored = model is not None and tensor in model.params
+        right = [values for values in there if np.issubdtype(values.dtype, np.integer) == is_stored]
+        for values in (*right, *there)[:1]:
+            named[tensor] = values
+    return named
+
+
+def _unscaled(tensors: Mapping[str, NDArray[Any]], graph: Graph) -> dict[str, NDArray[Any]]:
+    """Reals without the factors that their tensors carry; integers as they are."""
+    return {name: _without_factor(graph.tensors[name], values) for name, values in tensors.items()}
+
+
+def _without_factor(tensor: Tensor, values: NDArray[Any]) -> NDArray[Any]:
+    """What the checkpoint computes, [N, C, H, W] or [N, C], of reals that carry the factor of ``tensor``."""
+    if np.issubdtype(values.dtype, np.integer) or tensor.factor == 1.0:
+        return values
+    return values / factor_of(tensor)
+
+
+def factor_of(tensor: Tensor) -> NDArray[np.float64]:
+    """The factor that ``tensor`` carries, in a shape that broadcasts to its values [N, C, H, W] or [N, C]."""
+    factor = np.asarray(tensor.factor, np.float64)
+    return factor.reshape(-1, *[1] * (len(tensor.shape) - 1)) if factor.ndim else factor
+
+
+def _answer(output: NDArray[Any], about: Metadata, model: IntegerModel) -> NDArray[Any]:
+    """The first output of an int8 file, as integers, or as reals where it is kept in float."""
+    name = model.graph.outputs[0]
+    if name in model.params:
+        return decode(output, about.io_dtype, model.params[name])
+    return _without_factor(model.graph.tensors[name], output)
+
+
+def _called_publicly(found: Mapping[str, NDArray[Any]], summary: Summary) -> dict[str, NDArray[Any]]:
+    """Tensors with the names of the file, in its order, but for its two ends: "image" first, and "logits" at last."""
+    ends = {as_identifier(summary.inputs[0].name): "image", as_identifier(summary.outputs[0].name): "logits"}
+    if summary.format == "coreml":  # its program takes pixels, and normalizes them itself
+        names = importlib.import_module(_NAMES["coreml"])
+        ends = {names.NORMALIZED if names.NORMALIZED in found else names.INPUT: "image"}
+    called = {ends.get(as_identifier(name), name): values for name, values in found.items()}
+    return dict(sorted(called.items(), key=lambda item: {"image": 0, "logits": 2}.get(item[0], 1)))

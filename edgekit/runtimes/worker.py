@@ -1,0 +1,112 @@
+"""The process that runs one file for another machine: ``python -m edgekit.runtimes.worker FILE KERNELS``.
+
+``edgekit.runtimes.processes`` says how it is spoken to. ``start`` loads the file and tells the runner's name; ``run N``
+has a batch in the N bytes behind it and is answered with the output; ``trace N`` likewise with every tensor, and their
+names. Arrays travel as .npy. It imports what a Raspberry Pi has: numpy, Pillow and one runtime.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from edgekit.errors import ArtifactError, EdgekitError
+from edgekit.exporters.formats import format_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from edgekit.runtimes.tracing import TracingRunner
+
+
+def main(path: Path, kernels: str) -> None:
+    """Answer commands until stdin ends."""
+    with os.fdopen(os.dup(1), "wb") as answers:
+        os.dup2(2, 1)  # what a runtime prints must not look like an answer
+        serve(sys.stdin.buffer, answers, path, kernels)
+
+
+def serve(commands: BinaryIO, answers: BinaryIO, path: Path, kernels: str) -> None:
+    """Answer each command."""
+    with ExitStack() as stack:
+        runner: TracingRunner | None = None
+        for line in iter(commands.readline, b""):
+            command, *size = line.decode().split()
+            content = commands.read(int(size[0])) if size else b""
+            about: dict[str, Any] = {}
+            answer = b""
+            try:
+                if command == "start":
+                    runner = stack.enter_context(open_runner(path, kernels))
+                    about = {"name": runner.name, "differs_because": runner.differs_because}
+                else:
+                    assert runner is not None, "start comes first"
+                    (batch,) = unpack(content)
+                    if command == "run":
+                        answer = pack([runner.run(batch)])
+                    else:
+                        tensors = runner.trace(batch)
+                        about, answer = {"names": list(tensors)}, pack(tensors.values())
+            except EdgekitError as error:
+                about = {"error": type(error).__name__, "message": str(error)}
+            answers.write(json.dumps({**about, "bytes": len(answer)}).encode() + b"\n" + answer)
+            answers.flush()
+
+
+def open_runner(path: Path, kernels: str) -> TracingRunner:
+    """A file in its runtime.
+
+    Args:
+        path: of the file.
+        kernels: a value of ``Kernels`` for a .tflite file, of ``OptimizationLevel`` for an .onnx file. Files of torch
+            say it themselves.
+
+    Raises:
+        ArtifactError: the runtime refuses the file, or there is none for its format.
+        MissingDependency: the runtime is not installed.
+    """
+    match format_of(path).name:
+        case "tflite":
+            from edgekit.runtimes.litert import Kernels, LiteRtRunner  # noqa: PLC0415 - each is optional
+
+            return LiteRtRunner(path, kernels=Kernels(kernels))
+        case "onnx":
+            from edgekit.runtimes.onnx_runtime import OnnxRuntimeRunner, OptimizationLevel  # noqa: PLC0415 - likewise
+
+            return OnnxRuntimeRunner(path, level=OptimizationLevel(kernels))
+        case "torch":
+            from edgekit.runtimes.torch import TorchRunner  # noqa: PLC0415 - likewise
+
+            return TorchRunner(path)
+        case other:
+            raise ArtifactError(f"there is no worker for {other} ({path})")
+
+
+def pack(arrays: Iterable[NDArray[Any]]) -> bytes:
+    """Arrays as the bytes of .npy files, one behind the other."""
+    content = io.BytesIO()
+    for array in arrays:
+        np.save(content, array, allow_pickle=False)
+    return content.getvalue()
+
+
+def unpack(content: bytes) -> list[NDArray[Any]]:
+    """The inverse of ``pack``."""
+    stream = io.BytesIO(content)
+    arrays = []
+    while stream.tell() < len(content):
+        arrays.append(np.load(stream, allow_pickle=False))
+    return arrays
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

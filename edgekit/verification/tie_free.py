@@ -1,0 +1,176 @@
+"""Whether the scales of an integer model are those that make every runtime compute the same integers.
+
+The condition, its proof and the bounds of each kernel's error are the docstring of ``edgekit.quantization``. Here they
+are checked on a model as it is saved: nothing of what assigned the scales is trusted, neither that the stored float32
+scales give the stored ratios, nor that those ratios keep the bounds. (An even denominator does not get that far:
+``Ratio`` refuses it, and so does ``IntegerModel.load``.)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from edgekit.ir import Add, Conv2d, Flatten, Linear, Mean, Mul, Pad
+from edgekit.quantization import (
+    BIAS_LIMIT,
+    FLOAT32_EXACT,
+    MAX_DENOMINATOR,
+    MAX_TERM_ADD,
+    RATIO_LIMIT,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from fractions import Fraction
+
+    from numpy.typing import NDArray
+
+    from edgekit.integer_model import IntegerModel
+    from edgekit.ir import Node
+
+_ROUNDING: Final = 2.0**-24  # of one float32 number, relative
+_ALL: Final = "LiteRT, ONNX Runtime, Core ML and torch"
+_XNNPACK: Final = "LiteRT with XNNPACK"
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenCondition:
+    """A ratio, scale or integer for which identity is not proven.
+
+    Attributes:
+        layer: of the checkpoint (``Node.name``).
+        tensor: whose scale or integers they are.
+        found: the ratio or number, in words ("13/64 in channel 5").
+        bound: what it has to keep.
+        runtimes: which can disagree with the reference or with each other.
+    """
+
+    layer: str
+    tensor: str
+    found: str
+    bound: str
+    runtimes: str
+
+    def __str__(self) -> str:
+        return f"{self.tensor}: {self.found}, and {self.bound}: {self.runtimes} can disagree (layer {self.layer})"
+
+
+def broken_conditions(model: IntegerModel) -> tuple[BrokenCondition, ...]:
+    """Everything in a model that keeps runtimes from being proven identical; nothing where they are.
+
+    Layers that are kept in float or have 16-bit activations claim nothing, and are left out.
+    """
+    return tuple(condition for node in model.graph for condition in _of_node(model, node))
+
+
+def _of_node(model: IntegerModel, node: Node) -> Iterator[BrokenCondition]:
+    if model.width(node.output) != 8:
+        return
+    match node.op:
+        case Conv2d() | Linear():
+            x, weight, _ = node.inputs
+            channels = len(model.graph.constants[weight])
+            scale = np.broadcast_to(model.params[weight].scale.astype(np.float64), (channels,))
+            yield from _ratios(model, node, _scale(model, x) * scale, roundings=3)
+            yield from _integers(model, node)
+        case Add():
+            yield from _ratios(model, node, np.array([_scale(model, name) for name in node.inputs]), roundings=2)
+        case Mul():
+            a, b = (_scale(model, name) for name in node.inputs)
+            yield from _ratios(model, node, np.array([a * b]), roundings=3)
+        case Mean():
+            _, height, width = model.graph.tensors[node.inputs[0]].shape
+            yield from _ratios(model, node, np.array([_scale(model, node.inputs[0]) / (height * width)]), roundings=2)
+        case Pad() | Flatten():
+            yield from _moved(model, node)
+
+
+def _scale(model: IntegerModel, name: str) -> float:
+    return float(model.params[name].scale[0])
+
+
+def _ratios(
+    model: IntegerModel, node: Node, accumulator_scales: NDArray[np.float64], *, roundings: int
+) -> Iterator[BrokenCondition]:
+    """Of one requantization: the stored ratios are those of the stored scales, and keep the bounds.
+
+    Args:
+        model: the model.
+        node: what requantizes.
+        accumulator_scales: what one step of what is requantized means, [n], for each ratio.
+        roundings: how many float32 numbers a ratio is computed of, each off by half a unit in the last place.
+    """
+
+    def broken(found: str, bound: str, runtimes: str) -> BrokenCondition:
+        return BrokenCondition(node.name, node.output, found, bound, runtimes)
+
+    if node.name not in model.ratios:
+        yield broken("no ratio", "one has to say how it is requantized", _ALL)
+        return
+    ratio = model.ratios[node.name]
+    if len(ratio.numerator) != len(accumulator_scales):
+        yield broken(f"{len(ratio.numerator)} ratios", f"there are {len(accumulator_scales)} of the scales", _ALL)
+        return
+    given = accumulator_scales / _scale(model, node.output)
+    error = np.abs(given / ratio.value - 1)
+    if (error > (tolerance := roundings * _ROUNDING * (1 + 2**-20))).any():
+        worst = int(error.argmax())
+        found = f"the scales give {given[worst]:.9g} for {_text(ratio.fraction(worst), worst, len(given))}"
+        yield broken(found, f"float32 rounds by {tolerance:.2g} at most, not {error[worst]:.2g}", _ALL)
+    fractions = [ratio.fraction(index) for index in range(len(given))]
+    common = math.lcm(*(fraction.denominator for fraction in fractions)) if isinstance(node.op, Add) else None
+    seen: set[str] = set()
+    for index, fraction in enumerate(fractions):
+        for bound, runtimes in _bounds(model, node, fraction, common):
+            if bound not in seen:  # one channel stands for all
+                seen.add(bound)
+                yield broken(_text(fraction, index, len(fractions)), bound, runtimes)
+
+
+def _bounds(model: IntegerModel, node: Node, fraction: Fraction, common: int | None) -> Iterator[tuple[str, str]]:
+    """The bounds that a ratio in lowest terms breaks, and who is concerned; ``common`` is an ADD's denominator."""
+    q = common or fraction.denominator
+    if fraction >= RATIO_LIMIT:
+        yield f"it has to be below {RATIO_LIMIT}", f"{_XNNPACK} refuses it; others"
+    if common is not None:
+        largest = max(q, int(fraction * q))
+        if largest > MAX_TERM_ADD:
+            yield f"neither term may exceed {MAX_TERM_ADD}, and one is {largest}", f"{_XNNPACK} and ONNX Runtime"
+    elif isinstance(node.op, Mean):
+        scales = _scale(model, node.inputs[0]) / _scale(model, node.output)
+        limit = int(FLOAT32_EXACT / 2 / (1531 + 384 * scales))  # edgekit.quantization, MEAN
+        if q > limit:
+            yield f"the denominator {q} may not exceed {limit}", _XNNPACK
+    elif q > MAX_DENOMINATOR:
+        yield f"the denominator {q} may not exceed {MAX_DENOMINATOR}", _ALL
+
+
+def _integers(model: IntegerModel, node: Node) -> Iterator[BrokenCondition]:
+    _, weight, bias = node.inputs
+    stored, biases = (model.graph.constants[name].astype(np.int64) for name in (weight, bias))
+    limit = model.weight_limit
+    if (np.abs(stored) > limit).any():
+        worst = int(stored.flat[np.abs(stored).argmax()])
+        bound = f"weights are symmetric, from {-limit} to {limit}"
+        yield BrokenCondition(node.name, weight, f"a weight of {worst}", bound, _ALL)
+    if (np.abs(biases) > BIAS_LIMIT).any():
+        worst = int(np.abs(biases).argmax())
+        found, bound = f"{biases[worst]} in channel {worst}", "a bias beyond 2**30 can overflow the accumulator"
+        yield BrokenCondition(node.name, bias, found, bound, _ALL)
+
+
+def _moved(model: IntegerModel, node: Node) -> Iterator[BrokenCondition]:
+    """What only moves integers leaves them what they mean."""
+    a, b = (model.params[name] for name in (node.inputs[0], node.output))
+    if a.scale[0] != b.scale[0] or a.zero_point != b.zero_point:
+        found = f"scale {b.scale[0]:.9g} and zero point {b.zero_point}"
+        bound = f"those of {node.inputs[0]} are {a.scale[0]:.9g} and {a.zero_point}, and nothing is requantized"
+        yield BrokenCondition(node.name, node.output, found, bound, _ALL)
+
+
+def _text(fraction: Fraction, index: int, count: int) -> str:
+    return f"{fraction}" if count == 1 else f"{fraction} in channel {index}"

@@ -1,0 +1,115 @@
+"""Whether a finished file keeps the rules of its format, the limits of its runtime, and edgekit's own promises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from edgekit.errors import ArtifactError
+from edgekit.exporters import metadata
+from edgekit.exporters.contents import LABELS, Layers, describe, metadata_facts, same
+from edgekit.exporters.formats import format_of
+from edgekit.exporters.metadata import KEY, IoDtype, Precision
+from edgekit.integer_model import IntegerModel
+from edgekit.verification.float_layers import compare_float_layers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from edgekit.exporters.contents import Contents
+    from edgekit.exporters.summary import Summary
+    from edgekit.float_model import FloatModel
+
+_TRANSPOSES: Final = frozenset({"TRANSPOSE", "Transpose", "transpose", "aten::permute", "aten::t", "aten::transpose"})
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is wrong with a file or a model, whatever it computes.
+
+    Attributes:
+        layer: of the checkpoint (``Node.name``); None where it concerns the whole, or no layer is known.
+        text: what is wrong.
+    """
+
+    layer: str | None
+    text: str
+
+    def __str__(self) -> str:
+        return self.text if self.layer is None or self.layer in self.text else f"{self.text} (layer {self.layer})"
+
+
+def well_formed(
+    path: Path, model: IntegerModel | FloatModel | None = None, *, runtime: str | None = None
+) -> tuple[Problem, ...]:
+    """What is wrong with a finished file.
+
+    The rules: it can be read, and keeps those of its format; its operators are of versions that the runtime has;
+    nothing is transposed; what it says about itself agrees with itself, and with the model. An int8 file holds no float
+    operator but those of layers that are kept in float.
+
+    Args:
+        path: of the file.
+        model: that it was written from; None leaves out what needs one.
+        runtime: what has to run it, None for any: the ONNX Runtime of an .onnx file ("1.17"), the LiteRT of a .tflite
+            file ("1.2"), the system of an .mlpackage ("iOS17").
+
+    Raises:
+        ArtifactError: the file is of no format that edgekit exports.
+        ConfigError: ``runtime`` is none.
+        MissingDependency: the package that reads the format is not installed.
+    """
+    form = format_of(path)
+    layer_of: Callable[[str], str | None] = Layers(model.graph).of if model is not None else lambda _: None
+    problems: list[Problem] = []
+    try:
+        for broken in form.violations(path, runtime):
+            text = f"{broken.name} {broken.text}" if broken.name else broken.text
+            problems.append(Problem(layer_of(broken.name) if broken.name else None, text))
+        summary, contents = form.read(path), form.contents(path)
+    except ArtifactError as error:
+        return (*problems, Problem(None, str(error)))
+    transposes = [operator for operator in contents.operators if operator.kind in _TRANSPOSES]
+    if transposes:
+        text = f"{len(transposes)} operators only transpose, the first makes {transposes[0].name}"
+        problems.append(Problem(layer_of(transposes[0].name), text))
+    problems += _metadata(contents, model)
+    if isinstance(model, IntegerModel):
+        problems += _float_operators(summary, model, layer_of)
+    return tuple(problems)
+
+
+def _float_operators(summary: Summary, model: IntegerModel, layer_of: Callable[[str], str | None]) -> Iterator[Problem]:
+    layers = compare_float_layers(summary, model)
+    for operator in layers.surplus:
+        yield Problem(layer_of(operator.rpartition(" ")[2]), f"{operator} computes in float")
+    for layer in layers.missing:
+        yield Problem(layer, f"{layer} is to be kept in float, and no operator computes it so")
+
+
+def _metadata(contents: Contents, model: IntegerModel | FloatModel | None) -> Iterator[Problem]:
+    facts = contents.facts
+    said = {key: value for key, value in facts.items() if key.startswith(f"{KEY}.")}
+    if not said:
+        yield Problem(None, "there is no metadata of edgekit, or it is damaged: nobody knows how to feed this file")
+        return
+    if said.get(f"{KEY}.io_dtype") != contents.io_dtype:
+        text = f"the metadata says that it takes {said.get(f'{KEY}.io_dtype')}, and it takes {contents.io_dtype}"
+        yield Problem(None, text)
+    labels = said.get(f"{KEY}.{LABELS}")
+    if LABELS in facts and not same(facts[LABELS], labels):
+        yield Problem(None, f"labels are not those of the metadata: {describe(facts[LABELS], labels)}")
+    if model is None:
+        return
+    for key, wanted in metadata_facts(_of(model, contents).to_json()).items():
+        halves = f"{wanted}-{Precision.FLOAT16}"  # the profile of Core ML's programs in float16
+        if not same(said.get(key), wanted) and (key, said.get(key)) != (f"{KEY}.profile", halves):
+            yield Problem(None, f"metadata, {key}: {describe(said.get(key), wanted)}")
+
+
+def _of(model: IntegerModel | FloatModel, contents: Contents) -> metadata.Metadata:
+    if isinstance(model, IntegerModel):
+        real = any(name not in model.params for name in model.graph.outputs)
+        return metadata.of_integer_model(model, IoDtype.FLOAT32 if real else contents.io_dtype)
+    return metadata.of_float_model(model, contents.precision)

@@ -1,0 +1,86 @@
+"""Numbers and texts as people read them: the same on the terminal, in pictures and in every report."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NOTHING = "–"  # in a table, where there is no value
+
+# What a document cannot hold. Source: Extensible Markup Language 1.0, fifth edition, section 2.2, Char.
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def size(size_bytes: int) -> str:
+    """A size for people.
+
+    >>> size(3_512_345), size(512)
+    ('3.51 MB', '512 B')
+    """
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size_bytes >= factor:
+            return f"{size_bytes / factor:.3g} {unit}"
+    return f"{size_bytes} B"
+
+
+def percent(share: float) -> str:
+    """A share for people, never rounded up to 100 %.
+
+    >>> percent(1.0), percent(0.99999), percent(0.5), percent(0.9944)
+    ('100 %', '99.99 %', '50 %', '99.44 %')
+    """
+    return f"{min(share * 100, 99.99) if share < 1 else 100:.4g} %"
+
+
+def count(number: int, thing: str) -> str:
+    """A number of things for people.
+
+    >>> count(1, "file"), count(1281, "image")
+    ('1 file', '1,281 images')
+    """
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def counted(names: Mapping[str, int]) -> str:
+    """Names and how often there is each, the most frequent first.
+
+    >>> counted({"ADD": 10, "CONV_2D": 35})
+    '35 CONV_2D, 10 ADD'
+    """
+    return ", ".join(f"{number} {name}" for name, number in sorted(names.items(), key=lambda item: (-item[1], item[0])))
+
+
+def some(reasons: Mapping[str, str]) -> str:
+    """The first of many names, each with its reason.
+
+    >>> some({f"{i}.png": "it is no image" for i in range(4)})
+    '0.png: it is no image; 1.png: it is no image; 2.png: it is no image; …'
+    """
+    first = "; ".join(f"{name}: {reason}" for name, reason in list(reasons.items())[:3])
+    return f"{first}; …" if len(reasons) > 3 else first
+
+
+def decibels(sqnr_db: float) -> str:
+    """A signal-to-noise ratio for people.
+
+    >>> decibels(23.456), decibels(float("inf")), decibels(float("-inf"))
+    ('23.5 dB', 'no error', 'no signal')
+    """
+    if math.isfinite(sqnr_db):
+        return f"{sqnr_db:.1f} dB"
+    return {math.inf: "no error", -math.inf: "no signal"}.get(sqnr_db, "undefined")
+
+
+def printable(text: str) -> str:
+    r"""Text with U+FFFD for what no document can hold: control characters, and surrogates.
+
+    The latter stand for the bytes of a file name that is not UTF-8. Source: PEP 383.
+
+    >>> printable("a\x00b\udcff") == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}"
+    True
+    """
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)

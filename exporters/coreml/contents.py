@@ -1,0 +1,91 @@
+"""Everything that an .mlpackage says, operation by operation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from edgekit import extras
+from edgekit.exporters.contents import LABELS, OPERATOR, Contents, Operator, flat, metadata_facts, unique_names
+from edgekit.exporters.coreml.reader import Reference, read_model
+from edgekit.exporters.metadata import KEY, IoDtype, Precision
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from edgekit.exporters.contents import Value
+    from edgekit.exporters.coreml.reader import Argument, Model, Operation, ValueType
+
+_ARGUMENTS: Final = {
+    "quantized_data": "integers", "zero_point": "zero point", "pad": "padding", "strides": "stride"
+}  # fmt: skip
+_CLASSIFY: Final = "classify"  # its classes are the labels
+
+
+def read_contents(path: Path) -> Contents:
+    """Everything that a package says.
+
+    Raises:
+        ArtifactError: the package is missing, damaged, or holds something that edgekit does not read.
+        MissingDependency: coremltools is not installed.
+    """
+    model = read_model(path)
+    operations = model.program.operations
+    names = unique_names(operation.output for operation in operations)
+    operators = tuple(Operator(name, dict(_fields(o))) for name, o in zip(names, operations, strict=True))
+    halves = any(o.operator == "quantize" and o.array("scale").dtype == np.float16 for o in operations)
+    options = {"precision": Precision.FLOAT16} if halves else {}
+    return Contents(operators, dict(_facts(model)), IoDtype.FLOAT32, options)
+
+
+def _fields(operation: Operation) -> Iterator[tuple[str, Value]]:
+    yield OPERATOR, operation.operator
+    for parameter, argument in sorted(operation.arguments.items()):
+        if (operation.operator, parameter) != (_CLASSIFY, "classes"):
+            yield _ARGUMENTS.get(parameter, parameter), _value(argument)
+    for position, (name, made) in enumerate(operation.outputs.items()):
+        prefix = f"output {position} " if position else ""
+        if position:
+            yield f"{prefix}name", name
+        yield from _type(prefix, made)
+
+
+def _value(argument: Argument) -> Value:
+    match argument:
+        case Reference():
+            return argument.name
+        case tuple():
+            return tuple(_value(entry) for entry in argument)
+        case _:
+            return argument
+
+
+def _type(prefix: str, value: ValueType) -> Iterator[tuple[str, Value]]:
+    yield f"{prefix}dtype", value.dtype
+    yield f"{prefix}shape", value.shape
+
+
+def _facts(model: Model) -> Iterator[tuple[str, Value]]:
+    program = model.program
+    yield "specification", model.specification
+    yield "opset", program.opset
+    yield "inputs", tuple(program.inputs)
+    yield "outputs", program.outputs
+    for name, value in program.inputs.items():
+        yield f"dtype of {name}", value.dtype
+        yield f"shape of {name}", value.shape
+    for operation in program.operations:
+        if operation.operator == _CLASSIFY and "classes" in operation.arguments:
+            yield LABELS, _value(operation.arguments["classes"])
+    yield from metadata_facts(model.user_defined.get(KEY)).items()
+    yield from flat("description", _description(model))
+
+
+def _description(model: Model) -> dict[str, Any]:
+    """What callers see of the package: endpoints and texts, but for the metadata, which others may add to."""
+    to_dict = extras.load("google.protobuf.json_format", "coreml").MessageToDict
+    description: dict[str, Any] = to_dict(model.description)
+    description["metadata"].pop("userDefined", None)
+    return description

@@ -1,0 +1,135 @@
+"""Everything that an .onnx file says, operator by operator."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+from edgekit.exporters.contents import (
+    LABELS,
+    OPERATOR,
+    Contents,
+    Operator,
+    io_dtype_of,
+    metadata_facts,
+    unique_names,
+)
+from edgekit.exporters.metadata import KEY
+from edgekit.exporters.onnx.reader import load, opset_of
+from edgekit.exporters.onnx.versions import OnnxVersion, runtime_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import onnx
+
+    from edgekit.exporters.contents import Value
+
+# What an operator reads, in order; https://onnx.ai/onnx/operators.
+_ROLES: Final = {
+    "Add": ("first", "second"),
+    "Clip": ("input", "low", "high"),
+    "Conv": ("input", "weight", "bias"),
+    "DequantizeLinear": ("input", "scale", "zero point"),
+    "Gemm": ("input", "weight", "bias"),
+    "Mul": ("first", "second"),
+    "Pad": ("input", "widths", "value"),
+    "QuantizeLinear": ("input", "scale", "zero point"),
+}
+_ATTRIBUTES: Final = {"strides": "stride", "pads": "padding", "group": "groups", "kernel_shape": "kernel shape"}
+
+
+def read_contents(path: Path) -> Contents:
+    """Everything that a file says.
+
+    Raises:
+        ArtifactError: the file is missing, truncated or not ONNX.
+    """
+    model = load(path)
+    graph = model.graph
+    constants = {entry.name: entry for entry in graph.initializer}
+    names = unique_names(node.output[0] for node in graph.node)
+    operators = tuple(
+        Operator(name, dict(_fields(node, constants))) for name, node in zip(names, graph.node, strict=True)
+    )
+    inputs = [value for value in graph.input if value.name not in constants]
+    version = OnnxVersion(opset_of(model), model.ir_version)
+    return Contents(
+        operators,
+        dict(_facts(model, inputs, constants)),
+        io_dtype_of(_dtype(inputs[0].type.tensor_type.elem_type)) if inputs else io_dtype_of(""),
+        {"runtime": runtime_for(version), "one_image": bool(inputs) and _takes_one_image(inputs[0])},
+    )
+
+
+def _takes_one_image(value: onnx.ValueInfoProto) -> bool:
+    axes = value.type.tensor_type.shape.dim
+    return len(axes) > 0 and axes[0].dim_value == 1  # a free axis has none
+
+
+def _dtype(element_type: int) -> str:
+    name: str = TensorProto.DataType.Name(element_type).lower()
+    return {"float": "float32"}.get(name, name)
+
+
+def _fields(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> Iterator[tuple[str, Value]]:
+    yield OPERATOR, f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+    for attribute in sorted(node.attribute, key=lambda entry: str(entry.name)):
+        yield _ATTRIBUTES.get(attribute.name, attribute.name), _attribute(helper.get_attribute_value(attribute))
+    roles = _ROLES.get(node.op_type, ("input",))
+    for position, name in enumerate(node.input):
+        role = roles[position] if position < len(roles) else f"input {position}"
+        if name in constants:
+            constant = numpy_helper.to_array(constants[name])
+            yield "integers" if (node.op_type, role) == ("DequantizeLinear", "input") else role, constant
+        elif name:
+            yield role, name
+    if len(node.output) > 1:
+        yield "outputs", tuple(node.output)
+
+
+def _attribute(value: Any) -> Value:  # noqa: ANN401 - whatever an attribute can hold
+    """An attribute as a value; graphs and sparse tensors, which edgekit writes none of, as their bytes."""
+    match value:
+        case bytes():
+            return value.decode(errors="replace")
+        case TensorProto():
+            return numpy_helper.to_array(value)
+        case str() | int() | float():
+            return value
+        case _ if hasattr(value, "SerializeToString"):
+            return np.frombuffer(value.SerializeToString(deterministic=True), np.uint8)
+        case _:
+            return tuple(_attribute(entry) for entry in value)
+
+
+def _facts(
+    model: onnx.ModelProto, inputs: list[onnx.ValueInfoProto], constants: Mapping[str, onnx.TensorProto]
+) -> Iterator[tuple[str, Value]]:
+    graph = model.graph
+    yield "opsets", tuple(f"{entry.domain}{' ' if entry.domain else ''}{entry.version}" for entry in model.opset_import)
+    yield "IR version", int(model.ir_version)
+    yield "producer", model.producer_name
+    yield "name of the graph", graph.name
+    for role, values in (("inputs", inputs), ("outputs", graph.output), ("declared types", graph.value_info)):
+        yield role, tuple(_declaration(value) for value in values)
+    read = {name for node in graph.node for name in node.input}
+    yield "constants that nothing uses", tuple(name for name in constants if name not in read)
+    named = Counter(entry.name for entry in graph.initializer)
+    yield "constants with one name", tuple(name for name, count in named.items() if count > 1)
+    yield "functions", tuple(function.name for function in model.functions)
+    properties = {entry.key: entry.value for entry in model.metadata_props}  # others may add theirs
+    yield LABELS, tuple(properties[LABELS].split("\n")) if LABELS in properties else ()
+    yield from metadata_facts(properties.get(KEY)).items()
+
+
+def _declaration(value: onnx.ValueInfoProto) -> str:
+    tensor_type = value.type.tensor_type
+    axes = (
+        axis.dim_param or (str(axis.dim_value) if axis.HasField("dim_value") else "?") for axis in tensor_type.shape.dim
+    )
+    return f"{value.name}: {_dtype(tensor_type.elem_type)} [{', '.join(axes)}]"

@@ -1,0 +1,207 @@
+"""Everything that a .tflite file says, operator by operator."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from edgekit.exporters.contents import (
+    CLAMP,
+    LABELS,
+    OPERATOR,
+    Contents,
+    Operator,
+    io_dtype_of,
+    metadata_facts,
+    unique_names,
+)
+from edgekit.exporters.metadata import KEY
+from edgekit.exporters.tflite import metadata as tflite_metadata
+from edgekit.exporters.tflite import reader
+from edgekit.exporters.tflite import schema as tflite_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edgekit.exporters.contents import Value
+
+_ROLES: Final = {
+    "ADD": ("first", "second"),
+    "CONV_2D": ("input", "weight", "bias"),
+    "DEPTHWISE_CONV_2D": ("input", "weight", "bias"),
+    "FULLY_CONNECTED": ("input", "weight", "bias"),
+    "MAXIMUM": ("first", "second"),
+    "MEAN": ("input", "axes"),
+    "MINIMUM": ("first", "second"),
+    "MUL": ("first", "second"),
+    "PAD": ("input", "paddings"),
+    "RESHAPE": ("input", "target shape"),
+}
+_OPTIONS: Final = {"fusedActivationFunction": CLAMP, "strideH": "stride, rows", "strideW": "stride, columns"}
+_RUNTIME_ENTRY: Final = "min_runtime_version"
+
+
+def read_contents(path: Path) -> Contents:
+    """Everything that a file says.
+
+    Raises:
+        ArtifactError: the file is missing, truncated or not TFLite.
+        MissingDependency: ai-edge-litert is not installed.
+    """
+    data = reader.file_bytes(path)
+    with reader.damage_explained(path):
+        return _Decoder(data).contents()
+
+
+class _Decoder:
+    """Turns the generated classes into facts."""
+
+    def __init__(self, data: bytes) -> None:
+        schema = tflite_schema.load()
+        self._data = data
+        self._model = schema.ModelT.InitFromPackedBuf(data, 0)
+        self._graph = self._model.subgraphs[0]
+        self._types, self._builtins = (
+            tflite_schema.names(schema.TensorType),
+            tflite_schema.names(schema.BuiltinOperator),
+        )
+        self._enumerations = {
+            "padding": tflite_schema.names(schema.Padding),
+            "fusedActivationFunction": tflite_schema.names(schema.ActivationFunctionType),
+        }
+        self._names = unique_names(reader.text(tensor.name) for tensor in self._graph.tensors)
+        self._made = {int(index) for operator in self._graph.operators for index in reader.items(operator.outputs)}
+        self._made |= {int(index) for index in self._graph.inputs}
+
+    def contents(self) -> Contents:
+        operators = tuple(Operator(self._result(o), dict(self._fields(o))) for o in self._graph.operators)
+        inputs = [self._graph.tensors[index] for index in self._graph.inputs]
+        io_dtype = io_dtype_of(self._dtype(inputs[0]))
+        return Contents(operators, dict(self._facts()), io_dtype)
+
+    # --- operators ----------------------------------------------------------------------------------------------------
+
+    def _result(self, operator: Any) -> str:  # noqa: ANN401 - generated classes
+        index: int = operator.outputs[0]
+        return self._names[index]
+
+    def _fields(self, operator: Any) -> Iterator[tuple[str, Value]]:  # noqa: ANN401 - generated classes
+        code = self._model.operatorCodes[operator.opcodeIndex]
+        kind = reader.kind(code, self._builtins)
+        yield OPERATOR, kind
+        yield "operator version", int(code.version)
+        for key, value in sorted(vars(operator.builtinOptions).items()) if operator.builtinOptions is not None else ():
+            yield self._option(key, value)
+        if operator.customOptions is not None:
+            yield "custom options", np.asarray(operator.customOptions)
+        roles = _ROLES.get(kind, ("input",))
+        for position, index in enumerate(reader.items(operator.inputs)):
+            yield from self._input(roles[position] if position < len(roles) else f"input {position}", int(index))
+        for position, index in enumerate(reader.items(operator.outputs)):
+            prefix = f"output {position} " if position else ""
+            yield from self._tensor(prefix, self._graph.tensors[index])
+
+    def _option(self, key: str, value: Any) -> tuple[str, Value]:  # noqa: ANN401 - generated classes
+        if key in self._enumerations:
+            value = self._enumerations[key].get(value, str(value))
+        elif isinstance(value, list | np.ndarray):
+            value = tuple(int(entry) for entry in value)
+        return _OPTIONS.get(key, re.sub(r"([A-Z])", r" \1", key).lower()), None if value == "NONE" else value
+
+    def _input(self, role: str, index: int) -> Iterator[tuple[str, Value]]:
+        if index < 0:  # an optional input that is left out
+            return
+        tensor = self._graph.tensors[index]
+        if index in self._made:
+            yield role, self._names[index]
+            return
+        yield role, self._constant(tensor)
+        for key, value in self._tensor(f"{role} ", tensor):
+            if key not in {f"{role} dtype", f"{role} shape"}:  # the array has them
+                yield key, value
+
+    def _constant(self, tensor: Any) -> NDArray[Any]:  # noqa: ANN401 - generated classes
+        data = reader.items(self._model.buffers[tensor.buffer].data)
+        raw, dtype = np.asarray(data, np.uint8).tobytes(), self._dtype(tensor)
+        return np.frombuffer(raw, dtype).reshape([int(n) for n in reader.items(tensor.shape)])
+
+    def _tensor(self, prefix: str, tensor: Any) -> Iterator[tuple[str, Value]]:  # noqa: ANN401 - generated classes
+        """What is said of a tensor beside its name and its numbers."""
+        yield f"{prefix}dtype", self._dtype(tensor)
+        yield f"{prefix}shape", tuple(int(n) for n in reader.items(tensor.shape))
+        quantization = tensor.quantization
+        if quantization is not None:
+            yield from self._quantization(prefix, quantization)
+        signature = reader.items(tensor.shapeSignature)
+        if len(signature):
+            yield f"{prefix}shape signature", tuple(int(n) for n in signature)
+        for key in ("isVariable", "sparsity", "variantTensors"):
+            if getattr(tensor, key):
+                yield f"{prefix}{key}", "set"
+
+    @staticmethod
+    def _quantization(prefix: str, quantization: Any) -> Iterator[tuple[str, Value]]:  # noqa: ANN401 - generated classes
+        for key, name in (("scale", "scale"), ("zeroPoint", "zero point"), ("min", "minimum"), ("max", "maximum")):
+            values = reader.items(getattr(quantization, key))
+            if len(values):
+                yield f"{prefix}{name}", np.asarray(values)
+        if len(reader.items(quantization.scale)) > 1:
+            yield f"{prefix}scale axis", int(quantization.quantizedDimension)
+        if quantization.details is not None:
+            yield f"{prefix}quantization details", "set"
+
+    def _dtype(self, tensor: Any) -> str:  # noqa: ANN401 - generated classes
+        return str(self._types[tensor.type]).lower()
+
+    # --- the file as a whole ------------------------------------------------------------------------------------------
+
+    def _facts(self) -> Iterator[tuple[str, Value]]:
+        model, graph = self._model, self._graph
+        yield "schema version", int(model.version)
+        yield "description", reader.text(model.description or "")
+        yield "subgraphs", len(model.subgraphs)
+        yield "name of the graph", reader.text(graph.name or "")
+        for role, indices in (("inputs", graph.inputs), ("outputs", graph.outputs)):
+            yield role, tuple(self._names[index] for index in indices)
+        for index in graph.inputs:
+            for key, value in self._tensor("", graph.tensors[index]):
+                yield f"{key} of {self._names[index]}", value
+        used = {int(i) for o in graph.operators for i in (*reader.items(o.inputs), *reader.items(o.outputs))}
+        unused = [name for i, name in enumerate(self._names) if i not in used and i not in set(graph.inputs)]
+        yield "tensors that nothing uses", tuple(unused)
+        for signature in reader.items(model.signatureDefs):
+            key = reader.text(signature.signatureKey)
+            for role in ("inputs", "outputs"):
+                entries = reader.items(getattr(signature, role))
+                named = (f"{reader.text(entry.name)}: {self._names[entry.tensorIndex]}" for entry in entries)
+                yield f"{role} of the signature {key}", tuple(named)
+        yield from self._metadata()
+
+    def _metadata(self) -> Iterator[tuple[str, Value]]:
+        """What edgekit writes about a file; what others have added is no business of ours."""
+        entries = {
+            reader.text(entry.name): bytes(reader.items(self._model.buffers[entry.buffer].data))
+            for entry in reader.items(self._model.metadata)
+        }
+        yield LABELS, self._labels()
+        if KEY in entries:
+            yield from metadata_facts(entries[KEY].decode()).items()
+        if tflite_metadata.ENTRY in entries:
+            yield tflite_metadata.ENTRY, np.frombuffer(entries[tflite_metadata.ENTRY], np.uint8)
+        if _RUNTIME_ENTRY in entries:
+            yield _RUNTIME_ENTRY, entries[_RUNTIME_ENTRY].rstrip(b"\0").decode()
+
+    def _labels(self) -> tuple[str, ...]:
+        """The lines of the file that stands as a ZIP archive behind the model."""
+        try:
+            with zipfile.ZipFile(io.BytesIO(self._data)) as archive:
+                return tuple(archive.read(tflite_metadata.LABELS_FILE).decode().splitlines())
+        except (zipfile.BadZipFile, KeyError):
+            return ()

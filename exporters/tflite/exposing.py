@@ -1,0 +1,75 @@
+"""The same .tflite file with every activation for an output: a delegate shows nothing but its outputs.
+
+XNNPACK takes operators over, and what passes between them stays inside. An output is written, by the same kernel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edgekit.exporters.tflite import schema as tflite_schema
+from edgekit.exporters.tflite.builder import public_names
+from edgekit.exporters.tflite.reader import damage_explained, file_bytes, items, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from edgekit.ir import Graph
+
+_ROOM_BYTES = 2**16  # for what a file grows by: four bytes a tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Exposed:
+    """A file in memory that shows what it makes.
+
+    Attributes:
+        content: the flatbuffer.
+        tensors: the indices of its activations by name. Of two that share a name, an integer one is meant: at the
+            boundary of an int8 file, the caller's reals may be called as the network's integers.
+    """
+
+    content: bytes
+    tensors: Mapping[str, int]
+
+
+def expose(path: Path) -> Exposed:
+    """A .tflite file with every activation of its first subgraph among the outputs, behind those that it has.
+
+    What operators make of constants alone, such as weights stored as halves, is no activation.
+
+    Raises:
+        ArtifactError: the file is missing or damaged.
+        MissingDependency: ai-edge-litert is not installed.
+    """
+    schema, data = tflite_schema.load(), file_bytes(path)
+    with damage_explained(path):
+        model = schema.ModelT.InitFromPackedBuf(data, 0)
+        graph = model.subgraphs[0]
+        reals = {schema.TensorType.FLOAT32, schema.TensorType.FLOAT16}
+        known, made = {int(index) for index in graph.inputs}, []
+        for operator in graph.operators:
+            if known & {int(index) for index in items(operator.inputs)}:
+                made += [int(index) for index in items(operator.outputs)]
+                known.update(made)
+        indices = sorted((*(int(index) for index in graph.inputs), *made), key=lambda i: _is(graph, i, reals))
+        tensors: dict[str, int] = {}
+        for index in indices:
+            tensors.setdefault(text(graph.tensors[index].name), index)
+        outputs = [int(index) for index in graph.outputs]
+        graph.outputs = [*outputs, *(index for index in made if index not in outputs)]
+        builder = tflite_schema.flatbuffer_builder(len(data) + _ROOM_BYTES)
+        builder.Finish(model.Pack(builder), file_identifier=tflite_schema.FILE_IDENTIFIER)
+        return Exposed(bytes(builder.Output()), tensors)
+
+
+def activation_names(graph: Graph) -> dict[str, tuple[str, ...]]:
+    """What each tensor of ``graph`` may be called in a file, by its name in the graph."""
+    public = public_names(graph)
+    return {name: (name, public[name]) if name in public else (name,) for name in graph.tensors}
+
+
+def _is(graph: Any, index: int, types: set[int]) -> bool:  # noqa: ANN401 - generated classes
+    return graph.tensors[index].type in types

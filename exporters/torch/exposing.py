@@ -1,0 +1,83 @@
+"""A TorchScript program that returns every activation beside its answer: the same operators, in the same order."""
+
+# ruff: noqa: SLF001 - torch._C is where torch keeps its bindings; its stubs leave out how a function is made of a graph
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from edgekit.exporters.torch import script
+from edgekit.exporters.torch.reading import TO_INTEGERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgekit.ir import Graph
+
+_METHOD_CALL = "prim::CallMethod"
+_ANSWER = "forward"  # no variable is called like that
+
+
+@dataclass(frozen=True, slots=True)
+class Exposed:
+    """A program that shows what it makes.
+
+    Attributes:
+        argument: of ``forward``.
+        names: of its variables, in order.
+        run: gives a tensor for each variable.
+    """
+
+    argument: str
+    names: tuple[str, ...]
+    run: Callable[[torch.Tensor], tuple[torch.Tensor, ...]]
+
+
+def expose(module: torch.jit.ScriptModule) -> Exposed:
+    """The ``forward`` of a program with every variable that an operator made for a result.
+
+    Expressions inside of others have no name and are left out. The integers of the input are bound to the argument's
+    name a second time, which a loaded program no longer shows; they have that name here.
+    """
+    graph: Any = module.graph.copy()
+    argument = _variable(list(graph.inputs())[1])
+    shown: dict[str, Any] = {}
+    for node in graph.nodes():
+        kind = node.s("name") if node.kind() == _METHOD_CALL else node.kind()
+        if kind.startswith("prim::") or str(node.output().type()) != "Tensor":
+            continue
+        if kind in TO_INTEGERS and _reads(node, argument):
+            shown[argument] = node.output()
+        elif not _variable(node.output()).isdecimal():
+            shown[_variable(node.output())] = node.output()
+    for value in shown.values():
+        graph.registerOutput(value)
+    graph.makeMultiOutputIntoTuple()
+    function: Any = torch._C._create_function_from_graph(_ANSWER, graph)
+
+    def run(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        _, *values = function(module._c, x)
+        return tuple(values)
+
+    return Exposed(argument, tuple(shown), run)
+
+
+def activation_names(graph: Graph) -> dict[str, tuple[str, ...]]:
+    """What each tensor of ``graph`` is called in a file, by its name in the graph."""
+    program = script.Program()
+    program.takes(graph.input)
+    for node in graph:
+        program.assign(node.output, "")
+    return {name: (program.variable(name),) for name in graph.tensors}
+
+
+def _variable(value: Any) -> str:  # noqa: ANN401 - a value of torch._C
+    """The name of a variable; a number for what stands inside of an expression."""
+    return str(value.debugName()).partition(".")[0]
+
+
+def _reads(node: Any, argument: str) -> bool:  # noqa: ANN401 - a node of torch._C
+    return any(_variable(value) == argument for value in node.inputs())

@@ -1,0 +1,43 @@
+"""What the processor has, as Linux tells it."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import pytest
+
+from edgekit.pipeline.emulation import HASWELL_CPUINFO
+from edgekit.runtimes import processor
+
+
+@pytest.mark.parametrize(
+    ("machine", "cpuinfo", "lacks"),
+    [
+        ("x86_64", "flags\t\t: fpu avx512_vnni\n", False),
+        ("AMD64", "flags\t\t: fpu avx_vnni\n", False),
+        ("x86_64", "model name\t: Xeon\nflags\t\t: fpu avx2\n", True),
+        ("x86_64", HASWELL_CPUINFO, True),
+        ("x86_64", "", False),  # nothing is known
+        ("aarch64", "Features\t: fp asimd\n", False),
+    ],
+)
+def test_vnni(monkeypatch: pytest.MonkeyPatch, machine: str, cpuinfo: str, *, lacks: bool) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(Path, "read_text", lambda _path, **_: cpuinfo)
+    assert processor.lacks_vnni() is lacks
+
+
+def test_name_and_flags(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda _path, **_: HASWELL_CPUINFO)
+    assert processor.name() == "Intel Core Processor (Haswell, no TSX), emulated"
+    assert {"avx2", "sse2"} < processor.flags()
+
+
+def test_where_linux_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(_path: Path, **_: object) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", absent)
+    assert processor.flags() == set()
+    assert processor.name()

@@ -1,0 +1,76 @@
+"""Gates: what closes each, and what is said then."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgekit.config import VerifySettings
+from edgekit.exporters.metadata import Precision
+from edgekit.verification import gates
+from edgekit.verification.accuracy import Accuracy, Drop
+from edgekit.verification.float_parity import compare_floats
+from edgekit.verification.gates import Level
+from edgekit.verification.integer_parity import compare_integers
+
+SAME = np.array([[1, -7, 3]], np.int8)
+
+
+def test_well_formed() -> None:
+    gate = gates.well_formed("readable", [], "ONNX, opset 19")
+    assert (gate.passed, gate.measured, gate.problem) == (True, "ONNX, opset 19", "")
+    gate = gates.well_formed("contents", ["the scale is wrong", "so is the bias", "and that"], "")
+    assert (gate.passed, gate.measured) == (False, "3 problems")
+    assert gate.problem == "the scale is wrong; and 2 more"
+
+
+def test_identical_integers() -> None:
+    gate = gates.parity(compare_integers("LiteRT", SAME, SAME))
+    assert (gate.level, gate.passed, gate.runner) == (Level.INTEGER, True, "LiteRT")
+    assert gate.measured == "3 of 3 logits identical, 0 LSB at most"
+    gate = gates.parity(compare_integers("LiteRT", SAME + np.int8(2), SAME), "features.3 parts first")
+    assert not gate.passed
+    assert gate.problem == "3 of 3 logits differ, by up to 2 LSB: features.3 parts first"
+
+
+@pytest.mark.parametrize(("allowed", "passed"), [(0, False), (1, False), (2, True)])
+def test_integers_may_differ_by_what_the_user_allows(allowed: int, passed: bool) -> None:  # noqa: FBT001 - a column
+    assert gates.parity(compare_integers("x", SAME + np.int8(2), SAME, max_lsb_allowed=allowed)).passed is passed
+
+
+def test_near_integers_where_identity_is_not_claimed() -> None:
+    expected = np.arange(-100, 100, dtype=np.int8)[None]
+    assert gates.parity(compare_integers("x", expected + np.int8(2), expected, exact=False)).passed
+    gate = gates.parity(compare_integers("x", expected[:, ::-1], expected, exact=False))
+    assert gate.name == "near integers"
+    assert not gate.passed
+
+
+def test_float_parity_in_units_of_the_last_place() -> None:
+    expected = np.array([[1.0, -8.0]], np.float32)
+    found = expected + np.float32(2**-6)
+    gate = gates.parity(compare_floats("x", found, expected, 0.05, Precision.FLOAT16))
+    # float16 has ten bits after the leading one, so that the last place of 8 is 2**-7.
+    assert gate.measured == "0.016 at most, 0.002 of the largest, 2 ULP"
+    assert gate.passed
+    gate = gates.parity(compare_floats("x", found, expected, 1e-4))
+    assert not gate.passed
+    assert gate.problem == "logits are off by 0.002 of the largest one: edgekit diff finds where"
+
+
+MEASURED = (Accuracy(100, 0.75, 0.9), Drop(1.0, -0.5, 2.5), 0.96, 20.0)
+
+
+def test_the_task_has_only_the_gates_that_are_asked_for() -> None:
+    assert gates.task(VerifySettings(), *MEASURED) == ()
+    limits = VerifySettings(min_top1=75, min_top5=91, max_drop=1.0, min_agreement=95, min_sqnr_db=20.5)
+    found = {gate.name: gate for gate in gates.task(limits, *MEASURED)}
+    assert {name for name, gate in found.items() if gate.passed} == {"top-1", "drop of top-1", "same class as float"}
+    assert found["top-5"].problem == "top-5 is 90 %, 91 % or more is wanted"
+    assert found["drop of top-1"].measured == "1.00 points (95 % interval -0.50 to 2.50)"
+
+
+def test_what_has_a_limit_and_was_not_measured_fails() -> None:
+    found = gates.task(VerifySettings(min_top1=1, max_drop=99), None, None, None, None)
+    assert [gate.passed for gate in found] == [False, False]
+    assert all("was not measured: give labelled images" in gate.problem for gate in found)

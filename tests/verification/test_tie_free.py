@@ -1,0 +1,137 @@
+"""An integer model whose runtimes could disagree is refused, and the tensor is named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from edgekit.ir import Add, Conv2d, Flatten, Mean, Mul, Op
+from edgekit.quantization import QuantParams, Ratio
+from edgekit.verification.tie_free import broken_conditions
+
+if TYPE_CHECKING:
+    from edgekit.integer_model import IntegerModel
+    from edgekit.ir import Node
+
+
+@pytest.fixture(scope="module")
+def model(sketches: Any) -> IntegerModel:
+    s = sketches.Sketch((3, 32, 32), seed=2)
+    sketches.v3_block(s)
+    result: IntegerModel = s.integer_model()
+    return result
+
+
+def first(model: IntegerModel, op: type[Op], inputs: int = 1) -> Node:
+    """The first node of a kind whose inputs are activations, at least so many."""
+    return next(n for n in model.graph if isinstance(n.op, op) and len(model.graph.activations(n)) >= inputs)
+
+
+def with_ratio(model: IntegerModel, node: Node, *ratios: tuple[int, int]) -> IntegerModel:
+    """Other ratios, and the scale of the result that they follow from: both agree."""
+    ratio = Ratio.of(*ratios)
+    wanted = model.ratios[node.name].fraction() / ratio.fraction()
+    scale = (model.params[node.output].scale * np.float32(wanted)).astype(np.float32)
+    params = {**model.params, node.output: replace(model.params[node.output], scale=scale)}
+    return replace(model, ratios={**model.ratios, node.name: ratio}, params=params)
+
+
+def test_what_was_assigned_keeps_every_condition(model: IntegerModel) -> None:
+    assert broken_conditions(model) == ()
+
+
+@pytest.mark.parametrize(
+    ("op", "ratio", "words"),
+    [
+        (Mul, (1, 4097), "the denominator 4097 may not exceed 4095"),
+        (Mul, (257, 1), "it has to be below 256"),
+        (Mean, (1, 99_999), "the denominator 99999 may not exceed"),
+    ],
+)
+def test_a_ratio_beyond_its_bound(model: IntegerModel, op: type[Op], ratio: tuple[int, int], words: str) -> None:
+    node = first(model, op)
+    found = [c for c in broken_conditions(with_ratio(model, node, ratio)) if c.layer == node.name]
+    (only,) = found
+    assert only.tensor == node.output
+    assert only.found == f"{ratio[0]}/{ratio[1]}".removesuffix("/1")
+    assert words in only.bound
+    assert "LiteRT with XNNPACK" in only.runtimes or only.runtimes.startswith("LiteRT")
+
+
+def test_an_add_beyond_its_bound(model: IntegerModel) -> None:
+    """The common denominator counts, not those of the fractions in lowest terms."""
+    node = first(model, Add, inputs=2)
+    a, b = model.params[node.inputs[0]].scale, model.params[node.inputs[1]].scale
+    wanted = float(b[0] / a[0])
+    q = 3 * 347
+    ratio = Ratio.of((347, q), (round(347 * wanted), q))
+    found = broken_conditions(replace(model, ratios={**model.ratios, node.name: ratio}))
+    assert any(f"neither term may exceed 1023, and one is {q}" in condition.bound for condition in found)
+    assert {condition.layer for condition in found} == {node.name}
+
+
+@pytest.mark.parametrize("factor", [1 + 2e-6, 1 - 2e-6, 1.5])
+@pytest.mark.parametrize(("op", "index"), [(Conv2d, 1), (Add, 0), (Mul, 1), (Mean, 0)])
+def test_a_scale_that_does_not_give_the_ratio(model: IntegerModel, op: type[Op], index: int, factor: float) -> None:
+    """Twenty units in the last place of float32 are found; rounding to float32 is not."""
+    node = first(model, op, inputs=2 if op in {Add, Mul} else 1)
+    name = node.inputs[index]
+    scale = (model.params[name].scale.astype(np.float64) * factor).astype(np.float32)
+    changed = replace(model, params={**model.params, name: replace(model.params[name], scale=scale)})
+    found = [condition for condition in broken_conditions(changed) if condition.layer == node.name]
+    assert found
+    assert "the scales give" in found[0].found
+    assert "every one" not in str(found[0])
+
+
+def test_one_channel_is_named(model: IntegerModel) -> None:
+    node = first(model, Conv2d)
+    scale = model.params[node.inputs[1]].scale.copy()
+    scale[5] *= np.float32(1.01)
+    changed = replace(model, params={**model.params, node.inputs[1]: QuantParams(scale)})
+    (only,) = broken_conditions(changed)
+    assert (only.layer, only.tensor) == (node.name, node.output)
+    assert "in channel 5" in only.found
+    assert str(only).endswith(f"LiteRT, ONNX Runtime, Core ML and torch can disagree (layer {node.name})")
+
+
+def test_a_ratio_that_is_missing_or_of_other_channels(model: IntegerModel) -> None:
+    node = first(model, Conv2d)
+    (missing,) = broken_conditions(replace(model, ratios={k: v for k, v in model.ratios.items() if k != node.name}))
+    assert (missing.layer, missing.found) == (node.name, "no ratio")
+    (fewer,) = broken_conditions(replace(model, ratios={**model.ratios, node.name: Ratio.of((1, 3))}))
+    assert fewer.found == "1 ratios"
+
+
+@pytest.mark.parametrize(
+    ("position", "value", "words"), [(1, -128, "a weight of -128"), (2, 2**30 + 1, "1073741825 in channel 0")]
+)
+def test_integers_beyond_their_bound(model: IntegerModel, position: int, value: int, words: str) -> None:
+    node = first(model, Conv2d)
+    array = model.graph.constants[node.inputs[position]].copy()
+    array.reshape(-1)[0] = value
+    constants = {**model.graph.constants, node.inputs[position]: array}
+    (only,) = broken_conditions(replace(model, graph=replace(model.graph, constants=constants)))
+    assert (only.layer, only.tensor, only.found) == (node.name, node.inputs[position], words)
+
+
+def test_what_only_moves_integers_keeps_their_meaning(sketches: Any) -> None:
+    s = sketches.Sketch((8, 7, 7))
+    s.linear(s.flatten(s.mean("x")), 10)
+    model: IntegerModel = s.integer_model()
+    node = first(model, Flatten)
+    params = model.params[node.output]
+    other = replace(params, zero_point=params.zero_point + 1)
+    (only, *_) = broken_conditions(replace(model, params={**model.params, node.output: other}))
+    assert (only.layer, only.tensor) == (node.name, node.output)
+    assert "nothing is requantized" in only.bound
+
+
+def test_layers_that_claim_nothing_are_left_out(sketches: Any) -> None:
+    for options in ({"keep_float": sketches.MIXED_BLOCK}, {"int16": ("layer.1", "layer.2")}):
+        s = sketches.Sketch((3, 32, 32), seed=5)
+        sketches.v3_block(s)
+        assert broken_conditions(s.integer_model(**options)) == ()
