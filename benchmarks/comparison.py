@@ -34,14 +34,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-LIMIT: Final = 1.07  # halfway, as a ratio, between no change and 15 % more: as far from a false alarm as from a miss
-
 # How many pairs there are when it is looked whether the limit lies outside of the interval, and the rank of the ratio
 # that ends the interval on either side. The median lies outside with probability 2 P(Binomial(pairs, 1/2) < rank), 1.6,
 # 1.2 and 1.3 %: at any of the looks with 4 % at most (Bonferroni), so the interval is one of 95 %, however it ends.
 LOOKS: Final = ((7, 1), (11, 2), (17, 4))
 
-_STAGE = "timing against the baseline"
 _WARMUP = 20
 _RUNS = 4  # of one process before the other has its turn
 _PAIR_SECONDS = 0.3  # timing of one pair of processes
@@ -96,9 +93,7 @@ class LatencyRatio:
         return not self.estimate.low <= self.limit <= self.estimate.high
 
 
-def compare_latency(
-    candidate: Path, baseline: Path, *, limit: float = LIMIT, progress: Progress = silent
-) -> LatencyRatio:
+def compare_latency(candidate: Path, baseline: Path, *, limit: float, progress: Progress = silent) -> LatencyRatio:
     """Time a file against another one, for as long as it takes to tell on which side of ``limit`` their ratio is.
 
     Args:
@@ -113,16 +108,17 @@ def compare_latency(
     """
     started = time.perf_counter()
     at_most = LOOKS[-1][0]
+    stage = f"timing against the baseline, {candidate.name}"
     pairs: list[_Pair] = []
 
     def ratios() -> Iterator[float]:
         for number in range(at_most):
-            progress(_STAGE, number, at_most)
+            progress(stage, number, at_most)
             pairs.append(_time_pair(baseline, candidate, number))
             yield float(np.median(pairs[-1].candidate_ms / pairs[-1].baseline_ms))
 
     estimate = estimate_ratio(ratios(), limit)
-    progress(_STAGE, at_most, at_most)
+    progress(stage, at_most, at_most)
     return LatencyRatio(
         runner=pairs[0].runner,
         estimate=estimate,

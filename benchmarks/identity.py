@@ -85,14 +85,13 @@ def main() -> None:
     given = parser.parse_args()
     started = time.perf_counter()
     seeds = range(given.seed, given.seed + given.count)
-    outcomes = []
+    outcomes: list[Outcome] = []
     # Not forked, which torch's threads would not survive; and not for long, as torch.export forgets nothing.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(given.jobs, mp_context=context, max_tasks_per_child=NETWORKS_A_PROCESS) as pool:
-        for outcome in pool.map(prove, seeds):
-            outcomes.append(outcome)
-            if sys.stderr.isatty():
-                print(f"\r{len(outcomes)} of {given.count}", end="", file=sys.stderr, flush=True)
+    context, share = multiprocessing.get_context("spawn"), NETWORKS_A_PROCESS * given.jobs
+    for first in range(0, len(seeds), share):
+        with ProcessPoolExecutor(given.jobs, mp_context=context) as pool:
+            outcomes += pool.map(prove, seeds[first : first + share])
+        print(f"{len(outcomes)} of {given.count}", file=sys.stderr, flush=True)
     _report(outcomes, time.perf_counter() - started)
     sys.exit(any(outcome.differences or outcome.refused for outcome in outcomes))
 

@@ -84,9 +84,7 @@ class Worker:
     MissingDependency where that is not installed.
     """
 
-    def __init__(
-        self, path: Path, *, threads: int, warmup: int, environment: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, path: Path, *, threads: int, warmup: int, environment: Mapping[str, str] | None = None) -> None:
         """It starts with the ``with`` block, with our variables and those of ``environment``."""
         self.path, self.threads, self.warmup = path, threads, warmup
         self._environment = {**our_environment(), **(environment or {})}

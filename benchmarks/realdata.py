@@ -33,13 +33,14 @@ from edgekit.config import (
 )
 from edgekit.integer_model import IntegerModel
 from edgekit.pipeline.export import ExportResult, export
-from edgekit.pipeline.verdicts import VerifyResult
 from edgekit.pipeline.verify import verify
 from edgekit.reference.integer import Reference
 from edgekit.verification.integer_parity import IntegerParity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from edgekit.pipeline.verdicts import VerifyResult
 
 VARIABLE = "EDGEKIT_REALDATA"
 CHECKPOINTS = {

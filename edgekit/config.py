@@ -87,12 +87,14 @@ class CalibrationSettings:
     floor: float | None = None
     int16_activations: tuple[str, ...] = ()
     per_tensor_weights: bool = False
-    weight_bits: Literal[7, 8] = 8
+    weight_bits: int = 8
 
     def __post_init__(self) -> None:
         _at_least(1, "calibration.images", self.images)
         if not 50 < self.percentile <= 100:
             raise ConfigError(f"calibration.percentile is {self.percentile:g}: above 50 and at most 100 is wanted")
+        if self.weight_bits not in {7, 8}:
+            raise ConfigError(f"calibration.weight_bits is {self.weight_bits}: 7 or 8 is wanted")
         if self.floor is not None and not 0 <= self.floor <= 100:
             raise ConfigError(f"calibration.floor is {self.floor:g}: points of top-1, 0 to 100, are wanted")
 
@@ -146,9 +148,10 @@ class VerifySettings:
     litert: str | None = None
     coreml: str | None = None
     emulate: bool = False
+    latency: bool = False
     baseline: Path | None = None
     max_size_ratio: float = 1.02
-    max_memory_ratio: float = 1.1
+    max_memory_ratio: float = 1.05
     max_latency_ratio: float = 1.07
 
     def runtime(self, target: str) -> str | None:
@@ -288,9 +291,13 @@ def _seen_from(base: Path, path: Path) -> str:
 def _of_device(name: str | None) -> Settings:
     """The defaults, or what the profile of a device chooses in their place."""
     settings = Settings()
-    for section, values in {} if name is None else profile(name).settings.items():
+    if name is None:
+        return settings
+    for section, values in profile(name).settings.items():
         changes = _checked(_section(section, name), values, section, f"the profile of {name}", None)
-        settings = dataclasses.replace(settings, **{section: dataclasses.replace(getattr(settings, section), **changes)})
+        settings = dataclasses.replace(
+            settings, **{section: dataclasses.replace(getattr(settings, section), **changes)}
+        )
     return settings
 
 

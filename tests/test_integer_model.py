@@ -111,6 +111,13 @@ def test_everything_comes_back(model: IntegerModel, tmp_path: Path) -> None:
         np.testing.assert_array_equal(loaded.ratios[name].denominator, ratio.denominator)
 
 
+@pytest.mark.parametrize(
+    ("profile", "limit"), [("universal", 127), ("mixed", 127), ("seven-bit", 64), ("seven-bit-mixed", 64)]
+)
+def test_the_profile_says_how_large_weights_are(model: IntegerModel, profile: str, limit: int) -> None:
+    assert replace(model, profile=profile).weight_limit == limit
+
+
 def test_equal_models_give_equal_bytes(model: IntegerModel, tmp_path: Path) -> None:
     paths = [tmp_path / f"{n}.edgekit" for n in "abc"]
     model.save(paths[0])

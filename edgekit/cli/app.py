@@ -7,6 +7,7 @@ import typer
 from edgekit.cli import (
     baseline,
     bench,
+    check,
     diff,
     doctor,
     emulate,
@@ -15,6 +16,7 @@ from edgekit.cli import (
     inspect,
     reproduce,
     sensitivity,
+    targets,
     verify,
 )
 from edgekit.version import __version__
@@ -33,6 +35,8 @@ app.command()(finetune.finetune)
 app.command()(verify.verify)
 app.command()(bench.bench)
 app.command()(baseline.baseline)
+app.command()(targets.targets)
+app.command()(check.check)
 app.command()(inspect.inspect)
 app.command()(diff.diff)
 app.command()(reproduce.reproduce)

@@ -82,13 +82,14 @@ def _show_divergence(result: DiffResult, found: Divergence) -> None:
         ]
     if found.culprit is not None:
         facts.append(("off is", f"{found.culprit}; the other is as the model has it"))
-    facts += [("what to do", found.remedy), ("again", result.reproduce)]
+    facts.append(("what to do", found.remedy))
     console.facts(f"✘ they part at {found.layer}{operator}", facts)
     places = [i for i, layer in enumerate(result.layers) if layer.tensor == found.tensor]
     if places:
         console.say("[dim]from there[/]")
         shown = result.layers[max(places[0] - 1, 0) : places[0] + _AROUND + 1]
         console.table(["layer", "", ">equal", ">max |Δ|"], [_row(layer) for layer in shown])
+    console.table(["again"], [[console.escape(result.reproduce)]])  # in one piece, to be copied
 
 
 def _show_agreement(result: DiffResult) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import replace
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from edgekit.cli.options import (
     CalibOption,
     CheckpointArgument,
     ConfigOption,
+    DeviceOption,
     FloorOption,
     Int16Option,
     IoDtypeOption,
@@ -48,6 +50,7 @@ _SOURCES = {"calib": "data", "ranges": "ranges", "data-free": "data_free"}  # fl
 def export(  # noqa: PLR0913 - one a flag
     checkpoint: CheckpointArgument = None,
     *,
+    device: DeviceOption = None,
     target: TargetOption = None,
     int8: Annotated[
         bool, typer.Option("--int8", help="Write int8 files (needs --calib, --ranges or --data-free).")
@@ -99,6 +102,7 @@ def export(  # noqa: PLR0913 - one a flag
                 "per_tensor_weights": per_tensor_weights or None,
             },
             "export": {
+                "device": device,
                 "targets": None if target is None else targets(target),
                 "precisions": precisions or None,
                 "io_dtype": io_dtype,
@@ -152,6 +156,9 @@ def show_export(result: ExportResult, settings: Settings) -> None:
     if result.diagnosis is not None and result.diagnosis.finding is not None:
         console.warn(f"the calibration images look wrong: {result.diagnosis.finding.advice}")
     console.note(f"beside the files: {', '.join(_beside(result))}")
+    if result.device is not None:
+        made_for = f"made for {result.device}: edgekit targets {settings.export.device} says how, and why"
+        console.note(made_for)
     kind = "synthetic image" if result.data_free else "image"
     origin = f", calibrated on {console.count(result.images, kind)}" if result.images else ""
     name, out = console.escape(result.network), console.escape(str(settings.export.out))
@@ -194,11 +201,14 @@ def _proofs(result: ExportResult) -> list[str]:
     parities = [file.parity for file in result.files if file.parity is not None]
     if parities:
         runners = "; ".join(dict.fromkeys(parity.runner for parity in parities))
-        lines.append(f"max |Δ| measured on {console.count(parities[0].images, 'image')} in {runners}")
+        measured = f"max |Δ| measured on {console.count(parities[0].images, 'image')} in {runners}"
+        lines += textwrap.wrap(measured, 120)
     precise = {"kept in float": result.kept_float, "with 16-bit activations": result.int16}
     kinds = [f"{console.count(len(layers), 'layer')} {how}" for how, layers in precise.items() if layers]
     if kinds:
         lines.append(f"{', '.join(kinds)}: behind them integers are near, not claimed to be identical")
+    if any(file.summary.metadata and file.summary.metadata.profile.endswith("-float16") for file in result.files):
+        lines.append("Core ML's program is in float16, which rounds scales: near, not claimed to be identical")
     if any(not file.proven for file in result.files):
         lines.append(f"{console.NOTHING} not compared: --no-verify")
     return lines

@@ -21,6 +21,14 @@ TargetOption = Annotated[
         "--target", "-t", help="onnx, tflite, coreml, torch (comma-separated) or all.", show_default="onnx,tflite"
     ),
 ]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        help="What the files are for, e.g. raspberrypi4 (edgekit targets); it decides what flags and files do not.",
+        show_default=False,
+    ),
+]
 CalibOption = Annotated[
     Path | None,
     typer.Option("--calib", help="Calibration images: a folder, glob, .npz, .npy or .csv.", show_default=False),

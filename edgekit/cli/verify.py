@@ -41,6 +41,7 @@ def verify(  # noqa: PLR0913 - one a flag
         Path | None,
         typer.Option("--baseline", help="What edgekit baseline kept: no larger, no slower.", show_default=False),
     ] = None,
+    latency: Annotated[bool, typer.Option("--latency", help="Time every file, too, for the report.")] = False,
     emulate: Annotated[
         bool, typer.Option("--emulate", help="Also on emulated processors that edgekit emulate set up. Slow.")
     ] = False,
@@ -63,6 +64,7 @@ def verify(  # noqa: PLR0913 - one a flag
                 "strict": strict or None,
                 "emulate": emulate or None,
                 "baseline": baseline,
+                "latency": latency or None,
             },
             "model": {"checkpoint": checkpoint},
         }
@@ -101,7 +103,8 @@ def _show(result: VerifyResult) -> None:
     console.skipped(result.skipped)
     if any(isinstance(parity, IntegerParity) and not parity.exact for file in result.files for parity in file.parities):
         console.note(
-            "some layers are more precise than int8: behind them integers are near, not claimed to be identical"
+            "some layers are more precise than int8, or scales are rounded to float16: behind them integers are near, "
+            "not claimed to be identical"
         )
     rows = [row for file in result.files for row in _rows(file)]
     if result.float_accuracy is not None and result.float_reference is not None:
@@ -114,17 +117,10 @@ def _show(result: VerifyResult) -> None:
 
 
 def _conclusion(result: VerifyResult) -> str:
-    total = len(result.files)
-    failed, passed = sum(file.failed for file in result.files), sum(file.passed for file in result.files)
-    asked = sum(len(file.gates) for file in result.files)
-    closed = sum(not gate.passed for file in result.files for gate in file.gates)
-    if failed:
-        return f"[bold red]✘ {failed} of {console.count(total, 'file')} failed[/], {closed} of {asked} gates"
-    if not passed:
-        return "[bold red]✘ nothing was compared[/]: name the trained network, --checkpoint FILE"
-    others = f", {console.count(total - passed, 'other')} not compared" if total > passed else ""
-    gates = console.count(asked, "gate")
-    return f"[bold green]✔ {console.count(passed, 'file')} passed[/]{others}, {gates} in {result.seconds:.1f} s"
+    from edgekit.reports.findings import conclusion  # noqa: PLC0415 - see the module app
+
+    colour, mark = ("green", "✔") if result.passed else ("red", "✘")
+    return f"[bold {colour}]{mark}[/] {console.escape(conclusion(result))} [dim]in {result.seconds:.1f} s[/]"
 
 
 def _rows(file: FileVerdict) -> list[list[str] | str]:

@@ -7,6 +7,7 @@
 | finetune | ``edgekit.pipeline.finetune.finetune`` | ``FinetuneResult`` |
 | verify | ``edgekit.pipeline.verify.verify`` | ``VerifyResult`` |
 | bench | ``edgekit.pipeline.bench.bench`` | ``BenchResult`` |
+| baseline | ``edgekit.pipeline.baseline.keep`` | ``BaselineResult`` |
 | diff | ``edgekit.pipeline.diff.diff`` | ``DiffResult`` |
 | inspect | ``edgekit.pipeline.inspect.inspect`` | ``Summary`` or ``IntegerModel`` |
 | reproduce | ``edgekit.pipeline.reproduce.reproduce`` | ``Reproduction`` |

@@ -91,8 +91,9 @@ def examine() -> Diagnosis:
     warnings = []
     if processor.lacks_vnni():
         warnings.append(
-            "this processor has no VNNI: the uint8 x int8 kernels of ONNX Runtime and torch saturate 16-bit sums here, so "
-            "these files may give other integers than the reference: export --device x86 writes some that do not"
+            "this processor has no VNNI: the uint8 x int8 kernels of ONNX Runtime and torch saturate 16-bit sums "
+            "here, so these files may give other integers than the reference: export --device x86 writes some that "
+            "do not"
         )
     if installed_version("ai-edge-litert") is None and installed_version("tflite-runtime") is not None:
         warnings.append(

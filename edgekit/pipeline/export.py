@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit import files
-from edgekit.errors import DataError, GateFailed
+from edgekit.errors import ConfigError, DataError, GateFailed
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype, Precision
 from edgekit.integer_model import SUFFIX
 from edgekit.pipeline import manifest
+from edgekit.pipeline.check import check_contents, departures, told
 from edgekit.pipeline.integers import DATA_FREE, PROOF_IMAGES, Integers, integers_of
 from edgekit.pipeline.source import Source, open_source
 from edgekit.progress import Progress, silent
 from edgekit.runtimes.catalog import all_runners
+from edgekit.targets.profiles import profile
 from edgekit.verification import compare
 from edgekit.verification.float_layers import compare_float_layers
 from edgekit.verification.integer_parity import NEAR, IntegerParity
@@ -30,11 +32,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.calibration.diagnosis import Diagnosis
-    from edgekit.config import Settings
+    from edgekit.config import ExportSettings, Settings
     from edgekit.exporters.formats import Format
     from edgekit.exporters.summary import Summary
     from edgekit.integer_model import IntegerModel
     from edgekit.pipeline.floor import Floor
+    from edgekit.targets.checks import Finding
     from edgekit.verification.float_parity import FloatParity
 
     # Another model, and the settings that lead to it again.
@@ -78,7 +81,8 @@ class ExportResult:
     Attributes:
         network: its name.
         description: what the checkpoint was.
-        notes: what was guessed and why.
+        notes: what was guessed and why, and what departs from the profile of the device.
+        device: that the files are for, by its title; None where none was named.
         files: one a target and precision.
         integer_model: the saved integer model, of int8 exports.
         ranges: the saved ranges, of int8 exports.
@@ -97,6 +101,7 @@ class ExportResult:
     network: str
     description: str
     notes: tuple[str, ...]
+    device: str | None
     files: tuple[ExportedFile, ...]
     integer_model: Path | None
     ranges: Path | None
@@ -131,6 +136,7 @@ def export(settings: Settings, *, refine: Refine | None = None, progress: Progre
     """
     started = time.perf_counter()
     jobs = _jobs(settings)
+    device = None if settings.export.device is None else profile(settings.export.device)
     out = settings.export.out
     with files.staging(out) as scratch:  # first: what cannot be written to is better found before the work than after
         progress("loading", 0, 1)
@@ -142,11 +148,14 @@ def export(settings: Settings, *, refine: Refine | None = None, progress: Progre
             refined, settings = refine(source, integers.model)
             integers = replace(integers, model=refined)
         proof = _Proof(source, integers)
-        exported = []
+        exported, slower = [], list[str]()
         for done, (form, precision) in enumerate(jobs):
             progress("writing", done, len(jobs))
             path = scratch / f"{name}.{precision}{form.suffix}"
             file = _write(form, precision, path, source=source, integers=integers, settings=settings)
+            if device is not None:
+                model = integers.model if integers and precision is Precision.INT8 else source.float_model
+                slower += _suited(check_contents(device, path, model.graph), path.name, device.title)
             exported.append(proof.of(file) if settings.export.verify else file)
         progress("writing", len(jobs), len(jobs))
         if integers is not None:
@@ -165,7 +174,8 @@ def export(settings: Settings, *, refine: Refine | None = None, progress: Progre
     return ExportResult(
         network=name,
         description=source.description,
-        notes=source.notes,
+        notes=(*source.notes, *departures(settings), *slower),
+        device=None if device is None else device.title,
         files=tuple(_published(file, out / file.path.name) for file in exported),
         integer_model=out / f"{name}.{Precision.INT8}{SUFFIX}" if integers else None,
         ranges=out / f"{name}{RANGES_SUFFIX}" if integers and refine is None else None,
@@ -186,6 +196,7 @@ def _jobs(settings: Settings) -> list[tuple[Format, Precision]]:
     """What is to be written; what cannot work is refused before any work is done."""
     targets = [FORMATS[name] for name in dict.fromkeys(settings.export.targets)]
     precisions = [Precision(name) for name in dict.fromkeys(settings.export.precisions)]
+    _check_device(settings)
     for form in targets:
         form.check_installed()
         if Precision.INT8 in precisions:
@@ -207,12 +218,56 @@ def _jobs(settings: Settings) -> list[tuple[Format, Precision]]:
     return [(form, precision) for precision in precisions for form in targets]
 
 
+def _check_device(settings: Settings) -> None:
+    """Refuse what the device that was named runs by no means.
+
+    Raises:
+        ConfigError: there is such a thing.
+    """
+    if settings.export.device is None:
+        return
+    device = profile(settings.export.device)
+    for what, wanted, runs in (
+        ("targets", settings.export.targets, device.formats),
+        ("precisions", settings.export.precisions, device.precisions),
+    ):
+        if refused := [value for value in wanted if value not in runs]:
+            raise ConfigError(
+                f"{device.title} runs {' or '.join(runs)} files, not {refused[0]}: leave it out of export.{what}, or "
+                f"leave --device out (edgekit targets {device.name} says more)"
+            )
+
+
+def _suited(findings: tuple[Finding, ...], file: str, device: str) -> list[str]:
+    """What makes a finished file slower on its device than it had to be, in words.
+
+    Raises:
+        GateFailed: it would not run there, or wrongly.
+    """
+    if worse := told(tuple(finding for finding in findings if finding.rule.effect != "slower")):
+        raise GateFailed(f"{file} is not for {device} (predicted), so nothing was written: {worse[0]}")
+    return [f"{file} on {device} (predicted): {text}" for text in told(findings)]
+
+
+def _options(form: Format, precision: Precision, settings: ExportSettings) -> dict[str, Any]:
+    """What the writer of a format wants to know besides the model."""
+    match form.name:
+        case "onnx":
+            return {"runtime": settings.onnxruntime, "one_image": settings.onnx_batch == "one"}
+        case "coreml" if precision is Precision.INT8:
+            return {"precision": Precision(settings.coreml_program)}
+        case "torch" if precision is Precision.INT8:
+            return {"engine": settings.torch_engine}
+        case _:
+            return {}
+
+
 def _write(  # noqa: PLR0913 - what, where to, and from what
     form: Format, precision: Precision, path: Path, *, source: Source, integers: Integers | None, settings: Settings
 ) -> ExportedFile:
     """Write one file, read it back, and count."""
     started = time.perf_counter()
-    options = {"runtime": settings.export.onnxruntime} if form.name == "onnx" else {}
+    options = _options(form, precision, settings.export)
     if precision is Precision.INT8:
         assert integers is not None
         io_dtype = IoDtype(settings.export.io_dtype)

@@ -122,6 +122,8 @@ def open_source(settings: Settings) -> Source:
     preprocessing = _preprocessing(settings.preprocessing, (height, width), trained)
     labels = _labels(settings.model.labels, classes)
     provenance = {**trained.provenance, "edgekit": __version__}
+    if settings.export.device is not None:
+        provenance["device"] = settings.export.device
     return Source(
         float_model=FloatModel(form, preprocessing, labels, provenance),
         integer_form=FloatModel(integer_form(graph), preprocessing, labels, provenance),

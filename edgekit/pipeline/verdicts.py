@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from edgekit.benchmarks.latency import Latency
     from edgekit.exporters.summary import Summary
     from edgekit.verification.accuracy import Accuracy, Drop
     from edgekit.verification.divergence import Divergence
@@ -84,9 +85,9 @@ class Picture:
 
     name: str
     pixels: NDArray[np.uint8] = field(repr=False, metadata={"json": False})
-    label: int | None
-    float_class: int | None
-    int8_class: int | None
+    label: int | None = None
+    float_class: int | None = None
+    int8_class: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,8 @@ class VerifyResult:
         proven: what was proven before of the runners' very versions, on this kind of machine, by their names.
         confusions: where int8 and float differ, the most frequent first; empty without both.
         pictures: some of the images.
+        calibration: some of the images that int8 was calibrated on, where the manifest beside the files leads to them.
+        latencies: of the files that this machine runs, interleaved, if they were asked for.
     """
 
     network: str
@@ -139,6 +142,8 @@ class VerifyResult:
     proven: Mapping[str, str] = field(default_factory=dict)
     confusions: tuple[Confusion, ...] = ()
     pictures: tuple[Picture, ...] = field(default=(), repr=False)
+    calibration: tuple[Picture, ...] = field(default=(), repr=False)
+    latencies: tuple[Latency, ...] = ()
 
     @property
     def passed(self) -> bool:

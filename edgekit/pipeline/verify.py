@@ -11,21 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.calibration.images import ImageSource
+from edgekit.benchmarks.latency import measure
+from edgekit.calibration.images import ImageSource, open_images
 from edgekit.defaults import CHECKPOINT
-from edgekit.errors import EdgekitError
+from edgekit.errors import BadInput, EdgekitError
 from edgekit.exporters.metadata import Precision
 from edgekit.integer_model import IntegerModel
 from edgekit.passes import float_form, integer_form
 from edgekit.pipeline import baseline, trials
 from edgekit.pipeline import candidates as opening
 from edgekit.pipeline.candidates import CHECKPOINT_HASH, Candidate
-from edgekit.pipeline.manifest import sha256_of
+from edgekit.pipeline.manifest import SUFFIX as MANIFEST_SUFFIX
+from edgekit.pipeline.manifest import Manifest, sha256_of
 from edgekit.pipeline.source import Trained, load_as_exported
 from edgekit.pipeline.trials import Answers, References, Trial
 from edgekit.pipeline.verdicts import Confusion, FileVerdict, Picture, VerifyResult
 from edgekit.progress import Progress, silent
-from edgekit.runtimes.catalog import all_runners, other_runners
+from edgekit.runtimes.catalog import all_runners, default_runner, other_runners
 from edgekit.runtimes.emulated import emulated_runners
 from edgekit.runtimes.tracing import trace_file, trace_graph, trace_model
 from edgekit.verification import accuracy, compare, gates
@@ -40,7 +42,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgekit.config import Settings, VerifySettings
+    from edgekit.benchmarks.latency import Latency
+    from edgekit.config import BenchSettings, Settings, VerifySettings
+    from edgekit.preprocessing import Preprocessing
     from edgekit.verification.divergence import Divergence
     from edgekit.verification.float_parity import FloatParity
     from edgekit.verification.integer_parity import IntegerParity
@@ -91,8 +95,9 @@ def verify(artifacts: Sequence[Path], settings: Settings, *, progress: Progress 
         everything = [trial for candidate in readable for trial in candidate.trials]
         answers = trials.run(everything, images, References(preprocessing, model, floats), progress)
     known = _Known.of(answers, model, trained)
+    sound = [candidate for candidate in readable if candidate.is_sound]
     if settings.verify.baseline is not None:
-        _check_budgets([c for c in readable if c.is_sound], settings.verify, progress)
+        _check_budgets(sound, settings.verify, progress)
     return VerifyResult(
         network=about.network,
         files=tuple(_judge(c, known, settings.verify, is_reference=c is reference) for c in candidates),
@@ -109,6 +114,8 @@ def verify(artifacts: Sequence[Path], settings: Settings, *, progress: Progress 
         proven={name: said for name in sorted({t.runner.name for t in everything}) if (said := proven(name))},
         confusions=_confusions(known, answers.names),
         pictures=_pictures(known, answers),
+        calibration=_calibration_pictures(readable, preprocessing),
+        latencies=_latencies(sound, settings.bench, progress) if settings.verify.latency else (),
         seconds=time.perf_counter() - started,
     )
 
@@ -146,6 +153,27 @@ def _check_budgets(sound: Sequence[Candidate], wanted: VerifySettings, progress:
     limits = Limits(wanted.max_size_ratio, wanted.max_memory_ratio, wanted.max_latency_ratio)
     for candidate in sound:
         candidate.budgets += baseline.check(candidate.path, kept, limits, progress=progress)
+
+
+def _latencies(sound: Sequence[Candidate], wanted: BenchSettings, progress: Progress) -> tuple[Latency, ...]:
+    """Of every file that an application could run here, interleaved."""
+    paths = [candidate.path for candidate in sound if default_runner(candidate.path) is not None]
+    return measure(paths, threads=wanted.threads, runs=wanted.runs, warmup=wanted.warmup, progress=progress)
+
+
+def _calibration_pictures(readable: Sequence[Candidate], preprocessing: Preprocessing) -> tuple[Picture, ...]:
+    """Some of the images that int8 was calibrated on, if the manifest beside a file leads to them."""
+    for candidate in readable:
+        assert candidate.metadata is not None
+        path = candidate.path.with_name(f"{candidate.metadata.network}{MANIFEST_SUFFIX}")
+        try:
+            data = Manifest.load(path).settings.calibration.data
+            if candidate.precision is Precision.INT8 and data is not None:
+                (*batches,) = open_images(data, preprocessing, limit=trials.PICTURES).batches(trials.BATCH_SIZE)
+                return tuple(Picture(name, p) for b in batches for name, p in zip(b.names, b.pixels, strict=True))
+        except BadInput:  # they are elsewhere by now; a contact sheet is no gate
+            continue
+    return ()
 
 
 def _can_be_reference(candidate: Candidate) -> bool:
@@ -213,7 +241,7 @@ def _judge(candidate: Candidate, known: _Known, limits: VerifySettings, *, is_re
         if found is None:
             continue
         parities.append(found)
-        if not _is_unclaimed(trial):
+        if not _is_unclaimed(trial, known.model):
             located = None if found.passed else _located(candidate.path, trial, known)
             divergence = divergence or located
             passed.append(gates.parity(found, located.sentence if located else ""))
@@ -227,7 +255,11 @@ def _judge(candidate: Candidate, known: _Known, limits: VerifySettings, *, is_re
             *candidate.budgets,
         ),
         parities=tuple(parities),
-        unclaimed={t.runner.name: str(t.runner.differs_because) for t in candidate.trials if _is_unclaimed(t)},
+        unclaimed={
+            trial.runner.name: str(trial.runner.differs_because)
+            for trial in candidate.trials
+            if _is_unclaimed(trial, known.model)
+        },
         skipped=tuple(candidate.skipped),
         divergence=divergence,
         is_reference=is_reference,
@@ -238,8 +270,11 @@ def _judge(candidate: Candidate, known: _Known, limits: VerifySettings, *, is_re
     )
 
 
-def _is_unclaimed(trial: Trial) -> bool:
-    return trial.about.precision is Precision.INT8 and trial.runner.differs_because is not None
+def _is_unclaimed(trial: Trial, model: IntegerModel | None) -> bool:
+    """Whether nothing is claimed of a runner; a file of another profile than the model's claims to be near in any."""
+    if model is None or trial.about.precision is not Precision.INT8 or trial.about.profile != model.profile:
+        return False
+    return trial.runner.differs_because is not None
 
 
 def _parity(
@@ -250,7 +285,12 @@ def _parity(
         assert known.model is not None
         assert known.integers is not None
         return compare.with_reference(
-            trial.runner.name, trial.logits, known.integers, known.model, max_lsb_allowed=limits.max_lsb
+            trial.runner.name,
+            trial.logits,
+            known.integers,
+            known.model,
+            exact=trial.about.profile == known.model.profile,
+            max_lsb_allowed=limits.max_lsb,
         )
     if known.floats is None or is_reference:
         return None

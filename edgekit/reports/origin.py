@@ -14,6 +14,7 @@ _TITLES: Final = {  # and what the value is called
     "calibration": ("calibration", ""),
     "kept_float": ("kept in float", ""),
     "int16": ("16-bit activations", ""),
+    "device": ("made for", ""),
     "edgekit": ("written by", "edgekit "),
 }
 

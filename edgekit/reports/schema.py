@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit import files
+from edgekit.benchmarks.latency import Latency
 from edgekit.exporters.metadata import IoDtype, Metadata, Precision
 from edgekit.exporters.summary import Endpoint, Summary
 from edgekit.pipeline.verdicts import Confusion, FileVerdict, Picture, VerifyResult
@@ -39,7 +40,19 @@ _NAMED: Final[dict[str, Any]] = {
     kind.__name__: kind
     for kind in (
         *(Accuracy, Cause, Confusion, Divergence, Drop, Endpoint, Example, FileVerdict, FloatParity, Gate),
-        *(IntegerParity, IoDtype, LayerComparison, Level, Mapping, Metadata, Normalization, Path, Picture, Precision),
+        *(
+            IntegerParity,
+            IoDtype,
+            Latency,
+            LayerComparison,
+            Level,
+            Mapping,
+            Metadata,
+            Normalization,
+            Path,
+            Picture,
+            Precision,
+        ),
         *(Preprocessing, Summary, VerifyResult, Where),
     )
 } | {"np": np, "NDArray": NDArray}

@@ -69,7 +69,8 @@ class OnnxRuntimeRunner:
         session = self._load(expose(self._path).SerializeToString())
         results = [session.run(None, {self._input: part}) for part in self._parts(batch)]
         names = (output.name for output in session.get_outputs())
-        return {self._input: batch, **{n: np.concatenate(v) for n, v in zip(names, zip(*results), strict=True)}}
+        columns = zip(*results, strict=True)
+        return {self._input: batch, **{n: np.concatenate(v) for n, v in zip(names, columns, strict=True)}}
 
     def _parts(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
         """``batch`` as the file takes it: as a whole, or image by image."""

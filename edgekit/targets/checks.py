@@ -57,7 +57,7 @@ def findings(profile: Profile, form: str, contents: Contents, graph: Graph | Non
         contents: of the file.
         graph: that the file was written of, which tells the layers; None where it is not at hand.
     """
-    layer_of = (lambda name: name) if graph is None else Layers(graph).of
+    layer_of = _first_name if graph is None else Layers(graph).of
     found = []
     for rule in profile.rules:
         if rule.format in {form, ""}:
@@ -65,6 +65,11 @@ def findings(profile: Profile, form: str, contents: Contents, graph: Graph | Non
                 kind, name = (None, None) if operator is None else (operator.kind, operator.name)
                 found.append(Finding(rule, kind, name, None if name is None else layer_of(name), text))
     return tuple(found)
+
+
+def _first_name(name: str) -> str | None:
+    """Of the names that TensorFlow joins where it has fused operators."""
+    return name.partition(";")[0]
 
 
 # --- any format -------------------------------------------------------------------------------------------------------

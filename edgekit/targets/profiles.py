@@ -69,7 +69,7 @@ class Rule:
         check: the function of ``edgekit.targets.checks`` that finds what breaks it.
         limits: its arguments.
         says: the rule, as a sentence.
-        remedy: what to do about a file that breaks it.
+        remedy: what to do about a file that breaks it; "{device}" in a TOML file stands for the device's name.
         source: where it comes from, an address.
         basis: "documented" by the vendor, or "reported" by those who met it.
         effect: "refused": that part of the file, and maybe all of it, does not run on the accelerator. "slower": it
@@ -117,6 +117,7 @@ class Profile:
         runtimes: that run its files.
         choices: how files for it are made.
         rules: that files for it have to keep.
+        compiler: what decides instead of rules, and how it is asked; "" where there is none.
     """
 
     name: str
@@ -129,6 +130,7 @@ class Profile:
     runtimes: tuple[Runtime, ...]
     choices: tuple[Choice, ...]
     rules: tuple[Rule, ...] = ()
+    compiler: str = ""
 
     @property
     def settings(self) -> dict[str, dict[str, Any]]:
@@ -157,6 +159,7 @@ def profile(name: str) -> Profile:
     if name not in names():
         raise ConfigError(f"unknown device {name!r}: {did_you_mean(name, names())}")
     table = _table(name)
+    rules = table.pop("rule", ())
     return Profile(
         name=name,
         formats=tuple(table.pop("formats")),
@@ -164,7 +167,7 @@ def profile(name: str) -> Profile:
         claim=Claim(**table.pop("claim")),
         runtimes=tuple(Runtime(**entry) for entry in table.pop("runtime")),
         choices=tuple(Choice(**entry) for entry in table.pop("choice")),
-        rules=tuple(Rule(**entry) for entry in table.pop("rule", ())),
+        rules=tuple(Rule(**entry | {"remedy": entry["remedy"].replace("{device}", name)}) for entry in rules),
         **table,
     )
 

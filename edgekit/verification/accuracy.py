@@ -98,7 +98,7 @@ def paired_drop(found: NDArray[np.generic], floats: NDArray[np.generic], labels:
 
     >>> import numpy as np
     >>> paired_drop(np.array([[1, 0], [1, 0]]), np.array([[1, 0], [0, 1]]), [0, 0])
-    Drop(points=-50.0, low=-119.29523870..., high=19.29523870...)
+    Drop(points=-50.0, low=-119.29519176407551, high=19.29519176407551)
     """
     right, expected = (logits.argmax(1) == np.asarray(labels) for logits in (found, floats))
     differences = 100.0 * (expected.astype(np.float64) - right)

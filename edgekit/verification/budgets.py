@@ -26,12 +26,13 @@ class Limits:
     Attributes:
         max_size_ratio: of sizes.
         max_memory_ratio: of memory, which scatters by less than half a percent (``benchmarks.memory``).
-        max_latency_ratio: of latencies; halfway between no change and 15 % more.
+        max_latency_ratio: of latencies: halfway, as a ratio, between no change and 15 % more, so that a false alarm is
+            as far away as a miss.
     """
 
-    max_size_ratio: float = 1.02
-    max_memory_ratio: float = 1.05
-    max_latency_ratio: float = 1.07
+    max_size_ratio: float
+    max_memory_ratio: float
+    max_latency_ratio: float
 
 
 def size(size_bytes: int, baseline_bytes: int, max_ratio: float) -> Gate:

@@ -34,7 +34,7 @@ from edgekit.exporters.coreml.builder import Value
 from edgekit.exporters.coreml.document import IMAGE_CHANNELS, IOS17, Document
 from edgekit.exporters.coreml.names import REAL, RESULT
 from edgekit.exporters.coreml.operators import OPERATORS
-from edgekit.exporters.coreml.reals import to_real, to_scale
+from edgekit.exporters.coreml.reals import to_real, to_scale, to_weights
 from edgekit.exporters.metadata import IoDtype, Precision
 from edgekit.ir import Dequantize, Quantize
 from edgekit.quantization import INT8_MIN
@@ -166,7 +166,8 @@ class _IntegerWriter:
 
     def _constant(self, name: str) -> Value:
         stored, params = np.atleast_1d(self.model.graph.constants[name]), self.model.params[name]
-        scale = to_scale(params.scale, self.program.dtype, name)
+        stored, real = to_weights(stored, params.scale, self.program.dtype)
+        scale = to_scale(real, self.program.dtype, name)
         return self.program.constant_expression(
             "constexpr_affine_dequantize",
             Value(self.names[name], self.program.dtype, stored.shape),

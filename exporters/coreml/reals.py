@@ -37,3 +37,16 @@ def to_scale(scale: NDArray[np.float32], dtype: str, name: str) -> NDArray[Any]:
             f"the scale of {name} is below the smallest {dtype} number: write the float32 program instead"
         )
     return real if real.size > 1 else real.reshape(())
+
+
+def to_weights(
+    stored: NDArray[np.int8], scale: NDArray[np.float32], dtype: str
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Weights [O, ...] and their scales, [1] or [O], with scales that ``dtype`` holds.
+
+    Channels that hardly weigh anything have scales below it (V3-Small has 18 below 6e-8); theirs becomes the smallest
+    number there is, and their integers the nearest of that.
+    """
+    held = np.maximum(scale, np.finfo(dtype).smallest_subnormal)
+    ratio = (scale.astype(np.float64) / held).reshape(-1, *[1] * (stored.ndim - 1))
+    return np.rint(stored * ratio).astype(np.int8), held

@@ -135,9 +135,7 @@ def _give_out(builder: OnnxBuilder, tensor: str, public: str, io_dtype: IoDtype)
         builder.node("QuantizeLinear", [real, *builder.int8_parameters(tensor)], public)
 
 
-def _write(
-    builder: OnnxBuilder, dtype: int, metadata: file_metadata.Metadata, path: Path, *, one_image: bool
-) -> None:
+def _write(builder: OnnxBuilder, dtype: int, metadata: file_metadata.Metadata, path: Path, *, one_image: bool) -> None:
     graph, names = builder.graph, public_names(builder.graph)
     inputs, outputs = (
         [builder.endpoint(names[name], name, dtype, one_image=one_image) for name in tensors]

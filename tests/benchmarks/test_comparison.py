@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from itertools import count, repeat
 from math import comb
 from pathlib import Path
@@ -11,13 +13,16 @@ import numpy as np
 import pytest
 
 from edgekit.benchmarks import comparison
-from edgekit.benchmarks.comparison import LIMIT, LOOKS, compare_latency, estimate_ratio
+from edgekit.benchmarks.comparison import LOOKS, compare_latency, estimate_ratio
+from edgekit.config import VerifySettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
     Noise = Callable[[np.random.Generator], float]
+
+LIMIT = VerifySettings().max_latency_ratio
 
 # --- the interval
 
@@ -55,6 +60,29 @@ def test_as_many_pairs_as_it_takes() -> None:
     three_off = [1.2, 0.9, 1.2, 0.9, 1.2, *[1.01] * 12]
     assert estimate_ratio(three_off, LIMIT) == comparison.Estimate(1.01, 1.01, 1.01, LOOKS[2][0])
     assert estimate_ratio([LIMIT] * 17, LIMIT).pairs == LOOKS[2][0]
+
+
+def probability_of_the_wrong_answer(probability: float) -> float:
+    """Counted, where every pair lies on the wrong side of the limit with a probability of its own."""
+    wrong_pairs, seen, answered = {0: 1.0}, 0, 0.0
+    for pairs, rank in LOOKS:
+        more, after = pairs - seen, dict[int, float]()
+        for wrong, p in wrong_pairs.items():
+            for k in range(more + 1):
+                chance = comb(more, k) * probability**k * (1 - probability) ** (more - k)
+                after[wrong + k] = after.get(wrong + k, 0.0) + p * chance
+        answered += sum(p for wrong, p in after.items() if wrong > pairs - rank)
+        wrong_pairs, seen = {wrong: p for wrong, p in after.items() if rank <= wrong <= pairs - rank}, pairs
+    return answered + sum(p for wrong, p in wrong_pairs.items() if wrong > seen / 2)
+
+
+@pytest.mark.parametrize(("probability", "at_most"), [(0.05, 1e-7), (0.1, 1e-4), (0.2, 3e-3)])
+def test_single_pairs_may_be_wrong(probability: float, at_most: float) -> None:
+    assert probability_of_the_wrong_answer(probability) < at_most
+    random = np.random.default_rng(0)
+    ratios = ([1.5 if random.random() < probability else 1.0 for _ in range(17)] for _ in range(2000))
+    wrong = np.mean([estimate_ratio(seen, LIMIT).ratio > LIMIT for seen in ratios])
+    assert wrong == pytest.approx(probability_of_the_wrong_answer(probability), abs=3e-3)
 
 
 # --- simulated processes
@@ -120,11 +148,13 @@ def on(monkeypatch: pytest.MonkeyPatch) -> Callable[[Machine], None]:
 
 @pytest.mark.parametrize(("ratio", "passed"), [(1.0, True), (1.15, False), (0.8, True)])
 def test_no_false_alarm_and_no_miss_on_a_busy_machine(
-    on: Callable[[Machine], None], ratio: float, passed: bool  # noqa: FBT001 - a column
+    on: Callable[[Machine], None],
+    ratio: float,
+    passed: bool,  # noqa: FBT001 - a column
 ) -> None:
     machine = Machine(0, {"old": 2.0, "new": 2.0 * ratio})
     on(machine)
-    found = [compare_latency(Path("new"), Path("old")) for _ in range(150)]
+    found = [compare_latency(Path("new"), Path("old"), limit=LIMIT) for _ in range(150)]
     assert {result.passed for result in found} == {passed}
     assert np.mean([result.settled for result in found]) > 0.95
     estimates = [result.estimate for result in found]
@@ -135,12 +165,12 @@ def test_no_false_alarm_and_no_miss_on_a_busy_machine(
 def test_everything_takes_turns(on: Callable[[Machine], None], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comparison, "LOOKS", ((3, 1),))
     monkeypatch.setattr(comparison, "_LEAST_TURNS", 3)
-    monkeypatch.setattr(comparison.os, "sched_getaffinity", lambda _: {4, 6}, raising=False)
-    monkeypatch.setattr(comparison.sys, "platform", "linux")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {4, 6}, raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
     machine = Machine(0, {"old": 1.0, "new": 1.0})
     on(machine)
     seen: list[tuple[str, int, int]] = []
-    compare_latency(Path("new"), Path("old"), progress=lambda *step: seen.append(step))
+    compare_latency(Path("new"), Path("old"), limit=LIMIT, progress=lambda *step: seen.append(step))
     works = {"old": "old works", "new": "new works"}
     ends = ["new ends", "old ends"]
 
@@ -152,7 +182,7 @@ def test_everything_takes_turns(on: Callable[[Machine], None], monkeypatch: pyte
     without_ends = [line for line in machine.asked if line not in ends]
     assert without_ends == [*pair("old", "new", 4), *pair("old", "new", 6), *pair("new", "old", 4)]
     assert machine.asked[12:14] == ends  # before the next pair is started
-    assert seen == [("timing against the baseline", i, 3) for i in range(4)]
+    assert seen == [("timing against the baseline, new", i, 3) for i in range(4)]
 
 
 def test_what_is_said_of_a_comparison(on: Callable[[Machine], None]) -> None:
@@ -167,14 +197,14 @@ def test_what_is_said_of_a_comparison(on: Callable[[Machine], None]) -> None:
 
 
 def test_real_files(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparison, "LOOKS", ((3, 1),))
+    monkeypatch.setattr(comparison, "LOOKS", ((2, 1),))
     monkeypatch.setattr(comparison, "_PAIR_SECONDS", 0.05)
     tflite, onnx = (next(exported.glob(f"*.{name}")) for name in ("int8.tflite", "int8.onnx"))
     copy = tmp_path / tflite.name
     copy.write_bytes(tflite.read_bytes())
-    same = compare_latency(copy, tflite)
+    same = compare_latency(copy, tflite, limit=LIMIT)
     assert 0.7 < same.estimate.ratio < 1.4  # whatever else this machine does
     assert same.runner.startswith("LiteRT")
-    other = compare_latency(onnx, tflite)
+    other = compare_latency(onnx, tflite, limit=LIMIT)
     assert not other.passed  # on so small a network, ONNX Runtime takes twice as long
     assert other.seconds > 0

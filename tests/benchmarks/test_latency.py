@@ -135,6 +135,26 @@ def test_the_worker_answers_each_line(exported: Path) -> None:
     assert len(three["latencies_ms"]) == 3
 
 
+def test_the_worker_answers_what_comparisons_ask(exported: Path) -> None:
+    path = next(exported.glob("*.int8.tflite"))
+    _, three = ask(path, "start\n", "work 3\n")
+    assert len(three["cpu_ms"]) == 3
+    assert min(three["cpu_ms"]) > 0
+    (found,) = ask(path, "memory 1,3,32,32 float32\n")
+    assert set(found) == {"runner", "peak_mib"}
+    assert found["runner"].startswith("LiteRT")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot keep a process on a core")
+def test_the_worker_stays_on_a_core(exported: Path) -> None:
+    before = os.sched_getaffinity(0)
+    try:
+        assert ask(next(exported.glob("*.int8.tflite")), f"pin {max(before)}\n") == [{}]
+        assert os.sched_getaffinity(0) == {max(before)}
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def test_the_worker_answers_errors(exported: Path, tmp_path: Path) -> None:
     (answer,) = ask(next(exported.glob("*.int8.mlpackage")), "start\n")
     assert answer["error"] == "ArtifactError"

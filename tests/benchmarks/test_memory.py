@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +13,9 @@ from edgekit.benchmarks import memory
 from edgekit.benchmarks.worker import noise
 from edgekit.errors import ArtifactError
 from edgekit.exporters.formats import format_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of a process")
 

@@ -226,6 +226,21 @@ def test_equal_ranges_give_equal_models() -> None:
         assert (params.scale == other.params[name].scale).all()
 
 
+@pytest.mark.parametrize(
+    ("options", "profile"),
+    [({}, "seven-bit"), ({"keep_float": ["n.0"]}, "seven-bit-mixed"), ({"int16": ["n.0"]}, "seven-bit-mixed")],
+)
+def test_weights_of_seven_bits(options: dict[str, Any], profile: str) -> None:
+    s = everything()
+    model = quantize(s.model(), s.ranges(), weight_bits=7, pixel_input=False, **options)
+    assert (model.profile, model.weight_limit) == (profile, 64)
+    chosen = {name for names in options.values() for name in names}
+    layers = [node for node in model.graph if isinstance(node.op, Conv2d | Linear) and node.name not in chosen]
+    reach = [np.abs(model.graph.constants[node.inputs[1]].astype(int)).max() for node in layers]
+    assert max(reach) <= 64
+    assert min(reach) >= 60  # scales are as small as that allows
+
+
 def test_scales_stay_near_their_ranges() -> None:
     s = everything()
     ranges = s.ranges()

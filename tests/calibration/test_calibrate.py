@@ -105,6 +105,20 @@ def test_per_tensor_weights_have_one_scale_a_layer_and_stay_near(model: FloatMod
     assert sqnr_db(balanced, floats) > sqnr_db(naive, floats) + 3
 
 
+def test_weights_of_seven_bits_are_within_64_and_stay_near(model: FloatModel, found: Ranges) -> None:
+    seven = calibrate(model, held_images(PIXELS[:16], "noise"), weight_bits=7)
+    integers, eight = integer_model(model, seven), integer_model(model, found)
+    assert (integers.profile, eight.profile) == ("seven-bit", "universal")
+    weights = [node.inputs[1] for node in integers.graph if isinstance(node.op, Conv2d | Linear)]
+    assert max(np.abs(integers.graph.constants[name].astype(int)).max() for name in weights) == 64
+    floats, coarse = logits(model, integers)
+    _, fine = logits(model, eight)
+    assert sqnr_db(coarse, floats) > sqnr_db(fine, floats) - 6
+    far = replace(seven, roundings={name: np.full_like(offsets, 100) for name, offsets in seven.roundings.items()})
+    beyond = integer_model(model, far).graph.constants
+    assert max(int(beyond[name].max()) for name in seven.roundings) == 64
+
+
 def test_the_recipe_says_what_was_done_and_why(model: FloatModel, found: Ranges) -> None:
     text = "\n".join(recipe(model, found))
     for words in ("channels equalized", "hard-swishes", "not rounded to nearest", "biases of", "more images"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -272,6 +273,13 @@ def test_ranges_survive_saving_exactly(tmp_path: Path) -> None:
     path = tmp_path / "ranges.json"
     RANGES.save(path)
     assert Ranges.load(path) == RANGES
+
+
+@pytest.mark.parametrize("written", [7, 8, "delete"])
+def test_the_bits_of_weights(written: int | str, tmp_path: Path) -> None:
+    """Files from before weights could have other numbers of bits do not say it."""
+    path = saved(tmp_path / "ranges.json", weight_bits=written)
+    assert Ranges.load(path) == replace(RANGES, weight_bits=8 if isinstance(written, str) else written)
 
 
 def test_equal_ranges_are_equal_bytes(tmp_path: Path) -> None:

@@ -75,6 +75,13 @@ def test_uncorrelated_inputs_leave_the_nearest_integers() -> None:
     np.testing.assert_array_equal(found, np.clip(np.rint(wanted), -127, 127))
 
 
+def test_no_integer_is_beyond_the_limit() -> None:
+    rng = np.random.default_rng(0)
+    wanted, common = rng.uniform(-150, 150, (1, 7, 9)), rng.normal(size=(400, 1)) + 0.3 * rng.normal(size=(400, 9))
+    for limit in (127, 64):
+        assert np.abs(minimize(wanted, np.cov(common.T)[None], limit=limit)).max() == limit
+
+
 def test_dead_inputs_leave_the_nearest_integers() -> None:
     wanted = np.random.default_rng(0).uniform(-5, 5, (3, 1, 9))
     np.testing.assert_array_equal(minimize(wanted, np.zeros((3, 9, 9))), np.rint(wanted))

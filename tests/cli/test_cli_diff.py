@@ -76,8 +76,8 @@ def test_they_part(run: Run, exported: Path, faulty: Path) -> None:
     assert told["channels"].endswith("64 of 64")
     assert "in a, " in told["for example"]
     assert "faulty.int8.onnx; the other is as the model has it" in told["off is"]
-    assert f"edgekit diff {good} {faulty} --data " in told["again"]
-    below = lines[lines.index("from there") + 2 :]
+    assert lines[-2:] == ["again", f"edgekit diff {good} {faulty} --data {FOLDER / 'test.npz'} --images 2"]
+    below = lines[lines.index("from there") + 2 : -2]
     assert "100 %" in below[0]
     assert LAYER in below[1]
     assert len(below) == 5

@@ -131,7 +131,6 @@ ERRORS = [
     ("verify nowhere", r"nowhere does not exist: name a file or a folder that edgekit export wrote"),
     ("verify {i}/nothing", r"there is no exported file in"),
     ("verify {i}/two.txt", r"is no file that edgekit exports: choose from"),
-    ("verify {i}/text.tflite", r"text\.tflite"),
     ("verify {e}/*.int8.tflite --data {i}/labelled.npz", r"has the label 10, and the network has 10 classes, 0 to 9"),
     ("verify {e}/*.int8.tflite --data {i}/mixed --strict", r"broken\.png cannot be used"),
     ("verify {e}/*.int8.tflite {i}/text.edgekit", r"text\.edgekit is not an edgekit integer model"),

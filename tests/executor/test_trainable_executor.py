@@ -81,6 +81,16 @@ def test_it_shows_what_will_be_deployed(keep_float: tuple[str, ...]) -> None:
     assert sorted(changed) == sorted(key.replace("/", ".") for key in executor.latent)
 
 
+def test_weights_stay_within_seven_bits() -> None:
+    executor = TrainableExecutor(quantize(*network(), weight_bits=7))
+    with torch.no_grad():
+        for latent in executor.latent.values():
+            latent.add_(20 * torch.sign(latent))
+    learned = executor.integer_model()
+    weights = [array for array in learned.graph.constants.values() if array.dtype == np.int8 and array.ndim > 1]
+    assert max(np.abs(array.astype(int)).max() for array in weights) == 64
+
+
 def test_gradients_are_those_of_the_clamp_without_the_rounding() -> None:
     """One layer, [2] -> [3]: in the second channel the output saturates, in the third a weight does."""
     ratio = Ratio.of((1, 101), (1, 11), (2, 203))

@@ -1,4 +1,4 @@
-"""Every tensor inside of a file, from the kernels that give its answer, by its name in the graph: against the reference."""
+"""Every tensor inside of a file, from the kernels that give its answer, by its name in the graph."""
 
 from __future__ import annotations
 

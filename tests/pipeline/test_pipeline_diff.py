@@ -77,9 +77,7 @@ def test_floats_do_not_part(exported: Path, a: str, b: str) -> None:
     assert len(result.layers) >= 60
 
 
-@pytest.mark.parametrize(
-    ("b", "turned"), [("float32.onnx", False), ("float16.mlpackage", True), ("checkpoint", False)]
-)
+@pytest.mark.parametrize(("b", "turned"), [("float32.onnx", False), ("float16.mlpackage", True), ("checkpoint", False)])
 def test_integers_and_floats(exported: Path, b: str, turned: bool) -> None:  # noqa: FBT001 - a column
     """The same, whichever comes first: floats are the signal."""
     paths = [path_of(exported, "int8.edgekit"), CHECKPOINT if b == "checkpoint" else path_of(exported, b)]

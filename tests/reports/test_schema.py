@@ -79,7 +79,7 @@ def test_an_error_satisfies_it() -> None:
     "damage",
     [
         lambda body: body.pop("passed"),
-        lambda body: body.update(schema_version=2),
+        lambda body: body.update(schema_version=3),
         lambda body: body["files"][0].update(gates=None),
         lambda body: body["files"][0]["gates"][0].update(level=6),
         lambda body: body["files"][0]["parities"][0]["differences"].update({"none": 1}),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from edgekit.errors import ArtifactError, MissingDependency
+from edgekit.exporters.onnx import write_integer_model
+from edgekit.integer_model import IntegerModel
 from edgekit.runtimes import processor
 from edgekit.runtimes.onnx_runtime import OnnxRuntimeRunner, OptimizationLevel
 
@@ -48,6 +51,35 @@ def test_no_identity_is_claimed_where_sums_saturate(
     told = {level: OnnxRuntimeRunner(int8, level=level).differs_because for level in OptimizationLevel}
     why = processor.SATURATES if lacks_vnni else None
     assert told == {OptimizationLevel.DISABLE_ALL: None, OptimizationLevel.EXTENDED: why, OptimizationLevel.ALL: why}
+
+
+@pytest.fixture
+def small_weights(exported: Path) -> IntegerModel:
+    """The shipped network, with weights of seven bits and so with other logits."""
+    model = IntegerModel.load(next(exported.glob("*.edgekit")))
+    halved = {n: a // 2 if a.dtype == np.int8 and a.ndim > 1 else a for n, a in model.graph.constants.items()}
+    return replace(model, graph=replace(model.graph, constants=halved), profile="seven-bit")
+
+
+def test_weights_of_seven_bits_never_saturate(
+    small_weights: IntegerModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_integer_model(small_weights, tmp_path / "net.onnx")
+    monkeypatch.setattr(processor, "lacks_vnni", lambda: True)
+    runners = [OnnxRuntimeRunner(tmp_path / "net.onnx", level=level) for level in OptimizationLevel]
+    assert [runner.differs_because for runner in runners] == [None] * 3
+
+
+def test_a_file_that_takes_one_image_at_a_time(exported: Path, tmp_path: Path) -> None:
+    model = IntegerModel.load(next(exported.glob("*.edgekit")))
+    with_batch, without = tmp_path / "free.onnx", tmp_path / "one.onnx"
+    write_integer_model(model, with_batch)
+    write_integer_model(model, without, one_image=True)
+    with OnnxRuntimeRunner(with_batch) as free, OnnxRuntimeRunner(without) as one:
+        assert np.array_equal(one.run(images(3)), free.run(images(3)))
+        found, expected = one.trace(images(3)), free.trace(images(3))
+        assert found.keys() == expected.keys()
+        assert all(np.array_equal(found[name], value) for name, value in expected.items())
 
 
 @pytest.mark.parametrize("content", [b"", b"hello"])

@@ -28,6 +28,22 @@ def test_vnni(monkeypatch: pytest.MonkeyPatch, machine: str, cpuinfo: str, *, la
     assert processor.lacks_vnni() is lacks
 
 
+@pytest.mark.parametrize(
+    ("profile", "lacks", "saturates"),
+    [
+        ("universal", True, True),
+        ("mixed", True, True),
+        ("None", True, True),  # another tool's file
+        ("seven-bit", True, False),
+        ("seven-bit-mixed", True, False),
+        ("universal", False, False),
+    ],
+)
+def test_whose_sums_saturate(monkeypatch: pytest.MonkeyPatch, profile: str, *, lacks: bool, saturates: bool) -> None:
+    monkeypatch.setattr(processor, "lacks_vnni", lambda: lacks)
+    assert processor.saturation(profile) == (processor.SATURATES if saturates else None)
+
+
 def test_name_and_flags(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "read_text", lambda _path, **_: HASWELL_CPUINFO)
     assert processor.name() == "Intel Core Processor (Haswell, no TSX), emulated"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
@@ -39,14 +40,14 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "x.pt"
 
 
-def integer_file(path: Path, engine: Engine) -> Path:
+def integer_file(path: Path, engine: Engine, profile: str = "universal") -> Path:
     """An int8 file that puts a frame around the image."""
     tensors = {"x": Tensor("x", (3, 4, 5)), "y": Tensor("y", (3, 6, 7))}
     graph = Graph("tiny", "x", ("y",), (Node("frame", Pad(Padding(1, 1, 1, 1)), ("x",), "y"),), tensors, {})
     params = dict.fromkeys("xy", QuantParams(np.array([0.1], np.float32), -5))
     preprocessing = Preprocessing((4, 5), None)
     model = IntegerModel(graph, params, {}, preprocessing, preprocessing.normalization, pixel_input=False)
-    write_integer_model(model, path, io_dtype=IoDtype.INT8, engine=engine)
+    write_integer_model(replace(model, profile=profile), path, io_dtype=IoDtype.INT8, engine=engine)
     return path
 
 
@@ -115,6 +116,12 @@ def test_no_identity_is_claimed_where_sums_saturate(
     assert TorchRunner(path).differs_because is None
     monkeypatch.setattr(processor, "lacks_vnni", lambda: True)
     assert TorchRunner(path).differs_because == why
+
+
+def test_weights_of_seven_bits_never_saturate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = integer_file(tmp_path / "x.pt", "fbgemm", profile="seven-bit")
+    monkeypatch.setattr(processor, "lacks_vnni", lambda: True)
+    assert TorchRunner(path).differs_because is None
 
 
 def test_engine_and_threads_are_restored(path: Path) -> None:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from edgekit.config import Settings
 from edgekit.errors import ArtifactError
 from edgekit.exporters.formats import FORMATS, format_of
 from edgekit.exporters.metadata import IoDtype, Precision
+from edgekit.pipeline.verify import verify
 from edgekit.runtimes.catalog import all_runners
 from edgekit.verification import compare
 from edgekit.verification.tie_free import broken_conditions
@@ -49,6 +51,17 @@ def test_the_layer_is_named(planted: Any) -> None:
     assert first.layer == fault.layer
     assert any(word in f"{first.field} {first.text}" for word in fault.words), first.text
     assert fault.unfelt or is_felt(planted.path, planted.model)
+
+
+def test_verify_fails_and_names_the_layer(planted: Any) -> None:
+    saved = planted.path.parent / "reference.edgekit"
+    planted.model.save(saved)
+    result = verify([planted.path, saved], Settings())
+    assert not result.passed
+    (file,) = result.files
+    problems = [gate.problem for gate in file.gates if not gate.passed]
+    assert problems
+    assert planted.fault.layer is None or any(planted.fault.layer in problem for problem in problems), problems
 
 
 def test_there_are_enough(request: pytest.FixtureRequest) -> None:

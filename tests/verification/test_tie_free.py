@@ -118,6 +118,13 @@ def test_integers_beyond_their_bound(model: IntegerModel, position: int, value: 
     assert (only.layer, only.tensor, only.found) == (node.name, node.inputs[position], words)
 
 
+def test_weights_beyond_seven_bits(model: IntegerModel) -> None:
+    """Kernels that saturate beyond 64 give other integers then."""
+    found = broken_conditions(replace(model, profile="seven-bit"))
+    assert found
+    assert all("a weight of" in broken.found and "64" in broken.bound for broken in found)
+
+
 def test_what_only_moves_integers_keeps_their_meaning(sketches: Any) -> None:
     s = sketches.Sketch((8, 7, 7))
     s.linear(s.flatten(s.mean("x")), 10)

@@ -75,7 +75,10 @@ def integers(result: VerifyResult) -> Markup | None:
     return join(
         table(columns, rows, "Integers of each runtime against the integer model's, in LSB"),
         note("Bars are logarithmic: a single logit among a million is seen."),
-        note("Some layers are more precise than int8: behind them integers are near, not claimed to be identical.")
+        note(
+            "Some layers are more precise than int8, or scales are rounded to float16: behind them integers are near, "
+            "not claimed to be identical."
+        )
         if near else None,
     ) if rows else None  # fmt: skip
 

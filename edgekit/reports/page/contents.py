@@ -48,6 +48,23 @@ def provenance(result: VerifyResult) -> Markup:
     )
 
 
+def latency(result: VerifyResult) -> Markup | None:
+    """What a run of each file takes, and where its operators went."""
+    names = findings.short_names(result)
+    rows = [
+        [
+            code(names[found.path]),
+            found.runner,
+            *(f"{value:.3f}" for value in (found.p50_ms, found.p90_ms, found.p99_ms, found.load_ms)),
+            NOTHING if found.delegate_pieces is None else f"{found.delegate_pieces}",
+            ", ".join(found.outside) or NOTHING,
+        ]
+        for found in result.latencies
+    ]
+    columns = ["file", "runtime", ">p50 ms", ">p90 ms", ">p99 ms", ">load ms", ">delegate pieces", "left outside"]
+    return table(columns, rows, "One image at a time, all files in turns") if rows else None
+
+
 def cost(result: VerifyResult) -> Markup | None:
     """Size, memory, latency, against a baseline."""
     names = findings.short_names(result)

@@ -80,15 +80,26 @@ def _some(found: Confusion) -> Markup:
 
 
 def pictures(result: VerifyResult) -> Markup | None:
-    """A contact sheet."""
-    if not result.pictures:
+    """A contact sheet of the images that files were run on."""
+    shown = f"{len(result.pictures)} of {count(result.images, 'image')}, as the network sees them"
+    return _sheet(result, result.pictures, shown)
+
+
+def calibration(result: VerifyResult) -> Markup | None:
+    """A contact sheet of the images that int8 was calibrated on."""
+    return _sheet(
+        result, result.calibration, "Some of the images that int8 was calibrated on, as the network sees them"
+    )
+
+
+def _sheet(result: VerifyResult, images: Sequence[Picture], title: str) -> Markup | None:
+    if not images:
         return None
     metadata = findings.about(result)
     is_bgr = metadata is not None and metadata.preprocessing.order == "BGR"
-    height, width = result.pictures[0].pixels.shape[:2]
-    shown = f"{len(result.pictures)} of {count(result.images, 'image')}, as the network sees them"
-    figures = [_figure(picture, result.labels, is_bgr=is_bgr) for picture in result.pictures]
-    return join(note(f"{shown}: {width} × {height} pixels."), element("div", *figures, class_="sheet"))
+    height, width = images[0].pixels.shape[:2]
+    figures = [_figure(picture, result.labels, is_bgr=is_bgr) for picture in images]
+    return join(note(f"{title}: {width} × {height} pixels."), element("div", *figures, class_="sheet"))
 
 
 def _figure(picture: Picture, labels: Sequence[str], *, is_bgr: bool) -> Markup:

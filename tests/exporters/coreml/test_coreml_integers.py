@@ -228,6 +228,20 @@ class TestFloat16Program:
             )
         assert not list(tmp_path.iterdir())
 
+    def test_channels_that_hardly_weigh_anything(self, tmp_path: Path, integer_model: IntegerModel) -> None:
+        """What is below the smallest float16 is written as multiples of it."""
+        (weight, stored) = next((n, a) for n, a in integer_model.graph.constants.items() if a.ndim == 4)
+        scale = np.broadcast_to(integer_model.params[weight].scale, len(stored)).copy()
+        scale[0] = 2.0**-26  # a quarter of the smallest
+        model = with_params(integer_model, **{weight: QuantParams(scale, 0)})
+        path = tmp_path / "m.mlpackage"
+        coreml.write_integer_model(model, path, io_dtype=IoDtype.FLOAT32, precision=Precision.FLOAT16)
+        assert differences(path, model) == ()
+        written = operators(path)[coreml.names_in_file(model.graph)[weight]]
+        assert written["scale"][0] == 2.0**-24
+        np.testing.assert_array_equal(written["integers"][0], np.rint(stored[0] / 4))
+        np.testing.assert_array_equal(written["integers"][1:], stored[1:])
+
 
 @pytest.mark.parametrize("io_dtype", [IoDtype.INT8, IoDtype.UINT8])
 def test_integers_at_the_boundary_are_refused(tmp_path: Path, integer_model: IntegerModel, io_dtype: IoDtype) -> None:

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.errors import ArtifactError
 from edgekit.exporters import metadata
+from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype, Precision
 from edgekit.exporters.onnx import read, write_float_model, write_integer_model
 from edgekit.ir import Tensor
@@ -50,6 +51,15 @@ def test_what_is_written_is_read_back(io_dtype: IoDtype, integer_model: IntegerM
         else:
             offset = 128 if io_dtype is IoDtype.UINT8 else 0
             assert (end.scale, end.zero_point) == (float(params.scale[0]), params.zero_point + offset)
+
+
+def test_one_image_at_a_time(integer_model: IntegerModel, float_model: FloatModel, tmp_path: Path) -> None:
+    write_integer_model(integer_model, tmp_path / "int8.onnx", one_image=True)
+    write_float_model(float_model, tmp_path / "float32.onnx", precision=Precision.FLOAT32, one_image=True)
+    for path in tmp_path.iterdir():
+        (image,), (logits,) = read(path).inputs, read(path).outputs
+        assert (image.shape, logits.shape) == ((1, 3, 32, 32), (1, 10))
+    assert FORMATS["onnx"].differences(tmp_path / "int8.onnx", integer_model) == ()
 
 
 @pytest.mark.parametrize("precision", [Precision.FLOAT32, Precision.FLOAT16])
