@@ -125,6 +125,7 @@ def _conclusion(result: VerifyResult) -> str:
 
 def _rows(file: FileVerdict) -> list[list[str] | str]:
     """The file, below it what is wrong, and each runtime."""
+    from edgekit.verification.gates import Level  # noqa: PLC0415 - see the module app
     from edgekit.verification.integer_parity import IntegerParity  # noqa: PLC0415 - see the module app
 
     mark = "[bold red]✘[/]" if file.failed else "[bold green]✔[/]" if file.passed else console.NOTHING
@@ -144,6 +145,11 @@ def _rows(file: FileVerdict) -> list[list[str] | str]:
         rows.append(["", f"[{style}]  {console.escape(parity.runner)}[/]", equal, difference, "", "", ""])
         if parity.runner in file.unclaimed:
             rows.append(f"     [dim]not claimed: {console.escape(file.unclaimed[parity.runner])}[/]")
+    rows += [
+        f"     [dim]{gate.name}: {console.escape(gate.measured)}[/]"
+        for gate in file.gates
+        if gate.level is Level.BUDGET and gate.passed
+    ]
     rows += [f"     [dim]{console.escape(why)}[/]" for why in file.skipped]
     if file.is_reference:
         rows.append(["", "[dim]  what floats are compared with[/]", "", "", "", "", ""])
