@@ -77,8 +77,13 @@ def test_how_it_was_made(shipped: Path) -> None:
     found = Manifest.load(shipped)
     values = json.loads(shipped.read_text())
     assert list(values["settings"]) == ["model", "preprocessing", "calibration", "export"]
-    assert found.settings.calibration == replace(config.load(CONFIG).calibration, images=16)
-    assert found.settings.model.checkpoint == CHECKPOINT
+    wanted = config.load(CONFIG).calibration
+    assert found.settings.calibration == replace(wanted, images=16, data=found.settings.calibration.data)
+    # Paths are relative to the manifest where both are below one folder.
+    for path, place in ((found.settings.calibration.data, wanted.data), (found.settings.model.checkpoint, CHECKPOINT)):
+        assert path is not None
+        assert place is not None
+        assert path.resolve() == place.resolve()
     assert found.settings.export.out.resolve() == shipped.parent.resolve()
     assert values["settings"]["export"]["out"] == "."
     assert found.versions["edgekit"] == __version__
