@@ -1,7 +1,7 @@
 """False alarms and misses of the latency gate: ``python -m edgekit.benchmarks.latency_gate --work FOLDER``.
 
 MobileNetV2 in int8, with random weights, as .tflite and .onnx, is compared with itself, with the same network after
-other training (other random weights), and with one that has three blocks more. The machine is left alone, or has a
+other training (other random weights), and with one that has three blocks more. The machine is as it is, or has a
 neighbour on one core, who comes and goes. Cases take turns, and every comparison is written to FOLDER at once: the
 command can be stopped, by ``--minutes`` too, and goes on where it was.
 """
@@ -47,7 +47,7 @@ TARGETS: tuple[Target, ...] = ("tflite", "onnx")
 LIMIT = VerifySettings().max_latency_ratio
 BASELINE, RETRAINED, SLOWER = "V2", "V2, other weights", "V2, three blocks more"
 REPEATED, ADDED = 12, 3  # which block of V2 there is more of, and how often: in the middle, 14 x 14 pixels, 96 channels
-COUNTS = {BASELINE: 13, RETRAINED: 12, SLOWER: 10}  # comparisons for each format, left alone and with a neighbour
+COUNTS = {BASELINE: 13, RETRAINED: 12, SLOWER: 10}  # comparisons for each format, without and with the neighbour
 IMAGES = 16  # of noise: they decide values, and no kernel's time depends on these
 
 # Works for 5 to 200 ms on an array of 8 MB, more than a core's own cache, sleeps for up to 100 ms, does not outlive us.
@@ -126,7 +126,7 @@ def _row(case: Case, found: Sequence[Comparison]) -> list[str]:
     return [
         FORMATS[case.target].suffix,
         case.network,
-        "a neighbour on one core" if case.neighbour else "left alone",
+        "a neighbour on one core" if case.neighbour else "as it is",
         str(len(found)),
         str(sum(map(_is_wrong, found))),
         str(sum(not c.settled for c in found)),
