@@ -29,11 +29,11 @@ from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype
 from edgekit.integer_model import IntegerModel
 from edgekit.models.architecture import Architecture, Block, Family, PaddingStyle, make_divisible
-from edgekit.pipeline.diff import diff
 from edgekit.pipeline.export import export
 from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.runtimes.catalog import all_runners
 from edgekit.verification import compare
+from edgekit.verification.divergence import locate
 from edgekit.verification.integer_parity import IntegerParity
 
 if TYPE_CHECKING:
@@ -130,8 +130,8 @@ def _compare(
             assert isinstance(parity, IntegerParity)
             parities.append(parity)
             if claimed and not parity.passed:
-                found = diff(file.path, exported.integer_model).divergence
-                where = found.sentence if found else "not on the images that `edgekit diff` makes"
+                found = locate(file.path, model, pixels, make_runner=make_runner)
+                where = found.sentence if found else "not where its tensors are shown"
                 differences.append(f"{parity.runner}: {parity.differences}; {where}")
     return tuple(parities), tuple(differences)
 
