@@ -11,7 +11,7 @@ import itertools
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -47,10 +47,12 @@ class Operator:
     Attributes:
         name: of what it makes, unique in the file.
         fields: what it says, by name: ``OPERATOR``, attributes, what it reads, and the parameters of what it makes.
+        constants: what the file calls those that it reads; a matter of taste, so two files may differ in it.
     """
 
     name: str
     fields: Mapping[str, Value]
+    constants: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -237,7 +239,7 @@ def differences(found: Contents, wanted: Contents, graph: Graph) -> tuple[Conten
 
 def _under_own_names(found: Mapping[str, Operator], expected: Mapping[str, Operator]) -> dict[str, Operator]:
     """Where a clamp or quantization is gone, what stood before it bears its name: here that has its own again."""
-    renamed = (Operator(_own_name(operator, found, expected), operator.fields) for operator in found.values())
+    renamed = (replace(operator, name=_own_name(operator, found, expected)) for operator in found.values())
     return {operator.name: operator for operator in renamed}
 
 

@@ -135,17 +135,26 @@ class OnnxBuilder:
         zero_point = np.array(self.params[tensor].zero_point, np.int8)
         return self.parameters(tensor)[0], self.array(f"{tensor}.zero_point.int8", zero_point)
 
-    def weight(self, name: str) -> str:
-        """A weight: int8 behind a DequantizeLinear with a scale an output channel, or float."""
+    def weight(self, name: str, *, more_channels: int = 0) -> str:
+        """A weight: int8 behind a DequantizeLinear with a scale an output channel, or float.
+
+        Args:
+            name: of the constant, [out, in, ...].
+            more_channels: input channels of zeros, behind those that it has.
+        """
         if name not in self.params:
             return self._float_constant(name)
-        return self._dequantized(name, self.params[name].scale, np.int8)
+        integers = self.graph.constants[name]
+        zeros = np.zeros((len(integers), more_channels, *integers.shape[2:]), integers.dtype)
+        return self._dequantized(name, np.concatenate([integers, zeros], axis=1), self.params[name].scale)
 
     def bias(self, name: str, source: str, weight: str) -> str:
         """A bias: int32 with the product of the scales of ``source`` and ``weight``, or float."""
         if weight not in self.params:
             return self._float_constant(name)
-        return self._dequantized(name, self.params[source].scale * self.params[weight].scale, np.int32)
+        return self._dequantized(
+            name, self.graph.constants[name], self.params[source].scale * self.params[weight].scale
+        )
 
     def operand(self, name: str) -> str:
         """What an operator reads as real values: an activation, or a constant of one element."""
@@ -183,9 +192,9 @@ class OnnxBuilder:
     def _float_constant(self, name: str) -> str:
         return self.array(name, self.graph.constants[name].astype(self.dtype))
 
-    def _dequantized(self, name: str, scale: NDArray[np.float32], dtype: type[np.signedinteger[Any]]) -> str:
+    def _dequantized(self, name: str, integers: NDArray[Any], scale: NDArray[np.float32]) -> str:
         """DequantizeLinear of a constant with zero point 0 and one scale, or one an output channel."""
         axis = {"axis": 0} if scale.size > 1 else {}
         scale = scale if scale.size > 1 else scale.reshape(())
-        arrays = {"stored": self.graph.constants[name], "scale": scale, "zero_point": np.zeros(scale.shape, dtype)}
+        arrays = {"stored": integers, "scale": scale, "zero_point": np.zeros(scale.shape, integers.dtype)}
         return self.node("DequantizeLinear", [self.array(f"{name}.{k}", v) for k, v in arrays.items()], name, **axis)

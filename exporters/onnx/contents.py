@@ -54,7 +54,8 @@ def read_contents(path: Path) -> Contents:
     constants = {entry.name: entry for entry in graph.initializer}
     names = unique_names(node.output[0] for node in graph.node)
     operators = tuple(
-        Operator(name, dict(_fields(node, constants))) for name, node in zip(names, graph.node, strict=True)
+        Operator(name, dict(_fields(node, constants)), tuple(read for read in node.input if read in constants))
+        for name, node in zip(names, graph.node, strict=True)
     )
     inputs = [value for value in graph.input if value.name not in constants]
     version = OnnxVersion(opset_of(model), model.ir_version)

@@ -81,7 +81,9 @@ class _Decoder:
         self._made |= {int(index) for index in self._graph.inputs}
 
     def contents(self) -> Contents:
-        operators = tuple(Operator(self._result(o), dict(self._fields(o))) for o in self._graph.operators)
+        operators = tuple(
+            Operator(self._result(o), dict(self._fields(o)), self._constants(o)) for o in self._graph.operators
+        )
         inputs = [self._graph.tensors[index] for index in self._graph.inputs]
         io_dtype = io_dtype_of(self._dtype(inputs[0]))
         return Contents(operators, dict(self._facts()), io_dtype)
@@ -91,6 +93,10 @@ class _Decoder:
     def _result(self, operator: Any) -> str:  # noqa: ANN401 - generated classes
         index: int = operator.outputs[0]
         return self._names[index]
+
+    def _constants(self, operator: Any) -> tuple[str, ...]:  # noqa: ANN401 - generated classes
+        indices = (int(index) for index in reader.items(operator.inputs))
+        return tuple(self._names[index] for index in indices if index >= 0 and index not in self._made)
 
     def _fields(self, operator: Any) -> Iterator[tuple[str, Value]]:  # noqa: ANN401 - generated classes
         code = self._model.operatorCodes[operator.opcodeIndex]

@@ -38,6 +38,24 @@ def read(path: Path) -> Summary:
         return _summary(path, data, schema)
 
 
+def operators(path: Path) -> tuple[tuple[str, str], ...]:
+    """Kind and name of each operator of the first subgraph, in the order of execution; also of compiled files.
+
+    Raises:
+        ArtifactError: the file is missing, truncated or not TFLite.
+        MissingDependency: ai-edge-litert is not installed.
+    """
+    schema = tflite_schema.load()
+    data = file_bytes(path)
+    with damage_explained(path):
+        model = schema.ModelT.InitFromPackedBuf(data, 0)
+        graph, builtins = model.subgraphs[0], tflite_schema.names(schema.BuiltinOperator)
+        return tuple(
+            (kind(model.operatorCodes[o.opcodeIndex], builtins), text(graph.tensors[o.outputs[0]].name))
+            for o in graph.operators
+        )
+
+
 @contextlib.contextmanager
 def damage_explained(path: Path) -> Iterator[None]:
     """Turn what the generated classes, which check nothing, make of offsets that lead astray into an ArtifactError."""

@@ -77,6 +77,7 @@ class _Forward:
         self._nodes: list[Any] = []  # those that compute
         self._values: dict[str, Value] = {}  # constants by torch's own name of each
         self._attributes: dict[str, Any] = {}  # tensors and packed weights, likewise
+        self._constants: dict[str, str] = {}  # what the file calls these, likewise
         self._methods: dict[str, Any] = {}
         for node in self._graph.nodes():
             self._add(node)
@@ -89,6 +90,7 @@ class _Forward:
                 self._values[_id(node.output())] = value if isinstance(value, str | int | float) else None
             case "prim::GetAttr":
                 self._attributes[_id(node.output())] = getattr(self._module, node.s("name"))
+                self._constants[_id(node.output())] = node.s("name")
             case "prim::ListConstruct" | "prim::TupleConstruct":
                 self._values[_id(node.output())] = tuple(self._values.get(_id(value)) for value in node.inputs())
             case kind:
@@ -118,7 +120,9 @@ class _Forward:
 
     def operators(self) -> Iterator[Operator]:
         for node in self._nodes:
-            yield Operator(self._names[_id(node.output())], dict(self._fields(node)))
+            read = (_id(value) for value in node.inputs())
+            constants = tuple(self._constants[value] for value in read if value in self._constants)
+            yield Operator(self._names[_id(node.output())], dict(self._fields(node)), constants)
 
     def facts(self) -> Iterator[tuple[str, Value]]:
         for role in ("inputs", "outputs"):

@@ -124,7 +124,6 @@ def test_one_operator(layer: nn.Module, op: Op, agrees: Agrees) -> None:
         lambda x: functional.dropout2d(functional.dropout(x, training=False), training=False),
         lambda x: x * 1 + 0,
     ],
-    ids=str,
 )
 def test_arithmetic_with_constants(function: Callable[[torch.Tensor], torch.Tensor], agrees: Agrees) -> None:
     _captured(Net(Apply(function)), agrees)

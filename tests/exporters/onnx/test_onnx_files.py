@@ -40,7 +40,7 @@ def test_what_is_written_is_read_back(io_dtype: IoDtype, integer_model: IntegerM
     assert summary.metadata == metadata.of_integer_model(integer_model, io_dtype)
     assert summary.int8_share == 1.0
     assert summary.float_operators == ()
-    assert summary.operators == {"Conv": 8, "Add": 1, "GlobalAveragePool": 1, "Flatten": 1, "Gemm": 1}
+    assert summary.operators == {"Gather": 1, "Conv": 8, "Add": 1, "GlobalAveragePool": 1, "Flatten": 1, "Gemm": 1}
     (image,), (logits,) = summary.inputs, summary.outputs
     assert (image.name, image.dtype, image.shape) == ("image", io_dtype, (-1, 3, 32, 32))
     assert (logits.name, logits.dtype, logits.shape) == ("logits", io_dtype, (-1, 10))
@@ -165,7 +165,7 @@ def test_a_planted_float_operator_is_found(integer_model: IntegerModel, tmp_path
     edited(path, plant)
     summary = read(path)
     assert [name.split()[0] for name in summary.float_operators] == ["Add", "Sigmoid"]
-    assert summary.int8_share == pytest.approx(1 - 2 / 13)
+    assert summary.int8_share == pytest.approx(1 - 2 / 14)
 
 
 def test_a_float_weight_makes_a_float_operator(integer_model: IntegerModel, tmp_path: Path) -> None:
@@ -274,3 +274,15 @@ def test_a_missing_package_is_named_with_its_remedy() -> None:
 
 def properties(path: Path) -> dict[str, str]:
     return {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+
+
+def test_an_image_has_channels_for_the_fast_kernel(integer_model: IntegerModel, tmp_path: Path) -> None:
+    """Four of them, of which the weights do not see the last."""
+    write_integer_model(integer_model, tmp_path / "m.onnx")
+    written = onnx.load(tmp_path / "m.onnx").graph
+    arrays = {entry.name: numpy_helper.to_array(entry) for entry in written.initializer}
+    graph = integer_model.graph
+    weight = next(node.inputs[1] for node in graph if graph.input in node.inputs)
+    assert arrays[f"{graph.input}.channels"].tolist() == [0, 1, 2, 2]
+    np.testing.assert_array_equal(arrays[f"{weight}.stored"][:, :3], graph.constants[weight])
+    assert not arrays[f"{weight}.stored"][:, 3].any()

@@ -115,7 +115,7 @@ def test_every_operator_becomes_an_integer_kernel(integer_block: Case, onnx_runt
     run = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
     kernels = {
         "Conv": "QLinearConv", "Gemm": "QGemm", "Add": "QLinearAdd", "Mul": "QLinearMul",
-        "GlobalAveragePool": "QLinearGlobalAveragePool", "Flatten": "Flatten",
+        "GlobalAveragePool": "QLinearGlobalAveragePool", "Flatten": "Flatten", "Gather": "Gather",
     }  # fmt: skip
     assert run == Counter({kernel: written[name] for name, kernel in kernels.items() if written[name]})
 
