@@ -20,26 +20,27 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edgekit.benchmarks.latency import Worker
+from edgekit.device.workers import Worker
 from edgekit.progress import Progress, silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from edgekit.device.plan import PlannedFile
 
 # How many pairs there are when it is looked whether the limit lies outside of the interval, and the rank of the ratio
 # that ends the interval on either side. The median lies outside with probability 2 P(Binomial(pairs, 1/2) < rank), 1.6,
 # 1.2 and 1.3 %: at any of the looks with 4 % at most (Bonferroni), so the interval is one of 95 %, however it ends.
 LOOKS: Final = ((7, 1), (11, 2), (17, 4))
 
-_WARMUP = 20
 _RUNS = 4  # of one process before the other has its turn
 _PAIR_SECONDS = 0.3  # timing of one pair of processes
 _LEAST_TURNS = 8  # of each, however long they take
@@ -93,7 +94,9 @@ class LatencyRatio:
         return not self.estimate.low <= self.limit <= self.estimate.high
 
 
-def compare_latency(candidate: Path, baseline: Path, *, limit: float, progress: Progress = silent) -> LatencyRatio:
+def compare_latency(
+    candidate: PlannedFile, baseline: PlannedFile, *, limit: float, progress: Progress = silent
+) -> LatencyRatio:
     """Time a file against another one, for as long as it takes to tell on which side of ``limit`` their ratio is.
 
     Args:
@@ -108,7 +111,7 @@ def compare_latency(candidate: Path, baseline: Path, *, limit: float, progress: 
     """
     started = time.perf_counter()
     at_most = LOOKS[-1][0]
-    stage = f"timing against the baseline, {candidate.name}"
+    stage = f"timing against the baseline, {Path(candidate.path).name}"
     pairs: list[_Pair] = []
 
     def ratios() -> Iterator[float]:
@@ -153,13 +156,13 @@ class _Pair:
     baseline_ms: NDArray[np.float64]
 
 
-def _time_pair(baseline: Path, candidate: Path, number: int) -> _Pair:
+def _time_pair(baseline: PlannedFile, candidate: PlannedFile, number: int) -> _Pair:
     """Time a pair of fresh processes.
 
     Which is started first, on which core they are, and who begins a turn changes from one to the next.
     """
     with ExitStack() as stack:
-        old, new = (Worker(path, threads=1, warmup=_WARMUP) for path in (baseline, candidate))
+        old, new = (Worker(file, Path()) for file in (baseline, candidate))
         workers = [new, old] if number // 2 % 2 else [old, new]
         for worker in workers:
             stack.enter_context(worker).begin()

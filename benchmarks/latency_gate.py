@@ -30,10 +30,12 @@ from edgekit.config import (
     Settings,
     VerifySettings,
 )
+from edgekit.device.plan import PlannedFile
 from edgekit.exporters.formats import FORMATS
 from edgekit.models import architecture
 from edgekit.pipeline.export import export
 from edgekit.preprocessing import Preprocessing
+from edgekit.runtimes.planned import ENGINES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -102,8 +104,8 @@ def main() -> None:
         if time.monotonic() > ends:
             break
         with _neighbour() if case.neighbour else nullcontext():
-            files = (paths[network][case.target] for network in (case.network, BASELINE))
-            found = compare_latency(*files, limit=LIMIT)
+            new, old = (PlannedFile(str(paths[n][case.target]), ENGINES[case.target]) for n in (case.network, BASELINE))
+            found = compare_latency(new, old, limit=LIMIT)
         estimate = found.estimate
         done.append(
             Comparison(case, **asdict(estimate), passed=found.passed, settled=found.settled, seconds=found.seconds)

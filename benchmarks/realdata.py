@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.benchmarks.latency import measure
-from edgekit.benchmarks.memory import peak_kib
 from edgekit.calibration.images import open_images
 from edgekit.config import (
     BenchSettings,
@@ -31,15 +29,20 @@ from edgekit.config import (
     Settings,
     VerifySettings,
 )
+from edgekit.device.memory import peak_kib
 from edgekit.integer_model import IntegerModel
+from edgekit.models.architecture import mobilenet_v3_large
+from edgekit.pipeline.bench import bench
 from edgekit.pipeline.export import ExportResult, export
 from edgekit.pipeline.verify import verify
+from edgekit.preprocessing import Preprocessing
 from edgekit.reference.integer import Reference
 from edgekit.verification.integer_parity import IntegerParity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from edgekit.models.architecture import Architecture
     from edgekit.pipeline.verdicts import VerifyResult
 
 VARIABLE = "EDGEKIT_REALDATA"
@@ -61,7 +64,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         settings = {name: settings_for(data, data / "models" / file, work / name) for name, file in CHECKPOINTS.items()}
-        settings[RANDOM] = settings_for(data, _random_checkpoint(data, work), work / RANDOM)
+        random = work / "mobilenet_v3_large_random.safetensors"
+        save_random(mobilenet_v3_large(padding="same"), data / "images" / "calibration", random)
+        settings[RANDOM] = settings_for(data, random, work / RANDOM)
         exported = {name: export(s) for name, s in settings.items()}
         coarse = {
             f"{name}, {ONE_SCALE}": _with_one_scale(settings[name], work / f"{name} coarse") for name in CHECKPOINTS
@@ -91,7 +96,7 @@ def settings_for(data: Path, checkpoint: Path, out: Path) -> Settings:
         calibration=CalibrationSettings(data=images / "calibration"),
         export=ExportSettings(targets=("tflite", "onnx", "torch"), precisions=("float32", "int8"), out=out),
         verify=VerifySettings(data=images / "validation"),
-        bench=BenchSettings(threads=1),
+        bench=BenchSettings(),
     )
 
 
@@ -103,24 +108,25 @@ def _with_one_scale(settings: Settings, out: Path) -> Settings:
     )
 
 
-def _random_checkpoint(data: Path, work: Path) -> Path:
-    """V3-Large with random weights; batch normalization sees real images, so that activations have sensible ranges."""
+def save_random(shape: Architecture, images: Path, path: Path) -> None:
+    """A checkpoint with random weights, whose batch normalization has seen real images: its ranges are sensible.
+
+    Args:
+        shape: of the network.
+        images: a folder of them.
+        path: of the .safetensors file.
+    """
     import torch  # noqa: PLC0415 - heavy
 
-    from edgekit.models import architecture, checkpoint, network  # noqa: PLC0415
-    from edgekit.preprocessing import Preprocessing  # noqa: PLC0415
+    from edgekit.models import checkpoint, network  # noqa: PLC0415
 
     torch.manual_seed(0)
-    shape = architecture.mobilenet_v3_large(padding="same")
     module = network.build(shape).train()
     preprocessing = Preprocessing((224, 224), None)
-    images = open_images(data / "images" / "calibration", preprocessing, limit=BATCH_NORM_IMAGES)
     with torch.no_grad():
-        for batch in images.batches(32):
+        for batch in open_images(images, preprocessing, limit=BATCH_NORM_IMAGES).batches(32):
             module(torch.from_numpy(preprocessing.normalization(batch.pixels)))
-    path = work / "mobilenet_v3_large_random.safetensors"
     checkpoint.save(path, module.eval(), shape)
-    return path
 
 
 def _accuracy_row(name: str, result: VerifyResult) -> list[str]:
@@ -149,15 +155,17 @@ def _latency_row(name: str, result: ExportResult, settings: Settings, work: Path
     boundary = replace(settings.export, targets=("tflite",), precisions=("int8",), io_dtype="int8", out=out)
     int8 = export(replace(settings, calibration=ranges, export=boundary)).files[0]
     twin = next(file for file in result.files if file.target == "tflite" and file.precision == "float32")
-    fast, slow = measure([int8.path, twin.path], threads=1, runs=300, warmup=30)
+    timed = bench([twin.path, int8.path], BenchSettings(), against=twin.path).results.rows
+    slow, fast = (next(row for row in timed if row.path == str(file.path)) for file in (twin, int8))
+    assert fast.ratio is not None
     return [
         name,
         f"{int8.summary.int8_share:.0%} of {sum(int8.summary.operators.values())}",
         str(fast.delegate_pieces),
         str(len(fast.outside)),
-        f"{fast.p50_ms:.2f}",
-        f"{slow.p50_ms:.2f}",
-        f"**{fast.p50_ms / slow.p50_ms:.2f}**",
+        f"{fast.p50_ms.value:.2f}",
+        f"{slow.p50_ms.value:.2f}",
+        f"**{fast.ratio.value.value:.2f}**",
     ]
 
 

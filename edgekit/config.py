@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from edgekit.device.plan import LAPS
 from edgekit.errors import ConfigError, did_you_mean
 from edgekit.targets.profiles import profile
 
@@ -171,16 +172,28 @@ class VerifySettings:
 
 @dataclass(frozen=True, slots=True)
 class BenchSettings:
-    """[bench]: how latency is measured."""
+    """[bench]: how latency is measured; python is the one of a device, as a shell there takes it ("~/venv/bin/python").
 
-    threads: int = 1
-    runs: int = 200
-    warmup: int = 20
+    With threads "all", from one to as many as there are cores.
+    """
+
+    threads: tuple[int, ...] | Literal["all"] = (1,)
+    batches: tuple[int, ...] = (1,)
+    laps: int = LAPS
+    python: str | None = None
 
     def __post_init__(self) -> None:
-        _at_least(1, "bench.threads", self.threads)
-        _at_least(1, "bench.runs", self.runs)
-        _at_least(0, "bench.warmup", self.warmup)
+        for name, values in (("threads", self.threads), ("batches", self.batches)):
+            if not values:
+                raise ConfigError(f"bench.{name} is empty, so there is nothing to measure: name at least one number")
+            for value in values if isinstance(values, tuple) else ():
+                _at_least(1, f"bench.{name}", value)
+        _at_least(1, "bench.laps", self.laps)
+
+    @property
+    def first_threads(self) -> int:
+        """Threads for what is not timed under several conditions."""
+        return 1 if self.threads == "all" else self.threads[0]
 
 
 @dataclass(frozen=True, slots=True)

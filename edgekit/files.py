@@ -65,6 +65,12 @@ def _replace_by_folder(path: Path, folder: Path, aside: Path) -> None:
         raise
 
 
+def cache_folder() -> Path:
+    """Where edgekit keeps what it can make again. Source: XDG Base Directory Specification 0.8."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "edgekit"
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path``, all of it or nothing.
 

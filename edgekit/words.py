@@ -22,7 +22,7 @@ def size(size_bytes: int) -> str:
     ('3.51 MB', '512 B')
     """
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size_bytes >= factor:
+        if size_bytes >= 0.9995 * factor:  # which "999.5 kB" would be rounded to
             return f"{size_bytes / factor:.3g} {unit}"
     return f"{size_bytes} B"
 

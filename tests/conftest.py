@@ -36,3 +36,24 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     export(config.load(CONFIG, flags))
     return folder
+
+
+@pytest.fixture(scope="session")
+def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small linear network as an .onnx file, which another tool wrote; to be read, not written to."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    import numpy as np
+
+    weights = np.random.default_rng(0).normal(size=(3 * 8 * 8, 10)).astype(np.float32)
+    helper, real = onnx.helper, onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        [helper.make_node("Flatten", ["x"], ["flat"]), helper.make_node("MatMul", ["flat", "w"], ["y"])],
+        "net",
+        [helper.make_tensor_value_info("x", real, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("y", real, [1, 10])],
+        [onnx.numpy_helper.from_array(weights, "w")],
+    )
+    path = tmp_path_factory.mktemp("a net") / "linear net.onnx"  # names may hold spaces
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path

@@ -23,7 +23,7 @@ def toml(folder: Path, text: str) -> Path:
 
 
 def test_nothing_given_is_the_default() -> None:
-    assert config.load(None) == config.load(None, {"bench": {"runs": None}}) == Settings()
+    assert config.load(None) == config.load(None, {"bench": {"laps": None}}) == Settings()
 
 
 def test_every_section_of_a_file(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_every_section_of_a_file(tmp_path: Path) -> None:
     [verify]
     images = 7
     [bench]
-    warmup = 0
+    laps = 3
     """
     path = toml(tmp_path, text)
     settings = config.load(path)
@@ -64,14 +64,14 @@ def test_every_section_of_a_file(tmp_path: Path) -> None:
     assert settings.export.targets == ("coreml", "torch")
     assert settings.export.onnxruntime == "1.10"
     assert settings.export.out == Path("exported")  # a default is no path of the file's
-    assert (settings.verify.images, settings.bench.warmup) == (7, 0)
+    assert (settings.verify.images, settings.bench.laps) == (7, 3)
 
 
 def test_flags_win_and_their_paths_start_here(tmp_path: Path) -> None:
-    path = toml(tmp_path, '[export]\nout = "there"\n[bench]\nruns = 3\nthreads = 2')
-    settings = config.load(path, {"export": {"out": Path("here")}, "bench": {"runs": 9, "threads": None}})
+    path = toml(tmp_path, '[export]\nout = "there"\n[bench]\nlaps = 3\nthreads = [2]')
+    settings = config.load(path, {"export": {"out": Path("here")}, "bench": {"laps": 9, "threads": None}})
     assert settings.export.out == Path("here")
-    assert settings.bench == BenchSettings(threads=2, runs=9)
+    assert settings.bench == BenchSettings(threads=(2,), laps=9)
 
 
 def test_a_path_may_start_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,10 +103,12 @@ WRONG = [
     ("[calibration]\npercentile = 50", "calibration.percentile is 50: above 50"),
     ("[calibration]\npercentile = 100.5", "at most 100"),
     ("[verify]\nimages = -1", "verify.images is -1"),
-    ("[bench]\nruns = 'ten'", "bench.runs is 'ten': a whole number is wanted"),
-    ("[bench]\nruns = 0", "bench.runs is 0: 1 or more"),
-    ("[bench]\nthreads = 0", "bench.threads is 0: 1 or more"),
-    ("[bench]\nwarmup = -1", "bench.warmup is -1: 0 or more"),
+    ("[bench]\nlaps = 'ten'", "bench.laps is 'ten': a whole number is wanted"),
+    ("[bench]\nlaps = 0", "bench.laps is 0: 1 or more"),
+    ("[bench]\nthreads = [1, 0]", "bench.threads is 0: 1 or more"),
+    ("[bench]\nthreads = []", "bench.threads is empty"),
+    ("[bench]\nthreads = 'some'", "bench.threads is 'some': a list in brackets or 'all' is wanted"),
+    ("[bench]\nbatches = [-1]", "bench.batches is -1: 1 or more"),
     ("[preprocessing]\nresize = 'all'", "preprocessing.resize is 'all': a whole number or 'whole' or 'none' is wanted"),
     ("[preprocessing]\nresize = 0", "preprocessing.resize is 0"),
     ("[preprocessing]\nmean = [0.5, 0.5, 0.5]", "belong together"),
@@ -139,7 +141,9 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("section", "key", "typed", "value"),
     [
-        ("bench", "runs", "30", 30),
+        ("bench", "laps", "30", 30),
+        ("bench", "threads", "all", "all"),
+        ("bench", "threads", "[1, 2]", (1, 2)),
         ("model", "bn_eps", "1e-3", 1e-3),
         ("model", "checkpoint", "net.pth", Path("net.pth")),
         ("model", "labels", "2024", Path("2024")),
@@ -160,7 +164,7 @@ def test_what_is_typed_becomes_what_the_key_wants(section: str, key: str, typed:
 @pytest.mark.parametrize(
     ("section", "key", "typed", "said"),
     [
-        ("bench", "runs", "1.5", "bench.runs is '1.5': a whole number is wanted"),
+        ("bench", "laps", "1.5", "bench.laps is '1.5': a whole number is wanted"),
         ("expart", "x", "1", r"unknown section \[expart\]: did you mean 'export'"),
         ("export", "tragets", "1", "unknown key export.tragets: did you mean 'targets'"),
     ],

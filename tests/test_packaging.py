@@ -30,12 +30,12 @@ BESIDE = ("benchmarks", "calibration", "exporters")  # beside edgekit/, imported
 # Everything that an extra brings. With them blocked, a process is a machine with edgekit's own dependencies alone.
 TOOLCHAINS = (
     *("torch", "safetensors", "onnx", "onnxruntime", "onnxsim", "ai_edge_litert", "tflite_runtime", "flatbuffers"),
-    *("google.protobuf", "coremltools", "h5py", "keras", "tensorflow", "sklearn", "scipy"),
+    *("google.protobuf", "coremltools", "h5py", "keras", "tensorflow", "sklearn", "scipy", "ethosu"),
 )
 LITERT = ("ai_edge_litert", "flatbuffers", "google.protobuf")
 # The only modules that import a toolchain by being imported. Those in front of them import them where they are used.
 NEED_A_TOOLCHAIN = (
-    *("edgekit.benchmarks.diagnosis", "edgekit.benchmarks.peers*"),
+    *("edgekit.benchmarks.diagnosis", "edgekit.benchmarks.peers*", "edgekit.benchmarks.profilers.torch"),
     *("edgekit.calibration.balancing", "edgekit.calibration.bias_correction", "edgekit.calibration.calibrate"),
     *("edgekit.calibration.data_free", "edgekit.calibration.diagnosis", "edgekit.calibration.equalization"),
     *("edgekit.calibration.families", "edgekit.calibration.one_at_a_time", "edgekit.calibration.recipe"),
@@ -142,6 +142,7 @@ WITHOUT_EXTRAS = [
         for suffix, extra in SUFFIXES.items()
     ),
     *((["export", "--int8", "--target", extra], extra) for extra in ("tflite", "onnx", "coreml", "torch")),
+    (["compile", "x.tflite", "--device", "ethos-u55"], "ethos-u"),
 ]
 WITH_LITERT_ALONE = [
     (["export", "--int8", "--target", "tflite"], "torch"),

@@ -53,7 +53,7 @@ CONTESTANTS = (
             f"onnx_runtime_{method.lower()}_per_{part}",
             f"ONNX Runtime quantize_static, {words}, weights per {part}",
             "onnx_runtime",
-            {"method": method, "per_channel": part == "channel"},
+            {"method": method, "per_channel": part == "channel", "activations": "QUInt8"},
         )
         for method, words in (("MinMax", "min-max"), ("Percentile", "percentile"), ("Entropy", "entropy"))
         for part in ("channel", "tensor")
@@ -102,7 +102,7 @@ def attempt(contestant: Contestant, given: Given, cache: Path, out: Path) -> Att
         path = _own(contestant, networks.settings(given, out, "tflite", "int8"))
         versions = {"edgekit": __version__, "torch": importlib.metadata.version("torch")}
         return Attempt(path, versions, run(path, np.load(given.images.validation, mmap_mode="r")))
-    answer = _ask(contestant, contestant.tool, given, cache, out)
+    answer = ask(contestant, contestant.tool, given, cache, out)
     path = Path(answer["path"])
     if "logits" in answer:
         operators, floats = tuple(answer["operators"]), tuple(answer["float_operators"])
@@ -120,8 +120,13 @@ def _own(contestant: Contestant, settings: Settings) -> Path:
     return export(replace(settings, calibration=coarse)).files[0].path
 
 
-def _ask(contestant: Contestant, tool: str, given: Given, cache: Path, out: Path) -> dict[str, Any]:
-    """The tool's answer, from a process in its environment."""
+def ask(contestant: Contestant, tool: str, given: Given, cache: Path, out: Path) -> dict[str, Any]:
+    """The answer of a tool that quantizes a network, from a process in its environment; "path" is its file's.
+
+    Raises:
+        MissingDependency: the tool cannot be installed.
+        GateFailed: it cannot quantize the network.
+    """
     python = python_of(tool, cache / "environments")
     work = cache / "work" / given.network.key
     work.mkdir(parents=True, exist_ok=True)

@@ -7,13 +7,16 @@ import typer
 from edgekit.cli import (
     baseline,
     bench,
+    bundle,
     check,
+    compile,  # noqa: A004 - a command's name
     diff,
     doctor,
     emulate,
     export,
     finetune,
     inspect,
+    profile,
     reproduce,
     sensitivity,
     targets,
@@ -34,9 +37,12 @@ app.command()(sensitivity.sensitivity)
 app.command()(finetune.finetune)
 app.command()(verify.verify)
 app.command()(bench.bench)
+app.command()(bundle.bundle)
+app.command()(profile.profile)
 app.command()(baseline.baseline)
 app.command()(targets.targets)
 app.command()(check.check)
+app.command()(compile.compile)
 app.command()(inspect.inspect)
 app.command()(diff.diff)
 app.command()(reproduce.reproduce)

@@ -2,66 +2,250 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgekit.cli import console
-from edgekit.cli.options import ArtifactsArgument, ConfigOption, JsonOption, SetOption, find_config, load_settings
+from edgekit.cli.options import (
+    ArtifactsArgument,
+    ConfigOption,
+    JsonOption,
+    RemoteOption,
+    SetOption,
+    find_config,
+    load_settings,
+    names,
+)
+from edgekit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from edgekit.pipeline.bench import BenchResult, BenchRow
+    from collections.abc import Iterator
+
+    from edgekit.config import BenchSettings, Settings
+    from edgekit.device.machine import Conditions, Machine
+    from edgekit.device.results import Results, Row
+    from edgekit.pipeline.bench import BenchResult, Planned
+
+ALL = "all"
+
+
+ThreadsOption = Annotated[
+    str | None,
+    typer.Option("--threads", metavar="N,…", help="Threads of one run, or all: 1 to all cores.", show_default="1"),
+]
+BatchOption = Annotated[str | None, typer.Option("--batch", metavar="N,…", help="Images of one run.", show_default="1")]
+LapsOption = Annotated[
+    int | None, typer.Option("--laps", min=1, help="Fresh processes of each file.", show_default="11")
+]
+AgainstOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--against",
+        metavar="FILE",
+        help="What every file is compared with, of edgekit or not.",
+        show_default="its float32 twin",
+    ),
+]
 
 
 def bench(  # noqa: PLR0913 - one a flag
     artifacts: ArtifactsArgument = None,
     *,
-    threads: Annotated[
-        int | None, typer.Option("--threads", min=1, help="Threads of one run.", show_default="1")
-    ] = None,
-    runs: Annotated[
-        int | None, typer.Option("--runs", min=1, help="Timed runs of each file.", show_default="200")
-    ] = None,
-    warmup: Annotated[
-        int | None, typer.Option("--warmup", min=0, help="Runs before timing starts.", show_default="20")
-    ] = None,
+    threads: ThreadsOption = None,
+    batch: BatchOption = None,
+    laps: LapsOption = None,
+    against: AgainstOption = None,
+    device: RemoteOption = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure latency: fresh processes that take turns, with the float32 twin beside every int8 file."""
+    """Measure latency, start and memory: fresh processes that take turns, with intervals that hold the next time, too.
+
+    The .json of a bundle that ran elsewhere is shown.
+    """
     with console.reporting("bench", as_json=as_json):
         from edgekit.pipeline.bench import bench as run  # noqa: PLC0415 - see the module app
+        from edgekit.pipeline.bench import load, plan  # noqa: PLC0415 - likewise
 
-        flags = {"bench": {"threads": threads, "runs": runs, "warmup": warmup}}
-        settings = load_settings(find_config(config), flags, assignments)
-        with console.progress_bar() as progress:
-            result = run(artifacts or [settings.export.out], settings.bench, progress=progress)
+        settings = bench_settings(threads, batch, laps, config, assignments)
+        files = artifacts or [settings.export.out]
+        if [path.suffix for path in files] == [".json"]:
+            result = load(files[0])
+        elif device is not None:
+            result = _elsewhere(device, plan(files, settings.bench, against=against), settings.bench)
+        else:
+            with console.progress_bar() as progress:
+                result = run(files, settings.bench, against=against, progress=progress)
         if as_json:
             console.print_json("bench", result)
         else:
-            _show(result)
+            show(result)
 
 
-def _show(result: BenchResult) -> None:
+def bench_settings(
+    threads: str | None, batch: str | None, laps: int | None, config: Path | None, assignments: list[str] | None
+) -> Settings:
+    """Settings with the flags that say under which conditions files are timed."""
+    flags: dict[str, dict[str, Any]] = {
+        "bench": {
+            "threads": ALL if threads == ALL else _numbers("--threads", threads),
+            "batches": _numbers("--batch", batch),
+            "laps": laps,
+        }
+    }
+    return load_settings(find_config(config), flags, assignments)
+
+
+def _elsewhere(device: str, planned: Planned, settings: BenchSettings) -> BenchResult:
+    from edgekit.pipeline.bundle import pack  # noqa: PLC0415 - see the module app
+    from edgekit.pipeline.device import bench_on, connect  # noqa: PLC0415 - likewise
+
+    with console.progress_bar() as progress:
+        luggage = pack(planned.plan, progress=progress)
+    for name, why in luggage.unchecked.items():
+        console.warn(f"{name} is timed there without being checked: {why}")
+    engines = {file.engine for file in planned.plan.files}
+    # Connected before there is a bar, which would be drawn over the question for a password.
+    with connect(device, python=settings.python, engines=engines) as there, console.progress_bar() as progress:
+        return bench_on(there, planned, luggage, progress=progress)
+
+
+def _numbers(option: str, text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(name) for name in names(text)]
+    except ValueError:
+        raise ConfigError(f"{option} {text}: whole numbers are wanted, with commas: 1,2,4") from None
+
+
+def show(result: BenchResult) -> None:
+    """Print what was measured."""
+    results = result.results
+    for file in result.checked:
+        if file.excuse is not None:
+            console.warn(f"{file.path} ({file.runner}): {file.sentence}")
     if result.left_out:
-        console.note(f"left out, no runtime here: {', '.join(path.name for path in result.left_out)}")
-    first = result.rows[0].latency
-    console.say(
-        f"[dim]measured: batch 1, {console.count(first.threads, 'thread')}, {console.count(first.runs, 'run')} of each "
-        f"after {result.warmup} to warm up, taking turns[/]"
+        console.note(f"left out, no engine runs them: {', '.join(path.name for path in result.left_out)}")
+    if results.rows:
+        console.say(f"[dim]{console.escape(_machine(results.machine))}[/]")
+        console.say(f"[dim]{_method(results)}[/]", "")
+        _table(results.rows)
+    for line in _remarks(results):
+        console.say(line)
+    for refusal in results.refused:
+        console.warn(refusal.reason)
+    for reason in results.dirty:
+        console.warn(f"dirty: {reason}")
+
+
+def _machine(machine: Machine) -> str:
+    """The machine in one line."""
+    parts = [
+        ", ".join(dict.fromkeys(filter(None, (machine.model, machine.processor)))),
+        console.count(machine.cores, "core"),
+        f"{machine.bits} bit",
+    ]
+    if machine.memory_mib is not None:
+        parts.append(f"{machine.memory_mib / 1024:.1f} GiB")
+    if machine.clock_mhz is not None:
+        low, high = machine.clock_mhz
+        parts.append(f"{low:.0f} to {high:.0f} MHz" + (f" ({machine.governor})" if machine.governor else ""))
+    return ", ".join([*parts, *machine.instructions])
+
+
+def _method(results: Results) -> str:
+    """How the figures were made, and how the machine fared meanwhile."""
+    coverage = results.rows[0].p50_ms.coverage
+    measured = f"{console.count(results.laps, 'lap')} of fresh processes in turns, {results.conditions.seconds:.0f} s"
+    interval = f"the interval holds another measurement's median with {coverage:.0%}"
+    if results.laps == 1:
+        interval = "one lap says nothing of another measurement"
+    return "; ".join([measured, interval, *_fared(results.conditions)])
+
+
+def _fared(conditions: Conditions) -> Iterator[str]:
+    if conditions.others_cores is not None:
+        yield f"others used {conditions.others_cores:.1f} cores"
+    if conditions.temperature_c is not None:
+        yield f"{conditions.temperature_c:.0f} °C"
+
+
+def _table(rows: tuple[Row, ...]) -> None:
+    """A line a file and condition, with what ran it below; a column only where it says something."""
+    shared = _shared([Path(row.path).name for row in rows])
+    if shared:
+        console.say(f"[bold]{console.escape(shared.removesuffix('.'))}[/]")
+    several = {
+        "threads": len({row.threads for row in rows}) > 1 or rows[0].threads > 1,
+        "batch": len({row.batch for row in rows}) > 1 or rows[0].batch > 1,
+    }
+    numbers = [name for name, shown in several.items() if shown]
+    titles = [*numbers, "p50 ms", "interval", "p90 ms", "p99 ms", "ratio", "interval", "start ms", "MiB"]
+    lines: list[list[str] | str] = []
+    said: dict[tuple[str, str], None] = {}
+    for row in rows:
+        name = Path(row.path).name.removeprefix(shared)
+        lines.append([console.escape(name), *(str(getattr(row, n)) for n in numbers), *_figures(row)])
+        if (row.path, row.runner) not in said:
+            said[row.path, row.runner] = None
+            lines.append(f"[dim]  {console.escape(_below(row))}[/]")
+    console.table(["file", *(f">{title}" for title in titles)], lines)
+
+
+def _shared(file_names: list[str]) -> str:
+    """The network's name and its dot, where all files begin with it."""
+    first = file_names[0]
+    stem = first.removesuffix(Path(first).suffix).rpartition(".")[0] + "."
+    return stem if len(set(file_names)) > 1 and all(name.startswith(stem) for name in file_names) else ""
+
+
+def _figures(row: Row) -> list[str]:
+    p50, ratio = row.p50_ms, row.ratio
+    return [
+        _ms(p50.value),
+        f"{_ms(p50.low)}–{_ms(p50.high)}",
+        _ms(row.p90_ms),
+        _ms(row.p99_ms),
+        "" if ratio is None else f"{ratio.value.value:.2f}",
+        "" if ratio is None else f"{ratio.value.low:.2f}–{ratio.value.high:.2f}",
+        f"{row.cold_start_ms:.0f}",
+        console.NOTHING if row.peak_mib is None else f"{row.peak_mib:.1f}",
+    ]
+
+
+def _ms(value: float) -> str:
+    """With three digits, which is what intervals of some percent leave sense in."""
+    return (
+        f"{value:.3f}"
+        if value < 1
+        else f"{value:.2f}"
+        if value < 10
+        else f"{value:.1f}"
+        if value < 100
+        else f"{value:.0f}"
     )
-    rows = [line for row in result.rows for line in _lines(row)]
-    console.table(["file", ">p50 ms", ">p90 ms", ">p99 ms", ">of float"], rows)
 
 
-def _lines(row: BenchRow) -> tuple[list[str], str]:
-    """The file with its figures, and its runtime below."""
-    latency = row.latency
-    runtime = latency.runner
-    if latency.delegate_pieces is not None:
-        pieces = console.count(latency.delegate_pieces, "piece")
-        runtime += f": {pieces}, outside {', '.join(latency.outside)}" if latency.outside else f": all in {pieces}"
-    figures = [f"{value:.3f}" for value in (latency.p50_ms, latency.p90_ms, latency.p99_ms)]
-    ratio = f"{row.float_ratio:.2f} ×" if row.float_ratio is not None else ""
-    return [console.escape(latency.path.name), *figures, ratio], f"[dim]  {console.escape(runtime)}[/]"
+def _below(row: Row) -> str:
+    """What ran the file."""
+    text = f"{row.runner}, {console.size(row.size_bytes)}"
+    if row.delegate_pieces is not None:
+        pieces = console.count(row.delegate_pieces, "piece")
+        text += f", {pieces}, outside {', '.join(row.outside)}" if row.outside else f", all in {pieces}"
+    return text
+
+
+def _remarks(results: Results) -> Iterator[str]:
+    """What ratios are of, and why int8 is not faster."""
+    baselines = dict.fromkeys(row.ratio.baseline for row in results.rows if row.ratio is not None)
+    if baselines:
+        of = "its float32 twin" if len(baselines) > 1 else Path(next(iter(baselines))).name
+        yield f"[dim]ratio: to {console.escape(of)}, lap by lap[/]"
+    for row in results.rows:
+        if row.slow_because is not None:
+            condition = f"{console.count(row.threads, 'thread')}, batch {row.batch}"
+            yield f"{console.escape(Path(row.path).name)} ({condition}): {console.escape(row.slow_because)}"

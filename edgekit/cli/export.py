@@ -159,6 +159,8 @@ def show_export(result: ExportResult, settings: Settings) -> None:
     if result.device is not None:
         made_for = f"made for {result.device}: edgekit targets {settings.export.device} says how, and why"
         console.note(made_for)
+        if _is_compiled(settings):
+            console.note(f"next: edgekit compile {settings.export.out} --device {settings.export.device}")
     kind = "synthetic image" if result.data_free else "image"
     origin = f", calibrated on {console.count(result.images, kind)}" if result.images else ""
     name, out = console.escape(result.network), console.escape(str(settings.export.out))
@@ -167,6 +169,13 @@ def show_export(result: ExportResult, settings: Settings) -> None:
     if result.floor is not None:
         console.say(_floor(result.floor))
     console.table(["", "file", ">size", ">time", ">int8", ">max |Δ|"], [_row(file) for file in result.files])
+
+
+def _is_compiled(settings: Settings) -> bool:
+    """Whether the device runs files only after its own compiler."""
+    from edgekit.targets.profiles import profile  # noqa: PLC0415 - see the module app
+
+    return settings.export.device is not None and profile(settings.export.device).compiler is not None
 
 
 def _beside(result: ExportResult) -> Iterator[str]:

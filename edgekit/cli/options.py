@@ -91,6 +91,15 @@ ArtifactsArgument = Annotated[
     list[Path] | None,
     typer.Argument(metavar="FILE|FOLDER", help="What export wrote.", show_default="the export folder"),
 ]
+RemoteOption = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="ADDRESS",
+        help="Where to do it: ssh://[user@]host[:port], or adb://[serial] (docs/devices.md).",
+        show_default="this machine",
+    ),
+]
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="Settings file.", show_default="./edgekit.toml")
 ]

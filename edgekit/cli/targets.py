@@ -10,7 +10,7 @@ from edgekit.cli import console
 from edgekit.cli.options import JsonOption  # noqa: TC001 - typer reads the annotations
 
 if TYPE_CHECKING:
-    from edgekit.targets.profiles import Choice, Profile, Rule, Runtime
+    from edgekit.targets.profiles import Choice, Compiler, Profile, Rule, Runtime
 
 
 def targets(
@@ -55,6 +55,7 @@ def _show(profile: Profile) -> None:
         ("computes", profile.processor),
         ("runs", f"{', '.join(profile.formats)}; {', '.join(profile.precisions)}; images as {profile.layout}"),
         *(("runtime", _runtime(runtime)) for runtime in profile.runtimes),
+        *([("compiler", _compiler(profile.compiler))] if profile.compiler else ()),
         ("integers", f"{claimed}: {claim.because} ({claim.source})"),
         *((choice.what, _choice(choice)) for choice in profile.choices),
         *((f"rule: {rule.name}", _rule(rule)) for rule in profile.rules),
@@ -69,6 +70,12 @@ def _runtime(runtime: Runtime) -> str:
     return (
         f"{', '.join([runtime.name, *versions])}{f': {runtime.install}' if runtime.install else ''} ({runtime.source})"
     )
+
+
+def _compiler(compiler: Compiler) -> str:
+    chosen = f"{compiler.accelerator}, {compiler.system_config}, {compiler.memory_mode}"
+    others = ", ".join(name for name in compiler.accelerators if name != compiler.accelerator)
+    return f"{compiler.name}, edgekit compile, for {chosen}: {compiler.because}; also {others} ({compiler.source})"
 
 
 def _choice(choice: Choice) -> str:

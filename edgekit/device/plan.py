@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE_NAME = "plan.json"  # in a folder with the files
+LAPS = 11  # the fewest whose smallest and largest figure cover another measurement's with 98 %
 
 
 @dataclass(frozen=True)
@@ -28,16 +35,22 @@ class PlannedFile:
     Attributes:
         path: relative to the plan's folder, or absolute where files and plan need not travel.
         engine: "litert", "onnxruntime" or "torch".
-        shape: of the input, in the file's own layout, for one image: (1, 224, 224, 3).
-        dtype: of the input, as numpy names it.
+        shape: of the input, in the file's own layout, for one image: (1, 224, 224, 3); None where the file says it.
+        dtype: of the input, as numpy names it; None where the file says it.
         golden: None where nothing is known that it should answer.
+        kernels: of its engine, as ``edgekit.device.engines`` names them; "" for those that applications get.
+        precision: what it computes in, "int8"; "" where that is not known.
+        baseline: path of the file, of the same plan, that its latency is divided by; None where there is none.
     """
 
     path: str
     engine: str
-    shape: tuple[int, ...]
-    dtype: str
+    shape: tuple[int, ...] | None = None
+    dtype: str | None = None
     golden: Golden | None = None
+    kernels: str = ""
+    precision: str = ""
+    baseline: str | None = None
 
 
 @dataclass(frozen=True)
@@ -46,31 +59,39 @@ class Plan:
 
     Attributes:
         files: that take turns.
-        threads: each of these numbers of threads,
-        batches: with each of these numbers of images at once.
+        threads: each of these numbers of threads; none stands for one to as many as the device has cores;
+        batches: with each of these numbers of images at once,
+        laps: in so many fresh processes of each; ``edgekit.device.statistics`` says what that decides.
     """
 
     files: tuple[PlannedFile, ...]
     threads: tuple[int, ...] = (1,)
     batches: tuple[int, ...] = (1,)
+    laps: int = LAPS
 
     def to_json(self) -> str:
         """As text."""
         return json.dumps(asdict(self), indent=1)
 
     @classmethod
+    def load(cls, folder: Path) -> Plan:
+        """The plan that lies in a folder, with its files."""
+        return cls.from_json((folder / FILE_NAME).read_text(encoding="utf-8"))
+
+    @classmethod
     def from_json(cls, text: str) -> Plan:
         """The inverse of ``to_json``."""
         values = json.loads(text)
-        return cls(tuple(map(_file, values["files"])), tuple(values["threads"]), tuple(values["batches"]))
+        return cls(
+            tuple(map(_file, values["files"])), tuple(values["threads"]), tuple(values["batches"]), values["laps"]
+        )
 
 
 def _file(values: dict[str, object]) -> PlannedFile:
     golden = values.pop("golden")
     shape = values.pop("shape")
-    assert isinstance(shape, list)
     return PlannedFile(
         **values,  # type: ignore[arg-type] # as asdict wrote them
-        shape=tuple(shape),
+        shape=tuple(shape) if isinstance(shape, list) else None,
         golden=Golden(**golden) if isinstance(golden, dict) else None,
     )

@@ -6,26 +6,24 @@ import dataclasses
 import json
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit import files
 from edgekit.benchmarks.comparison import compare_latency
-from edgekit.benchmarks.memory import Memory, measure
-from edgekit.benchmarks.worker import noise
+from edgekit.device.workers import peak_memory
 from edgekit.errors import ArtifactError
 from edgekit.exporters.formats import format_of
 from edgekit.pipeline import candidates
 from edgekit.pipeline.manifest import sha256_of
 from edgekit.progress import Progress, silent
-from edgekit.runtimes.catalog import default_runner
+from edgekit.runtimes.planned import planned_file
 from edgekit.verification import budgets
 from edgekit.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
-    from edgekit.exporters.summary import Summary
     from edgekit.verification.budgets import Limits
     from edgekit.verification.gates import Gate
 
@@ -182,13 +180,12 @@ def check(path: Path, baseline: Baseline, limits: Limits, *, progress: Progress 
         budgets.size(files.size_bytes(path), kept.size_bytes, limits.max_size_ratio),
         budgets.int8_share(summary.int8_share, kept.int8_share),
     ]
-    if default_runner(path) is not None:
-        new_memory, old_memory = _memory(summary), _memory(format_of(old).read(old))
-        if new_memory.peak_mib is not None and old_memory.peak_mib is not None:
-            found.append(
-                budgets.memory(new_memory.peak_mib, old_memory.peak_mib, limits.max_memory_ratio, new_memory.runner)
-            )
-        ratio = compare_latency(path, old, limit=limits.max_latency_ratio, progress=progress)
+    candidate, before = planned_file(path), planned_file(old)
+    if candidate is not None and before is not None:
+        (runner, new_mib), (_, old_mib) = (peak_memory(file, Path()) for file in (candidate, before))
+        if new_mib is not None and old_mib is not None:
+            found.append(budgets.memory(new_mib, old_mib, limits.max_memory_ratio, runner))
+        ratio = compare_latency(candidate, before, limit=limits.max_latency_ratio, progress=progress)
         estimate = ratio.estimate
         found.append(
             budgets.latency(
@@ -204,21 +201,16 @@ def check(path: Path, baseline: Baseline, limits: Limits, *, progress: Progress 
 
 def _cost(path: Path, accuracy: Mapping[str, float]) -> KeptFile:
     summary = format_of(path).read(path)
-    memory = _memory(summary) if default_runner(path) is not None else None
+    planned = planned_file(path)
+    runner, memory_mib = (None, None) if planned is None else peak_memory(planned, Path())
     return KeptFile(
         sha256=sha256_of(path),
         size_bytes=files.size_bytes(path),
         int8_share=summary.int8_share,
-        memory_mib=None if memory is None else memory.peak_mib,
-        runner=None if memory is None else memory.runner,
+        memory_mib=memory_mib,
+        runner=runner,
         accuracy=dict(accuracy),
     )
-
-
-def _memory(summary: Summary) -> Memory:
-    if summary.metadata is None:
-        raise ArtifactError(f"{summary.path} was not written by edgekit: it does not say how to feed it")
-    return measure(summary.path, noise(summary.metadata))
 
 
 def _kept_before(out: Path) -> Mapping[str, KeptFile]:

@@ -1,93 +1,133 @@
-"""Latency of files, each with its float twin beside it."""
+"""Latency of files on this machine, or on another one: what is measured is a ``Plan`` either way."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit.benchmarks.latency import Latency, measure
+from edgekit.device.bench import bench as measure
+from edgekit.device.plan import Plan
+from edgekit.device.results import Results
 from edgekit.errors import ArtifactError
 from edgekit.exporters.formats import FORMATS, format_of
 from edgekit.exporters.metadata import Precision
 from edgekit.progress import Progress, silent
+from edgekit.runtimes.planned import planned_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     from edgekit.config import BenchSettings
+    from edgekit.device.check import Checked
+    from edgekit.device.plan import PlannedFile
 
 _NO_RUNTIME = "coreml"
 
 
 @dataclass(frozen=True, slots=True)
-class BenchRow:
-    """One file.
+class Planned:
+    """What is to be measured.
 
     Attributes:
-        latency: what was measured.
-        float_ratio: its median over that of its float32 twin; None where there is no twin.
-        twin: it was not asked for, it is here to be compared with.
+        plan: the files, by their paths on this machine.
+        extras: paths of files that were not asked for: they are there to be compared with.
+        left_out: files in the folders that no engine runs.
     """
 
-    latency: Latency
-    float_ratio: float | None
-    twin: bool
+    plan: Plan
+    extras: tuple[str, ...]
+    left_out: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class BenchResult:
-    """All files that took turns in one run.
+    """What was measured.
 
     Attributes:
-        rows: one a file.
-        warmup: runs of each before timing started.
-        left_out: files in the folders that have no runtime on this machine.
+        results: of all files that took turns in one run.
+        extras: as in ``Planned``.
+        left_out: likewise.
+        device: its address; None for this machine.
+        checked: what each file answers there, against what it answers here.
     """
 
-    rows: tuple[BenchRow, ...]
-    warmup: int
+    results: Results
+    extras: tuple[str, ...]
     left_out: tuple[Path, ...]
+    device: str | None = None
+    checked: tuple[Checked, ...] = ()
 
 
-def bench(artifacts: Sequence[Path], settings: BenchSettings, *, progress: Progress = silent) -> BenchResult:
-    """Time files, and the float32 file that export wrote beside an int8 or float16 one.
+def bench(
+    artifacts: Sequence[Path], settings: BenchSettings, *, against: Path | None = None, progress: Progress = silent
+) -> BenchResult:
+    """Time files on this machine.
+
+    Args:
+        artifacts: files, or folders of files, of edgekit or of another tool.
+        settings: threads, batches and laps.
+        against: what all of them are compared with; None compares int8 and float16 files with the float32 file that
+            export wrote beside them.
+        progress: told about every lap.
 
     Raises:
         ArtifactError: a file is missing or cannot be run.
         MissingDependency: a file's runtime is not installed.
     """
+    planned = plan(artifacts, settings, against=against)
+    return BenchResult(measure(planned.plan, Path(), progress), planned.extras, planned.left_out)
+
+
+def load(path: Path) -> BenchResult:
+    """What a bundle measured that somebody ran elsewhere.
+
+    Raises:
+        ArtifactError: the file is missing, or holds something else.
+    """
+    try:
+        return BenchResult(Results.from_json(path.read_text(encoding="utf-8")), (), ())
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path} holds no results: python3 NAME.pyz writes them beside the archive") from error
+
+
+def plan(artifacts: Sequence[Path], settings: BenchSettings, *, against: Path | None = None) -> Planned:
+    """What ``bench`` measures, for this machine or for another one.
+
+    Raises:
+        ArtifactError: a file is missing, or none can be timed.
+    """
     paths, left_out = _expand(artifacts)
-    twins = {path: twin for path in paths if (twin := _float_twin(path)) is not None}
-    everything = list(dict.fromkeys([*paths, *twins.values()]))
-    measured = measure(
-        everything, threads=settings.threads, runs=settings.runs, warmup=settings.warmup, progress=progress
-    )
-    p50_ms = {latency.path: latency.p50_ms for latency in measured}
-    rows = tuple(
-        BenchRow(
-            latency,
-            latency.p50_ms / p50_ms[twins[latency.path]] if latency.path in twins else None,
-            twin=latency.path not in paths,
-        )
-        for latency in measured
-    )
-    return BenchResult(rows, settings.warmup, tuple(left_out))
+    if against is not None:
+        _refuse_package(against)
+        baselines = dict.fromkeys((path for path in paths if path != against), against)
+    else:
+        baselines = {path: twin for path in paths if (twin := _float_twin(path)) is not None}
+    everything = dict.fromkeys([*paths, *baselines.values()])
+    files = tuple(_file(path, baselines) for path in everything)
+    threads = () if settings.threads == "all" else settings.threads
+    extras = tuple(str(path) for path in everything if path not in paths)
+    return Planned(Plan(files, threads, settings.batches, settings.laps), extras, tuple(left_out))
+
+
+def _file(path: Path, baselines: Mapping[Path, Path]) -> PlannedFile:
+    file = planned_file(path)
+    assert file is not None, "packages are refused"
+    return replace(file, baseline=str(baselines[path]) if path in baselines else None)
 
 
 def _expand(artifacts: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Folders replaced by the files in them, and those of these that cannot be run here."""
+    """Folders replaced by the files in them, and those of these that cannot be timed."""
     runnable = {form.suffix for form in FORMATS.values() if form.name != _NO_RUNTIME}
     package = FORMATS[_NO_RUNTIME].suffix
     paths: list[Path] = []
     left_out: list[Path] = []
     for artifact in artifacts:
-        if artifact.suffix == package:
-            raise ArtifactError(
-                f"{artifact} needs an Apple system to run: time it in Xcode, on a Mac or on the phone it is for"
-            )
+        _refuse_package(artifact)
         if artifact.is_dir():
-            entries = sorted(artifact.iterdir())
+            entries = sorted(artifact.iterdir(), key=lambda entry: (entry.suffix, entry.name))
             paths += [entry for entry in entries if entry.suffix in runnable]
             left_out += [entry for entry in entries if entry.suffix == package]
         else:
@@ -96,6 +136,13 @@ def _expand(artifacts: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     if not paths:
         raise ArtifactError(f"there is no file to time in {', '.join(map(str, artifacts)) or 'nothing'}")
     return list(dict.fromkeys(paths)), left_out
+
+
+def _refuse_package(path: Path) -> None:
+    if path.suffix == FORMATS[_NO_RUNTIME].suffix:
+        raise ArtifactError(
+            f"{path} needs an Apple system to run: time it in Xcode, on a Mac or on the phone it is for"
+        )
 
 
 def _float_twin(path: Path) -> Path | None:

@@ -75,8 +75,10 @@ def check(artifacts: Sequence[Path], device: str) -> CheckResult:
     """
     wanted = profile(device)
     if not wanted.rules:
-        asks = f": {wanted.compiler} says what runs on it" if wanted.compiler else " that a file could break"
-        raise ConfigError(f"there are no rules of {wanted.title}{asks}")
+        asks = f": its compiler says what runs on it, edgekit compile FILE --device {device}"
+        raise ConfigError(
+            f"there are no rules of {wanted.title}{asks if wanted.compiler else ' that a file could break'}"
+        )
     named, (files, _) = set(artifacts), expand(artifacts)
     suited = [path for path in files if path in named or format_of(path).name in wanted.formats]
     for path in suited or files:
@@ -90,10 +92,16 @@ def check(artifacts: Sequence[Path], device: str) -> CheckResult:
 
 
 def _file(path: Path, device: Profile) -> FileCheck:
-    saved = path.with_suffix("").with_suffix(f".{Precision.INT8}{SUFFIX}")  # beside the files, as edgekit writes it
-    graph = IntegerModel.load(saved).graph if saved.exists() else None
     contents = format_of(path).contents(path)
-    return FileCheck(path, len(contents.operators), findings(device, format_of(path).name, contents, graph))
+    return FileCheck(
+        path, len(contents.operators), findings(device, format_of(path).name, contents, graph_beside(path))
+    )
+
+
+def graph_beside(path: Path) -> Graph | None:
+    """What a file was written of, where the integer model lies beside it as edgekit writes it."""
+    saved = path.with_suffix("").with_suffix(f".{Precision.INT8}{SUFFIX}")
+    return IntegerModel.load(saved).graph if saved.exists() else None
 
 
 def check_contents(device: Profile, path: Path, graph: Graph) -> tuple[Finding, ...]:

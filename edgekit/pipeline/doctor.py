@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
-import os
 import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgekit.device import machine
+from edgekit.device.machine import installed
 from edgekit.runtimes import processor
 from edgekit.runtimes.machines import MACHINES
 
@@ -27,13 +26,7 @@ PACKAGES = {
     "ai-edge-litert": ("tflite", "2.3"),
     "coremltools": ("coreml", "9.0"),
     "h5py": ("keras", "3"),
-}
-# /proc/cpuinfo -> why it matters. Without VNNI, ONNX Runtime's uint8 x int8 kernels saturate 16-bit sums.
-INSTRUCTIONS = {
-    "avx512_vnni": "int8 dot products (VNNI)",
-    "avx_vnni": "int8 dot products (VNNI)",
-    "asimddp": "int8 dot products (NEON dotprod)",
-    "i8mm": "int8 matrix products (NEON i8mm)",
+    "ethos-u-vela": ("ethos-u", "5.2"),
 }
 
 
@@ -79,13 +72,9 @@ class Diagnosis:
 
 def examine() -> Diagnosis:
     """Look at this machine; imports no toolchain."""
-    flags = processor.flags()
-    machine = platform.machine()
-    found = tuple(dict.fromkeys(text for flag, text in INSTRUCTIONS.items() if flag in flags))
+    this = machine.examine()
     packages = tuple(
-        Package(
-            name, installed_version(name), tested, f"pip install 'edgekit[{extra}]'" if extra else "pip install edgekit"
-        )
+        Package(name, installed(name), tested, f"pip install 'edgekit[{extra}]'" if extra else "pip install edgekit")
         for name, (extra, tested) in PACKAGES.items()
     )
     warnings = []
@@ -95,25 +84,17 @@ def examine() -> Diagnosis:
             "here, so these files may give other integers than the reference: export --device x86 writes some that "
             "do not"
         )
-    if installed_version("ai-edge-litert") is None and installed_version("tflite-runtime") is not None:
+    if "tflite-runtime" in this.runtimes and "ai-edge-litert" not in this.runtimes:
         warnings.append(
             "tflite-runtime rounds twice in its int8 kernels, so it cannot give the reference's integers: "
             "pip install ai-edge-litert"
         )
     return Diagnosis(
-        python=platform.python_version(),
-        machine=f"{machine}, {platform.system()}",
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        instructions=found,
+        python=this.python,
+        machine=f"{this.architecture}, {platform.system()}",
+        cores=this.cores,
+        instructions=this.instructions,
         packages=packages,
-        emulated={machine.title: machine.missing() for machine in MACHINES.values()},
+        emulated={emulated.title: emulated.missing() for emulated in MACHINES.values()},
         warnings=tuple(warnings),
     )
-
-
-def installed_version(name: str) -> str | None:
-    """Of a distribution; None where it is not installed."""
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None

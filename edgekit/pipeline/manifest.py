@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from edgekit import config, extras, files
+from edgekit.device import machine as hardware
+from edgekit.device.machine import installed
 from edgekit.errors import ArtifactError
-from edgekit.pipeline.doctor import installed_version
-from edgekit.runtimes import processor
 from edgekit.version import __version__
 
 if TYPE_CHECKING:
@@ -251,18 +251,18 @@ def versions(settings: Settings) -> dict[str, str]:
     wanted.update(*(_WRITERS[target] for target in settings.export.targets))
     if needs_torch(settings):
         wanted.add("torch")
-    found = {name: version for name in sorted(wanted) if (version := installed_version(name)) is not None}
+    found = {name: version for name in sorted(wanted) if (version := installed(name)) is not None}
     own = {"edgekit": __version__, "python": platform.python_version(), "zlib": zlib.ZLIB_RUNTIME_VERSION}
     return own | found
 
 
 def machine(settings: Settings, command: str) -> Machine:
     """This machine, as far as it has a part in an export by these settings."""
-    flags = processor.flags()
+    flags = hardware.flags()
     torch = extras.load("torch", "torch") if needs_torch(settings) else None
     trained_on_gpu = command == "finetune" and settings.finetune.device == "cuda"
     return Machine(
-        processor=processor.name(),
+        processor=hardware.processor(),
         architecture=platform.machine(),
         system=platform.system(),
         instructions=tuple(name for name in _INSTRUCTIONS if name in flags),

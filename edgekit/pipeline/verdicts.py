@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edgekit.benchmarks.latency import Latency
+    from edgekit.device.results import Row
     from edgekit.exporters.summary import Summary
     from edgekit.verification.accuracy import Accuracy, Drop
     from edgekit.verification.divergence import Divergence
@@ -143,7 +143,7 @@ class VerifyResult:
     confusions: tuple[Confusion, ...] = ()
     pictures: tuple[Picture, ...] = field(default=(), repr=False)
     calibration: tuple[Picture, ...] = field(default=(), repr=False)
-    latencies: tuple[Latency, ...] = ()
+    latencies: tuple[Row, ...] = ()
 
     @property
     def passed(self) -> bool:

@@ -7,13 +7,15 @@ import time
 from collections import defaultdict
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.benchmarks.latency import measure
 from edgekit.calibration.images import ImageSource, open_images
 from edgekit.defaults import CHECKPOINT
+from edgekit.device.bench import bench
+from edgekit.device.plan import Plan
 from edgekit.errors import BadInput, EdgekitError
 from edgekit.exporters.metadata import Precision
 from edgekit.integer_model import IntegerModel
@@ -27,8 +29,9 @@ from edgekit.pipeline.source import Trained, load_as_exported
 from edgekit.pipeline.trials import Answers, References, Trial
 from edgekit.pipeline.verdicts import Confusion, FileVerdict, Picture, VerifyResult
 from edgekit.progress import Progress, silent
-from edgekit.runtimes.catalog import all_runners, default_runner, other_runners
+from edgekit.runtimes.catalog import all_runners, other_runners
 from edgekit.runtimes.emulated import emulated_runners
+from edgekit.runtimes.planned import planned_file
 from edgekit.runtimes.tracing import trace_file, trace_graph, trace_model
 from edgekit.verification import accuracy, compare, gates
 from edgekit.verification.budgets import Limits
@@ -38,12 +41,11 @@ from edgekit.verification.proven import proven
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from edgekit.benchmarks.latency import Latency
     from edgekit.config import BenchSettings, Settings, VerifySettings
+    from edgekit.device.results import Row
     from edgekit.preprocessing import Preprocessing
     from edgekit.verification.divergence import Divergence
     from edgekit.verification.float_parity import FloatParity
@@ -134,9 +136,9 @@ def are_shipped(artifacts: Sequence[Path]) -> bool:
 def _open(candidate: Candidate, settings: Settings, stack: ExitStack) -> None:
     """Open a file in every runner that this machine has."""
     assert candidate.metadata is not None
-    make_runners = [*all_runners(candidate.path, threads=settings.bench.threads)]
+    make_runners = [*all_runners(candidate.path, threads=settings.bench.first_threads)]
     if candidate.precision is Precision.INT8:
-        make_runners += other_runners(candidate.path, threads=settings.bench.threads)
+        make_runners += other_runners(candidate.path, threads=settings.bench.first_threads)
     if settings.verify.emulate:
         emulated = emulated_runners(candidate.path)
         make_runners += emulated.runners
@@ -155,10 +157,12 @@ def _check_budgets(sound: Sequence[Candidate], wanted: VerifySettings, progress:
         candidate.budgets += baseline.check(candidate.path, kept, limits, progress=progress)
 
 
-def _latencies(sound: Sequence[Candidate], wanted: BenchSettings, progress: Progress) -> tuple[Latency, ...]:
+def _latencies(sound: Sequence[Candidate], wanted: BenchSettings, progress: Progress) -> tuple[Row, ...]:
     """Of every file that an application could run here, interleaved."""
-    paths = [candidate.path for candidate in sound if default_runner(candidate.path) is not None]
-    return measure(paths, threads=wanted.threads, runs=wanted.runs, warmup=wanted.warmup, progress=progress)
+    files = tuple(file for candidate in sound if (file := planned_file(candidate.path)) is not None)
+    if not files:
+        return ()
+    return bench(Plan(files, (wanted.first_threads,), laps=wanted.laps), Path(), progress).rows
 
 
 def _calibration_pictures(readable: Sequence[Candidate], preprocessing: Preprocessing) -> tuple[Picture, ...]:

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit import files
-from edgekit.benchmarks.latency import Latency
+from edgekit.device.results import Ratio, Row
+from edgekit.device.statistics import Interval
 from edgekit.exporters.metadata import IoDtype, Metadata, Precision
 from edgekit.exporters.summary import Endpoint, Summary
 from edgekit.pipeline.verdicts import Confusion, FileVerdict, Picture, VerifyResult
@@ -40,20 +41,8 @@ _NAMED: Final[dict[str, Any]] = {
     kind.__name__: kind
     for kind in (
         *(Accuracy, Cause, Confusion, Divergence, Drop, Endpoint, Example, FileVerdict, FloatParity, Gate),
-        *(
-            IntegerParity,
-            IoDtype,
-            Latency,
-            LayerComparison,
-            Level,
-            Mapping,
-            Metadata,
-            Normalization,
-            Path,
-            Picture,
-            Precision,
-        ),
-        *(Preprocessing, Summary, VerifyResult, Where),
+        *(IntegerParity, Interval, IoDtype, LayerComparison, Level, Mapping, Metadata, Normalization, Path, Picture),
+        *(Precision, Preprocessing, Ratio, Row, Summary, VerifyResult, Where),
     )
 } | {"np": np, "NDArray": NDArray}
 _PLAIN: Final[dict[Any, dict[str, Any]]] = {

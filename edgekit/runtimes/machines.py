@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edgekit.runtimes.processes import our_environment
+from edgekit import files
+from edgekit.device.processes import our_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,8 +95,7 @@ class Machine:
     @property
     def folder(self) -> Path:
         """Where it lies."""
-        cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-        return Path(cache).expanduser() / "edgekit" / self.name
+        return files.cache_folder() / self.name
 
     @property
     def root(self) -> Path:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from edgekit import extras
-from edgekit.errors import ArtifactError
+from edgekit.device.engines import onnx_runtime
 from edgekit.exporters.contents import metadata_facts
 from edgekit.exporters.metadata import KEY
 from edgekit.runtimes import processor
@@ -40,23 +38,21 @@ class OnnxRuntimeRunner:
             ArtifactError: ONNX Runtime refuses it.
             MissingDependency: onnxruntime is not installed.
         """
-        runtime = extras.load("onnxruntime", "onnx")
         self._path, self._threads, self._level = path, threads, level
-        self._session = self._load(str(path))
-        self._input = self._session.get_inputs()[0].name
-        self.name = f"ONNX Runtime {runtime.__version__}, {level.removeprefix('ENABLE_')}"
+        self._engine = onnx_runtime.Opened(path, threads=threads, kernels=level)
+        self.name = self._engine.name
         # Without optimization nothing is fused: what lies between DequantizeLinear and QuantizeLinear is float.
         fused = level is not OptimizationLevel.DISABLE_ALL
-        said = metadata_facts(self._session.get_modelmeta().custom_metadata_map.get(KEY))
+        said = metadata_facts(self._engine.session.get_modelmeta().custom_metadata_map.get(KEY))
         self.differs_because = processor.saturation(str(said.get(f"{KEY}.profile"))) if fused else None
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
         """[N, C, H, W] -> [N, classes]."""
-        return np.concatenate([self._session.run(None, {self._input: part})[0] for part in self._parts(batch)])
+        return np.concatenate([self._engine.run(part) for part in self._parts(batch)])
 
     def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
         """A function that runs the session on ``batch``."""
-        return partial(self._session.run, None, {self._input: batch})
+        return self._engine.bind(batch)
 
     def trace(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Every activation for a batch [N, C, H, W], by its name in the file, at the same level of optimization.
@@ -66,28 +62,17 @@ class OnnxRuntimeRunner:
         """
         from edgekit.exporters.onnx.exposing import expose  # noqa: PLC0415 - running files needs no onnx
 
-        session = self._load(expose(self._path).SerializeToString())
-        results = [session.run(None, {self._input: part}) for part in self._parts(batch)]
+        content = expose(self._path).SerializeToString()
+        session = onnx_runtime.Opened(self._path, threads=self._threads, kernels=self._level, content=content).session
+        given = session.get_inputs()[0].name
+        results = [session.run(None, {given: part}) for part in self._parts(batch)]
         names = (output.name for output in session.get_outputs())
         columns = zip(*results, strict=True)
-        return {self._input: batch, **{n: np.concatenate(v) for n, v in zip(names, columns, strict=True)}}
+        return {given: batch, **{n: np.concatenate(v) for n, v in zip(names, columns, strict=True)}}
 
     def _parts(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
         """``batch`` as the file takes it: as a whole, or image by image."""
-        return [batch] if self._session.get_inputs()[0].shape[0] != 1 else [image[None] for image in batch]
-
-    def _load(self, model: str | bytes) -> Any:  # noqa: ANN401 - a session of an untyped package
-        """A session for a file, by its path or content."""
-        runtime = extras.load("onnxruntime", "onnx")
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = self._threads, 1
-        options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, f"ORT_{self._level}")
-        options.log_severity_level = 3  # errors only: a warning about the machine is no result
-        try:
-            return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its exception classes share no base but Exception
-            reason = f"ONNX Runtime {runtime.__version__} refuses {self._path}: {_first_line(error)}"
-            raise ArtifactError(reason) from error
+        return [batch] if self._engine.batch != 1 else [image[None] for image in batch]
 
     def __enter__(self) -> Self:
         return self
@@ -95,8 +80,4 @@ class OnnxRuntimeRunner:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        del self._session
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]
+        del self._engine

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import platform
-from pathlib import Path
 
+from edgekit.device import machine
 from edgekit.integer_model import SEVEN_BIT
 
 _VNNI = {"avx512_vnni", "avx_vnni"}
@@ -16,20 +16,9 @@ SATURATES = (
 )
 
 
-def name() -> str:
-    """The processor's name where the system tells it, else its architecture."""
-    named = next((value for key, value in _cpuinfo() if key == "model name"), "")
-    return named or platform.processor() or platform.machine()
-
-
-def flags() -> set[str]:
-    """Its features as Linux names them; empty elsewhere."""
-    return {flag for key, value in _cpuinfo() if key in {"flags", "Features"} for flag in value.split()}
-
-
 def lacks_vnni() -> bool:
     """Whether it is an x86 that is known to have no VNNI."""
-    known = flags()
+    known = machine.flags()
     return platform.machine() in {"x86_64", "AMD64"} and bool(known) and not known & _VNNI
 
 
@@ -40,13 +29,3 @@ def saturation(profile: str) -> str | None:
         profile: of the file, as in its metadata.
     """
     return SATURATES if lacks_vnni() and not profile.startswith(SEVEN_BIT) else None
-
-
-def _cpuinfo() -> list[tuple[str, str]]:
-    """What Linux says of every core, one after the other; empty elsewhere."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return []
-    fields = (line.partition(":") for line in lines)
-    return [(key.strip(), value.strip()) for key, _, value in fields]

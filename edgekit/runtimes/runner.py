@@ -65,6 +65,17 @@ def encode(pixels: NDArray[np.uint8], metadata: Metadata, input_params: QuantPar
     return stored if metadata.io_dtype is IoDtype.INT8 else _to_uint8(stored)
 
 
+def noise(metadata: Metadata) -> NDArray[Any]:
+    """One image of reproducible noise at the file's boundary: [1, C, H, W]. No kernel's time depends on the values."""
+    random = np.random.default_rng(0)
+    shape = (1, *metadata.preprocessing.size, len(metadata.preprocessing.mean))
+    pixels = random.integers(0, 256, shape, np.uint8)
+    if metadata.io_dtype is IoDtype.FLOAT32 or metadata.pixel_input:
+        return encode(pixels, metadata, None)
+    dtype = np.dtype(metadata.io_dtype)
+    return pixels.transpose(0, 3, 1, 2).astype(dtype)
+
+
 def decode(output: NDArray[Any], io_dtype: IoDtype, params: QuantParams) -> NDArray[np.int8]:
     """The int8 values behind an output, exactly: a float32 output is scale times a small integer."""
     match io_dtype:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from edgekit.runtimes.processes import Process
+from edgekit.device.processes import Process
 from edgekit.runtimes.worker import pack, unpack
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """The process that runs one file for another machine: ``python -m edgekit.runtimes.worker FILE KERNELS``.
 
-``edgekit.runtimes.processes`` says how it is spoken to. ``start`` loads the file and tells the runner's name; ``run N``
+``edgekit.device.processes`` says how it is spoken to. ``start`` loads the file and tells the runner's name; ``run N``
 has a batch in the N bytes behind it and is answered with the output; ``trace N`` likewise with every tensor, and their
 names. Arrays travel as .npy. It imports what a Raspberry Pi has: numpy, Pillow and one runtime.
 """

@@ -2,4 +2,5 @@
 
 profiles    what one TOML file a device says, as values
 checks      the rules of accelerators, each a function over an exported file
+vela        the compiler of Arm's Ethos-U NPUs, run
 """

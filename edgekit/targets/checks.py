@@ -57,7 +57,7 @@ def findings(profile: Profile, form: str, contents: Contents, graph: Graph | Non
         contents: of the file.
         graph: that the file was written of, which tells the layers; None where it is not at hand.
     """
-    layer_of = _first_name if graph is None else Layers(graph).of
+    layer_of = first_name if graph is None else Layers(graph).of
     found = []
     for rule in profile.rules:
         if rule.format in {form, ""}:
@@ -67,7 +67,7 @@ def findings(profile: Profile, form: str, contents: Contents, graph: Graph | Non
     return tuple(found)
 
 
-def _first_name(name: str) -> str | None:
+def first_name(name: str) -> str | None:
     """Of the names that TensorFlow joins where it has fused operators."""
     return name.partition(";")[0]
 

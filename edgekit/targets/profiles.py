@@ -103,6 +103,29 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Compiler:
+    """What turns a file into one that the device runs, and says what runs where, so that no rule has to predict it.
+
+    Attributes:
+        name: of its package.
+        accelerators: that the device is built with, by the compiler's names.
+        accelerator: that is meant where none is named.
+        system_config: of clocks and memories, likewise.
+        memory_mode: of what lies where, likewise.
+        because: the reason for these three.
+        source: where they come from.
+    """
+
+    name: str
+    accelerators: tuple[str, ...]
+    accelerator: str
+    system_config: str
+    memory_mode: str
+    because: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """What is known about a device.
 
@@ -117,7 +140,7 @@ class Profile:
         runtimes: that run its files.
         choices: how files for it are made.
         rules: that files for it have to keep.
-        compiler: what decides instead of rules, and how it is asked; "" where there is none.
+        compiler: what decides instead of rules; None where there is none.
     """
 
     name: str
@@ -130,7 +153,7 @@ class Profile:
     runtimes: tuple[Runtime, ...]
     choices: tuple[Choice, ...]
     rules: tuple[Rule, ...] = ()
-    compiler: str = ""
+    compiler: Compiler | None = None
 
     @property
     def settings(self) -> dict[str, dict[str, Any]]:
@@ -159,7 +182,7 @@ def profile(name: str) -> Profile:
     if name not in names():
         raise ConfigError(f"unknown device {name!r}: {did_you_mean(name, names())}")
     table = _table(name)
-    rules = table.pop("rule", ())
+    rules, compiler = table.pop("rule", ()), table.pop("compiler", None)
     return Profile(
         name=name,
         formats=tuple(table.pop("formats")),
@@ -168,6 +191,7 @@ def profile(name: str) -> Profile:
         runtimes=tuple(Runtime(**entry) for entry in table.pop("runtime")),
         choices=tuple(Choice(**entry) for entry in table.pop("choice")),
         rules=tuple(Rule(**entry | {"remedy": entry["remedy"].replace("{device}", name)}) for entry in rules),
+        compiler=compiler and Compiler(**compiler | {"accelerators": tuple(compiler["accelerators"])}),
         **table,
     )
 

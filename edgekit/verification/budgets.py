@@ -25,7 +25,7 @@ class Limits:
 
     Attributes:
         max_size_ratio: of sizes.
-        max_memory_ratio: of memory, which scatters by less than half a percent (``benchmarks.memory``).
+        max_memory_ratio: of memory, which scatters by less than half a percent (``edgekit.device.workers``).
         max_latency_ratio: of latencies: halfway, as a ratio, between no change and 15 % more, so that a false alarm is
             as far away as a miss.
     """

@@ -38,6 +38,7 @@ import numpy as np
 import torch
 
 from edgekit import files
+from edgekit.device.engines.torch import deprecations_silenced
 from edgekit.exporters import metadata
 from edgekit.exporters.metadata import IoDtype
 from edgekit.exporters.summary import Endpoint
@@ -247,7 +248,7 @@ def write_integer_model(model: IntegerModel, path: Path, *, io_dtype: IoDtype, e
         _endpoint(model, output, io_dtype),
         engine,
     )
-    with script.pinned(script.packing_engine()), script.deprecations_silenced():
+    with script.pinned(script.packing_engine()), deprecations_silenced():
         data = _program(model, io_dtype, engine).to_bytes(texts.to_extra_files())
     files.write_bytes(path, data)
 

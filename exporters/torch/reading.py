@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from edgekit import files
+from edgekit.device.engines.torch import deprecations_silenced
 from edgekit.errors import ArtifactError
 from edgekit.exporters.summary import Summary
 from edgekit.exporters.torch import script
@@ -56,7 +57,7 @@ def load(path: Path, *, engine: str | None = None) -> Loaded:
     try:
         texts = _texts(path)
         engine = engine or script.available(texts.engine if texts else None)
-        with script.pinned(engine), script.deprecations_silenced():
+        with script.pinned(engine), deprecations_silenced():
             module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
     except (RuntimeError, KeyError, ValueError, TypeError) as error:
         raise ArtifactError(f"{path} is not a TorchScript file, or is damaged: export it again") from error

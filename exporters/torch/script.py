@@ -17,11 +17,11 @@ from __future__ import annotations
 import contextlib
 import keyword
 import re
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from edgekit.device.engines import torch as engines
 from edgekit.errors import MissingDependency
 
 if TYPE_CHECKING:
@@ -39,13 +39,8 @@ def packing_engine() -> str:
 
 
 def available(engine: str | None) -> str:
-    """``engine``, or qnnpack where this build of torch lacks it; None takes torch's default.
-
-    What is laid out for fbgemm is as exact with qnnpack, which every build for ARM has.
-    """
-    if engine is None:
-        return str(torch.backends.quantized.engine)
-    return engine if engine in torch.backends.quantized.supported_engines else "qnnpack"
+    """``engine``, or qnnpack where this build of torch lacks it; None takes torch's default."""
+    return str(torch.backends.quantized.engine) if engine is None else engines.available(engine)
 
 
 @contextlib.contextmanager
@@ -68,20 +63,6 @@ def pinned(engine: str) -> Iterator[None]:
         yield
     finally:
         torch.backends.quantized.engine = former
-
-
-@contextlib.contextmanager
-def deprecations_silenced() -> Iterator[None]:
-    """Silence what torch says about TorchScript and its quantized types: the user can do nothing about either.
-
-    The second warning appears once a process, whoever makes the first quantized tensor. Where C++ does, as in loading,
-    it goes to stderr past every filter: so it is used up first.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", DeprecationWarning)
-        warnings.filterwarnings("ignore", r"torch\.quantize_per_tensor, .* are deprecated", UserWarning)
-        torch.quantize_per_tensor(torch.zeros(1), 1.0, 0, torch.quint8)
-        yield
 
 
 class Program:

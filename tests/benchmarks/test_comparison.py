@@ -6,7 +6,6 @@ import os
 import sys
 from itertools import count, repeat
 from math import comb
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,14 +14,18 @@ import pytest
 from edgekit.benchmarks import comparison
 from edgekit.benchmarks.comparison import LOOKS, compare_latency, estimate_ratio
 from edgekit.config import VerifySettings
+from edgekit.device.plan import PlannedFile
+from edgekit.runtimes.planned import planned_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from typing import Self
 
     Noise = Callable[[np.random.Generator], float]
 
 LIMIT = VerifySettings().max_latency_ratio
+NEW, OLD = (PlannedFile(name, "litert") for name in ("new", "old"))
 
 # --- the interval
 
@@ -117,9 +120,8 @@ def on(monkeypatch: pytest.MonkeyPatch) -> Callable[[Machine], None]:
         class Worker:
             runner = "simulated"
 
-            def __init__(self, path: Path, *, threads: int, warmup: int) -> None:
-                assert threads == 1
-                self.name, self.luck = path.name, machine.random.normal(0, 0.01)
+            def __init__(self, file: PlannedFile, _folder: Path) -> None:
+                self.name, self.luck = file.path, machine.random.normal(0, 0.01)
 
             def __enter__(self) -> Self:
                 return self
@@ -154,7 +156,7 @@ def test_no_false_alarm_and_no_miss_on_a_busy_machine(
 ) -> None:
     machine = Machine(0, {"old": 2.0, "new": 2.0 * ratio})
     on(machine)
-    found = [compare_latency(Path("new"), Path("old"), limit=LIMIT) for _ in range(150)]
+    found = [compare_latency(NEW, OLD, limit=LIMIT) for _ in range(150)]
     assert {result.passed for result in found} == {passed}
     assert np.mean([result.settled for result in found]) > 0.95
     estimates = [result.estimate for result in found]
@@ -170,7 +172,7 @@ def test_everything_takes_turns(on: Callable[[Machine], None], monkeypatch: pyte
     machine = Machine(0, {"old": 1.0, "new": 1.0})
     on(machine)
     seen: list[tuple[str, int, int]] = []
-    compare_latency(Path("new"), Path("old"), limit=LIMIT, progress=lambda *step: seen.append(step))
+    compare_latency(NEW, OLD, limit=LIMIT, progress=lambda *step: seen.append(step))
     works = {"old": "old works", "new": "new works"}
     ends = ["new ends", "old ends"]
 
@@ -187,7 +189,7 @@ def test_everything_takes_turns(on: Callable[[Machine], None], monkeypatch: pyte
 
 def test_what_is_said_of_a_comparison(on: Callable[[Machine], None]) -> None:
     on(Machine(0, {"old": 2.0, "new": 3.0}))
-    found = compare_latency(Path("new"), Path("old"), limit=1.2)
+    found = compare_latency(NEW, OLD, limit=1.2)
     assert (found.runner, found.limit, found.passed, found.settled) == ("simulated", 1.2, False, True)
     assert 2.0 < found.baseline_ms < found.candidate_ms
     assert found.candidate_ms / found.baseline_ms == pytest.approx(1.5, rel=0.3)
@@ -202,9 +204,10 @@ def test_real_files(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     tflite, onnx = (next(exported.glob(f"*.{name}")) for name in ("int8.tflite", "int8.onnx"))
     copy = tmp_path / tflite.name
     copy.write_bytes(tflite.read_bytes())
-    same = compare_latency(copy, tflite, limit=LIMIT)
+    planned = {path: planned_file(path) or NEW for path in (copy, tflite, onnx)}
+    same = compare_latency(planned[copy], planned[tflite], limit=LIMIT)
     assert 0.7 < same.estimate.ratio < 1.4  # whatever else this machine does
     assert same.runner.startswith("LiteRT")
-    other = compare_latency(onnx, tflite, limit=LIMIT)
+    other = compare_latency(planned[onnx], planned[tflite], limit=LIMIT)
     assert not other.passed  # on so small a network, ONNX Runtime takes twice as long
     assert other.seconds > 0

@@ -72,11 +72,13 @@ def test_the_whole_job_with_nothing_given(
     assert re.search(r"✔ 8 files passed, \d+ gates in [\d.]+ s\n$", done.stdout)
     assert re.search(r"LiteRT \S+, builtin .*\n     not claimed: TFLite's own int8 kernels round twice\n", done.stdout)
 
-    done = process("bench", "--runs", "5", "--warmup", "1")
+    done = process("bench", "--laps", "1")
     assert done.returncode == 0, done.stderr
-    assert len(re.findall(r"int8\.\w+ .*×", done.stdout)) == 3  # each beside its float twin
+    assert len(re.findall(r"int8\.\w+ .*\d–[\d.]+ .*\d–[\d.]+ ", done.stdout)) == 3  # each beside its float twin
     assert "all in 1 piece" in done.stdout
-    assert re.fullmatch(r"loading \(6\)\ntiming \(5\)\nleft out, no runtime here: .*mlpackage\n", done.stderr)
+    assert max(len(line) for line in done.stdout.splitlines()[3:] if " thread, batch " not in line) <= 100
+    told = r"measuring memory \(6\)\ntiming\nleft out, no engine runs them: .*mlpackage\n(! dirty: .*\n)*"
+    assert re.fullmatch(told, done.stderr)
 
     done = process("inspect", f"exported/{NAME}.int8.edgekit")
     assert (done.returncode, done.stderr) == (0, "")
@@ -118,11 +120,19 @@ SCHEMA = {
         *("runner", "images", "values", "differences", "images_identical", "top1_agreement", "identical", "max_lsb"),
         *("relative_rms", "exact", "max_lsb_allowed", "passed"),
     },
-    "bench": {"schema_version", "command", "rows", "warmup", "left_out"},
-    "bench.rows": {"latency", "float_ratio", "twin"},
-    "bench.rows.latency": {
-        *("path", "runner", "threads", "runs", "p50_ms", "p90_ms", "p99_ms", "load_ms", "delegate_pieces", "outside"),
+    "bench": {"schema_version", "command", "results", "extras", "left_out", "device", "checked"},
+    "bench.results": {"rows", "refused", "machine", "conditions", "dirty", "laps"},
+    "bench.results.rows": {
+        *("path", "precision", "runner", "threads", "batch", "size_bytes", "p50_ms", "p90_ms", "p99_ms", "laps_ms"),
+        *("runs", "interrupted", "warmup_runs", "cold_start_ms", "load_ms", "first_ms", "peak_mib", "delegate_pieces"),
+        *("outside", "ratio", "slow_because"),
     },
+    "bench.results.rows.p50_ms": {"value", "low", "high", "coverage"},
+    "bench.results.machine": {
+        *("model", "processor", "architecture", "bits", "cores", "instructions", "governor", "clock_mhz", "memory_mib"),
+        *("system", "libc", "python", "runtimes"),
+    },
+    "bench.results.conditions": {"seconds", "others_cores", "stolen", "clock_mhz", "temperature_c", "flags"},
     "inspect": {
         *("schema_version", "command", "path", "format", "size_bytes", "operators", "float_operators", "boundary"),
         *("inputs", "outputs", "version", "metadata", "int8_share"),
@@ -139,7 +149,7 @@ def test_json_of_every_command(run: Run, exported: Path) -> None:
     results = {
         "export": run("export", "--target", "tflite", "--int8", *QUICK, "--json"),
         "verify": run("verify", file, "--json"),
-        "bench": run("bench", file, "--runs", "3", "--warmup", "0", "--json"),
+        "bench": run("bench", file, "--laps", "1", "--json"),
         "inspect": run("inspect", file, "--json"),
         "doctor": run("doctor", "--json"),
     }
@@ -162,9 +172,9 @@ def test_json_of_every_command(run: Run, exported: Path) -> None:
     assert found["verify"]["passed"]
     assert not found["verify"]["noise"]
     assert found["verify"]["float_accuracy"]["top1"] > 0.9
-    rows = found["bench"]["rows"]
-    assert [(row["latency"]["runs"], row["twin"]) for row in rows] == [(3, False), (3, True)]
-    assert rows[0]["float_ratio"] > 0
+    rows = found["bench"]["results"]["rows"]
+    assert [row["path"] for row in rows[1:]] == found["bench"]["extras"]
+    assert rows[0]["ratio"]["value"]["value"] > 0
     assert found["inspect"]["format"] == "tflite"
     assert {package["name"] for package in found["doctor"]["packages"]} >= {"numpy", "torch"}
 
@@ -230,7 +240,7 @@ def test_an_edgekit_toml_of_ones_own(run: Run, tmp_path: Path) -> None:
         data = "{FOLDER / "test.npz"}"
         images = 16
         [bench]
-        runs = 2
+        laps = 2
         """
     )
     result = run("export")
@@ -239,7 +249,7 @@ def test_an_edgekit_toml_of_ones_own(run: Run, tmp_path: Path) -> None:
     assert "calibrated on 8 images → files" in result.stdout
     assert "labels       none" in run("inspect", f"files/{NAME}.int8.tflite").stdout
     assert "measured on 16 images" in run("verify").stdout
-    assert "2 runs of each" in run("bench").stdout
+    assert "2 laps of fresh processes" in run("bench").stdout
     assert Path("files").is_dir()
     assert not Path("exported").exists()
 
@@ -319,12 +329,12 @@ def test_reports(run: Run, exported: Path) -> None:
     paths = [Path(f"report.{suffix}") for suffix in ("html", "md", "xml", "json")]
     flags = [word for path in paths for word in ("--report", path)]
     images = ("--data", FOLDER / "test.npz", "--images", "4")
-    result = run("verify", exported / f"{NAME}.int8.onnx", *images, *flags, "--latency")
+    result = run("verify", exported / f"{NAME}.int8.onnx", *images, *flags, "--latency", "--set", "bench.laps=1")
     assert result.exit_code == 0, result.stderr
     assert all(path.stat().st_size > 100 for path in paths)
     assert all(f"report: {path}\n" in result.stderr for path in paths)
     page = paths[0].read_text(encoding="utf-8")
-    assert "One image at a time, all files in turns" in page
+    assert "Fresh processes of all files, in turns" in page
     assert "Some of the images that int8 was calibrated on" in page
     result = run("verify", exported / f"{NAME}.int8.onnx", "--report", "report.pdf")
     assert result.exit_code == 2
@@ -345,10 +355,10 @@ def test_help_version_and_nothing(run: Run) -> None:
 
 
 def test_doctor_names_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgekit.device.machine import installed
     from edgekit.pipeline import doctor
 
     assert run("doctor").exit_code == 0
     assert "remedy" not in run("doctor").stdout
-    version = doctor.installed_version
-    monkeypatch.setattr(doctor, "installed_version", lambda name: None if name == "onnx" else version(name))
+    monkeypatch.setattr(doctor, "installed", lambda name: None if name == "onnx" else installed(name))
     assert re.search(r"–  onnx +not installed +[\d.]+ +pip install 'edgekit\[onnx\]'", run("doctor").stdout)

@@ -46,7 +46,7 @@ def test_one_device_with_every_source(run: Run, name: str) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.startswith(f"{name}: {device.title}\n")
     entries: tuple[Claim | Runtime | Choice | Rule, ...] = (*device.runtimes, *device.choices, *device.rules)
-    for entry in (device.claim, *entries):
+    for entry in (device.claim, *entries, *([device.compiler] if device.compiler else ())):
         assert entry.source in result.stdout
     for rule in device.rules:
         assert f"{rule.says}. {rule.effect}, {rule.basis}. Remedy: {rule.remedy}" in words(result)

@@ -6,12 +6,12 @@ import errno
 import json
 import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from edgekit.benchmarks.comparison import Estimate, LatencyRatio
-from edgekit.benchmarks.memory import Memory
 from edgekit.errors import ArtifactError, BadInput
 from edgekit.files import size_bytes
 from edgekit.pipeline import baseline as module
@@ -22,7 +22,8 @@ from tests.pipeline.conftest import tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from edgekit.device.plan import PlannedFile
 
 LIMITS = Limits(max_size_ratio=1.02, max_memory_ratio=1.05, max_latency_ratio=1.07)
 
@@ -37,15 +38,17 @@ def costs(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     """Memory and latency as they are set here, by the name of the folder that a file is in."""
     values = {"mib": 20.0, "new_mib": 20.0, "ratio": 1.0}
 
-    def measure(path: Path, _: object) -> Memory:
-        return Memory("fake", values["new_mib"] if path.parent.name == "new" else values["mib"])
+    def peak_memory(file: PlannedFile, _: object) -> tuple[str, float]:
+        return "fake", values["new_mib"] if Path(file.path).parent.name == "new" else values["mib"]
 
-    def compare_latency(candidate: Path, baseline: Path, *, limit: float, progress: object) -> LatencyRatio:
-        assert (candidate.parent.name, baseline.parent.name) == ("new", "baseline")
+    def compare_latency(
+        candidate: PlannedFile, baseline: PlannedFile, *, limit: float, progress: object
+    ) -> LatencyRatio:
+        assert [Path(file.path).parent.name for file in (candidate, baseline)] == ["new", "baseline"]
         ratio = values["ratio"]
         return LatencyRatio("fake", Estimate(ratio, ratio - 0.01, ratio + 0.01, 7), limit, 2.0 * ratio, 2.0, 5.0)
 
-    monkeypatch.setattr(module, "measure", measure)
+    monkeypatch.setattr(module, "peak_memory", peak_memory)
     monkeypatch.setattr(module, "compare_latency", compare_latency)
     return values
 
@@ -193,7 +196,7 @@ def test_a_file_that_costs_more(new: Path, costs: dict[str, float]) -> None:
 def test_memory_that_the_system_does_not_tell(
     new: Path, costs: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "measure", lambda *_: Memory("fake", None))
+    monkeypatch.setattr(module, "peak_memory", lambda *_: ("fake", None))
     assert list(by_name(new)) == ["size", "int8 operators", "latency"]
 
 

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from edgekit.benchmarks.latency import Latency
 from edgekit.config import BenchSettings
+from edgekit.device.plan import PlannedFile
 from edgekit.errors import ArtifactError
 from edgekit.pipeline import bench as module
-from edgekit.pipeline.bench import bench
+from edgekit.pipeline.bench import bench, plan
+from edgekit.runtimes.planned import planned_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-MEDIANS = {"float32": 4.0, "float16": 3.0, "int8": 1.0}
-
-
-@pytest.fixture
-def timed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the files that were to be timed; int8 is four times as fast as float32."""
-    names: list[str] = []
-
-    def measure(paths: Sequence[Path], *, threads: int, runs: int, **_: object) -> tuple[Latency, ...]:
-        names.extend(path.name for path in paths)
-        p50 = {path: next((ms for name, ms in MEDIANS.items() if name in path.name), 2.0) for path in paths}
-        return tuple(Latency(path, "fake", threads, runs, p50[path], 5.0, 6.0, 1.0, None, ()) for path in paths)
-
-    monkeypatch.setattr(module, "measure", measure)
-    return names
+    from edgekit.device.plan import Plan
 
 
 @pytest.fixture
@@ -51,39 +37,84 @@ def folder(tmp_path: Path) -> Path:
     return out
 
 
-def test_a_folder(folder: Path, timed: list[str]) -> None:
-    result = bench([folder], BenchSettings(threads=2, runs=7, warmup=3))
-    assert timed == ["net.float16.tflite", "net.float32.tflite", "net.int8.onnx", "net.int8.tflite", "x.onnx"]
-    assert [row.float_ratio for row in result.rows] == [0.75, None, None, 0.25, None]
-    assert not any(row.twin for row in result.rows)
-    assert [path.name for path in result.left_out] == ["net.int8.mlpackage"]
-    assert {(row.latency.threads, row.latency.runs) for row in result.rows} == {(2, 7)}
-    assert result.warmup == 3
+def compared(found: Plan) -> dict[str, str | None]:
+    """Names of the files, and of what each is compared with."""
+    return {Path(file.path).name: file.baseline and Path(file.baseline).name for file in found.files}
 
 
-def test_the_float_twin_comes_along(folder: Path, timed: list[str]) -> None:
-    result = bench([folder / "net.int8.tflite", folder / "net.int8.tflite"], BenchSettings())
-    assert timed == ["net.int8.tflite", "net.float32.tflite"]
-    assert [(row.float_ratio, row.twin) for row in result.rows] == [(0.25, False), (None, True)]
-    assert len(bench([folder / "net.int8.onnx"], BenchSettings()).rows) == 1  # it has none
+def test_a_folder(folder: Path) -> None:
+    found = plan([folder], BenchSettings(threads=(2,), batches=(1, 8), laps=3))
+    assert compared(found.plan) == {
+        "net.int8.onnx": None,
+        "x.onnx": None,
+        "net.float16.tflite": "net.float32.tflite",
+        "net.float32.tflite": None,
+        "net.int8.tflite": "net.float32.tflite",
+    }
+    assert list(compared(found.plan)) == sorted(compared(found.plan), key=lambda name: (Path(name).suffix, name))
+    assert (found.plan.threads, found.plan.batches, found.plan.laps) == ((2,), (1, 8), 3)
+    assert found.extras == ()
+    assert [path.name for path in found.left_out] == ["net.int8.mlpackage"]
 
 
-def test_a_twin_that_is_named_is_no_extra(folder: Path, timed: list[str]) -> None:
-    rows = bench([folder / "net.float32.tflite", folder / "net.int8.tflite"], BenchSettings()).rows
-    assert [(row.float_ratio, row.twin) for row in rows] == [(None, False), (0.25, False)]
-    assert len(timed) == 2
+def test_all_threads_are_the_devices_to_count(folder: Path) -> None:
+    assert plan([folder], BenchSettings(threads="all")).plan.threads == ()
 
 
-def test_what_cannot_be_timed(folder: Path, tmp_path: Path, timed: list[str]) -> None:
+def test_the_float_twin_comes_along(folder: Path) -> None:
+    found = plan([folder / "net.int8.tflite", folder / "net.int8.tflite"], BenchSettings())
+    assert compared(found.plan) == {"net.int8.tflite": "net.float32.tflite", "net.float32.tflite": None}
+    assert found.extras == (str(folder / "net.float32.tflite"),)
+    assert compared(plan([folder / "net.int8.onnx"], BenchSettings()).plan) == {"net.int8.onnx": None}  # it has none
+
+
+def test_a_twin_that_is_named_is_no_extra(folder: Path) -> None:
+    found = plan([folder / "net.float32.tflite", folder / "net.int8.tflite"], BenchSettings())
+    assert compared(found.plan) == {"net.float32.tflite": None, "net.int8.tflite": "net.float32.tflite"}
+    assert found.extras == ()
+
+
+def test_against_another_file(folder: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs.onnx"
+    theirs.touch()
+    found = plan([folder / "net.int8.tflite", folder / "x.onnx"], BenchSettings(), against=theirs)
+    assert compared(found.plan) == {"net.int8.tflite": "theirs.onnx", "x.onnx": "theirs.onnx", "theirs.onnx": None}
+    assert found.extras == (str(theirs),)
+    itself = plan([folder / "x.onnx"], BenchSettings(), against=folder / "x.onnx")
+    assert (compared(itself.plan), itself.extras) == ({"x.onnx": None}, ())
+
+
+def test_what_is_planned_of_a_file(folder: Path) -> None:
+    int8 = planned_file(folder / "net.int8.tflite")
+    assert int8 == PlannedFile(str(folder / "net.int8.tflite"), "litert", precision="int8")
+    assert planned_file(folder / "x.onnx") == PlannedFile(str(folder / "x.onnx"), "onnxruntime")
+    assert planned_file(folder / "net.int8.mlpackage") is None
+    with pytest.raises(ArtifactError, match=r"y\.pt does not exist"):
+        planned_file(folder / "y.pt")
+
+
+def test_what_cannot_be_timed(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for path, said in (
         (folder / "net.int8.mlpackage", "needs an Apple system to run: time it in Xcode"),
         (folder / "net.int8.edgekit", "is no file that edgekit exports"),
         (tmp_path / "nothing", "nothing does not exist"),
+        (tmp_path / "nothing.onnx", "nothing.onnx does not exist"),
         (tmp_path / "empty", "there is no file to time in"),
     ):
         with pytest.raises(ArtifactError, match=said):
-            bench([path], BenchSettings())
+            plan([path], BenchSettings())
     with pytest.raises(ArtifactError, match="there is no file to time in nothing"):
-        bench([], BenchSettings())
-    assert timed == []
+        plan([], BenchSettings())
+    with pytest.raises(ArtifactError, match="needs an Apple system to run"):
+        plan([folder], BenchSettings(), against=folder / "net.int8.mlpackage")
+
+
+def test_the_plan_is_measured(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = next(exported.glob("*.int8.tflite"))
+    results = bench([file], BenchSettings(laps=1)).results
+    twin = next(exported.glob("*.float32.tflite"))
+    assert [row.path for row in results.rows] == [str(file), str(twin)]
+    monkeypatch.setattr(module, "measure", lambda *_: replace(results, laps=7))
+    found = bench([file], BenchSettings())
+    assert (found.results.laps, found.extras) == (7, (str(twin),))

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from edgekit.device.engines import litert as engine
 from edgekit.errors import ArtifactError, MissingDependency
 from edgekit.exporters import tflite
 from edgekit.exporters.metadata import IoDtype
 from edgekit.integer_model import IntegerModel
-from edgekit.runtimes import litert
 from edgekit.runtimes.litert import Kernels, LiteRtRunner
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def test_what_is_bound_is_run(int8: Path) -> None:
         run = runner.bind(images(1))
         run()
         run()
-        bound = runner._interpreter.get_tensor(runner._output)
+        bound = runner._engine.tensor(runner._engine._output)
         assert np.array_equal(bound, runner.run(images(1)))
 
 
@@ -93,7 +93,7 @@ def test_what_it_refuses(tmp_path: Path, content: bytes, capfd: pytest.CaptureFi
 
 def test_without_any_runtime(int8: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nowhere = {f"{name}.interpreter": (name, name) for name in ("no_such_litert", "no_such_runtime")}
-    monkeypatch.setattr(litert, "_MODULES", nowhere)
+    monkeypatch.setattr(engine, "_MODULES", nowhere)
     with pytest.raises(MissingDependency, match=r"pip install 'edgekit\[tflite\]'"):
         LiteRtRunner(int8)
 

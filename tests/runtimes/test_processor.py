@@ -42,18 +42,3 @@ def test_vnni(monkeypatch: pytest.MonkeyPatch, machine: str, cpuinfo: str, *, la
 def test_whose_sums_saturate(monkeypatch: pytest.MonkeyPatch, profile: str, *, lacks: bool, saturates: bool) -> None:
     monkeypatch.setattr(processor, "lacks_vnni", lambda: lacks)
     assert processor.saturation(profile) == (processor.SATURATES if saturates else None)
-
-
-def test_name_and_flags(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "read_text", lambda _path, **_: HASWELL_CPUINFO)
-    assert processor.name() == "Intel Core Processor (Haswell, no TSX), emulated"
-    assert {"avx2", "sse2"} < processor.flags()
-
-
-def test_where_linux_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(_path: Path, **_: object) -> str:
-        raise FileNotFoundError
-
-    monkeypatch.setattr(Path, "read_text", absent)
-    assert processor.flags() == set()
-    assert processor.name()

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 from edgekit.exporters.metadata import IoDtype, Metadata, Precision
 from edgekit.preprocessing import Normalization, Preprocessing
 from edgekit.quantization import QuantParams
-from edgekit.runtimes.runner import decode, encode
+from edgekit.runtimes.runner import decode, encode, noise
 
 PIXELS = arrays.arrays(np.uint8, (2, 3, 4, 3))
 NORMALIZATION = Normalization((124.0, 116.0, 104.0), (58.0, 57.0, 57.5))
@@ -68,3 +68,17 @@ def test_every_answer_becomes_the_integers_behind_it(
         case IoDtype.FLOAT32:
             answer = params.scale * (integers.astype(np.float32) - zero_point)
     assert np.array_equal(decode(answer, io_dtype, params), integers)
+
+
+@pytest.mark.parametrize("io_dtype", IoDtype)
+@pytest.mark.parametrize("pixel_input", [True, False])
+def test_noise_suits_the_boundary(io_dtype: IoDtype, *, pixel_input: bool) -> None:
+    preprocessing = Preprocessing((5, 7), None)
+    about = Metadata(
+        "net", Precision.INT8, io_dtype, preprocessing, preprocessing.normalization, pixel_input, (), "universal", {}
+    )
+    found = noise(about)
+    assert found.shape == (1, 3, 5, 7)
+    assert found.dtype == np.dtype(io_dtype)
+    assert np.array_equal(found, noise(about))
+    assert len(np.unique(found)) > 50

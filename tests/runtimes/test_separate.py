@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from edgekit.device.processes import our_environment
 from edgekit.errors import ArtifactError, MissingDependency
 from edgekit.runtimes import worker
 from edgekit.runtimes.litert import Kernels, LiteRtRunner
 from edgekit.runtimes.onnx_runtime import OnnxRuntimeRunner, OptimizationLevel
-from edgekit.runtimes.processes import our_environment
 from edgekit.runtimes.separate import SeparateRunner
 
 if TYPE_CHECKING:

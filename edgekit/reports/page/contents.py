@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.reports import findings
@@ -53,16 +54,21 @@ def latency(result: VerifyResult) -> Markup | None:
     names = findings.short_names(result)
     rows = [
         [
-            code(names[found.path]),
+            code(names[Path(found.path)]),
             found.runner,
-            *(f"{value:.3f}" for value in (found.p50_ms, found.p90_ms, found.p99_ms, found.load_ms)),
+            f"{found.threads}",
+            f"{found.batch}",
+            f"{found.p50_ms.value:.3f}",
+            f"{found.p50_ms.low:.3f} to {found.p50_ms.high:.3f}",
+            *(f"{value:.3f}" for value in (found.p90_ms, found.p99_ms, found.load_ms)),
             NOTHING if found.delegate_pieces is None else f"{found.delegate_pieces}",
             ", ".join(found.outside) or NOTHING,
         ]
         for found in result.latencies
     ]
-    columns = ["file", "runtime", ">p50 ms", ">p90 ms", ">p99 ms", ">load ms", ">delegate pieces", "left outside"]
-    return table(columns, rows, "One image at a time, all files in turns") if rows else None
+    numbers = ("threads", "images at once", "p50 ms", "interval", "p90 ms", "p99 ms", "load ms", "delegate pieces")
+    columns = ["file", "runtime", *(f">{name}" for name in numbers), "left outside"]
+    return table(columns, rows, "Fresh processes of all files, in turns") if rows else None
 
 
 def cost(result: VerifyResult) -> Markup | None:

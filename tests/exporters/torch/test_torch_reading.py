@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
+from edgekit.device.engines.torch import deprecations_silenced
 from edgekit.errors import ArtifactError
 from edgekit.exporters import metadata
 from edgekit.exporters.metadata import IoDtype
 from edgekit.exporters.summary import Endpoint
 from edgekit.exporters.torch import read, write_integer_model
-from edgekit.exporters.torch.script import Program, deprecations_silenced
+from edgekit.exporters.torch.script import Program
 from edgekit.ir import Padding
 
 if TYPE_CHECKING:

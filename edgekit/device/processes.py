@@ -8,13 +8,15 @@ import select
 import signal
 import subprocess
 import sys
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any
 
 from edgekit import errors
+from edgekit.progress import Progress, silent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
+    from typing import Self  # newer than the Python of a device
 
 
 class Process:
@@ -22,11 +24,18 @@ class Process:
 
     A command is a line of text, with bytes behind it where the command has some. The answer is a line with one JSON
     object; its "bytes", if there, says how many bytes follow. An error is {"error": a class of ``edgekit.errors``,
-    "message": its text}. The process ends when its stdin does, so it never outlives us.
+    "message": its text}. Lines {"progress": [stage, done, total]} may come before the answer. The process ends when its
+    stdin does, so it never outlives us.
     """
 
     def __init__(
-        self, command: Sequence[str], subject: str, environment: Mapping[str, str], *, stderr: IO[bytes] | None = None
+        self,
+        command: Sequence[str],
+        subject: str,
+        environment: Mapping[str, str],
+        *,
+        stderr: IO[bytes] | None = None,
+        terminal: bool = False,
     ) -> None:
         """Start it.
 
@@ -35,15 +44,18 @@ class Process:
             subject: what it runs, for messages: "net.onnx".
             environment: its variables, all of them.
             stderr: where its messages go; ours if None.
+            terminal: it may ask the user something; then Ctrl-C is for it, too.
         """
         self._subject, self._stderr = subject, stderr
+        self._received = bytearray()  # and not yet read; select() would not know of what a buffered file holds
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
             env=environment,
-            start_new_session=True,  # Ctrl-C is for us; we end the processes
+            bufsize=0,
+            start_new_session=not terminal,  # Ctrl-C is for us; we end the processes
         )
 
     def __enter__(self) -> Self:
@@ -55,15 +67,17 @@ class Process:
         self._process.kill()
         self._process.communicate()
 
-    def ask(self, command: str, content: bytes = b"", *, seconds: float) -> tuple[dict[str, Any], bytes]:
+    def ask(
+        self, command: str, content: bytes = b"", *, seconds: float, progress: Progress = silent
+    ) -> tuple[dict[str, Any], bytes]:
         """The answer to a command, as JSON values and the bytes behind them.
 
         Raises:
-            ArtifactError: the process ended, or did not answer for so many ``seconds``.
+            ArtifactError: the process ended, or nothing came from it for so many ``seconds``.
             EdgekitError: what the process raised.
         """
         self.tell(command, content)
-        return self.answer(seconds=seconds)
+        return self.answer(seconds=seconds, progress=progress)
 
     def tell(self, command: str, content: bytes = b"") -> None:
         """Send a command, and do not wait: other processes can work meanwhile.
@@ -73,31 +87,56 @@ class Process:
         """
         stdin = self._process.stdin
         assert stdin is not None
+        rest = memoryview(command.encode() + b"\n" + content)
         try:
-            stdin.write(command.encode() + b"\n" + content)
-            stdin.flush()
+            while rest:
+                rest = rest[stdin.write(rest) :]
         except BrokenPipeError:
             raise self._ended() from None
 
-    def answer(self, *, seconds: float) -> tuple[dict[str, Any], bytes]:
+    def answer(self, *, seconds: float, progress: Progress = silent) -> tuple[dict[str, Any], bytes]:
         """The answer to the command that was sent last; see ``ask``."""
+        values: dict[str, Any] = json.loads(self._line(seconds))
+        while "progress" in values:
+            progress(*values["progress"])
+            values = json.loads(self._line(seconds))
+        if "error" in values:
+            raise getattr(errors, values["error"])(values["message"])
+        return values, self._read(values.get("bytes", 0), seconds)
+
+    def _line(self, seconds: float) -> bytes:
+        """The next line, without its end."""
+        searched = 0
+        while (end := self._received.find(b"\n", searched)) < 0:
+            searched = len(self._received)
+            self._receive(seconds)
+        return self._read(end + 1, seconds)[:-1]
+
+    def _read(self, count: int, seconds: float) -> bytes:
+        """The next so many bytes."""
+        while len(self._received) < count:
+            self._receive(seconds)
+        read = bytes(self._received[:count])
+        del self._received[:count]
+        return read
+
+    def _receive(self, seconds: float) -> None:
+        """Wait for more bytes."""
         stdout = self._process.stdout
         assert stdout is not None
         if not select.select([stdout], [], [], seconds)[0]:
-            raise errors.ArtifactError(f"{self._subject} did not answer for {seconds:.0f} s: its runtime hangs")
-        line = stdout.readline()
-        if not line:
+            raise self._silent(seconds)
+        received = os.read(stdout.fileno(), 1 << 20)
+        if not received:
             raise self._ended()
-        values: dict[str, Any] = json.loads(line)
-        if "error" in values:
-            raise getattr(errors, values["error"])(values["message"])
-        expected = values.get("bytes", 0)
-        answer = stdout.read(expected)
-        if len(answer) < expected:
-            raise self._ended()
-        return values, answer
+        self._received += received
 
-    def _ended(self) -> errors.ArtifactError:
+    def _silent(self, seconds: float) -> errors.EdgekitError:
+        """What is raised where nothing comes from it any more."""
+        return errors.ArtifactError(f"{self._subject} did not answer for {seconds:.0f} s: its runtime hangs")
+
+    def _ended(self) -> errors.EdgekitError:
+        """What is raised where it ended."""
         code = self._process.wait()
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return errors.ArtifactError(

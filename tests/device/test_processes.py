@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edgekit.device.processes import Process, our_environment
 from edgekit.errors import ArtifactError, MissingDependency
-from edgekit.runtimes.processes import Process, our_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,160 @@
+"""Golden outputs: whether files answer here what they answer where they were made. Before that, time says nothing.
+
+Each file is run in a process of its own, so that a runtime that crashes is a sentence and not the end of the agent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgekit.device import machine
+from edgekit.device.engines import open_file
+from edgekit.device.engines.litert import BUILTIN
+from edgekit.device.plan import Plan
+from edgekit.device.processes import Process, our_environment
+from edgekit.errors import EdgekitError
+from edgekit.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from edgekit.device.engines.engine import Engine
+    from edgekit.device.plan import PlannedFile
+
+ANSWER_SECONDS = 300.0  # what takes longer hangs; under emulation, MobileNetV2 takes up to 7 s an image
+VNNI = {"avx512_vnni", "avx_vnni"}
+_CODE = "import sys; sys.path = [p for p in sys.path if p]; from edgekit.device import check; check.main(sys.argv[1:])"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One file against its golden outputs.
+
+    Attributes:
+        path: as the plan has it.
+        runner: runtime, version and kernels; "" where it was not run.
+        images: that were compared; 0 where nothing is known that the file should answer.
+        values: outputs that were compared.
+        different: outputs that are further off than is allowed.
+        largest: by which an output is off.
+        unit: of that: "LSB", or "" where outputs are real numbers.
+        excuse: why these kernels cannot answer the same; None where they have to.
+    """
+
+    path: str
+    runner: str
+    images: int
+    values: int
+    different: int
+    largest: float
+    unit: str
+    excuse: str | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the file may be timed."""
+        return not self.different or self.excuse is not None
+
+    @property
+    def sentence(self) -> str:
+        """What was found.
+
+        >>> Checked("net.tflite", "LiteRT 2.3.0, XNNPACK", 4, 4000, 0, 0.0, "LSB", None).sentence
+        '4 images, 4000 outputs as they have to be'
+        """
+        if not self.images:
+            return "nothing is known that it should answer"
+        if not self.different:
+            return f"{self.images} images, {self.values} outputs as they have to be"
+        unit = f" {self.unit}" if self.unit else ""
+        why = f": {self.excuse}" if self.excuse else ""
+        return f"{self.different} of {self.values} outputs differ, by up to {self.largest:.3g}{unit}{why}"
+
+
+def check(plan: Plan, folder: Path, progress: Progress = silent) -> tuple[Checked, ...]:
+    """Check every file of the plan that lies in ``folder``, together with its files and golden arrays.
+
+    Raises:
+        ArtifactError: a file cannot be run, or its runtime crashes.
+        MissingDependency: a file's runtime is not installed.
+    """
+    checked = []
+    for number, file in enumerate(plan.files):
+        progress("checking", number, len(plan.files))
+        command = [sys.executable, "-c", _CODE, str(folder), str(number)]
+        with (
+            tempfile.TemporaryFile() as messages,
+            Process(command, file.path, our_environment(), stderr=messages) as process,
+        ):
+            checked.append(Checked(**process.ask("check", seconds=ANSWER_SECONDS)[0]))
+    progress("checking", len(plan.files), len(plan.files))
+    return tuple(checked)
+
+
+def main(arguments: list[str]) -> None:
+    """Check one file, by its number in the plan of a folder. A line on stdin is answered with the result."""
+    folder, number = Path(arguments[0]), int(arguments[1])
+    with os.fdopen(os.dup(1), "w") as answers:
+        os.dup2(2, 1)  # what a runtime prints must not look like an answer
+        sys.stdin.readline()
+        try:
+            answer: dict[str, Any] = asdict(check_file(Plan.load(folder).files[number], folder))
+        except EdgekitError as error:
+            answer = {"error": type(error).__name__, "message": str(error)}
+        answers.write(json.dumps(answer) + "\n")
+
+
+def check_file(file: PlannedFile, folder: Path) -> Checked:
+    """Check one file in this process; its golden images are run one by one."""
+    if file.golden is None:
+        return Checked(file.path, "", 0, 0, 0, 0.0, "", None)
+    engine = open_file(folder / file.path, file.engine, kernels=file.kernels)
+    inputs, expected = (np.load(folder / name) for name in (file.golden.inputs, file.golden.outputs))
+    outputs = np.concatenate([engine.run(image[None]) for image in inputs])
+    distance = np.abs(outputs.astype(np.float64) - expected.astype(np.float64))
+    step = step_of(expected, file.golden.tolerance)
+    return Checked(
+        file.path,
+        engine.name,
+        len(inputs),
+        int(outputs.size),
+        int((~(distance <= file.golden.tolerance)).sum()),  # NaN is not near anything
+        float(distance.max()) / (step or 1.0),
+        "LSB" if step else "",
+        _excuse(engine, file, file.golden.tolerance),
+    )
+
+
+def step_of(expected: NDArray[Any], tolerance: float) -> float | None:
+    """What an LSB is; None where outputs are real numbers.
+
+    Outputs that have to be exact but are no integers are a scale times integers, and of thousands some are neighbours.
+    """
+    if np.issubdtype(expected.dtype, np.integer):
+        return 1.0
+    steps = np.diff(np.unique(expected.astype(np.float64)))
+    return float(steps.min()) if tolerance == 0 and steps.size else None
+
+
+def _excuse(engine: Engine, file: PlannedFile, tolerance: float) -> str | None:
+    """Why integers cannot be the same; the arithmetic is in the runners, in ``edgekit.runtimes``."""
+    if tolerance:
+        return None
+    if file.engine == "litert" and getattr(engine, "kernels", None) == BUILTIN:
+        return "TFLite's own int8 kernels round twice, so these integers cannot be the same: use ai-edge-litert"
+    known = machine.flags()
+    if file.engine != "litert" and "avx2" in known and not known & VNNI:
+        return (
+            "on x86 without VNNI, uint8 x int8 kernels clamp sums to 16 bits: export --device x86 writes files that fit"
+        )
+    return None

@@ -1,0 +1,171 @@
+"""LiteRT (ai-edge-litert), or tflite-runtime where only that is installed."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit.device.engines.engine import FixedBatch, Placement
+from edgekit.errors import ArtifactError, MissingDependency
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import ModuleType
+
+    from numpy.typing import NDArray
+
+XNNPACK, BUILTIN = "XNNPACK", "builtin"  # what applications get by default; TFLite's own, without a delegate
+
+# Module -> (its package, what people call it), the first that is installed.
+_MODULES = {
+    "ai_edge_litert.interpreter": ("ai-edge-litert", "LiteRT"),
+    "tflite_runtime.interpreter": ("tflite-runtime", "tflite-runtime"),
+}
+_DELEGATE = "DELEGATE"
+
+
+class Opened:
+    """A .tflite file."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        kernels: str = XNNPACK,
+        threads: int = 1,
+        batch: int | None = None,
+        content: bytes | None = None,
+    ) -> None:
+        """Load a file.
+
+        Args:
+            path: of the file.
+            kernels: ``XNNPACK`` or ``BUILTIN``.
+            threads: that one run may use.
+            batch: images at once; None for as many as the file says.
+            content: in place of what lies at ``path``.
+
+        Raises:
+            ArtifactError: the runtime refuses it, or it does not take such a batch.
+            MissingDependency: neither runtime is installed.
+        """
+        module, title = runtime()
+        resolver = module.OpResolverType
+        kind = resolver.AUTO if kernels == XNNPACK else resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        model = {"model_path": str(path)} if content is None else {"model_content": content}
+        try:
+            with quiet():
+                self.interpreter = module.Interpreter(**model, num_threads=threads, experimental_op_resolver_type=kind)
+                self._input, self._output = (
+                    details()[0]["index"]
+                    for details in (self.interpreter.get_input_details, self.interpreter.get_output_details)
+                )
+                self._size(path, batch)
+        except (ValueError, RuntimeError) as error:
+            raise ArtifactError(f"{title} refuses {path}: {str(error).strip().partition(chr(10))[0]}") from error
+        # Not what was asked for, but what runs: tflite-runtime, for one, leaves int8 to its own kernels.
+        self.kernels = XNNPACK if self.placement.pieces else BUILTIN
+        self.name = f"{title}, {self.kernels}"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[N, H, W, C]."""
+        return tuple(int(size) for size in self.interpreter.get_input_details()[0]["shape"])
+
+    @property
+    def dtype(self) -> str:
+        """As numpy names it."""
+        return str(np.dtype(self.interpreter.get_input_details()[0]["dtype"]).name)
+
+    @property
+    def placement(self) -> Placement:
+        """Where the operators went.
+
+        A delegate is appended to the list of operators and takes over the tensors that its part of the graph makes, but
+        what it replaced stays in the list. So the list is walked from the output back to the input, from a tensor to
+        the last operator that makes it: what is never reached is never run. The list comes from an interface that the
+        runtime marks as private; there is no public one.
+        """
+        operators = self.interpreter._get_ops_details()  # noqa: SLF001 - see above
+        makers = {int(tensor): op for op in operators for tensor in op["outputs"]}
+        run: dict[int, str] = {}  # operators by index
+        wanted = [self._output]
+        while wanted:
+            maker = makers.get(wanted.pop())
+            if maker is not None and maker["index"] not in run:
+                run[maker["index"]] = maker["op_name"]
+                wanted += (int(tensor) for tensor in maker["inputs"])
+        names = [run[index] for index in sorted(run)]
+        return Placement(names.count(_DELEGATE), tuple(name for name in names if name != _DELEGATE))
+
+    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """The output for a batch, both as the file has them."""
+        self.bind(batch)()
+        return self.tensor(self._output)
+
+    def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
+        """A function that invokes the interpreter on ``batch``, which is set beforehand."""
+        self.interpreter.set_tensor(self._input, batch)
+        invoke: Callable[[], object] = self.interpreter.invoke
+        return invoke
+
+    def tensor(self, index: int) -> NDArray[Any]:
+        """A copy of a tensor of the file, after a run."""
+        values: NDArray[Any] = self.interpreter.get_tensor(index)
+        return values
+
+    def _size(self, path: Path, batch: int | None) -> None:
+        """Allocate for a batch. What follows the input takes it over, unless the file holds it fast somewhere."""
+        own = self.shape[0]
+        if batch is None or batch == own:
+            self.interpreter.allocate_tensors()
+            return
+        try:
+            self.interpreter.resize_tensor_input(self._input, [batch, *self.shape[1:]], strict=False)
+            self.interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise FixedBatch.of(path, own, batch) from error
+        if int(self.interpreter.get_output_details()[0]["shape"][0]) != batch:
+            raise FixedBatch.of(path, own, batch)
+
+
+def runtime() -> tuple[ModuleType, str]:
+    """The interpreter's module, and its name with its version.
+
+    Raises:
+        MissingDependency: neither runtime is installed.
+    """
+    for name, (package, title) in _MODULES.items():
+        module = _module(name)
+        if module is not None:
+            return module, f"{title} {importlib.metadata.version(package)}"
+    raise MissingDependency("no TFLite runtime is installed: pip install 'edgekit[tflite]'")
+
+
+def _module(name: str) -> ModuleType | None:
+    """An installed module; None where its package is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name.split(".", maxsplit=1)[0]:
+            raise
+        return None
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the runtime's "INFO: Created TensorFlow Lite XNNPACK delegate" out of our user's terminal."""
+    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)

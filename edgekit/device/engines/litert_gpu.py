@@ -1,0 +1,101 @@
+"""LiteRT on a GPU: its CompiledModel, which reaches one through WebGPU, OpenCL or Metal."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit.device.engines.engine import FixedBatch
+from edgekit.device.engines.litert import quiet
+from edgekit.errors import MissingDependency
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+_PACKAGE = "ai_edge_litert"
+
+
+class Opened:
+    """A .tflite file whose operators all run on the GPU.
+
+    It computes in float16 or float32, as the GPU likes, int8 files too: only with float32 can their integers be the
+    reference's.
+    """
+
+    placement = None
+
+    def __init__(self, path: Path, *, kernels: str = "", threads: int = 1, batch: int = 1) -> None:
+        """Load a file.
+
+        Args:
+            path: of the file.
+            kernels: there is no choice.
+            threads: of the processor, which has nothing to do here.
+            batch: images at once.
+
+        Raises:
+            FixedBatch: the file takes another batch.
+            MissingDependency: ai-edge-litert is not installed, or it finds no GPU, or no way to run the file on it.
+        """
+        del kernels, threads
+        litert = runtime()
+        accelerators = importlib.import_module(f"{_PACKAGE}.hardware_accelerator").HardwareAccelerator
+        try:
+            with quiet():
+                self._model = litert.CompiledModel.from_file(str(path), accelerators.GPU)
+                everything = self._model.is_fully_accelerated()
+        except RuntimeError as error:
+            raise MissingDependency("LiteRT finds no GPU here, or no driver for it (Vulkan, OpenCL, Metal)") from error
+        if not everything:
+            raise MissingDependency(f"LiteRT does not run all of {path.name} on this GPU")
+        key, names = next(iter(self._model.get_signature_list().items()))
+        self._input = self._model.get_input_tensor_details(key)[names["inputs"][0]]
+        self._output = self._model.get_output_tensor_details(key)[names["outputs"][0]]
+        if self.shape[0] != batch:
+            raise FixedBatch.of(path, self.shape[0], batch)
+        self.name = f"LiteRT {importlib.metadata.version('ai-edge-litert')}, GPU"
+        self._inputs, self._outputs = self._model.create_input_buffers(0), self._model.create_output_buffers(0)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[N, H, W, C]."""
+        return tuple(int(size) for size in self._input["shape"])
+
+    @property
+    def dtype(self) -> str:
+        """As numpy names it."""
+        return str(np.dtype(self._input["dtype"]).name)
+
+    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """The output for a batch, both as the file has them."""
+        self._inputs[0].write(batch)
+        return self._answer()
+
+    def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
+        """A function that runs the file on ``batch`` and waits for the answer, which has to come back to be complete."""
+        self._inputs[0].write(batch)
+        return self._answer
+
+    def _answer(self) -> NDArray[Any]:
+        self._model.run_by_index(0, self._inputs, self._outputs)
+        shape = tuple(int(size) for size in self._output["shape"])
+        values: NDArray[Any] = self._outputs[0].read(int(np.prod(shape)), np.dtype(self._output["dtype"]))
+        return values.reshape(shape)
+
+
+def runtime() -> Any:  # noqa: ANN401 - an untyped package
+    """The module.
+
+    Raises:
+        MissingDependency: ai-edge-litert is not installed, or is older than its CompiledModel.
+    """
+    try:
+        return importlib.import_module(f"{_PACKAGE}.compiled_model")
+    except ModuleNotFoundError as error:
+        raise MissingDependency("LiteRT's GPU path is not installed: pip install 'ai-edge-litert>=2'") from error

@@ -1,0 +1,109 @@
+"""TorchScript files in torch, on an NVIDIA GPU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit.device.engines import torch as on_cpu
+from edgekit.errors import ArtifactError, MissingDependency
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+PLAIN, GRAPH = "plain", "graph"
+_RUNS_BEFORE_CAPTURE = 3  # as https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs has it
+
+
+class Opened:
+    """A float TorchScript file on the GPU; torch has no quantized kernels there."""
+
+    placement = None
+
+    def __init__(self, path: Path, *, kernels: str = PLAIN, threads: int = 1, batch: int = 1) -> None:
+        """Load a file.
+
+        Args:
+            path: of the file.
+            kernels: ``PLAIN``, or ``GRAPH``: channels last, and all kernels of a run launched at once.
+            threads: of the processor, which has nothing to do here.
+            batch: images at once; TorchScript takes any.
+
+        Raises:
+            ArtifactError: the file is missing, damaged, or no TorchScript.
+            MissingDependency: torch is not installed, finds no GPU, or has no kernels for this file there.
+        """
+        del threads
+        torch = on_cpu.runtime()
+        if not torch.cuda.is_available():
+            raise MissingDependency(f"torch {torch.__version__} finds no CUDA GPU here")
+        program = on_cpu.program_of(path)
+        if program.get("engine"):
+            raise MissingDependency("torch has no int8 kernels for CUDA")
+        torch.set_grad_enabled(False)
+        try:
+            with on_cpu.deprecations_silenced():
+                module = torch.jit.load(str(path), map_location="cuda")
+        except (RuntimeError, ValueError) as error:
+            raise ArtifactError(f"{path} is not a TorchScript file, or is damaged: export it again") from error
+        self._torch, self._kernels, self._input, self._batch = torch, kernels, program.get("input"), batch
+        self._module = module.to(memory_format=torch.channels_last) if kernels == GRAPH else module
+        how = ", CUDA graph, channels last" if kernels == GRAPH else ""
+        self.name = f"torch {torch.__version__.partition('+')[0]}, {torch.cuda.get_device_name()}{how}"
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """[N, C, H, W]; None where another tool wrote the file: TorchScript itself does not say it."""
+        return (self._batch, *self._input["shape"][1:]) if self._input else None
+
+    @property
+    def dtype(self) -> str | None:
+        """As numpy names it; None as above."""
+        return str(self._input["dtype"]) if self._input else None
+
+    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """The output for a batch, both as the file has them."""
+        answer: NDArray[Any] = self._module(self._tensor(batch)).cpu().numpy()
+        return answer
+
+    def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
+        """A function that runs the module on ``batch``, which is on the GPU already, and waits until it is done."""
+        torch, tensor = self._torch, self._tensor(batch)
+        launch = self._captured(tensor) if self._kernels == GRAPH else lambda: self._module(tensor)
+
+        def run_module() -> None:
+            launch()
+            torch.cuda.synchronize()
+
+        return run_module
+
+    def _captured(self, tensor: Any) -> Callable[[], object]:  # noqa: ANN401 - torch is optional
+        """What replays the kernels of one run; the recipe is that of torch's notes on CUDA graphs."""
+        torch, side = self._torch, self._torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side), torch.jit.optimized_execution(False):
+            for _ in range(_RUNS_BEFORE_CAPTURE):
+                self._module(tensor)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph), torch.jit.optimized_execution(False):
+            self._module(tensor)
+        replay: Callable[[], object] = graph.replay
+        return replay
+
+    def _tensor(self, batch: NDArray[Any]) -> Any:  # noqa: ANN401 - likewise
+        tensor = self._torch.from_numpy(np.ascontiguousarray(batch)).cuda()
+        return tensor.contiguous(memory_format=self._torch.channels_last) if self._kernels == GRAPH else tensor
+
+
+def runtime() -> Any:  # noqa: ANN401 - likewise
+    """The package.
+
+    Raises:
+        MissingDependency: it is not installed.
+    """
+    return on_cpu.runtime()

@@ -1,0 +1,197 @@
+"""What travels to a device: the files, what they have to answer there, and the plan."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit import files
+from edgekit.device import plan as plans
+from edgekit.device.engines import open_file
+from edgekit.device.plan import Golden
+from edgekit.errors import ConfigError, MissingDependency
+from edgekit.exporters.formats import format_of
+from edgekit.exporters.metadata import Precision
+from edgekit.progress import Progress, silent
+from edgekit.remote import packing
+from edgekit.runtimes.catalog import default_runner
+from edgekit.runtimes.runner import encode
+from edgekit.verification.float_parity import TOLERANCE
+from edgekit.verification.integer_parity import NEAR
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from edgekit.device.plan import Plan, PlannedFile
+    from edgekit.exporters.metadata import Metadata
+
+SUFFIX = ".pyz"  # archives that Python runs
+IMAGES = 4  # a wrong kernel is wrong everywhere
+PATCHES = 8  # a side of an image: areas and edges of all colours
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What was written.
+
+    Attributes:
+        path: of the archive.
+        size_bytes: of it.
+        files: names of the files in it.
+        unchecked: for each of them whose answers are not known here, why.
+    """
+
+    path: Path
+    size_bytes: int
+    files: tuple[str, ...]
+    unchecked: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Luggage:
+    """What a plan takes with it.
+
+    Attributes:
+        plan: with the names that files have over there, and with golden outputs.
+        contents: of every file, the plan among them, by these names.
+        paths: where each planned file lies here, by its name over there.
+        unchecked: for each planned file whose answers are not known here, why.
+    """
+
+    plan: Plan
+    contents: Mapping[str, bytes]
+    paths: Mapping[str, Path]
+    unchecked: Mapping[str, str]
+
+
+def bundle(plan: Plan, out: Path, *, progress: Progress = silent) -> Bundle:
+    """Write an archive that ``python3`` runs on a device: it checks and times the files of a plan.
+
+    Raises:
+        ArtifactError: a file cannot be run here.
+        BadInput: the archive cannot be written.
+        ConfigError: ``out`` has another suffix.
+    """
+    if out.suffix != SUFFIX:
+        raise ConfigError(f"--out {out}: a bundle's name ends with {SUFFIX}, so that Python runs it")
+    luggage = pack(plan, progress=progress)
+    files.write_bytes(out, packing.bundle(luggage.contents))
+    return Bundle(out, files.size_bytes(out), tuple(luggage.paths), luggage.unchecked)
+
+
+def pack(plan: Plan, *, progress: Progress = silent) -> Luggage:
+    """Run every file of a plan here, to know what it has to answer elsewhere.
+
+    Raises:
+        ArtifactError: a file is missing, or cannot be run here.
+    """
+    names = _names([Path(file.path) for file in plan.files])
+    arrays: dict[bytes, str] = {}  # equal ones travel once
+    unchecked: dict[str, str] = {}
+    packed: list[PlannedFile] = []
+    for done, file in enumerate(plan.files):
+        progress("running here", done, len(plan.files))
+        name = names[file.path]
+        answers = _answers(file)
+        if isinstance(answers, str):
+            unchecked[name] = answers
+        golden = None if isinstance(answers, str) else answers.named(arrays)
+        baseline = None if file.baseline is None else names[file.baseline]
+        packed.append(replace(file, path=name, golden=golden, baseline=baseline))
+    progress("running here", len(plan.files), len(plan.files))
+    plan = replace(plan, files=tuple(packed))
+    paths = {name: Path(path) for path, name in names.items()}
+    contents = {
+        plans.FILE_NAME: plan.to_json().encode(),
+        **{name: array for array, name in arrays.items()},
+        **{name: path.read_bytes() for name, path in paths.items()},
+    }
+    return Luggage(plan, contents, paths, unchecked)
+
+
+def _names(paths: list[Path]) -> dict[str, str]:
+    """What each file is called over there: as it reads from the nearest folder that holds all of them."""
+    absolute = {str(path): Path(os.path.abspath(path)) for path in paths}  # noqa: PTH100 - links keep their names
+    common = os.path.commonpath([path.parent for path in absolute.values()])
+    return {name: path.relative_to(common).as_posix() for name, path in absolute.items()}
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
+class _Answers:
+    """What a file answers here: inputs [N, ...] in its own layout and type, outputs [N, classes]."""
+
+    inputs: NDArray[Any]
+    outputs: NDArray[Any]
+    tolerance: float
+
+    def named(self, arrays: dict[bytes, str]) -> Golden:
+        """Names of both arrays, which are added to ``arrays``."""
+        names = []
+        for array in (self.inputs, self.outputs):
+            content = io.BytesIO()
+            np.save(content, array, allow_pickle=False)
+            names.append(arrays.setdefault(content.getvalue(), f"golden/{len(arrays)}.npy"))
+        return Golden(names[0], names[1], self.tolerance)
+
+
+def _answers(file: PlannedFile) -> _Answers | str:
+    """What a file answers here, or why that is not known."""
+    path = Path(file.path)
+    try:
+        shape, dtype = _boundary(file)
+        make_runner = default_runner(path)
+        summary = format_of(path).read(path)
+    except MissingDependency as error:
+        return str(error)
+    if shape is None or dtype is None or make_runner is None:
+        return "the file does not say what it takes"
+    if shape[0] != 1:
+        return f"it takes {shape[0]} images at once"
+    height, width, channels = shape[1:] if file.engine == "litert" else (*shape[2:], shape[1])
+    pixels = images(height, width, channels)
+    batch = _inputs(pixels, summary.metadata, np.dtype(dtype))
+    with make_runner() as runner:
+        if runner.differs_because is not None:
+            return f"{runner.name} here: {runner.differs_because}"
+        outputs = np.concatenate([runner.run(image[None]) for image in batch])
+    own = batch.transpose(0, 2, 3, 1) if file.engine == "litert" else batch
+    precision = summary.metadata.precision if summary.metadata is not None else Precision(file.precision or "float16")
+    if precision is Precision.INT8 and not summary.float_operators:
+        tolerance = 0.0
+    elif precision is Precision.INT8:
+        tolerance = NEAR * float(outputs.std())
+    else:
+        tolerance = TOLERANCE[precision] * float(np.abs(outputs).max())
+    return _Answers(np.ascontiguousarray(own), outputs, tolerance)
+
+
+def _boundary(file: PlannedFile) -> tuple[tuple[int, ...] | None, str | None]:
+    """Shape and type of the input, in the file's own layout."""
+    if file.shape is not None and file.dtype is not None:
+        return file.shape, file.dtype
+    engine = open_file(Path(file.path), file.engine, kernels=file.kernels)
+    return engine.shape, engine.dtype
+
+
+def images(height: int, width: int, channels: int) -> NDArray[np.uint8]:
+    """Reproducible ones, [N, H, W, C]: patches of random colours."""
+    colours = np.random.default_rng(0).integers(0, 256, (IMAGES, PATCHES, PATCHES, channels), np.uint8)
+    rows, columns = (np.arange(size) * PATCHES // size for size in (height, width))
+    return colours[:, rows][:, :, columns]
+
+
+def _inputs(pixels: NDArray[np.uint8], metadata: Metadata | None, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """[N, C, H, W], of the type that a file takes."""
+    if metadata is not None and (metadata.io_dtype == "float32" or metadata.pixel_input):
+        return encode(pixels, metadata, None)
+    planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+    if dtype == np.uint8:
+        return planes
+    return (planes.astype(np.int16) - 128).astype(np.int8) if dtype == np.int8 else (planes / 127.5 - 1).astype(dtype)

@@ -1,0 +1,1 @@
+"""Devices that are elsewhere: what is sent there, and how."""

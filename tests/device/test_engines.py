@@ -1,0 +1,101 @@
+"""Files in their runtimes, at the lowest level: own layout, any batch that the file takes."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from edgekit.device.engines import ENGINES, import_runtime, open_file
+from edgekit.device.engines import torch as torch_engine
+from edgekit.device.engines.engine import FixedBatch
+from edgekit.device.worker import noise
+from edgekit.errors import ArtifactError, MissingDependency
+from edgekit.runtimes.planned import ENGINES as BY_FORMAT
+from edgekit.runtimes.torch import TorchRunner
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SUFFIXES = {"litert": "tflite", "onnxruntime": "onnx", "torch": "pt"}
+
+
+def path_of(exported: Path, engine: str, precision: str) -> Path:
+    return next(exported.glob(f"*.{precision}.{SUFFIXES[engine]}"))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_a_file_says_what_it_takes(exported: Path, engine: str, precision: str) -> None:
+    opened = open_file(path_of(exported, engine, precision), engine)
+    assert opened.shape == ((1, 32, 32, 3) if engine == "litert" else (1, 3, 32, 32))
+    assert opened.dtype == "float32"
+    batch = noise(opened.shape, opened.dtype)
+    answer = opened.run(batch)
+    assert answer.shape == (1, 10)
+    opened.bind(batch)()
+    assert np.array_equal(opened.run(batch), answer)
+    assert (opened.placement is not None) == (engine == "litert")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_batch_answers_as_its_images_do(exported: Path, engine: str) -> None:
+    path = path_of(exported, engine, "float32")
+    single, three = open_file(path, engine), open_file(path, engine, batch=3, threads=2)
+    assert three.shape is not None
+    batch = noise(three.shape, "float32")
+    assert three.shape[0] == 3
+    one_by_one = np.concatenate([single.run(image[None]) for image in batch])
+    assert np.allclose(three.run(batch), one_by_one, atol=1e-4)
+
+
+def test_a_fixed_batch(exported: Path, tmp_path: Path) -> None:
+    from edgekit.exporters.onnx import write_integer_model
+    from edgekit.integer_model import IntegerModel
+
+    one = tmp_path / "one.onnx"
+    write_integer_model(IntegerModel.load(next(exported.glob("*.edgekit"))), one, one_image=True)
+    with pytest.raises(FixedBatch, match=r"one\.onnx takes 1 image at once and not 3: its batch is fixed"):
+        open_file(one, "onnxruntime", batch=3)
+    assert open_file(one, "onnxruntime").shape == (1, 3, 32, 32)
+
+
+def test_torch_takes_the_engine_that_a_file_is_laid_out_for(exported: Path) -> None:
+    import torch
+
+    path, former = path_of(exported, "torch", "int8"), torch.backends.quantized.engine
+    threads = torch.get_num_threads()
+    opened = open_file(path, "torch", threads=threads + 1)
+    with TorchRunner(path) as runner:
+        assert opened.name == runner.name
+        batch = noise((1, 3, 32, 32), "float32")
+        assert np.array_equal(opened.run(batch), runner.run(batch))
+    assert open_file(path, "torch", kernels="qnnpack").name.endswith(", qnnpack")
+    with pytest.raises(MissingDependency, match="no quantized engine 'nonesuch'"):
+        open_file(path, "torch", kernels="nonesuch")
+    assert (torch.backends.quantized.engine, torch.get_num_threads()) == (former, threads)
+
+
+def test_what_is_no_torchscript(tmp_path: Path) -> None:
+    (tmp_path / "net.pt").write_bytes(b"hello")
+    for name, said in (("net.pt", "is not a TorchScript file"), ("none.pt", "does not exist")):
+        with pytest.raises(ArtifactError, match=said):
+            open_file(tmp_path / name, "torch")
+
+
+@pytest.mark.parametrize(
+    ("engine", "module", "extra"), [("onnxruntime", "onnxruntime", "onnx"), ("torch", "torch", "torch")]
+)
+def test_without_the_runtime(monkeypatch: pytest.MonkeyPatch, engine: str, module: str, extra: str) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingDependency, match=rf"pip install 'edgekit\[{extra}\]'"):
+        import_runtime(engine)
+
+
+def test_an_engine_that_there_is_not(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"net is to be run by 'tvm': choose from litert, onnxruntime, torch"):
+        open_file(tmp_path / "net", "tvm")
+    assert set(BY_FORMAT.values()) == set(ENGINES)
+    assert torch_engine.Opened.placement is None

@@ -1,0 +1,172 @@
+"""The examples for phones, as far as they can be checked without one: their arithmetic, and what they read of files."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from edgekit.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+KOTLIN = (EXAMPLES / "android" / "Classifier.kt").read_text(encoding="utf-8")
+SWIFT = (EXAMPLES / "ios" / "Classifier.swift").read_text(encoding="utf-8")
+NAME = "mobilenet_v3_digits_1.0_32"
+BITS = 22
+
+
+def picture(width: int, height: int) -> Image.Image:
+    """Noise over a gradient: what every filter treats differently."""
+    random = np.random.default_rng(width)
+    ramp = np.linspace(0, 155, width)[None, :, None] * np.linspace(0.2, 1, height)[:, None, None]
+    return Image.fromarray((ramp + random.integers(0, 100, (height, width, 3))).astype(np.uint8))
+
+
+# --- Android ----------------------------------------------------------------------------------------------------------
+
+
+def resized_and_turned(source: NDArray[Any], to_width: int) -> NDArray[Any]:
+    """``resizedAndTurned`` of Classifier.kt, word for word but for the loops over rows and colours."""
+    height, width, _ = source.shape
+    result = np.zeros((to_width, height, 3), np.int64)
+    scale = width / to_width
+    reach = max(scale, 1.0)
+    for x in range(to_width):
+        centre = (x + 0.5) * scale
+        first = max(0, int(centre - reach + 0.5))
+        end = min(width, int(centre + reach + 0.5))
+        shares = [max(0.0, 1 - abs((i + first - centre + 0.5) * (1 / reach))) for i in range(end - first)]
+        whole = 1 / sum(shares)
+        weights = np.array([int(share * whole * (1 << BITS) + 0.5) for share in shares])
+        result[x] = ((1 << (BITS - 1)) + (weights[None, :, None] * source[:, first:end]).sum(axis=1)) >> BITS
+    return result
+
+
+def kotlin_pixels(image: Image.Image, preprocessing: Preprocessing) -> NDArray[Any]:
+    """``pixels`` of Classifier.kt."""
+    to_height, to_width = preprocessing.size
+    width, height = image.size
+    colours = np.asarray(image).astype(np.int64)
+    colours = colours if preprocessing.order == "RGB" else colours[..., ::-1]
+    if preprocessing.resize is not None:
+        whole = preprocessing.resize == "whole"
+        shorter = 0 if whole else int(preprocessing.resize)
+        before = min(width, height)
+        new_width = to_width if whole else shorter * width // before
+        new_height = to_height if whole else shorter * height // before
+        colours = resized_and_turned(resized_and_turned(colours, new_width), new_height)
+        width, height = new_width, new_height
+    left, top = round((width - to_width) / 2), round((height - to_height) / 2)  # like rint, a half to the even number
+    return colours[top : top + to_height, left : left + to_width]
+
+
+@pytest.mark.parametrize("resize", [72, "whole", None])
+@pytest.mark.parametrize(("width", "height"), [(201, 148), (97, 160), (64, 64)])
+@pytest.mark.parametrize("order", ["RGB", "BGR"])
+def test_the_pixels_on_android_are_edgekit_s(resize: int | str | None, width: int, height: int, order: str) -> None:
+    preprocessing = Preprocessing((64, 64), resize, order=order)
+    image = picture(width, height)
+    found, wanted = kotlin_pixels(image, preprocessing), preprocessing.pixels(image).astype(np.int64)
+    if width >= height:
+        assert (found == wanted).all()
+    assert np.abs(found - wanted).max() <= 1  # Pillow resizes the columns of some tall pictures first
+
+
+def test_the_steps_that_are_transliterated_are_those_of_the_example() -> None:
+    for line in (
+        "val centre = (x + 0.5) * scale",
+        "val first = max(0, (centre - reach + 0.5).toInt())",
+        "val end = min(width, (centre + reach + 0.5).toInt())",
+        "max(0.0, 1 - abs((it + first - centre + 0.5) * (1 / reach)))",
+        "val whole = 1 / shares.sum()",
+        "(shares[it] * whole * (1 shl BITS) + 0.5).toInt()",
+        "var value = 1 shl (BITS - 1)",
+        "= value shr BITS",
+        f"const val BITS = {BITS} ",
+        "shorter * width / before",
+        "Math.rint((width - toWidth) / 2.0).toInt()",
+        "(pixels[it] - 128).toByte()",
+    ):
+        assert line in KOTLIN
+
+
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+def test_what_the_kotlin_example_reads_is_there(precision: str, exported: Path) -> None:
+    from edgekit.cli.app import app
+
+    done = CliRunner().invoke(app, ["inspect", str(exported / f"{NAME}.{precision}.tflite"), "--json"])
+    about = json.loads(done.stdout)
+    places = {
+        "about": about,
+        "metadata": about["metadata"],
+        "preprocessing": about["metadata"]["preprocessing"],
+        "normalization": about["metadata"]["normalization"],
+        "output": about["outputs"][0],
+    }
+    read = re.findall(r'(\w+)\.(?:get\w*|isNull)\("(\w+)"\)', KOTLIN)
+    assert {place for place, _ in read} == set(places)
+    assert all(key in places[place] for place, key in read)
+    assert about["metadata"]["io_dtype"] in {"int8", "float32"}
+    assert len(places["normalization"]["mean"]) == 3
+
+
+# --- iOS --------------------------------------------------------------------------------------------------------------
+
+
+def region(width: float, height: float, preprocessing: Preprocessing) -> tuple[float, float, float, float]:
+    """``region`` of Classifier.swift: x, y, width and height, in fractions of the sides."""
+    to_height, to_width = preprocessing.size
+    match preprocessing.resize:
+        case "whole":
+            return (0, 0, 1, 1)
+        case None:
+            scale = 1.0
+        case pixels:
+            scale = min(width, height) / int(pixels)
+    w, h = to_width * scale / width, to_height * scale / height
+    return ((1 - w) / 2, (1 - h) / 2, w, h)
+
+
+@pytest.mark.parametrize("resize", [72, "whole", None])
+@pytest.mark.parametrize(("width", "height"), [(201, 148), (97, 160)])
+def test_the_region_on_ios_is_what_edgekit_crops(resize: int | str | None, width: int, height: int) -> None:
+    """A picture of its own coordinates says which part of it edgekit's pixels come from."""
+    columns = np.broadcast_to(np.arange(width), (height, width))
+    rows = np.broadcast_to(np.arange(height)[:, None], (height, width))
+    image = Image.fromarray(np.stack([columns, rows, rows], axis=-1).astype(np.uint8))
+    preprocessing = Preprocessing((64, 64), resize)
+    pixels = preprocessing.pixels(image).astype(float)
+    x, y, w, h = region(width, height, preprocessing)
+    half_x, half_y = w * width / 128, h * height / 128  # half a pixel of the network
+    for found, wanted in (
+        (pixels[32, 0, 0], x * width + half_x),
+        (pixels[32, -1, 0], (x + w) * width - half_x),
+        (pixels[0, 32, 1], y * height + half_y),
+        (pixels[-1, 32, 1], (y + h) * height - half_y),
+    ):
+        assert abs(found + 0.5 - wanted) <= 2  # whole pixels, and what the filter takes from beyond a border
+
+
+def test_what_the_swift_example_reads_is_there(exported: Path) -> None:
+    from edgekit.exporters.coreml.schema import schema
+
+    package = exported / f"{NAME}.int8.mlpackage"
+    (path,) = package.rglob("*.mlmodel")
+    model = schema().model.Model.FromString(path.read_bytes())
+    about = json.loads(model.description.metadata.userDefined["edgekit"])
+    declared = SWIFT[SWIFT.index("struct About") : SWIFT.index("final class")]
+    names = re.findall(r"^ +let (\w+): ", declared, re.MULTILINE)
+    assert names == ["size", "resize", "preprocessing", "labels"]
+    assert all(name in about or name in about["preprocessing"] for name in names)
+    assert model.description.input[0].type.WhichOneof("Type") == "imageType"
+    classifier = len(set(about["labels"])) == len(about["labels"])
+    assert bool(model.description.predictedFeatureName) == classifier
