@@ -103,14 +103,15 @@ def _elsewhere(device: str, planned: Planned, settings: BenchSettings) -> BenchR
     from edgekit.pipeline.bundle import pack  # noqa: PLC0415 - see the module app
     from edgekit.pipeline.device import bench_on, connect  # noqa: PLC0415 - likewise
 
-    with console.progress_bar() as progress:
-        luggage = pack(planned.plan, progress=progress)
-    for name, why in luggage.unchecked.items():
-        console.warn(f"{name} is timed there without being checked: {why}")
     engines = {file.engine for file in planned.plan.files}
-    # Connected before there is a bar, which would be drawn over the question for a password.
-    with connect(device, python=settings.python, engines=engines) as there, console.progress_bar() as progress:
-        return bench_on(there, planned, luggage, progress=progress)
+    # First of all, so that nobody waits for the question for a password, and before a bar is drawn over it.
+    with connect(device, python=settings.python, engines=engines) as there:
+        with console.progress_bar() as progress:
+            luggage = pack(planned.plan, progress=progress)
+        for name, why in luggage.unchecked.items():
+            console.warn(f"{name} is timed there without being checked: {why}")
+        with console.progress_bar() as progress:
+            return bench_on(there, planned, luggage, progress=progress)
 
 
 def _numbers(option: str, text: str | None) -> list[int] | None:

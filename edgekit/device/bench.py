@@ -24,6 +24,7 @@ from edgekit.device.reasons import dirty, slow_because
 from edgekit.device.results import Ratio, Refusal, Results, Row
 from edgekit.device.statistics import interval, interval_of_times
 from edgekit.device.workers import Worker, peak_memory
+from edgekit.errors import ArtifactError
 from edgekit.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -48,12 +49,12 @@ def bench(plan: Plan, folder: Path, progress: Progress = silent) -> Results:
         progress: told about each file's memory, and about each lap.
 
     Raises:
-        ArtifactError: a file cannot be run.
+        ArtifactError: a file cannot be run, or none takes any of the batches.
         MissingDependency: a file's runtime is not installed.
     """
     watch = machine.Watch()
     timed: list[_Timed] = []
-    refused: list[Refusal] = []
+    refused: dict[tuple[str, int], Refusal] = {}
     every = plan.threads or range(1, machine.cores() + 1)
     conditions = [(threads, batch) for batch in plan.batches for threads in every]
     total = len(conditions) * len(plan.files)
@@ -62,24 +63,22 @@ def bench(plan: Plan, folder: Path, progress: Progress = silent) -> Results:
         try:
             _, peak_mib = peak_memory(file, folder, threads=threads, batch=batch)
         except FixedBatch as error:
-            refused += (
-                []
-                if any((r.path, r.batch) == (file.path, batch) for r in refused)
-                else [Refusal(file.path, batch, str(error))]
-            )
+            refused[file.path, batch] = Refusal(file.path, batch, str(error))  # once, with however many threads
         else:
             timed.append(_Timed(file, threads, batch, peak_mib))
     progress("measuring memory", total, total)
-    for lap in range(plan.laps):
-        for number, condition in enumerate(conditions):
-            progress("timing", lap * len(conditions) + number, plan.laps * len(conditions))
-            _lap([t for t in timed if (t.threads, t.batch) == condition], folder, lap)
-            watch.look()
-    progress("timing", plan.laps * len(conditions), plan.laps * len(conditions))
+    if not timed:
+        raise ArtifactError("; ".join(refusal.reason for refusal in refused.values()))
+    laps = [(lap, condition) for lap in range(plan.laps) for condition in conditions]
+    for done, (lap, condition) in enumerate(laps):
+        progress("timing", done, len(laps))
+        _lap([t for t in timed if (t.threads, t.batch) == condition], folder, lap)
+        watch.look()
+    progress("timing", len(laps), len(laps))
     found = machine.examine()
     fared = watch.conditions()
     rows = tuple(_row(t, timed, folder, found) for t in timed)
-    return Results(rows, tuple(refused), found, fared, dirty(fared, found, rows), plan.laps)
+    return Results(rows, tuple(refused.values()), found, fared, dirty(fared, found, rows), plan.laps)
 
 
 @dataclass(frozen=True)
@@ -180,7 +179,8 @@ def _row(timed: _Timed, others: list[_Timed], folder: Path, found: machine.Machi
         ratio=ratio,
         slow_because=None,
     )
-    return replace(row, slow_because=slow_because(row, found))
+    is_twin = baseline is not None and baseline.file.precision.startswith("float")
+    return replace(row, slow_because=slow_because(row, found)) if is_twin else row
 
 
 def _baselines(timed: _Timed, others: list[_Timed]) -> Iterator[_Timed]:

@@ -33,7 +33,10 @@ def dirty(conditions: Conditions, machine: Machine, rows: Sequence[Row]) -> tupl
 
 
 def slow_because(row: Row, machine: Machine) -> str | None:
-    """Why an int8 file is not clearly faster than what it is compared with; None if it is, or is no int8 file."""
+    """Why an int8 file is not clearly faster than the float file that it is compared with.
+
+    None if it is, or if it is no int8 file.
+    """
     if row.precision != "int8" or row.ratio is None or row.ratio.value.high <= CLEARLY_FASTER:
         return None
     reasons = []

@@ -48,8 +48,8 @@ class Row:
         delegate_pieces: partitions that a delegate runs; None where the runtime has none.
         outside: operators that are left to the runtime's slower kernels.
         ratio: to the file's baseline; None where it has none.
-        slow_because: why an int8 file is not clearly faster than its baseline, as far as engine and machine tell; None
-            where it is.
+        slow_because: why an int8 file is not clearly faster than a float baseline, as far as engine and machine tell;
+            None where it is.
     """
 
     path: str

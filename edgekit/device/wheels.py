@@ -50,6 +50,7 @@ class Wheels:
 
 
 _BOTH = ("aarch64", "x86_64")
+_ON_LINUX = ("glibc", "musl", "bionic")
 _NUMPY_1 = "'numpy<2'"  # tflite-runtime is built for it
 _WHEELS = (
     Wheels("ai-edge-litert", _BOTH, (3, 10), (3, 14), (2, 27)),
@@ -156,6 +157,8 @@ def remedy(python: Python, package: str) -> tuple[str, bool]:
             and python.libc[1] >= wheels.glibc
         ):
             return _command(python, " ".join(filter(None, (package, wheels.also)))), True
+    if python.libc[0] not in _ON_LINUX:
+        return _command(python, package), True  # of macOS, pip knows more than this table
     return f"there is no wheel of {package} for {_why_not(python, package)}", False
 
 
@@ -171,7 +174,7 @@ def _why_not(python: Python, package: str) -> str:
         return {
             "bionic": "Android's own libc: run Debian in Termux (proot-distro) and the Python in there",
             "musl": "musl: use a system with glibc, such as Debian",
-        }.get(python.libc[0], f"{python.libc[0]}: run edgekit bench on that machine itself")
+        }[python.libc[0]]
     mine = [wheels for wheels in mine if python.processor in wheels.processors]
     oldest, newest = min(wheels.oldest for wheels in mine), max(wheels.newest for wheels in mine)
     if oldest <= python.version <= newest:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,5 +51,9 @@ def test_a_bundle(run: Run, net: Path) -> None:
         "copy its results back, and show them: edgekit bench bench.json",
     ]
     assert Path("bench.pyz").read_bytes().startswith(b"#!/usr/bin/env python3\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if "site-packages" in path)}
+    subprocess.run([sys.executable, "bench.pyz"], env=environment, check=True, capture_output=True)
+    shown = run("bench", "bench.json")
+    assert (shown.exit_code, net.name in shown.stdout) == (0, True)
     found = json.loads(run("bundle", net, "--json", "--out", "other.pyz").stdout)
     assert (found["path"], found["files"], found["unchecked"]) == ("other.pyz", [net.name], {})

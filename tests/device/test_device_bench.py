@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ from edgekit.device.bench import bench
 from edgekit.device.engines.engine import FixedBatch
 from edgekit.device.plan import Golden, Plan, PlannedFile
 from edgekit.device.results import Results
+from edgekit.errors import ArtifactError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,6 +132,22 @@ def test_a_fixed_batch_is_told_and_the_rest_goes_on(
     (refused,) = found.refused  # once, with however many threads
     assert (refused.path, refused.batch) == ("int8", 8)
     assert refused.reason == "int8 takes 1 image at once and not 8: its batch is fixed"
+
+
+def test_only_refusals_are_an_error(simulated: Simulated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def peak_memory(file: PlannedFile, _folder: Path, *, threads: int, batch: int) -> tuple[str, float]:
+        raise FixedBatch.of(file.path, threads, batch)
+
+    monkeypatch.setattr(module, "peak_memory", peak_memory)
+    with pytest.raises(ArtifactError, match="float takes 1 image at once and not 8: its batch is fixed"):
+        bench(Plan((FLOAT,), batches=(8,)), tmp_path)
+
+
+def test_int8_is_expected_to_be_faster_than_float_alone(simulated: Simulated, tmp_path: Path) -> None:
+    simulated.milliseconds["int8"] = 8.0
+    twin = replace(FLOAT, precision="float32")
+    rows = [bench(Plan((baseline, INT8), laps=1), tmp_path).rows[1] for baseline in (twin, FLOAT)]
+    assert [row.slow_because is None for row in rows] == [False, True]
 
 
 def test_interrupted_runs_do_not_count(simulated: Simulated, tmp_path: Path) -> None:

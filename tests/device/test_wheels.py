@@ -53,6 +53,12 @@ NEW = "python3 -m venv ~/venv && ~/venv/bin/pip install"
         (replace(BOOKWORM, libc=("musl", (0, 0))), "ai-edge-litert", "musl: use a system with glibc", False),
         (replace(BOOKWORM, libc=("bionic", (0, 0))), "ai-edge-litert", "run Debian in Termux", False),
         (replace(BOOKWORM, libc=("glibc", (2, 17)), version=(3, 13)), "ai-edge-litert", "update the system", False),
+        (
+            replace(BULLSEYE, libc=("darwin", (0, 0)), path="python3"),
+            "ai-edge-litert",
+            "python3 -m pip install ai-edge-litert",
+            True,
+        ),
         (replace(BOOKWORM, processor="riscv64"), "ai-edge-litert", "riscv64: use another machine", False),
     ],
 )

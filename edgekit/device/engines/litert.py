@@ -153,7 +153,7 @@ def _module(name: str) -> ModuleType | None:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name != name.split(".", maxsplit=1)[0]:
+        if error.name not in {name, name.split(".", maxsplit=1)[0]}:
             raise
         return None
 

@@ -31,7 +31,7 @@ class Opened:
 
     placement = None
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is opened, and how
         self,
         path: Path,
         *,
