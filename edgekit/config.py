@@ -180,6 +180,7 @@ class BenchSettings:
     threads: tuple[int, ...] | Literal["all"] = (1,)
     batches: tuple[int, ...] = (1,)
     laps: int = LAPS
+    gpu: bool = False
     python: str | None = None
 
     def __post_init__(self) -> None:

@@ -57,6 +57,7 @@ def bench(  # noqa: PLR0913 - one a flag
     batch: BatchOption = None,
     laps: LapsOption = None,
     against: AgainstOption = None,
+    gpu: Annotated[bool, typer.Option("--gpu", help="On the GPU as well, where there is one.")] = False,
     device: RemoteOption = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
@@ -70,7 +71,7 @@ def bench(  # noqa: PLR0913 - one a flag
         from edgekit.pipeline.bench import bench as run  # noqa: PLC0415 - see the module app
         from edgekit.pipeline.bench import load, plan  # noqa: PLC0415 - likewise
 
-        settings = bench_settings(threads, batch, laps, config, assignments)
+        settings = bench_settings(threads, batch, laps, config, assignments, gpu=gpu)
         files = artifacts or [settings.export.out]
         if [path.suffix for path in files] == [".json"]:
             result = load(files[0])
@@ -85,8 +86,14 @@ def bench(  # noqa: PLR0913 - one a flag
             show(result)
 
 
-def bench_settings(
-    threads: str | None, batch: str | None, laps: int | None, config: Path | None, assignments: list[str] | None
+def bench_settings(  # noqa: PLR0913 - one a flag
+    threads: str | None,
+    batch: str | None,
+    laps: int | None,
+    config: Path | None,
+    assignments: list[str] | None,
+    *,
+    gpu: bool = False,
 ) -> Settings:
     """Settings with the flags that say under which conditions files are timed."""
     flags: dict[str, dict[str, Any]] = {
@@ -94,6 +101,7 @@ def bench_settings(
             "threads": ALL if threads == ALL else _numbers("--threads", threads),
             "batches": _numbers("--batch", batch),
             "laps": laps,
+            "gpu": gpu or None,
         }
     }
     return load_settings(find_config(config), flags, assignments)
@@ -127,8 +135,10 @@ def show(result: BenchResult) -> None:
     """Print what was measured."""
     results = result.results
     for file in result.checked:
-        if file.excuse is not None:
+        if file.different:
             console.warn(f"{file.path} ({file.runner}): {file.sentence}")
+        elif file.images:
+            console.note(f"{file.path} ({file.runner}): {file.sentence}")
     if result.left_out:
         console.note(f"left out, no engine runs them: {', '.join(path.name for path in result.left_out)}")
     if results.rows:

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.device import machine
+from edgekit.device.engines import GPU_ENGINES
 from edgekit.device.engines.engine import FixedBatch
 from edgekit.device.reasons import dirty, slow_because
 from edgekit.device.results import Ratio, Refusal, Results, Row
 from edgekit.device.statistics import interval, interval_of_times
 from edgekit.device.workers import Worker, peak_memory
-from edgekit.errors import ArtifactError
+from edgekit.errors import ArtifactError, MissingDependency
 from edgekit.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def bench(plan: Plan, folder: Path, progress: Progress = silent) -> Results:
 
     Raises:
         ArtifactError: a file cannot be run, or none takes any of the batches.
-        MissingDependency: a file's runtime is not installed.
+        MissingDependency: a file's runtime is not installed; a GPU that is missing is told instead.
     """
     watch = machine.Watch()
     timed: list[_Timed] = []
@@ -64,6 +65,10 @@ def bench(plan: Plan, folder: Path, progress: Progress = silent) -> Results:
             _, peak_mib = peak_memory(file, folder, threads=threads, batch=batch)
         except FixedBatch as error:
             refused[file.path, batch] = Refusal(file.path, batch, str(error))  # once, with however many threads
+        except MissingDependency as error:
+            if file.engine not in GPU_ENGINES:
+                raise
+            refused[str(error), batch] = Refusal(file.path, batch, f"not timed on a GPU: {error}")  # once for all files
         else:
             timed.append(_Timed(file, threads, batch, peak_mib))
     progress("measuring memory", total, total)

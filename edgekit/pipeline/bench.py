@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.device.bench import bench as measure
+from edgekit.device.check import check
+from edgekit.device.engines import GPU_ENGINES, ON_GPU
 from edgekit.device.plan import Plan
 from edgekit.device.results import Results
 from edgekit.errors import ArtifactError
 from edgekit.exporters.formats import FORMATS, format_of
 from edgekit.exporters.metadata import Precision
+from edgekit.pipeline.bundle import pack
 from edgekit.progress import Progress, silent
 from edgekit.runtimes.planned import planned_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from edgekit.config import BenchSettings
     from edgekit.device.check import Checked
@@ -76,7 +80,19 @@ def bench(
         MissingDependency: a file's runtime is not installed.
     """
     planned = plan(artifacts, settings, against=against)
-    return BenchResult(measure(planned.plan, Path(), progress), planned.extras, planned.left_out)
+    checked = _gpus_checked(planned.plan, progress) if settings.gpu else ()
+    return BenchResult(measure(planned.plan, Path(), progress), planned.extras, planned.left_out, checked=checked)
+
+
+def _gpus_checked(everything: Plan, progress: Progress) -> tuple[Checked, ...]:
+    """What files answer on a GPU, against what they answer on the processor."""
+    luggage = pack(replace(everything, files=tuple(file for file in everything.files if file.engine in GPU_ENGINES)))
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, content in luggage.contents.items():
+            path = Path(scratch, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        return check(luggage.plan, Path(scratch), progress)
 
 
 def load(path: Path) -> BenchResult:
@@ -107,6 +123,8 @@ def plan(artifacts: Sequence[Path], settings: BenchSettings, *, against: Path | 
         baselines = {path: twin for path in paths if (twin := _float_twin(path)) is not None}
     everything = dict.fromkeys([*paths, *baselines.values()])
     files = tuple(_file(path, baselines) for path in everything)
+    if settings.gpu:
+        files += tuple(other for file in files for other in _on_gpu(file))
     threads = () if settings.threads == "all" else settings.threads
     extras = tuple(str(path) for path in everything if path not in paths)
     return Planned(Plan(files, threads, settings.batches, settings.laps), extras, tuple(left_out))
@@ -116,6 +134,12 @@ def _file(path: Path, baselines: Mapping[Path, Path]) -> PlannedFile:
     file = planned_file(path)
     assert file is not None, "packages are refused"
     return replace(file, baseline=str(baselines[path]) if path in baselines else None)
+
+
+def _on_gpu(file: PlannedFile) -> Iterator[PlannedFile]:
+    """The same file in every way that there is to run it on a GPU, compared with the processor."""
+    for engine, kernels in ON_GPU[file.engine]:
+        yield replace(file, engine=engine, kernels=kernels, baseline=file.path)
 
 
 def _expand(artifacts: Sequence[Path]) -> tuple[list[Path], list[Path]]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgekit import files
 from edgekit.device import plan as plans
-from edgekit.device.engines import open_file
+from edgekit.device.engines import CHANNELS_LAST, open_file
 from edgekit.device.plan import Golden
 from edgekit.errors import ConfigError, MissingDependency
 from edgekit.exporters.formats import format_of
@@ -20,6 +20,7 @@ from edgekit.exporters.metadata import Precision
 from edgekit.progress import Progress, silent
 from edgekit.remote import packing
 from edgekit.runtimes.catalog import default_runner
+from edgekit.runtimes.planned import ENGINES
 from edgekit.runtimes.runner import encode
 from edgekit.verification.float_parity import TOLERANCE
 from edgekit.verification.integer_parity import NEAR
@@ -154,14 +155,14 @@ def _answers(file: PlannedFile) -> _Answers | str:
         return "the file does not say what it takes"
     if shape[0] != 1:
         return f"it takes {shape[0]} images at once"
-    height, width, channels = shape[1:] if file.engine == "litert" else (*shape[2:], shape[1])
+    height, width, channels = shape[1:] if file.engine in CHANNELS_LAST else (*shape[2:], shape[1])
     pixels = images(height, width, channels)
     batch = _inputs(pixels, summary.metadata, np.dtype(dtype))
     with make_runner() as runner:
         if runner.differs_because is not None:
             return f"{runner.name} here: {runner.differs_because}"
         outputs = np.concatenate([runner.run(image[None]) for image in batch])
-    own = batch.transpose(0, 2, 3, 1) if file.engine == "litert" else batch
+    own = batch.transpose(0, 2, 3, 1) if file.engine in CHANNELS_LAST else batch
     precision = summary.metadata.precision if summary.metadata is not None else Precision(file.precision or "float16")
     if precision is Precision.INT8 and not summary.float_operators:
         tolerance = 0.0
@@ -176,7 +177,8 @@ def _boundary(file: PlannedFile) -> tuple[tuple[int, ...] | None, str | None]:
     """Shape and type of the input, in the file's own layout."""
     if file.shape is not None and file.dtype is not None:
         return file.shape, file.dtype
-    engine = open_file(Path(file.path), file.engine, kernels=file.kernels)
+    path = Path(file.path)
+    engine = open_file(path, ENGINES[format_of(path).name])  # the processor's: a GPU may be over there only
     return engine.shape, engine.dtype
 
 

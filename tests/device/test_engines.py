@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edgekit.device.engines import ENGINES, import_runtime, open_file
+from edgekit.device.engines import ENGINES, ON_GPU, import_runtime, open_file
 from edgekit.device.engines import torch as torch_engine
 from edgekit.device.engines.engine import FixedBatch
 from edgekit.device.worker import noise
@@ -26,7 +26,7 @@ def path_of(exported: Path, engine: str, precision: str) -> Path:
     return next(exported.glob(f"*.{precision}.{SUFFIXES[engine]}"))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ON_GPU)
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_a_file_says_what_it_takes(exported: Path, engine: str, precision: str) -> None:
     opened = open_file(path_of(exported, engine, precision), engine)
@@ -40,7 +40,7 @@ def test_a_file_says_what_it_takes(exported: Path, engine: str, precision: str) 
     assert (opened.placement is not None) == (engine == "litert")
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ON_GPU)
 def test_a_batch_answers_as_its_images_do(exported: Path, engine: str) -> None:
     path = path_of(exported, engine, "float32")
     single, three = open_file(path, engine), open_file(path, engine, batch=3, threads=2)
@@ -95,7 +95,7 @@ def test_without_the_runtime(monkeypatch: pytest.MonkeyPatch, engine: str, modul
 
 
 def test_an_engine_that_there_is_not(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"net is to be run by 'tvm': choose from litert, onnxruntime, torch"):
+    with pytest.raises(ArtifactError, match=r"net is to be run by 'tvm': choose from litert, litert-gpu, onnxruntime,"):
         open_file(tmp_path / "net", "tvm")
-    assert set(BY_FORMAT.values()) == set(ENGINES)
+    assert set(BY_FORMAT.values()) == set(ON_GPU) < set(ENGINES)
     assert torch_engine.Opened.placement is None

@@ -29,8 +29,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
                 raise importlib.metadata.PackageNotFoundError(name) from None
 
         def read_text(path: Path, **_: object) -> str:
-            assert str(path) == "/proc/cpuinfo"
-            if cpuinfo is None:
+            if cpuinfo is None or str(path) != "/proc/cpuinfo":  # which is all that this system tells
                 raise FileNotFoundError
             return cpuinfo
 

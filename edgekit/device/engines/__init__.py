@@ -15,8 +15,23 @@ if TYPE_CHECKING:
 
     from edgekit.device.engines.engine import Engine
 
-_MODULES = {"litert": "litert", "onnxruntime": "onnx_runtime", "torch": "torch"}
+_MODULES = {
+    "litert": "litert",
+    "litert-gpu": "litert_gpu",
+    "onnxruntime": "onnx_runtime",
+    "onnxruntime-gpu": "onnx_runtime_gpu",
+    "torch": "torch",
+    "torch-cuda": "torch_cuda",
+}
 ENGINES = tuple(_MODULES)
+# For each engine of the processor, what runs the same files on a GPU: engines and their kernels.
+ON_GPU = {
+    "litert": (("litert-gpu", "float32"), ("litert-gpu", "fastest")),
+    "onnxruntime": (("onnxruntime-gpu", "CUDA"), ("onnxruntime-gpu", "TensorRT")),
+    "torch": (("torch-cuda", "plain"), ("torch-cuda", "graph")),
+}
+GPU_ENGINES = frozenset(engine for ways in ON_GPU.values() for engine, _ in ways)
+CHANNELS_LAST = frozenset({"litert", "litert-gpu"})  # engines whose files have NHWC inputs
 
 
 def open_file(path: Path, engine: str, *, kernels: str = "", threads: int = 1, batch: int = 1) -> Engine:

@@ -160,12 +160,15 @@ def _module(name: str) -> ModuleType | None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the runtime's "INFO: Created TensorFlow Lite XNNPACK delegate" out of our user's terminal."""
-    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
+    """Keep "INFO: Created TensorFlow Lite XNNPACK delegate" and the like out of our user's terminal."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    saved = {stream: os.dup(stream) for stream in (1, 2)}
+    for stream in saved:
+        os.dup2(null, stream)
     try:
         yield
     finally:
-        os.dup2(saved, 2)
-        os.close(saved)
+        for stream, copy in saved.items():
+            os.dup2(copy, stream)
+            os.close(copy)
         os.close(null)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import importlib.metadata
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,13 +47,13 @@ class Opened:
             MissingDependency: ai-edge-litert is not installed, or it finds no GPU, or no way to run the file on it.
         """
         del threads
-        litert = runtime()
-        options = litert.Options(
-            hardware_accelerators=litert.HardwareAccelerator.GPU,
-            gpu_options=litert.GpuOptions(enforce_f32=kernels == FLOAT32),
-        )
+        litert, self.kernels = runtime(), kernels
         try:
             with quiet():
+                options = litert.Options(
+                    hardware_accelerators=litert.HardwareAccelerator.GPU,
+                    gpu_options=litert.GpuOptions(enforce_f32=kernels == FLOAT32),
+                )
                 self._model = litert.CompiledModel.from_file(str(path), options=options)
                 everything = self._model.is_fully_accelerated()
         except RuntimeError as error:
@@ -100,6 +102,15 @@ def runtime() -> Any:  # noqa: ANN401 - an untyped package
         MissingDependency: ai-edge-litert is not installed, or is older than its CompiledModel.
     """
     try:
-        return importlib.import_module(f"{_PACKAGE}.compiled_model")
+        with quiet():
+            module = importlib.import_module(f"{_PACKAGE}.compiled_model")
     except ModuleNotFoundError as error:
         raise MissingDependency("LiteRT's GPU path is not installed: pip install 'ai-edge-litert>=2'") from error
+    atexit.register(_mute)
+    return module
+
+
+def _mute() -> None:
+    """At the end of the process, behind everything that we have to say, LiteRT tells what it gives back."""
+    for stream in (1, 2):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
