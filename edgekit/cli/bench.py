@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -246,7 +247,8 @@ def _below(row: Row) -> str:
     text = f"{row.runner}, {console.size(row.size_bytes)}"
     if row.delegate_pieces is not None:
         pieces = console.count(row.delegate_pieces, "piece")
-        text += f", {pieces}, outside {', '.join(row.outside)}" if row.outside else f", all in {pieces}"
+        outside = ", ".join(f"{count} {name}" for name, count in Counter(row.outside).most_common())
+        text += f", {pieces}, outside {outside}" if row.outside else f", all in {pieces}"
     return text
 
 
