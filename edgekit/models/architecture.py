@@ -34,6 +34,7 @@ class Options(TypedDict, total=False):
     in_channels: int
     padding: PaddingStyle
     bn_eps: float
+    activation: Activation
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +101,28 @@ class Architecture:
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
             raise ConfigError(f"unknown family {self.family!r}: {did_you_mean(str(self.family), FAMILIES)}")
-        if self.padding not in get_args(PaddingStyle):
-            choice = did_you_mean(str(self.padding), get_args(PaddingStyle))
-            raise ConfigError(f"unknown padding {self.padding!r}: {choice}")
+        for name, kind in (("padding", PaddingStyle), ("activation", Activation)):
+            value = getattr(self, name)
+            if value not in get_args(kind):
+                raise ConfigError(f"unknown {name} {value!r}: {did_you_mean(str(value), get_args(kind))}")
         for name in ("num_classes", "resolution", "in_channels"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}, and must be at least 1")
         if self.bn_eps <= 0:
             raise ConfigError(f"bn_eps is {self.bn_eps}, and must be above 0")
+
+    def with_options(self, **options: Unpack[Options]) -> Architecture:
+        """This network with other options.
+
+        An activation other than that of stem and head replaces it everywhere in the trunk. In a V3 that is the
+        hard-swish of the later blocks, as in the minimalistic V3; its first blocks keep their ReLU.
+        """
+        activation = options.get("activation", self.activation)
+        blocks = tuple(
+            replace(block, activation=activation) if block.activation == self.activation else block
+            for block in self.blocks
+        )
+        return replace(replace(self, blocks=blocks), **options)
 
     @property
     def name(self) -> str:
@@ -194,7 +209,7 @@ def mobilenet_v1(width: float = 1.0, num_classes: int = 1000, **options: Unpack[
         head_channels=0,
         hidden_channels=0,
     )
-    return replace(architecture, **options)
+    return architecture.with_options(**options)
 
 
 # arXiv:1801.04381, table 2: expansion, output channels, repetitions, stride of the first.
@@ -236,7 +251,7 @@ def mobilenet_v2(width: float = 1.0, num_classes: int = 1000, **options: Unpack[
         head_channels=make_divisible(_V2_HEAD * max(1.0, width)),
         hidden_channels=0,
     )
-    return replace(architecture, **options)
+    return architecture.with_options(**options)
 
 
 # Kernel, expanded channels, output channels, squeeze-and-excite, activation, stride.
@@ -325,17 +340,17 @@ _V3_DIGITS = _V3Table(
 
 def mobilenet_v3_large(width: float = 1.0, num_classes: int = 1000, **options: Unpack[Options]) -> Architecture:
     """MobileNetV3-Large (arXiv:1905.02244)."""
-    return replace(_v3(_V3_LARGE, width, num_classes), **options)
+    return _v3(_V3_LARGE, width, num_classes).with_options(**options)
 
 
 def mobilenet_v3_small(width: float = 1.0, num_classes: int = 1000, **options: Unpack[Options]) -> Architecture:
     """MobileNetV3-Small (arXiv:1905.02244)."""
-    return replace(_v3(_V3_SMALL, width, num_classes), **options)
+    return _v3(_V3_SMALL, width, num_classes).with_options(**options)
 
 
 def mobilenet_v3_digits(width: float = 1.0, num_classes: int = 10, **options: Unpack[Options]) -> Architecture:
     """A small V3-style network for small images, with every operator that MobileNetV3 has."""
-    return replace(_v3(_V3_DIGITS, width, num_classes), **options)
+    return _v3(_V3_DIGITS, width, num_classes).with_options(**options)
 
 
 def _v3(table: _V3Table, width: float, num_classes: int) -> Architecture:

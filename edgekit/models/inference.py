@@ -57,7 +57,8 @@ def architecture_of(weights: Mapping[str, Tensor], family: str | None, options: 
     blocks = _blocks(weights, wiring, table)
     _check_kernels(blocks, table)
     activation: Activation = table.activation
-    if wiring == "mobilenet_v3" and all(block.kernel == _MINIMAL_KERNEL and not block.squeeze for block in blocks):
+    minimal = wiring == "mobilenet_v3" and all(b.kernel == _MINIMAL_KERNEL and not b.squeeze for b in blocks)
+    if minimal and "activation" not in options:
         activation = "relu"
         blocks = tuple(replace(block, activation=activation) for block in blocks)
         notes.append("ReLU everywhere: the minimalistic V3, as all kernels are 3 and nothing squeezes")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,9 @@ from edgekit.models.architecture import (
     mobilenet_v3_large,
     mobilenet_v3_small,
 )
+
+if TYPE_CHECKING:
+    from edgekit.models.architecture import Factory
 
 
 @given(st.floats(0.01, 5000.0))
@@ -106,3 +110,21 @@ def test_impossible_values_are_refused(arguments: dict[str, object]) -> None:
 def test_no_torch_is_needed() -> None:
     code = "import sys, edgekit.models.architecture; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("factory", [mobilenet_v1, mobilenet_v2])
+def test_an_activation_replaces_the_trunks(factory: Factory) -> None:
+    architecture = factory(activation="relu")
+    assert architecture.activation == "relu"
+    assert {block.activation for block in architecture.blocks} == {"relu"}
+
+
+def test_the_first_blocks_of_a_v3_keep_their_relu() -> None:
+    usual, other = mobilenet_v3_small(), mobilenet_v3_small(activation="relu6")
+    for before, after in zip(usual.blocks, other.blocks, strict=True):
+        assert after.activation == ("relu" if before.activation == "relu" else "relu6")
+
+
+def test_an_unknown_activation_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"'hardswish': .*hard_swish"):
+        mobilenet_v2(activation="hardswish")  # type: ignore[arg-type] # the mistake
