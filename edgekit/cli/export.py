@@ -218,8 +218,8 @@ def _proofs(result: ExportResult) -> list[str]:
         lines.append(f"{', '.join(kinds)}: behind them integers are near, not claimed to be identical")
     if any(file.summary.metadata and file.summary.metadata.profile.endswith("-float16") for file in result.files):
         lines.append("Core ML's program is in float16, which rounds scales: near, not claimed to be identical")
-    if any(not file.proven for file in result.files):
-        lines.append(f"{console.NOTHING} not compared: --no-verify")
+    reasons = dict.fromkeys(file.unproven for file in result.files if not file.proven)
+    lines += [f"{console.NOTHING} {reason}" for reason in reasons]
     return lines
 
 

@@ -34,9 +34,11 @@ if TYPE_CHECKING:
     from edgekit.calibration.diagnosis import Diagnosis
     from edgekit.config import ExportSettings, Settings
     from edgekit.exporters.formats import Format
+    from edgekit.exporters.metadata import Metadata
     from edgekit.exporters.summary import Summary
     from edgekit.integer_model import IntegerModel
     from edgekit.pipeline.floor import Floor
+    from edgekit.runtimes.runner import Runner
     from edgekit.targets.checks import Finding
     from edgekit.verification.float_parity import FloatParity
 
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     Refine = Callable[[Source, IntegerModel], tuple[IntegerModel, Settings]]
 
 RANGES_SUFFIX = ".ranges.json"
+NOT_ASKED = "not compared: --no-verify"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,8 @@ class ExportedFile:
         size_bytes: of the file, or of everything in the package.
         write_seconds: what writing took; the first file of a format includes importing its library.
         summary: what was found when it was read back.
-        parity: the proof by the first runner of this machine; None where none was asked for.
+        parity: the proof by the first runner of this machine whose integers edgekit answers for; None without one.
+        unproven: why there is none; empty with one.
     """
 
     target: str
@@ -67,6 +71,7 @@ class ExportedFile:
     write_seconds: float
     summary: Summary = field(repr=False)
     parity: IntegerParity | FloatParity | None = None
+    unproven: str = NOT_ASKED
 
     @property
     def proven(self) -> bool:
@@ -310,27 +315,35 @@ class _Proof:
         return self._source.logits(self._source.float_model.preprocessing.normalization(self._pixels))
 
     def of(self, file: ExportedFile) -> ExportedFile:
-        """The file with its proof.
+        """The file with its proof, or with the reason why nothing here can prove it.
+
+        Kernels that clamp sums (x86 without VNNI) show nothing about a file: then the next runner is asked.
 
         Raises:
             GateFailed: it is not what it has to be.
         """
-        make_runner, *_ = all_runners(file.path)
         about = file.summary.metadata
         assert about is not None, "edgekit wrote it"
-        parity: IntegerParity | FloatParity
-        with make_runner() as runner:
-            if file.precision is Precision.INT8:
-                assert self._model is not None
-                parity = compare.integers(runner, about, self._model, self._pixels, self._integer_logits)
-            else:
-                parity = compare.floats(runner, about, self._pixels, self._float_logits)
-        if not parity.passed:
-            raise GateFailed(
-                f"{file.path.name} {_difference(parity)}: nothing was written. edgekit doctor says what this "
-                f"machine's kernels can do; --no-verify writes it all the same"
-            )
-        return replace(file, parity=parity)
+        unclaimed = []
+        for make_runner in all_runners(file.path):
+            with make_runner() as runner:
+                if file.precision is Precision.INT8 and runner.differs_because is not None:
+                    unclaimed.append(f"{runner.name}: {runner.differs_because}")
+                    continue
+                parity = self._parity(runner, about)
+            if not parity.passed:
+                raise GateFailed(
+                    f"{file.path.name} {_difference(parity)}: nothing was written. edgekit doctor says what this "
+                    f"machine's kernels can do; --no-verify writes it all the same"
+                )
+            return replace(file, parity=parity, unproven="")
+        return replace(file, unproven=f"not proven on this machine, {'; '.join(unclaimed)}")
+
+    def _parity(self, runner: Runner, about: Metadata) -> IntegerParity | FloatParity:
+        if about.precision is Precision.INT8:
+            assert self._model is not None
+            return compare.integers(runner, about, self._model, self._pixels, self._integer_logits)
+        return compare.floats(runner, about, self._pixels, self._float_logits)
 
 
 def _published(file: ExportedFile, path: Path) -> ExportedFile:

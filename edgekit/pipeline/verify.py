@@ -145,6 +145,8 @@ def _open(candidate: Candidate, settings: Settings, stack: ExitStack) -> None:
         candidate.skipped += emulated.absent
     for make_runner in make_runners:
         runner = stack.enter_context(make_runner())
+        if any(runner.name == trial.runner.name for trial in candidate.trials):
+            continue  # torch's engines are one to a float file
         candidate.trials.append(Trial(candidate.metadata, make_runner, runner))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgekit import extras
 from edgekit.exporters.formats import format_of
+from edgekit.runtimes import processor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,9 @@ def all_runners(path: Path, *, threads: int = 1) -> tuple[Callable[[], Runner], 
             extras.load("torch", "torch")
             from edgekit.runtimes.torch import TorchRunner  # noqa: PLC0415
 
-            return (partial(TorchRunner, path, threads=threads),)
+            usual = partial(TorchRunner, path, threads=threads)
+            # qnnpack widens before it multiplies, so it shows a file's integers where fbgemm's kernels clamp sums.
+            return (usual, partial(usual, engine="qnnpack")) if processor.lacks_vnni() else (usual,)
         case "coreml":
             from edgekit.runtimes.coreml import CoreMlInterpreter, CoreMlRunner  # noqa: PLC0415
 

@@ -15,10 +15,14 @@ from edgekit.defaults import FOLDER
 from edgekit.errors import ArtifactError, BadInput, ConfigError, DataError, GateFailed, UnsupportedOperator
 from edgekit.exporters.formats import FORMATS, Format
 from edgekit.integer_model import IntegerModel
+from edgekit.pipeline import export as export_module
 from edgekit.pipeline.export import export
 from edgekit.pipeline.verify import verify
+from edgekit.runtimes import processor
+from edgekit.runtimes.catalog import all_runners
 from edgekit.verification import compare
 from edgekit.verification.float_parity import FloatParity
+from edgekit.verification.integer_parity import IntegerParity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -292,6 +296,39 @@ def earlier(tmp_path: Path) -> Path:
     out.mkdir()
     (out / f"{NAME}.int8.tflite").write_text("earlier")
     return out
+
+
+@pytest.mark.parametrize(
+    ("target", "lacks", "prover"),
+    [
+        ("onnx", False, "ALL"),
+        ("onnx", True, "DISABLE_ALL"),
+        ("torch", True, "qnnpack"),
+        ("tflite", True, "XNNPACK"),
+    ],
+)
+def test_kernels_that_clamp_sums_prove_nothing(
+    settings: MakeSettings, monkeypatch: pytest.MonkeyPatch, target: str, *, lacks: bool, prover: str
+) -> None:
+    if processor.lacks_vnni() and not lacks:
+        pytest.skip("this processor has no VNNI")
+    monkeypatch.setattr(processor, "lacks_vnni", lambda: lacks)
+    (file,) = export(settings(export={"targets": [target], "precisions": ["int8"]})).files
+    assert file.parity is not None
+    assert file.parity.runner.endswith(f", {prover}")
+    assert isinstance(file.parity, IntegerParity)
+    assert file.parity.max_lsb == 0
+
+
+def test_a_file_that_no_kernel_here_can_prove_has_no_proof(
+    settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processor, "lacks_vnni", lambda: True)
+    monkeypatch.setattr(export_module, "all_runners", lambda path: all_runners(path)[:1])
+    (file,) = export(settings(export={"targets": ["torch"], "precisions": ["int8"]})).files
+    assert (file.parity, file.proven) == (None, False)
+    assert file.unproven.startswith("not proven on this machine, torch ")
+    assert "without VNNI" in file.unproven
 
 
 def assert_untouched(out: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgekit.errors import ArtifactError
-from edgekit.runtimes import catalog
+from edgekit.runtimes import catalog, processor
 from edgekit.runtimes.catalog import all_runners, default_runner
 from edgekit.runtimes.coreml import CoreMlInterpreter, CoreMlRunner
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 )
 def test_runners_of_a_format(exported: Path, suffix: str, names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog, "_is_mac", lambda: False)
+    monkeypatch.setattr(processor, "lacks_vnni", lambda: False)
     path = next(exported.glob(f"*.int8.{suffix}"))
     runners = all_runners(path)
     assert len(runners) == len(names)
@@ -34,6 +35,18 @@ def test_runners_of_a_format(exported: Path, suffix: str, names: list[str], monk
         with make() as runner:
             assert re.fullmatch(name, runner.name)
     assert (default_runner(path) is None) == (suffix == "mlpackage")  # no application interprets one
+
+
+def test_without_vnni_another_engine_shows_what_a_torch_file_computes(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processor, "lacks_vnni", lambda: True)
+    usual, other = all_runners(next(exported.glob("*.int8.pt")))
+    with usual() as clamping, other() as widening:
+        assert clamping.name.endswith(", fbgemm")
+        assert clamping.differs_because is not None
+        assert widening.name.endswith(", qnnpack")
+        assert widening.differs_because is None
 
 
 def test_on_a_mac_the_framework_runs_beside_the_interpreter(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
