@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from numpy.typing import NDArray
 
 ALIGNMENT: Final = 64
@@ -49,6 +51,23 @@ class BlobWriter:
         """The file."""
         _STORAGE_HEADER.pack_into(self._data, 0, self._count, VERSION)
         return bytes(self._data)
+
+
+def irregularities(data: bytes, offsets: Iterable[int]) -> Iterator[str]:
+    """What a weights file holds beside the arrays at ``offsets``, all of which ``read_blob`` has read."""
+    count, version = _STORAGE_HEADER.unpack_from(data) if len(data) >= _STORAGE_HEADER.size else (0, VERSION)
+    headers = {offset: _BLOB_HEADER.unpack_from(data, offset) for offset in offsets}
+    if (count, version) != (len(headers), VERSION):
+        yield f"the weights file counts {count} arrays of version {version}, the program {len(headers)} of {VERSION}"
+    behind = _STORAGE_HEADER.size
+    for offset, (_, _, size_bytes, start) in sorted(headers.items()):
+        if offset - behind >= ALIGNMENT:
+            yield f"{offset - behind} bytes of the weights file before offset {offset} belong to nothing"
+        if start != offset + _BLOB_HEADER.size:
+            yield f"the array at offset {offset} of the weights file says that its numbers stand elsewhere, at {start}"
+        behind = max(behind, start + size_bytes)
+    if len(data) - behind >= ALIGNMENT:
+        yield f"the last {len(data) - behind} bytes of the weights file belong to nothing"
 
 
 def read_blob(data: bytes, offset: int, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:

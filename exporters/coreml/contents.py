@@ -86,6 +86,6 @@ def _facts(model: Model) -> Iterator[tuple[str, Value]]:
 def _description(model: Model) -> dict[str, Any]:
     """What callers see of the package: endpoints and texts, but for the metadata, which others may add to."""
     to_dict = extras.load("google.protobuf.json_format", "coreml").MessageToDict
-    description: dict[str, Any] = to_dict(model.description)
+    description: dict[str, Any] = to_dict(model.message.description)
     description["metadata"].pop("userDefined", None)
     return description

@@ -161,7 +161,8 @@ class Model:
         inputs: what it takes.
         outputs: what it gives.
         user_defined: metadata by key.
-        description: the ModelDescription that says the last three and more, a protobuf message.
+        message: the Model message that says all of it, from protobuf.
+        blobs: the weights files, and where in each the arrays are that the program reads.
     """
 
     specification: int
@@ -169,7 +170,8 @@ class Model:
     inputs: tuple[Feature, ...]
     outputs: tuple[Feature, ...]
     user_defined: Mapping[str, str]
-    description: Any
+    message: Any
+    blobs: Mapping[str, tuple[bytes, tuple[int, ...]]]
 
 
 def read_program(path: Path) -> Program:
@@ -195,7 +197,8 @@ def read_model(path: Path) -> Model:
         message.ParseFromString(opened.model)
         if message.WhichOneof("Type") != "mlProgram" or FUNCTION not in message.mlProgram.functions:
             raise _UnreadableError("it is not an ML program with one function")
-        program = _Decoder(opened).program(message.mlProgram.functions[FUNCTION])
+        decoder = _Decoder(opened)
+        program = decoder.program(message.mlProgram.functions[FUNCTION])
     except (ValueError, IndexError, _decode_error()) as error:
         raise ArtifactError(f"{path} is damaged, or was not written by edgekit: {error}") from error
     return Model(
@@ -204,7 +207,8 @@ def read_model(path: Path) -> Model:
         inputs=tuple(_feature(feature, program.inputs) for feature in message.description.input),
         outputs=tuple(_feature(feature, {}) for feature in message.description.output),
         user_defined=dict(message.description.metadata.userDefined),
-        description=message.description,
+        message=message,
+        blobs=decoder.blobs(),
     )
 
 
@@ -225,6 +229,7 @@ class _Decoder:
         self._opened = opened
         self._mil = schema().mil
         self._files: dict[str, bytes] = {}
+        self._offsets: dict[str, list[int]] = {}
         self._constants: dict[str, Argument] = {}
 
     def program(self, function: Any) -> Program:  # noqa: ANN401 - a protobuf message
@@ -249,6 +254,10 @@ class _Decoder:
         if not block.outputs or not known.issuperset(block.outputs):
             raise _UnreadableError(f"nothing makes its outputs {list(block.outputs)}")
         return Program(function.opset, inputs, tuple(operations), tuple(block.outputs))
+
+    def blobs(self) -> dict[str, tuple[bytes, tuple[int, ...]]]:
+        """The weights files that were read, and where in each."""
+        return {name: (data, tuple(sorted(set(self._offsets[name])))) for name, data in self._files.items()}
 
     def _operation(self, message: Any) -> Operation:  # noqa: ANN401 - a protobuf message
         # Constant expressions of iOS 16 and 17 keep their arguments as attributes.
@@ -280,8 +289,10 @@ class _Decoder:
             return tuple(self._literal(value) for value in message.immediateValue.list.values)
         value_type = self._type(message.type)
         if message.WhichOneof("value") == "blobFileValue":
-            data = self._file(message.blobFileValue.fileName)
-            return read_blob(data, message.blobFileValue.offset, value_type.dtype, value_type.shape)
+            name, offset = message.blobFileValue.fileName, message.blobFileValue.offset
+            data = self._file(name)
+            self._offsets.setdefault(name, []).append(offset)
+            return read_blob(data, offset, value_type.dtype, value_type.shape)
         tensor = message.immediateValue.tensor
         if value_type.dtype == "string":
             texts = tuple(tensor.strings.values)

@@ -1,12 +1,21 @@
-"""Whether an .mlpackage is well-formed, and whether a named iOS has its operators."""
+"""Whether an .mlpackage is well-formed and whole, and whether a named iOS has its operators."""
 
 from __future__ import annotations
 
+import itertools
 import re
-from typing import TYPE_CHECKING, Final
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.errors import ConfigError
+from edgekit.exporters.contents import metadata_facts
+from edgekit.exporters.coreml import blobs, package
+from edgekit.exporters.coreml.builder import FUNCTION
+from edgekit.exporters.coreml.package import WEIGHTS_REFERENCE
 from edgekit.exporters.coreml.reader import read_model
+from edgekit.exporters.coreml.schema import schema
+from edgekit.exporters.messages import surplus
+from edgekit.exporters.metadata import KEY
 from edgekit.exporters.summary import Violation
 
 if TYPE_CHECKING:
@@ -38,6 +47,24 @@ _SINCE: Final = {
     "dequantize": 8,
     "quantize": 8,
 }  # fmt: skip
+# What edgekit writes or reads of each message, https://github.com/apple/coremltools, mlmodel/format. All else is
+# refused: Core ML may act on it, and nothing here would know.
+_SPECIFICATION: Final = "CoreML.Specification"
+_KNOWN: Final = {
+    f"{_SPECIFICATION}.{message}": frozenset(fields)
+    for message, fields in {
+        "Model": {"description", "mlProgram", "specificationVersion"},
+        "ModelDescription": {"input", "metadata", "output", "predictedFeatureName", "predictedProbabilitiesName"},
+        "FeatureType": {"dictionaryType", "imageType", "multiArrayType", "stringType"},
+        "ImageFeatureType": {"colorSpace", "height", "width"},
+        "ArrayFeatureType": {"dataType", "shape"},
+        "MILSpec.Program": {"attributes", "docString", "functions", "version"},
+        "MILSpec.Function": {"block_specializations", "inputs", "opset"},
+        "MILSpec.Block": {"operations", "outputs"},
+        "MILSpec.Operation": {"attributes", "inputs", "outputs", "type"},
+        "MILSpec.TensorType": {"dataType", "dimensions", "rank"},
+    }.items()
+}
 
 
 def violations(path: Path, runtime: str | None = None) -> tuple[Violation, ...]:
@@ -56,7 +83,15 @@ def violations(path: Path, runtime: str | None = None) -> tuple[Violation, ...]:
     """
     newest = None if runtime is None else specification_of(runtime)
     model = read_model(path)
-    return tuple(_violations(model, newest, runtime))
+    return (
+        *_versions(model, newest, runtime),
+        *_programs(model.message.mlProgram),
+        *_names(model),
+        *_input(model),
+        *_weights(model),
+        *(Violation(None, text) for text in package.irregularities(path)),
+        *_surplus(model.message),
+    )
 
 
 def specification_of(target: str) -> int:
@@ -76,7 +111,7 @@ def specification_of(target: str) -> int:
     return max(read)
 
 
-def _violations(model: Model, newest: int | None, runtime: str | None) -> Iterator[Violation]:
+def _versions(model: Model, newest: int | None, runtime: str | None) -> Iterator[Violation]:
     specification, opset = model.specification, model.program.opset
     declared = next((s for s, (*_, name) in _RELEASES.items() if name == opset), None)
     if declared is None or declared > specification:
@@ -89,3 +124,61 @@ def _violations(model: Model, newest: int | None, runtime: str | None) -> Iterat
             yield Violation(operation.output, f"is made by {operation.operator}, which edgekit never writes")
         elif since > specification:
             yield Violation(operation.output, f"is made by {operation.operator}, which came with specification {since}")
+
+
+def _programs(message: Any) -> Iterator[Violation]:  # noqa: ANN401 - a protobuf message
+    """There is one program: of one function, for one opset."""
+    for name, function in message.functions.items():
+        if name != FUNCTION:
+            yield Violation(None, f"it holds a second function, {name}, and which one runs is the caller's choice")
+        for opset in function.block_specializations:
+            if opset != function.opset:
+                text = f"the function {name} holds a second program, for {opset}: newer systems run that one"
+                yield Violation(None, text)
+
+
+def _names(model: Model) -> Iterator[Violation]:
+    """Every value is made once, and callers find what the program takes and gives."""
+    function = model.message.mlProgram.functions[FUNCTION]
+    block = function.block_specializations[function.opset]
+    made = (value.name for operation in block.operations for value in operation.outputs)
+    for name, count in Counter(itertools.chain(model.program.inputs, made)).items():
+        if count > 1:
+            yield Violation(name, f"is what {count} values of the program are called")
+    for role, described, program in (
+        ("inputs", model.inputs, tuple(model.program.inputs)),
+        ("outputs", model.outputs, model.program.outputs),
+    ):
+        names = tuple(feature.name for feature in described)
+        if names != program:
+            text = f"the {role} that callers see are {', '.join(names)}, and those of the program {', '.join(program)}"
+            yield Violation(None, text)
+
+
+def _input(model: Model) -> Iterator[Violation]:
+    """An image comes with its channels in the order that the network was trained with, and in its size."""
+    order = metadata_facts(model.user_defined.get(KEY)).get(f"{KEY}.preprocessing.order")
+    spaces = schema().features.ImageFeatureType.ColorSpace
+    for feature in model.message.description.input:
+        if feature.type.WhichOneof("Type") != "imageType":
+            continue
+        image = feature.type.imageType
+        if order is not None and (given := spaces.Name(image.colorSpace)) != order:
+            yield Violation(feature.name, f"is a {given} image, and the network was trained on {order}")
+        *_, height, width = model.program.inputs[feature.name].shape if feature.name in model.program.inputs else (0, 0)
+        if (height, width) != (image.height, image.width):
+            text = f"is an image of {image.height} x {image.width}, and the program takes {height} x {width}"
+            yield Violation(feature.name, text)
+
+
+def _weights(model: Model) -> Iterator[Violation]:
+    """The numbers stand in the package's one weights file, and nothing else does."""
+    for name, (data, offsets) in model.blobs.items():
+        if name != WEIGHTS_REFERENCE:
+            yield Violation(None, f"weights stand in {name}, where Core ML does not look: it is {WEIGHTS_REFERENCE}")
+        yield from (Violation(None, text) for text in blobs.irregularities(data, offsets))
+
+
+def _surplus(message: Any) -> Iterator[Violation]:  # noqa: ANN401 - a protobuf message
+    for name, what in surplus(message, _KNOWN):
+        yield Violation(name, f"{'has' if name else 'it has'} {what}, which edgekit never writes")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 CONVERSIONS = {_QUANTIZE, _DEQUANTIZE}
 CLAMPS = {"Relu", "Clip"}
+_DAMAGED = "is not an ONNX file, or is damaged or truncated: export it again"
 FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16}
 
 
@@ -51,16 +52,31 @@ def load(path: Path) -> onnx.ModelProto:
     Raises:
         ArtifactError: the file is missing, truncated or not ONNX.
     """
+    model = parse(path)
     try:
-        model = onnx.load(path)
+        onnx.load_external_data_for_model(model, str(path.parent))
         onnx.checker.check_model(model)
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"the weights of {path} stand in another file, which cannot be read: {error}") from error
+    except onnx.checker.ValidationError as error:
+        raise ArtifactError(f"{path} {_DAMAGED}") from error
+    return model
+
+
+def parse(path: Path) -> onnx.ModelProto:
+    """Parse an .onnx file; weights in other files are left where they are.
+
+    Raises:
+        ArtifactError: the file is missing, truncated or not ONNX.
+    """
+    try:
+        return onnx.load(path, load_external_data=False)
     except FileNotFoundError as error:
         raise ArtifactError(f"{path} does not exist") from error
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
-    except (DecodeError, UnicodeDecodeError, onnx.checker.ValidationError) as error:
-        raise ArtifactError(f"{path} is not an ONNX file, or is damaged or truncated: export it again") from error
-    return model
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{path} {_DAMAGED}") from error
 
 
 def opset_of(model: onnx.ModelProto) -> int:

@@ -82,6 +82,14 @@ def file_bytes(path: Path) -> bytes:
     return data
 
 
+def archive(data: bytes) -> zipfile.ZipFile | None:
+    """What stands behind the model, if it is a ZIP archive."""
+    try:
+        return zipfile.ZipFile(io.BytesIO(data))
+    except zipfile.BadZipFile:
+        return None
+
+
 def _summary(path: Path, data: bytes, schema: Any) -> Summary:  # noqa: ANN401 - generated classes
     model = schema.ModelT.InitFromPackedBuf(data, 0)
     graph = model.subgraphs[0]

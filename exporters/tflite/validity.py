@@ -1,14 +1,18 @@
-"""Whether a .tflite file is well-formed, and whether a named runtime has its operators.
+"""Whether a .tflite file is well-formed and whole, and whether a named runtime has its operators.
 
-The generated classes check nothing, and LiteRT trusts a file: an index that leads astray is found here.
+The generated classes check nothing, and LiteRT trusts a file: an index that leads astray is found here, and whatever
+runtimes, tools or releases may read in two ways.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import struct
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from edgekit.exporters.archives import irregularities
 from edgekit.exporters.summary import Violation
 from edgekit.exporters.tflite import reader
 from edgekit.exporters.tflite import schema as tflite_schema
@@ -22,6 +26,19 @@ if TYPE_CHECKING:
 
 _OPTIONAL = -1  # lite/c/common.h: kTfLiteOptionalTensor, an input that is left out
 _CHECKED = frozenset({"float16", "float32", "int8", "int32", "int64", "uint8"})  # types that edgekit writes
+_LAST_OLD_CODE = 127  # schema.fbs: deprecated_builtin_code is a byte, and stays at 127 for what came later
+_SLACK = 16  # bytes that may stand behind the last thing of a file, to fill it up: the largest alignment
+# What edgekit writes or reads of each table of the schema. All else is refused: a runtime may act on it, and nothing
+# here would know. Buffers have an offset where their bytes stand behind the model, which only some readers follow.
+_KNOWN: Final = {
+    "ModelT": {"version", "operatorCodes", "subgraphs", "description", "buffers", "metadata", "signatureDefs"},
+    "SubGraphT": {"tensors", "inputs", "outputs", "operators", "name"},
+    "TensorT": {"shape", "type", "buffer", "name", "quantization", "hasRank"},
+    "OperatorT": {"opcodeIndex", "inputs", "outputs", "builtinOptionsType", "builtinOptions"},
+    "BufferT": {"data"},
+    "SignatureDefT": {"inputs", "outputs", "signatureKey", "subgraphIndex"},
+    "QuantizationParametersT": {"min", "max", "scale", "zeroPoint", "quantizedDimension"},
+}
 
 
 def violations(path: Path, runtime: str | None = None) -> tuple[Violation, ...]:
@@ -39,17 +56,26 @@ def violations(path: Path, runtime: str | None = None) -> tuple[Violation, ...]:
     release = None if runtime is None else release_of(runtime)
     data = reader.file_bytes(path)
     with reader.damage_explained(path):
-        checker = _Checker(tflite_schema.load().ModelT.InitFromPackedBuf(data, 0))
-        found = tuple(checker.indices())
+        checker = _Checker(data)
         # Behind an index that leads astray nothing can be looked up.
-        return found or (*checker.order(), *checker.tensors(), *checker.versions(release, runtime))
+        return tuple(checker.indices()) or (
+            *checker.order(),
+            *checker.tensors(),
+            *checker.codes(),
+            *checker.versions(release, runtime),
+            *checker.names(),
+            *checker.signatures(),
+            *checker.surplus(),
+            *checker.ends(),
+        )
 
 
 class _Checker:
     """The rules, each a method that yields what breaks it."""
 
-    def __init__(self, model: Any) -> None:  # noqa: ANN401 - generated classes
-        self._model, self._graph = model, model.subgraphs[0]
+    def __init__(self, data: bytes) -> None:
+        self._data, self._model = data, _unpacked(data)
+        self._graph = self._model.subgraphs[0]
         schema = tflite_schema.load()
         self._types, self._builtins = (
             tflite_schema.names(schema.TensorType),
@@ -60,8 +86,6 @@ class _Checker:
         """Every index is one of something that is there."""
         model, graph = self._model, self._graph
         tensors, buffers = len(graph.tensors), len(model.buffers)
-        if len(model.subgraphs) != 1:
-            yield Violation(None, f"{len(model.subgraphs)} subgraphs, where a network has one")
         for position, operator in enumerate(graph.operators):
             what = f"operator {position}"
             yield from _outside(what, "an operator code", [operator.opcodeIndex], len(model.operatorCodes))
@@ -75,7 +99,9 @@ class _Checker:
         yield from _outside("the metadata", "a buffer", (entry.buffer for entry in metadata), buffers)
         for signature in reader.items(model.signatureDefs):
             named = (*reader.items(signature.inputs), *reader.items(signature.outputs))
-            yield from _outside("a signature", "a tensor", (entry.tensorIndex for entry in named), tensors)
+            yield from _outside("a signature", "a subgraph", [signature.subgraphIndex], len(model.subgraphs))
+            if signature.subgraphIndex == 0:
+                yield from _outside("a signature", "a tensor", (entry.tensorIndex for entry in named), tensors)
 
     def order(self) -> Iterator[Violation]:
         """Every tensor is made once, and before it is read."""
@@ -130,6 +156,75 @@ class _Checker:
                 text = f"is made by {kind} version {code.version}: TensorFlow Lite has it since {needed}, not {runtime}"
                 yield Violation(name, text)
 
+    def codes(self) -> Iterator[Violation]:
+        """Every operator is the same for old and new runtimes, and none is listed that a runtime may not have."""
+        used: dict[int, str] = {}
+        for operator in self._graph.operators:
+            used.setdefault(int(operator.opcodeIndex), self._name(operator.outputs[0]))
+        for index, code in enumerate(self._model.operatorCodes):
+            kind = reader.kind(code, self._builtins)
+            if index not in used:
+                text = f"{kind} version {code.version} is listed, and nothing uses it: a runtime without it refuses"
+                yield Violation(None, f"{text} the file")
+                continue
+            new, old = int(code.builtinCode), int(code.deprecatedBuiltinCode)
+            if code.customCode is None and old != min(new, _LAST_OLD_CODE):
+                was = self._builtins.get(old, f"operator {old}")
+                yield Violation(used[index], f"is made by {kind}, and runtimes before 2.4 read {was} there")
+
+    def names(self) -> Iterator[Violation]:
+        """Whatever is looked up by a name is there once."""
+        model = self._model
+        tensors = (self._name(index) for index in range(len(self._graph.tensors)))
+        entries = (reader.text(entry.name) for entry in reader.items(model.metadata))
+        signatures = (reader.text(one.signatureKey) for one in reader.items(model.signatureDefs))
+        for kind, names in (("tensors", tensors), ("entries of the metadata", entries), ("signatures", signatures)):
+            for name, count in Counter(names).items():
+                if count > 1:
+                    yield Violation(name, f"is what {count} {kind} are called")
+
+    def signatures(self) -> Iterator[Violation]:
+        """There is one graph, and every signature is that: applications call it by them."""
+        model, graph = self._model, self._graph
+        if len(model.subgraphs) != 1:
+            yield Violation(None, f"{len(model.subgraphs)} subgraphs, where a network has one")
+        for signature in reader.items(model.signatureDefs):
+            what = f"the signature {reader.text(signature.signatureKey)}"
+            if signature.subgraphIndex != 0:
+                text = f"{what} runs the subgraph {signature.subgraphIndex}, and the network is the subgraph 0"
+                yield Violation(None, text)
+                continue
+            for role, indices in (("inputs", graph.inputs), ("outputs", graph.outputs)):
+                named = [int(entry.tensorIndex) for entry in reader.items(getattr(signature, role))]
+                if sorted(named) != sorted(map(int, indices)):
+                    given, wanted = (", ".join(map(self._name, some)) or "nothing" for some in (named, indices))
+                    yield Violation(None, f"the {role} of {what} are {given}, and those of the graph {wanted}")
+
+    def surplus(self) -> Iterator[Violation]:
+        """Nothing is set that edgekit neither writes nor reads."""
+        model, graph = self._model, self._graph
+        tables: list[tuple[str | None, Any]] = [(None, table) for table in (model, graph, *model.buffers)]
+        tables += [(None, table) for table in reader.items(model.signatureDefs)]
+        for index, tensor in enumerate(graph.tensors):
+            tables += [(self._name(index), table) for table in (tensor, tensor.quantization) if table is not None]
+        tables += [(self._name(operator.outputs[0]), operator) for operator in graph.operators]
+        for name, table in tables:
+            kind, unset = type(table).__name__, vars(type(table)())
+            for field, value in vars(table).items():
+                if field not in _KNOWN[kind] and not _is_unset(value, unset[field]):
+                    owner = "has" if name else f"a {kind.removesuffix('T')} of the file has"
+                    yield Violation(name, f"{owner} {field}, which edgekit never writes")
+
+    def ends(self) -> Iterator[Violation]:
+        """Nothing stands behind the model, or behind the labels, and the labels are there once."""
+        archive, model = reader.archive(self._data), self._data
+        if archive is not None:
+            model = self._data[: min((entry.header_offset for entry in archive.infolist()), default=archive.start_dir)]
+            yield from (Violation(None, text) for text in irregularities(self._data, archive, len(model)))
+        used = _used(model, self._model)
+        if used < len(model):
+            yield Violation(None, f"{len(model) - used} bytes stand behind the model, and belong to nothing")
+
     def _is_constant(self, index: int) -> bool:
         return self._model.buffers[self._graph.tensors[index].buffer].data is not None
 
@@ -141,3 +236,45 @@ def _outside(owner: str, kind: str, indices: Iterable[int], count: int) -> Itera
     for index in indices:
         if not 0 <= index < count:
             yield Violation(None, f"{owner} names {kind} of index {index}, and there are {count}")
+
+
+def _unpacked(data: bytes) -> Any:  # noqa: ANN401 - generated classes
+    return tflite_schema.load().ModelT.InitFromPackedBuf(data, 0)
+
+
+def _is_unset(value: Any, default: Any) -> bool:  # noqa: ANN401 - generated classes
+    return value is default or (np.ndim(value) == 0 and value == default) or (np.ndim(value) == 1 and len(value) == 0)
+
+
+def _used(data: bytes, model: Any) -> int:  # noqa: ANN401 - generated classes
+    """How many bytes, from the first on, a file is read from; a few that only fill it up count as used.
+
+    The format says nowhere how long a file is. So what is cut off is looked for that makes no difference.
+    """
+    if not _says_the_same(data[:-_SLACK], model):
+        return len(data)
+    least, most = 0, len(data) - _SLACK
+    while least < most:
+        middle = (least + most) // 2
+        least, most = (least, middle) if _says_the_same(data[:middle], model) else (middle + 1, most)
+    return most
+
+
+def _says_the_same(data: bytes, model: Any) -> bool:  # noqa: ANN401 - generated classes
+    try:
+        return _equal(_unpacked(data), model)
+    except (struct.error, IndexError, ValueError, TypeError, AttributeError):
+        return False
+
+
+def _equal(a: Any, b: Any) -> bool:  # noqa: ANN401 - generated classes
+    """Whether two tables, vectors or numbers of the schema are equal."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(_equal, a, b))
+    if isinstance(a, np.ndarray):
+        return np.array_equal(a, b)
+    if hasattr(a, "__dict__"):
+        return all(_equal(value, vars(b)[key]) for key, value in vars(a).items())
+    return bool(a == b)

@@ -128,8 +128,9 @@ class _Forward:
         for role in ("inputs", "outputs"):
             values = list(getattr(self._graph, role)())
             yield role, tuple(f"{self._names.get(_id(value), '?')}: {value.type()}" for value in values)
-        for name, method in sorted(self._methods.items()):
-            yield f"method {name}", method.code
+        for name in sorted(self._module._c._method_names()):
+            if name != "forward":
+                yield f"method {name}", self._module._c._get_method(name).code
 
     def _fields(self, node: Any) -> Iterator[tuple[str, Value]]:  # noqa: ANN401 - a node of torch._C
         if node.kind() == "prim::CallMethod":

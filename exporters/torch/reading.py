@@ -52,8 +52,6 @@ def load(path: Path, *, engine: str | None = None) -> Loaded:
         ArtifactError: the file is missing, damaged, or no TorchScript.
         MissingDependency: this build of torch does not have the engine.
     """
-    if not path.is_file():
-        raise ArtifactError(f"{path} does not exist")
     try:
         texts = _texts(path)
         engine = engine or script.available(texts.engine if texts else None)
@@ -118,8 +116,10 @@ def archived(path: Path, wanted: Iterable[str]) -> dict[str, bytes]:
     """Those of the ``wanted`` entries of the archive that are there, by name, read without torch.
 
     Raises:
-        ArtifactError: the file is no archive, or an entry is damaged.
+        ArtifactError: the file is missing or no archive, or an entry is damaged.
     """
+    if not path.is_file():
+        raise ArtifactError(f"{path} does not exist")
     try:
         with zipfile.ZipFile(path) as archive:
             names = _entries(archive)

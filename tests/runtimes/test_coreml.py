@@ -148,7 +148,7 @@ class TestFramework:
             def __init__(self, path: str, compute_units: str) -> None:
                 assert compute_units == "CPU_ONLY"
                 self._program = Interpreter(coreml.read_program(Path(path)))
-                space = read_model(Path(path)).description.input[0].type.imageType.colorSpace
+                space = read_model(Path(path)).message.description.input[0].type.imageType.colorSpace
                 self._colours = schema().features.ImageFeatureType.ColorSpace.Name(space)
 
             def predict(self, inputs: dict[str, Any]) -> dict[str, Any]:
