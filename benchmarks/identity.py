@@ -145,7 +145,7 @@ def draw(seed: int, folder: Path) -> tuple[Settings, str]:
 
     random = _random(seed, 0)
     architecture = _architecture(random)
-    images = _pictures(random, CALIBRATED_ON, architecture.resolution)
+    images = _pictures(random, CALIBRATED_ON, architecture.size[0])
     mean, std = [((0.5,) * 3, (0.5,) * 3), (IMAGENET_MEAN, IMAGENET_STD), ((0.0,) * 3, (1.0,) * 3)][random.integers(3)]
     module = _trained(architecture, random, (images / 255 - mean) / std)
     path = folder / "network.safetensors"
@@ -273,7 +273,7 @@ def _size(settings: Settings) -> int:
     from edgekit.models import checkpoint  # noqa: PLC0415 - needs torch
 
     assert settings.model.checkpoint is not None
-    return checkpoint.load(settings.model.checkpoint).architecture.resolution
+    return checkpoint.load(settings.model.checkpoint).architecture.size[0]
 
 
 # --- reporting ------------------------------------------------------------------------------------------------------

@@ -73,12 +73,11 @@ def synthesize(
             f"{graph.name} has no batch normalization, or it was folded before the file was written, so nothing is "
             f"known of its training images: give the checkpoint, or images by --calib DIR"
         )
-    height, width = model.preprocessing.size
     mean, std = (
         torch.tensor(v, dtype=torch.float32).reshape(-1, 1, 1) for v in (normalization.mean, normalization.std)
     )
     darkest, brightest = (0 - mean) / std, (255 - mean) / std
-    x = (torch.from_numpy(first_pictures(images, height, width, seed)) - mean) / std
+    x = (torch.from_numpy(first_pictures(images, model.preprocessing.shape, seed)) - mean) / std
     x = x.clamp(darkest, brightest).requires_grad_()
     network = _Compared(graph)
     classes = graph.tensors[graph.outputs[0]].shape[0]
@@ -112,8 +111,12 @@ def trusted_gains(graph: Graph, gains: Gains) -> dict[str, NDArray[np.float64]]:
     return trusted
 
 
-def first_pictures(images: int, height: int, width: int, seed: int) -> NDArray[np.float32]:
-    """Pixels [N, 3, H, W], not yet within 0 and 255, of which neighbours and colours go together as in photographs."""
+def first_pictures(images: int, shape: tuple[int, int, int], seed: int) -> NDArray[np.float32]:
+    """Pixels [N, C, H, W], not yet within 0 and 255, of which neighbours and colours go together as in photographs.
+
+    ``shape`` is [H, W, C].
+    """
+    height, width, channels = shape
     random = np.random.default_rng(seed)
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])  # cycles a pixel
     amplitude = np.divide(1.0, frequency, out=np.zeros_like(frequency), where=frequency > 0)
@@ -125,7 +128,7 @@ def first_pictures(images: int, height: int, width: int, seed: int) -> NDArray[n
         return result
 
     shared = np.sqrt(1 - _COLOUR**2)
-    contrast = _CONTRAST * (shared * pictures(1) + _COLOUR * pictures(3))
+    contrast = _CONTRAST * (shared * pictures(1) + _COLOUR * pictures(channels))
     pixels = 127.5 + contrast + _BRIGHTNESS * random.normal(size=(images, 1, 1, 1))
     return np.asarray(pixels, np.float32)
 

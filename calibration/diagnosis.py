@@ -28,7 +28,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from edgekit.ir import Conv2d
-from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ORDERS, orders_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,7 +129,7 @@ def diagnose(model: FloatModel, images: ImageSource, *, sample: int = SAMPLE) ->
 
 
 def diagnose_pixels(model: FloatModel, pixels: NDArray[np.uint8]) -> Diagnosis:
-    """As ``diagnose``, for the images themselves, [N, H, W, 3]."""
+    """As ``diagnose``, for the images themselves, [N, H, W, C]."""
     # What can be seen in the pixels comes first: of noise, or of one image, no normalization makes what is missing.
     seen, stem = _seen_in_pixels(pixels), _stem(model.graph)
     if stem is None:
@@ -174,7 +174,8 @@ class _Stem:
         offset = (127.5 - 255 * np.array(meant.mean)) * scale  # what a pixel of 127.5 becomes
         of_pixels = self.weight * scale[:, None, None]
         if meant.order != given.order:
-            of_pixels = of_pixels[:, ::-1]
+            places, others = (ORDERS[preprocessing.order][1] for preprocessing in (given, meant))
+            of_pixels = of_pixels[:, [others.index(place) for place in places]]
         of_inside = np.einsum("oihw,i->ohw", self.weight, offset)
         linear = np.concatenate(
             [values.reshape(len(values), -1) for values in (of_pixels, of_inside)], axis=1
@@ -237,7 +238,7 @@ def _compare(stem: _Stem, given: Preprocessing, pixels: NDArray[np.uint8]) -> tu
     if divergence <= DIVERGENCE_LIMIT:
         return divergence, None
     apart = f"the first layer's results are not distributed as in training ({divergence:.2g} nats a channel)"
-    if (_colour(pixels) < COLOUR_LEVELS).mean() > MAJORITY:
+    if pixels.shape[3] > 1 and (_colour(pixels) < COLOUR_LEVELS).mean() > MAJORITY:
         return divergence, Finding(
             Mistake.GREY, f"the images are grey, and the network was trained on colours: {apart}; take coloured images"
         )
@@ -257,23 +258,25 @@ def _resamples(images: int) -> NDArray[np.float64]:
 
 def _hypotheses(given: Preprocessing) -> Iterator[_Hypothesis]:
     """What is usual, or a usual mistake, in either order of colours, other than what is given."""
-    half, levels = (0.5, 0.5, 0.5), (1 / 255,) * 3
-    usual = (
+    channels = len(given.mean)
+    zero, half, one, levels = ((value,) * channels for value in (0.0, 0.5, 1.0, 1 / 255))
+    usual = [
         ("pixels from -1 to 1", half, half),
-        ("ImageNet's mean and std", IMAGENET_MEAN, IMAGENET_STD),
-        ("pixels from 0 to 1", (0.0,) * 3, (1.0,) * 3),
-        ("pixels from 0 to 255", (0.0,) * 3, levels),
+        ("pixels from 0 to 1", zero, one),
+        ("pixels from 0 to 255", zero, levels),
         ("pixels from -128 to 127", half, levels),
-        ("pixels from 0 to 255 minus ImageNet's mean", IMAGENET_MEAN, levels),
-    )
-    other = {"RGB": "BGR", "BGR": "RGB"}[given.order]
-    for order in (given.order, other):  # what leaves the order alone has to be beaten by what does not
-        if order == other:
-            yield _Hypothesis(f"{other} images", replace(given, order=other))
+    ]
+    if channels == len(IMAGENET_MEAN):
+        usual[1:1] = [("ImageNet's mean and std", IMAGENET_MEAN, IMAGENET_STD)]
+        usual += [("pixels from 0 to 255 minus ImageNet's mean", IMAGENET_MEAN, levels)]
+    others = (other for other in orders_of(channels) if other != given.order)
+    for order in (given.order, *others):  # what leaves the order alone has to be beaten by what does not
+        if order != given.order:
+            yield _Hypothesis(f"{order} images", replace(given, order=order))
         for words, mean, std in usual:
             # Mean and std are those of red, green and blue, in the order in which these reach the network.
-            m, s = (mean, std) if order == "RGB" else (mean[::-1], std[::-1])
-            if order == other or not np.allclose([m, s], [given.mean, given.std], atol=1e-3):
+            m, s = (mean[::-1], std[::-1]) if order == "BGR" else (mean, std)
+            if order != given.order or not np.allclose([m, s], [given.mean, given.std], atol=1e-3):
                 yield _Hypothesis(f"{words}, {order}", replace(given, mean=m, std=s, order=order))
 
 

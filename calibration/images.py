@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from edgekit.errors import ConfigError, DataError
-from edgekit.preprocessing import Preprocessing
+from edgekit.preprocessing import USUAL_ORDER, Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,7 +40,10 @@ LABELS_FILE = "labels.csv"
 FILE_COLUMNS = ("file", "path", "image")
 LABEL_COLUMNS = ("class_index", "label", "class")
 ARRAY_NAME, ARRAY_LABELS_NAME = "images", "labels"
-ARRAY_WANTED = "uint8 pixels (0 to 255, RGB, before any normalization) of shape [N, H, W, 3] or, in grey, [N, H, W]"
+ARRAY_WANTED = (
+    "uint8 pixels (0 to 255, RGB, before any normalization) of shape [N, H, W, 3], in grey [N, H, W], or with a fourth "
+    "channel [N, H, W, 4]"
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
@@ -48,7 +51,7 @@ class PixelBatch:
     """A few images, as the network sees them.
 
     Attributes:
-        pixels: uint8, [N, H, W, 3].
+        pixels: uint8, [N, H, W, C].
         labels: class indices, one an image; None where they are not known.
         names: one an image.
     """
@@ -228,8 +231,8 @@ def open_images(
                    (no labels where one of the subfolders has no image: the others' places would be a guess)
     pattern        "photos/*.jpg", with ``**`` for any depth, sorted; no labels
     image file     one image; no labels
-    .npy, .npz     uint8 [N, H, W, 3], or grey [N, H, W] or [N, H, W, 1]; in an .npz it is named ``images``, and
-                   ``labels`` [N] may be beside it. Resized and cropped like any other image
+    .npy, .npz     uint8 [N, H, W, 3], grey [N, H, W] or [N, H, W, 1], or with a fourth channel [N, H, W, 4]; in an .npz
+                   it is named ``images``, and ``labels`` [N] may be beside it. Resized and cropped like any other image
     .csv           one image a line: its path, from the list's folder, in a first column named file, path or image, or
                    in the only column, which needs no header. Labels: from a column named class_index, label or class
     =============  ===================================================================================================
@@ -259,8 +262,10 @@ def open_images(
 
 
 def held_images(pixels: NDArray[np.uint8], description: str) -> ImageSource:
-    """Images that are in memory already, as the network sees them, [N, H, W, 3]."""
-    preprocessing = Preprocessing((pixels.shape[1], pixels.shape[2]), None)
+    """Images that are in memory already, as the network sees them, [N, H, W, C]."""
+    _, height, width, channels = pixels.shape
+    # Read back as they are: in memory, no order is another than the usual one.
+    preprocessing = Preprocessing((height, width), None, order=USUAL_ORDER[channels])
     return ImageSource(_Held(pixels), range(len(pixels)), preprocessing, description, strict=True)
 
 
@@ -451,7 +456,7 @@ class _Arrays:
     names: Sequence[str]
     labels: Sequence[int] | None
     path: Path
-    shape: tuple[int, ...]  # of one image, [H, W] or [H, W, 3]
+    shape: tuple[int, ...]  # of one image, [H, W], [H, W, 3] or [H, W, 4]
 
     @contextmanager
     def reading(self) -> Iterator[Callable[[int], bytes]]:
@@ -511,11 +516,11 @@ def _check_pixels(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
     found = f"{path} holds {dtype} of shape {list(shape)}, edgekit wants {ARRAY_WANTED}"
     if dtype != np.uint8:
         raise DataError(found)
-    if len(shape) == 4 and shape[1] in {1, 3} and shape[3] not in {1, 3}:
+    if len(shape) == 4 and shape[1] in USUAL_ORDER and shape[3] not in USUAL_ORDER:
         raise DataError(f"{found}: move the channels to the end, images.transpose(0, 2, 3, 1)")
-    if len(shape) == 3 and shape[2] == 3:
+    if len(shape) == 3 and shape[2] in {3, 4}:
         raise DataError(f"{found}: if this is one image, save image[None]")
-    if not (len(shape) == 3 or (len(shape) == 4 and shape[3] in {1, 3})):
+    if not (len(shape) == 3 or (len(shape) == 4 and shape[3] in USUAL_ORDER)):
         raise DataError(found)
     if 0 in shape:
         raise DataError(f"{path} holds no image, its shape is {list(shape)}")
@@ -538,7 +543,7 @@ def _array_labels(path: Path, images: int) -> list[int] | None:
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
 class _Held:
-    """Pixels in memory, [N, H, W, 3]."""
+    """Pixels in memory, [N, H, W, C]."""
 
     pixels: NDArray[np.uint8]
 
@@ -555,7 +560,9 @@ class _Held:
         yield lambda index: self.pixels[index].tobytes()
 
     def decode(self, content: bytes) -> Image.Image:
-        return Image.fromarray(np.frombuffer(content, np.uint8).reshape(self.pixels.shape[1:]))
+        _, height, width, channels = self.pixels.shape
+        shape = (height, width) if channels == 1 else (height, width, channels)
+        return Image.fromarray(np.frombuffer(content, np.uint8).reshape(shape))
 
 
 # --- messages -------------------------------------------------------------------------------------------------------

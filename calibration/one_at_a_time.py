@@ -104,7 +104,7 @@ def quantize_one_at_a_time(
         model: in ``passes.integer_form``.
         ranges: of its tensors.
         integers: the integer model that follows from them.
-        pixels: the images, [N, H, W, 3], ``LEAST_IMAGES`` or more.
+        pixels: the images, [N, H, W, C], ``LEAST_IMAGES`` or more.
         progress: told after every batch.
     """
     graph = equalize(model, ranges.gains).graph

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import re
 import tomllib
 import types
 import typing
@@ -15,6 +16,7 @@ from typing import Any, Literal
 
 from edgekit.device.plan import LAPS
 from edgekit.errors import ConfigError, did_you_mean
+from edgekit.preprocessing import USUAL_ORDER
 from edgekit.targets.profiles import profile
 
 FILE_NAME = "edgekit.toml"
@@ -25,6 +27,8 @@ Device = Literal["cpu", "cuda"]
 TARGETS: tuple[Target, ...] = typing.get_args(Target)
 
 _RATIOS = ("max_size_ratio", "max_memory_ratio", "max_latency_ratio")
+
+Size = tuple[int, int]  # height and width in pixels, "192x256" or [192, 256]
 
 # How a type is called in a message.
 _WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", Path: "a path"}
@@ -43,28 +47,36 @@ class ModelSettings:
     checkpoint: Path | None = None
     family: str | None = None
     classes: int | None = None
-    resolution: int | None = None
+    resolution: int | Size | None = None
     padding: Literal["same", "symmetric"] | None = None
     bn_eps: float | None = None
     labels: Path | None = None
 
+    def __post_init__(self) -> None:
+        _at_least(1, "model.resolution", _shorter(self.resolution))
+
 
 @dataclass(frozen=True, slots=True)
 class PreprocessingSettings:
-    """[preprocessing]: from an image file to the network's input; what is None is the usual for the checkpoint."""
+    """[preprocessing]: from an image file to the network's input; what is None is the usual for the checkpoint.
 
-    resize: int | Literal["whole", "none"] | None = None
+    One mean, or one std, stands for all channels.
+    """
+
+    resize: int | Size | Literal["whole", "none"] | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
-    order: Literal["RGB", "BGR"] = "RGB"
+    order: Literal["GREY", "RGB", "BGR", "RGBA", "BGRA"] | None = None
 
     def __post_init__(self) -> None:
-        _at_least(1, "preprocessing.resize", None if isinstance(self.resize, str) else self.resize)
+        _at_least(1, "preprocessing.resize", _shorter(self.resize))
         if (self.mean is None) != (self.std is None):
             raise ConfigError("preprocessing.mean and preprocessing.std belong together: set both, or neither")
         for name, values in (("mean", self.mean), ("std", self.std)):
-            if values is not None and len(values) != 3:
-                raise ConfigError(f"preprocessing.{name} has {len(values)} values: 3 are wanted, one a colour channel")
+            if values is not None and len(values) not in {1, *USUAL_ORDER}:
+                raise ConfigError(
+                    f"preprocessing.{name} has {len(values)} values: one a channel is wanted, 1, 3 or 4, or one for all"
+                )
             if values is not None and max(values) > 1:
                 raise ConfigError(
                     f"preprocessing.{name} is {list(values)}: pixels of 0 to 1 are meant, so divide by 255"
@@ -383,7 +395,9 @@ def _convert(hint: Any, value: Any, where: str, base: Path | None) -> Any:  # no
         return value
     if origin is Literal and isinstance(value, str):
         raise ConfigError(f"{where} is {value!r}: {did_you_mean(value, arguments)}")
-    if origin is tuple and isinstance(value, list | tuple):
+    if hint == Size and isinstance(value, str) and re.fullmatch(r"\d+x\d+", value):
+        value = [int(side) for side in value.split("x")]
+    if origin is tuple and isinstance(value, list | tuple) and (hint != Size or len(value) == 2):
         return tuple(_convert(arguments[0], item, where, base) for item in value)
     if hint is Path and isinstance(value, str | Path):
         path = Path(value).expanduser()
@@ -410,6 +424,8 @@ def _convert_union(hint: Any, value: Any, where: str, base: Path | None) -> Any:
 def _wanted(hint: Any) -> str:  # noqa: ANN401 - any type
     """A type in words."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint == Size:
+        return "HEIGHTxWIDTH"
     if origin is tuple:
         return "a list in brackets"
     if origin is Literal:
@@ -417,6 +433,11 @@ def _wanted(hint: Any) -> str:  # noqa: ANN401 - any type
     if arguments:
         return " or ".join(_wanted(option) for option in arguments if option is not type(None))
     return _WORDS[hint]
+
+
+def _shorter(size: int | Size | str | None) -> int | None:
+    """The shorter side of what is given in pixels; None where it is not."""
+    return min(size) if isinstance(size, tuple) else size if isinstance(size, int) else None
 
 
 def _at_least(least: int, name: str, value: int | None) -> None:

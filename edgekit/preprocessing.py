@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -16,6 +16,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # torchvision's reference preprocessing
+
+# How a network may see the channels of a pixel: Pillow's mode that has them, and which of its channels comes where.
+ORDERS: Final[Mapping[str, tuple[str, tuple[int, ...]]]] = {
+    "GREY": ("L", (0,)),
+    "RGB": ("RGB", (0, 1, 2)),
+    "BGR": ("RGB", (2, 1, 0)),
+    "RGBA": ("RGBA", (0, 1, 2, 3)),
+    "BGRA": ("RGBA", (2, 1, 0, 3)),
+}
+USUAL_ORDER: Final[Mapping[int, str]] = {1: "GREY", 3: "RGB", 4: "RGBA"}  # by the number of channels
+
+
+def orders_of(channels: int) -> tuple[str, ...]:
+    """The orders that a pixel of so many channels can have; none where edgekit feeds no such image."""
+    return tuple(order for order, (_, places) in ORDERS.items() if len(places) == channels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +53,15 @@ class Preprocessing:
     Attributes:
         size: (height, width) of the network's input, pixels.
         resize: what happens before the centre crop to ``size``: a number resizes the shorter side to that many pixels,
+            two numbers (height, width) resize the image, keeping its shape, until it just covers so many pixels,
             "whole" resizes the image to ``size`` whatever its shape (nothing is left to crop), None does nothing.
         mean: of each channel, on a 0..1 scale, in the order of ``order``.
         std: of each channel, on a 0..1 scale, in the order of ``order``.
-        order: of the colour channels as the network sees them, "RGB" or "BGR".
+        order: of a pixel's channels as the network sees them: "GREY", "RGB", "BGR", "RGBA" or "BGRA".
     """
 
     size: tuple[int, int]
-    resize: int | str | None
+    resize: int | tuple[int, int] | str | None
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
     order: str = "RGB"
@@ -55,35 +71,40 @@ class Preprocessing:
         """Mean and standard deviation in pixel units."""
         return Normalization(tuple(m * 255 for m in self.mean), tuple(s * 255 for s in self.std))
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """[H, W, C] of an image's pixels."""
+        return (*self.size, len(self.mean))
+
     def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
         """The pixels that the network sees, [H, W, C].
 
-        The image is turned upright first, as its EXIF orientation says, and becomes 8-bit RGB: grey is replicated, the
-        upper byte of 16-bit grey is kept, transparency is dropped. Resizing is Pillow's bilinear filter, which averages
-        over the pixels that it shrinks away. Sizes and the centre crop are torchvision's: the longer side is truncated
-        to whole pixels, the crop's offset is round((size - crop) / 2), a half going to the even number.
+        The image is turned upright first, as its EXIF orientation says, and gets 8 bits a channel and the channels of
+        ``order``: colours become grey by Pillow's weights (ITU-R BT.601), grey is replicated, transparency is dropped,
+        or full where it is wanted and the image has none, and the upper byte of 16-bit grey is kept. Resizing is
+        Pillow's bilinear filter, which averages over the pixels that it shrinks away, for each channel by itself.
+        Sizes and the centre crop are torchvision's: what does not fit is truncated to whole pixels, the crop's offset
+        is round((size - crop) / 2), a half going to the even number.
 
         Raises:
             DataError: the image is smaller than the crop, or its pixels are floating-point numbers.
         """
         height, width = self.size
-        image = _rgb(ImageOps.exif_transpose(image))
+        mode, places = ORDERS[self.order]
+        image = _converted(ImageOps.exif_transpose(image), mode)
         if self.resize == "whole":
-            image = image.resize((width, height), Image.Resampling.BILINEAR)
+            image = _resized(image, (width, height))
         elif self.resize is not None:
-            # In this order of operations: 224 / 107 * 214 is 447.99..., where torchvision's 224 * 214 / 107 is 448.
-            # Source: _compute_resized_output_size in torchvision/transforms/functional.py
-            shorter, before = int(self.resize), min(image.size)
-            w, h = (int(shorter * side / before) for side in image.size)
-            image = image.resize((w, h), Image.Resampling.BILINEAR)
+            rows, columns = self.resize if isinstance(self.resize, tuple) else (int(self.resize),) * 2
+            image = _resized(image, _covering(image.size, (columns, rows)))
         if image.width < width or image.height < height:
             raise DataError(
                 f"the image is {image.width} x {image.height}, smaller than the network's {width} x {height}: "
-                f"set resize to a number of pixels, or to 'whole'"
+                f"set resize to a number of pixels, to HEIGHTxWIDTH, or to 'whole'"
             )
         left, top = round((image.width - width) / 2), round((image.height - height) / 2)
         pixels = np.asarray(image.crop((left, top, left + width, top + height)), np.uint8)
-        return np.ascontiguousarray(pixels if self.order == "RGB" else pixels[..., ::-1])
+        return np.ascontiguousarray(pixels.reshape(height, width, -1)[..., places])
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -93,17 +114,41 @@ class Preprocessing:
     def from_dict(values: Mapping[str, Any]) -> Preprocessing:
         """The inverse of ``to_dict``."""
         height, width = values["size"]
+        resize = values["resize"]
         return Preprocessing(
-            (height, width), values["resize"], tuple(values["mean"]), tuple(values["std"]), values["order"]
+            (height, width),
+            (resize[0], resize[1]) if isinstance(resize, list | tuple) else resize,
+            tuple(values["mean"]),
+            tuple(values["std"]),
+            values["order"],
         )
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    """The image in 8-bit RGB."""
+def _covering(size: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, int]:
+    """The smallest size of an image's shape that covers ``wanted``; all are (width, height)."""
+    # The side that is shorter, compared with what is wanted, becomes that; the other is truncated in this order of
+    # operations: 224 / 107 * 214 is 447.99..., where torchvision's 224 * 214 / 107 is 448.
+    # Source: _compute_resized_output_size in torchvision/transforms/functional.py, where both sides wanted are equal
+    side = 0 if size[0] * wanted[1] <= size[1] * wanted[0] else 1
+    width, height = (int(wanted[side] * length / size[side]) for length in size)
+    return width, height
+
+
+def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The image with another size, (width, height)."""
+    if image.mode != "RGBA":
+        return image.resize(size, Image.Resampling.BILINEAR)
+    # Pillow weighs colours by their alpha, which is no transparency where the fourth channel is depth or infrared.
+    channels = [channel.resize(size, Image.Resampling.BILINEAR) for channel in image.split()]
+    return Image.merge("RGBA", channels)
+
+
+def _converted(image: Image.Image, mode: str) -> Image.Image:
+    """The image in 8 bits a channel and one of the modes of ``ORDERS``."""
     if image.mode == "F":
         raise DataError("its pixels are floating-point numbers: convert it to 8 bits a channel")
     if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip to white instead of scaling it
         image = Image.fromarray(np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8))
     if image.mode == "P":  # Pillow warns where a palette with transparency becomes RGB directly
         image = image.convert("RGBA")
-    return image.convert("RGB")
+    return image.convert(mode)

@@ -109,10 +109,20 @@ WRONG = [
     ("[bench]\nthreads = []", "bench.threads is empty"),
     ("[bench]\nthreads = 'some'", "bench.threads is 'some': a list in brackets or 'all' is wanted"),
     ("[bench]\nbatches = [-1]", "bench.batches is -1: 1 or more"),
-    ("[preprocessing]\nresize = 'all'", "preprocessing.resize is 'all': a whole number or 'whole' or 'none' is wanted"),
+    (
+        "[preprocessing]\nresize = 'all'",
+        "preprocessing.resize is 'all': a whole number or HEIGHTxWIDTH or 'whole' or 'none' is wanted",
+    ),
     ("[preprocessing]\nresize = 0", "preprocessing.resize is 0"),
+    ("[preprocessing]\nresize = [219, 0]", "preprocessing.resize is 0"),
+    ("[preprocessing]\nresize = [219]", r"preprocessing.resize is \[219\]: .* HEIGHTxWIDTH"),
+    ("[model]\nresolution = '0x96'", "model.resolution is 0"),
+    ("[model]\nresolution = '96 by 96'", "model.resolution is '96 by 96': a whole number or HEIGHTxWIDTH is wanted"),
     ("[preprocessing]\nmean = [0.5, 0.5, 0.5]", "belong together"),
-    ("[preprocessing]\nmean = [0.5]\nstd = [0.5]", "preprocessing.mean has 1 values: 3 are wanted"),
+    (
+        "[preprocessing]\nmean = [0.5, 0.5]\nstd = [0.5]",
+        "mean has 2 values: one a channel is wanted, 1, 3 or 4",
+    ),
     ("[preprocessing]\nmean = [124, 116, 104]\nstd = [58, 57, 57]", "divide by 255"),
     ("[preprocessing]\nmean = [0, 0, 0]\nstd = [1, 1, 0]", "positive numbers are wanted"),
     ("[preprocessing]\norder = 'rgb'", "preprocessing.order is 'rgb'"),
@@ -142,6 +152,9 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     ("section", "key", "typed", "value"),
     [
         ("bench", "laps", "30", 30),
+        ("preprocessing", "resize", "219x293", (219, 293)),
+        ("preprocessing", "resize", "256", 256),
+        ("model", "resolution", "[192, 256]", (192, 256)),
         ("bench", "threads", "all", "all"),
         ("bench", "threads", "[1, 2]", (1, 2)),
         ("model", "bn_eps", "1e-3", 1e-3),
@@ -152,7 +165,6 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         ("export", "onnxruntime", "1.10", "1.10"),  # not the number 1.1
         ("export", "onnxruntime", '"1.10"', "1.10"),
         ("export", "input", "normalized", "normalized"),
-        ("preprocessing", "resize", "256", 256),
         ("preprocessing", "resize", " whole ", "whole"),
     ],
 )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from edgekit.errors import DataError
-from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ORDERS, Preprocessing
 
 RANDOM = np.random.default_rng(0)
 BILINEAR = Image.Resampling.BILINEAR
@@ -59,6 +59,39 @@ def test_the_shorter_side_is_resized_as_torchvision_does(
 
 
 @pytest.mark.parametrize(
+    ("size", "resized"),  # to cover 293 x 219 pixels, as timm's ResizeKeepRatio
+    [
+        ((500, 500), (293, 293)),
+        ((640, 427), (328, 219)),  # 328.2, truncated
+        ((427, 640), (293, 439)),
+        ((40, 30), (293, 219)),  # enlarged
+        ((293, 219), (293, 219)),
+        ((1000, 100), (2190, 219)),
+    ],
+)
+def test_an_image_of_any_shape_covers_both_sides(size: tuple[int, int], resized: tuple[int, int]) -> None:
+    image = picture(*size)
+    left, top = round((resized[0] - 256) / 2), round((resized[1] - 192) / 2)
+    expected = image.resize(resized, BILINEAR).crop((left, top, left + 256, top + 192))
+    assert (Preprocessing((192, 256), (219, 293)).pixels(image) == np.asarray(expected)).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 400), st.integers(1, 400), st.integers(30, 90), st.integers(30, 90))
+def test_covering_leaves_no_gap(width: int, height: int, rows: int, columns: int) -> None:
+    found = Preprocessing((rows, columns), (rows, columns)).pixels(Image.new("RGB", (width, height), (1, 2, 3)))
+    assert (found == [1, 2, 3]).all()
+    assert found.shape == (rows, columns, 3)
+
+
+@pytest.mark.parametrize("size", [(50, 20), (20, 50), (33, 33)])
+def test_covering_a_square_is_resizing_the_shorter_side(size: tuple[int, int]) -> None:
+    image = picture(*size)
+    square, one = (Preprocessing((24, 24), resize).pixels(image) for resize in ((27, 27), 27))
+    assert (square == one).all()
+
+
+@pytest.mark.parametrize(
     ("size", "offset"),
     [(224, 0), (225, 0), (226, 1), (227, 2), (228, 2), (229, 2), (231, 4)],  # a half goes to the even number
 )
@@ -88,6 +121,35 @@ def test_channels_can_be_swapped() -> None:
     found = Preprocessing((8, 8), None, order="BGR").pixels(image)
     assert (found == np.asarray(image)[..., ::-1]).all()
     assert found.flags["C_CONTIGUOUS"]
+
+
+# --- channels
+
+
+@pytest.mark.parametrize("order", ["GREY", "RGB", "BGR", "RGBA", "BGRA"])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "RGB", "RGBA", "P", "CMYK"])
+def test_every_mode_gives_the_channels_of_the_network(order: str, mode: str) -> None:
+    image = Image.fromarray(RANDOM.integers(0, 256, (8, 8, 4), np.uint8), "RGBA" if mode != "CMYK" else "CMYK")
+    image = image.convert(mode)
+    found = Preprocessing((8, 8), None, order=order).pixels(image)
+    pillows, places = ORDERS[order]
+    assert found.shape == (8, 8, len(places))
+    expected = np.asarray(image.convert(pillows)).reshape(8, 8, -1)
+    assert (found == expected[..., list(places)]).all()
+    assert found.flags["C_CONTIGUOUS"]
+
+
+def test_a_fourth_channel_is_full_where_there_is_none() -> None:
+    assert (Preprocessing((8, 8), None, order="RGBA").pixels(picture(8, 8))[..., 3] == 255).all()
+
+
+def test_channels_are_resized_by_themselves() -> None:
+    """Pillow's own resizing of RGBA would turn colours black where the fourth channel is 0."""
+    image = Image.fromarray(RANDOM.integers(0, 256, (20, 30, 4), np.uint8))
+    found = Preprocessing((10, 10), "whole", order="BGRA").pixels(image)
+    for place, channel in enumerate((2, 1, 0, 3)):
+        alone = image.getchannel(channel).resize((10, 10), BILINEAR)
+        assert (found[..., place] == np.asarray(alone)).all()
 
 
 # --- modes
@@ -195,13 +257,13 @@ def test_normalization_is_that_of_torchvision() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(
-    resize=st.one_of(st.none(), st.just("whole"), st.integers(1, 1000)),
+    resize=st.one_of(st.none(), st.just("whole"), st.integers(1, 999), st.tuples(st.integers(1, 9), st.integers(1, 9))),
     size=st.tuples(st.integers(1, 512), st.integers(1, 512)),
     mean=st.tuples(*[st.floats(0, 1)] * 3),
-    order=st.sampled_from(["RGB", "BGR"]),
+    order=st.sampled_from(sorted(ORDERS)),
 )
 def test_preprocessing_survives_json(
-    resize: int | str | None, size: tuple[int, int], mean: tuple[float, ...], order: str
+    resize: int | tuple[int, int] | str | None, size: tuple[int, int], mean: tuple[float, ...], order: str
 ) -> None:
     preprocessing = Preprocessing(size, resize, mean, (0.25, 0.5, 0.125), order)
     assert Preprocessing.from_dict(json.loads(json.dumps(preprocessing.to_dict()))) == preprocessing

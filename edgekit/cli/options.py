@@ -79,7 +79,7 @@ ResizeOption = Annotated[
     str | None,
     typer.Option(
         "--resize",
-        help="Before the centre crop: pixels of the shorter side, whole or none.",
+        help="Before the centre crop: pixels of the shorter side, HEIGHTxWIDTH to cover, whole or none.",
         show_default="256 for 224",
     ),
 ]

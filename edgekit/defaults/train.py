@@ -100,8 +100,7 @@ def split(digits: Digits) -> tuple[Digits, Digits]:
 def preprocessing_for(architecture: Architecture) -> Preprocessing:
     """The preprocessing of edgekit.toml, so that the network is trained on what it will be given."""
     settings = tomllib.loads(CONFIG.read_text(encoding="utf-8"))["preprocessing"]
-    side = architecture.resolution
-    return Preprocessing((side, side), settings["resize"], tuple(settings["mean"]), tuple(settings["std"]))
+    return Preprocessing(architecture.size, settings["resize"], tuple(settings["mean"]), tuple(settings["std"]))
 
 
 def network_pixels(digits: Digits, preprocessing: Preprocessing) -> NDArray[np.uint8]:

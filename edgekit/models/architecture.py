@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 Activation = Literal["relu", "relu6", "hard_swish"]
 PaddingStyle = Literal["same", "symmetric"]
 Family = Literal["mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small", "mobilenet_v3_digits"]
+Size = tuple[int, int]  # height and width, in pixels
 
 
 class Options(TypedDict, total=False):
     """What leaves no trace in the channels; each family has its defaults. See ``Architecture``."""
 
-    resolution: int
+    resolution: int | Size
     in_channels: int
     padding: PaddingStyle
     bn_eps: float
@@ -69,7 +70,7 @@ class Architecture:
         family: which wiring, and which names the weights have.
         width: the multiplier of all channels; None where the channels belong to no multiplier (a pruned network).
         num_classes: how many logits come out.
-        resolution: height and width of the input image, in pixels.
+        resolution: height and width of the input image in pixels: one number where they are equal, else both.
         in_channels: of the image.
         padding: "symmetric" pads every convolution alike on all sides, as PyTorch does; "same" as TensorFlow does.
         bn_eps: added to each batch normalization's variance.
@@ -87,7 +88,7 @@ class Architecture:
     family: Family
     width: float | None
     num_classes: int
-    resolution: int
+    resolution: int | Size
     in_channels: int
     padding: PaddingStyle
     bn_eps: float
@@ -105,9 +106,13 @@ class Architecture:
             value = getattr(self, name)
             if value not in get_args(kind):
                 raise ConfigError(f"unknown {name} {value!r}: {did_you_mean(str(value), get_args(kind))}")
-        for name in ("num_classes", "resolution", "in_channels"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}, and must be at least 1")
+        for name, least in (
+            ("num_classes", self.num_classes),
+            ("resolution", min(self.size)),
+            ("in_channels", self.in_channels),
+        ):
+            if least < 1:
+                raise ConfigError(f"{name} is {least}, and must be at least 1")
         if self.bn_eps <= 0:
             raise ConfigError(f"bn_eps is {self.bn_eps}, and must be above 0")
 
@@ -125,13 +130,19 @@ class Architecture:
         return replace(replace(self, blocks=blocks), **options)
 
     @property
+    def size(self) -> Size:
+        """Height and width of the input image, in pixels."""
+        return self.resolution if isinstance(self.resolution, tuple) else (self.resolution, self.resolution)
+
+    @property
     def name(self) -> str:
         """Family, width and resolution.
 
-        >>> mobilenet_v2().name
-        'mobilenet_v2_1.0_224'
+        >>> mobilenet_v2().name, mobilenet_v2(resolution=(192, 256)).name
+        ('mobilenet_v2_1.0_224', 'mobilenet_v2_1.0_192x256')
         """
-        return f"{self.family}_{'pruned' if self.width is None else float(self.width)}_{self.resolution}"
+        width = "pruned" if self.width is None else float(self.width)
+        return f"{self.family}_{width}_{'x'.join(str(side) for side in dict.fromkeys(self.size))}"
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -146,7 +157,9 @@ class Architecture:
         """
         try:
             blocks = tuple(Block(**row) for row in values["blocks"])
-            return Architecture(**{**values, "blocks": blocks})
+            resolution = values["resolution"]
+            both = (resolution[0], resolution[1]) if isinstance(resolution, list | tuple) else resolution
+            return Architecture(**{**values, "blocks": blocks, "resolution": both})
         except (KeyError, TypeError, ConfigError) as error:
             expected = ", ".join(field.name for field in fields(Architecture))
             raise ArtifactError(

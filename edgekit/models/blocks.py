@@ -11,7 +11,7 @@ from torch.nn import functional
 from edgekit.ir import Padding
 
 if TYPE_CHECKING:
-    from edgekit.models.architecture import Activation, Architecture, Block, PaddingStyle
+    from edgekit.models.architecture import Activation, Architecture, Block, PaddingStyle, Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,14 @@ class PaddedConv2d(nn.Conv2d):
         return super().forward(functional.pad(input, self.border))
 
 
-def conv(shape: Shape, size: int, padding: PaddingStyle) -> nn.Conv2d:
-    """A convolution without bias for images of ``size`` pixels."""
+def conv(shape: Shape, size: Size, padding: PaddingStyle) -> nn.Conv2d:
+    """A convolution without bias for images of ``size``."""
     kernel, stride = shape.kernel, shape.stride
-    border = Padding.same((size, size), (kernel, kernel), (stride, stride))
-    if padding == "same" and border.top != border.bottom:
+    border = Padding.same(size, (kernel, kernel), (stride, stride))
+    if padding == "same" and (border.top, border.left) != (border.bottom, border.right):
         return PaddedConv2d(shape, border)
-    side = kernel // 2 if padding == "symmetric" else border.top
-    return nn.Conv2d(shape.before, shape.after, kernel, stride, side, groups=shape.groups, bias=False)
+    sides = (kernel // 2, kernel // 2) if padding == "symmetric" else (border.top, border.left)
+    return nn.Conv2d(shape.before, shape.after, kernel, stride, sides, groups=shape.groups, bias=False)
 
 
 def activate(activation: Activation) -> nn.Module:
@@ -52,7 +52,9 @@ def activate(activation: Activation) -> nn.Module:
     return {"relu": nn.ReLU, "relu6": nn.ReLU6, "hard_swish": nn.Hardswish}[activation]()
 
 
-def conv_bn(architecture: Architecture, shape: Shape, size: int, activation: Activation | None = None) -> nn.Sequential:
+def conv_bn(
+    architecture: Architecture, shape: Shape, size: Size, activation: Activation | None = None
+) -> nn.Sequential:
     """Convolution (0), batch normalization (1) and, unless it is None, ``activation`` (2)."""
     layers: list[nn.Module] = [
         conv(shape, size, architecture.padding),
@@ -83,7 +85,7 @@ class SqueezeExcite(nn.Module):
 class DepthwiseSeparable(nn.Module):
     """The block of V1: depthwise and 1x1 convolution, each with batch normalization and activation."""
 
-    def __init__(self, architecture: Architecture, block: Block, size: int) -> None:
+    def __init__(self, architecture: Architecture, block: Block, size: Size) -> None:
         super().__init__()
         before, after = block.expanded, block.out
         self.depthwise = conv(_depthwise(block), size, architecture.padding)
@@ -104,7 +106,7 @@ def _depthwise(block: Block) -> Shape:
     return Shape(block.expanded, block.expanded, block.kernel, block.stride, groups=block.expanded)
 
 
-def _expand_and_filter(architecture: Architecture, before: int, block: Block, size: int) -> list[nn.Module]:
+def _expand_and_filter(architecture: Architecture, before: int, block: Block, size: Size) -> list[nn.Module]:
     """The expansion where there is one, and the depthwise convolution."""
     depthwise = conv_bn(architecture, _depthwise(block), size, block.activation)
     if not block.expands:
@@ -115,7 +117,7 @@ def _expand_and_filter(architecture: Architecture, before: int, block: Block, si
 class InvertedResidualV2(nn.Module):
     """The block of V2: the projection's convolution and batch normalization are children of their own."""
 
-    def __init__(self, architecture: Architecture, before: int, block: Block, size: int) -> None:
+    def __init__(self, architecture: Architecture, before: int, block: Block, size: Size) -> None:
         super().__init__()
         self.conv = nn.Sequential(
             *_expand_and_filter(architecture, before, block, size),
@@ -133,7 +135,7 @@ class InvertedResidualV2(nn.Module):
 class InvertedResidualV3(nn.Module):
     """The block of V3: like V2's, with squeeze-and-excite before the projection where the table asks for it."""
 
-    def __init__(self, architecture: Architecture, before: int, block: Block, size: int) -> None:
+    def __init__(self, architecture: Architecture, before: int, block: Block, size: Size) -> None:
         super().__init__()
         layers = _expand_and_filter(architecture, before, block, size)
         if block.squeeze:

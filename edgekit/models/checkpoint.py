@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from edgekit.models.architecture import Architecture, Options, PaddingStyle
+    from edgekit.models.architecture import Architecture, Options, PaddingStyle, Size
     from edgekit.models.layouts.names import Renamed
     from edgekit.models.readers import Contents
 
@@ -53,7 +53,7 @@ def load(  # noqa: PLR0913 - each is something that some checkpoint does not tel
     *,
     family: str | None = None,
     num_classes: int | None = None,
-    resolution: int | None = None,
+    resolution: int | Size | None = None,
     padding: PaddingStyle | None = None,
     bn_eps: float | None = None,
 ) -> Checkpoint:
@@ -74,7 +74,7 @@ def load(  # noqa: PLR0913 - each is something that some checkpoint does not tel
         path: the file.
         family: what the network must be ("mobilenet_v2"); None recognises it.
         num_classes: what the network must have; None takes any.
-        resolution: height and width of the image in pixels, instead of the family's usual one.
+        resolution: of the image in pixels, one number or height and width, instead of the family's usual one.
         padding: instead of the layout's.
         bn_eps: instead of the layout's.
 

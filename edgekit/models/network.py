@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from edgekit.models.blocks import DepthwiseSeparable, InvertedResidualV2, InvertedResidualV3, Shape, activate, conv_bn
 
 if TYPE_CHECKING:
-    from edgekit.models.architecture import Architecture
+    from edgekit.models.architecture import Architecture, Size
 
 DROPOUT = 0.2  # torchvision's for V2 and V3; only training sees it
 
@@ -25,7 +25,7 @@ class MobileNetV1(nn.Module):
         blocks = []
         for block in architecture.blocks:
             blocks.append(DepthwiseSeparable(architecture, block, size))
-            size = math.ceil(size / block.stride)
+            size = _after(size, block.stride)
         self.features = nn.Sequential(*blocks)
         self.classifier = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
@@ -90,11 +90,17 @@ def build(architecture: Architecture) -> nn.Module:
     return networks.get(architecture.family, MobileNetV3)(architecture)
 
 
-def _stem(architecture: Architecture) -> tuple[nn.Sequential, int]:
-    """The first convolution, and height and width of what it gives, in pixels."""
+def _after(size: Size, stride: int) -> Size:
+    """What is left of ``size`` behind a padded convolution."""
+    height, width = size
+    return math.ceil(height / stride), math.ceil(width / stride)
+
+
+def _stem(architecture: Architecture) -> tuple[nn.Sequential, Size]:
+    """The first convolution, and the size of what it gives."""
     shape = Shape(architecture.in_channels, architecture.stem_channels, kernel=3, stride=architecture.stem_stride)
-    stem = conv_bn(architecture, shape, architecture.resolution, architecture.activation)
-    return stem, math.ceil(architecture.resolution / architecture.stem_stride)
+    stem = conv_bn(architecture, shape, architecture.size, architecture.activation)
+    return stem, _after(architecture.size, architecture.stem_stride)
 
 
 def _features(architecture: Architecture, make: type[InvertedResidualV2 | InvertedResidualV3]) -> nn.Sequential:
@@ -104,7 +110,7 @@ def _features(architecture: Architecture, make: type[InvertedResidualV2 | Invert
     before = architecture.stem_channels
     for block in architecture.blocks:
         layers.append(make(architecture, before, block, size))
-        before, size = block.out, math.ceil(size / block.stride)
+        before, size = block.out, _after(size, block.stride)
     layers.append(conv_bn(architecture, Shape(before, architecture.head_channels), size, architecture.activation))
     return nn.Sequential(*layers)
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from edgekit.models.architecture import Size
+
 ARCHITECTURE_KEY = "edgekit.architecture"  # in the metadata of a .safetensors file
 
 
@@ -41,7 +43,7 @@ class Contents:
 
     weights: Mapping[str, Tensor] = field(repr=False)
     architecture: Architecture | None = None
-    resolution: int | None = None
+    resolution: int | Size | None = None
     bn_eps: float | None = None
     notes: tuple[str, ...] = ()
 
@@ -274,20 +276,20 @@ def _keras_contents(path: Path, arrays: Mapping[str, Any], config: Mapping[str, 
         notes.append("the Keras model scales images itself (Rescaling); here that belongs to the preprocessing")
     return Contents(
         {name: torch.tensor(array) for name, array in arrays.items()},
-        resolution=_resolution(path, [layer for _, layer in layers]),
+        resolution=_resolution(layer for _, layer in layers),
         bn_eps=eps.pop() if len(eps) == 1 else None,
         notes=tuple(notes),
     )
 
 
-def _resolution(path: Path, layers: Iterable[Mapping[str, Any]]) -> int | None:
+def _resolution(layers: Iterable[Mapping[str, Any]]) -> int | Size | None:
     """Height and width of the image that the first layer takes, in pixels; None where it takes any."""
     for layer in layers:
         match layer.get("batch_shape") or layer.get("batch_input_shape"):
-            case [_, height, width, _] if height == width:
-                return cast("int | None", height)
-            case [_, height, width, _]:
-                raise CheckpointError(f"{path} takes images of {height} x {width} pixels; edgekit needs square ones")
+            case [_, int(height), int(width), _]:
+                return height if height == width else (height, width)
+            case [_, _, _, _]:
+                return None
     return None
 
 

@@ -140,7 +140,7 @@ def diff(
     pair = _pair(sides, about)
     source = None if data is None else open_images(data, about.preprocessing, limit=images)
     total = (images or NOISE_IMAGES) if source is None else len(source)
-    batches = _noise(total, about.preprocessing.size) if source is None else source.batches(BATCH_SIZE)
+    batches = _noise(total, about.preprocessing.shape) if source is None else source.batches(BATCH_SIZE)
     layers: list[tuple[LayerComparison, ...]] = []
     first: _First | None = None
     seen = 0
@@ -303,11 +303,11 @@ def _tracer(
     return lambda pixels: renamed(trace_file(side.path, pixels), model.graph.tensors, ends)
 
 
-def _noise(total: int, size: tuple[int, int]) -> Iterator[PixelBatch]:
+def _noise(total: int, shape: tuple[int, int, int]) -> Iterator[PixelBatch]:
     """Reproducible noise; each image is the same, however many there are."""
     for start in range(0, total, BATCH_SIZE):
         numbers = range(start, min(start + BATCH_SIZE, total))
-        pixels = [np.random.default_rng(number).integers(0, 256, (*size, 3), np.uint8) for number in numbers]
+        pixels = [np.random.default_rng(number).integers(0, 256, shape, np.uint8) for number in numbers]
         yield PixelBatch(np.stack(pixels), None, tuple(f"noise {number}" for number in numbers))
 
 

@@ -301,8 +301,8 @@ class _Proof:
         self._source, self._model = source, integers.model if integers else None
         pixels = integers.pixels if integers else None
         # Reproducible noise is enough to find a file that computes wrongly.
-        height, width = source.float_model.preprocessing.size
-        noise = np.random.default_rng(0).integers(0, 256, (PROOF_IMAGES, height, width, 3), np.uint8)
+        shape = (PROOF_IMAGES, *source.float_model.preprocessing.shape)
+        noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
         self._pixels = noise if pixels is None else pixels
 
     @functools.cached_property

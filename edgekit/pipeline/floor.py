@@ -92,7 +92,7 @@ def keep_floor(  # noqa: PLR0913 - a network, what makes it, and what decides
         model: in ``passes.integer_form``.
         make: calibrates it with the named layers in float.
         allowed_points: percent of the held-out images.
-        ranked_on: pixels [N, H, W, 3] of images that the parts are ranked on.
+        ranked_on: pixels [N, H, W, C] of images that the parts are ranked on.
         held_out: images that ``make`` does not see.
         keep_float: layers that are in float in any case.
         never: layers that must not be.

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from edgekit import extras
+from edgekit.capture import input_shape
 from edgekit.errors import CheckpointError, ConfigError, DataError
 from edgekit.float_model import FloatModel
 from edgekit.passes import float_form, integer_form
-from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD, USUAL_ORDER, Preprocessing, orders_of
 from edgekit.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     Logits = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
-HALF = (0.5, 0.5, 0.5)  # pixels to -1..1: what TensorFlow's MobileNets were trained with
+HALF = 0.5  # pixels to -1..1: what TensorFlow's MobileNets were trained with
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
@@ -115,11 +116,8 @@ def open_source(settings: Settings) -> Source:
     trained = load_trained(settings.model)
     graph = trained.capture()
     form = float_form(graph)
-    channels, height, width = graph.tensors[graph.input].shape
     (classes,) = form.tensors[form.outputs[0]].shape
-    if channels != 3:
-        raise CheckpointError(f"{trained.path} takes images of {channels} channels, and edgekit feeds 3, RGB or BGR")
-    preprocessing = _preprocessing(settings.preprocessing, (height, width), trained)
+    preprocessing = _preprocessing(settings.preprocessing, input_shape(graph), trained)
     labels = _labels(settings.model.labels, classes)
     provenance = {**trained.provenance, "edgekit": __version__}
     if settings.export.device is not None:
@@ -148,7 +146,9 @@ def _from_checkpoint(path: Path, settings: ModelSettings) -> Trained:
     )
     architecture = loaded.architecture
     # TensorFlow's padding gives away TensorFlow's training, on pixels from -1 to 1.
-    mean, std = (HALF, HALF) if architecture.padding == "same" else (IMAGENET_MEAN, IMAGENET_STD)
+    is_half = architecture.padding == "same" or architecture.in_channels != len(IMAGENET_MEAN)
+    half = (HALF,) * architecture.in_channels
+    mean, std = (half, half) if is_half else (IMAGENET_MEAN, IMAGENET_STD)
 
     def logits(images: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
@@ -158,8 +158,7 @@ def _from_checkpoint(path: Path, settings: ModelSettings) -> Trained:
     def graph() -> Graph:
         from edgekit.capture.torch_export import capture  # noqa: PLC0415 - torch.export takes 3 s to import
 
-        shape = (architecture.in_channels, architecture.resolution, architecture.resolution)
-        return capture(loaded.module, architecture.name, shape)
+        return capture(loaded.module, architecture.name, (architecture.in_channels, *architecture.size))
 
     return Trained(
         path=path,
@@ -189,12 +188,13 @@ def _from_onnx(path: Path, settings: ModelSettings) -> Trained:
             " give the file of the network that was trained on them"
         )
 
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
+    channels, _, _ = input_shape(captured.graph)
+    half = (HALF,) * channels
+    mean, std = (IMAGENET_MEAN, IMAGENET_STD) if channels == len(IMAGENET_MEAN) else (half, half)
     if captured.normalization is not None:  # the file computes it itself, from pixels up to 1 or up to 255
         own_mean, own_std = captured.normalization
         unit = 255.0 if max(own_std) > 1.0 else 1.0
-        mean, std = (tuple(value / unit for value in values) for values in (own_mean, own_std))
+        mean, std = tuple(value / unit for value in own_mean), tuple(value / unit for value in own_std)
 
     def logits(images: NDArray[np.float32]) -> NDArray[np.float32]:
         torch = extras.load("torch", "torch")
@@ -217,11 +217,46 @@ def _from_onnx(path: Path, settings: ModelSettings) -> Trained:
     )
 
 
-def _preprocessing(settings: PreprocessingSettings, size: tuple[int, int], trained: Trained) -> Preprocessing:
-    """What is not set is as the network was trained, and 256 pixels for a crop of 224."""
-    mean, std = settings.mean or trained.mean, settings.std or trained.std  # set together, as the settings see to
-    resize = settings.resize if settings.resize is not None else round(min(size) * 256 / 224)
-    return Preprocessing(size, None if resize == "none" else resize, mean, std, settings.order)
+def _preprocessing(settings: PreprocessingSettings, shape: tuple[int, int, int], trained: Trained) -> Preprocessing:
+    """What is not set is as the network was trained, and 256 pixels for a crop of 224; ``shape`` is [C, H, W]."""
+    channels, *size = shape
+    if channels not in USUAL_ORDER:
+        raise CheckpointError(
+            f"{trained.path} takes images of {channels} channels, and edgekit feeds 1 (grey), 3 (colours) or 4 "
+            f"(colours and one more): let the network take one of these"
+        )
+    mean = _of_channels("mean", settings.mean or trained.mean, channels)
+    std = _of_channels("std", settings.std or trained.std, channels)  # set together, as the settings see to
+    order = settings.order or USUAL_ORDER[channels]
+    if order not in orders_of(channels):
+        raise ConfigError(
+            f"preprocessing.order is {order}, and {trained.path} takes images of {channels} channels: "
+            f"{' or '.join(orders_of(channels))} is wanted"
+        )
+    return Preprocessing((size[0], size[1]), _resize(settings, size), mean, std, order)
+
+
+def _of_channels(name: str, values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    """One value a channel; one alone stands for all."""
+    if len(values) not in {1, channels}:
+        raise ConfigError(
+            f"preprocessing.{name} has {len(values)} values, and the network takes images of {channels} channels: one "
+            f"a channel is wanted, or one for all"
+        )
+    return values if len(values) == channels else values * channels
+
+
+def _resize(settings: PreprocessingSettings, size: Sequence[int]) -> int | tuple[int, int] | str | None:
+    """As set; by default an image covers 256 pixels for a crop of 224, on either side."""
+    match settings.resize:
+        case "none":
+            return None
+        case int() | str() as given:
+            return given
+        case (rows, columns):
+            return rows, columns
+    rows, columns = (round(side * 256 / 224) for side in size)
+    return rows if rows == columns else (rows, columns)
 
 
 def _labels(path: Path | None, classes: int) -> tuple[str, ...]:

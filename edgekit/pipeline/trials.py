@@ -41,7 +41,7 @@ class Trial:
         make_runner: opens it again.
         runner: runs it.
         outputs: logits, batch by batch: integers of an int8 file, floats of any other.
-        suspects: images [1, H, W, 3] on which they are not what they have to be, the first few.
+        suspects: images [1, H, W, C] on which they are not what they have to be, the first few.
     """
 
     about: Metadata
@@ -56,7 +56,7 @@ class Trial:
         return np.concatenate(self.outputs)
 
     def run(self, pixels: NDArray[np.uint8], model: IntegerModel | None) -> NDArray[Any]:
-        """Run it on a batch [N, H, W, 3] and keep what it answers."""
+        """Run it on a batch [N, H, W, C] and keep what it answers."""
         if self.about.precision is Precision.INT8:
             assert model is not None
             found = compare.run_integers(self.runner, self.about, model, pixels)
@@ -80,7 +80,7 @@ class Answers:
         floats: the float network's, likewise.
         labels: empty where there are none.
         names: of the images.
-        pictures: pixels of some of them [H, W, 3], by number.
+        pictures: pixels of some of them [H, W, C], by number.
     """
 
     integers: list[NDArray[Any]] = field(default_factory=list)
@@ -115,7 +115,7 @@ def images_of(settings: Settings, preprocessing: Preprocessing) -> ImageSource |
         return open_images(wanted.data, preprocessing, limit=wanted.images, strict=wanted.strict)
     if wanted.images is not None:
         raise DataError("a number of images is given, but no images: --data DIR")
-    pixels = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *preprocessing.size, 3), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *preprocessing.shape), np.uint8)
     names = tuple(f"noise {i}" for i in range(NOISE_IMAGES))
     starts = range(0, NOISE_IMAGES, BATCH_SIZE)
     return [PixelBatch(pixels[i : i + BATCH_SIZE], None, names[i : i + BATCH_SIZE]) for i in starts]
@@ -136,7 +136,7 @@ class References:
     floats: Trained | Trial | None
 
     def logits(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[Any] | None, NDArray[np.float32] | None]:
-        """Of the integer model, and of the trained network, for a batch [N, H, W, 3]."""
+        """Of the integer model, and of the trained network, for a batch [N, H, W, C]."""
         integers = None if self.model is None else compare.reference_logits(self.model, pixels)
         if self.floats is None or isinstance(self.floats, Trial):
             return integers, None

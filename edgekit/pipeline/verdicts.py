@@ -77,7 +77,7 @@ class Picture:
 
     Attributes:
         name: of the image.
-        pixels: [H, W, 3], uint8.
+        pixels: [H, W, C], uint8.
         label: the right class, where it is known.
         float_class: what the float network says, where there is one.
         int8_class: what the integer model says, where there is one.

@@ -27,6 +27,8 @@ def image(preprocessing: Preprocessing) -> str:
             how = "centre crop"
         case "whole":
             how = "the whole image resized"
+        case (rows, columns):
+            how = f"resized to cover {columns} x {rows}, centre crop"
         case shorter:
             how = f"the shorter side resized to {shorter}, centre crop"
     return f"{width} x {height} {preprocessing.order}, {how}"

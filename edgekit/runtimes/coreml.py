@@ -115,7 +115,8 @@ class CoreMlRunner:
             return {self._boundary.input: image[None]}
         if self._boundary.order == "BGR":
             pixels = pixels[::-1]  # Pillow's pictures are RGB; Core ML turns them into what the file says
-        return {self._boundary.input: Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))}
+        planes = pixels[0] if self._boundary.order == "GREY" else pixels.transpose(1, 2, 0)
+        return {self._boundary.input: Image.fromarray(np.ascontiguousarray(planes))}
 
     def __enter__(self) -> Self:
         return self
@@ -135,7 +136,7 @@ class _Boundary:
         input: the name of its input.
         normalization: what the pixels of an image became before they came here; None where the input is an array, or
             where the package does not say how it wants to be fed: then the batch is what the program takes.
-        order: of an image's colours, "RGB" or "BGR".
+        order: of an image's channels, "GREY", "RGB" or "BGR".
         output: the name of the answer: scores, or a dictionary of them.
         classes: the dictionary's keys, in order; none where there is no dictionary.
     """

@@ -68,8 +68,7 @@ def encode(pixels: NDArray[np.uint8], metadata: Metadata, input_params: QuantPar
 def noise(metadata: Metadata) -> NDArray[Any]:
     """One image of reproducible noise at the file's boundary: [1, C, H, W]. No kernel's time depends on the values."""
     random = np.random.default_rng(0)
-    shape = (1, *metadata.preprocessing.size, len(metadata.preprocessing.mean))
-    pixels = random.integers(0, 256, shape, np.uint8)
+    pixels = random.integers(0, 256, (1, *metadata.preprocessing.shape), np.uint8)
     if metadata.io_dtype is IoDtype.FLOAT32 or metadata.pixel_input:
         return encode(pixels, metadata, None)
     dtype = np.dtype(metadata.io_dtype)

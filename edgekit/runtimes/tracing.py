@@ -83,7 +83,7 @@ def trace_file(
     *,
     make_runner: Callable[[], Runner] | None = None,
 ) -> Trace:
-    """What a file makes of pixels [N, H, W, 3].
+    """What a file makes of pixels [N, H, W, C].
 
     Args:
         path: a file that edgekit wrote.
@@ -120,14 +120,14 @@ def trace_file(
 
 
 def trace_model(model: IntegerModel, pixels: NDArray[np.uint8]) -> Trace:
-    """What the numpy reference makes of pixels [N, H, W, 3]."""
+    """What the numpy reference makes of pixels [N, H, W, C]."""
     tensors = _unscaled(Reference(model).run_all(model.encode(pixels)), model.graph)
     answer = tensors[model.graph.outputs[0]]
     return Trace("the numpy reference", Precision.INT8, tensors, answer, is_reference=True)
 
 
 def trace_graph(graph: Graph, normalization: Normalization, pixels: NDArray[np.uint8]) -> Trace:
-    """What torch makes of a canonical float graph and pixels [N, H, W, 3].
+    """What torch makes of a canonical float graph and pixels [N, H, W, C].
 
     Raises:
         MissingDependency: torch is not installed.

@@ -229,7 +229,7 @@ class _Training:
         return True
 
     def _batch(self) -> NDArray[np.uint8]:
-        """The images of this step, [N, H, W, 3], each shifted a little, and one in two mirrored."""
+        """The images of this step, [N, H, W, C], each shifted a little, and one in two mirrored."""
         epoch, place = divmod(self.step, self.steps_per_epoch)
         order = np.random.default_rng([self._seed, 0, epoch]).permutation(len(self._pixels))
         chosen = self._pixels[order[place * BATCH_SIZE : (place + 1) * BATCH_SIZE]]
@@ -240,7 +240,7 @@ class _Training:
 
 
 def augment(pixels: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
-    """Each image [H, W, 3] shifted by up to ``SHIFT`` of its side, its border reflected, and one in two mirrored."""
+    """Each image [H, W, C] shifted by up to ``SHIFT`` of its side, its border reflected, and one in two mirrored."""
     _, height, width, _ = pixels.shape
     rows, columns = round(height * SHIFT), round(width * SHIFT)
     wide = np.pad(pixels, ((0, 0), (rows, rows), (columns, columns), (0, 0)), mode="reflect")

@@ -50,7 +50,7 @@ def compare(floats: NDArray[np.float32], found: NDArray[np.float32]) -> Closenes
 
 
 def float_logits(model: FloatModel, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The logits [N, classes] of the float network for pixels [N, H, W, 3]."""
+    """The logits [N, classes] of the float network for pixels [N, H, W, C]."""
     executor = FloatExecutor(model.graph)
     images = (model.preprocessing.normalization(part) for part in _parts(pixels))
     with torch.inference_mode():
@@ -58,7 +58,7 @@ def float_logits(model: FloatModel, pixels: NDArray[np.uint8]) -> NDArray[np.flo
 
 
 def integer_logits(model: IntegerModel, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The logits [N, classes] of an integer model, in real units, for pixels [N, H, W, 3]."""
+    """The logits [N, classes] of an integer model, in real units, for pixels [N, H, W, C]."""
     executor, output = IntegerExecutor(model), model.params.get(model.graph.outputs[0])
     with torch.inference_mode():
         stored = np.concatenate([executor(torch.from_numpy(model.encode(part))).numpy() for part in _parts(pixels)])

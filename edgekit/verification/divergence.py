@@ -390,7 +390,7 @@ def locate(
     Args:
         path: of the file.
         network: the integer model of an int8 file, the float model of a float one.
-        pixels: images on which they part, [N, H, W, 3]; one or a few.
+        pixels: images on which they part, [N, H, W, C]; one or a few.
         make_runner: runs the file, where it is not its first runner that parts.
 
     Raises:

@@ -67,10 +67,11 @@ class Classifier(context: Context) : AutoCloseable {
         var colours = colours(picture)
         if (!preprocessing.isNull("resize")) {
             val whole = preprocessing.get("resize") == "whole"
-            val shorter = if (whole) 0 else preprocessing.getInt("resize")
-            val before = min(width, height)
-            val newWidth = if (whole) toWidth else shorter * width / before
-            val newHeight = if (whole) toHeight else shorter * height / before
+            val (rows, columns) = if (whole) Pair(toHeight, toWidth) else covered()
+            val isTall = width.toLong() * rows <= height.toLong() * columns
+            val (wanted, before) = if (isTall) Pair(columns, width) else Pair(rows, height)
+            val newWidth = if (whole) toWidth else wanted * width / before
+            val newHeight = if (whole) toHeight else wanted * height / before
             val turned = resizedAndTurned(colours, width, height, newWidth)
             colours = resizedAndTurned(turned, height, newWidth, newHeight)
             width = newWidth
@@ -84,8 +85,16 @@ class Classifier(context: Context) : AutoCloseable {
         }
     }
 
+    /** The rows and columns that the resized picture covers: two numbers, or one for both. */
+    private fun covered(): Pair<Int, Int> {
+        val both = preprocessing.optJSONArray("resize")
+        return if (both != null) Pair(both.getInt(0), both.getInt(1))
+        else Pair(preprocessing.getInt("resize"), preprocessing.getInt("resize"))
+    }
+
     /** The colours of a bitmap, in the network's order. */
     private fun colours(picture: Bitmap): IntArray {
+        require(preprocessing.getJSONArray("mean").length() == 3) { "this example feeds colours, three channels" }
         val argb = IntArray(picture.width * picture.height)
         picture.getPixels(argb, 0, picture.width, 0, 0, picture.width, picture.height)
         val shifts = if (preprocessing.getString("order") == "RGB") intArrayOf(16, 8, 0) else intArrayOf(0, 8, 16)

@@ -17,11 +17,17 @@ struct About: Decodable {
     }
 
     enum Resize: Decodable {
-        case shorterSide(CGFloat), whole
+        case covering(height: CGFloat, width: CGFloat), whole
 
         init(from decoder: Decoder) throws {
             let value = try decoder.singleValueContainer()
-            self = (try? value.decode(CGFloat.self)).map(Resize.shorterSide) ?? .whole
+            if let side = try? value.decode(CGFloat.self) {
+                self = .covering(height: side, width: side)
+            } else if let sides = try? value.decode([CGFloat].self) {
+                self = .covering(height: sides[0], width: sides[1])
+            } else {
+                self = .whole
+            }
         }
     }
 
@@ -65,7 +71,7 @@ final class Classifier {
         let scale: CGFloat  // pixels of the picture in a pixel of the network
         switch about.preprocessing.resize {
         case .whole: return CGRect(x: 0, y: 0, width: 1, height: 1)
-        case .shorterSide(let pixels): scale = min(width, height) / pixels
+        case .covering(let rows, let columns): scale = min(height / rows, width / columns)
         case nil: scale = 1
         }
         let (w, h) = (toWidth * scale / width, toHeight * scale / height)

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from edgekit.ir import Graph
     from edgekit.preprocessing import Preprocessing
 
-IMAGE_CHANNELS: Final = 3  # Core ML's colour images; anything else has to come as an array
+# Core ML's images, by the order of the channels; with a fourth channel it takes an array only.
+# Source: FeatureTypes.proto, ImageFeatureType.ColorSpace
+COLOUR_SPACES: Final = {"GREY": "GRAYSCALE", "RGB": "RGB", "BGR": "BGR"}
 _MIL_NAMES: Final = {"float32": "fp32", "float16": "fp16"}
 
 
@@ -65,13 +67,13 @@ class Document:
         }
 
     def image(self) -> Value:
-        """Declare an image as the input: pixels 0..255 as float32, [1, 3, H, W]."""
+        """Declare an image as the input, in one of ``COLOUR_SPACES``: pixels 0..255 as float32, [1, C, H, W]."""
         value = self.program.value(names.INPUT, self.shapes[self._input], "float32")
         (*_, height, width), order = value.shape, self._preprocessing.order
         text = f"the image, {order}, cropped and scaled to {width} x {height} pixels"
         image = self._description.input.add(name=value.name, shortDescription=text).type.imageType
         image.width, image.height = width, height
-        image.colorSpace = schema().features.ImageFeatureType.ColorSpace.Value(order)
+        image.colorSpace = schema().features.ImageFeatureType.ColorSpace.Value(COLOUR_SPACES[order])
         return self.program.input(value)
 
     def array(self) -> Value:

@@ -13,7 +13,7 @@ import numpy as np
 from edgekit.exporters import metadata
 from edgekit.exporters.coreml import operators
 from edgekit.exporters.coreml.builder import Value
-from edgekit.exporters.coreml.document import IMAGE_CHANNELS, IOS15, Document
+from edgekit.exporters.coreml.document import COLOUR_SPACES, IOS15, Document
 from edgekit.exporters.coreml.names import NORMALIZED
 from edgekit.exporters.coreml.reals import to_real
 
@@ -64,7 +64,7 @@ class _FloatWriter:
 
     def _input(self) -> Value:
         document, program = self.document, self.program
-        if self.model.graph.tensors[self.model.graph.input].shape[0] != IMAGE_CHANNELS:
+        if self.model.preprocessing.order not in COLOUR_SPACES:
             return document.to_program_type(document.array())
         image, normalization = document.image(), self.model.preprocessing.normalization
         mean, std = (np.array(values).reshape(1, -1, 1, 1) for values in (normalization.mean, normalization.std))

@@ -31,7 +31,7 @@ from edgekit.errors import ConfigError
 from edgekit.exporters import metadata
 from edgekit.exporters.coreml import operators
 from edgekit.exporters.coreml.builder import Value
-from edgekit.exporters.coreml.document import IMAGE_CHANNELS, IOS17, Document
+from edgekit.exporters.coreml.document import COLOUR_SPACES, IOS17, Document
 from edgekit.exporters.coreml.names import REAL, RESULT
 from edgekit.exporters.coreml.operators import OPERATORS
 from edgekit.exporters.coreml.reals import to_real, to_scale, to_weights
@@ -82,7 +82,7 @@ def write_integer_model(
 
 def takes_image(model: IntegerModel) -> bool:
     """Whether the package of ``model`` takes an image; else it takes a float32 array."""
-    return model.pixel_input and model.graph.tensors[model.graph.input].shape[0] == IMAGE_CHANNELS
+    return model.pixel_input and model.preprocessing.order in COLOUR_SPACES
 
 
 class _IntegerWriter:

@@ -27,7 +27,7 @@ LABELS_FILE = "labels.txt"
 
 # The version of the schema that first had every field written here; all of them are of its first release.
 _MIN_PARSER_VERSION = "1.0.0"
-_RGB = 1  # ColorSpaceType
+_COLOUR_SPACES = {"RGB": 1, "GREY": 2}  # ColorSpaceType; 0 is "unknown"
 _TENSOR_AXIS_LABELS = 2  # AssociatedFileType
 _FEATURE_PROPERTIES, _IMAGE_PROPERTIES = 1, 2  # ContentProperties, a union: 0 is "none"
 _NORMALIZATION_OPTIONS = 1  # ProcessUnitOptions, a union
@@ -89,9 +89,8 @@ def _input(b: Any, metadata: Metadata, name: str) -> int:  # noqa: ANN401 - flat
     offset, preprocessing = b.PrependUOffsetTRelativeSlot, metadata.preprocessing
     height, width = preprocessing.size
     size = _table(b, (0, b.PrependUint32Slot, width), (1, b.PrependUint32Slot, height))  # ImageSize
-    # The schema knows no BGR, and an unknown order is better than a wrong one.
-    order = [(0, b.PrependInt8Slot, _RGB)] if preprocessing.order == "RGB" else []
-    image = _table(b, *order, (1, offset, size))  # ImageProperties
+    space = _COLOUR_SPACES.get(preprocessing.order, 0)  # an unknown order is better than a wrong one
+    image = _table(b, (0, b.PrependInt8Slot, space), (1, offset, size))  # ImageProperties
     content = _table(b, (0, b.PrependUint8Slot, _IMAGE_PROPERTIES), (1, offset, image))  # Content
     mean = b.CreateNumpyVector(np.array(metadata.normalization.mean, np.float32))
     std = b.CreateNumpyVector(np.array(metadata.normalization.std, np.float32))

@@ -39,7 +39,7 @@ def test_the_network_takes_them_for_its_training_images(digits: FloatModel) -> N
     made = source.sample(8).pixels
     assert made.shape == (8, 32, 32, 3)
     network, normalization = data_free._Compared(digits.graph), digits.preprocessing.normalization
-    first = data_free.first_pictures(8, 32, 32, 0).clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
+    first = data_free.first_pictures(8, (32, 32, 3), 0).clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
     with torch.inference_mode():
         before, unsure = network.compare(torch.from_numpy(normalization(first)))
         after, sure = network.compare(torch.from_numpy(normalization(made)))

@@ -42,7 +42,7 @@ WANTED = {
 def pictures(number: int, seed: int) -> NDArray[np.uint8]:
     """Pictures with the spectrum of photographs, more red than blue, as these are."""
     warm = np.array([10.0, 0, -10])[:, None, None]
-    pixels = (first_pictures(number, SIZE, SIZE, seed) + warm).clip(0, 255).round()
+    pixels = (first_pictures(number, (SIZE, SIZE, 3), seed) + warm).clip(0, 255).round()
     return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1), np.uint8)
 
 

@@ -477,7 +477,7 @@ def test_grey_arrays_are_replicated(tmp_path: Path, shape: tuple[int, ...]) -> N
         (np.zeros((2, 3, 8, 8), np.uint8), r"move the channels to the end, images.transpose\(0, 2, 3, 1\)"),
         (np.zeros((2, 1, 8, 8), np.uint8), "move the channels to the end"),
         (np.zeros((8, 8, 3), np.uint8), r"if this is one image, save image\[None\]"),
-        (np.zeros((2, 8, 8, 4), np.uint8), r"of shape \[2, 8, 8, 4\]"),
+        (np.zeros((2, 8, 8, 5), np.uint8), r"of shape \[2, 8, 8, 5\]"),
         (np.zeros((8, 8), np.uint8), r"of shape \[8, 8\]"),
         (np.zeros((), np.uint8), r"of shape \[\]"),
         (np.zeros((0, 8, 8, 3), np.uint8), "holds no image"),

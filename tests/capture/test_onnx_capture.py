@@ -479,7 +479,7 @@ def test_nothing_is_printed(sketch: OnnxSketch, capfd: pytest.CaptureFixture[str
 def test_files_of_torchs_exporter(opset: int, tmp_path: Path, matches: Callable[[Path], Captured]) -> None:
     torch.manual_seed(0)
     architecture = mobilenet_v3_digits(0.5, 5, padding="same")
-    path, size = tmp_path / "net.onnx", architecture.resolution
+    path, size = tmp_path / "net.onnx", architecture.size[0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # this exporter is deprecated, and its files will be around for long
         torch.onnx.export(

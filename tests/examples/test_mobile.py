@@ -51,6 +51,12 @@ def resized_and_turned(source: NDArray[Any], to_width: int) -> NDArray[Any]:
     return result
 
 
+def covered(preprocessing: Preprocessing) -> tuple[int, int]:
+    """``covered`` of Classifier.kt: rows and columns."""
+    resize = preprocessing.resize
+    return resize if isinstance(resize, tuple) else (int(resize or 0), int(resize or 0))
+
+
 def kotlin_pixels(image: Image.Image, preprocessing: Preprocessing) -> NDArray[Any]:
     """``pixels`` of Classifier.kt."""
     to_height, to_width = preprocessing.size
@@ -59,20 +65,23 @@ def kotlin_pixels(image: Image.Image, preprocessing: Preprocessing) -> NDArray[A
     colours = colours if preprocessing.order == "RGB" else colours[..., ::-1]
     if preprocessing.resize is not None:
         whole = preprocessing.resize == "whole"
-        shorter = 0 if whole else int(preprocessing.resize)
-        before = min(width, height)
-        new_width = to_width if whole else shorter * width // before
-        new_height = to_height if whole else shorter * height // before
+        rows, columns = (to_height, to_width) if whole else covered(preprocessing)
+        is_tall = width * rows <= height * columns
+        wanted, before = (columns, width) if is_tall else (rows, height)
+        new_width = to_width if whole else wanted * width // before
+        new_height = to_height if whole else wanted * height // before
         colours = resized_and_turned(resized_and_turned(colours, new_width), new_height)
         width, height = new_width, new_height
     left, top = round((width - to_width) / 2), round((height - to_height) / 2)  # like rint, a half to the even number
     return colours[top : top + to_height, left : left + to_width]
 
 
-@pytest.mark.parametrize("resize", [72, "whole", None])
+@pytest.mark.parametrize("resize", [72, (66, 90), "whole", None])
 @pytest.mark.parametrize(("width", "height"), [(201, 148), (97, 160), (64, 64)])
 @pytest.mark.parametrize("order", ["RGB", "BGR"])
-def test_the_pixels_on_android_are_edgekit_s(resize: int | str | None, width: int, height: int, order: str) -> None:
+def test_the_pixels_on_android_are_edgekit_s(
+    resize: int | tuple[int, int] | str | None, width: int, height: int, order: str
+) -> None:
     preprocessing = Preprocessing((64, 64), resize, order=order)
     image = picture(width, height)
     found, wanted = kotlin_pixels(image, preprocessing), preprocessing.pixels(image).astype(np.int64)
@@ -92,7 +101,9 @@ def test_the_steps_that_are_transliterated_are_those_of_the_example() -> None:
         "var value = 1 shl (BITS - 1)",
         "= value shr BITS",
         f"const val BITS = {BITS} ",
-        "shorter * width / before",
+        "val isTall = width.toLong() * rows <= height.toLong() * columns",
+        "if (isTall) Pair(columns, width) else Pair(rows, height)",
+        "wanted * width / before",
         "Math.rint((width - toWidth) / 2.0).toInt()",
         "(pixels[it] - 128).toByte()",
     ):
@@ -131,14 +142,17 @@ def region(width: float, height: float, preprocessing: Preprocessing) -> tuple[f
         case None:
             scale = 1.0
         case pixels:
-            scale = min(width, height) / int(pixels)
+            rows, columns = pixels if isinstance(pixels, tuple) else (int(pixels), int(pixels))
+            scale = min(height / rows, width / columns)
     w, h = to_width * scale / width, to_height * scale / height
     return ((1 - w) / 2, (1 - h) / 2, w, h)
 
 
-@pytest.mark.parametrize("resize", [72, "whole", None])
+@pytest.mark.parametrize("resize", [72, (66, 90), "whole", None])
 @pytest.mark.parametrize(("width", "height"), [(201, 148), (97, 160)])
-def test_the_region_on_ios_is_what_edgekit_crops(resize: int | str | None, width: int, height: int) -> None:
+def test_the_region_on_ios_is_what_edgekit_crops(
+    resize: int | tuple[int, int] | str | None, width: int, height: int
+) -> None:
     """A picture of its own coordinates says which part of it edgekit's pixels come from."""
     columns = np.broadcast_to(np.arange(width), (height, width))
     rows = np.broadcast_to(np.arange(height)[:, None], (height, width))

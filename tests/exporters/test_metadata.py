@@ -22,7 +22,7 @@ channels = st.tuples(*[st.floats(-1e3, 1e3, allow_nan=False)] * 3)
 preprocessings = st.builds(
     Preprocessing,
     size=st.tuples(st.integers(1, 4096), st.integers(1, 4096)),
-    resize=st.none() | st.just("whole") | st.integers(1, 4096),
+    resize=st.none() | st.just("whole") | st.integers(1, 4096) | st.tuples(st.integers(1, 4096), st.integers(1, 4096)),
     mean=channels,
     std=channels,
     order=st.sampled_from(["RGB", "BGR"]),

@@ -111,7 +111,7 @@ def test_only_layers_that_capture_knows() -> None:
 @given(size=st.integers(1, 20), kernel=st.sampled_from([1, 3, 5]), stride=st.sampled_from([1, 2]))
 def test_same_padding_is_tensorflows(size: int, kernel: int, stride: int) -> None:
     """Output pixel i reads the inputs i * stride - before, ..., written out as TensorFlow's documentation does."""
-    layer = conv(Shape(1, 1, kernel, stride), size, "same")
+    layer = conv(Shape(1, 1, kernel, stride), (size, size), "same")
     x = torch.randn(1, 1, size, size)
     along = max(kernel - stride, 0) if size % stride == 0 else max(kernel - size % stride, 0)
     before = along // 2
@@ -123,10 +123,11 @@ def test_same_padding_is_tensorflows(size: int, kernel: int, stride: int) -> Non
 
 
 def test_padding_is_explicit_only_where_it_differs_from_side_to_side() -> None:
-    assert isinstance(conv(Shape(1, 1, 3, 2), 32, "same"), PaddedConv2d)
-    assert conv(Shape(1, 1, 3, 2), 33, "same").padding == (1, 1)
-    assert conv(Shape(1, 1, 5, 1), 32, "same").padding == (2, 2)
-    assert conv(Shape(1, 1, 3, 2), 32, "symmetric").padding == (1, 1)
+    assert isinstance(conv(Shape(1, 1, 3, 2), (32, 32), "same"), PaddedConv2d)
+    assert conv(Shape(1, 1, 3, 2), (33, 33), "same").padding == (1, 1)
+    assert isinstance(conv(Shape(1, 1, 3, 2), (33, 32), "same"), PaddedConv2d)
+    assert conv(Shape(1, 1, 5, 1), (32, 32), "same").padding == (2, 2)
+    assert conv(Shape(1, 1, 3, 2), (32, 32), "symmetric").padding == (1, 1)
 
 
 def test_odd_resolutions_give_every_block_its_own_border(trained: Callable[[Architecture], nn.Module]) -> None:

@@ -143,8 +143,8 @@ def test_the_command_that_shows_it_again(
 
     noise = module._noise
 
-    def mostly_black(total: int, size: tuple[int, int]) -> object:
-        for batch in noise(total, size):
+    def mostly_black(total: int, shape: tuple[int, int, int]) -> object:
+        for batch in noise(total, shape):
             batch.pixels[:2] = 0
             yield batch
 
@@ -159,10 +159,10 @@ def test_the_command_that_shows_it_again(
 
 
 def test_noise_is_the_same_however_much_there_is() -> None:
-    many, few = (np.concatenate([b.pixels for b in module._noise(n, (4, 5))]) for n in (6, 3))
+    many, few = (np.concatenate([b.pixels for b in module._noise(n, (4, 5, 3))]) for n in (6, 3))
     assert many.shape == (6, 4, 5, 3)
     np.testing.assert_array_equal(many[:3], few)
-    assert [b.names for b in module._noise(5, (1, 1))][1] == ("noise 4",)
+    assert [b.names for b in module._noise(5, (1, 1, 3))][1] == ("noise 4",)
 
 
 def test_what_is_refused(exported: Path, model: IntegerModel, faulty: Path, tmp_path: Path) -> None:

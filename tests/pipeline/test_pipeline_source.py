@@ -9,7 +9,7 @@ import pytest
 
 from edgekit.config import ModelSettings, PreprocessingSettings, Settings
 from edgekit.defaults import FOLDER
-from edgekit.errors import CheckpointError, ConfigError, DataError
+from edgekit.errors import ConfigError, DataError
 from edgekit.pipeline.source import load_trained, open_source
 from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.reference.float import FloatReference
@@ -72,14 +72,3 @@ def test_labels_are_one_a_class(tmp_path: Path) -> None:
 def test_without_a_checkpoint() -> None:
     with pytest.raises(ConfigError, match="no checkpoint is named: edgekit export CHECKPOINT"):
         open_source(Settings())
-
-
-def test_grey_images_are_refused(tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    from edgekit.models import architecture, checkpoint, network
-
-    grey = replace(architecture.mobilenet_v2(width=0.35, num_classes=3), in_channels=1)
-    checkpoint.save(tmp_path / "grey.safetensors", network.build(grey), grey)
-    with pytest.raises(CheckpointError, match="takes images of 1 channels, and edgekit feeds 3"):
-        open_source(Settings(model=ModelSettings(tmp_path / "grey.safetensors")))

@@ -96,7 +96,7 @@ def _sheet(result: VerifyResult, images: Sequence[Picture], title: str) -> Marku
     if not images:
         return None
     metadata = findings.about(result)
-    is_bgr = metadata is not None and metadata.preprocessing.order == "BGR"
+    is_bgr = metadata is not None and metadata.preprocessing.order.startswith("BGR")
     height, width = images[0].pixels.shape[:2]
     figures = [_figure(picture, result.labels, is_bgr=is_bgr) for picture in images]
     return join(note(f"{title}: {width} × {height} pixels."), element("div", *figures, class_="sheet"))
@@ -118,7 +118,8 @@ def _figure(picture: Picture, labels: Sequence[str], *, is_bgr: bool) -> Markup:
         )
         for index, who in named.items()
     ]
-    pixels = picture.pixels[..., ::-1] if is_bgr else picture.pixels
+    colours = picture.pixels[..., :3]  # a fourth channel would look like transparency, and is often something else
+    pixels = colours[..., ::-1] if is_bgr else colours
     return element(
         "figure",
         element("img", src=f"data:image/png;base64,{_png(pixels)}", alt=picture.name, title=picture.name),
@@ -129,7 +130,7 @@ def _figure(picture: Picture, labels: Sequence[str], *, is_bgr: bool) -> Markup:
 
 def _png(pixels: NDArray[np.uint8]) -> str:
     """A thumbnail: the mean of whole squares of pixels, or the pixels themselves where they are few."""
-    image = Image.fromarray(np.ascontiguousarray(pixels))
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else np.ascontiguousarray(pixels))
     image = image.reduce(max(max(image.size) // _THUMBNAIL, 1))
     written = io.BytesIO()
     image.save(written, "PNG", optimize=True)

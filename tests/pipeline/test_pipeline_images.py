@@ -1,0 +1,183 @@
+"""Networks whose images are no colour squares: one and four channels, other shapes, from images to proven files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgekit import config
+from edgekit.calibration.data_free import first_pictures
+from edgekit.errors import CheckpointError, ConfigError
+from edgekit.pipeline.export import export
+from edgekit.pipeline.source import open_source
+from edgekit.pipeline.verify import verify
+from edgekit.reports.page.document import render
+from edgekit.verification.float_parity import FloatParity
+from edgekit.verification.integer_parity import IntegerParity
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edgekit.config import Settings
+    from edgekit.models.architecture import Architecture
+    from edgekit.pipeline.export import ExportResult
+
+for needed in ("torch", "safetensors", "onnx", "onnxruntime", "onnxsim", "ai_edge_litert", "coremltools"):
+    pytest.importorskip(needed)
+
+
+def images_of(channels: int, number: int = 12) -> NDArray[np.uint8]:
+    """Pictures [N, H, W, C] that are wider than high."""
+    pixels = first_pictures(number, (40, 50, channels), seed=0)
+    return pixels.clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
+
+
+def trained(folder: Path, architecture: Architecture) -> Path:
+    """A checkpoint whose batch normalization has seen some images, so that its ranges are sensible."""
+    import torch
+
+    from edgekit.models.network import build
+
+    torch.manual_seed(0)
+    module = build(architecture)
+    with torch.no_grad():
+        module(torch.randn(16, architecture.in_channels, *architecture.size))
+    path = folder / "net.pth"
+    torch.save(module.state_dict(), path)
+    return path
+
+
+def exported(folder: Path, architecture: Architecture, images: Path, **sections: Any) -> ExportResult:
+    flags: dict[str, Any] = {
+        "model": {"checkpoint": trained(folder, architecture), "resolution": architecture.resolution},
+        "calibration": {"data": images},
+        "export": {"targets": list(config.TARGETS), "precisions": ["float32", "int8"], "out": folder / "out"},
+    }
+    return export(config.load(None, {**flags, **sections}))
+
+
+def assert_proven(result: ExportResult) -> None:
+    for file in result.files:
+        parity = file.parity
+        if isinstance(parity, IntegerParity):
+            assert (parity.max_lsb, parity.identical) == (0, 1.0), file.path.name
+            assert not file.summary.float_operators
+        else:
+            assert isinstance(parity, FloatParity)
+            assert parity.passed, file.path.name
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_every_file_of_one_and_four_channels(channels: int, tmp_path: Path) -> None:
+    from edgekit.models.architecture import mobilenet_v1
+
+    pixels = images_of(channels)
+    np.save(tmp_path / "images.npy", pixels[..., 0] if channels == 1 else pixels)
+    architecture = mobilenet_v1(0.25, num_classes=3, resolution=32, in_channels=channels)
+    result = exported(tmp_path, architecture, tmp_path / "images.npy")
+    assert_proven(result)
+    assert len(result.files) == 8
+    for file in result.files:
+        about = file.summary.metadata
+        assert about is not None
+        assert (about.preprocessing.order, about.preprocessing.mean) == (
+            {1: "GREY", 4: "RGBA"}[channels],
+            (0.5,) * channels,
+        )
+    settings = config.load(None, {"verify": {"data": tmp_path / "images.npy"}})
+    verified = verify([tmp_path / "out"], settings)
+    assert verified.passed
+    assert {picture.pixels.shape for picture in verified.pictures} == {(32, 32, channels)}
+    assert "data:image/png" in render(verified)
+
+
+def test_grey_files_are_taken_from_any_folder(tmp_path: Path) -> None:
+    from edgekit.models.architecture import mobilenet_v2
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number, pixels in enumerate(images_of(3)):
+        image = Image.fromarray(pixels)
+        (image if number % 2 else image.convert("L")).save(folder / f"{number}.png")
+    architecture = mobilenet_v2(0.35, num_classes=3, resolution=32, in_channels=1)
+    result = exported(
+        tmp_path,
+        architecture,
+        folder,
+        export={"targets": ["onnx", "tflite"], "precisions": ["int8"], "out": tmp_path / "out"},
+    )
+    assert_proven(result)
+
+
+@pytest.mark.parametrize(("size", "padding"), [((24, 40), "same"), ((40, 25), "symmetric"), ((33, 47), "same")])
+def test_every_file_of_another_shape(size: tuple[int, int], padding: Any, tmp_path: Path) -> None:
+    from edgekit.models.architecture import mobilenet_v2
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number, pixels in enumerate(images_of(3)):  # of several shapes, squares, and smaller than the network
+        shape = [(50, 40), (40, 40), (30, 90), (10, 10)][number % 4]
+        Image.fromarray(pixels).resize(shape).save(folder / f"{number}.png")
+    architecture = mobilenet_v2(0.35, num_classes=3, resolution=size, padding=padding)
+    result = exported(
+        tmp_path,
+        architecture,
+        folder,
+        model={"checkpoint": trained(tmp_path, architecture), "resolution": size, "padding": padding},
+    )
+    assert_proven(result)
+    assert not result.skipped
+    assert result.network.endswith(f"_{size[0]}x{size[1]}")
+    about = result.files[0].summary.metadata
+    assert about is not None
+    assert about.preprocessing.size == size
+    assert about.preprocessing.resize == tuple(round(side * 256 / 224) for side in size)
+
+
+def _settings(path: Path, **sections: Any) -> Settings:
+    return config.load(None, {"model": {"checkpoint": path, "resolution": 32}, **sections})
+
+
+@pytest.mark.parametrize(
+    ("channels", "preprocessing", "message"),
+    [
+        (1, {"order": "RGB"}, "preprocessing.order is RGB, .* 1 channels: GREY is wanted"),
+        (4, {"order": "GREY"}, "4 channels: RGBA or BGRA is wanted"),
+        (3, {"order": "RGBA"}, "3 channels: RGB or BGR is wanted"),
+        (1, {"mean": [0.1, 0.2, 0.3], "std": [1.0]}, "preprocessing.mean has 3 values, .* 1 channels: one a channel"),
+        (4, {"mean": [0.5], "std": [1.0, 1.0, 1.0]}, "preprocessing.std has 3 values, .* 4 channels"),
+    ],
+)
+def test_what_does_not_fit_the_channels_is_refused(
+    channels: int, preprocessing: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    from edgekit.models.architecture import mobilenet_v1
+
+    path = trained(tmp_path, mobilenet_v1(0.25, num_classes=2, resolution=32, in_channels=channels))
+    with pytest.raises(ConfigError, match=message):
+        open_source(_settings(path, preprocessing=preprocessing))
+
+
+def test_one_mean_stands_for_all_channels(tmp_path: Path) -> None:
+    from edgekit.models.architecture import mobilenet_v1
+
+    path = trained(tmp_path, mobilenet_v1(0.25, num_classes=2, resolution=32, in_channels=4))
+    given = {"mean": [0.25], "std": [0.1, 0.2, 0.3, 0.4], "order": "BGRA"}
+    found = open_source(_settings(path, preprocessing=given)).float_model.preprocessing
+    assert (found.mean, found.std, found.order) == ((0.25,) * 4, (0.1, 0.2, 0.3, 0.4), "BGRA")
+
+
+@pytest.mark.parametrize("channels", [2, 5])
+def test_other_numbers_of_channels_are_refused(channels: int, tmp_path: Path) -> None:
+    from edgekit.models.architecture import mobilenet_v1
+
+    path = trained(tmp_path, mobilenet_v1(0.25, num_classes=2, resolution=32, in_channels=channels))
+    with pytest.raises(
+        CheckpointError, match=rf"{channels} channels, and edgekit feeds 1 \(grey\), 3 \(colours\) or 4"
+    ):
+        open_source(_settings(path))
