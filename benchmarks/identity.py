@@ -222,7 +222,7 @@ def _architecture(random: Generator) -> Architecture:
         activation="hard_swish" if is_v3 else "relu6",
         blocks=tuple(blocks),
         head_channels=0 if is_v1 else _channels(random, 32, 320),
-        hidden_channels=_channels(random, 32, 256) if is_v3 else 0,
+        hidden_channels=(_channels(random, 32, 256),) if is_v3 else (),
     )
 
 

@@ -50,6 +50,7 @@ class ModelSettings:
     resolution: int | Size | None = None
     padding: Literal["same", "symmetric"] | None = None
     bn_eps: float | None = None
+    head_activation: Literal["relu", "relu6", "hard_swish", "none"] | None = None
     labels: Path | None = None
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ have no torch.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, Unpack, get_args
 
 from edgekit.errors import ArtifactError, ConfigError, did_you_mean
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 Activation = Literal["relu", "relu6", "hard_swish"]
+HeadActivation = Literal["relu", "relu6", "hard_swish", "none"]
 PaddingStyle = Literal["same", "symmetric"]
 Family = Literal["mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small", "mobilenet_v3_digits"]
 Size = tuple[int, int]  # height and width, in pixels
@@ -36,6 +37,10 @@ class Options(TypedDict, total=False):
     padding: PaddingStyle
     bn_eps: float
     activation: Activation
+    head_activation: HeadActivation | None
+    stem_stride: int
+    squeeze_first: bool
+    residuals: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +84,13 @@ class Architecture:
         activation: after the first convolution and in the head.
         blocks: the rows of the table.
         head_channels: of the last 1x1 convolution; 0 in V1, which has none.
-        hidden_channels: of the linear layer before the last; 0 in V1 and V2, which have none.
+        hidden_channels: of each linear layer before the last; V1 and V2 have none of their own, V3 has one.
+        head_activation: after each hidden linear layer; None is as ``activation``.
+        squeeze_first: squeeze-and-excite comes before the depthwise convolution's activation, in blocks that expand.
+        residuals: blocks of stride 1 that keep the channels add their input.
 
     Raises:
-        ConfigError: a size is below 1, or the padding is unknown.
+        ConfigError: a size is below 1, or padding or an activation is unknown.
     """
 
     family: Family
@@ -97,14 +105,18 @@ class Architecture:
     activation: Activation
     blocks: tuple[Block, ...]
     head_channels: int
-    hidden_channels: int
+    hidden_channels: tuple[int, ...]
+    head_activation: HeadActivation | None = None
+    squeeze_first: bool = False
+    residuals: bool = True
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
             raise ConfigError(f"unknown family {self.family!r}: {did_you_mean(str(self.family), FAMILIES)}")
-        for name, kind in (("padding", PaddingStyle), ("activation", Activation)):
+        kinds = (("padding", PaddingStyle), ("activation", Activation), ("head_activation", HeadActivation))
+        for name, kind in kinds:
             value = getattr(self, name)
-            if value not in get_args(kind):
+            if value not in get_args(kind) and (name, value) != ("head_activation", None):
                 raise ConfigError(f"unknown {name} {value!r}: {did_you_mean(str(value), get_args(kind))}")
         for name, least in (
             ("num_classes", self.num_classes),
@@ -145,8 +157,12 @@ class Architecture:
         return f"{self.family}_{width}_{'x'.join(str(side) for side in dict.fromkeys(self.size))}"
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return asdict(self)
+        """As plain JSON values; what most networks have alike is left out, as it was before it could differ."""
+        values = asdict(self)
+        usual = {field.name: field.default for field in fields(self) if field.default is not MISSING}
+        if len(self.hidden_channels) < 2:
+            values["hidden_channels"] = sum(self.hidden_channels)
+        return {name: value for name, value in values.items() if name not in usual or value != usual[name]}
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Architecture:
@@ -156,10 +172,13 @@ class Architecture:
             ArtifactError: a field is missing, unknown or invalid.
         """
         try:
-            blocks = tuple(Block(**row) for row in values["blocks"])
-            resolution = values["resolution"]
-            both = (resolution[0], resolution[1]) if isinstance(resolution, list | tuple) else resolution
-            return Architecture(**{**values, "blocks": blocks, "resolution": both})
+            resolution, hidden = values["resolution"], values["hidden_channels"]
+            read: dict[str, Any] = {
+                "blocks": tuple(Block(**row) for row in values["blocks"]),
+                "resolution": tuple(resolution) if isinstance(resolution, list | tuple) else resolution,
+                "hidden_channels": tuple(hidden) if isinstance(hidden, list | tuple) else (hidden,) if hidden else (),
+            }
+            return Architecture(**{**values, **read})
         except (KeyError, TypeError, ConfigError) as error:
             expected = ", ".join(field.name for field in fields(Architecture))
             raise ArtifactError(
@@ -220,7 +239,7 @@ def mobilenet_v1(width: float = 1.0, num_classes: int = 1000, **options: Unpack[
         activation="relu6",
         blocks=tuple(blocks),
         head_channels=0,
-        hidden_channels=0,
+        hidden_channels=(),
     )
     return architecture.with_options(**options)
 
@@ -262,7 +281,7 @@ def mobilenet_v2(width: float = 1.0, num_classes: int = 1000, **options: Unpack[
         activation="relu6",
         blocks=tuple(blocks),
         head_channels=make_divisible(_V2_HEAD * max(1.0, width)),
-        hidden_channels=0,
+        hidden_channels=(),
     )
     return architecture.with_options(**options)
 
@@ -388,7 +407,7 @@ def _v3(table: _V3Table, width: float, num_classes: int) -> Architecture:
         activation="hard_swish",
         blocks=tuple(blocks),
         head_channels=6 * before,
-        hidden_channels=make_divisible(table.hidden * width),
+        hidden_channels=(make_divisible(table.hidden * width),),
     )
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 from edgekit.ir import Padding
 
 if TYPE_CHECKING:
-    from edgekit.models.architecture import Activation, Architecture, Block, PaddingStyle, Size
+    from edgekit.models.architecture import Activation, Architecture, Block, HeadActivation, PaddingStyle, Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,10 @@ def conv(shape: Shape, size: Size, padding: PaddingStyle) -> nn.Conv2d:
     return nn.Conv2d(shape.before, shape.after, kernel, stride, sides, groups=shape.groups, bias=False)
 
 
-def activate(activation: Activation) -> nn.Module:
+def activate(activation: HeadActivation) -> nn.Module:
     """The module that computes ``activation``."""
-    return {"relu": nn.ReLU, "relu6": nn.ReLU6, "hard_swish": nn.Hardswish}[activation]()
+    modules = {"relu": nn.ReLU, "relu6": nn.ReLU6, "hard_swish": nn.Hardswish, "none": nn.Identity}
+    return modules[activation]()
 
 
 def conv_bn(
@@ -66,20 +67,22 @@ def conv_bn(
 
 
 class SqueezeExcite(nn.Module):
-    """x -> x hard_sigmoid(fc2(relu(fc1(mean(x))))) (arXiv:1905.02244, section 5.3)."""
+    """x -> then(x hard_sigmoid(fc2(relu(fc1(mean(x)))))) (arXiv:1905.02244, section 5.3)."""
 
-    def __init__(self, channels: int, squeeze: int) -> None:
+    def __init__(self, channels: int, squeeze: int, then: HeadActivation = "none") -> None:
         super().__init__()
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc1 = nn.Conv2d(channels, squeeze, 1)
         self.activation = nn.ReLU()
         self.fc2 = nn.Conv2d(squeeze, channels, 1)
         self.scale_activation = nn.Hardsigmoid()
+        self.then = None if then == "none" else activate(then)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C, H, W]."""
         scale: Tensor = self.scale_activation(self.fc2(self.activation(self.fc1(self.avgpool(x)))))
-        return x * scale
+        y: Tensor = x * scale if self.then is None else self.then(x * scale)
+        return y
 
 
 class DepthwiseSeparable(nn.Module):
@@ -106,9 +109,15 @@ def _depthwise(block: Block) -> Shape:
     return Shape(block.expanded, block.expanded, block.kernel, block.stride, groups=block.expanded)
 
 
-def _expand_and_filter(architecture: Architecture, before: int, block: Block, size: Size) -> list[nn.Module]:
-    """The expansion where there is one, and the depthwise convolution."""
-    depthwise = conv_bn(architecture, _depthwise(block), size, block.activation)
+def _has_residual(architecture: Architecture, before: int, block: Block) -> bool:
+    return architecture.residuals and block.stride == 1 and before == block.out
+
+
+def _expand_and_filter(
+    architecture: Architecture, before: int, block: Block, size: Size, *, activates: bool = True
+) -> list[nn.Module]:
+    """The expansion where there is one, and the depthwise convolution, whose activation may come later."""
+    depthwise = conv_bn(architecture, _depthwise(block), size, block.activation if activates else None)
     if not block.expands:
         return [depthwise]
     return [conv_bn(architecture, Shape(before, block.expanded), size, block.activation), depthwise]
@@ -124,7 +133,7 @@ class InvertedResidualV2(nn.Module):
             nn.Conv2d(block.expanded, block.out, 1, bias=False),
             nn.BatchNorm2d(block.out, eps=architecture.bn_eps),
         )
-        self.has_residual = block.stride == 1 and before == block.out
+        self.has_residual = _has_residual(architecture, before, block)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, I, H, W] -> [N, O, H / stride, W / stride]."""
@@ -137,12 +146,13 @@ class InvertedResidualV3(nn.Module):
 
     def __init__(self, architecture: Architecture, before: int, block: Block, size: Size) -> None:
         super().__init__()
-        layers = _expand_and_filter(architecture, before, block, size)
+        then = block.activation if architecture.squeeze_first and block.squeeze and block.expands else "none"
+        layers = _expand_and_filter(architecture, before, block, size, activates=then == "none")
         if block.squeeze:
-            layers.append(SqueezeExcite(block.expanded, block.squeeze))
+            layers.append(SqueezeExcite(block.expanded, block.squeeze, then))
         layers.append(conv_bn(architecture, Shape(block.expanded, block.out), size))
         self.block = nn.Sequential(*layers)
-        self.has_residual = block.stride == 1 and before == block.out
+        self.has_residual = _has_residual(architecture, before, block)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, I, H, W] -> [N, O, H / stride, W / stride]."""

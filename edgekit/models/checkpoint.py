@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -12,10 +13,9 @@ import torch
 
 from edgekit import extras, files
 from edgekit.errors import CheckpointError
-from edgekit.models import readers
-from edgekit.models.inference import architecture_of
-from edgekit.models.layouts import keras, mobilenet_v1, timm, torchvision
-from edgekit.models.layouts.names import first_few
+from edgekit.facts import Basis, Fact
+from edgekit.models import foreign, heads, inference, readers, selection, strays
+from edgekit.models.layouts.names import WAY_BY_ONNX, classifier_names, first_few
 from edgekit.models.network import build
 
 if TYPE_CHECKING:
@@ -24,9 +24,22 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from edgekit.models.architecture import Architecture, Options, PaddingStyle, Size
+    from edgekit.models.architecture import Activation, Architecture, HeadActivation, Options, PaddingStyle, Size
     from edgekit.models.layouts.names import Renamed
     from edgekit.models.readers import Contents
+
+# What leaves no trace in weights, and the setting that decides it.
+_SETTINGS = {
+    "padding": "--padding same|symmetric",
+    "bn_eps": "--set model.bn_eps=1e-3",
+    "activation": "--set model.activation=relu|relu6|hard_swish",
+    "head_activation": "--set model.head_activation=relu|relu6|hard_swish|none",
+}
+# What torch.ao.quantization, bitsandbytes and GPTQ put beside or in place of weights.
+_QUANTIZED = re.compile(
+    r"_packed_params|\.zero_point$|fake_quant|activation_post_process|weight_bit_width|\.(SCB|qweight|qzeros|absmax)$"
+)
+_HEAD_EPS = 1e-5  # torch's, for batch normalization that somebody put between linear layers
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # modules have no equality
@@ -38,14 +51,27 @@ class Checkpoint:
         architecture: what it looks like.
         source: what the file was, for people ("torchvision state dict").
         sha256: of the file, in hexadecimal.
-        notes: what was guessed and why, for people.
+        facts: what is taken to be true of it and its weights do not tell.
+        notes: what was chosen, left aside and rewritten on the way, for people.
     """
 
     module: nn.Module = field(repr=False)
     architecture: Architecture
     source: str
     sha256: str
+    facts: tuple[Fact, ...]
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Understood:
+    """A network out of a file's contents; the fields are those of ``Checkpoint``."""
+
+    source: str
+    architecture: Architecture
+    weights: Mapping[str, Tensor]
+    facts: tuple[Fact, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def load(  # noqa: PLR0913 - each is something that some checkpoint does not tell
@@ -56,19 +82,13 @@ def load(  # noqa: PLR0913 - each is something that some checkpoint does not tel
     resolution: int | Size | None = None,
     padding: PaddingStyle | None = None,
     bn_eps: float | None = None,
+    activation: Activation | None = None,
+    head_activation: HeadActivation | None = None,
 ) -> Checkpoint:
     """The network in a checkpoint: .pth, .safetensors, Keras .h5 or .keras; no code in it is run.
 
     Family, widths and classes are read from the weights' names and shapes. What those do not tell is taken from the
-    file where it says so, else from how networks of that layout are trained:
-
-    | layout | padding | bn_eps |
-    |---|---|---|
-    | torchvision V2 | symmetric | 1e-5 |
-    | torchvision V3 | symmetric | 1e-3 |
-    | timm | symmetric | 1e-5 |
-    | timm, a file named tf_mobilenet... | same | 1e-3 |
-    | Keras, and V1 under edgekit's names | same | 1e-3 |
+    file where it says so, else from how networks of that layout are trained (docs/checkpoints.md); ``facts`` say which.
 
     Args:
         path: the file.
@@ -77,6 +97,8 @@ def load(  # noqa: PLR0913 - each is something that some checkpoint does not tel
         resolution: of the image in pixels, one number or height and width, instead of the family's usual one.
         padding: instead of the layout's.
         bn_eps: instead of the layout's.
+        activation: of the body, instead of the layout's.
+        head_activation: between the linear layers of the classifier, instead of the layout's.
 
     Raises:
         CheckpointError: the file cannot be read, or is no MobileNet, or not the one that was asked for.
@@ -84,19 +106,28 @@ def load(  # noqa: PLR0913 - each is something that some checkpoint does not tel
         MissingDependency: the file's format needs an extra.
     """
     path = Path(path)
-    given = {"resolution": resolution, "padding": padding, "bn_eps": bn_eps}
-    options = cast("Options", {name: value for name, value in given.items() if value is not None})
+    values = {
+        "resolution": resolution,
+        "padding": padding,
+        "bn_eps": bn_eps,
+        "activation": activation,
+        "head_activation": head_activation,
+    }
+    given = cast("Options", {name: value for name, value in values.items() if value is not None})
     contents = readers.read(path)
-    contents = replace(contents, weights=_as_float32(path, contents.weights))
     try:
-        source, architecture, weights, notes = _understand(path, contents, family, options)
-        _check_classes(architecture, num_classes)
-        module = _with_weights(architecture, weights)
+        if contents.architecture is not None:
+            understood = _saved(contents, contents.architecture, family, given)
+        else:
+            understood = _understand(path, contents, family, given)
+        _check_classes(understood.architecture, num_classes)
+        module = _with_weights(understood.architecture, understood.weights)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Checkpoint(module, architecture, source, digest, contents.notes + notes)
+    notes = contents.notes + understood.notes
+    return Checkpoint(module, understood.architecture, understood.source, digest, understood.facts, notes)
 
 
 def save(path: str | PathLike[str], module: nn.Module, architecture: Architecture) -> None:
@@ -116,63 +147,122 @@ def save(path: str | PathLike[str], module: nn.Module, architecture: Architectur
     files.write_bytes(Path(path), safetensors.save(weights, metadata=metadata))
 
 
-def _as_float32(path: Path, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _saved(contents: Contents, saved: Architecture, family: str | None, given: Options) -> _Understood:
+    """A network that edgekit saved: its metadata say everything."""
+    if family not in {None, saved.family}:
+        raise CheckpointError(f"the network is a {saved.family}, and no {family}")
+    architecture = saved.with_options(**given)
+    stated = dict.fromkeys(_SETTINGS, "edgekit's own metadata")
+    weights = _as_float32(contents.groups[0].weights)
+    return _Understood("edgekit checkpoint", architecture, weights, _facts(architecture, given, stated, ""))
+
+
+def _understand(path: Path, contents: Contents, family: str | None, given: Options) -> _Understood:
+    try:
+        if (mark := next(filter(_QUANTIZED.search, _largest(contents)), None)) is not None:
+            raise _quantized(mark)
+        network = selection.choose(contents.groups)
+        if network is None:
+            raise foreign.refusal(_largest(contents))
+        renamed = network.layout.rename(network.weights, network.root, f"{path.parent.name}/{path.name}")
+        inference.check_blocks(renamed.weights, family or renamed.family)
+        _refuse_additions(renamed)
+        body = inference.without_biases(_as_float32(renamed.weights))
+        rest = {key: tensor if strays.is_named(key) else _float32(key, tensor) for key, tensor in renamed.rest.items()}
+        head = heads.find(rest, inference.body_channels(body), contents.stated.get("bn_eps", _HEAD_EPS))
+    except CheckpointError as error:
+        foreign.refuse_known(_largest(contents), error)
+        raise
+    names = classifier_names(renamed.wiring, len(head.layers) - 1)
+    weights = dict(body)
+    for name, layer in zip(names, head.layers, strict=True):
+        weights |= {f"{name}.weight": layer.weight, f"{name}.bias": layer.bias}
+    options = cast("Options", {**renamed.usual, **renamed.stated, **contents.stated, **given})
+    guess = inference.architecture_of(weights, family or renamed.family, options)
+    architecture, stated = guess.architecture, dict.fromkeys(renamed.stated, renamed.source)
+    if "head_activation" not in options and [layer.module for layer in head.layers[:-1]] == [renamed.own_hidden]:
+        if inference.has_own_hidden(architecture):
+            stated["head_activation"] = f"the classifier of {architecture.family}, as wide as its own"
+    elif architecture.hidden_channels and "head_activation" not in options:
+        architecture = replace(architecture, head_activation="relu")
+    stated |= dict.fromkeys(contents.stated, contents.by)
+    facts = contents.facts + _facts(architecture, given, stated, renamed.source)
+    notes = (*network.notes, *guess.notes, *(renamed.notes if any(fact.is_assumed for fact in facts) else ()))
+    if head.left_aside:
+        notes += (f"left aside, as no part of the network: {strays.described(list(head.left_aside))}",)
+    return _Understood(renamed.source, architecture, weights, facts, notes + head.notes)
+
+
+def _facts(architecture: Architecture, given: Options, stated: Mapping[str, str], source: str) -> tuple[Fact, ...]:
+    """What leaves no trace in weights: ``stated`` holds who says it, the rest is as usual for ``source``."""
+    values: dict[str, object] = {
+        "padding": architecture.padding,
+        "bn_eps": architecture.bn_eps,
+        "activation": architecture.activation,
+    }
+    if architecture.hidden_channels:
+        values["head_activation"] = architecture.head_activation or architecture.activation
+    facts = []
+    for name, value in values.items():
+        basis, because = Basis.ASSUMED, f"usual for this layout ({source})"
+        if name in given:
+            basis, because = Basis.GIVEN, "the user's setting"
+        elif name in stated:
+            basis, because = Basis.STATED, stated[name]
+        elif name == "head_activation":
+            because = "names and shapes of a replaced classifier do not tell the function between its layers"
+        facts.append(Fact(name, value, basis, because, _SETTINGS[name]))
+    return tuple(facts)
+
+
+def _refuse_additions(renamed: Renamed) -> None:
+    """Refuses weights between those of the body: nothing tells what they do."""
+    added = [key for key in renamed.rest if key.startswith(renamed.scopes) and not strays.is_named(key)]
+    if added:
+        raise CheckpointError(
+            f"the body holds what no MobileNet has there ({first_few(added)}): it was changed, and weights do not tell"
+            f" what the change computes. The whole network can come as ONNX: {WAY_BY_ONNX}"
+        )
+
+
+def _largest(contents: Contents) -> Mapping[str, Tensor]:
+    """The mapping with most tensors: the network, and not the state of an optimizer's last steps."""
+    return max(contents.groups, key=lambda group: len(group.weights)).weights
+
+
+def _as_float32(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights in float32, counters as they are; refuses what is not a finite real number."""
-    converted = {}
-    for key, tensor in weights.items():
-        if not tensor.dtype.is_floating_point and not key.endswith("num_batches_tracked"):
-            raise CheckpointError(f"{path}: {key} is {tensor.dtype}, and weights are floating-point numbers")
-        if tensor.dtype.is_floating_point and not bool(torch.isfinite(tensor).all()):
-            raise CheckpointError(f"{path}: {key} holds NaN or infinity: the training diverged, take an earlier epoch")
-        if key.endswith(("running_var", "moving_variance")) and bool((tensor < 0).any()):
-            raise CheckpointError(f"{path}: {key} holds a negative variance: the checkpoint is damaged")
-        converted[key] = tensor.float() if tensor.dtype.is_floating_point else tensor
-    return converted
+    return {key: _float32(key, tensor) for key, tensor in weights.items()}
 
 
-def _understand(
-    path: Path, contents: Contents, family: str | None, options: Options
-) -> tuple[str, Architecture, Mapping[str, Tensor], tuple[str, ...]]:
-    """Source, architecture, weights under edgekit's names, and notes."""
-    if contents.architecture is not None:
-        saved = contents.architecture
-        if family not in {None, saved.family}:
-            raise CheckpointError(f"the network is a {saved.family}, and no {family}")
-        return "edgekit checkpoint", replace(saved, **options), contents.weights, ()
-    renamed = _rename(contents.weights, f"{path.parent.name}/{path.name}")
-    told: Options = {**_told(contents), **options}
-    usual: Options = {"padding": renamed.padding, "bn_eps": renamed.bn_eps}
-    guess = architecture_of(renamed.weights, family, {**usual, **told})
-    assumed = [f"{name} {value}" for name, value in usual.items() if name not in told]
-    notes = renamed.notes if assumed else ()
-    if assumed:
-        notes += (f"{' and '.join(assumed)}: how networks of this layout ({renamed.source}) are trained",)
-    return renamed.source, guess.architecture, renamed.weights, guess.notes + notes
+def _float32(key: str, tensor: Tensor) -> Tensor:
+    if tensor.is_meta:
+        raise CheckpointError(
+            f"{key} is a meta tensor, which has a shape and no values: save the state_dict once the weights are loaded"
+        )
+    if key.endswith("num_batches_tracked"):
+        return tensor
+    if tensor.is_quantized or (not tensor.dtype.is_floating_point and _is_packed(tensor)):
+        raise _quantized(key)
+    if not tensor.dtype.is_floating_point:
+        raise CheckpointError(f"{key} is {tensor.dtype}, and weights are floating-point numbers")
+    values = (tensor.to_dense() if tensor.layout is not torch.strided else tensor).float()
+    if not bool(torch.isfinite(values).all()):
+        raise CheckpointError(f"{key} holds NaN or infinity: the training diverged, take an earlier epoch")
+    if key.endswith(("running_var", "moving_variance")) and bool((values < 0).any()):
+        raise CheckpointError(f"{key} holds a negative variance: the checkpoint is damaged")
+    return values
 
 
-def _told(contents: Contents) -> Options:
-    """What the file itself says."""
-    told: Options = {}
-    if contents.resolution is not None:
-        told["resolution"] = contents.resolution
-    if contents.bn_eps is not None:
-        told["bn_eps"] = contents.bn_eps
-    return told
-
-
-def _rename(weights: Mapping[str, Tensor], file_name: str) -> Renamed:
-    if torchvision.recognises(weights):
-        return torchvision.rename(weights)
-    if mobilenet_v1.recognises(weights):
-        return mobilenet_v1.rename(weights)
-    if timm.recognises(weights):
-        return timm.rename(weights, file_name)
-    if keras.recognises(weights):
-        return keras.rename(weights)
-    raise CheckpointError(
-        f"not a MobileNet that edgekit knows: the weights are named {first_few(weights)}, and torchvision's, timm's"
-        " and Keras' MobileNetV1 to V3 are known"
+def _quantized(key: str) -> CheckpointError:
+    return CheckpointError(
+        f"the network is quantized already ({key}), and edgekit quantizes a float network itself: give the float"
+        " checkpoint that it was made from"
     )
+
+
+def _is_packed(tensor: Tensor) -> bool:
+    return tensor.dtype in {torch.int8, torch.uint8}
 
 
 def _check_classes(architecture: Architecture, wanted: int | None) -> None:
@@ -203,7 +293,7 @@ def _with_weights(architecture: Architecture, weights: Mapping[str, Tensor]) -> 
     if faults:
         raise CheckpointError(
             f"the weights are not those of a {architecture.family}: {'; '.join(faults)}."
-            " Give the whole state_dict() of an unchanged network"
+            f" Give the whole state_dict() of an unchanged network, or bring it as ONNX: {WAY_BY_ONNX}"
         )
     module.load_state_dict({key: tensor.clone().contiguous() for key, tensor in weights.items()}, assign=True)
     return module.eval()

@@ -22,6 +22,7 @@ _BLOCK_KEYS: dict[Wiring, re.Pattern[str]] = {
     "mobilenet_v2": re.compile(r"features\.(\d+)\.conv\."),
     "mobilenet_v3": re.compile(r"features\.(\d+)\.block\."),
 }
+_LINEAR = re.compile(r"classifier\.\d+\.weight$")
 _MINIMAL_KERNEL = 3  # of the minimalistic V3, in pixels
 _BACKGROUND_CLASSES = 1001  # ImageNet in TensorFlow: class 0 is the background
 
@@ -51,7 +52,7 @@ def architecture_of(weights: Mapping[str, Tensor], family: str | None, options: 
     wiring, count = _wiring(weights)
     chosen, notes = _family(wiring, count, family)
     table = FAMILIES[chosen](**options)
-    hidden, classifier = classifier_names(wiring, has_hidden="classifier.0.weight" in weights)
+    *hidden, classifier = classifier_names(wiring, sum(bool(_LINEAR.match(key)) for key in weights) - 1)
     head = head_names(wiring, count)
     stem_channels, in_channels, *_ = _shape(weights, f"{stem_names(wiring)[0]}.weight", 4)
     blocks = _blocks(weights, wiring, table)
@@ -71,7 +72,7 @@ def architecture_of(weights: Mapping[str, Tensor], family: str | None, options: 
         activation=activation,
         blocks=blocks,
         head_channels=_shape(weights, f"{head[0]}.weight", 4)[0] if head else 0,
-        hidden_channels=_shape(weights, f"{hidden}.weight", 2)[0] if hidden else 0,
+        hidden_channels=tuple(_shape(weights, f"{name}.weight", 2)[0] for name in hidden),
     )
     _check_chain(found)
     width = _width(found)
@@ -188,11 +189,54 @@ def _fits(found: Architecture, base: Architecture, scaled: Architecture, width: 
         ):
             return False
         before, base_before = row.out, base_row.out
-    return (
-        found.stem_channels in _scaled(base.stem_channels, width) | {scaled.stem_channels}
-        and found.head_channels in _scaled(base.head_channels, width) | {scaled.head_channels, 6 * before}
-        and found.hidden_channels in _scaled(base.hidden_channels, width) | {0}
+    return found.stem_channels in _scaled(base.stem_channels, width) | {
+        scaled.stem_channels
+    } and found.head_channels in _scaled(base.head_channels, width) | {scaled.head_channels, 6 * before}
+
+
+def has_own_hidden(found: Architecture) -> bool:
+    """Whether the hidden linear layers are as wide as the family's at this width, so that its head was not replaced."""
+    own, width = FAMILIES[found.family]().hidden_channels, found.width or 1.0
+    return len(found.hidden_channels) == len(own) and all(
+        channels in _scaled(usual, width) for channels, usual in zip(found.hidden_channels, own, strict=True)
     )
+
+
+def check_blocks(weights: Mapping[str, Tensor], family: str | None) -> None:
+    """Refuses a number of blocks that no family has.
+
+    Raises:
+        CheckpointError: it does.
+    """
+    _family(*_wiring(weights), family)
+
+
+def body_channels(weights: Mapping[str, Tensor]) -> int:
+    """How many channels the body gives to the classifier.
+
+    Raises:
+        CheckpointError: the last convolution is missing.
+    """
+    wiring, count = _wiring(weights)
+    last = head_names(wiring, count)
+    name = last[0] if last else block_names(wiring, count - 1, expands=False, squeezes=False)["project"][0]
+    return _shape(weights, f"{name}.weight", 4)[0]
+
+
+def without_biases(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights whose convolutions have no bias: batch normalization takes it off its running mean, which is the same."""
+    wiring, count = _wiring(weights)
+    pairs = [stem_names(wiring), *filter(None, [head_names(wiring, count)])]
+    for index in range(count):
+        for squeezes in (True, False) if wiring == "mobilenet_v3" else (False,):
+            for expands in (True, False):
+                pairs += block_names(wiring, index, expands=expands, squeezes=squeezes).values()  # type: ignore[arg-type]
+    folded = dict(weights)
+    for conv, norm in pairs:
+        mean = f"{norm}.running_mean"
+        if norm is not None and f"{conv}.bias" in folded and mean in folded and weights[f"{conv}.weight"].ndim == 4:
+            folded[mean] = folded[mean] - folded.pop(f"{conv}.bias")
+    return folded
 
 
 def _scaled(channels: int, width: float) -> set[int]:

@@ -30,8 +30,7 @@ class MobileNetV1(nn.Module):
         self.classifier = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
-            nn.Dropout(DROPOUT),
-            nn.Linear(architecture.blocks[-1].out, architecture.num_classes),
+            *_head(architecture, architecture.blocks[-1].out),
         )
         _initialize(self)
 
@@ -48,9 +47,7 @@ class MobileNetV2(nn.Module):
         super().__init__()
         self.features = _features(architecture, InvertedResidualV2)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Sequential(
-            nn.Dropout(DROPOUT), nn.Linear(architecture.head_channels, architecture.num_classes)
-        )
+        self.classifier = nn.Sequential(*_head(architecture, architecture.head_channels))
         _initialize(self)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -66,13 +63,7 @@ class MobileNetV3(nn.Module):
         super().__init__()
         self.features = _features(architecture, InvertedResidualV3)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        width, hidden = architecture.head_channels, architecture.hidden_channels
-        before: list[nn.Module] = []
-        if hidden:
-            before = [nn.Linear(width, hidden), activate(architecture.activation)]
-        self.classifier = nn.Sequential(
-            *before, nn.Dropout(DROPOUT), nn.Linear(hidden or width, architecture.num_classes)
-        )
+        self.classifier = nn.Sequential(*_head(architecture, architecture.head_channels))
         _initialize(self)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -113,6 +104,15 @@ def _features(architecture: Architecture, make: type[InvertedResidualV2 | Invert
         before, size = block.out, _after(size, block.stride)
     layers.append(conv_bn(architecture, Shape(before, architecture.head_channels), size, architecture.activation))
     return nn.Sequential(*layers)
+
+
+def _head(architecture: Architecture, channels: int) -> list[nn.Module]:
+    """From pooled features to logits: hidden linear layers, each with its activation, dropout, and the last."""
+    layers: list[nn.Module] = []
+    for hidden in architecture.hidden_channels:
+        layers += [nn.Linear(channels, hidden), activate(architecture.head_activation or architecture.activation)]
+        channels = hidden
+    return [*layers, nn.Dropout(DROPOUT), nn.Linear(channels, architecture.num_classes)]
 
 
 def _initialize(network: nn.Module) -> None:

@@ -98,7 +98,8 @@ def load_as_exported(settings: ModelSettings, provenance: Mapping[str, Any]) -> 
     if settings.checkpoint is not None and settings.checkpoint.suffix.lower() == ".onnx":
         return load_trained(settings)
     architecture = provenance.get("architecture") or {}
-    open_keys = [name for name in ("padding", "bn_eps", "resolution") if getattr(settings, name) is None]
+    names = ("padding", "bn_eps", "head_activation", "resolution")
+    open_keys = [name for name in names if getattr(settings, name) is None]
     as_exported = {name: architecture[name] for name in open_keys if name in architecture}
     return load_trained(replace(settings, **as_exported))
 
@@ -143,6 +144,7 @@ def _from_checkpoint(path: Path, settings: ModelSettings) -> Trained:
         resolution=settings.resolution,
         padding=settings.padding,
         bn_eps=settings.bn_eps,
+        head_activation=settings.head_activation,
     )
     architecture = loaded.architecture
     # TensorFlow's padding gives away TensorFlow's training, on pixels from -1 to 1.
@@ -173,7 +175,7 @@ def _from_checkpoint(path: Path, settings: ModelSettings) -> Trained:
 
 
 def _from_onnx(path: Path, settings: ModelSettings) -> Trained:
-    for name in ("family", "resolution", "padding", "bn_eps"):
+    for name in ("family", "resolution", "padding", "bn_eps", "head_activation"):
         if getattr(settings, name) is not None:
             raise ConfigError(f"model.{name} is set, and an ONNX file says that itself: leave it out for {path}")
 

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import save_file
 
 from edgekit.errors import CheckpointError, ConfigError
+from edgekit.facts import Basis
 from edgekit.models.architecture import Architecture, mobilenet_v1, mobilenet_v2, mobilenet_v3_digits
 from edgekit.models.architecture import mobilenet_v3_small as v3_small
 from edgekit.models.checkpoint import load, save
@@ -52,7 +53,14 @@ def test_what_a_checkpoint_tells(digits: nn.Module, state: State, tmp_path: Path
     assert checkpoint.architecture == mobilenet_v3_digits()
     assert checkpoint.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert not checkpoint.module.training
-    assert all(any(word in note for note in checkpoint.notes) for word in ("7 blocks", "width 1.0", "32", "symmetric"))
+    assert all(any(word in note for note in checkpoint.notes) for word in ("7 blocks", "width 1.0", "32"))
+    facts = {fact.name: (fact.value, fact.basis) for fact in checkpoint.facts}
+    assert facts == {
+        "padding": ("symmetric", Basis.ASSUMED),
+        "bn_eps": (1e-3, Basis.ASSUMED),
+        "activation": ("hard_swish", Basis.ASSUMED),
+        "head_activation": ("hard_swish", Basis.STATED),
+    }
     x = torch.randn(2, 3, 32, 32)
     torch.testing.assert_close(checkpoint.module(x), digits(x))
 
@@ -102,6 +110,7 @@ def test_what_edgekit_saves_needs_no_guess(trained: Callable[[Architecture], nn.
     assert checkpoint.architecture == architecture
     assert checkpoint.source == "edgekit checkpoint"
     assert checkpoint.notes == ()
+    assert {fact.basis for fact in checkpoint.facts} == {Basis.STATED}
     x = torch.randn(1, 1, 48, 48)
     torch.testing.assert_close(checkpoint.module(x), module(x))
     assert load(tmp_path / "m.safetensors", resolution=64).architecture == replace(architecture, resolution=64)
@@ -114,7 +123,8 @@ def test_overrides(trained: Callable[[Architecture], nn.Module], tmp_path: Path)
     given: dict[str, Any] = {"resolution": 96, "padding": "same", "bn_eps": 1e-3}
     checkpoint = load(path, family="mobilenet_v2", num_classes=4, **given)
     assert checkpoint.architecture == mobilenet_v2(0.35, 4, **given)
-    assert not any("how networks of this layout" in note for note in checkpoint.notes)
+    bases = {fact.name: fact.basis for fact in checkpoint.facts}
+    assert bases == {"padding": Basis.GIVEN, "bn_eps": Basis.GIVEN, "activation": Basis.ASSUMED}
     with pytest.raises(ConfigError, match="padding"):
         load(path, padding="valid")  # type: ignore[arg-type]  # what a user may write
 
@@ -123,7 +133,7 @@ def test_a_pruned_network_keeps_its_channels(trained: Callable[[Architecture], n
     table = v3_small(num_classes=10)
     rows = [replace(row, expanded=row.expanded - 5 if row.expands else row.expanded) for row in table.blocks]
     rows[1] = replace(rows[1], expanded=16)  # as many as its input, and yet an expansion
-    pruned = replace(table, width=None, blocks=tuple(rows), head_channels=500, hidden_channels=777)
+    pruned = replace(table, width=None, blocks=tuple(rows), head_channels=500, hidden_channels=(777,))
     checkpoint = load(saved(trained(pruned).state_dict(), tmp_path / "m.pth"))
     assert checkpoint.architecture == pruned
     assert checkpoint.architecture.name == "mobilenet_v3_small_pruned_224"
@@ -231,14 +241,15 @@ def test_truncated_files(suffix: str, share: float, state: State, tmp_path: Path
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda s: s.pop("classifier.3.bias"), r"1 missing \(classifier\.3\.bias\)"),
-        (lambda s: s.pop("classifier.3.weight"), r"'classifier\.3\.weight' is missing"),
-        (lambda s: s.update(extra=torch.zeros(1)), r"1 unexpected \(extra\)"),
+        (lambda s: s.pop("features.0.1.bias"), r"1 missing \(features\.0\.1\.bias\)"),
+        (lambda s: s.pop("classifier.3.weight"), r"nothing tells what classifier\.3\.bias does"),
+        (lambda s: s.update(extra=torch.zeros(7, 7)), "nothing tells|no single chain"),
+        (lambda s: s.update({"features.2.attention.weight": torch.zeros(1)}), "holds what no MobileNet has there"),
         (
             lambda s: s.update({"features.1.block.0.1.bias": torch.zeros(7)}),
             r"features\.1\.block\.0\.1\.bias \[7\] instead of \[16\]",
         ),
-        (lambda s: s.update({"classifier.3.weight": torch.zeros(10)}), r"classifier\.3\.weight' has shape \[10\]"),
+        (lambda s: s.update({"classifier.3.weight": torch.zeros(10)}), r"nothing tells what classifier\.3\.weight"),
         (lambda s: s["features.4.block.0.0.weight"].fill_(float("nan")), r"features\.4\.block\.0\.0\.weight holds NaN"),
         (lambda s: s["features.0.1.running_var"].neg_(), r"features\.0\.1\.running_var holds a negative variance"),
         (lambda s: s.update({"features.0.0.weight": s["features.0.0.weight"].to(torch.int8)}), "quantized already"),

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from edgekit.errors import CheckpointError
+from edgekit.models import heads, inference
 from edgekit.models.architecture import (
     Architecture,
     Block,
@@ -26,7 +27,8 @@ from edgekit.models.architecture import (
 )
 from edgekit.models.checkpoint import load
 from edgekit.models.inference import architecture_of
-from edgekit.models.layouts import keras, timm
+from edgekit.models.layouts import LAYOUTS
+from edgekit.models.layouts.names import classifier_names
 from edgekit.models.network import build
 
 if TYPE_CHECKING:
@@ -251,8 +253,15 @@ def test_widths_are_found_under_all_names(factory: Any, width: float) -> None:
     if factory is not mobilenet_v3_digits:
         layers = as_keras(module, architecture)
         flat = {f"{layer}/{role}": tensor for layer, roles in layers.items() for role, tensor in roles.items()}
-        found += [timm.rename(as_timm(module, architecture), "").weights, keras.rename(flat).weights]
-    for weights in found:
+        found += [as_timm(module, architecture), flat]
+    for theirs in found:
+        layout = next(layout for layout in LAYOUTS if layout.roots(theirs))
+        renamed = layout.rename(theirs, layout.roots(theirs)[0], "")
+        head = heads.find(renamed.rest, inference.body_channels(renamed.weights), 1e-5)
+        names = classifier_names(renamed.wiring, len(head.layers) - 1)
+        weights = dict(renamed.weights)
+        for name, layer in zip(names, head.layers, strict=True):
+            weights |= {f"{name}.weight": layer.weight, f"{name}.bias": layer.bias}
         guess = architecture_of(weights, None, {"padding": "same", "bn_eps": 1e-3})
         assert guess.architecture == architecture
         assert all(tensor.shape == state[key].shape for key, tensor in weights.items())
@@ -347,5 +356,5 @@ def test_keras_without_a_classifier_is_refused(trained: Maker, tmp_path: Path) -
     layers = as_keras(trained(architecture), architecture)
     del layers["predictions"]
     write_h5(tmp_path / "m.h5", layers)
-    with pytest.raises(CheckpointError, match="save the model with its classifier"):
+    with pytest.raises(CheckpointError, match="without a classifier"):
         load(tmp_path / "m.h5")

@@ -1,7 +1,6 @@
 """Keras' MobileNet, MobileNetV2 and MobileNetV3 (keras/src/applications/mobilenet*.py).
 
-A weight is named by its layer and its role: "conv_dw_1/kernel". The classifier goes by any name: it is the one layer
-that is left over, so a network that was fine-tuned with a head of its own loads too, whether Dense or 1x1 convolution.
+A weight is named by its layer and its role: "conv_dw_1/kernel". What is left over is the classifier, by any name.
 """
 
 from __future__ import annotations
@@ -10,16 +9,8 @@ import re
 from typing import TYPE_CHECKING
 
 from edgekit.errors import CheckpointError
-from edgekit.models.layouts.names import (
-    Part,
-    Renamed,
-    Wiring,
-    block_names,
-    classifier_names,
-    first_few,
-    head_names,
-    stem_names,
-)
+from edgekit.models.architecture import Options
+from edgekit.models.layouts.names import Part, Renamed, Wiring, block_names, head_names, split, stem_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -53,28 +44,32 @@ _V3_PARTS: dict[Part, str] = {
 }
 
 
-def recognises(weights: Mapping[str, Tensor]) -> bool:
-    """Whether the names are those of Keras' MobileNets."""
-    return _wiring(_by_layer(weights)) is not None
+class Keras:
+    """Keras' names."""
 
+    def roots(self, weights: Mapping[str, Tensor]) -> list[str]:
+        """[""] for one of Keras' MobileNets: a layer's name holds the models around it."""
+        return [""] if _wiring(_by_layer(weights)) is not None else []
 
-def rename(weights: Mapping[str, Tensor]) -> Renamed:
-    """The weights under edgekit's names, with PyTorch's axes.
+    def rename(self, weights: Mapping[str, Tensor], root: str, file_name: str) -> Renamed:  # noqa: ARG002 - keys tell all
+        """The network under edgekit's names, with PyTorch's axes.
 
-    Raises:
-        CheckpointError: not exactly one layer is left for the classifier, or a kernel's axes cannot be turned.
-    """
-    layers = _by_layer(weights)
-    wiring = _wiring(layers)
-    assert wiring is not None, "rename is only called for what recognises accepts"
-    modules = _modules(layers, wiring)
-    renamed = {}
-    for layer, roles in layers.items():
-        module = modules.get(layer, layer)
-        for role, tensor in roles.items():
-            turned = _turned(tensor, layer, module) if role == "kernel" else tensor
-            renamed[f"{module}.{_LEAVES.get(role, role)}"] = turned
-    return Renamed("Keras weights", renamed, "same", 1e-3)
+        Raises:
+            CheckpointError: a kernel's axes cannot be turned.
+        """
+        layers = _by_layer(weights)
+        wiring = _wiring(layers)
+        assert wiring is not None, "rename is only called where there is a root"
+        modules = _modules(layers, wiring)
+        turned = {}
+        for layer, roles in layers.items():
+            for role, tensor in roles.items():
+                value = _turned(tensor, layer) if role == "kernel" else tensor
+                turned[f"{layer}.{_LEAVES.get(role, role)}"] = value
+        renamed, rest = split(turned, modules)
+        own_hidden = "conv_2" if wiring == "mobilenet_v3" else None
+        usual = Options(padding="same", bn_eps=1e-3)
+        return Renamed("Keras weights", wiring, renamed, rest, usual, own_hidden=own_hidden)
 
 
 def _by_layer(weights: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
@@ -114,16 +109,7 @@ def _modules(layers: Mapping[str, Mapping[str, Tensor]], wiring: Wiring) -> dict
     head = head_names(wiring, count)
     if head is not None:
         modules |= {"conv_1": head[0], "conv_1_bn": head[1]}
-    hidden, classifier = classifier_names(wiring, has_hidden="conv_2" in layers and wiring == "mobilenet_v3")
-    if hidden is not None:
-        modules["conv_2"] = hidden
-    left_over = [layer for layer in layers if layer not in modules]
-    if len(left_over) != 1:
-        raise CheckpointError(
-            f"one layer behind the network's body is needed as classifier, and there are {len(left_over)}"
-            f" ({first_few(left_over) or 'none'}): save the model with its classifier, and with no other layers"
-        )
-    return modules | {left_over[0]: classifier}
+    return modules
 
 
 def _block_modules(layers: Mapping[str, Mapping[str, Tensor]], wiring: Wiring, index: int) -> dict[str, str]:
@@ -143,8 +129,8 @@ def _block_modules(layers: Mapping[str, Mapping[str, Tensor]], wiring: Wiring, i
     return modules
 
 
-def _turned(kernel: Tensor, layer: str, module: str) -> Tensor:
-    """A kernel with PyTorch's axes; a 1x1 convolution on the pooled image becomes a linear layer.
+def _turned(kernel: Tensor, layer: str) -> Tensor:
+    """A kernel with PyTorch's axes.
 
     Convolution [H, W, I, O] -> [O, I, H, W], depthwise [H, W, C, 1] -> [C, 1, H, W], dense [I, O] -> [O, I].
     """
@@ -155,6 +141,5 @@ def _turned(kernel: Tensor, layer: str, module: str) -> Tensor:
         case (4, True):
             return kernel.permute(2, 3, 0, 1)
         case (4, False):
-            turned = kernel.permute(3, 2, 0, 1)
-            return turned.flatten(1) if module.startswith("classifier") else turned
+            return kernel.permute(3, 2, 0, 1)
     raise CheckpointError(f"the kernel of layer {layer!r} has {kernel.ndim} axes, and 2 or 4 are needed")

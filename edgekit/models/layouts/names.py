@@ -2,40 +2,64 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from edgekit.models.architecture import Options
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from torch import Tensor
 
-    from edgekit.models.architecture import PaddingStyle
-
 Wiring = Literal["mobilenet_v1", "mobilenet_v2", "mobilenet_v3"]
 Part = Literal["expand", "depthwise", "squeeze", "excite", "project"]
+Names = tuple[str, str | None]  # of a convolution and, where it has one, its batch normalization
+
+WAY_BY_ONNX = "torch.onnx.export(model.eval(), image, 'model.onnx'), then edgekit export model.onnx"
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # tensors have no single truth value
 class Renamed:
-    """A checkpoint under edgekit's names, and what its layout says about the rest.
+    """A checkpoint's body under edgekit's names, and what its layout says about the rest.
 
     Attributes:
         source: the layout, for people ("timm state dict").
-        weights: by edgekit's names, with PyTorch's axes.
-        padding: that networks of this layout are trained with.
-        bn_eps: that networks of this layout are trained with.
+        wiring: which of edgekit's networks has these parts.
+        weights: of the body, by edgekit's names, with PyTorch's axes.
+        rest: everything else, by the file's names: the classifier, and what training left there.
+        usual: what leaves no trace in weights, as networks of this layout usually have it.
+        stated: the same, as only networks of this layout can have it.
+        scopes: how names inside of the body begin.
+        own_hidden: the module of ``rest`` that is the layout's own hidden layer, where it has one.
+        family: that only this layout has.
         notes: what was guessed, and why.
     """
 
     source: str
+    wiring: Wiring
     weights: Mapping[str, Tensor] = field(repr=False)
-    padding: PaddingStyle
-    bn_eps: float
+    rest: Mapping[str, Tensor] = field(repr=False)
+    usual: Options
+    stated: Options = field(default_factory=Options)
+    scopes: tuple[str, ...] = ()
+    own_hidden: str | None = None
+    family: str | None = None
     notes: tuple[str, ...] = ()
 
 
-def block_names(wiring: Wiring, index: int, *, expands: bool, squeezes: bool) -> dict[Part, tuple[str, str | None]]:
+class Layout(Protocol):
+    """One way of naming weights."""
+
+    def roots(self, weights: Mapping[str, Tensor]) -> list[str]:
+        """What stands before the names of each network of this layout: "" or "model.features."."""
+
+    def rename(self, weights: Mapping[str, Tensor], root: str, file_name: str) -> Renamed:
+        """The network at ``root`` under edgekit's names. The names of folder and file may tell what keys do not."""
+
+
+def block_names(wiring: Wiring, index: int, *, expands: bool, squeezes: bool) -> dict[Part, Names]:
     """Module names of block ``index`` (from 0): each part's convolution and, where it has one, batch normalization."""
     if wiring == "mobilenet_v1":
         block = f"features.{index}"
@@ -44,7 +68,7 @@ def block_names(wiring: Wiring, index: int, *, expands: bool, squeezes: bool) ->
             "project": (f"{block}.pointwise", f"{block}.bn2"),
         }
     block = f"features.{index + 1}.{'conv' if wiring == 'mobilenet_v2' else 'block'}"
-    names: dict[Part, tuple[str, str | None]] = {}
+    names: dict[Part, Names] = {}
     child = 0
     if expands:
         names["expand"] = (f"{block}.0.0", f"{block}.0.1")
@@ -73,11 +97,18 @@ def head_names(wiring: Wiring, blocks: int) -> tuple[str, str] | None:
     return None if wiring == "mobilenet_v1" else (f"features.{blocks + 1}.0", f"features.{blocks + 1}.1")
 
 
-def classifier_names(wiring: Wiring, *, has_hidden: bool) -> tuple[str | None, str]:
-    """Module names of the hidden linear layer, where there is one, and of the last."""
-    if has_hidden:
-        return "classifier.0", "classifier.3"
-    return None, "classifier.3" if wiring == "mobilenet_v1" else "classifier.1"
+def classifier_names(wiring: Wiring, hidden: int) -> list[str]:
+    """Module names of the linear layers: so many hidden ones, and the last.
+
+    >>> classifier_names("mobilenet_v3", 1), classifier_names("mobilenet_v1", 0)
+    (['classifier.0', 'classifier.3'], ['classifier.3'])
+    """
+    first = 2 if wiring == "mobilenet_v1" else 0  # pooling and flattening come first there
+    indices = [first + 2 * index for index in range(hidden)]
+    return [f"classifier.{index}" for index in (*indices, first + 2 * hidden + 1)]
+
+
+_TOOLS = {"total_ops", "total_params"}  # what thop counts, in every module
 
 
 def first_few(names: Collection[str]) -> str:
@@ -90,10 +121,38 @@ def first_few(names: Collection[str]) -> str:
     return ", ".join(first) + (", ..." if rest else "")
 
 
-def rename_modules(weights: Mapping[str, Tensor], modules: Mapping[str, str]) -> dict[str, Tensor]:
-    """The weights with each module renamed; those of a module that is not mentioned keep their names."""
-    renamed = {}
+def natural(name: str) -> tuple[tuple[int, str], ...]:
+    """A key that sorts numbers inside names by their value.
+
+    >>> sorted(["b.10", "b.9", "a"], key=natural)
+    ['a', 'b.9', 'b.10']
+    """
+    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name))
+
+
+def roots_of(key: str, weights: Mapping[str, Tensor]) -> list[str]:
+    """What stands before ``key`` wherever a weight's name ends with it, the shortest first.
+
+    >>> roots_of("0.weight", {"0.weight": ..., "a.0.weight": ..., "a.10.weight": ...})
+    ['', 'a.']
+    """
+    found = [name.removesuffix(key) for name in weights if name.endswith(key)]
+    return sorted((root for root in found if root == "" or root.endswith(".")), key=len)
+
+
+def split(weights: Mapping[str, Tensor], modules: Mapping[str, str]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The weights of the named modules, renamed, and all others under their own names."""
+    renamed, rest = {}, {}
     for key, tensor in weights.items():
         module, _, leaf = key.rpartition(".")
-        renamed[f"{modules.get(module, module)}.{leaf}" if module else key] = tensor
-    return renamed
+        if module in modules and leaf not in _TOOLS:
+            renamed[f"{modules[module]}.{leaf}"] = tensor
+        else:
+            rest[key] = tensor
+    return renamed, rest
+
+
+def scopes(modules: Collection[str], container: str) -> tuple[str, ...]:
+    """How names begin that lie inside of a body: in the block's container, in a block, or in a convolution."""
+    inside = {module.rpartition(".")[0] for module in modules if module.count(".") > 1} | set(modules)
+    return (*((container,) if container else ()), *(f"{module}." for module in sorted(inside)))

@@ -11,13 +11,16 @@ import re
 from typing import TYPE_CHECKING
 
 from edgekit.errors import CheckpointError
+from edgekit.models.architecture import Options
 from edgekit.models.layouts.names import (
+    WAY_BY_ONNX,
     Renamed,
     Wiring,
     block_names,
-    classifier_names,
     head_names,
-    rename_modules,
+    roots_of,
+    scopes,
+    split,
     stem_names,
 )
 
@@ -30,39 +33,57 @@ _BLOCK = re.compile(r"blocks\.(\d+)\.(\d+)\.")
 _TENSORFLOW_NAME = re.compile(r"(^|[^a-z])tf_mobilenet")
 
 
-def recognises(weights: Mapping[str, Tensor]) -> bool:
-    """Whether the names are timm's, for a network of the blocks that MobileNetV1 to V3 have."""
-    blocks = _blocks(weights)
-    return (
-        "conv_stem.weight" in weights
-        and bool(blocks)
-        and all(f"{block}.conv_dw.weight" in weights or f"{block}.conv.weight" in weights for block in blocks)
-    )
+class Timm:
+    """timm's names."""
 
+    def roots(self, weights: Mapping[str, Tensor]) -> list[str]:
+        """What stands before the names of each network of the blocks that MobileNetV1 to V3 have."""
+        return [root for root in roots_of("conv_stem.weight", weights) if _has_our_blocks(_below(weights, root))]
 
-def rename(weights: Mapping[str, Tensor], file_name: str) -> Renamed:
-    """The weights under edgekit's names. ``file_name`` may tell that they come from TensorFlow: the keys do not.
+    def rename(self, weights: Mapping[str, Tensor], root: str, file_name: str) -> Renamed:
+        """The network at ``root``. ``file_name`` may tell that it comes from TensorFlow: the keys do not.
 
-    Raises:
-        CheckpointError: the network is mobilenetv3_rw, which differs where no key shows it.
-    """
-    wiring = _wiring(weights)
-    modules = _modules(weights, wiring)
-    hidden, _ = classifier_names(wiring, has_hidden=wiring == "mobilenet_v3")
-    renamed = rename_modules(weights, modules)
-    if hidden is not None:
-        if "conv_head.weight" in weights and "conv_head.bias" not in weights:
+        Raises:
+            CheckpointError: the network is mobilenetv3_rw, which differs where no key shows it.
+        """
+        own = _below(weights, root)
+        wiring = _wiring(own)
+        if wiring == "mobilenet_v3" and "conv_head.weight" in own and "conv_head.bias" not in own:
             raise CheckpointError(
                 "conv_head has no bias, as in timm's mobilenetv3_rw, whose first block lacks the residual of every"
-                " other MobileNetV3: use mobilenetv3_large_100 or a torchvision model instead"
+                f" other MobileNetV3. It can come as ONNX: {WAY_BY_ONNX}"
             )
-        if f"{hidden}.weight" in renamed:
-            renamed[f"{hidden}.weight"] = renamed[f"{hidden}.weight"].flatten(1)  # [O, I, 1, 1] -> [O, I]
-    if _TENSORFLOW_NAME.search(file_name):
-        note = f"TensorFlow's padding and batch normalization: {file_name!r} names one of timm's tf_ models"
-        return Renamed("timm state dict", renamed, "same", 1e-3, (note,))
-    note = "PyTorch's padding and batch normalization; timm's tf_ models have the same keys, and need padding same and"
-    return Renamed("timm state dict", renamed, "symmetric", 1e-5, (f"{note} bn_eps 0.001",))
+        modules = {root + theirs: ours for theirs, ours in _modules(own, wiring).items()}
+        renamed, rest = split(weights, modules)
+        is_tensorflow = _TENSORFLOW_NAME.search(file_name) is not None
+        note = (
+            f"TensorFlow's padding and batch normalization: {file_name!r} names one of timm's tf_ models"
+            if is_tensorflow
+            else "PyTorch's padding and batch normalization; timm's tf_ models have the same keys, and need padding"
+            " same and bn_eps 0.001"
+        )
+        constants = Options(padding="same", bn_eps=1e-3) if is_tensorflow else Options(padding="symmetric", bn_eps=1e-5)
+        return Renamed(
+            source="timm state dict",
+            wiring=wiring,
+            weights=renamed,
+            rest=rest,
+            usual=constants,
+            scopes=scopes(modules, f"{root}blocks."),
+            own_hidden=f"{root}conv_head" if wiring == "mobilenet_v3" else None,
+            notes=(note,),
+        )
+
+
+def _below(weights: Mapping[str, Tensor], root: str) -> dict[str, Tensor]:
+    return {key.removeprefix(root): tensor for key, tensor in weights.items() if key.startswith(root)}
+
+
+def _has_our_blocks(weights: Mapping[str, Tensor]) -> bool:
+    blocks = _blocks(weights)
+    return bool(blocks) and all(
+        f"{block}.conv_dw.weight" in weights or f"{block}.conv.weight" in weights for block in blocks
+    )
 
 
 def _blocks(weights: Mapping[str, Tensor]) -> list[str]:
@@ -81,14 +102,13 @@ def _modules(weights: Mapping[str, Tensor], wiring: Wiring) -> dict[str, str]:
     """Module names: timm's to edgekit's."""
     blocks = [block for block in _blocks(weights) if f"{block}.conv_dw.weight" in weights]
     stem, stem_bn = stem_names(wiring)
-    hidden, classifier = classifier_names(wiring, has_hidden=wiring == "mobilenet_v3")
-    modules = {"conv_stem": stem, "bn1": stem_bn, "classifier": classifier}
+    modules = {"conv_stem": stem, "bn1": stem_bn}
     for index, block in enumerate(blocks):
         modules |= _block_modules(weights, wiring, index, block)
     head = head_names(wiring, len(blocks))
-    if head is not None and hidden is not None:
+    if head is not None and wiring == "mobilenet_v3":
         last = _blocks(weights)[-1]
-        modules |= {f"{last}.conv": head[0], f"{last}.bn1": head[1], "conv_head": hidden}
+        modules |= {f"{last}.conv": head[0], f"{last}.bn1": head[1]}
     elif head is not None:
         modules |= {"conv_head": head[0], "bn2": head[1]}
     return modules

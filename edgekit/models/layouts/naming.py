@@ -1,0 +1,141 @@
+"""A layout as a value: each part of the network by its name, and what such networks usually have.
+
+Kernels and channels are read off the weights. Strides, padding, epsilon and activations leave no trace there, so a
+naming stands for one public implementation, whose source says them; names that ``namings`` lacks are refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import count, takewhile
+from typing import TYPE_CHECKING
+
+from edgekit.models.architecture import Options
+from edgekit.models.layouts.names import (
+    Names,
+    Part,
+    Renamed,
+    Wiring,
+    block_names,
+    head_names,
+    roots_of,
+    scopes,
+    split,
+    stem_names,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+Form = dict[Part, Names]
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """One way of naming weights. Names start from the network's root.
+
+    In the names of blocks, {i} is the block's number from 0, {n} from 1, {before} one less than {i}, {even} and {odd}
+    twice {i} and one more, {s} and {u} its stage and its place there, {u0} the place from 0; {last} is one more than
+    there are blocks.
+
+    Attributes:
+        source: whose names they are, for people.
+        wiring: which of edgekit's networks has these parts.
+        stem: names of the first convolution and its batch normalization.
+        forms: what a block may consist of; the first that fits counts.
+        head: names of the last 1x1 convolution and its batch normalization, where there is one.
+        usual: see ``Renamed``.
+        stated: see ``Renamed``.
+        first: the form of the first block, where it has names of its own.
+        stages: how many blocks each stage has, where names count by stage.
+        hidden: the layout's own hidden linear layer.
+        family: that only this layout has.
+    """
+
+    source: str
+    wiring: Wiring
+    stem: Names
+    forms: tuple[Form, ...]
+    head: Names | None = None
+    usual: Options = field(default_factory=lambda: Options(padding="symmetric", bn_eps=1e-5))
+    stated: Options = field(default_factory=Options)
+    first: Form | None = None
+    stages: tuple[int, ...] = ()
+    hidden: str | None = None
+    family: str | None = None
+
+    def roots(self, weights: Mapping[str, Tensor]) -> list[str]:
+        """What stands before the names of each network of this layout."""
+        last = f"{self.head[0]}.weight" if self.head is not None and "{" not in self.head[0] else ""
+        return [
+            root
+            for root in roots_of(f"{self.stem[0]}.weight", weights)
+            if self._form(weights, root, 0) and (not last or root + last in weights)
+        ]
+
+    def rename(self, weights: Mapping[str, Tensor], root: str, file_name: str) -> Renamed:  # noqa: ARG002 - keys tell all
+        """The network at ``root`` under edgekit's names."""
+        forms = [form for form in takewhile(bool, (self._form(weights, root, index) for index in count())) if form]
+        stem, stem_norm = stem_names(self.wiring)
+        modules = self._pair(self.stem, (stem, stem_norm), root, 0)
+        for index, form in enumerate(forms):
+            ours = block_names(self.wiring, index, expands="expand" in form, squeezes="squeeze" in form)
+            for part, (conv, norm) in form.items():
+                modules |= self._pair((conv, norm), ours[part], "", 0)
+        head = head_names(self.wiring, len(forms))
+        if self.head is not None and head is not None:
+            modules |= self._pair(self.head, head, root, len(forms) + 1)
+        renamed, rest = split(weights, modules)
+        for key, tensor in renamed.items():
+            if key.endswith(("fc1.weight", "fc2.weight")) and tensor.ndim == 2:  # a linear layer on pooled channels
+                renamed[key] = tensor[:, :, None, None]
+        outer = root.removesuffix("features.")
+        hidden = None if self.hidden is None else outer + self.hidden
+        return Renamed(
+            source=self.source,
+            wiring=self.wiring,
+            weights=renamed,
+            rest=rest,
+            usual=self.usual,
+            stated=self.stated,
+            scopes=scopes(modules, root + self.forms[0]["depthwise"][0].partition("{")[0]),
+            own_hidden=hidden,
+            family=self.family,
+        )
+
+    @staticmethod
+    def _pair(theirs: Names, ours: Names, root: str, last: int) -> dict[str, str]:
+        """The names of a convolution and its batch normalization, theirs to ours."""
+        pairs = zip(theirs, ours, strict=True)
+        return {root + name.format(last=last): own for name, own in pairs if name is not None and own is not None}
+
+    def _form(self, weights: Mapping[str, Tensor], root: str, index: int) -> Form | None:
+        """The names of block ``index``, from the top; None where there is no such block."""
+        forms = (self.first,) if index == 0 and self.first is not None else self.forms
+        for form in forms:
+            named = {part: self._named(names, root, index) for part, names in form.items()}
+            if all(_fits(part, weights.get(f"{conv}.weight")) for part, (conv, _) in named.items()):
+                return named
+        return None
+
+    def _named(self, names: Names, root: str, index: int) -> Names:
+        stage, place = 0, index
+        for size in self.stages:
+            if place < size:
+                break
+            stage, place = stage + 1, place - size
+        values = {"i": index, "n": index + 1, "before": index - 1, "even": 2 * index, "odd": 2 * index + 1}
+        values |= {"s": stage + 1, "u": place + 1, "u0": place}
+        conv, norm = names
+        return root + conv.format(**values), None if norm is None else root + norm.format(**values)
+
+
+def _fits(part: Part, kernel: Tensor | None) -> bool:
+    """Whether a kernel can be that of a part: depthwise convolutions have one input a channel, others are 1x1."""
+    if kernel is None:
+        return False
+    if part == "depthwise":
+        return kernel.ndim == 4 and kernel.shape[1] == 1 and kernel.shape[2] > 1
+    return (kernel.ndim == 2 and part in {"squeeze", "excite"}) or (kernel.ndim == 4 and kernel.shape[2] == 1)

@@ -1,0 +1,54 @@
+"""What a file holds, before anybody has looked what network it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from edgekit.models.architecture import Options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from edgekit.facts import Fact
+    from edgekit.models.architecture import Architecture
+
+ARCHITECTURE_KEY = "edgekit.architecture"  # in the metadata of a .safetensors file
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # tensors have no single truth value
+class Group:
+    """Tensors that stand together in one mapping.
+
+    Attributes:
+        path: of keys to the mapping ("checkpoint", "state_dict").
+        weights: by their names there.
+    """
+
+    path: tuple[str, ...]
+    weights: Mapping[str, Tensor] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contents:
+    """What a file holds.
+
+    Attributes:
+        groups: every mapping that has tensors, in the file's order.
+        architecture: that edgekit saved with them, else None.
+        stated: what leaves no trace in the weights and the file says.
+        facts: what the file says about the images.
+        strides: of the first convolution and of each depthwise one, where the file tells them.
+        by: what says so ("config.json").
+        notes: what was chosen on the way, for people.
+    """
+
+    groups: tuple[Group, ...]
+    architecture: Architecture | None = None
+    stated: Options = field(default_factory=Options)
+    facts: tuple[Fact, ...] = ()
+    strides: tuple[int, ...] | None = None
+    by: str = "the file"
+    notes: tuple[str, ...] = ()

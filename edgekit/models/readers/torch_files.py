@@ -1,0 +1,131 @@
+"""PyTorch's pickles and .safetensors. Nothing is ever run: pickles are read by a loader that knows only tensors."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pickle
+import re
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgekit import extras
+from edgekit.errors import ArtifactError, CheckpointError
+from edgekit.models.architecture import Architecture
+from edgekit.models.layouts.names import WAY_BY_ONNX
+from edgekit.models.readers.contents import ARCHITECTURE_KEY, Contents, Group
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# Training scripts store their command line and numpy's numbers beside the weights. Neither can run anything.
+_NUMPY_SCALAR = np.float64(0).__reduce__()[0]
+_PLAIN_DATA: list[Any] = [
+    argparse.Namespace,
+    (_NUMPY_SCALAR, "numpy.core.multiarray.scalar"),  # the name until numpy 2
+    (_NUMPY_SCALAR, "numpy._core.multiarray.scalar"),
+    np.dtype,
+    *{type(np.dtype(kind)) for kind in ("float32", "float64", "int32", "int64")},
+]
+_MAX_DEPTH = 8  # of mappings in mappings; a crafted pickle may contain itself
+
+
+def read_pickle(path: Path) -> Contents:
+    """What torch.save wrote.
+
+    Raises:
+        CheckpointError: it is damaged, or would run code.
+    """
+    try:
+        # torch warns of what old files hold, which is nothing that the user could change.
+        with torch.serialization.safe_globals(_PLAIN_DATA), warnings.catch_warnings(action="ignore"):
+            value = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise _unpicklable(path, str(error)) from error
+    except Exception as error:  # torch.load raises nearly anything on a damaged file
+        raise damaged(path, error, "torch.save(model.state_dict(), path)") from error
+    return Contents(_groups(path, value))
+
+
+def read_safetensors(path: Path) -> Contents:
+    """What safetensors wrote, and the architecture that edgekit adds.
+
+    Raises:
+        CheckpointError: it is damaged.
+        MissingDependency: safetensors is not installed.
+    """
+    safetensors = extras.load("safetensors", "torch")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            values = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - the file is no mapping
+    except (safetensors.SafetensorError, OSError) as error:
+        raise damaged(path, error, "safetensors.torch.save_file(model.state_dict(), path)") from error
+    return Contents(_groups(path, values), architecture=_architecture(path, metadata))
+
+
+def damaged(path: Path, error: Exception, how: str) -> CheckpointError:
+    """The error for a file that its own library cannot read."""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return CheckpointError(f"{path} is damaged or not what its suffix says ({reason}): save it again with {how}")
+
+
+def holds_code(path: Path, what: str) -> CheckpointError:
+    """The error for a file that holds a program."""
+    return CheckpointError(
+        f"{path} holds {what}, not only weights, and edgekit never runs a file's code: save model.state_dict() instead"
+        f" of the whole model, or bring the network as ONNX: {WAY_BY_ONNX}"
+    )
+
+
+def _unpicklable(path: Path, message: str) -> CheckpointError:
+    code = re.search(r"GLOBAL ([\w.]+)", message)
+    if code is None:
+        return CheckpointError(f"{path} is no PyTorch checkpoint, or is damaged: download or save it again")
+    return holds_code(path, f"code ({code[1]})")
+
+
+def _architecture(path: Path, metadata: Mapping[str, str]) -> Architecture | None:
+    if ARCHITECTURE_KEY not in metadata:
+        return None
+    try:
+        return Architecture.from_dict(json.loads(metadata[ARCHITECTURE_KEY]))
+    except (ValueError, ArtifactError) as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def _groups(path: Path, value: object) -> tuple[Group, ...]:
+    """Every mapping with tensors, however deep; training scripts wrap a state dict in names of their own.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    groups = tuple(_walk(value, (), set()))
+    if not groups:
+        raise CheckpointError(f"{path} holds no weights: save model.state_dict()")
+    return groups
+
+
+def _walk(value: object, path: tuple[str, ...], seen: set[int]) -> Iterator[Group]:
+    if isinstance(value, list | tuple) and all(isinstance(item, Mapping) for item in value):
+        value = dict(enumerate(value))
+    if not isinstance(value, Mapping) or len(path) > _MAX_DEPTH or id(value) in seen:
+        return
+    seen.add(id(value))
+    tensors = {str(key): item.detach() for key, item in value.items() if isinstance(item, Tensor)}
+    if tensors:
+        marks = {str(key): torch.empty(0) for key, item in value.items() if _is_quantization_mark(str(key), item)}
+        yield Group(path, marks | tensors)
+    for key, item in value.items():
+        yield from _walk(item, (*path, str(key)), seen)
+
+
+def _is_quantization_mark(key: str, item: object) -> bool:
+    """Whether an entry without a tensor says that the weights beside it are integers (torch.ao.quantization)."""
+    return not isinstance(item, Tensor) and key.endswith((".zero_point", "_packed_params"))
