@@ -41,7 +41,8 @@ NEED_A_TOOLCHAIN = (
     *("edgekit.calibration.families", "edgekit.calibration.one_at_a_time", "edgekit.calibration.recipe"),
     *("edgekit.calibration.rounding", "edgekit.calibration.output_error"),
     *("edgekit.capture.torch_export", "edgekit.defaults.train", "edgekit.executor.*", "edgekit.exporters.onnx*"),
-    *("edgekit.models.blocks", "edgekit.models.checkpoint", "edgekit.models.network", "edgekit.models.readers"),
+    *("edgekit.models.blocks", "edgekit.models.checkpoint", "edgekit.models.network"),
+    *("edgekit.models.heads", "edgekit.models.readers", "edgekit.models.readers.*"),
     *("edgekit.exporters.torch*", "edgekit.runtimes.torch", "edgekit.training.*", "edgekit.verification.closeness"),
 )
 
