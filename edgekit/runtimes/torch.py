@@ -28,25 +28,24 @@ class TorchRunner:
         """Load ``path``.
 
         Args:
-            path: a file that ``edgekit.exporters.torch`` or another tool wrote.
+            path: a file that ``edgekit.exporters.torch`` wrote.
             threads: of one run.
             engine: packs the weights and runs the quantized operators: "fbgemm", "qnnpack", "onednn" or "x86", which is
                 torch's default. None takes the one that the file was laid out for; ``edgekit.exporters.torch.integer``
                 says which are exact. A float file does not care.
 
         Raises:
-            ArtifactError: the file is missing, damaged, or no TorchScript.
+            ArtifactError: the file is missing, damaged, or not what edgekit writes.
             MissingDependency: this build of torch does not have the engine.
         """
         loaded = load(path, engine=engine)
         self._module, self._engine, self._threads = loaded.module, loaded.engine, threads
-        self.metadata = loaded.texts.metadata if loaded.texts else None
-        integers = self.metadata is None or self.metadata.precision is Precision.INT8
+        self.metadata = loaded.texts.metadata
+        integers = self.metadata.precision is Precision.INT8
         self.name = f"torch {torch.__version__.partition('+')[0]}" + (f", {self._engine}" if integers else "")
         # qnnpack widens both factors to 16 bits before it multiplies.
         clamps = integers and self._engine != "qnnpack"
-        profile = "" if self.metadata is None else self.metadata.profile
-        self.differs_because = processor.saturation(profile) if clamps else None
+        self.differs_because = processor.saturation(self.metadata.profile) if clamps else None
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
         """The output [N, classes] for a batch [N, C, H, W], both in the types of the file's boundary."""

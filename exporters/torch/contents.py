@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import torch
 
+from edgekit.device import torchscript
 from edgekit.exporters.contents import OPERATOR, Contents, Operator, flat, io_dtype_of, metadata_facts, unique_names
 from edgekit.exporters.torch import script
-from edgekit.exporters.torch.reading import Loaded, archived, load
-from edgekit.exporters.torch.texts import METADATA_FILE, PROGRAM_FILE
+from edgekit.exporters.torch.reading import Loaded, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from edgekit.exporters.contents import Value
 
-BYTECODE: Final = "bytecode.pkl"  # torch/csrc/jit/mobile/import.cpp
 # What torch's schemas and edgekit's methods call what they read, in the words of the other formats.
 _ROLES: Final = {
     "output_scale": "scale",
@@ -48,24 +47,22 @@ def read_contents(path: Path) -> Contents:
     """Everything that a file says.
 
     Raises:
-        ArtifactError: the file is missing, damaged, or no TorchScript.
+        ArtifactError: the file is missing, damaged, or not what edgekit writes.
     """
     loaded = load(path, engine=script.packing_engine())
     reader = _Forward(loaded)
-    io_dtype = io_dtype_of(loaded.texts.input.dtype if loaded.texts else "")
-    options = {"engine": loaded.texts.engine} if loaded.texts and loaded.texts.engine else {}
+    io_dtype = io_dtype_of(loaded.texts.input.dtype)
+    options = {"engine": loaded.texts.engine} if loaded.texts.engine else {}
     return Contents(tuple(reader.operators()), dict(_facts(path, reader)), io_dtype, options)
 
 
 def _facts(path: Path, reader: _Forward) -> Iterator[tuple[str, Value]]:
     yield from reader.facts()
-    texts = archived(path, (f"extra/{METADATA_FILE}", f"extra/{PROGRAM_FILE}", BYTECODE))
-    if f"extra/{PROGRAM_FILE}" in texts:
-        yield from flat("program", json.loads(texts[f"extra/{PROGRAM_FILE}"]))
-    if f"extra/{METADATA_FILE}" in texts:
-        yield from metadata_facts(texts[f"extra/{METADATA_FILE}"].decode()).items()
-    if BYTECODE in texts:
-        yield "bytecode", np.frombuffer(texts[BYTECODE], np.uint8)
+    texts = torchscript.read(path, (torchscript.METADATA, torchscript.PROGRAM, torchscript.BYTECODE))
+    yield from flat("program", json.loads(texts[torchscript.PROGRAM]))
+    yield from metadata_facts(texts[torchscript.METADATA].decode()).items()
+    if torchscript.BYTECODE in texts:
+        yield "bytecode", np.frombuffer(texts[torchscript.BYTECODE], np.uint8)
 
 
 class _Forward:

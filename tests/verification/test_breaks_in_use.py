@@ -424,11 +424,11 @@ TORCH = [
     Fault("torch", "metadata twice", "2 entries of the archive are called", spoil=entry_twice(f"{KEY}.json")),
     Fault("torch", "program twice", "2 entries of the archive are called", spoil=entry_twice("__torch__.py")),
     Fault("torch", "second folder", "the archive holds 2 folders", spoil=another_entry("another/code/__torch__.py")),
-    Fault("torch", "another program", "the entry code/helpers.py", spoil=another_entry("archive/code/helpers.py")),
+    Fault("torch", "another program", "it holds 'code/helpers.py'", spoil=another_entry("archive/code/helpers.py")),
     Fault("torch", "bytes in front", "113 bytes before the entry", spoil=in_front),
     Fault("torch", "bytes behind", "100 bytes stand behind the archive", spoil=appended),
     Fault("torch", "other bytecode", "bytecode", other_bytecode, alone=False),
-    Fault("torch", "another method", "predict", another_method, alone=False),
+    Fault("torch", "another method", "the method predict", another_method),
 ]
 
 FAULTS = [*TFLITE, *ONNX, *COREML, *TORCH]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import json
 import warnings
-import zipfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgekit.device import torchscript
 from edgekit.errors import ArtifactError, MissingDependency
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-_PROGRAM = "extra/program.json"  # what ``edgekit.exporters.torch.texts`` writes beside a program
 
 
 class Opened:
@@ -38,34 +36,31 @@ class Opened:
             batch: images at once; TorchScript takes any.
 
         Raises:
-            ArtifactError: the file is missing, damaged, or no TorchScript.
+            ArtifactError: the file is missing, damaged, or not what edgekit writes.
             MissingDependency: torch is not installed, or this build does not have the engine.
         """
         torch = runtime()
         program = program_of(path)
-        laid_out = program.get("engine")
+        laid_out = program["engine"]
         engine = kernels or (available(laid_out) if laid_out else "")
         supported = torch.backends.quantized.supported_engines
         if engine not in ("", *supported):
             raise MissingDependency(f"this build of torch has no quantized engine {engine!r}: {', '.join(supported)}")
-        self._torch, self._input, self._batch = torch, program.get("input"), batch
+        self._torch, self._input, self._batch = torch, program["input"], batch
         self._engine, self._threads = engine, threads
-        try:
-            with self._settings(), deprecations_silenced():
-                self._module = torch.jit.load(str(path), map_location="cpu")
-        except (RuntimeError, ValueError) as error:
-            raise ArtifactError(f"{path} is not a TorchScript file, or is damaged: export it again") from error
+        with self._settings(), deprecations_silenced():
+            self._module = torchscript.load(path, torch)
         self.name = f"torch {torch.__version__.partition('+')[0]}" + (f", {engine}" if engine else "")
 
     @property
-    def shape(self) -> tuple[int, ...] | None:
-        """[N, C, H, W]; None where another tool wrote the file: TorchScript itself does not say it."""
-        return (self._batch, *self._input["shape"][1:]) if self._input else None
+    def shape(self) -> tuple[int, ...]:
+        """[N, C, H, W]."""
+        return (self._batch, *self._input["shape"][1:])
 
     @property
-    def dtype(self) -> str | None:
-        """As numpy names it; None as above."""
-        return str(self._input["dtype"]) if self._input else None
+    def dtype(self) -> str:
+        """As numpy names it."""
+        return str(self._input["dtype"])
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
         """The output for a batch, both as the file has them."""
@@ -116,18 +111,17 @@ def runtime() -> Any:  # noqa: ANN401 - likewise
 
 
 def program_of(path: Path) -> dict[str, Any]:
-    """What the file says about its input and its engine; nothing where another tool wrote it."""
-    if not path.is_file():
-        raise ArtifactError(f"{path} does not exist")
+    """What the file says about its input and its engine.
+
+    Raises:
+        ArtifactError: the file is missing, damaged, or edgekit did not write it.
+    """
     try:
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                if name.partition("/")[2] == _PROGRAM:
-                    program: dict[str, Any] = json.loads(archive.read(name))
-                    return program
-    except (zipfile.BadZipFile, ValueError) as error:
-        raise ArtifactError(f"{path} is not a TorchScript file, or is damaged: export it again") from error
-    return {}
+        (text,) = torchscript.read(path, [torchscript.PROGRAM]).values()
+        program = json.loads(text)
+        return {"engine": program["engine"], "input": {key: program["input"][key] for key in ("shape", "dtype")}}
+    except (ValueError, TypeError, KeyError) as error:
+        raise ArtifactError(f"{path} is damaged: export it again") from error
 
 
 def available(engine: str) -> str:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgekit.device import torchscript
 from edgekit.device.engines import torch as on_cpu
-from edgekit.errors import ArtifactError, MissingDependency
+from edgekit.errors import MissingDependency
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,7 @@ class Opened:
             batch: images at once; TorchScript takes any.
 
         Raises:
-            ArtifactError: the file is missing, damaged, or no TorchScript.
+            ArtifactError: the file is missing, damaged, or not what edgekit writes.
             MissingDependency: torch is not installed, finds no GPU, or has no kernels for this file there.
         """
         del threads
@@ -42,28 +43,25 @@ class Opened:
         if not torch.cuda.is_available():
             raise MissingDependency(f"torch {torch.__version__} finds no CUDA GPU here")
         program = on_cpu.program_of(path)
-        if program.get("engine"):
+        if program["engine"]:
             raise MissingDependency("torch has no int8 kernels for CUDA")
         torch.set_grad_enabled(False)
-        try:
-            with on_cpu.deprecations_silenced():
-                module = torch.jit.load(str(path), map_location="cuda")
-        except (RuntimeError, ValueError) as error:
-            raise ArtifactError(f"{path} is not a TorchScript file, or is damaged: export it again") from error
-        self._torch, self._kernels, self._input, self._batch = torch, kernels, program.get("input"), batch
+        with on_cpu.deprecations_silenced():
+            module = torchscript.load(path, torch, "cuda")
+        self._torch, self._kernels, self._input, self._batch = torch, kernels, program["input"], batch
         self._module = module.to(memory_format=torch.channels_last) if kernels == GRAPH else module
         how = ", CUDA graph, channels last" if kernels == GRAPH else ""
         self.name = f"torch {torch.__version__.partition('+')[0]}, {torch.cuda.get_device_name()}{how}"
 
     @property
-    def shape(self) -> tuple[int, ...] | None:
-        """[N, C, H, W]; None where another tool wrote the file: TorchScript itself does not say it."""
-        return (self._batch, *self._input["shape"][1:]) if self._input else None
+    def shape(self) -> tuple[int, ...]:
+        """[N, C, H, W]."""
+        return (self._batch, *self._input["shape"][1:])
 
     @property
-    def dtype(self) -> str | None:
-        """As numpy names it; None as above."""
-        return str(self._input["dtype"]) if self._input else None
+    def dtype(self) -> str:
+        """As numpy names it."""
+        return str(self._input["dtype"])
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
         """The output for a batch, both as the file has them."""
