@@ -22,7 +22,7 @@ import numpy as np
 
 from edgekit import files
 from edgekit.errors import ArtifactError
-from edgekit.ir import Dequantize, Quantize, Requantize
+from edgekit.ir import Add, Conv2d, Dequantize, Flatten, Linear, Mean, Mul, Pad, Quantize, Requantize
 from edgekit.ir.graph import check
 from edgekit.ir.serialization import graph_from_dict, graph_to_dict
 from edgekit.preprocessing import Normalization, Preprocessing
@@ -40,6 +40,7 @@ FORMAT_VERSION = 2  # 1 had no layers in float
 SUFFIX = ".edgekit"
 SEVEN_BIT = "seven-bit"  # how the profiles begin whose weights have seven bits
 _HEADER = "model.json"
+_IDENTICAL = Add | Conv2d | Flatten | Linear | Mean | Mul | Pad  # of 8 bits: ``edgekit.quantization`` proves it
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
@@ -90,9 +91,11 @@ class IntegerModel:
         """Whether every runtime computes the same integers.
 
         It does unless integers follow from reals or from 16 bits: kernels differ there in the last bits, and where such
-        a value lies next to a tie, Quantize rounds it up here and down there.
+        a value lies next to a tie, Quantize rounds it up here and down there. Nor is it claimed of other operators
+        than those of which it is proven (``edgekit.quantization``).
         """
-        return not (self.int16_nodes or any(isinstance(node.op, Quantize) for node in self.graph))
+        integers = (node for node in self.graph if self.width(node.output) is not None)
+        return not self.int16_nodes and all(isinstance(node.op, _IDENTICAL) for node in integers)
 
     @property
     def weight_limit(self) -> int:

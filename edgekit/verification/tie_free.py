@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edgekit.ir import Add, Conv2d, Flatten, Linear, Mean, Mul, Pad
+from edgekit.ir import Add, Conv2d, Flatten, Linear, Mean, Mul, Pad, Quantize, Requantize
 from edgekit.quantization import (
     BIAS_LIMIT,
-    FLOAT32_EXACT,
     MAX_DENOMINATOR,
     MAX_TERM_ADD,
     RATIO_LIMIT,
 )
+from edgekit.verification import mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,10 +83,16 @@ def _of_node(model: IntegerModel, node: Node) -> Iterator[BrokenCondition]:
             a, b = (_scale(model, name) for name in node.inputs)
             yield from _ratios(model, node, np.array([a * b]), roundings=3)
         case Mean():
-            _, height, width = model.graph.tensors[node.inputs[0]].shape
-            yield from _ratios(model, node, np.array([_scale(model, node.inputs[0]) / (height * width)]), roundings=2)
+            count = math.prod(model.graph.tensors[node.inputs[0]].shape[1:])
+            yield from _ratios(model, node, np.array([_scale(model, node.inputs[0]) / count]), roundings=2)
+            yield from _sums(model, node, count)
         case Pad() | Flatten():
             yield from _moved(model, node)
+        case Quantize() | Requantize():  # what integers follow from reals or 16 bits claims nothing
+            return
+        case op:
+            kind = type(op).__name__
+            yield BrokenCondition(node.name, node.output, f"it is made by {kind}", "nothing is proven of that", _ALL)
 
 
 def _scale(model: IntegerModel, name: str) -> float:
@@ -125,13 +131,13 @@ def _ratios(
     common = math.lcm(*(fraction.denominator for fraction in fractions)) if isinstance(node.op, Add) else None
     seen: set[str] = set()
     for index, fraction in enumerate(fractions):
-        for bound, runtimes in _bounds(model, node, fraction, common):
+        for bound, runtimes in _bounds(node, fraction, common):
             if bound not in seen:  # one channel stands for all
                 seen.add(bound)
                 yield broken(_text(fraction, index, len(fractions)), bound, runtimes)
 
 
-def _bounds(model: IntegerModel, node: Node, fraction: Fraction, common: int | None) -> Iterator[tuple[str, str]]:
+def _bounds(node: Node, fraction: Fraction, common: int | None) -> Iterator[tuple[str, str]]:
     """The bounds that a ratio in lowest terms breaks, and who is concerned; ``common`` is an ADD's denominator."""
     q = common or fraction.denominator
     if fraction >= RATIO_LIMIT:
@@ -140,13 +146,20 @@ def _bounds(model: IntegerModel, node: Node, fraction: Fraction, common: int | N
         largest = max(q, int(fraction * q))
         if largest > MAX_TERM_ADD:
             yield f"neither term may exceed {MAX_TERM_ADD}, and one is {largest}", f"{_XNNPACK} and ONNX Runtime"
-    elif isinstance(node.op, Mean):
-        scales = _scale(model, node.inputs[0]) / _scale(model, node.output)
-        limit = int(FLOAT32_EXACT / 2 / (1531 + 384 * scales))  # edgekit.quantization, MEAN
-        if q > limit:
-            yield f"the denominator {q} may not exceed {limit}", _XNNPACK
-    elif q > MAX_DENOMINATOR:
+    elif q > MAX_DENOMINATOR and not isinstance(node.op, Mean):  # for whose kernels ``_sums`` stands in
         yield f"the denominator {q} may not exceed {MAX_DENOMINATOR}", _ALL
+
+
+def _sums(model: IntegerModel, node: Node, count: int) -> Iterator[BrokenCondition]:
+    """Every kernel rounds every sum of a MEAN to one integer."""
+    if node.name not in model.ratios:
+        return
+    ratio = model.ratios[node.name].fraction()
+    found = mean.disagreement(ratio, count, *(model.params[name] for name in (node.inputs[0], node.output)))
+    if found is not None:
+        kernel, total = found
+        bound = f"a sum of {total} lies nearer to a tie than {kernel} is precise"
+        yield BrokenCondition(node.name, node.output, f"{ratio} for {count} values", bound, kernel)
 
 
 def _integers(model: IntegerModel, node: Node) -> Iterator[BrokenCondition]:
