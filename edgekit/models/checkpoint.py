@@ -14,7 +14,7 @@ import torch
 from edgekit import extras, files
 from edgekit.errors import CheckpointError
 from edgekit.facts import Basis, Fact
-from edgekit.models import foreign, heads, inference, readers, selection, strays
+from edgekit.models import folders, foreign, heads, inference, readers, selection, strays
 from edgekit.models.layouts.names import WAY_BY_ONNX, classifier_names, first_few
 from edgekit.models.network import build
 
@@ -91,7 +91,7 @@ def load(  # noqa: PLR0913 - each is something that some checkpoint does not tel
     file where it says so, else from how networks of that layout are trained (docs/checkpoints.md); ``facts`` say which.
 
     Args:
-        path: the file.
+        path: the file, or a folder of Hugging Face's or timm's with config.json.
         family: what the network must be ("mobilenet_v2"); None recognises it.
         num_classes: what the network must have; None takes any.
         resolution: of the image in pixels, one number or height and width, instead of the family's usual one.
@@ -105,7 +105,7 @@ def load(  # noqa: PLR0913 - each is something that some checkpoint does not tel
         ConfigError: a value that was given is invalid.
         MissingDependency: the file's format needs an extra.
     """
-    path = Path(path)
+    path = folders.file_of(Path(path))
     values = {
         "resolution": resolution,
         "padding": padding,

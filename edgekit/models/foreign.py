@@ -17,10 +17,15 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+_LACKS = "edgekit does not have, so it cannot come as ONNX either: train a MobileNet classifier"
 _WAYS = {
-    "plain": f"edgekit takes such networks as ONNX where they are plain convolutions: {WAY_BY_ONNX}",
-    "partly": f"edgekit reads its ONNX file only if that holds no other operators than MobileNets have: {WAY_BY_ONNX}",
-    "none": "edgekit has no such operators, and ONNX does not help: train a MobileNet classifier instead",
+    "plain": f"it has no other operators than MobileNets, so it can come as ONNX: {WAY_BY_ONNX}",
+    "partly": f"edgekit reads its ONNX file if that holds no other operators than MobileNets have: {WAY_BY_ONNX}",
+    "reparam": f"fuse its branches first (reparameterize), then it can come as ONNX: {WAY_BY_ONNX}",
+    "pool": f"it needs maximum pooling, which {_LACKS}",
+    "swish": f"it needs SiLU (swish), which {_LACKS}",
+    "concat": f"it joins channels (concat), which {_LACKS}",
+    "none": f"its operators are none that convolutional classifiers need, which {_LACKS}",
 }
 
 
@@ -32,7 +37,7 @@ class Kind:
         name: what it is.
         marks: regular expressions, each of which some key has to match.
         never: an expression that no key may match; empty matches none.
-        way: "plain", "partly", "none", or a sentence that says the next step.
+        way: what edgekit can do with it (a key of ``_WAYS``), or a sentence that says the next step.
     """
 
     name: str

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from edgekit import extras
 from edgekit.calibration.images import open_images
-from edgekit.errors import ArtifactError, ConfigError, DataError
+from edgekit.errors import ArtifactError, CheckpointError, ConfigError, DataError
 from edgekit.integer_model import IntegerModel
+from edgekit.models.folders import file_of
 from edgekit.pipeline.export import export
 from edgekit.pipeline.finetune import finetune
 from edgekit.pipeline.manifest import Images, Manifest, machine, sha256_of, versions
@@ -164,8 +165,8 @@ def _changed_inputs(then: Manifest, settings: Settings) -> Iterator[str]:
             continue
         assert path is not None, "where it has a hash, it has a path"
         try:
-            changed = sha256_of(path) != sha256
-        except OSError as error:
+            changed = sha256_of(file_of(path) if what == "checkpoint" else path) != sha256
+        except (OSError, CheckpointError) as error:
             raise DataError(f"the {what} {path} cannot be read: if it has moved, {flag} FILE says where to") from error
         if changed:
             yield f"the {what} {path} is not the one of then: its SHA-256 was {sha256}"

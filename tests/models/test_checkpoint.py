@@ -296,10 +296,8 @@ def test_another_family_is_refused(family: str, message: str, state: State, tmp_
 @pytest.mark.parametrize(
     "names",
     [
-        ["conv1.weight", "bn1.weight", "layer1.0.conv1.weight", "fc.weight"],  # ResNet
-        ["features.0.0.weight", "features.1.0.block.0.0.weight", "classifier.1.weight"],  # EfficientNet
-        ["conv_stem.weight", "blocks.0.0.dw_start.conv.weight", "classifier.weight"],  # MobileNetV4
-        ["features.0.weight", "features.2.weight", "classifier.6.weight"],  # VGG
+        ["first.conv.weight", "second.conv.weight", "out.weight"],
+        ["features.0.0.weight", "features.0.1.weight", "features.1.weight"],
     ],
 )
 def test_foreign_networks_are_refused(names: list[str], tmp_path: Path) -> None:

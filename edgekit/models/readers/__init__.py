@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
 from typing import TYPE_CHECKING
 
 from edgekit.errors import CheckpointError
+from edgekit.models.layouts.names import WAY_BY_ONNX
+from edgekit.models.readers import kinds
 from edgekit.models.readers.contents import ARCHITECTURE_KEY, Contents, Group
 from edgekit.models.readers.keras_files import read_h5, read_zip
-from edgekit.models.readers.torch_files import holds_code, read_pickle, read_safetensors
+from edgekit.models.readers.torch_files import read_pickle, read_safetensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,48 +19,36 @@ __all__ = ["ARCHITECTURE_KEY", "Contents", "Group", "read"]
 
 
 def read(path: Path) -> Contents:
-    """What the file holds.
+    """What the file ``path`` holds.
 
     Raises:
-        CheckpointError: it is missing, empty, damaged, of an unknown format, or a pickle that would run code.
+        CheckpointError: it is empty, damaged, of an unknown format, or a pickle that would run code.
         MissingDependency: its format needs an extra.
     """
-    if not path.exists():
-        raise CheckpointError(f"{path} does not exist: give the path of a trained checkpoint")
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a folder: give the path of a checkpoint file in it")
     if path.stat().st_size == 0:
         raise CheckpointError(f"{path} is empty: download or save it again")
-    reader = _READERS.get(path.suffix.lower())
+    kind = kinds.format_of(path)
+    reader = _SUFFIXES.get(path.suffix.lower()) if kind is None else _FORMATS[kind]
     if reader is None:
         raise CheckpointError(
-            f"{path} has the suffix {path.suffix!r}, and checkpoints are {', '.join(_READERS)}:"
-            " save the model's state_dict() as .pth"
+            f"{path} has the suffix {path.suffix!r}, and checkpoints are {', '.join(_SUFFIXES)}:"
+            f" save the model's state_dict() as .pth, or bring the network as ONNX: {WAY_BY_ONNX}"
         )
     return reader(path)
 
 
-def _torch(path: Path) -> Contents:
-    if _is_torchscript(path):
-        raise holds_code(path, "a TorchScript program")
-    return read_pickle(path)
-
-
-def _is_torchscript(path: Path) -> bool:
-    """Whether the file was written by torch.jit.save, whose archives hold a table of constants."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any(name.endswith("/constants.pkl") for name in archive.namelist())
-    except Exception:  # noqa: BLE001 - no zip, or a damaged one, of which torch.load tells more
-        return False
-
-
-_READERS: Mapping[str, Callable[[Path], Contents]] = {
-    ".pth": _torch,
-    ".pt": _torch,
-    ".bin": _torch,
-    ".ckpt": _torch,
-    ".tar": _torch,  # the reference scripts of PyTorch write model_best.pth.tar
+_FORMATS: Mapping[kinds.Format, Callable[[Path], Contents]] = {
+    "pickle": read_pickle,
+    "safetensors": read_safetensors,
+    "h5": read_h5,
+    "keras": read_zip,
+}
+_SUFFIXES: Mapping[str, Callable[[Path], Contents]] = {
+    ".pth": read_pickle,
+    ".pt": read_pickle,
+    ".bin": read_pickle,
+    ".ckpt": read_pickle,
+    ".tar": read_pickle,  # the reference scripts of PyTorch write model_best.pth.tar
     ".safetensors": read_safetensors,
     ".h5": read_h5,
     ".hdf5": read_h5,

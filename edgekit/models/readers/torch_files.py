@@ -21,7 +21,7 @@ from edgekit.models.layouts.names import WAY_BY_ONNX
 from edgekit.models.readers.contents import ARCHITECTURE_KEY, Contents, Group
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 # Training scripts store their command line and numpy's numbers beside the weights. Neither can run anything.
@@ -33,6 +33,16 @@ _PLAIN_DATA: list[Any] = [
     np.dtype,
     *{type(np.dtype(kind)) for kind in ("float32", "float64", "int32", "int64")},
 ]
+_MAX_CLASSES = 32  # that a checkpoint may hold objects of beside its weights
+# Libraries whose files hold a whole object, by how the names of its classes begin.
+_WHOLE_MODELS = {
+    "ultralytics.": ("a YOLO of Ultralytics", "edgekit exports MobileNet classifiers; YOLO has an export of its own"),
+    "models.yolo": ("a YOLOv5", "edgekit exports MobileNet classifiers; YOLO has an export of its own"),
+    "fastai.": ("a Learner of fastai", "torch.save(learn.model.state_dict(), 'model.pth')"),
+    "transformers.training_args": ("the arguments of a training", "give model.safetensors, which lies beside it"),
+    "sklearn.": ("a model of scikit-learn", "give a trained MobileNet"),
+    "paddle": ("parameters of PaddlePaddle", "export them with paddle2onnx, then edgekit export model.onnx"),
+}
 _MAX_DEPTH = 8  # of mappings in mappings; a crafted pickle may contain itself
 
 
@@ -42,15 +52,45 @@ def read_pickle(path: Path) -> Contents:
     Raises:
         CheckpointError: it is damaged, or would run code.
     """
-    try:
-        # torch warns of what old files hold, which is nothing that the user could change.
-        with torch.serialization.safe_globals(_PLAIN_DATA), warnings.catch_warnings(action="ignore"):
-            value = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise _unpicklable(path, str(error)) from error
-    except Exception as error:  # torch.load raises nearly anything on a damaged file
-        raise damaged(path, error, "torch.save(model.state_dict(), path)") from error
-    return Contents(_groups(path, value))
+    unknown: list[str] = []
+    while True:
+        try:
+            value = _load(path, unknown)
+            break
+        except pickle.UnpicklingError as error:
+            code = re.search(r"GLOBAL ([\w.]+)", str(error))
+            if code is None or code[1] in unknown or len(unknown) == _MAX_CLASSES:
+                raise _unpicklable(path, [*unknown, *([code[1]] if code else [])]) from error
+            unknown.append(code[1])
+        except Exception as error:  # torch.load raises nearly anything on a damaged file
+            raise damaged(path, error, "torch.save(model.state_dict(), path)") from error
+    groups = tuple(_walk(value, (), set()))
+    if not groups:
+        raise _unpicklable(path, unknown) if unknown else _no_weights(path)
+    notes = (f"left aside unread, as they need code: objects of {', '.join(unknown)}",) if unknown else ()
+    return Contents(groups, notes=notes)
+
+
+class _Unread:
+    """What stands for an object whose class only the training knows: it takes everything and does nothing."""
+
+    def __new__(cls, *_: object, **__: object) -> _Unread:
+        return super().__new__(cls)
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+def _load(path: Path, unknown: Sequence[str]) -> object:
+    """What torch's loader of plain data makes of a file, with nothing in place of objects of ``unknown`` classes."""
+    allowed = [*_PLAIN_DATA, *((_Unread, name) for name in unknown)]
+    # torch warns of what old files hold, which is nothing that the user could change.
+    with torch.serialization.safe_globals(allowed), warnings.catch_warnings(action="ignore"):
+        with path.open("rb") as file:  # by its path, torch goes by the suffix
+            return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def read_safetensors(path: Path) -> Contents:
@@ -67,7 +107,10 @@ def read_safetensors(path: Path) -> Contents:
             values = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - the file is no mapping
     except (safetensors.SafetensorError, OSError) as error:
         raise damaged(path, error, "safetensors.torch.save_file(model.state_dict(), path)") from error
-    return Contents(_groups(path, values), architecture=_architecture(path, metadata))
+    groups = tuple(_walk(values, (), set()))
+    if not groups:
+        raise _no_weights(path)
+    return Contents(groups, architecture=_architecture(path, metadata))
 
 
 def damaged(path: Path, error: Exception, how: str) -> CheckpointError:
@@ -84,11 +127,17 @@ def holds_code(path: Path, what: str) -> CheckpointError:
     )
 
 
-def _unpicklable(path: Path, message: str) -> CheckpointError:
-    code = re.search(r"GLOBAL ([\w.]+)", message)
-    if code is None:
+def _unpicklable(path: Path, classes: Sequence[str]) -> CheckpointError:
+    if not classes:
         return CheckpointError(f"{path} is no PyTorch checkpoint, or is damaged: download or save it again")
-    return holds_code(path, f"code ({code[1]})")
+    for prefix, (what, way) in _WHOLE_MODELS.items():
+        if any(name.startswith(prefix) for name in classes):
+            return CheckpointError(f"{path} holds {what} as code ({classes[0]}), which edgekit never runs: {way}")
+    return holds_code(path, f"code ({classes[0]})")
+
+
+def _no_weights(path: Path) -> CheckpointError:
+    return CheckpointError(f"{path} holds no weights: save model.state_dict()")
 
 
 def _architecture(path: Path, metadata: Mapping[str, str]) -> Architecture | None:
@@ -98,18 +147,6 @@ def _architecture(path: Path, metadata: Mapping[str, str]) -> Architecture | Non
         return Architecture.from_dict(json.loads(metadata[ARCHITECTURE_KEY]))
     except (ValueError, ArtifactError) as error:
         raise CheckpointError(f"{path}: {error}") from error
-
-
-def _groups(path: Path, value: object) -> tuple[Group, ...]:
-    """Every mapping with tensors, however deep; training scripts wrap a state dict in names of their own.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    groups = tuple(_walk(value, (), set()))
-    if not groups:
-        raise CheckpointError(f"{path} holds no weights: save model.state_dict()")
-    return groups
 
 
 def _walk(value: object, path: tuple[str, ...], seen: set[int]) -> Iterator[Group]:
