@@ -88,9 +88,9 @@ def _load(path: Path, unknown: Sequence[str]) -> object:
     """What torch's loader of plain data makes of a file, with nothing in place of objects of ``unknown`` classes."""
     allowed = [*_PLAIN_DATA, *((_Unread, name) for name in unknown)]
     # torch warns of what old files hold, which is nothing that the user could change.
-    with torch.serialization.safe_globals(allowed), warnings.catch_warnings(action="ignore"):
-        with path.open("rb") as file:  # by its path, torch goes by the suffix
-            return torch.load(file, map_location="cpu", weights_only=True)
+    allowing, silenced = torch.serialization.safe_globals(allowed), warnings.catch_warnings(action="ignore")
+    with allowing, silenced, path.open("rb") as file:  # given the path, torch would go by its suffix
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def read_safetensors(path: Path) -> Contents:
