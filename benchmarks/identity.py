@@ -165,7 +165,6 @@ def draw(seed: int, folder: Path) -> tuple[Settings, str]:
             targets=cast("tuple[Target, ...]", tuple(name for name in TARGETS if io_dtype in FORMATS[name].io_dtypes)),
             precisions=("int8",),
             io_dtype=io_dtype.value,
-            input=_one(random, ("pixels", "pixels", "pixels", "normalized")),
             out=folder / "exported",
             verify=False,  # that is what follows
         ),
@@ -174,7 +173,7 @@ def draw(seed: int, folder: Path) -> tuple[Settings, str]:
     recipe = f"{chosen.method}{', one weight scale a layer' if chosen.per_tensor_weights else ''}"
     return settings, (
         f"{architecture.family}, {len(architecture.blocks)} blocks, {architecture.resolution} pixels, "
-        f"{architecture.padding} padding, {recipe}, {settings.export.io_dtype} boundary, {settings.export.input} input"
+        f"{architecture.padding} padding, {recipe}, {settings.export.io_dtype} boundary"
     )
 
 

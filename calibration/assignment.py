@@ -175,22 +175,23 @@ def fold_normalization(graph: Graph, normalization: Normalization) -> tuple[Grap
         The graph, and what its input means: (pixel - (128 + z)) / s.
 
     Raises:
-        UnsupportedOperator: the input goes anywhere but into plain convolutions.
+        UnsupportedOperator: the input goes anywhere but into convolutions.
     """
-    readers = graph.consumers(graph.input)
-    if not all(isinstance(reader.op, Conv2d) and reader.op.groups == 1 for reader in readers):
-        raise UnsupportedOperator(
-            f"the input of {graph.name} goes into something else than a plain convolution, so the normalization cannot "
-            f"be folded: use --set export.input=normalized"
-        )
     mean, std = np.array(normalization.mean), np.array(normalization.std)
     common_std, centre = float(std.mean()), float(np.clip(np.rint(mean.mean()), 0, 255))
     offset = (centre - mean) / std  # [I], what x_c is where x' is 0
     constants = {}
-    for _, weight, bias in (reader.inputs for reader in readers):
-        kernel = graph.constants[weight].astype(np.float64)  # [O, I, kH, kW]
-        constants[weight] = (kernel * (common_std / std)[None, :, None, None]).astype(np.float32)
-        constants[bias] = (graph.constants[bias] + kernel.sum((2, 3)) @ offset).astype(np.float32)
+    for reader in graph.consumers(graph.input):
+        if not isinstance(reader.op, Conv2d):
+            raise UnsupportedOperator(
+                f"the input of {graph.name} goes into {reader.name!r}, which is no convolution: the normalization "
+                f"cannot become part of its weights, so put a 1 x 1 convolution before it"
+            )
+        _, weight, bias = reader.inputs
+        kernel = graph.constants[weight].astype(np.float64)  # [O, I / groups, kH, kW]
+        read = np.arange(len(mean)).reshape(reader.op.groups, -1).repeat(len(kernel) // reader.op.groups, axis=0)
+        constants[weight] = (kernel * (common_std / std)[read][:, :, None, None]).astype(np.float32)
+        constants[bias] = (graph.constants[bias] + (kernel.sum((2, 3)) * offset[read]).sum(1)).astype(np.float32)
     folded = Normalization(*((value,) * len(normalization.mean) for value in (centre, common_std)))
     return graph.with_nodes(graph.nodes, constants=constants), folded
 

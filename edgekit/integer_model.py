@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit import files
+from edgekit.boundary import Alignment, alignment
 from edgekit.errors import ArtifactError
 from edgekit.ir import Add, Conv2d, Dequantize, Flatten, Linear, Mean, Mul, Pad, Quantize, Requantize
 from edgekit.ir.graph import check
@@ -78,6 +79,13 @@ class IntegerModel:
         if self.pixel_input:
             return np.ascontiguousarray((pixels.astype(np.int16) - 128).astype(np.int8).transpose(0, 3, 1, 2))
         return self.params[self.graph.input].quantize(self.normalization(pixels))
+
+    @property
+    def alignment(self) -> Alignment:
+        """What a float32 boundary computes with the float network's input, before it is quantized."""
+        if not self.pixel_input:
+            return Alignment()
+        return alignment(self.preprocessing.normalization, self.params[self.graph.input])
 
     @property
     def float_nodes(self) -> tuple[Node, ...]:

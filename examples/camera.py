@@ -23,7 +23,6 @@ from PIL import Image
 
 from edgekit.errors import ArtifactError, EdgekitError
 from edgekit.exporters.formats import format_of
-from edgekit.exporters.metadata import IoDtype
 from edgekit.runtimes.catalog import default_runner
 from edgekit.runtimes.runner import encode
 
@@ -110,8 +109,6 @@ class Classifier:
         summary = format_of(path).read(path)
         if summary.metadata is None:
             raise ArtifactError(f"{path} does not say how images become its input: export it with edgekit")
-        if summary.metadata.io_dtype is not IoDtype.FLOAT32 and not summary.metadata.pixel_input:
-            raise ArtifactError(f"{path} takes quantized reals: export it without export.input=normalized")
         runner = default_runner(path, threads=threads)
         if runner is None:
             raise ArtifactError(f"{path} cannot be run on this machine: export a .tflite file")

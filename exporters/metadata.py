@@ -43,8 +43,9 @@ class Metadata:
         precision: what the operators compute in.
         io_dtype: what crosses the boundary.
         preprocessing: how an image becomes pixels.
-        normalization: what a float input is: (pixel - mean) / std. It differs from the preprocessing's where that was
-            folded into the first convolution.
+        normalization: what the input stands for, (pixel - mean) / std: at a float32 boundary what the network was
+            trained on, the preprocessing's own. Integers stand for what is left of it where the rest was folded into
+            the first convolution.
         pixel_input: an int8 input is pixel - 128 and a uint8 input the pixel itself.
         labels: class names, in order; empty where none are known.
         profile: the lowering profile of an int8 file, "float" otherwise.
@@ -110,8 +111,9 @@ def of_integer_model(model: IntegerModel, io_dtype: IoDtype) -> Metadata:
             f"the output {real[0]!r} is kept in float, so the file cannot take and give {io_dtype}: "
             f"use --io-dtype float32, or leave that layer out of --keep-float"
         )
+    given = model.preprocessing.normalization if io_dtype is IoDtype.FLOAT32 else model.normalization
     return Metadata(
-        model.graph.name, Precision.INT8, io_dtype, model.preprocessing, model.normalization, model.pixel_input,
+        model.graph.name, Precision.INT8, io_dtype, model.preprocessing, given, model.pixel_input,
         model.labels, model.profile, dict(model.provenance),
     )  # fmt: skip
 

@@ -164,7 +164,6 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         ("export", "targets", '["onnx", "torch"]', ("onnx", "torch")),
         ("export", "onnxruntime", "1.10", "1.10"),  # not the number 1.1
         ("export", "onnxruntime", '"1.10"', "1.10"),
-        ("export", "input", "normalized", "normalized"),
         ("preprocessing", "resize", " whole ", "whole"),
     ],
 )

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from edgekit.exporters.summary import Endpoint, Summary
     from edgekit.integer_model import IntegerModel
 
+_BOUNDARIES = ("int8", "uint8", "float32")
+
 
 def inspect(
     artifact: Annotated[
@@ -58,7 +60,7 @@ def _file(summary: Summary) -> list[tuple[str, str]]:
         *facts,
         ("network", f"{about.network}, {about.precision}, profile {about.profile}"),
         ("image", origin.image(about.preprocessing)),
-        ("input value", origin.input_value(about.normalization, pixel_input=about.pixel_input)),
+        ("input value", origin.input_value(about.normalization, about.io_dtype)),
         ("labels", _labels(about.labels)),
         *origin.provenance(about.provenance),
     ]
@@ -66,7 +68,7 @@ def _file(summary: Summary) -> list[tuple[str, str]]:
 
 def _model(model: IntegerModel) -> list[tuple[str, str]]:
     """What there is to say about an integer model."""
-    about = _as_dict(model)
+    about, given = _as_dict(model), model.preprocessing.normalization
     return [
         ("format", "edgekit integer model"),
         ("network", f"{about['network']}, profile {about['profile']}"),
@@ -75,7 +77,7 @@ def _model(model: IntegerModel) -> list[tuple[str, str]]:
         ("tensors", f"{about['tensors']}, {about['tensors_with_a_factor']} of them carry a factor"),
         ("ratios", f"denominators up to {about['largest_denominator']}"),
         ("image", origin.image(model.preprocessing)),
-        ("input value", origin.input_value(model.normalization, pixel_input=model.pixel_input)),
+        ("input value", ", ".join(f"{dtype} is {origin.input_value(given, dtype)}" for dtype in _BOUNDARIES)),
         ("labels", _labels(model.labels)),
         *origin.provenance(model.provenance),
     ]

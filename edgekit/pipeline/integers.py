@@ -127,8 +127,7 @@ def _model(form: FloatModel, ranges: Ranges, settings: Settings, keep_float: Col
     """The integer model that says what it was calibrated on."""
     from edgekit.calibration.calibrate import integer_model  # noqa: PLC0415 - needs torch
 
-    pixel_input, int16 = settings.export.input == "pixels", settings.calibration.int16_activations
-    model = integer_model(form, ranges, pixel_input=pixel_input, keep_float=keep_float, int16=int16)
+    model = integer_model(form, ranges, keep_float=keep_float, int16=settings.calibration.int16_activations)
     calibration = {"digest": ranges.digest, "images": ranges.images, "method": str(ranges.method)}
     if DATA_FREE in ranges.provenance:
         calibration[DATA_FREE] = ranges.provenance[DATA_FREE]

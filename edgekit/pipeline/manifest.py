@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from edgekit.config import Settings
 
 SUFFIX = ".manifest.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1 had the setting export.input, and its int8 files took another float32 array
 
 # The sections of the settings that decide what a command writes.
 _SECTIONS: Final = {

@@ -18,6 +18,7 @@ from edgekit.exporters.formats import format_of
 from edgekit.exporters.metadata import Precision
 from edgekit.integer_model import SUFFIX, IntegerModel
 from edgekit.progress import Progress, silent
+from edgekit.verification.float_input import ARITHMETIC
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,7 +34,7 @@ CALM: Final = 0.1  # the spread of runs on a machine with nothing else to do is 
 # What operators do, in words, by the formats' own names; those with weights are told apart by these.
 _KINDS: Final = {
     "addition": {"ADD", "Add", "aten::add", "quantized::add"},
-    "multiplication": {"MUL", "Mul", "aten::mul", "quantized::mul"},
+    "multiplication": {"BatchNormalization", "MUL", "Mul", "aten::addcmul", "aten::mul", "quantized::mul"},
     "hard-swish": {"HARD_SWISH", "HardSwish", "aten::hardswish"},
     "pooling": {"AVERAGE_POOL_2D", "GlobalAveragePool", "MEAN", "ReduceMean", "aten::mean", "mean"},
     "reshaping": {"Flatten", "RESHAPE", "aten::flatten"},
@@ -250,6 +251,7 @@ class _Rows:
     ) -> None:
         self._operators, self._costs, self._times, self._spelling = operators, costs, times, spelling
         self._made = [operator.name for operator in operators]
+        self._input = _of_the_input(operators)
         self._readers: dict[str, list[Operator]] = {}
         for operator in operators:
             for name in reads(operator, self._made):
@@ -290,6 +292,8 @@ class _Rows:
     def _layer(self, operator: Operator) -> str:
         """The module whose weights it has; else what it makes, without what writers put behind that name."""
         readers: Sequence[Operator] = self._readers.get(operator.name, ())
+        if operator.name in self._input:
+            return "input"
         if operator.kind in _KINDS[_CONVERSION]:
             if not reads(operator, self._made):
                 return "input"
@@ -306,6 +310,16 @@ class _Rows:
 
     def _spelled(self, name: str) -> str:
         return self._spelling.get(name, name)
+
+
+def _of_the_input(operators: Sequence[Operator]) -> set[str]:
+    """What takes a float input to its integers: the first operators, up to a conversion, by name."""
+    names = set()
+    for operator in operators:
+        names.add(operator.name)
+        if operator.kind not in ARITHMETIC:
+            return names if operator.kind in _KINDS[_CONVERSION] else set()
+    return set()
 
 
 def _spelling(path: Path) -> dict[str, str]:

@@ -34,11 +34,15 @@ def image(preprocessing: Preprocessing) -> str:
     return f"{width} x {height} {preprocessing.order}, {how}"
 
 
-def input_value(normalization: Normalization, *, pixel_input: bool) -> str:
-    """What a pixel becomes."""
+def input_value(normalization: Normalization, io_dtype: str) -> str:
+    """What a pixel is at a boundary of type ``io_dtype``.
+
+    >>> from edgekit.preprocessing import Normalization
+    >>> input_value(Normalization((127.5,) * 3, (127.5,) * 3), "float32")
+    '(pixel - 127.5) / 127.5'
+    """
     mean, std = (_numbers(values) for values in (normalization.mean, normalization.std))
-    integers = "int8 is pixel - 128, uint8 is the pixel, " if pixel_input else ""
-    return f"{integers}float32 is (pixel - {mean}) / {std}"
+    return {"int8": "pixel - 128", "uint8": "the pixel"}.get(io_dtype, f"(pixel - {mean}) / {std}")
 
 
 def provenance(values: Mapping[str, Any]) -> list[tuple[str, str]]:

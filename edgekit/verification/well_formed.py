@@ -11,6 +11,7 @@ from edgekit.exporters.contents import LABELS, Layers, describe, metadata_facts,
 from edgekit.exporters.formats import format_of
 from edgekit.exporters.metadata import KEY, IoDtype, Precision
 from edgekit.integer_model import IntegerModel
+from edgekit.verification.float_input import broken_float_input
 from edgekit.verification.float_layers import compare_float_layers
 
 if TYPE_CHECKING:
@@ -75,9 +76,18 @@ def well_formed(
         text = f"{len(transposes)} operators only transpose, the first makes {transposes[0].name}"
         problems.append(Problem(layer_of(transposes[0].name), text))
     problems += _metadata(contents, model)
+    problems += _float_input(summary, contents)
     if isinstance(model, IntegerModel):
         problems += _float_operators(summary, model, layer_of)
     return tuple(problems)
+
+
+def _float_input(summary: Summary, contents: Contents) -> Iterator[Problem]:
+    about = summary.metadata
+    takes_reals = summary.inputs[0].dtype == IoDtype.FLOAT32 if summary.inputs else False  # and no picture
+    if about is not None and about.precision is Precision.INT8 and about.pixel_input and takes_reals:
+        for text in broken_float_input(contents, summary.format, about):
+            yield Problem(None, text)
 
 
 def _float_operators(summary: Summary, model: IntegerModel, layer_of: Callable[[str], str | None]) -> Iterator[Problem]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _CONSTANT_EXPRESSION: Final = "constexpr_"
 _CONVERSIONS: Final = frozenset({"quantize", "dequantize", "cast", "classify"})
+_ALIGNING: Final = frozenset({"add", "mul", "cast"})
 _DATA: Final = frozenset({"x", "y", "weight"})  # the parameters that tensors and weights come in by
 _RELEASES: Final = {
     IOS15.specification: "iOS 15", 7: "iOS 16", IOS17.specification: "iOS 17", 9: "iOS 18", 10: "iOS 26"
@@ -42,7 +43,7 @@ def read(path: Path) -> Summary:
     model = read_model(path)
     program = model.program
     flow = _Flow(program)
-    computing = [operation for operation in program.operations if _computes(operation)]
+    computing = [operation for operation in program.operations if _computes(operation) and not flow.aligns(operation)]
     release = _RELEASES.get(model.specification, "an unknown iOS")
     return Summary(
         path=path,
@@ -64,6 +65,7 @@ class _Flow:
     def __init__(self, program: Program) -> None:
         self._program = program
         self._producers, self._consumers = program.producers(), program.consumers()
+        self._aligned = self._aligning()
 
     def is_integer(self, operation: Operation) -> bool:
         """Whether an operator reads dequantized values only, and is read by ``quantize`` only."""
@@ -79,14 +81,34 @@ class _Flow:
             and operation.output not in self._program.outputs
         )
 
+    def aligns(self, operation: Operation) -> bool:
+        """Whether an operation only takes the input to where it is quantized."""
+        return operation.output in self._aligned
+
+    def _aligning(self) -> list[str]:
+        """What is made of an input array before it is quantized: by a product or sum with constants, if at all."""
+        made: list[str] = []
+        name = next(iter(self._program.inputs), "")
+        while len(readers := self._consumers[name]) == 1:
+            (reader,) = readers
+            if reader.operator == "quantize":
+                return made
+            if reader.operator not in _ALIGNING or reader.reads != (name,):
+                break
+            name = reader.output
+            made.append(name)
+        return []
+
     def is_boundary(self, operation: Operation) -> bool:
         """Whether an operation stands between the caller's types and the network's."""
         match operation.operator:
             case "cast" | "classify":
                 return True
+            case "add" | "mul":
+                return self.aligns(operation)
             case "quantize":
                 maker = self._producers.get(operation.source("input"))
-                return maker is None or maker.operator == "cast"
+                return maker is None or maker.operator == "cast" or self.aligns(maker)
             case "dequantize":
                 return not any(_computes(reader) for reader in self._consumers[operation.output])
             case _:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgekit.boundary import Alignment
     from edgekit.integer_model import IntegerModel
     from edgekit.ir import Node
     from edgekit.quantization import QuantParams
@@ -129,12 +130,21 @@ class _IntegerWriter:
     def _input(self) -> None:
         document, name = self.document, self.model.graph.input
         if not takes_image(self.model):
-            self._dequantize(name, self._quantize(name, document.to_program_type(document.array())))
+            aligned = self._aligned(document.array(), self.model.alignment)
+            self._dequantize(name, self._quantize(name, document.to_program_type(aligned)))
             return
         pixels = document.to_program_type(document.image())
         stored = Value(self.names[name], "uint8", pixels.shape)
         self.program.add("quantize", stored, input=pixels, scale=np.ones((), pixels.dtype), output_dtype=stored.dtype)
         self._dequantize(name, stored)
+
+    def _aligned(self, image: Value, alignment: Alignment) -> Value:
+        """An array as it is to be quantized."""
+        for operator, values in (("mul", alignment.gains), ("add", alignment.offsets)):
+            if values:
+                result = self.program.value(f"{image.name}_{operator}", image.shape, image.dtype)
+                image = self.program.add(operator, result, x=image, y=np.array(values, np.float32).reshape(1, -1, 1, 1))
+        return image
 
     def _quantize(self, tensor: str, real: Value) -> Value:
         params = self.model.params[tensor]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 # What an operator reads, in order; https://onnx.ai/onnx/operators.
 _ROLES: Final = {
     "Add": ("first", "second"),
+    "BatchNormalization": ("input", "scale", "bias", "mean", "variance"),
     "Clip": ("input", "low", "high"),
     "Conv": ("input", "weight", "bias"),
     "DequantizeLinear": ("input", "scale", "zero point"),

@@ -51,6 +51,8 @@ def activation_names(graph: Graph) -> dict[str, tuple[str, ...]]:
 
 def _makes_activation(node: NodeProto, census: Census) -> bool:
     dtype = census.types.get(node.output[0], TensorProto.UNDEFINED)
+    if census.is_boundary(node) and node.op_type not in CONVERSIONS:
+        return False
     if dtype not in FLOATS:
         return dtype != TensorProto.UNDEFINED and node.op_type != "Constant"
     readers = census.readers.get(node.output[0], [])

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 CONVERSIONS = {_QUANTIZE, _DEQUANTIZE}
+_ALIGNING = {"Add", "BatchNormalization"}
 CLAMPS = {"Relu", "Clip"}
 _DAMAGED = "is not an ONNX file, or is damaged or truncated: export it again"
 FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16}
@@ -97,7 +98,8 @@ class Census:
 
     Attributes:
         constants: by name.
-        operators: nodes that are neither constants nor conversions between reals and integers.
+        operators: nodes that are neither constants nor conversions between reals and integers, nor stand before that of
+            the input.
         readers: the nodes that read a value, by its name.
         types: of the values by name, as far as the onnx package can tell.
     """
@@ -108,21 +110,28 @@ class Census:
         for node in graph.node:
             if node.op_type == "Constant" and node.attribute[0].name == "value":
                 self.constants[node.output[0]] = node.attribute[0].t
-        self.operators = [node for node in graph.node if node.op_type not in {*CONVERSIONS, "Constant"}]
         self._conversions = [node for node in graph.node if node.op_type in CONVERSIONS]
         self._makers = {output: node for node in graph.node for output in node.output}
         self.readers: dict[str, list[onnx.NodeProto]] = {}
         for node in graph.node:
             for name in node.input:
                 self.readers.setdefault(name, []).append(node)
+        given = [value.name for value in graph.input if value.name not in self.constants]
+        self._aligned = self._aligning(given[0]) if given else []
+        self.operators = [
+            node
+            for node in graph.node
+            if node.op_type not in {*CONVERSIONS, "Constant"} and node.output[0] not in self._aligned
+        ]
         inferred = onnx.shape_inference.infer_shapes(model).graph
         values = (*inferred.value_info, *inferred.input, *inferred.output)
         self.types = {value.name: value.type.tensor_type.elem_type for value in values}
-        self._ends = {value.name for value in (*graph.input, *graph.output)}
+        self._ends = {*self._aligned, *(value.name for value in (*graph.input, *graph.output))}
 
     def is_boundary(self, node: onnx.NodeProto) -> bool:
-        """Whether it converts an input or output of the file."""
-        return node.op_type in CONVERSIONS and bool({node.input[0], node.output[0]} & self._ends)
+        """Whether it converts an input or output of the file, or takes the input to its conversion."""
+        converts = node.op_type in CONVERSIONS and bool({node.input[0], node.output[0]} & self._ends)
+        return converts or node.output[0] in self._aligned
 
     def is_float(self, node: onnx.NodeProto) -> bool:
         """Whether an operator computes in float.
@@ -137,6 +146,19 @@ class Census:
         if dtype == TensorProto.UNDEFINED:  # an operator of a domain that the onnx package does not know
             return not node.op_type.startswith("QLinear")
         return dtype in FLOATS and not (self._comes_from_integers(node) and self._goes_to_integers(node))
+
+    def _aligning(self, name: str) -> list[str]:
+        """What is made of the input ``name`` before it is quantized: by a sum or product with constants, if at all."""
+        made: list[str] = []
+        while len(readers := self.readers.get(name, [])) == 1:
+            (reader,) = readers
+            if reader.op_type == _QUANTIZE:
+                return made
+            if reader.op_type not in _ALIGNING or any(n != name and n not in self.constants for n in reader.input):
+                break
+            name = reader.output[0]
+            made.append(name)
+        return []
 
     def endpoint(self, value: onnx.ValueInfoProto) -> Endpoint:
         """An input or output, with its quantization parameters."""

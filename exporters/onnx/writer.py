@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import onnx
 
+    from edgekit.boundary import Alignment
     from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
 
@@ -53,7 +54,7 @@ def write_integer_model(
     endpoints = {tensor: name for tensor, name in names.items() if (tensor in model.params) == seen_as_stored}
     version = for_runtime(runtime, int16=bool(model.int16_nodes))
     builder = OnnxBuilder(graph, model.params, version, endpoints)
-    _take_in(builder, graph.input, names[graph.input], io_dtype)
+    _take_in(builder, model, names[graph.input], io_dtype)
     for node in graph:
         OPERATORS[node](node, builder)
     for name in graph.outputs:
@@ -116,14 +117,36 @@ def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
     return simplified  # type: ignore[no-any-return]  # onnxsim is untyped
 
 
-def _take_in(builder: OnnxBuilder, tensor: str, public: str, io_dtype: IoDtype) -> None:
+def _take_in(builder: OnnxBuilder, model: IntegerModel, public: str, io_dtype: IoDtype) -> None:
     """Make the input of the file, ``public``, the network's input."""
-    source = public
-    if io_dtype is IoDtype.INT8:
-        source = builder.node("DequantizeLinear", [public, *builder.int8_parameters(tensor)], f"{public}.outside")
-    if io_dtype is not IoDtype.UINT8:
-        builder.quantize(tensor, source, builder.stored[tensor])
+    tensor = model.graph.input
+    match io_dtype:
+        case IoDtype.FLOAT32:
+            builder.quantize(tensor, _aligned(builder, public, model.alignment), builder.stored[tensor])
+        case IoDtype.INT8:
+            source = builder.node("DequantizeLinear", [public, *builder.int8_parameters(tensor)], f"{public}.outside")
+            builder.quantize(tensor, source, builder.stored[tensor])
     builder.restore(tensor)
+
+
+def _aligned(builder: OnnxBuilder, image: str, alignment: Alignment) -> str:
+    """A float image as QuantizeLinear wants it.
+
+    BatchNormalization multiplies and adds in one go, where Mul and Add go over the picture twice.
+    """
+    offsets = np.array(alignment.offsets, np.float32)
+    if alignment.gains:
+        arrays = {
+            "gains": np.array(alignment.gains, np.float32),
+            "offsets": offsets,
+            "mean": np.zeros_like(offsets),
+            "variance": np.ones_like(offsets),
+        }
+        inputs = [image, *(builder.array(f"{image}.{name}", values) for name, values in arrays.items())]
+        return builder.node("BatchNormalization", inputs, f"{image}.aligned", epsilon=0.0)
+    if alignment.offsets:
+        return builder.node("Add", [image, builder.array(f"{image}.offset", offsets.reshape(()))], f"{image}.aligned")
+    return image
 
 
 def _give_out(builder: OnnxBuilder, tensor: str, public: str, io_dtype: IoDtype) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _CONVERSIONS = {"QUANTIZE", "DEQUANTIZE"}
+_ALIGNING = {"MUL", "ADD"}
 _FLOATS = {"FLOAT64", "FLOAT32", "FLOAT16", "BFLOAT16"}
 
 
@@ -98,14 +99,18 @@ def _summary(path: Path, data: bytes, schema: Any) -> Summary:  # noqa: ANN401 -
     ends = {int(index) for index in (*graph.inputs, *graph.outputs)}
     operators: Counter[str] = Counter()
     float_operators, boundary = [], []
-    for operator in graph.operators:
+    aligning = _aligning(graph, model, kinds)
+    for position, operator in enumerate(graph.operators):
         builtin = kinds[operator.opcodeIndex]
+        if position in aligning:
+            boundary.append(builtin)
+            continue
         indices = [int(index) for index in (*items(operator.inputs), *items(operator.outputs)) if index >= 0]
         tensors = [graph.tensors[index] for index in indices]
         if builtin in _CONVERSIONS:
             if model.buffers[tensors[0].buffer].data is not None:
                 continue
-            if ends & set(indices):
+            if ends & set(indices) or position - 1 in aligning:
                 boundary.append(builtin)
                 continue
         operators[builtin] += 1
@@ -123,6 +128,24 @@ def _summary(path: Path, data: bytes, schema: Any) -> Summary:  # noqa: ANN401 -
         version=f"schema {model.version}",
         metadata=_metadata(model, data),
     )
+
+
+def _aligning(graph: Any, model: Any, kinds: list[str]) -> set[int]:  # noqa: ANN401 - generated classes
+    """The positions of float operators that only take the input to QUANTIZE: a product and a sum with constants."""
+    seen = {int(index) for index in graph.inputs}
+    positions: list[int] = []
+    for position, operator in enumerate(graph.operators):
+        inputs = [int(index) for index in items(operator.inputs)]
+        constants = [index for index in inputs if model.buffers[graph.tensors[index].buffer].data is not None]
+        if not seen & set(inputs):
+            break
+        if kinds[operator.opcodeIndex] == "QUANTIZE":
+            return set(positions)
+        if kinds[operator.opcodeIndex] not in _ALIGNING or len(inputs) - len(constants) != 1:
+            break
+        positions.append(position)
+        seen = {int(index) for index in operator.outputs}
+    return set()
 
 
 def kind(code: Any, builtins: dict[int, str]) -> str:  # noqa: ANN401 - generated classes

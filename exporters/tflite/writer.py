@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from edgekit import files
 from edgekit.exporters import metadata as file_metadata
 from edgekit.exporters.metadata import IoDtype, Precision
@@ -15,6 +17,7 @@ from edgekit.exporters.tflite.operators import OPERATORS
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edgekit.boundary import Alignment
     from edgekit.exporters.metadata import Metadata
     from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
@@ -34,7 +37,8 @@ def write_integer_model(model: IntegerModel, path: Path, *, io_dtype: IoDtype = 
     builder = TfliteBuilder(graph, model.params, endpoints)
     image = _endpoint(builder, graph.input, names[graph.input], io_dtype)
     if io_dtype is not IoDtype.INT8:
-        builder.operator("QUANTIZE", 1, [image], builder.activation(graph.input), ("QuantizeOptions", {}))
+        source = image if io_dtype is IoDtype.UINT8 else _aligned(builder, image, model.alignment)
+        builder.operator("QUANTIZE", 1, [source], builder.activation(graph.input), ("QuantizeOptions", {}))
     for node in graph:
         OPERATORS[node](node, builder)
     outputs = [_endpoint(builder, name, names[name], io_dtype) for name in graph.outputs]
@@ -71,6 +75,27 @@ def _endpoint(builder: TfliteBuilder, name: str, public: str, io_dtype: IoDtype)
     if io_dtype is IoDtype.UINT8:
         return builder.tensor(public, shape, "uint8", replace(params, zero_point=params.zero_point + 128))
     return builder.tensor(public, shape, "float32")
+
+
+def _aligned(builder: TfliteBuilder, image: int, alignment: Alignment) -> int:
+    """A float image as QUANTIZE wants it.
+
+    Constants hold a whole row of the picture. Those of a single pixel would be multiplied and added pixel by pixel, by
+    threes: MobileNetV3-Small takes 1.8 times as long then.
+    """
+    shape = nhwc(builder.graph.tensors[builder.graph.input])
+    for kind, values, options in (
+        ("MUL", alignment.gains, "MulOptions"),
+        ("ADD", alignment.offsets, "AddOptions"),
+    ):
+        if not values:
+            continue
+        array = np.array(values, np.float32)
+        row = array if array.size == 1 else np.broadcast_to(array, (1, 1, *shape[2:]))
+        name = f"{builder.graph.input}.{kind.lower()}"
+        inputs, image = [image, builder.constant(f"{name}.constant", row)], builder.tensor(name, shape, "float32")
+        builder.operator(kind, 1, inputs, image, (options, {"fusedActivationFunction": 0}))
+    return image
 
 
 def _write(builder: TfliteBuilder, image: int, outputs: list[int], metadata: Metadata, path: Path) -> None:

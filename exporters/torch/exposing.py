@@ -39,8 +39,8 @@ class Exposed:
 def expose(module: torch.jit.ScriptModule) -> Exposed:
     """The ``forward`` of a program with every variable that an operator made for a result.
 
-    Expressions inside of others have no name and are left out. The integers of the input are bound to the argument's
-    name a second time, which a loaded program no longer shows; they have that name here.
+    Expressions inside of others have no name and are left out. The integers of the input, the first that are made, are
+    bound to the argument's name a second time, which a loaded program no longer shows; they have that name here.
     """
     graph: Any = module.graph.copy()
     argument = _variable(list(graph.inputs())[1])
@@ -49,7 +49,7 @@ def expose(module: torch.jit.ScriptModule) -> Exposed:
         kind = node.s("name") if node.kind() == _METHOD_CALL else node.kind()
         if kind.startswith("prim::") or str(node.output().type()) != "Tensor":
             continue
-        if kind in TO_INTEGERS and _reads(node, argument):
+        if kind in TO_INTEGERS and argument not in shown:
             shown[argument] = node.output()
         elif not _variable(node.output()).isdecimal():
             shown[_variable(node.output())] = node.output()
@@ -77,7 +77,3 @@ def activation_names(graph: Graph) -> dict[str, tuple[str, ...]]:
 def _variable(value: Any) -> str:  # noqa: ANN401 - a value of torch._C
     """The name of a variable; a number for what stands inside of an expression."""
     return str(value.debugName()).partition(".")[0]
-
-
-def _reads(node: Any, argument: str) -> bool:  # noqa: ANN401 - a node of torch._C
-    return any(_variable(value) == argument for value in node.inputs())

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from edgekit.boundary import Alignment
     from edgekit.exporters.torch.texts import Engine
     from edgekit.integer_model import IntegerModel
     from edgekit.ir import Node, Padding
@@ -262,7 +263,8 @@ def _program(model: IntegerModel, io_dtype: IoDtype, engine: Engine) -> script.P
     scale, zero_point = writer.scale(graph.input), writer.zero_point(graph.input)
     match io_dtype:
         case IoDtype.FLOAT32:
-            quantized = f"torch.quantize_per_tensor({argument}, {scale!r}, {zero_point}, torch.quint8)"
+            aligned = _aligned(program, argument, model.alignment)
+            quantized = f"torch.quantize_per_tensor({aligned}, {scale!r}, {zero_point}, torch.quint8)"
         case IoDtype.UINT8:
             quantized = f"torch._make_per_tensor_quantized_tensor({argument}, {scale!r}, {zero_point})"
         case IoDtype.INT8:
@@ -287,6 +289,17 @@ def _program(model: IntegerModel, io_dtype: IoDtype, engine: Engine) -> script.P
         case IoDtype.INT8:
             program.returns(program.call("to_int8", result))
     return program
+
+
+def _aligned(program: script.Program, image: str, alignment: Alignment) -> str:
+    """The expression for a float image as it is to be quantized."""
+    if alignment.gains:
+        offsets, gains = (
+            program.attribute(f"{image}.{name}", torch.tensor(values, dtype=torch.float32).reshape(-1, 1, 1))
+            for name, values in (("offsets", alignment.offsets), ("gains", alignment.gains))
+        )
+        return f"torch.addcmul({offsets}, {image}, {gains})"
+    return f"torch.add({image}, {alignment.offsets[0]!r})" if alignment.offsets else image
 
 
 def _endpoint(model: IntegerModel, name: str, io_dtype: IoDtype) -> Endpoint:

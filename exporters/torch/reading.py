@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # What turns reals or plain bytes into quantized tensors, and back; the two methods are integer.FROM_INT8 and TO_INT8.
 TO_INTEGERS = {"aten::quantize_per_tensor", "aten::_make_per_tensor_quantized_tensor", "from_int8"}
 _FROM_INTEGERS = {"aten::dequantize", "aten::int_repr", "to_int8"}
+_ALIGNING = frozenset({"aten::add", "aten::addcmul"})  # what a float input goes through before: integer._aligned
 _UNPACKING = {"aten::to"}  # float16 weights to float32
 
 
@@ -84,6 +85,10 @@ def read(path: Path) -> Summary:
         kind = node.s("name") if node.kind() == "prim::CallMethod" else node.kind()
         if kind.startswith("prim::") or kind in _UNPACKING:
             continue
+        if kind in TO_INTEGERS and not integers and _ALIGNING.issuperset(unnamed):  # of the input: the boundary's
+            boundary += unnamed
+            operators -= Counter(unnamed)
+            unnamed.clear()
         reads_integers = any(value.debugName() in integers for value in node.inputs())
         if kind in TO_INTEGERS or (reads_integers and kind not in _FROM_INTEGERS):
             integers.update(value.debugName() for value in node.outputs())

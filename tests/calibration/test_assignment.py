@@ -331,23 +331,27 @@ def test_pixels_are_exact() -> None:
         np.testing.assert_allclose(real, model.normalization(levels), rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["depthwise", "sum"])
-def test_an_input_that_cannot_be_folded(kind: str) -> None:
+def test_an_input_that_cannot_be_folded() -> None:
     s = Sketch()
-    {"depthwise": lambda: s.depthwise("x"), "sum": lambda: s.add(s.conv("x", 3), "x")}[kind]()
-    with pytest.raises(
-        UnsupportedOperator, match=r"the input of tiny goes into something else than a plain convolution"
-    ):
+    s.add(s.conv("x", 3), "x")
+    with pytest.raises(UnsupportedOperator, match=r"the input of tiny goes into 'n\.1', which is no convolution"):
         quantize(s.model(), s.ranges())
     check(quantize(s.model(), s.ranges(), pixel_input=False), s.model())
 
 
-def test_an_input_of_several_convolutions() -> None:
+@pytest.mark.parametrize("kind", ["two convolutions", "depthwise"])
+def test_an_input_of_several_convolutions(kind: str) -> None:
     s = Sketch()
-    s.add(s.conv("x", 3, 1), s.conv("x", 3, 1))
+    if kind == "depthwise":
+        s.conv(s.depthwise("x"), 3, 1)
+    else:
+        s.add(s.conv("x", 3, 1), s.conv("x", 3, 1))
     graph, pixels = s.model().graph, s.pixels(4)
     folded, meaning = fold_normalization(graph, IMAGENET)
-    expected, got = FloatReference(graph).run(IMAGENET(pixels)), FloatReference(folded).run(meaning(pixels))
+    expected, got = (
+        reference.run(x)[..., 1:-1, 1:-1]  # the border is padded with another value
+        for reference, x in ((FloatReference(graph), IMAGENET(pixels)), (FloatReference(folded), meaning(pixels)))
+    )
     np.testing.assert_allclose(got, expected, atol=1e-5 * np.abs(expected).max())
     check(quantize(s.model(), s.ranges()), s.model())
 

@@ -225,8 +225,8 @@ def test_files_that_are_something_else(shipped: Path, tmp_path: Path) -> None:
         (tmp_path / "none.json", "does not exist: name the"),
         (tmp_path, "cannot read"),
         (
-            changed(shipped, tmp_path, schema_version=2),
-            r"has schema version 2, this edgekit reads 1: .* that wrote it, \d",
+            changed(shipped, tmp_path, schema_version=1),
+            r"has schema version 1, this edgekit reads 2: .* that wrote it, \d",
         ),
     ):
         with pytest.raises(ArtifactError, match=said):

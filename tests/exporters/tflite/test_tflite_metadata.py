@@ -118,12 +118,15 @@ def test_tensors_are_described_in_every_kind_of_file(files: dict[str, Path], int
 
 
 def test_normalization_is_that_of_the_files_input(integer_model: IntegerModel, tmp_path: Path) -> None:
-    """Where the first convolution took in the checkpoint's own, what is left counts."""
+    """Integers stand for what the first convolution has left over, floats for the checkpoint's own."""
     left = Normalization((114.0, 114.0, 114.0), (57.5, 57.5, 57.5))
-    write_integer_model(replace(integer_model, normalization=left, pixel_input=True), tmp_path / "m.tflite")
-    (subgraph,) = standard_metadata(tmp_path / "m.tflite").tables(3)
-    options = subgraph.tables(2)[0].tables(4)[0].table(1)
-    assert (options.floats(0), options.floats(1)) == (left.mean, left.std)
+    model = replace(integer_model, normalization=left, pixel_input=True)
+    for io_dtype, wanted in ((IoDtype.INT8, left), (IoDtype.FLOAT32, model.preprocessing.normalization)):
+        write_integer_model(model, tmp_path / "m.tflite", io_dtype=io_dtype)
+        (subgraph,) = standard_metadata(tmp_path / "m.tflite").tables(3)
+        options = subgraph.tables(2)[0].tables(4)[0].table(1)
+        assert options.floats(0) == pytest.approx(wanted.mean)
+        assert options.floats(1) == pytest.approx(wanted.std)
 
 
 def test_size_is_width_and_height_and_bgr_is_not_called_rgb(float_model: FloatModel, tmp_path: Path) -> None:
