@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit import extras
-from edgekit.errors import CheckpointError, UnsupportedOperator
+from edgekit.capture.onnx_batch import with_batch_of_one
+from edgekit.errors import CheckpointError, ConfigError, UnsupportedOperator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,38 +44,52 @@ class Operator:
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
 class OnnxFile:
-    """A network with one input and one output.
+    """A network with one input.
 
     Attributes:
         input: name of the input tensor.
         layout: what the input's axes mean: "NCHW" or "NHWC".
-        output: name of the output tensor.
+        takes_integers: the input's elements are integers, so pixels of 0 to 255.
+        outputs: names of the output tensors.
         operators: in topological order, without those that only hold constants.
         constants: by name.
         shapes: of the tensors, by name, with a batch of 1.
+        notes: what was changed, for people.
     """
 
     input: str
     layout: str
-    output: str
+    takes_integers: bool
+    outputs: tuple[str, ...]
     operators: tuple[Operator, ...]
     constants: Mapping[str, NDArray[Any]]
     shapes: Mapping[str, tuple[int, ...]]
+    notes: tuple[str, ...]
 
 
-def read(path: Path) -> OnnxFile:
+def read(path: Path, size: tuple[int, int] | None = None) -> OnnxFile:
     """Read, check and simplify a file.
 
+    Args:
+        path: the file.
+        size: (height, width) of the image in pixels, for a file that leaves them open.
+
     Raises:
-        CheckpointError: it is missing, damaged or quantized, has other inputs or outputs than one image of a fixed
-            size and one tensor, or onnxsim fails on it.
+        CheckpointError: it is missing, damaged or quantized, has other inputs than one image, leaves its size open, or
+            onnxsim fails on it.
+        ConfigError: ``size`` is another one than the file's.
         UnsupportedOperator: an operator is not of ONNX itself.
         MissingDependency: onnx or onnxsim is not installed.
     """
     model = _read(path)
     _check(model)
+    notes = _without_unused_inputs(model)
     layout = _input_layout(model)
-    return _parse(_simplify(model, _input_shape(model, layout)), layout)
+    shape = _input_shape(model, layout, size)
+    notes += with_batch_of_one(model, image_of(model), shape)
+    if layout != "NCHW":
+        notes += (f"the file takes {layout}, as TensorFlow's do: edgekit's files have the layout of their format",)
+    return _parse(_simplify(model, shape), layout, notes)
 
 
 def _read(path: Path) -> Any:  # noqa: ANN401 - a ModelProto; onnx is optional
@@ -85,34 +100,67 @@ def _read(path: Path) -> Any:  # noqa: ANN401 - a ModelProto; onnx is optional
             f"it {'is a folder' if path.is_dir() else 'does not exist'}: give the path of an .onnx file"
         )
     try:
+        model = onnx.load(path, format="protobuf", load_external_data=False)
+    except Exception as error:  # protobuf raises nearly anything on a damaged file
+        raise CheckpointError(f"it is no ONNX file, or damaged ({_first_line(error)}): export it again") from error
+    for initializer in model.graph.initializer:
+        for entry in initializer.external_data:
+            if entry.key == "location" and not (path.parent / entry.value).is_file():
+                raise CheckpointError(
+                    f"its weights are in a file of their own, {entry.value!r}, which is not in {path.parent}: put it "
+                    f"there, or save the network as one file (onnx.save, save_as_external_data=False)"
+                )
+    try:
         model = onnx.load(path, format="protobuf")
         onnx.checker.check_model(model)
         return inliner.inline_local_functions(model) if model.functions else model
     except Exception as error:  # onnx and protobuf raise nearly anything on a damaged file
-        raise CheckpointError(
-            f"it is no ONNX file, damaged, or lacks its external data ({_first_line(error)}): export it again"
-        ) from error
+        raise CheckpointError(f"it is no ONNX file, or damaged ({_first_line(error)}): export it again") from error
 
 
 def _check(model: Any) -> None:  # noqa: ANN401 - see above
-    """Refuse what is not a float network with one input and one output."""
+    """Refuse what is no float network of ONNX's own operators."""
     for node in model.graph.node:
         if re.search(r"Quantize|QLinear|QGemm|Integer", node.op_type):
             raise CheckpointError(
                 f"it is quantized already ({node.op_type} {node.name!r}): give the float file that it was made from"
+            )
+        if node.domain == "ai.onnx.ml":
+            raise UnsupportedOperator(
+                f"edgekit does not know the operator {node.domain}::{node.op_type} (node {node.name!r}), which is of "
+                f"other models than networks: cut the network out, onnx.utils.extract_model"
             )
         if node.domain not in {"", "ai.onnx"}:
             raise UnsupportedOperator(
                 f"edgekit does not know the operator {node.domain}::{node.op_type} (node {node.name!r}): give the file "
                 f"as it was exported, before a runtime optimized it"
             )
-    inputs, outputs = [value.name for value in _inputs(model)], [value.name for value in model.graph.output]
-    for what, names in {"input": inputs, "output": outputs}.items():
-        if len(names) != 1:
-            raise CheckpointError(
-                f"it has {len(names)} {what}s ({', '.join(names)}), and edgekit wants one image and its logits: cut "
-                f"the network out with onnx.utils.extract_model"
-            )
+
+
+def _without_unused_inputs(model: Any) -> tuple[str, ...]:  # noqa: ANN401 - see above
+    """Drop inputs that nothing reads; says which.
+
+    Raises:
+        CheckpointError: others than one image are left.
+    """
+    read = {name for node in model.graph.node for name in node.input} | {value.name for value in model.graph.output}
+    unused = [value.name for value in _inputs(model) if value.name not in read] if len(_inputs(model)) > 1 else []
+    kept = [value for value in model.graph.input if value.name not in unused]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    names = [value.name for value in _inputs(model)]
+    if len(names) != 1:
+        raise CheckpointError(
+            f"it has {len(names)} inputs ({', '.join(names)}), and edgekit wants one image: cut the network out with "
+            f"onnx.utils.extract_model"
+        )
+    return tuple(f"the input {name!r} left out: nothing reads it" for name in unused)
+
+
+def image_of(model: Any) -> Any:  # noqa: ANN401 - see above
+    """The declaration of the one input."""
+    (image,) = _inputs(model)
+    return image
 
 
 def _inputs(model: Any) -> list[Any]:  # noqa: ANN401 - see above
@@ -123,7 +171,7 @@ def _inputs(model: Any) -> list[Any]:  # noqa: ANN401 - see above
 
 def _input_layout(model: Any) -> str:  # noqa: ANN401 - see above
     """What the axes of the input mean, found by going back from the first convolution: "NCHW" or "NHWC"."""
-    (image,) = _inputs(model)
+    image = image_of(model)
     makers = {output: node for node in model.graph.node for output in node.output}
     first = next((node for node in model.graph.node if node.op_type == "Conv"), None)
     name, layout = first.input[0] if first is not None else image.name, "NCHW"
@@ -137,26 +185,44 @@ def _input_layout(model: Any) -> str:  # noqa: ANN401 - see above
     return layout
 
 
-def _input_shape(model: Any, layout: str) -> tuple[int, ...]:  # noqa: ANN401 - see above
+def _input_shape(model: Any, layout: str, size: tuple[int, int] | None) -> tuple[int, ...]:  # noqa: ANN401 - see above
     """The input's shape with a batch of 1."""
-    (image,) = _inputs(model)
+    image = image_of(model)
     sizes = [axis.dim_value if axis.HasField("dim_value") else 0 for axis in image.type.tensor_type.shape.dim]
     if len(sizes) != len(layout):
         raise CheckpointError(f"its input {image.name!r} has the shape {sizes}, and edgekit wants images, [N, C, H, W]")
-    free = [axis for axis, size in zip(layout, sizes, strict=True) if axis != "N" and size < 1]
-    if free:
-        raise CheckpointError(
-            f"its input {image.name!r} leaves {', '.join(free)} open, and edgekit needs fixed sizes: set them with "
-            f"python -m onnxruntime.tools.make_dynamic_shape_fixed --input_name {image.name} "
-            f"--input_shape {','.join({'N': '1', 'C': '3'}.get(axis, '224') for axis in layout)} IN OUT"
+    by_axis = dict(zip(layout, sizes, strict=True)) | {"N": 1}
+    by_axis["C"] = by_axis["C"] or _channels(model)
+    own = by_axis["H"], by_axis["W"]
+    if size is not None and any(fixed not in {0, wanted} for fixed, wanted in zip(own, size, strict=True)):
+        raise ConfigError(
+            f"model.resolution is {size[0]}x{size[1]}, and the ONNX file says that itself, {own[0]}x{own[1]}: leave it "
+            f"out"
         )
-    return tuple(1 if axis == "N" else size for axis, size in zip(layout, sizes, strict=True))
+    if size is None and not all(own):
+        free = ", ".join(axis for axis in "HW" if not by_axis[axis])
+        raise CheckpointError(
+            f"its input {image.name!r} leaves {free} open, and edgekit needs a fixed size: say it, "
+            f"--set model.resolution=224, or HEIGHTxWIDTH"
+        )
+    if size is not None:
+        by_axis["H"], by_axis["W"] = size
+    return tuple(by_axis[axis] for axis in layout)
+
+
+def _channels(model: Any) -> int:  # noqa: ANN401 - see above
+    """How many channels the first convolution reads: those of the image, where the input leaves them open."""
+    first = next((node for node in model.graph.node if node.op_type == "Conv"), None)
+    weights = {initializer.name: initializer.dims for initializer in model.graph.initializer}
+    if first is None or first.input[1] not in weights:
+        raise CheckpointError(f"its input {image_of(model).name!r} leaves C open: export it with fixed channels")
+    return int(weights[first.input[1]][1])
 
 
 def _simplify(model: Any, input_shape: Sequence[int]) -> Any:  # noqa: ANN401 - see above
     """The model with constants folded and shapes fixed, and compared with the original by onnxsim on random input."""
     onnxsim, inference = extras.load("onnxsim", _EXTRA), extras.load("onnx.shape_inference", _EXTRA)
-    (image,) = _inputs(model)
+    image = image_of(model)
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # it prints how far its check is
             simplified, is_equal = onnxsim.simplify(
@@ -164,6 +230,7 @@ def _simplify(model: Any, input_shape: Sequence[int]) -> Any:  # noqa: ANN401 - 
                 check_n=1,
                 overwrite_input_shapes={image.name: list(input_shape)},
                 skip_fuse_bn=True,  # edgekit folds it in float64, which dead channels need
+                skipped_optimizers=["fuse_preceding_mul_into_conv"],  # x / 255 says what the file takes
             )
         if is_equal:
             return inference.infer_shapes(simplified)
@@ -172,7 +239,7 @@ def _simplify(model: Any, input_shape: Sequence[int]) -> Any:  # noqa: ANN401 - 
     raise CheckpointError("onnxsim changes what it computes: export it again with another opset")
 
 
-def _parse(model: Any, layout: str) -> OnnxFile:  # noqa: ANN401 - see above
+def _parse(model: Any, layout: str, notes: tuple[str, ...]) -> OnnxFile:  # noqa: ANN401 - see above
     helper, numpy_helper = extras.load("onnx.helper", _EXTRA), extras.load("onnx.numpy_helper", _EXTRA)
     graph = model.graph
     operators = [
@@ -196,8 +263,10 @@ def _parse(model: Any, layout: str) -> OnnxFile:  # noqa: ANN401 - see above
             is_tensor = "value" in operator.attributes
             constants[operator.outputs[0]] = numpy_helper.to_array(value) if is_tensor else np.asarray(value)
     others = tuple(operator for operator in operators if operator.op_type != "Constant")
-    (image,) = _inputs(model)
-    return OnnxFile(image.name, layout, graph.output[0].name, others, constants, shapes)
+    image, float_types = image_of(model), {1, 10, 11, 16}  # TensorProto.DataType: FLOAT, FLOAT16, DOUBLE, BFLOAT16
+    takes_integers = image.type.tensor_type.elem_type not in float_types
+    outputs = tuple(value.name for value in graph.output)
+    return OnnxFile(image.name, layout, takes_integers, outputs, others, constants, shapes, notes)
 
 
 def readable(name: str) -> str:

@@ -6,9 +6,12 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edgekit import extras
 from edgekit.capture import input_shape
 from edgekit.errors import CheckpointError, ConfigError, DataError
+from edgekit.facts import Basis, Fact
 from edgekit.float_model import FloatModel
 from edgekit.passes import float_form, integer_form
 from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD, USUAL_ORDER, Preprocessing, orders_of
@@ -18,13 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
+    from edgekit.capture.onnx import Captured
     from edgekit.config import ModelSettings, PreprocessingSettings, Settings
     from edgekit.ir import Graph
 
     Logits = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    _MeanStd = tuple[tuple[float, ...], tuple[float, ...]]
 
 HALF = 0.5  # pixels to -1..1: what TensorFlow's MobileNets were trained with
 
@@ -61,6 +65,7 @@ class Trained:
         provenance: where it comes from (checkpoint hash, architecture), JSON values.
         description: what the file was, for people.
         notes: what was guessed and why, for people.
+        facts: what the file says of its input, beside ``mean`` and ``std``, which it then decides.
     """
 
     path: Path
@@ -71,6 +76,7 @@ class Trained:
     provenance: dict[str, Any]
     description: str
     notes: tuple[str, ...]
+    facts: tuple[Fact, ...]
 
 
 def load_trained(settings: ModelSettings) -> Trained:
@@ -93,15 +99,17 @@ def load_trained(settings: ModelSettings) -> Trained:
 def load_as_exported(settings: ModelSettings, provenance: Mapping[str, Any]) -> Trained:
     """``load_trained``; what the settings leave open is as the export had it that wrote ``provenance``.
 
-    An ONNX file says that itself.
+    An ONNX file says that itself, but for the size of its image, which it may leave open.
     """
     if settings.checkpoint is not None and settings.checkpoint.suffix.lower() == ".onnx":
-        return load_trained(settings)
-    architecture = provenance.get("architecture") or {}
+        known = {"resolution": provenance.get("size")}
+    else:
+        known = dict(provenance.get("architecture") or {})
+    if isinstance(both := known.get("resolution"), list):  # height and width, from JSON
+        known["resolution"] = tuple(both)
     names = ("padding", "bn_eps", "head_activation", "resolution")
     open_keys = [name for name in names if getattr(settings, name) is None]
-    as_exported = {name: architecture[name] for name in open_keys if name in architecture}
-    return load_trained(replace(settings, **as_exported))
+    return load_trained(replace(settings, **{name: known[name] for name in open_keys if name in known}))
 
 
 def open_source(settings: Settings) -> Source:
@@ -171,17 +179,19 @@ def _from_checkpoint(path: Path, settings: ModelSettings) -> Trained:
         provenance={"checkpoint_sha256": loaded.sha256, "architecture": architecture.to_dict()},
         description=loaded.source,
         notes=loaded.notes,
+        facts=(),
     )
 
 
 def _from_onnx(path: Path, settings: ModelSettings) -> Trained:
-    for name in ("family", "resolution", "padding", "bn_eps", "head_activation"):
+    for name in ("family", "padding", "bn_eps", "head_activation"):
         if getattr(settings, name) is not None:
             raise ConfigError(f"model.{name} is set, and an ONNX file says that itself: leave it out for {path}")
 
     from edgekit.capture.onnx import capture  # noqa: PLC0415 - needs the onnx extra
 
-    captured = capture(path)
+    side = settings.resolution
+    captured = capture(path, (side, side) if isinstance(side, int) else side)
     form = float_form(captured.graph)
     (classes,) = form.tensors[form.outputs[0]].shape
     if settings.classes not in {None, classes}:
@@ -190,13 +200,9 @@ def _from_onnx(path: Path, settings: ModelSettings) -> Trained:
             " give the file of the network that was trained on them"
         )
 
-    channels, _, _ = input_shape(captured.graph)
+    channels, *size = input_shape(captured.graph)
     half = (HALF,) * channels
     mean, std = (IMAGENET_MEAN, IMAGENET_STD) if channels == len(IMAGENET_MEAN) else (half, half)
-    if captured.normalization is not None:  # the file computes it itself, from pixels up to 1 or up to 255
-        own_mean, own_std = captured.normalization
-        unit = 255.0 if max(own_std) > 1.0 else 1.0
-        mean, std = tuple(value / unit for value in own_mean), tuple(value / unit for value in own_std)
 
     def logits(images: NDArray[np.float32]) -> NDArray[np.float32]:
         torch = extras.load("torch", "torch")
@@ -213,10 +219,31 @@ def _from_onnx(path: Path, settings: ModelSettings) -> Trained:
         capture=lambda: captured.graph,
         mean=mean,
         std=std,
-        provenance={"checkpoint_sha256": hashlib.sha256(path.read_bytes()).hexdigest()},
+        provenance={"checkpoint_sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "size": size},
         description="ONNX",
         notes=captured.notes,
+        facts=_facts_of_onnx(captured),
     )
+
+
+def _facts_of_onnx(captured: Captured) -> tuple[Fact, ...]:
+    """What an ONNX file says of its input by what it computes of it."""
+    facts = []
+    if captured.order is not None:
+        because = "the file exchanges the channels of its input at the start, which is taken to be RGB"
+        facts.append(Fact("order", captured.order, Basis.STATED, because, "--set preprocessing.order=RGB|BGR"))
+    if captured.arithmetic is not None:
+        own, unit = captured.arithmetic, captured.arithmetic.unit
+        basis, because = Basis.STATED, f"the file computes it of pixels from 0 to {unit or 1:g}"
+        outer_mean, outer_std = 0.0, 1.0
+        if unit is None:
+            basis, outer_mean, outer_std = Basis.ASSUMED, HALF, HALF
+            because = "the file computes with what was normalized before it: to -1 to 1, as is usual"
+        mean = [outer_mean + value / (unit or 1) * outer_std for value in own.mean]
+        std = [value / (unit or 1) * outer_std for value in own.std]
+        setting = "--set preprocessing.mean=[…] --set preprocessing.std=[…]"
+        facts.append(Fact("normalization", {"mean": mean, "std": std}, basis, because, setting))
+    return tuple(facts)
 
 
 def _preprocessing(settings: PreprocessingSettings, shape: tuple[int, int, int], trained: Trained) -> Preprocessing:
@@ -227,15 +254,32 @@ def _preprocessing(settings: PreprocessingSettings, shape: tuple[int, int, int],
             f"{trained.path} takes images of {channels} channels, and edgekit feeds 1 (grey), 3 (colours) or 4 "
             f"(colours and one more): let the network take one of these"
         )
-    mean = _of_channels("mean", settings.mean or trained.mean, channels)
-    std = _of_channels("std", settings.std or trained.std, channels)  # set together, as the settings see to
-    order = settings.order or USUAL_ORDER[channels]
+    facts = {fact.name: fact for fact in trained.facts}
+    order = settings.order or (facts["order"].value if "order" in facts else USUAL_ORDER[channels])
+    usual_mean, usual_std = trained.mean, trained.std
+    if "normalization" in facts:
+        usual_mean, usual_std = (tuple(facts["normalization"].value[key]) for key in ("mean", "std"))
+    # Mean and std are set together, as the settings see to.
+    mean = _of_channels("mean", settings.mean or usual_mean, channels)
+    std = _of_channels("std", settings.std or usual_std, channels)
+    if "normalization" in facts and facts["normalization"].basis is Basis.STATED:
+        _check_stated(trained.path, (mean, std), (usual_mean, usual_std))
     if order not in orders_of(channels):
         raise ConfigError(
             f"preprocessing.order is {order}, and {trained.path} takes images of {channels} channels: "
             f"{' or '.join(orders_of(channels))} is wanted"
         )
     return Preprocessing((size[0], size[1]), _resize(settings, size), mean, std, order)
+
+
+def _check_stated(path: Path, given: _MeanStd, stated: _MeanStd) -> None:
+    """Refuse a normalization that is another than the one that the file itself brings along."""
+    if not np.allclose(given, stated, rtol=1e-3, atol=1e-4):
+        (mean, std) = ([float(f"{value:.4g}") for value in values] for values in stated)
+        raise ConfigError(
+            f"preprocessing.mean and .std are not those of {path}, which computes with mean {mean} and std {std} of "
+            f"pixels from 0 to 1 by itself: leave them out, or cut that off the file"
+        )
 
 
 def _of_channels(name: str, values: tuple[float, ...], channels: int) -> tuple[float, ...]:

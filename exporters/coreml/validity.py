@@ -11,6 +11,7 @@ from edgekit.errors import ConfigError
 from edgekit.exporters.contents import metadata_facts
 from edgekit.exporters.coreml import blobs, package
 from edgekit.exporters.coreml.builder import FUNCTION
+from edgekit.exporters.coreml.document import COLOUR_SPACES
 from edgekit.exporters.coreml.package import WEIGHTS_REFERENCE
 from edgekit.exporters.coreml.reader import read_model
 from edgekit.exporters.coreml.schema import schema
@@ -163,7 +164,8 @@ def _input(model: Model) -> Iterator[Violation]:
         if feature.type.WhichOneof("Type") != "imageType":
             continue
         image = feature.type.imageType
-        if order is not None and (given := spaces.Name(image.colorSpace)) != order:
+        given = spaces.Name(image.colorSpace)
+        if order is not None and given != COLOUR_SPACES.get(order):
             yield Violation(feature.name, f"is a {given} image, and the network was trained on {order}")
         *_, height, width = model.program.inputs[feature.name].shape if feature.name in model.program.inputs else (0, 0)
         if (height, width) != (image.height, image.width):

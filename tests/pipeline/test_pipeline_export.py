@@ -108,7 +108,7 @@ def test_an_onnx_file_as_the_trained_network(settings: MakeSettings, exported: P
     [
         ({"classes": 7}, "the network has 10 classes, and 7 are expected"),
         ({"padding": "same"}, "model.padding is set, and an ONNX file says that itself"),
-        ({"resolution": 32}, "model.resolution is set"),
+        ({"resolution": 64}, "model.resolution is 64x64, and the ONNX file says that itself, 32x32"),
         ({"bn_eps": 1e-3}, "model.bn_eps is set"),
         ({"family": "mobilenet_v2"}, "model.family is set"),
     ],

@@ -10,6 +10,7 @@ from PIL import Image
 
 from edgekit import config
 from edgekit.calibration.data_free import first_pictures
+from edgekit.config import Settings
 from edgekit.errors import CheckpointError, ConfigError
 from edgekit.pipeline.export import export
 from edgekit.pipeline.source import open_source
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgekit.config import Settings
     from edgekit.models.architecture import Architecture
     from edgekit.pipeline.export import ExportResult
 
@@ -181,3 +181,69 @@ def test_other_numbers_of_channels_are_refused(channels: int, tmp_path: Path) ->
         CheckpointError, match=rf"{channels} channels, and edgekit feeds 1 \(grey\), 3 \(colours\) or 4"
     ):
         open_source(_settings(path))
+
+
+# --- ONNX files
+
+
+def _onnx(path: Path, **options: Any) -> Path:
+    """A small V2 as torch's exporter writes it, which exchanges colours and computes with pixels by itself."""
+    import warnings
+
+    import torch
+
+    from edgekit.models.architecture import mobilenet_v2
+    from edgekit.models.network import build
+
+    torch.manual_seed(0)
+    network = build(mobilenet_v2(0.35, num_classes=3, resolution=32)).eval()
+
+    class Whole(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            normalized = (x[:, [2, 1, 0]] / 255 - torch.tensor([0.4, 0.5, 0.6]).reshape(3, 1, 1)) / 0.25
+            result: torch.Tensor = self.network(normalized).softmax(1)
+            return result
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # this exporter is deprecated, and its files will be around for long
+        torch.onnx.export(Whole(), (torch.zeros(2, 3, 32, 32),), path, dynamo=False, input_names=["image"], **options)
+    return path
+
+
+def test_an_onnx_file_states_how_it_is_fed(tmp_path: Path) -> None:
+    source = open_source(Settings(model=config.ModelSettings(_onnx(tmp_path / "net.onnx"))))
+    about = source.float_model.preprocessing
+    assert about.order == "BGR"
+    assert about.mean == pytest.approx((0.4, 0.5, 0.6))
+    assert about.std == pytest.approx((0.25,) * 3)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
+    (expected,) = session.run(None, {"image": pixels.transpose(0, 3, 1, 2).astype(np.float32)})
+    logits = source.logits(about.normalization(pixels[..., ::-1]))
+    found = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_normalization_that_is_not_the_files_is_refused(tmp_path: Path) -> None:
+    path = _onnx(tmp_path / "net.onnx")
+    with pytest.raises(ConfigError, match=r"not those of .*net.onnx, which computes with mean \[0.4, 0.5, 0.6\]"):
+        open_source(config.load(None, {"model": {"checkpoint": path}, "preprocessing": {"mean": [0.5], "std": [0.5]}}))
+
+
+def test_an_open_size_is_given_once(tmp_path: Path) -> None:
+    """Verify takes the size that the export had."""
+    axes = {"image": {0: "batch", 2: "height", 3: "width"}}
+    path = _onnx(tmp_path / "net.onnx", dynamic_axes=axes)
+    flags: dict[str, Any] = {"export": {"targets": ["tflite"], "precisions": ["float32"], "out": tmp_path / "out"}}
+    result = export(config.load(None, {"model": {"checkpoint": path, "resolution": [24, 40]}, **flags}))
+    about = result.files[0].summary.metadata
+    assert about is not None
+    assert about.preprocessing.size == (24, 40)
+    verified = verify([tmp_path / "out"], config.load(None, {"model": {"checkpoint": path}}))
+    assert verified.passed
