@@ -165,7 +165,7 @@ def _input(model: Model) -> Iterator[Violation]:
             continue
         image = feature.type.imageType
         given = spaces.Name(image.colorSpace)
-        if order is not None and given != COLOUR_SPACES.get(order):
+        if order is not None and given != COLOUR_SPACES.get(str(order)):
             yield Violation(feature.name, f"is a {given} image, and the network was trained on {order}")
         *_, height, width = model.program.inputs[feature.name].shape if feature.name in model.program.inputs else (0, 0)
         if (height, width) != (image.height, image.width):
