@@ -16,7 +16,6 @@ from typing import Any, Literal
 
 from edgekit.device.plan import LAPS
 from edgekit.errors import ConfigError, did_you_mean
-from edgekit.preprocessing import USUAL_ORDER
 from edgekit.targets.profiles import profile
 
 FILE_NAME = "edgekit.toml"
@@ -70,6 +69,8 @@ class PreprocessingSettings:
     order: Literal["GREY", "RGB", "BGR", "RGBA", "BGRA"] | None = None
 
     def __post_init__(self) -> None:
+        from edgekit.preprocessing import USUAL_ORDER  # noqa: PLC0415 - numpy and Pillow, which --help does without
+
         _at_least(1, "preprocessing.resize", _shorter(self.resize))
         if (self.mean is None) != (self.std is None):
             raise ConfigError("preprocessing.mean and preprocessing.std belong together: set both, or neither")

@@ -22,6 +22,7 @@ from edgekit.cli import (
     targets,
     verify,
 )
+from edgekit.device.threads import wait_quietly
 from edgekit.version import __version__
 
 app = typer.Typer(
@@ -58,8 +59,9 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
 
 @app.callback()
 def main(
-    version: bool = typer.Option(  # noqa: FBT001 - a flag
+    version: bool = typer.Option(  # noqa: ARG001, FBT001 - a flag, which its callback answers
         False, "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
     ),
 ) -> None:
     """Options of edgekit itself."""
+    wait_quietly()

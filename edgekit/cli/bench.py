@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 ALL = "all"
 
 
-ThreadsOption = Annotated[
+RunThreadsOption = Annotated[
     str | None,
     typer.Option("--threads", metavar="N,…", help="Threads of one run, or all: 1 to all cores.", show_default="1"),
 ]
@@ -54,7 +54,7 @@ AgainstOption = Annotated[
 def bench(  # noqa: PLR0913 - one a flag
     artifacts: ArtifactsArgument = None,
     *,
-    threads: ThreadsOption = None,
+    threads: RunThreadsOption = None,
     batch: BatchOption = None,
     laps: LapsOption = None,
     against: AgainstOption = None,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgekit.cli import console
-from edgekit.cli.bench import AgainstOption, BatchOption, LapsOption, ThreadsOption, bench_settings
+from edgekit.cli.bench import AgainstOption, BatchOption, LapsOption, RunThreadsOption, bench_settings
 from edgekit.cli.options import (  # noqa: TC001 - typer reads the annotations
     ArtifactsArgument,
     ConfigOption,
@@ -21,7 +21,7 @@ def bundle(  # noqa: PLR0913 - one a flag
     artifacts: ArtifactsArgument = None,
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="Archive to write.")] = Path("bench.pyz"),
-    threads: ThreadsOption = None,
+    threads: RunThreadsOption = None,
     batch: BatchOption = None,
     laps: LapsOption = None,
     against: AgainstOption = None,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgekit.cli import console
-from edgekit.cli.options import JsonOption  # noqa: TC001 - typer reads the annotations
+from edgekit.cli.options import JsonOption, ThreadsOption  # noqa: TC001 - typer reads the annotations
+from edgekit.device.threads import limited
 
 if TYPE_CHECKING:
     from edgekit.pipeline.diff import DiffResult
@@ -24,7 +25,7 @@ _ArtefactArgument = typer.Argument(
 )
 
 
-def diff(
+def diff(  # noqa: PLR0913 - one a flag
     a: Annotated[Path, _ArtefactArgument],
     b: Annotated[Path, _ArtefactArgument],
     *,
@@ -34,10 +35,11 @@ def diff(
     images: Annotated[
         int | None, typer.Option("--images", min=1, help="How many, evenly spread.", show_default="all, or 4 of noise")
     ] = None,
+    threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find the first layer in which two files of one network part, how far, and why."""
-    with console.reporting("diff", as_json=as_json):
+    with console.reporting("diff", as_json=as_json), limited(threads):
         from edgekit.pipeline.diff import diff as run  # noqa: PLC0415 - see the module app
 
         with console.progress_bar() as progress:

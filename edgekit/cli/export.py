@@ -29,12 +29,14 @@ from edgekit.cli.options import (
     SetOption,
     StrictOption,
     TargetOption,
+    ThreadsOption,
     find_config,
     load_settings,
     names,
     targets,
 )
 from edgekit.config import Typed
+from edgekit.device.threads import limited
 from edgekit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -80,13 +82,14 @@ def export(  # noqa: PLR0913 - one a flag
     padding: PaddingOption = None,
     resize: ResizeOption = None,
     labels: LabelsOption = None,
+    threads: ThreadsOption = None,
     no_verify: NoVerifyOption = False,
     config: ConfigOption = None,
     assignments: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a trained MobileNet for its targets, all int8 files from one integer model."""
-    with console.reporting("export", as_json=as_json):
+    with console.reporting("export", as_json=as_json), limited(threads):
         precisions = [name for name, on in (("float32", float32), ("float16", float16), ("int8", int8)) if on]
         flags: Overrides = {
             "model": {"checkpoint": checkpoint, "padding": padding, "labels": labels},

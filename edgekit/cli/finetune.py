@@ -23,10 +23,12 @@ from edgekit.cli.options import (
     SetOption,
     StrictOption,
     TargetOption,
+    ThreadsOption,
     names,
     targets,
 )
 from edgekit.config import Typed
+from edgekit.device.threads import limited
 
 if TYPE_CHECKING:
     from edgekit.config import Overrides
@@ -55,6 +57,7 @@ def finetune(  # noqa: PLR0913 - one a flag
     padding: PaddingOption = None,
     resize: ResizeOption = None,
     labels: LabelsOption = None,
+    threads: ThreadsOption = None,
     no_verify: NoVerifyOption = False,
     config: ConfigOption = None,
     assignments: SetOption = None,
@@ -64,7 +67,7 @@ def finetune(  # noqa: PLR0913 - one a flag
 
     Interrupted, it goes on when the same command is given again.
     """
-    with console.reporting("finetune", as_json=as_json):
+    with console.reporting("finetune", as_json=as_json), limited(threads):
         flags: Overrides = {
             "model": {"checkpoint": checkpoint, "padding": padding, "labels": labels},
             "preprocessing": {"resize": Typed(resize) if resize else None},

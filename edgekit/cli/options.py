@@ -109,6 +109,9 @@ SetOption = Annotated[
         "--set", metavar="SECTION.KEY=VALUE", help="Override any key of edgekit.toml, e.g. model.bn_eps=1e-3."
     ),
 ]
+ThreadsOption = Annotated[
+    int | None, typer.Option("--threads", min=1, help="Threads to compute with.", show_default="one a core")
+]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Refuse a broken image instead of skipping it.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 

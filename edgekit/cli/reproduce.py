@@ -32,6 +32,9 @@ def reproduce(  # noqa: PLR0913 - one a flag
     ranges: Annotated[
         Path | None, typer.Option("--ranges", help="The saved ranges, if they have moved.", show_default=False)
     ] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="Threads to compute with.", show_default="as many as then")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make exported files again from their manifest: the same bytes, or what differs."""
@@ -46,6 +49,7 @@ def reproduce(  # noqa: PLR0913 - one a flag
                 labels=labels,
                 calib=calib,
                 ranges=ranges,
+                threads=threads,
                 progress=progress,
             )
         if as_json:

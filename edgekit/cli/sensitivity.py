@@ -20,9 +20,11 @@ from edgekit.cli.options import (
     ResizeOption,
     SetOption,
     StrictOption,
+    ThreadsOption,
     names,
 )
 from edgekit.config import Typed
+from edgekit.device.threads import limited
 
 if TYPE_CHECKING:
     from edgekit.config import Overrides
@@ -47,12 +49,13 @@ def sensitivity(  # noqa: PLR0913 - one a flag
     ] = None,
     padding: PaddingOption = None,
     resize: ResizeOption = None,
+    threads: ThreadsOption = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Rank activations and weights by what quantizing each of them alone does to the logits."""
-    with console.reporting("sensitivity", as_json=as_json):
+    with console.reporting("sensitivity", as_json=as_json), limited(threads):
         flags: Overrides = {
             "model": {"checkpoint": checkpoint, "padding": padding},
             "preprocessing": {"resize": Typed(resize) if resize else None},

@@ -14,9 +14,11 @@ from edgekit.cli.options import (
     JsonOption,
     SetOption,
     StrictOption,
+    ThreadsOption,
     find_config,
     load_settings,
 )
+from edgekit.device.threads import limited
 
 if TYPE_CHECKING:
     from edgekit.config import Overrides
@@ -45,6 +47,7 @@ def verify(  # noqa: PLR0913 - one a flag
     emulate: Annotated[
         bool, typer.Option("--emulate", help="Also on emulated processors that edgekit emulate set up. Slow.")
     ] = False,
+    threads: ThreadsOption = None,
     report: Annotated[
         list[Path] | None,
         typer.Option(
@@ -56,7 +59,7 @@ def verify(  # noqa: PLR0913 - one a flag
     as_json: JsonOption = False,
 ) -> None:
     """Prove that exported files are the model that was trained: integers in LSB, accuracy, agreement with float."""
-    with console.reporting("verify", as_json=as_json):
+    with console.reporting("verify", as_json=as_json), limited(threads):
         flags: Overrides = {
             "verify": {
                 "data": data,
@@ -66,6 +69,7 @@ def verify(  # noqa: PLR0913 - one a flag
                 "baseline": baseline,
                 "latency": latency or None,
             },
+            "bench": {"threads": None if threads is None else (threads,)},
             "model": {"checkpoint": checkpoint},
         }
         settings = load_settings(find_config(config), flags, assignments)

@@ -11,6 +11,7 @@ import sys
 from typing import IO, TYPE_CHECKING, Any
 
 from edgekit import errors
+from edgekit.device.threads import as_applications_have_it
 from edgekit.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -153,5 +154,8 @@ class Process:
 
 
 def our_environment() -> dict[str, str]:
-    """The variables of a process that imports what we do, whatever modules lie in the working directory."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    """The variables of a process that imports what we do, whatever modules lie in the working directory.
+
+    Such processes run a file, most of them to time it: their threads wait as those of applications do.
+    """
+    return {**as_applications_have_it(), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

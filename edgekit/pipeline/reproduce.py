@@ -6,13 +6,14 @@ import functools
 import os
 import tempfile
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit import extras
 from edgekit.calibration.images import open_images
+from edgekit.device.threads import limited
 from edgekit.errors import ArtifactError, CheckpointError, ConfigError, DataError
 from edgekit.integer_model import IntegerModel
 from edgekit.models.folders import file_of
@@ -85,6 +86,7 @@ def reproduce(  # noqa: PLR0913 - one a thing that may have moved
     labels: Path | None = None,
     calib: Path | None = None,
     ranges: Path | None = None,
+    threads: int | None = None,
     progress: Progress = silent,
 ) -> Reproduction:
     """Make the files of ``manifest`` again, with its settings and its number of threads, and compare every byte.
@@ -100,6 +102,7 @@ def reproduce(  # noqa: PLR0913 - one a thing that may have moved
         labels: likewise, the file of labels.
         calib: likewise, the calibration images.
         ranges: likewise, the file of ranges.
+        threads: that torch computes with; None for as many as then.
         progress: told of every stage.
 
     Raises:
@@ -130,8 +133,9 @@ def reproduce(  # noqa: PLR0913 - one a thing that may have moved
     notes: tuple[str, ...] = ()
     rebuilt: tuple[RebuiltFile, ...] = ()
     if not inputs:
-        notes = tuple(_notes(then, settings))
-        with ExitStack() as stack:
+        wanted = threads or then.machine.threads
+        notes = tuple(_notes(then, settings, wanted))
+        with limited(wanted), ExitStack() as stack:
             folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgekit.")))
             settings = replace(settings, export=replace(settings.export, out=folder, verify=False))
             rebuilt = _rebuilt(then, manifest.parent, settings, progress)
@@ -201,7 +205,7 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_MOST_NAMES]) + (", …" if len(names) > _MOST_NAMES else "")
 
 
-def _notes(then: Manifest, settings: Settings) -> Iterator[str]:
+def _notes(then: Manifest, settings: Settings, threads: int | None) -> Iterator[str]:
     """What is otherwise here than it was there, and may be why bytes differ.
 
     Raises:
@@ -220,8 +224,10 @@ def _notes(then: Manifest, settings: Settings) -> Iterator[str]:
         if before != after:
             yield f"{what}: {_words(before)} then, {_words(after)} now"
     cores = os.cpu_count() or 1
-    if then.machine.threads is not None and then.machine.threads > cores:
-        yield f"threads: {then.machine.threads} then, and this machine has {cores} cores, of which BLAS takes no more"
+    if threads is not None and threads != then.machine.threads:
+        yield f"threads: {then.machine.threads or 'none of torch'} then, {threads} now"
+    elif threads is not None and threads > cores:
+        yield f"threads: {threads} then, and this machine has {cores} cores, of which BLAS takes no more"
 
 
 def _words(value: str | tuple[str, ...] | None) -> str:
@@ -233,11 +239,10 @@ def _words(value: str | tuple[str, ...] | None) -> str:
 
 def _rebuilt(then: Manifest, folder: Path, settings: Settings, progress: Progress) -> tuple[RebuiltFile, ...]:
     """Every file made again, and compared with the manifest's; ``folder`` may hold the files of then."""
-    with _threads(then.machine.threads):
-        if then.command == "finetune":
-            made = finetune(settings, progress=progress).export
-        else:
-            made = export(settings, progress=progress)
+    if then.command == "finetune":
+        made = finetune(settings, progress=progress).export
+    else:
+        made = export(settings, progress=progress)
     now = Manifest.load(made.manifest)
 
     @functools.cache
@@ -284,18 +289,3 @@ def _difference(
     except ArtifactError as error:
         said = str(error)
     return f"rebuilt, but the file beside the manifest was changed since: {said}" if same else said
-
-
-@contextmanager
-def _threads(number: int | None) -> Iterator[None]:
-    """Torch computes with so many; None where it has no part in it."""
-    if number is None:
-        yield
-        return
-    torch = extras.load("torch", "torch")
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
