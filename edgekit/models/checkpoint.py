@@ -19,7 +19,7 @@ from edgekit.models.layouts.names import WAY_BY_ONNX, classifier_names, first_fe
 from edgekit.models.network import build
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from os import PathLike
 
     from torch import Tensor, nn
@@ -178,7 +178,10 @@ def _understand(path: Path, contents: Contents, family: str | None, given: Optio
     for name, layer in zip(names, head.layers, strict=True):
         weights |= {f"{name}.weight": layer.weight, f"{name}.bias": layer.bias}
     options = cast("Options", {**renamed.usual, **renamed.stated, **contents.stated, **given})
+    if contents.strides:
+        options["stem_stride"] = contents.strides[0]
     guess = inference.architecture_of(weights, family or renamed.family, options)
+    _check_strides(guess.architecture, contents.strides)
     architecture, stated = guess.architecture, dict.fromkeys(renamed.stated, renamed.source)
     if "head_activation" not in options and [layer.module for layer in head.layers[:-1]] == [renamed.own_hidden]:
         if inference.has_own_hidden(architecture):
@@ -213,6 +216,18 @@ def _facts(architecture: Architecture, given: Options, stated: Mapping[str, str]
             because = "names and shapes of a replaced classifier do not tell the function between its layers"
         facts.append(Fact(name, value, basis, because, _SETTINGS[name]))
     return tuple(facts)
+
+
+def _check_strides(architecture: Architecture, strides: Sequence[int]) -> None:
+    """Refuses a network whose file lists other strides than its family has: they leave no trace in weights."""
+    own = (architecture.stem_stride, *(block.stride for block in architecture.blocks))
+    if len(strides) == len(own) and tuple(strides) != own:
+        at = next(index for index, (one, other) in enumerate(zip(strides, own, strict=True)) if one != other)
+        where = f"block {at - 1}" if at else "the first convolution"
+        raise CheckpointError(
+            f"{where} has stride {strides[at]}, and {architecture.family} has {own[at]} there: it is another network."
+            f" It can come as ONNX: {WAY_BY_ONNX}"
+        )
 
 
 def _refuse_additions(renamed: Renamed) -> None:

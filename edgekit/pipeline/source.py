@@ -159,6 +159,9 @@ def _from_checkpoint(path: Path, settings: ModelSettings) -> Trained:
     is_half = architecture.padding == "same" or architecture.in_channels != len(IMAGENET_MEAN)
     half = (HALF,) * architecture.in_channels
     mean, std = (half, half) if is_half else (IMAGENET_MEAN, IMAGENET_STD)
+    for fact in loaded.facts:
+        if fact.name == "normalization":
+            mean, std = tuple(fact.value["mean"]), tuple(fact.value["std"])
 
     def logits(images: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import torch
+
 from edgekit.errors import CheckpointError
 from edgekit.models.architecture import Options
 from edgekit.models.layouts.names import Part, Renamed, Wiring, block_names, head_names, split, stem_names
@@ -63,6 +65,9 @@ class Keras:
         modules = _modules(layers, wiring)
         turned = {}
         for layer, roles in layers.items():
+            if "moving_mean" in roles:  # a batch normalization without factor (scale) or summand (center)
+                roles.setdefault("gamma", torch.ones_like(roles["moving_mean"]))
+                roles.setdefault("beta", torch.zeros_like(roles["moving_mean"]))
             for role, tensor in roles.items():
                 value = _turned(tensor, layer) if role == "kernel" else tensor
                 turned[f"{layer}.{_LEAVES.get(role, role)}"] = value

@@ -49,6 +49,6 @@ class Contents:
     architecture: Architecture | None = None
     stated: Options = field(default_factory=Options)
     facts: tuple[Fact, ...] = ()
-    strides: tuple[int, ...] | None = None
+    strides: tuple[int, ...] = ()
     by: str = "the file"
     notes: tuple[str, ...] = ()

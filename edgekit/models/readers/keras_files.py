@@ -11,15 +11,17 @@ import torch
 
 from edgekit import extras
 from edgekit.errors import CheckpointError
-from edgekit.models.architecture import Options
+from edgekit.facts import Basis, Fact
+from edgekit.models.readers import keras_config
 from edgekit.models.readers.contents import Contents, Group
+from edgekit.models.readers.keras_config import Layer, layers_of
 from edgekit.models.readers.torch_files import damaged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from edgekit.models.architecture import Size
+    from edgekit.models.readers.keras_config import Said
 
 
 def read_h5(path: Path) -> Contents:
@@ -38,7 +40,7 @@ def read_h5(path: Path) -> Contents:
             arrays = dict(_named_arrays(group) if "layer_names" in group.attrs else _numbered_arrays(group, {}))
     except Exception as error:  # h5py raises nearly anything on a damaged file
         raise damaged(path, error, "model.save(path)") from error
-    return _keras_contents(path, arrays, config)
+    return _contents(path, arrays, config)
 
 
 def read_zip(path: Path) -> Contents:
@@ -56,7 +58,7 @@ def read_zip(path: Path) -> Contents:
                 arrays = dict(_numbered_arrays(file, dict(_layer_paths(config["config"], "layers"))))
     except Exception as error:  # as above, and so does zipfile
         raise damaged(path, error, "model.save(path)") from error
-    return _keras_contents(path, arrays, config)
+    return _contents(path, arrays, config)
 
 
 def _named_arrays(group: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - h5py has no type information
@@ -68,67 +70,99 @@ def _named_arrays(group: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - h5
 
 
 _BATCH_NORM_ROLES = ("gamma", "beta", "moving_mean", "moving_variance")
+_STATISTICS = ("mean", "variance", "count")  # of a Normalization layer
 
 
-def _numbered_arrays(file: Any, names: Mapping[str, str]) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - see above
+def _numbered_arrays(file: Any, names: Mapping[str, Layer]) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - see above
     """Keras 3's format: layers numbered by class ("layers/conv2d_1/vars/0"), named in ``names`` or in place."""
     found: list[tuple[str, Any]] = []
     file.visititems(lambda path, item: found.append((path, item)) if path.endswith("/vars") else None)
     for path, group in found:
-        layer = names.get(path.removesuffix("/vars")) or _text(group.attrs.get("name", ""))
-        roles = _BATCH_NORM_ROLES if len(group) == len(_BATCH_NORM_ROLES) else ("kernel", "bias")
-        if path.startswith("layers/"):  # the optimizer has variables, too
-            for index in sorted(group, key=int):
-                yield f"{layer}/{roles[int(index)]}", group[index][()]
+        if not path.startswith("layers/"):  # the optimizer has variables, too
+            continue
+        layer = names.get(path.removesuffix("/vars"))
+        name = layer.name if layer is not None else _text(group.attrs.get("name", ""))
+        is_normalization = re.search(r"/normalization(_\d+)?/vars$", path) is not None
+        roles = _STATISTICS if is_normalization else _roles(len(group), layer)
+        for index in sorted(group, key=int):
+            yield f"{name}/{roles[int(index)]}", group[index][()]
 
 
-def _layer_paths(config: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
-    """Paths of Keras 3's format, and the names of the layers there (keras/src/saving/saving_lib.py)."""
+def _roles(count: int, layer: Layer | None) -> tuple[str, ...]:
+    """What a layer's variables are, in their order; a batch normalization may lack its factor or summand."""
+    if layer is not None and layer.kind == "BatchNormalization":
+        has = {"gamma": layer.settings.get("scale", True), "beta": layer.settings.get("center", True)}
+        return tuple(role for role in _BATCH_NORM_ROLES if has.get(role, True))
+    return _BATCH_NORM_ROLES if count == len(_BATCH_NORM_ROLES) else ("kernel", "bias")
+
+
+def _layer_paths(config: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Layer]]:
+    """Paths of Keras 3's format, and the layers there (keras/src/saving/saving_lib.py)."""
     counts: dict[str, int] = {}
-    for layer in config["layers"]:
-        snake = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", layer["class_name"])
+    for row in config["layers"]:
+        snake = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", row["class_name"])
         snake = re.sub(r"([a-z])([A-Z])", r"\1_\2", snake).lower()
         counts[snake] = counts.get(snake, -1) + 1
         path = f"{prefix}/{snake}_{counts[snake]}" if counts[snake] else f"{prefix}/{snake}"
-        yield path, layer["config"]["name"]
-        if "layers" in layer["config"]:
-            yield from _layer_paths(layer["config"], f"{path}/layers")
+        yield path, Layer(row["class_name"], row["config"]["name"], row["config"])
+        if "layers" in row["config"]:
+            yield from _layer_paths(row["config"], f"{path}/layers")
 
 
 def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _keras_contents(path: Path, arrays: Mapping[str, Any], config: Mapping[str, Any]) -> Contents:
+def _contents(path: Path, arrays: Mapping[str, Any], config: Mapping[str, Any]) -> Contents:
     if not arrays:
         raise CheckpointError(f"{path} holds no weights of layers: save it again with model.save(path)")
-    layers = list(_layer_configs(config.get("config", {})))
-    eps = {layer["epsilon"] for kind, layer in layers if kind == "BatchNormalization" and "epsilon" in layer}
-    notes = []
-    if any(kind == "Rescaling" for kind, _ in layers):
-        notes.append("the Keras model scales images itself (Rescaling); here that belongs to the preprocessing")
-    stated = Options()
-    if (resolution := _resolution(layer for _, layer in layers)) is not None:
-        stated["resolution"] = resolution
-    if len(eps) == 1:
-        stated["bn_eps"] = eps.pop()
-    weights = {name: torch.tensor(array) for name, array in arrays.items()}
-    return Contents((Group((), weights),), stated=stated, by="the Keras model", notes=tuple(notes))
+    layers = layers_of(config)
+    statistics = _statistics(arrays)
+    try:
+        said = keras_config.read(layers, statistics)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    least = said.options.get("bn_eps", 0.0)
+    weights = {}
+    for key, array in arrays.items():
+        module, _, role = key.rpartition("/")
+        name = module.rpartition("/")[2]
+        if name in statistics:
+            continue
+        tensor = torch.tensor(array)
+        if role == "moving_variance":  # what its epsilon is more than the least, so that one serves for all
+            tensor = tensor + (said.epsilons.get(name, least) - least)
+        if name in said.places:
+            module = f"head.{said.places[name]}"
+        elif name in said.names:
+            module = said.names[name]
+        weights[f"{module}/{role}"] = tensor
+    return Contents(
+        groups=(Group((), weights),),
+        stated=said.options,
+        facts=_facts(said, weights),
+        strides=said.strides,
+        by="the Keras model's configuration",
+        notes=said.notes,
+    )
 
 
-def _resolution(layers: Iterable[Mapping[str, Any]]) -> int | Size | None:
-    """Height and width of the image that the first layer takes, in pixels; None where it takes any."""
-    for layer in layers:
-        match layer.get("batch_shape") or layer.get("batch_input_shape"):
-            case [_, int(height), int(width), _]:
-                return height if height == width else (height, width)
-            case [_, _, _, _]:
-                return None
-    return None
+def _statistics(arrays: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What Normalization layers learned of their data, by the layer's name."""
+    found: dict[str, dict[str, Any]] = {}
+    for key, array in arrays.items():
+        layer, _, role = key.rpartition("/")
+        if role in _STATISTICS:
+            found.setdefault(layer.rpartition("/")[2], {})[role] = array
+    return found
 
 
-def _layer_configs(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Class name and settings of each layer, those of models inside the model included."""
-    for layer in config.get("layers", ()):
-        yield layer["class_name"], layer["config"]
-        yield from _layer_configs(layer["config"])
+def _facts(said: Said, weights: Mapping[str, torch.Tensor]) -> tuple[Fact, ...]:
+    """The normalization that the model does itself, one number a channel of its first convolution."""
+    if said.normalization is None:
+        return ()
+    first = next((tensor for key, tensor in weights.items() if key.endswith("/kernel") and tensor.ndim == 4), None)
+    channels = 3 if first is None else first.shape[2]
+    mean, std = (list(values) * (channels if len(values) == 1 else 1) for values in said.normalization)
+    because = "the Keras model normalizes its images itself, from pixels of 0 to 255"
+    return (Fact("normalization", {"mean": mean, "std": std}, Basis.STATED, because, "--mean and --std"),)
