@@ -99,6 +99,11 @@ class ImageSource:
         return None if labels is None else tuple(labels[index] for index in self._usable)
 
     @property
+    def folders(self) -> tuple[str, ...] | None:
+        """The subfolders that labels are places among, in order; None where labels are class indices."""
+        return self._origin.folders
+
+    @property
     def skipped(self) -> dict[str, str]:
         """Names of the images that turned out broken so far, and why they cannot be used; complete after one pass."""
         return {self._origin.names[index]: self._broken[index] for index in sorted(self._broken)}
@@ -227,8 +232,9 @@ def open_images(
     =============  ===================================================================================================
     folder         every image in it, however deep, sorted by path; hidden files and folders are left out. Labels: from
                    ``labels.csv`` in it; or else, where all images lie in subfolders and there are two of these or more,
-                   the place of the image's subfolder among them, sorted by name, as torchvision's ImageFolder has it
-                   (no labels where one of the subfolders has no image: the others' places would be a guess)
+                   the place of the image's subfolder among them, sorted by number where all names are numbers, else by
+                   name, as torchvision's ImageFolder has it (no labels where one of the subfolders has no image: the
+                   others' places would be a guess). ``edgekit.verification.labels`` says which classes these are
     pattern        "photos/*.jpg", with ``**`` for any depth, sorted; no labels
     image file     one image; no labels
     .npy, .npz     uint8 [N, H, W, 3], grey [N, H, W] or [N, H, W, 1], or with a fourth channel [N, H, W, 4]; in an .npz
@@ -279,6 +285,8 @@ class _Origin(Protocol):
     def names(self) -> Sequence[str]: ...
     @property
     def labels(self) -> Sequence[int] | None: ...
+    @property
+    def folders(self) -> tuple[str, ...] | None: ...
     def reading(self) -> AbstractContextManager[Callable[[int], bytes]]: ...
     def decode(self, content: bytes) -> Image.Image: ...
 
@@ -308,6 +316,7 @@ class _Files:
     names: Sequence[str]
     labels: Sequence[int] | None
     paths: Sequence[Path]
+    folders: tuple[str, ...] | None = None
 
     @contextmanager
     def reading(self) -> Iterator[Callable[[int], bytes]]:
@@ -324,8 +333,12 @@ def _folder(root: Path) -> _Files:
         raise DataError(f"there is no image in {root}, {seen}: edgekit reads {' '.join(SUFFIXES)}")
     names = [path.relative_to(root).as_posix() for path in images]
     table = root / LABELS_FILE
-    labels = _labels_from_table(table, names) if table.is_file() else _labels_from_subfolders(root, names)
-    return _Files(names, labels, images)
+    if table.is_file():
+        return _Files(names, _labels_from_table(table, names), images)
+    if (folders := _class_folders(root, names)) is None:
+        return _Files(names, None, images)
+    place = {name: index for index, name in enumerate(folders)}
+    return _Files(names, [place[name.split("/")[0]] for name in names], images, folders)
 
 
 def _walk(root: Path) -> tuple[list[Path], list[Path]]:
@@ -351,13 +364,14 @@ def _hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"  # which is full of files that look like images and are none
 
 
-def _labels_from_subfolders(root: Path, names: Sequence[str]) -> list[int] | None:
-    classes = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not _hidden(entry.name))
+def _class_folders(root: Path, names: Sequence[str]) -> tuple[str, ...] | None:
+    """The subfolders, one a class, in order; None where they cannot be that."""
+    folders = {entry.name for entry in os.scandir(root) if entry.is_dir() and not _hidden(entry.name)}
     used = {name.split("/")[0] for name in names if "/" in name}
-    if len(classes) < 2 or used != set(classes) or not all("/" in name for name in names):
+    if len(folders) < 2 or used != folders or not all("/" in name for name in names):
         return None
-    number = {name: index for index, name in enumerate(classes)}
-    return [number[name.split("/")[0]] for name in names]
+    are_numbers = all(name.isascii() and name.isdigit() for name in folders)
+    return tuple(sorted(folders, key=lambda name: (int(name), name) if are_numbers else (0, name)))
 
 
 def _labels_from_table(table: Path, names: Sequence[str]) -> list[int]:
@@ -457,6 +471,7 @@ class _Arrays:
     labels: Sequence[int] | None
     path: Path
     shape: tuple[int, ...]  # of one image, [H, W], [H, W, 3] or [H, W, 4]
+    folders: None = None
 
     @contextmanager
     def reading(self) -> Iterator[Callable[[int], bytes]]:
@@ -546,6 +561,7 @@ class _Held:
     """Pixels in memory, [N, H, W, C]."""
 
     pixels: NDArray[np.uint8]
+    folders: None = None
 
     @property
     def names(self) -> Sequence[str]:

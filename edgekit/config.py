@@ -338,7 +338,7 @@ def _device(tables: Mapping[str, Any], where: str) -> str | None:
 def _tables_of(path: Path) -> dict[str, Any]:
     """The sections of a file, as they stand there."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise ConfigError(f"{path} does not exist: name a settings file, or leave --config out") from error
     except OSError as error:

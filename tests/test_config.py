@@ -67,6 +67,11 @@ def test_every_section_of_a_file(tmp_path: Path) -> None:
     assert (settings.verify.images, settings.bench.laps) == (7, 3)
 
 
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    path = toml(tmp_path, "\N{BYTE ORDER MARK}[model]\nclasses = 5\n")
+    assert config.load(path).model.classes == 5
+
+
 def test_flags_win_and_their_paths_start_here(tmp_path: Path) -> None:
     path = toml(tmp_path, '[export]\nout = "there"\n[bench]\nlaps = 3\nthreads = [2]')
     settings = config.load(path, {"export": {"out": Path("here")}, "bench": {"laps": 9, "threads": None}})

@@ -20,7 +20,8 @@ import numpy as np
 from edgekit.errors import GateFailed
 from edgekit.pipeline.ranking import rank
 from edgekit.progress import Progress, silent
-from edgekit.verification.accuracy import agreement, check_labels, measure
+from edgekit.verification.accuracy import agreement, measure
+from edgekit.verification.labels import understand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -149,8 +150,8 @@ class _Loss:
         batches = list(held_out.batches(_BATCH_SIZE))
         self._pixels = np.concatenate([batch.pixels for batch in batches])
         self._floats = float_logits(model, self._pixels)
-        self._labels = [label for batch in batches for label in batch.labels or ()]
-        check_labels(self._labels, self._floats.shape[1])
+        labels = [label for batch in batches for label in batch.labels or ()]
+        self._labels = understand(labels, held_out.folders, model.labels, self._floats).classes
         self.images = len(self._pixels)
         trusted = bool(self._labels) and measure(self._floats, self._labels).top1 >= TRUSTED
         self.measure = Measure.DROP if trusted else Measure.CHANGED

@@ -312,7 +312,7 @@ def _labels(path: Path | None, classes: int) -> tuple[str, ...]:
     if path is None:
         return ()
     try:
-        labels = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+        labels = tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist: name a text file of labels, one class a line") from error
     except (OSError, UnicodeDecodeError) as error:

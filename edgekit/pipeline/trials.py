@@ -13,6 +13,7 @@ from edgekit.exporters.metadata import Precision
 from edgekit.progress import Progress, silent
 from edgekit.runtimes.runner import encode
 from edgekit.verification import compare
+from edgekit.verification.labels import understand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from edgekit.config import Settings
     from edgekit.exporters.metadata import Metadata
+    from edgekit.facts import Fact
     from edgekit.integer_model import IntegerModel
     from edgekit.pipeline.source import Trained
     from edgekit.preprocessing import Preprocessing
@@ -78,7 +80,8 @@ class Answers:
     Attributes:
         integers: the integer model's logits, batch by batch.
         floats: the float network's, likewise.
-        labels: empty where there are none.
+        labels: class indices; empty where there are none, or none that can be trusted.
+        about_labels: how these are known.
         names: of the images.
         pictures: pixels of some of them [H, W, C], by number.
     """
@@ -86,6 +89,7 @@ class Answers:
     integers: list[NDArray[Any]] = field(default_factory=list)
     floats: list[NDArray[np.float32]] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
+    about_labels: Fact | None = None
     names: list[str] = field(default_factory=list)
     pictures: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
 
@@ -169,4 +173,8 @@ def run(
                 trial.suspect(batch.pixels, compare.is_off(found, expected, trial.about.precision))
         answers.add(batch, integers, floats, every=max(total // PICTURES, 1))
         progress("verifying", len(answers.names), max(total, len(answers.names)))
+    folders = images.folders if isinstance(images, ImageSource) else None
+    logits = np.concatenate(answers.floats or answers.integers or trials[0].outputs)
+    understood = understand(answers.labels, folders, trials[0].about.labels, logits)
+    answers.labels, answers.about_labels = list(understood.classes), understood.fact
     return answers

@@ -37,6 +37,7 @@ from edgekit.verification import accuracy, compare, gates
 from edgekit.verification.budgets import Limits
 from edgekit.verification.divergence import Comparison, locate
 from edgekit.verification.float_parity import TOLERANCE, compare_floats
+from edgekit.verification.labels import check as check_labels
 from edgekit.verification.proven import proven
 
 if TYPE_CHECKING:
@@ -85,9 +86,9 @@ def verify(artifacts: Sequence[Path], settings: Settings, *, progress: Progress 
         opening.examine(candidate, model, trained, settings.verify)
     preprocessing = about.preprocessing if model is None else model.preprocessing
     images = trials.images_of(settings, preprocessing)
-    if isinstance(images, ImageSource) and images.labels is not None:
+    if isinstance(images, ImageSource) and images.labels is not None and images.folders is None:
         for output in (output for c in readable if c.summary for output in c.summary.outputs if output.shape):
-            accuracy.check_labels(images.labels, output.shape[-1])
+            check_labels(images.labels, output.shape[-1])
     with ExitStack() as stack:
         for candidate in readable:
             if candidate.is_sound:

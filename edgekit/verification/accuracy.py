@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.errors import DataError
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -46,19 +44,6 @@ class Drop:
     points: float
     low: float
     high: float
-
-
-def check_labels(labels: Sequence[int], classes: int) -> None:
-    """Refuse labels that are not of ``classes``.
-
-    Raises:
-        DataError: there is no such class.
-    """
-    if max(labels, default=0) >= classes:
-        raise DataError(
-            f"an image has the label {max(labels)}, and the network has {classes} classes, 0 to {classes - 1}: "
-            f"check that the labels belong to this network and start from 0"
-        )
 
 
 def measure(logits: NDArray[np.generic], labels: Sequence[int]) -> Accuracy:

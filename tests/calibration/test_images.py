@@ -147,7 +147,7 @@ def test_labels_come_from_labels_csv(tmp_path: Path) -> None:
         write(tmp_path / name, value)
     table(tmp_path / "labels.csv", ("file", "class_index"), ("sub/c.png", 7), ("a.png", 5), ("b.png", 900))
     source = opened(tmp_path)
-    assert (source.names, source.labels) == (("a.png", "b.png", "sub/c.png"), (5, 900, 7))
+    assert (source.names, source.labels, source.folders) == (("a.png", "b.png", "sub/c.png"), (5, 900, 7), None)
     assert next(source.batches(2)).labels == (5, 900)
 
 
@@ -186,6 +186,17 @@ def test_class_folders_are_labels_as_in_torchvision(tmp_path: Path) -> None:
         "cat/deep/0.png": 2,
         "dog/1.png": 3,
     }
+
+
+@pytest.mark.parametrize("names", [[str(i) for i in range(12)], ["02", "1", "10", "9"], ["7", "300", "41"]])
+def test_class_folders_that_are_numbers_are_in_their_order(tmp_path: Path, names: list[str]) -> None:
+    for name in names:
+        write(tmp_path / name / "a.png")
+    source = opened(tmp_path)
+    ordered = sorted(names, key=int)
+    assert source.folders == tuple(ordered)
+    found = dict(zip(source.names, source.labels or (), strict=True))
+    assert found == {f"{name}/a.png": place for place, name in enumerate(ordered)}
 
 
 @pytest.mark.parametrize("extra", ["stray.png", "empty/"], ids=["an image beside the folders", "a folder without one"])

@@ -166,7 +166,8 @@ def test_another_checkpoint_and_other_labels(made: Path, tmp_path: Path) -> None
 )
 def test_missing_inputs(made: Path, place: dict[str, str], said: str) -> None:
     with pytest.raises(DataError, match=said):
-        reproduce(made, **{name: Path(path) for name, path in place.items()}, progress=no_work)
+        there: dict[str, Any] = {name: Path(path) for name, path in place.items()}
+        reproduce(made, **there, progress=no_work)
 
 
 def test_what_contradicts_the_manifest(made: Path, tmp_path: Path) -> None:
@@ -176,7 +177,11 @@ def test_what_contradicts_the_manifest(made: Path, tmp_path: Path) -> None:
         reproduce(made, out=made.parent / ".", progress=no_work)
     if not torch.cuda.is_available():
         tuned = edited(Path(shutil.copy(made, tmp_path / made.name)), machine={"gpu": "NVIDIA H200"})
-        places = {"checkpoint": CHECKPOINT, "labels": FOLDER / "labels.txt", "calib": FOLDER / "calibration.npz"}
+        places: dict[str, Any] = {
+            "checkpoint": CHECKPOINT,
+            "labels": FOLDER / "labels.txt",
+            "calib": FOLDER / "calibration.npz",
+        }
         with pytest.raises(ConfigError, match="it was fine-tuned on NVIDIA H200, and torch finds no GPU here"):
             reproduce(tuned, **places, progress=no_work)
 

@@ -62,8 +62,10 @@ def test_no_resizing_has_a_name() -> None:
 def test_labels_are_one_a_class(tmp_path: Path) -> None:
     path = tmp_path / "labels.txt"
     path.write_text("\n".join(["größe", *"abcdefghi", "", ""]), encoding="utf-8")
-    source = open_source(Settings(model=ModelSettings(CHECKPOINT, labels=path)))
-    assert source.float_model.labels == source.integer_form.labels == ("größe", *"abcdefghi")
+    for mark in ("", "\N{BYTE ORDER MARK}"):
+        path.write_text(mark + path.read_text(encoding="utf-8"), encoding="utf-8")
+        source = open_source(Settings(model=ModelSettings(CHECKPOINT, labels=path)))
+        assert source.float_model.labels == source.integer_form.labels == ("größe", *"abcdefghi")
     path.write_text("a\nb")
     with pytest.raises(DataError, match="names 2 classes, and the network has 10"):
         open_source(Settings(model=ModelSettings(CHECKPOINT, labels=path)))
