@@ -165,8 +165,8 @@ def test_another_checkpoint_and_other_labels(made: Path, tmp_path: Path) -> None
     ],
 )
 def test_missing_inputs(made: Path, place: dict[str, str], said: str) -> None:
+    there: dict[str, Any] = {name: Path(path) for name, path in place.items()}
     with pytest.raises(DataError, match=said):
-        there: dict[str, Any] = {name: Path(path) for name, path in place.items()}
         reproduce(made, **there, progress=no_work)
 
 
