@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, Unpack, ge
 from edgekit.errors import ArtifactError, ConfigError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Protocol
 
     class Factory(Protocol):
-        """One of the five functions below that make an architecture."""
+        """One of the functions below that make an architecture."""
 
         def __call__(self, width: float = ..., num_classes: int = ..., **options: Unpack[Options]) -> Architecture:
             """The family's architecture at a width."""
@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 Activation = Literal["relu", "relu6", "hard_swish"]
 HeadActivation = Literal["relu", "relu6", "hard_swish", "none"]
 PaddingStyle = Literal["same", "symmetric"]
-Family = Literal["mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small", "mobilenet_v3_digits"]
+Family = Literal[
+    "mobilenet_v1",
+    "mobilenet_v1_cifar",
+    "mobilenet_v2",
+    "mobilenet_v3_large",
+    "mobilenet_v3_small",
+    "mobilenet_v3_digits",
+    "mobilenet_v3_nas",
+]
 Size = tuple[int, int]  # height and width, in pixels
 
 
@@ -217,16 +225,31 @@ _V1_ROWS = (
 )
 
 
+# A V1 for images of 32 x 32, as people write it for CIFAR-10: no stride in the stem, and eight blocks.
+_V1_CIFAR_ROWS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1), (512, 1))
+
+
 def mobilenet_v1(width: float = 1.0, num_classes: int = 1000, **options: Unpack[Options]) -> Architecture:
     """MobileNetV1 (arXiv:1704.04861). Channels are cut off, not rounded, and at least 8 (slim's mobilenet_v1.py)."""
+    return _v1(_V1_ROWS, width, num_classes).with_options(**options)
+
+
+def mobilenet_v1_cifar(width: float = 1.0, num_classes: int = 10, **options: Unpack[Options]) -> Architecture:
+    """A MobileNetV1 of eight blocks for images of 32 x 32, with ReLU, as it is written in PyTorch."""
+    small = replace(_v1(_V1_CIFAR_ROWS, width, num_classes), family="mobilenet_v1_cifar", stem_stride=1)
+    usual = Options(resolution=32, padding="symmetric", bn_eps=1e-5, activation="relu")
+    return small.with_options(**usual).with_options(**options)
+
+
+def _v1(rows: Sequence[tuple[int, int]], width: float, num_classes: int) -> Architecture:
     _check_width(width)
     stem = before = max(8, int(_V1_STEM * width))
     blocks = []
-    for channels, stride in _V1_ROWS:
+    for channels, stride in rows:
         out = max(8, int(channels * width))
         blocks.append(Block(3, before, out, 0, "relu6", stride, expands=False))
         before = out
-    architecture = Architecture(
+    return Architecture(
         family="mobilenet_v1",
         width=width,
         num_classes=num_classes,
@@ -241,7 +264,6 @@ def mobilenet_v1(width: float = 1.0, num_classes: int = 1000, **options: Unpack[
         head_channels=0,
         hidden_channels=(),
     )
-    return architecture.with_options(**options)
 
 
 # arXiv:1801.04381, table 2: expansion, output channels, repetitions, stride of the first.
@@ -370,6 +392,31 @@ _V3_DIGITS = _V3Table(
 )
 
 
+# Ours by its name only: eleven rows that a search might give, as written in textbooks. Without residuals, hard-swish
+# everywhere, and squeeze-and-excite before it.
+_V3_NAS = _V3Table(
+    family="mobilenet_v3_nas",
+    resolution=224,
+    stem=32,
+    stem_stride=2,
+    rows=(
+        (3, 96, 24, True, "hard_swish", 1),
+        (3, 72, 24, False, "hard_swish", 2),
+        (5, 72, 40, True, "hard_swish", 2),
+        (5, 120, 40, True, "hard_swish", 1),
+        (3, 240, 80, False, "hard_swish", 2),
+        (3, 200, 80, False, "hard_swish", 1),
+        (3, 480, 112, True, "hard_swish", 1),
+        (3, 672, 112, True, "hard_swish", 1),
+        (5, 672, 160, True, "hard_swish", 2),
+        (5, 960, 160, True, "hard_swish", 1),
+        (5, 960, 160, True, "hard_swish", 1),
+    ),
+    hidden=0,
+)
+_NAS_HEAD = 1280
+
+
 def mobilenet_v3_large(width: float = 1.0, num_classes: int = 1000, **options: Unpack[Options]) -> Architecture:
     """MobileNetV3-Large (arXiv:1905.02244)."""
     return _v3(_V3_LARGE, width, num_classes).with_options(**options)
@@ -383,6 +430,13 @@ def mobilenet_v3_small(width: float = 1.0, num_classes: int = 1000, **options: U
 def mobilenet_v3_digits(width: float = 1.0, num_classes: int = 10, **options: Unpack[Options]) -> Architecture:
     """A small V3-style network for small images, with every operator that MobileNetV3 has."""
     return _v3(_V3_DIGITS, width, num_classes).with_options(**options)
+
+
+def mobilenet_v3_nas(width: float = 1.0, num_classes: int = 1000, **options: Unpack[Options]) -> Architecture:
+    """A V3-style network of eleven searched rows, without residuals."""
+    table = _v3(_V3_NAS, width, num_classes)
+    usual = Options(bn_eps=1e-5, squeeze_first=True, residuals=False)
+    return replace(table, head_channels=_NAS_HEAD).with_options(**usual).with_options(**options)
 
 
 def _v3(table: _V3Table, width: float, num_classes: int) -> Architecture:
@@ -407,7 +461,7 @@ def _v3(table: _V3Table, width: float, num_classes: int) -> Architecture:
         activation="hard_swish",
         blocks=tuple(blocks),
         head_channels=6 * before,
-        hidden_channels=(make_divisible(table.hidden * width),),
+        hidden_channels=(make_divisible(table.hidden * width),) if table.hidden else (),
     )
 
 
@@ -418,8 +472,10 @@ def _check_width(width: float) -> None:
 
 FAMILIES: Mapping[str, Factory] = {
     "mobilenet_v1": mobilenet_v1,
+    "mobilenet_v1_cifar": mobilenet_v1_cifar,
     "mobilenet_v2": mobilenet_v2,
     "mobilenet_v3_large": mobilenet_v3_large,
     "mobilenet_v3_small": mobilenet_v3_small,
     "mobilenet_v3_digits": mobilenet_v3_digits,
+    "mobilenet_v3_nas": mobilenet_v3_nas,
 }

@@ -19,7 +19,7 @@ from edgekit.models.layouts.names import WAY_BY_ONNX, classifier_names, first_fe
 from edgekit.models.network import build
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from os import PathLike
 
     from torch import Tensor, nn
@@ -181,7 +181,7 @@ def _understand(path: Path, contents: Contents, family: str | None, given: Optio
     if contents.strides:
         options["stem_stride"] = contents.strides[0]
     guess = inference.architecture_of(weights, family or renamed.family, options)
-    _check_strides(guess.architecture, contents.strides)
+    _check_told(guess.architecture, contents)
     architecture, stated = guess.architecture, dict.fromkeys(renamed.stated, renamed.source)
     if "head_activation" not in options and [layer.module for layer in head.layers[:-1]] == [renamed.own_hidden]:
         if inference.has_own_hidden(architecture):
@@ -189,11 +189,21 @@ def _understand(path: Path, contents: Contents, family: str | None, given: Optio
     elif architecture.hidden_channels and "head_activation" not in options:
         architecture = replace(architecture, head_activation="relu")
     stated |= dict.fromkeys(contents.stated, contents.by)
-    facts = contents.facts + _facts(architecture, given, stated, renamed.source)
+    facts = _of_images(contents, renamed) + _facts(architecture, given, stated, renamed.source)
     notes = (*network.notes, *guess.notes, *(renamed.notes if any(fact.is_assumed for fact in facts) else ()))
     if head.left_aside:
         notes += (f"left aside, as no part of the network: {strays.described(list(head.left_aside))}",)
     return _Understood(renamed.source, architecture, weights, facts, notes + head.notes)
+
+
+def _of_images(contents: Contents, renamed: Renamed) -> tuple[Fact, ...]:
+    """What the file says of its images, or what is usual for a layout that was made for images of its own."""
+    if renamed.normalization is None or any(fact.name == "normalization" for fact in contents.facts):
+        return contents.facts
+    mean, std = map(list, renamed.normalization)
+    because = f"usual for this layout ({renamed.source})"
+    usual = Fact("normalization", {"mean": mean, "std": std}, Basis.ASSUMED, because, "--mean and --std")
+    return (*contents.facts, usual)
 
 
 def _facts(architecture: Architecture, given: Options, stated: Mapping[str, str], source: str) -> tuple[Fact, ...]:
@@ -218,8 +228,14 @@ def _facts(architecture: Architecture, given: Options, stated: Mapping[str, str]
     return tuple(facts)
 
 
-def _check_strides(architecture: Architecture, strides: Sequence[int]) -> None:
-    """Refuses a network whose file lists other strides than its family has: they leave no trace in weights."""
+def _check_told(architecture: Architecture, contents: Contents) -> None:
+    """Refuses a network whose file tells of other classes or strides; the latter leave no trace in weights."""
+    if contents.classes not in {None, architecture.num_classes}:
+        raise CheckpointError(
+            f"{contents.by} says {contents.classes} classes, and the weights have {architecture.num_classes}: the two"
+            " do not belong together"
+        )
+    strides = contents.strides
     own = (architecture.stem_stride, *(block.stride for block in architecture.blocks))
     if len(strides) == len(own) and tuple(strides) != own:
         at = next(index for index, (one, other) in enumerate(zip(strides, own, strict=True)) if one != other)

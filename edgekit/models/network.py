@@ -77,8 +77,9 @@ def build(architecture: Architecture) -> nn.Module:
 
     Where ``architecture.padding`` is "same", the borders are those of images of ``architecture.resolution``.
     """
-    networks = {"mobilenet_v1": MobileNetV1, "mobilenet_v2": MobileNetV2}
-    return networks.get(architecture.family, MobileNetV3)(architecture)
+    if architecture.family.startswith("mobilenet_v1"):
+        return MobileNetV1(architecture)
+    return MobileNetV2(architecture) if architecture.family == "mobilenet_v2" else MobileNetV3(architecture)
 
 
 def _after(size: Size, stride: int) -> Size:

@@ -34,6 +34,7 @@ class Renamed:
         scopes: how names inside of the body begin.
         own_hidden: the module of ``rest`` that is the layout's own hidden layer, where it has one.
         family: that only this layout has.
+        normalization: mean and std of 0..1 pixels that such networks usually have, where it is not ImageNet's.
         notes: what was guessed, and why.
     """
 
@@ -46,6 +47,7 @@ class Renamed:
     scopes: tuple[str, ...] = ()
     own_hidden: str | None = None
     family: str | None = None
+    normalization: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -52,6 +52,8 @@ class Naming:
         stages: how many blocks each stage has, where names count by stage.
         hidden: the layout's own hidden linear layer.
         family: that only this layout has.
+        blocks: how many a network of this layout has, where others have the same names.
+        normalization: mean and std of 0..1 pixels that such networks usually have, where it is not ImageNet's.
     """
 
     source: str
@@ -65,6 +67,8 @@ class Naming:
     stages: tuple[int, ...] = ()
     hidden: str | None = None
     family: str | None = None
+    blocks: int | None = None
+    normalization: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     def roots(self, weights: Mapping[str, Tensor]) -> list[str]:
         """What stands before the names of each network of this layout."""
@@ -72,7 +76,9 @@ class Naming:
         return [
             root
             for root in roots_of(f"{self.stem[0]}.weight", weights)
-            if self._form(weights, root, 0) and (not last or root + last in weights)
+            if self._form(weights, root, 0)
+            and (not last or root + last in weights)
+            and (self.blocks is None or self._form(weights, root, self.blocks) is None)
         ]
 
     def rename(self, weights: Mapping[str, Tensor], root: str, file_name: str) -> Renamed:  # noqa: ARG002 - keys tell all
@@ -103,6 +109,7 @@ class Naming:
             scopes=scopes(modules, root + self.forms[0]["depthwise"][0].partition("{")[0]),
             own_hidden=hidden,
             family=self.family,
+            normalization=self.normalization,
         )
 
     @staticmethod

@@ -8,6 +8,7 @@ from edgekit.models.layouts.naming import Form, Naming
 
 _TORCH = Options(padding="symmetric", bn_eps=1e-5)
 _RELU = Options(padding="symmetric", bn_eps=1e-5, activation="relu")
+_CIFAR = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 _TENSORFLOW = Options(padding="same", bn_eps=1e-3)
 
 
@@ -79,6 +80,18 @@ EDGEKIT_V1 = Naming(
     usual=Options(padding="same", bn_eps=1e-3, activation="relu6"),
 )
 
+# The same names for images of 32 x 32 (CIFAR-10), which are normalized by that set's mean and deviation.
+CIFAR_V1 = Naming(
+    "MobileNetV1 state dict, for CIFAR",
+    "mobilenet_v1",
+    ("conv1.0", "conv1.1"),
+    _own("mobilenet_v1", "features.0", "features.{i}")[:1],
+    usual=_RELU,
+    family="mobilenet_v1_cifar",
+    blocks=8,
+    normalization=_CIFAR,
+)
+
 # github.com/marvis/pytorch-mobilenet, and its many copies.
 SEQUENTIAL_V1 = Naming(
     "MobileNetV1 as one Sequential",
@@ -96,6 +109,7 @@ KUANGLIU_V1 = Naming(
     (_plain(("layers.{i}.conv1", "layers.{i}.bn1"), ("layers.{i}.conv2", "layers.{i}.bn2")),),
     usual=Options(**_RELU, resolution=32),
     stated=Options(stem_stride=1),
+    normalization=_CIFAR,
 )
 
 # github.com/osmr/pytorchcv.
@@ -218,6 +232,7 @@ OPENMMLAB_V2 = Naming(
 NAMINGS = (
     TORCHVISION_V3,
     TORCHVISION_V2,
+    CIFAR_V1,
     EDGEKIT_V1,
     D_LI14_V2,
     D_LI14_V3,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from edgekit.errors import CheckpointError
 from edgekit.models.layouts.names import WAY_BY_ONNX
 from edgekit.models.readers import kinds
+from edgekit.models.readers.configs import with_config
 from edgekit.models.readers.contents import ARCHITECTURE_KEY, Contents, Group
 from edgekit.models.readers.keras_files import read_h5, read_zip
 from edgekit.models.readers.torch_files import read_pickle, read_safetensors
@@ -34,7 +35,7 @@ def read(path: Path) -> Contents:
             f"{path} has the suffix {path.suffix!r}, and checkpoints are {', '.join(_SUFFIXES)}:"
             f" save the model's state_dict() as .pth, or bring the network as ONNX: {WAY_BY_ONNX}"
         )
-    return reader(path)
+    return with_config(reader(path), path)
 
 
 _FORMATS: Mapping[kinds.Format, Callable[[Path], Contents]] = {

@@ -40,6 +40,7 @@ class Contents:
         architecture: that edgekit saved with them, else None.
         stated: what leaves no trace in the weights and the file says.
         facts: what the file says about the images.
+        classes: how many the file says.
         strides: of the first convolution and of each depthwise one, where the file tells them.
         by: what says so ("config.json").
         notes: what was chosen on the way, for people.
@@ -49,6 +50,7 @@ class Contents:
     architecture: Architecture | None = None
     stated: Options = field(default_factory=Options)
     facts: tuple[Fact, ...] = ()
+    classes: int | None = None
     strides: tuple[int, ...] = ()
     by: str = "the file"
     notes: tuple[str, ...] = ()
