@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from edgekit.integer_model import IntegerModel
 
 KEY = "edgekit"  # the name of the entry in each format's metadata
+FLOAT_PROFILE = "float"  # of files that hold no integers
 SCHEMA_VERSION = 1
 
 
@@ -122,5 +123,5 @@ def of_float_model(model: FloatModel, precision: Precision) -> Metadata:
     """The metadata of a float file; float16 files keep a float32 boundary."""
     return Metadata(
         model.graph.name, precision, IoDtype.FLOAT32, model.preprocessing, model.preprocessing.normalization, False,
-        model.labels, "float", dict(model.provenance),
+        model.labels, FLOAT_PROFILE, dict(model.provenance),
     )  # fmt: skip

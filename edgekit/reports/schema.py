@@ -29,7 +29,7 @@ from edgekit.pipeline.verdicts import Confusion, FileVerdict, Picture, VerifyRes
 from edgekit.preprocessing import Normalization, Preprocessing
 from edgekit.reports.values import SCHEMA_VERSION, field_names, properties
 from edgekit.verification.accuracy import Accuracy, Drop
-from edgekit.verification.causes import Cause
+from edgekit.verification.cases import Cause
 from edgekit.verification.divergence import Divergence, Example, Where
 from edgekit.verification.float_parity import FloatParity
 from edgekit.verification.gates import Gate, Level

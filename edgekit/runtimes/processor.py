@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 
 from edgekit.device import machine
+from edgekit.exporters.metadata import FLOAT_PROFILE
 from edgekit.integer_model import SEVEN_BIT
 
 _VNNI = {"avx512_vnni", "avx_vnni"}
@@ -28,4 +29,4 @@ def saturation(profile: str) -> str | None:
     Args:
         profile: of the file, as in its metadata.
     """
-    return SATURATES if lacks_vnni() and not profile.startswith(SEVEN_BIT) else None
+    return SATURATES if lacks_vnni() and profile != FLOAT_PROFILE and not profile.startswith(SEVEN_BIT) else None

@@ -13,16 +13,8 @@ from edgekit.exporters.metadata import Precision
 from edgekit.integer_model import IntegerModel
 from edgekit.ir import Quantize, Requantize
 from edgekit.runtimes.tracing import Trace, factor_of, trace_file, trace_graph, trace_model
-from edgekit.verification.causes import (
-    Case,
-    Cause,
-    Finding,
-    FloatLayer,
-    IntegerLayer,
-    Variant,
-    at_border_only,
-    explain,
-)
+from edgekit.verification.cases import Case, Cause, Finding, FloatLayer, IntegerLayer, Variant, at_border_only
+from edgekit.verification.causes import explain
 from edgekit.verification.float_parity import TOLERANCE
 from edgekit.verification.integer_parity import NEAR
 from edgekit.verification.layers import LayerComparison, steepest_fall
@@ -47,7 +39,8 @@ _REMEDIES: Final = {
     Cause.TYPE: "export the file again: `edgekit inspect` counts its float operators",
     Cause.ROUNDING: "the file is right: run it where kernels round once, which is LiteRT with XNNPACK, ONNX Runtime, "
     "and torch with fbgemm",
-    Cause.KERNEL: "`edgekit verify` compares what the file holds with the model: if that is the same, it is the kernel",
+    Cause.UNKNOWN: "`edgekit verify` compares what the file holds with the model: "
+    "if that is the same, it is the kernel",
     Cause.SCALE: "export the file again, and let nothing rewrite it afterwards",
     Cause.ZERO_POINT: "export the file again, and let nothing rewrite it afterwards",
     Cause.BIAS: "export the file again, and let nothing rewrite it afterwards",
@@ -55,7 +48,6 @@ _REMEDIES: Final = {
     Cause.PADDING: "look whether the network was trained with TensorFlow's padding (same) or PyTorch's (symmetric)",
     Cause.LAYOUT: "look for a transpose that was lost or added on the way, NCHW against NHWC",
     Cause.CHANNEL_ORDER: "look for a permutation that was lost or added, RGB against BGR at the input",
-    Cause.WEIGHTS: "export the file again, and let nothing rewrite it afterwards",
     Cause.BOUNDARY: "look at scale, zero point and type of the file's output: `edgekit inspect`",
 }
 
@@ -306,7 +298,7 @@ class Comparison:
             return replace(found, explanation=f"if {self.a.runner} is right: {found.explanation}"), None
         trace, case = off[-1]
         found = explain(case)
-        if trace.differs_because and found.cause in {Cause.ROUNDING, Cause.KERNEL}:
+        if trace.differs_because and found.cause in {Cause.ROUNDING, Cause.UNKNOWN}:
             found = replace(found, explanation=f"{found.explanation}; {trace.differs_because}")
         if len(off) > 1:
             words = f"neither gives what it has to; of {trace.runner}: {found.explanation}"

@@ -19,7 +19,7 @@ from edgekit.exporters.metadata import IoDtype
 from edgekit.integer_model import IntegerModel
 from edgekit.pipeline import diff as module
 from edgekit.pipeline.diff import DiffResult, diff
-from edgekit.verification.causes import Cause
+from edgekit.verification.cases import Cause
 
 if TYPE_CHECKING:
     from pathlib import Path

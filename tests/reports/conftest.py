@@ -14,7 +14,7 @@ from edgekit.exporters.summary import Endpoint, Summary
 from edgekit.pipeline.verdicts import Confusion, FileVerdict, Picture, VerifyResult
 from edgekit.preprocessing import Preprocessing
 from edgekit.verification.accuracy import Accuracy, Drop
-from edgekit.verification.causes import Cause
+from edgekit.verification.cases import Cause
 from edgekit.verification.divergence import Divergence, Example, Where
 from edgekit.verification.float_parity import FloatParity
 from edgekit.verification.gates import Gate, Level, parity
