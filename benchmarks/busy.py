@@ -20,8 +20,8 @@ BUSY, RUNS = 4, 3
 _BURN = "while True: pass"
 _WAITING = {
     "as it is": {},
-    # the defaults of libgomp and OpenBLAS, as edgekit.device.threads has them
-    "as torch waits by default": {"OMP_WAIT_POLICY": "", "OPENBLAS_THREAD_TIMEOUT": "26"},
+    # libgomp takes its default for what it does not know; OpenBLAS' is in edgekit.device.threads
+    "as torch waits by default": {"OMP_WAIT_POLICY": "default", "OPENBLAS_THREAD_TIMEOUT": "26"},
 }
 
 
@@ -38,6 +38,7 @@ def main() -> None:
     for _ in range(options.runs):
         for waiting, busy in kinds:
             found[waiting, busy].append(_seconds(arguments, _WAITING[waiting], busy))
+            print(f"{waiting}, {busy} busy: {found[waiting, busy][-1]}", file=sys.stderr)
     print(f"`edgekit {' '.join(arguments)}`, {os.cpu_count()} cores, median of {options.runs} runs\n")
     print("| threads wait | busy processes beside it | processor s | wall s | processor, busy : quiet |")
     print("|---|---|---|---|---|")
