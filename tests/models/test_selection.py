@@ -156,3 +156,23 @@ def test_numbers_of_eight_bits_become_float32(state: State, tmp_path: Path) -> N
     torch.save(small, tmp_path / "m.pth")
     loaded = load(tmp_path / "m.pth", resolution=32).module.state_dict()
     assert torch.equal(loaded["features.0.0.weight"], small["features.0.0.weight"].float())
+
+
+def test_weights_in_parts_are_made_whole(tmp_path: Path) -> None:
+    """Pruned by torch.nn.utils.prune, and normalized by torch's weight_norm, old and new."""
+    from torch.nn.utils import prune
+    from torch.nn.utils.parametrizations import weight_norm
+
+    from edgekit.models.network import build
+
+    torch.manual_seed(0)
+    module = build(mobilenet_v2(0.1, 4, resolution=32)).eval()
+    prune.l1_unstructured(module.features[3].conv[1][0], "weight", 0.5)  # type: ignore[index,union-attr,no-untyped-call]
+    prune.ln_structured(module.features[5].conv[0][0], "weight", 0.3, n=1, dim=0)  # type: ignore[index,union-attr,no-untyped-call]
+    module.classifier[1] = weight_norm(module.classifier[1])  # type: ignore[index,operator,arg-type]
+    torch.save(module.state_dict(), tmp_path / "m.pth")
+    checkpoint = load(tmp_path / "m.pth", resolution=32)
+    assert {"a pruning mask applied to 2 weights", "weight normalization applied to 1 weights"} <= set(checkpoint.notes)
+    x = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(checkpoint.module(x), module(x))

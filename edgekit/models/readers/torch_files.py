@@ -19,6 +19,7 @@ from edgekit.errors import ArtifactError, CheckpointError
 from edgekit.models.architecture import Architecture
 from edgekit.models.layouts.names import WAY_BY_ONNX
 from edgekit.models.readers.contents import ARCHITECTURE_KEY, Contents, Group
+from edgekit.models.readers.parametrizations import made_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,6 +42,10 @@ _WHOLE_MODELS = {
     "fastai.": ("a Learner of fastai", "torch.save(learn.model.state_dict(), 'model.pth')"),
     "transformers.training_args": ("the arguments of a training", "give model.safetensors, which lies beside it"),
     "sklearn.": ("a model of scikit-learn", "give a trained MobileNet"),
+    "numpy.": (
+        "arrays of NumPy",
+        "save tensors: torch.save({name: torch.from_numpy(a) for name, a in …}, 'model.pth')",
+    ),
     "paddle": ("parameters of PaddlePaddle", "export them with paddle2onnx, then edgekit export model.onnx"),
 }
 _MAX_DEPTH = 8  # of mappings in mappings; a crafted pickle may contain itself
@@ -67,7 +72,9 @@ def read_pickle(path: Path) -> Contents:
     groups = tuple(_walk(value, (), set()))
     if not groups:
         raise _unpicklable(path, unknown) if unknown else _no_weights(path)
-    notes = (f"left aside unread, as they need code: objects of {', '.join(unknown)}",) if unknown else ()
+    groups, notes = _whole(groups)
+    if unknown:
+        notes += (f"left aside unread, as they need code: objects of {', '.join(unknown)}",)
     return Contents(groups, notes=notes)
 
 
@@ -110,7 +117,8 @@ def read_safetensors(path: Path) -> Contents:
     groups = tuple(_walk(values, (), set()))
     if not groups:
         raise _no_weights(path)
-    return Contents(groups, architecture=_architecture(path, metadata))
+    groups, notes = _whole(groups)
+    return Contents(groups, architecture=_architecture(path, metadata), notes=notes)
 
 
 def damaged(path: Path, error: Exception, how: str) -> CheckpointError:
@@ -147,6 +155,17 @@ def _architecture(path: Path, metadata: Mapping[str, str]) -> Architecture | Non
         return Architecture.from_dict(json.loads(metadata[ARCHITECTURE_KEY]))
     except (ValueError, ArtifactError) as error:
         raise CheckpointError(f"{path}: {error}") from error
+
+
+def _whole(groups: Sequence[Group]) -> tuple[tuple[Group, ...], tuple[str, ...]]:
+    """The mappings with weights in parts put together, and notes of what was done."""
+    notes: dict[str, None] = {}
+    whole = []
+    for group in groups:
+        weights, done = made_whole(group.weights)
+        whole.append(Group(group.path, weights))
+        notes |= dict.fromkeys(done)
+    return tuple(whole), tuple(notes)
 
 
 def _walk(value: object, path: tuple[str, ...], seen: set[int]) -> Iterator[Group]:
