@@ -21,7 +21,7 @@ _BURN = "while True: pass"
 _WAITING = {
     "as it is": {},
     # libgomp takes its default for what it does not know; OpenBLAS' is in edgekit.device.threads
-    "as torch waits by default": {"OMP_WAIT_POLICY": "default", "OPENBLAS_THREAD_TIMEOUT": "26"},
+    "as torch waits by default": {"OMP_WAIT_POLICY": "default", "OPENBLAS_THREAD_TIMEOUT": "28"},
 }
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # if something else has it, they burn the time that the last one needs. "passive" lets libgomp's threads (torch on
 # Linux) sleep at once: https://gcc.gnu.org/onlinedocs/libgomp/OMP_005fWAIT_005fPOLICY.html. LLVM's and Intel's OpenMP
 # (torch on Macs) sleep after KMP_BLOCKTIME milliseconds, 200 by default. OpenBLAS (numpy) sleeps after 2 to the power
-# of OPENBLAS_THREAD_TIMEOUT cycles, 26 by default and 4 at least (driver/others/blas_server.c).
+# of OPENBLAS_THREAD_TIMEOUT cycles, 28 by default and 4 at least (driver/others/blas_server.c).
 _WAITING = {"OMP_WAIT_POLICY": "passive", "KMP_BLOCKTIME": "0", "OPENBLAS_THREAD_TIMEOUT": "4"}
 _COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")  # the last: Macs
 _ours: set[str] = set()  # of _WAITING, those that the user has not set

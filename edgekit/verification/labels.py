@@ -139,10 +139,8 @@ def _of_folders(
     """The reading of folders, not named as the network's classes are, that explains the answers best."""
     readings = list(_readings(folders, labels, classes))
     if not readings:
-        return _unknown(
-            f"the images lie in {len(folders)} folders, the network has {classes} classes, and the folders' names are "
-            f"{'not its labels' if names else 'neither numbers nor names that it knows'}"
-        )
+        known = "the folders' names are not all among its labels" if names else "it has no labels to match names with"
+        return _unknown(f"the images lie in {len(folders)} folders, the network has {classes} classes, and {known}")
     best, *others = sorted(readings, key=lambda reading: -_hits(reading, answers))
     hits = _hits(best, answers)
     if not _explains(best, answers, classes):

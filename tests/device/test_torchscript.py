@@ -19,7 +19,7 @@ from edgekit.device import torchscript
 from edgekit.device.engines import open_file
 from edgekit.device.torchscript import program
 from edgekit.device.worker import noise
-from edgekit.errors import ArtifactError
+from edgekit.errors import ArtifactError, CheckpointError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +29,7 @@ pytest.importorskip("torch")
 import torch
 
 from edgekit.exporters.torch import script
+from edgekit.models import readers
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning", "ignore:Duplicate name:UserWarning")
 
@@ -433,6 +434,15 @@ COMMANDS = {
     "sensitivity": ["sensitivity", "BAD", "--calib", CALIBRATION],
     "finetune": ["finetune", "BAD", "--calib", CALIBRATION],
 }
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".ckpt"])
+@pytest.mark.parametrize("name", [name for name in HOSTILE if name.startswith("os.system")])
+def test_no_checkpoint_runs_code(name: str, suffix: str, good: Path, tmp_path: Path) -> None:
+    path = hostile(name, good, tmp_path).rename(tmp_path / f"net{suffix}")
+    with pytest.raises(CheckpointError, match="net"):
+        readers.read(path)
+    assert list((tmp_path / "hostile").iterdir()) == []
 
 
 @pytest.mark.parametrize(
