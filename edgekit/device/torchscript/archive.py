@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections import Counter
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from edgekit.device.torchscript import pickles, program
 from edgekit.device.torchscript.program import Unknown
@@ -46,9 +46,10 @@ def load(path: Path, torch: Any, device: str = "cpu") -> Any:  # noqa: ANN401 - 
     Raises:
         ArtifactError: the file is missing, damaged, no TorchScript, or not what edgekit writes.
     """
-    with _checked_copy(path) as copy:
+    with tempfile.NamedTemporaryFile(suffix=".pt") as copy:
+        _copy_checked(path, copy)
         try:
-            return torch.jit.load(copy, map_location=device)
+            return torch.jit.load(copy.name, map_location=device)
         except (RuntimeError, ValueError) as error:
             raise _damaged(path) from error
 
@@ -63,8 +64,8 @@ def read(path: Path, wanted: Iterable[str]) -> dict[str, bytes]:
         return {entry: archive.read(names[entry]) for entry in wanted if entry in names}
 
 
-@contextmanager
-def _checked_copy(path: Path) -> Iterator[str]:
+def _copy_checked(path: Path, copy: IO[bytes]) -> None:
+    """Write what torch reads of the file; its content is held in memory no longer than that takes."""
     with _opened(path) as (archive, names):
         entries = {entry: archive.read(name) for entry, name in names.items() if entry in _HANDED_ON}
         records = {entry: archive.read(name) for entry, name in names.items() if _RECORD.fullmatch(entry)}
@@ -72,12 +73,10 @@ def _checked_copy(path: Path) -> Iterator[str]:
         _check(entries, {entry.rpartition("/")[2]: data for entry, data in records.items()})
     except (Unknown, KeyError) as error:
         raise _foreign(path, str(error)) from error
-    with tempfile.NamedTemporaryFile(suffix=".pt") as copy:
-        with zipfile.ZipFile(copy, "w") as archive:
-            for entry, data in {**entries, **records}.items():
-                archive.writestr(f"archive/{entry}", data)
-        copy.flush()
-        yield copy.name
+    with zipfile.ZipFile(copy, "w") as archive:
+        for entry, data in {**entries, **records}.items():
+            archive.writestr(f"archive/{entry}", data)
+    copy.flush()
 
 
 def _check(entries: Mapping[str, bytes], records: Mapping[str, bytes]) -> None:
