@@ -191,9 +191,17 @@ def fold_normalization(graph: Graph, normalization: Normalization) -> tuple[Grap
         kernel = graph.constants[weight].astype(np.float64)  # [O, I / groups, kH, kW]
         read = np.arange(len(mean)).reshape(reader.op.groups, -1).repeat(len(kernel) // reader.op.groups, axis=0)
         constants[weight] = (kernel * (common_std / std)[read][:, :, None, None]).astype(np.float32)
-        constants[bias] = (graph.constants[bias] + (kernel.sum((2, 3)) * offset[read]).sum(1)).astype(np.float32)
+        constants[bias] = (graph.constants[bias] + _sums(kernel * offset[read][:, :, None, None])).astype(np.float32)
     folded = Normalization(*((value,) * len(normalization.mean) for value in (centre, common_std)))
     return graph.with_nodes(graph.nodes, constants=constants), folded
+
+
+def _sums(terms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Over all axes but the first, [O, ...] to [O], correctly rounded.
+
+    BLAS sums up in an order that depends on the processor, and a model made again elsewhere has to have the same bits.
+    """
+    return np.array([math.fsum(row) for row in terms.reshape(len(terms), -1).tolist()])
 
 
 def _grid(found: Range) -> tuple[float, int]:

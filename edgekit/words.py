@@ -75,6 +75,19 @@ def decibels(sqnr_db: float) -> str:
     return {math.inf: "no error", -math.inf: "no signal"}.get(sqnr_db, "undefined")
 
 
+def plain(value: object) -> str:
+    """A JSON value for people.
+
+    >>> plain("same"), plain({"mean": [0.5, 0.5, 0.5], "std": [1, 1, 1]}), plain(0.001)
+    ('same', 'mean [0.5, 0.5, 0.5], std [1, 1, 1]', '0.001')
+    """
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {plain(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(plain, value))}]"
+    return str(value)
+
+
 def printable(text: str) -> str:
     r"""Text with U+FFFD for what no document can hold: control characters, and surrogates.
 

@@ -100,6 +100,7 @@ def verify(  # noqa: PLR0913 - one a flag
 
 
 def _show(result: VerifyResult) -> None:
+    from edgekit.integer_model import SUFFIX  # noqa: PLC0415 - see the module app
     from edgekit.verification.integer_parity import IntegerParity  # noqa: PLC0415 - see the module app
 
     if result.noise and result.images:
@@ -110,29 +111,43 @@ def _show(result: VerifyResult) -> None:
             "some layers are more precise than int8, or scales are rounded to float16: behind them integers are near, "
             "not claimed to be identical"
         )
-    rows = [row for file in result.files for row in _rows(file)]
+    for text in result.notes:
+        console.note(text)
+    judged = [reference for reference in result.references if reference.path.suffix == SUFFIX or reference.failed]
+    rows = [row for file in (*judged, *result.files) for row in _rows(file)]
     if result.float_accuracy is not None and result.float_reference is not None:
         top1 = console.percent(result.float_accuracy.top1)
         rows.append(["", f"float: {console.escape(result.float_reference.name)}", "", "", top1, "", ""])
     images = f"{console.count(result.images, 'image')}{' of noise' if result.noise else ''}"
     console.say(f"[dim]{f'measured on {images}' if result.images else 'nothing was run'}[/]")
     console.table(["", "file and runtime", ">equal", ">max |Δ|", ">top-1", ">drop", ">as float"], rows)
+    for text in result.warnings:
+        console.say(f"[bold yellow]![/] {console.escape(text)}")
     console.say(_conclusion(result))
 
 
 def _conclusion(result: VerifyResult) -> str:
-    from edgekit.reports.findings import conclusion  # noqa: PLC0415 - see the module app
+    from edgekit.reports.findings import conclusion, outcome  # noqa: PLC0415 - see the module app
 
-    colour, mark = ("green", "✔") if result.passed else ("red", "✘")
-    return f"[bold {colour}]{mark}[/] {console.escape(conclusion(result))} [dim]in {result.seconds:.1f} s[/]"
+    said = console.escape(conclusion(result))
+    return f"{_mark(outcome(result))} {said} [dim]in {result.seconds:.1f} s[/]"
+
+
+def _mark(said: str) -> str:
+    """The sign of a verdict, in its colour."""
+    from edgekit.reports.findings import sign  # noqa: PLC0415 - see the module app
+
+    colour = {"✔": "green", "!": "yellow", "✘": "red"}.get(sign(said))
+    return f"[bold {colour}]{sign(said)}[/]" if colour else console.NOTHING
 
 
 def _rows(file: FileVerdict) -> list[list[str] | str]:
     """The file, below it what is wrong, and each runtime."""
-    from edgekit.verification.gates import Level  # noqa: PLC0415 - see the module app
+    from edgekit.reports.findings import remark, verdict  # noqa: PLC0415 - see the module app
+    from edgekit.verification.gates import Level  # noqa: PLC0415 - likewise
     from edgekit.verification.integer_parity import IntegerParity  # noqa: PLC0415 - see the module app
 
-    mark = "[bold red]✘[/]" if file.failed else "[bold green]✔[/]" if file.passed else console.NOTHING
+    mark = _mark(verdict(file))
     top1 = console.percent(file.accuracy.top1) if file.accuracy else ""
     drop = f"{file.drop.points:.2f} ± {(file.drop.high - file.drop.low) / 2:.2f}" if file.drop else ""
     agreement = console.percent(file.agreement) if file.agreement is not None else ""
@@ -155,8 +170,6 @@ def _rows(file: FileVerdict) -> list[list[str] | str]:
         if gate.level is Level.BUDGET and gate.passed
     ]
     rows += [f"     [dim]{console.escape(why)}[/]" for why in file.skipped]
-    if file.is_reference:
-        rows.append(["", "[dim]  what floats are compared with[/]", "", "", "", "", ""])
-    elif not file.parities and not file.failed:
-        rows.append(["", "[dim]  nothing to compare with[/]", "", "", "", "", ""])
+    if said := remark(file):
+        rows.append(["", f"[dim]  {said}[/]", "", "", "", "", ""])
     return rows

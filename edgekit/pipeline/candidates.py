@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from edgekit.errors import ArtifactError
 from edgekit.exporters.formats import FORMATS, format_of
 from edgekit.exporters.metadata import Precision
-from edgekit.integer_model import SUFFIX
+from edgekit.integer_model import SUFFIX, IntegerModel
+from edgekit.pipeline.evidence import CHECKPOINT_HASH, most
+from edgekit.pipeline.manifest import sha256_of
+from edgekit.pipeline.records import UNCHANGED
 from edgekit.verification import gates
+from edgekit.verification.statements import contradictions
 from edgekit.verification.tie_free import broken_conditions
 from edgekit.verification.well_formed import well_formed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from edgekit.config import VerifySettings
+    from edgekit.exporters.contents import ContentDifference
     from edgekit.exporters.metadata import Metadata
     from edgekit.exporters.summary import Summary
-    from edgekit.integer_model import IntegerModel
+    from edgekit.float_model import FloatModel
+    from edgekit.pipeline.evidence import Evidence
+    from edgekit.pipeline.records import Records
     from edgekit.pipeline.source import Trained
     from edgekit.pipeline.trials import Trial
+    from edgekit.preprocessing import Preprocessing
     from edgekit.verification.gates import Gate
 
-CHECKPOINT_HASH = "checkpoint_sha256"  # in a file's provenance
+OF_MODEL, CONTENTS = "of this integer model", "contents"  # gates
 
 
 @dataclass(slots=True)
@@ -34,19 +42,25 @@ class Candidate:
 
     Attributes:
         path: of the file.
+        sha256: of its content, as ``manifest.sha256_of`` has it.
         summary: what it holds; None where it cannot be read.
         gates: what is known so far.
         trials: its runners, and what they answered.
         skipped: why it was not run where it could have been.
         budgets: gates of what it costs.
+        differences: what it says otherwise than it has to.
+        can_run: whether there is something to hold its answers against.
     """
 
     path: Path
+    sha256: str
     summary: Summary | None
     gates: list[Gate] = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     budgets: list[Gate] = field(default_factory=list)
+    differences: tuple[ContentDifference, ...] = ()
+    can_run: bool = True
 
     @property
     def metadata(self) -> Metadata | None:
@@ -60,8 +74,8 @@ class Candidate:
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing is wrong so far."""
-        return all(gate.passed for gate in self.gates)
+        """Whether nothing is wrong so far, and it can be run."""
+        return self.can_run and all(gate.passed for gate in self.gates)
 
 
 def expand(artifacts: Sequence[Path]) -> tuple[list[Path], Path | None]:
@@ -87,8 +101,12 @@ def expand(artifacts: Sequence[Path]) -> tuple[list[Path], Path | None]:
     return files, saved[0] if saved else None
 
 
-def read(path: Path) -> Candidate:
+def read(path: Path, records: Records) -> Candidate:
     """Read a file; one that is damaged is a candidate whose first gate is closed.
+
+    Args:
+        path: of the file.
+        records: the manifests beside files.
 
     Raises:
         ArtifactError: it does not exist, or was not written by edgekit.
@@ -97,13 +115,16 @@ def read(path: Path) -> Candidate:
     form = format_of(path)
     if not path.exists():
         raise ArtifactError(f"{path} does not exist")
+    sha256, record = sha256_of(path), records.of(path)
+    unchanged = [] if record is None else [record.unchanged(path, sha256)]
     try:
         summary = form.read(path)
     except ArtifactError as error:
-        return Candidate(path, None, [gates.well_formed("readable", [str(error)], "")])
+        return Candidate(path, sha256, None, [gates.well_formed("readable", [str(error)], ""), *unchanged])
     if summary.metadata is None:
         raise ArtifactError(f"{path} was not written by edgekit: it does not say how to feed it")
-    return Candidate(path, summary, [gates.well_formed("readable", [], f"{form.title}, {summary.version}")])
+    readable = gates.well_formed("readable", [], f"{form.title}, {summary.version}")
+    return Candidate(path, sha256, summary, [readable, *unchanged])
 
 
 def integer_model_of(candidates: Sequence[Candidate], saved: Path | None) -> Path | None:
@@ -121,58 +142,180 @@ def integer_model_of(candidates: Sequence[Candidate], saved: Path | None) -> Pat
     return found if places else None
 
 
-def check_one_network(candidates: Sequence[Candidate], model: IntegerModel | None) -> None:
-    """Refuse files that do not belong together: they cannot be compared, nor fed with the same images.
+def check_one_network(candidates: Sequence[Candidate], evidence: Evidence) -> None:
+    """Refuse files that do not belong together, where nothing tells which of them is the wrong one.
 
-    Where there is an integer model, it is what they have to belong to, and each is judged by itself.
+    Where something does, the checkpoint, the integer model or most of the files, each is judged by itself.
 
     Raises:
         ArtifactError: two of them are of two networks.
     """
+    if evidence.trained is not None or evidence.model is not None:
+        return
     known = [(candidate.path, candidate.metadata) for candidate in candidates if candidate.metadata is not None]
-    first, first_about = known[0]
-    for path, about in known[1:]:
-        assert first_about is not None
-        assert about is not None
-        same = first_about.provenance.get(CHECKPOINT_HASH) == about.provenance.get(CHECKPOINT_HASH)
-        if not same or (model is None and first_about.preprocessing != about.preprocessing):
-            raise ArtifactError(f"{first} and {path} are of two networks: name the files of one of them")
+    for said in (_checkpoint, _fed):
+        values = [said(about) for _, about in known]
+        if most(values) is None:
+            other = next(path for (path, _), value in zip(known, values, strict=True) if value != values[0])
+            raise ArtifactError(f"{known[0][0]} and {other} are of two networks: name the files of one of them")
 
 
-def examine(candidate: Candidate, model: IntegerModel | None, trained: Trained | None, limits: VerifySettings) -> None:
-    """Add the gates that a readable file has to pass before it is run.
+def _checkpoint(about: Metadata) -> str | None:
+    found: str | None = about.provenance.get(CHECKPOINT_HASH)
+    return found
+
+
+def _hash(trained: Trained) -> str:
+    found: str = trained.provenance[CHECKPOINT_HASH]
+    return found
+
+
+def _fed(about: Metadata) -> Preprocessing:
+    return about.preprocessing
+
+
+def _labels(about: Metadata) -> tuple[str, ...]:
+    return about.labels
+
+
+def examine(candidates: Sequence[Candidate], evidence: Evidence, limits: VerifySettings) -> tuple[Gate, ...]:
+    """Add the gates that readable files have to pass before they are run.
 
     Args:
-        candidate: it.
-        model: what an int8 file has to hold.
-        trained: the trained network, if it was named.
-        limits: which versions of runtimes it has to run in.
+        candidates: them.
+        evidence: what they are held against.
+        limits: which versions of runtimes they have to run in.
+
+    Returns:
+        What the files show to be wrong with the saved integer model.
 
     Raises:
         ConfigError: a version is none that edgekit knows.
     """
-    assert candidate.summary is not None
-    about = candidate.metadata
-    assert about is not None
+    about = [candidate.metadata for candidate in candidates if candidate.metadata is not None]
+    for candidate in candidates:
+        assert candidate.summary is not None
+        assert candidate.metadata is not None
+        candidate.gates += _of_network(candidate.metadata, about, evidence)
+        _compare(candidate, evidence, limits.runtime(candidate.summary.format))
+    return _blame_the_model([c for c in candidates if c.precision is Precision.INT8], evidence)
+
+
+def _kept(summary: Summary) -> str:
+    """What is said of a file that keeps the rules."""
+    if summary.metadata is None or summary.metadata.precision is not Precision.INT8:
+        return "all kept"
+    operators = sum(summary.operators.values())
+    return f"{operators - len(summary.float_operators)} of {operators} operators in int8"
+
+
+def _of_network(about: Metadata, others: Sequence[Metadata], evidence: Evidence) -> Iterator[Gate]:
+    """Whether a file is of the same network, and fed as it has to be; files may have been exported one by one."""
+    model, trained = evidence.model, evidence.trained
+    checkpoints = [_checkpoint(one) for one in others]
+    fed, labels = ([say(one) for one in others] for say in (_fed, _labels))
+    wanted: str | None
     if trained is not None:
-        other = about.provenance.get(CHECKPOINT_HASH) != trained.provenance[CHECKPOINT_HASH]
-        problems = [f"it was exported from another checkpoint than {trained.path}: export it again"] if other else []
-        candidate.gates.append(gates.well_formed("of this checkpoint", problems, trained.path.name))
-    if about.precision is not Precision.INT8:
-        found = well_formed(candidate.path, runtime=limits.runtime(candidate.summary.format))
-        candidate.gates.append(gates.well_formed("rules of the format", list(map(str, found)), "all kept"))
+        wanted, than = _hash(trained), str(trained.path)
+    else:
+        known = model.provenance.get(CHECKPOINT_HASH) if model else None
+        wanted, than = most([*([known] if model else []), *checkpoints]) or known, "the other files"
+    other = _checkpoint(about) != wanted
+    problems = [f"it was exported from another checkpoint than {than}: export it again"] if other else []
+    if trained is not None or other:
+        yield gates.well_formed("of this checkpoint", problems, trained.path.name if trained else "")
+    if wrong := contradictions(about):
+        yield gates.well_formed("facts", wrong, "")
+    if about.precision is Precision.INT8 or evidence.floats is not None:  # contents say it, and more
         return
-    assert model is not None
-    if about.provenance != model.provenance:
-        problems = ["it comes from another integer model than the reference: export both together"]
-        candidate.gates.append(gates.well_formed("of this integer model", problems, ""))
+    for name, said, of_model, values in (
+        ("preprocessing", _fed(about), model.preprocessing if model else None, fed),
+        ("labels", _labels(about), model.labels if model else None, labels),
+    ):
+        expected = most([*([of_model] if model else []), *values]) or of_model
+        if name == "labels" and evidence.labels is not None:
+            expected = evidence.labels
+        if expected is not None and said != expected:
+            text = (
+                f"its {name} {'are' if name == 'labels' else 'is'} not what the other files have: export them together"
+            )
+            yield gates.well_formed(name, [text], "")
+
+
+def _compare(candidate: Candidate, evidence: Evidence, runtime: str | None) -> None:
+    """Hold everything that a file says against what it has to say, number by number, as far as that is known."""
+    about, path, summary = candidate.metadata, candidate.path, candidate.summary
+    assert about is not None
+    assert summary is not None
+    wanted: IntegerModel | FloatModel | None = None
+    whose = "the integer model's"
+    if about.precision is Precision.INT8:
+        wanted = evidence.model
+        assert wanted is not None, "int8 files have one"
+    elif evidence.floats is not None and evidence.trained is not None and _checkpoint(about) == _hash(evidence.trained):
+        # What it says beside the checkpoint (by which edgekit, for which device) may differ from file to file.
+        wanted = replace(evidence.floats, provenance={**about.provenance, **evidence.floats.provenance})
+        whose = f"what {evidence.trained.path.name} gives"
+    if isinstance(wanted, IntegerModel) and about.provenance != wanted.provenance:
+        candidate.differences = format_of(path).differences(path, wanted)
+        problem = "it comes from another integer model than the reference: export both together"
+        candidate.gates.append(gates.well_formed(OF_MODEL, [problem], ""))
         return
-    found = well_formed(candidate.path, model, runtime=limits.runtime(candidate.summary.format))
-    operators = sum(candidate.summary.operators.values())
-    share = f"{operators - len(candidate.summary.float_operators)} of {operators} operators in int8"
-    candidate.gates.append(gates.well_formed("rules of the format", list(map(str, found)), share))
-    differences = format_of(candidate.path).differences(candidate.path, model)
-    same = "every number, attribute and text is the integer model's"
-    candidate.gates.append(gates.well_formed("contents", list(map(str, differences)), same))
-    broken = broken_conditions(model)
-    candidate.gates.append(gates.well_formed("tie-free scales", list(map(str, broken)), "every ratio keeps its bound"))
+    candidate.differences, found = hold(path, summary, wanted, whose, runtime)
+    candidate.gates += found
+
+
+def hold(
+    path: Path, summary: Summary, wanted: IntegerModel | FloatModel | None, whose: str, runtime: str | None
+) -> tuple[tuple[ContentDifference, ...], tuple[Gate, ...]]:
+    """Hold a file against the model that it has to say; export does that before it publishes, and verify does it again.
+
+    Args:
+        path: of the file.
+        summary: what was found in it.
+        wanted: the model; None where it is not known.
+        whose: the numbers are, in words.
+        runtime: that it has to run in; None for any.
+
+    Returns:
+        What it says otherwise, and its gates.
+
+    Raises:
+        ConfigError: the runtime is none that edgekit knows.
+    """
+    model = wanted if isinstance(wanted, IntegerModel) else None
+    rules = well_formed(path, model, runtime=runtime)
+    found = [gates.well_formed("rules of the format", list(map(str, rules)), _kept(summary))]
+    differences: tuple[ContentDifference, ...] = ()
+    if wanted is not None:
+        differences = format_of(path).differences(path, wanted)
+        same = f"every number, attribute and text is {whose}"
+        found.append(gates.well_formed(CONTENTS, list(map(str, differences)), same))
+    if model is not None:
+        broken = broken_conditions(model)
+        found.append(gates.well_formed("tie-free scales", list(map(str, broken)), "every ratio keeps its bound"))
+    return differences, tuple(found)
+
+
+def _blame_the_model(int8: Sequence[Candidate], evidence: Evidence) -> tuple[Gate, ...]:
+    """Where the saved model is what differs, and not the int8 files: its gate, and theirs are taken back.
+
+    That is so where it is not the file that was exported and they are, or where all of them, two at least, part from it
+    in the same layer.
+    """
+    if evidence.saved is None or evidence.unchecked_integers is None or not all(c.differences for c in int8):
+        return ()
+    changed = any(gate.name == UNCHANGED and not gate.passed for gate in evidence.gates)
+    as_exported = all(any(gate.name == UNCHANGED and gate.passed for gate in c.gates) for c in int8)
+    same = len(int8) > 1 and len({c.differences[0].layer for c in int8}) == 1
+    if not (changed and as_exported) and not same:
+        return ()
+    which = "the int8 file, which is" if len(int8) == 1 else f"the {len(int8)} int8 files, which are"
+    because = "as exported" if changed and as_exported else "alike"
+    first = int8[0].differences[0]
+    for candidate in int8:
+        candidate.gates = [gate for gate in candidate.gates if gate.passed or gate.name not in {OF_MODEL, CONTENTS}]
+        candidate.skipped.append(f"{evidence.saved.name} is not its integer model")
+        candidate.can_run = False
+    problem = f"{evidence.saved.name} is not what {which} {because}, say; {int8[0].path.name} has {first}"
+    return (gates.well_formed("what the files say", [problem], ""),)

@@ -17,7 +17,7 @@ from edgekit.exporters.formats import FORMATS, format_of
 from edgekit.exporters.metadata import Precision
 from edgekit.integer_model import SUFFIX, IntegerModel
 from edgekit.passes import float_form, integer_form
-from edgekit.pipeline.candidates import CHECKPOINT_HASH
+from edgekit.pipeline.evidence import CHECKPOINT_HASH
 from edgekit.pipeline.source import load_as_exported
 from edgekit.progress import Progress, silent
 from edgekit.runtimes.tracing import Trace, renamed, trace_file, trace_graph, trace_model

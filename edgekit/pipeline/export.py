@@ -15,8 +15,9 @@ from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype, Precision
 from edgekit.integer_model import SUFFIX
 from edgekit.pipeline import manifest
+from edgekit.pipeline.candidates import hold
 from edgekit.pipeline.check import check_contents, departures, told
-from edgekit.pipeline.integers import DATA_FREE, PROOF_IMAGES, Integers, integers_of
+from edgekit.pipeline.integers import DATA_FREE, PROOF_IMAGES, RANGES_SUFFIX, Integers, integers_of
 from edgekit.pipeline.source import Source, open_source
 from edgekit.progress import Progress, silent
 from edgekit.runtimes.catalog import all_runners
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     # Another model, and the settings that lead to it again.
     Refine = Callable[[Source, IntegerModel], tuple[IntegerModel, Settings]]
 
-RANGES_SUFFIX = ".ranges.json"
 NOT_ASKED = "not compared: --no-verify"
 
 
@@ -300,10 +300,10 @@ class _Proof:
     def __init__(self, source: Source, integers: Integers | None) -> None:
         self._source, self._model = source, integers.model if integers else None
         pixels = integers.pixels if integers else None
-        # Reproducible noise is enough to find a file that computes wrongly.
+        # Noise finds a file that computes wrongly, too; ``verify`` takes the same where no images are named.
         shape = (PROOF_IMAGES, *source.float_model.preprocessing.shape)
         noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-        self._pixels = noise if pixels is None else pixels
+        self._pixels = noise if pixels is None else np.concatenate([pixels, noise])
 
     @functools.cached_property
     def _integer_logits(self) -> NDArray[Any]:
@@ -317,14 +317,22 @@ class _Proof:
     def of(self, file: ExportedFile) -> ExportedFile:
         """The file with its proof, or with the reason why nothing here can prove it.
 
-        Kernels that clamp sums (x86 without VNNI) show nothing about a file: then the next runner is asked.
+        It passes the gates that ``verify`` has: what it says is held against the model, and what it answers in every
+        runner of this machine. Kernels that clamp sums (x86 without VNNI) show nothing about a file, and are not asked.
 
         Raises:
             GateFailed: it is not what it has to be.
         """
         about = file.summary.metadata
         assert about is not None, "edgekit wrote it"
-        unclaimed = []
+        model = self._model if file.precision is Precision.INT8 else self._source.float_model
+        _, held = hold(file.path, file.summary, model, "the model's", None)
+        if wrong := [gate for gate in held if not gate.passed]:
+            raise GateFailed(
+                f"{file.path.name} is not what it has to be, so nothing was written: {wrong[0].problem}. --no-verify "
+                f"writes it all the same"
+            )
+        unclaimed, parities = [], []
         for make_runner in all_runners(file.path):
             with make_runner() as runner:
                 if file.precision is Precision.INT8 and runner.differs_because is not None:
@@ -336,8 +344,10 @@ class _Proof:
                     f"{file.path.name} {_difference(parity)}: nothing was written. edgekit doctor says what this "
                     f"machine's kernels can do; --no-verify writes it all the same"
                 )
-            return replace(file, parity=parity, unproven="")
-        return replace(file, unproven=f"not proven on this machine, {'; '.join(unclaimed)}")
+            parities.append(parity)
+        if not parities:
+            return replace(file, unproven=f"not proven on this machine, {'; '.join(unclaimed)}")
+        return replace(file, parity=parities[0], unproven="")
 
     def _parity(self, runner: Runner, about: Metadata) -> IntegerParity | FloatParity:
         if about.precision is Precision.INT8:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edgekit.pipeline.source import Source
 
 PROOF_IMAGES = 8  # enough to find a wrong file, which differs everywhere; ``edgekit verify`` takes as many as wanted
+RANGES_SUFFIX = ".ranges.json"
 DATA_FREE = "data_free"  # the key in a provenance that says so, and what was taken instead of images
 
 
@@ -124,10 +125,14 @@ def _calibrated(
 
 
 def _model(form: FloatModel, ranges: Ranges, settings: Settings, keep_float: Collection[str]) -> IntegerModel:
-    """The integer model that says what it was calibrated on."""
+    return model_of(form, ranges, keep_float=keep_float, int16=settings.calibration.int16_activations)
+
+
+def model_of(form: FloatModel, ranges: Ranges, *, keep_float: Collection[str], int16: Collection[str]) -> IntegerModel:
+    """The integer model that follows from ``ranges`` and says what it was calibrated on; see ``calibrate``."""
     from edgekit.calibration.calibrate import integer_model  # noqa: PLC0415 - needs torch
 
-    model = integer_model(form, ranges, keep_float=keep_float, int16=settings.calibration.int16_activations)
+    model = integer_model(form, ranges, keep_float=keep_float, int16=int16)
     calibration = {"digest": ranges.digest, "images": ranges.images, "method": str(ranges.method)}
     if DATA_FREE in ranges.provenance:
         calibration[DATA_FREE] = ranges.provenance[DATA_FREE]

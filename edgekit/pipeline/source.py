@@ -127,7 +127,7 @@ def open_source(settings: Settings) -> Source:
     form = float_form(graph)
     (classes,) = form.tensors[form.outputs[0]].shape
     preprocessing = _preprocessing(settings.preprocessing, input_shape(graph), trained)
-    labels = _labels(settings.model.labels, classes)
+    labels = () if settings.model.labels is None else read_labels(settings.model.labels, classes)
     provenance = {**trained.provenance, "edgekit": __version__}
     if settings.export.device is not None:
         provenance["device"] = settings.export.device
@@ -308,9 +308,12 @@ def _resize(settings: PreprocessingSettings, size: Sequence[int]) -> int | tuple
     return rows if rows == columns else (rows, columns)
 
 
-def _labels(path: Path | None, classes: int) -> tuple[str, ...]:
-    if path is None:
-        return ()
+def read_labels(path: Path, classes: int) -> tuple[str, ...]:
+    """The names of ``classes`` classes, one a line.
+
+    Raises:
+        DataError: the file cannot be read, or holds another number of them.
+    """
     try:
         labels = tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
     except FileNotFoundError as error:

@@ -147,6 +147,32 @@ class References:
         return integers, self.floats.logits(self.preprocessing.normalization(pixels))
 
 
+def float_reference(firsts: Sequence[Trial], references: References) -> Trial | None:
+    """The float32 file that others are compared with for want of the checkpoint: the one that most of them are near.
+
+    Args:
+        firsts: a trial of each file.
+        references: with the integer model, which is near, too.
+    """
+    trials = [trial for trial in firsts if trial.about.precision is not Precision.INT8]
+    candidates = [trial for trial in trials if trial.about.precision is Precision.FLOAT32]
+    if len(candidates) < 2:
+        return next(iter(candidates), None)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, *references.preprocessing.shape), np.uint8)
+    answers = [trial.runner.run(encode(pixels, trial.about, None)) for trial in trials]
+    if references.model is not None:
+        integers = compare.reference_logits(references.model, pixels)
+        params = references.model.params.get(references.model.graph.outputs[0])
+        answers.append(integers if params is None else params.dequantize(integers))
+
+    def distance(trial: Trial) -> float:
+        """From the answer that half of all are nearer to."""
+        own = answers[trials.index(trial)]
+        return float(np.median([np.abs(own - other).max() for other in answers]))
+
+    return min(candidates, key=distance)
+
+
 def run(
     trials: Sequence[Trial],
     images: ImageSource | list[PixelBatch],

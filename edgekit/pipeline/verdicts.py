@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from edgekit.device.results import Row
     from edgekit.exporters.summary import Summary
+    from edgekit.facts import Fact
     from edgekit.verification.accuracy import Accuracy, Drop
     from edgekit.verification.divergence import Divergence
     from edgekit.verification.float_parity import FloatParity
@@ -39,7 +40,8 @@ class FileVerdict:
         unclaimed: runners whose integers are not claimed to be identical, and why; they are reported, not judged.
         skipped: why it was not run where it could have been.
         divergence: where it parts from what it has to be, in the first runner that does.
-        is_reference: floats were compared with it, for want of the checkpoint.
+        is_reference: others were compared with it.
+        warnings: what is taken for true of it and was not shown: then no tick stands beside it, though it may pass.
         accuracy: in its default runner, on labelled images.
         drop: of top-1 from the float network's; None without one, or without labels.
         agreement: share of images on which it and the float network name the same class, 0..1; None without one.
@@ -55,6 +57,7 @@ class FileVerdict:
     skipped: tuple[str, ...] = ()
     divergence: Divergence | None = None
     is_reference: bool = False
+    warnings: tuple[str, ...] = ()
     accuracy: Accuracy | None = None
     drop: Drop | None = None
     agreement: float | None = None
@@ -69,6 +72,11 @@ class FileVerdict:
     def passed(self) -> bool:
         """Whether what it computes was compared, and nothing is wrong."""
         return not self.failed and any(gate.level in _PROOF for gate in self.gates)
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether it passed, and nothing was taken for true that was not shown: a tick means that."""
+        return self.passed and not self.warnings
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +121,10 @@ class VerifyResult:
         network: its name.
         files: one verdict a file.
         seconds: in all.
+        references: verdicts on what files were held against: the saved integer model, and the checkpoint where labelled
+            images judge it.
+        facts: what is taken to be true of the network, and why.
+        notes: what was taken without being named.
         images: how many images each was run on.
         noise: they were reproducible noise, because no images were named.
         skipped: images that could not be used, and why.
@@ -131,6 +143,9 @@ class VerifyResult:
     network: str
     files: tuple[FileVerdict, ...]
     seconds: float
+    references: tuple[FileVerdict, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    notes: tuple[str, ...] = ()
     images: int = 0
     noise: bool = False
     skipped: Mapping[str, str] = field(default_factory=dict)
@@ -147,5 +162,16 @@ class VerifyResult:
 
     @property
     def passed(self) -> bool:
-        """Whether no file failed and at least one passed: nothing compared is nothing proven."""
-        return any(file.passed for file in self.files) and not any(file.failed for file in self.files)
+        """Whether nothing failed and at least one file passed: nothing compared is nothing proven."""
+        failed = any(verdict.failed for verdict in (*self.references, *self.files))
+        return not failed and any(file.passed for file in self.files)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was not shown and is taken for true, each said once."""
+        return tuple(dict.fromkeys(text for found in (*self.references, *self.files) for text in found.warnings))
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether it passed, and nothing was taken for true that was not shown."""
+        return self.passed and not self.warnings

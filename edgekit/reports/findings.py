@@ -6,10 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from edgekit.integer_model import SUFFIX
 from edgekit.reports import origin
 from edgekit.verification.gates import Level
 from edgekit.verification.integer_parity import IntegerParity
-from edgekit.words import count, percent, some
+from edgekit.words import NOTHING, count, percent, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,22 +24,41 @@ if TYPE_CHECKING:
 
 FAILED: Final = "failed"
 PASSED: Final = "passed"
+WARNED: Final = "passed, not all shown"  # something is taken for true
 REFERENCE: Final = "reference"
 NOT_COMPARED: Final = "not compared"
 
 
 def verdict(file: FileVerdict) -> str:
-    """What became of a file: one of the four words above."""
+    """What became of a file: one of the five words above."""
     if file.failed:
         return FAILED
     if file.passed:
-        return PASSED
+        return PASSED if file.is_proven else WARNED
     return REFERENCE if file.is_reference else NOT_COMPARED
 
 
 def remark(file: FileVerdict) -> str:
     """Why a file neither passed nor failed; empty of all others."""
-    return {REFERENCE: "what floats are compared with", NOT_COMPARED: "nothing to compare with"}.get(verdict(file), "")
+    compared = "what integers are compared with" if file.path.suffix == SUFFIX else "what floats are compared with"
+    return {REFERENCE: compared, NOT_COMPARED: "nothing to compare with"}.get(verdict(file), "")
+
+
+def outcome(result: VerifyResult) -> str:
+    """What became of all of them: failed, passed, or passed without a tick."""
+    if not result.passed:
+        return FAILED
+    return PASSED if result.is_proven else WARNED
+
+
+def sign(said: str) -> str:
+    """The sign of a verdict that needs no colour; a tick stands only beside what was shown."""
+    return {PASSED: "✔", WARNED: "!", FAILED: "✘"}.get(said, NOTHING)
+
+
+def judged(result: VerifyResult) -> list[FileVerdict]:
+    """Everything that there is a verdict on: what files were held against, and the files."""
+    return [*result.references, *result.files]
 
 
 def mark(*, passed: bool) -> str:
@@ -48,15 +68,18 @@ def mark(*, passed: bool) -> str:
 
 def conclusion(result: VerifyResult) -> str:
     """The result in one line."""
-    total, gates = len(result.files), [gate for file in result.files for gate in file.gates]
+    total, gates = len(result.files), [gate for file in judged(result) for gate in file.gates]
     failed, passed = sum(file.failed for file in result.files), sum(file.passed for file in result.files)
     closed = sum(not gate.passed for gate in gates)
-    if failed:
-        return f"{failed} of {count(total, 'file')} failed, {closed} of {count(len(gates), 'gate')}"
+    wrong = [reference.path.name for reference in result.references if reference.failed]
+    if failed or wrong:
+        what = [f"{failed} of {count(total, 'file')}"] if failed or not wrong else []
+        return f"{' and '.join([*wrong, *what])} failed, {closed} of {count(len(gates), 'gate')}"
     if not passed:
         return "nothing was compared: name the trained network, --checkpoint FILE"
     others = f", {count(total - passed, 'other')} not compared" if total > passed else ""
-    return f"{count(passed, 'file')} passed{others}, {count(len(gates), 'gate')}"
+    taken = f"; {count(len(result.warnings), 'thing')} taken for true" if result.warnings else ""
+    return f"{count(passed, 'file')} passed{others}, {count(len(gates), 'gate')}{taken}"
 
 
 def images(result: VerifyResult) -> str:
@@ -68,20 +91,21 @@ def images(result: VerifyResult) -> str:
 
 def names(result: VerifyResult) -> dict[Path, str]:
     """What files are called: their names, or their paths where two of them share a name."""
-    shared = Counter(file.path.name for file in result.files)
-    return {file.path: file.path.name if shared[file.path.name] == 1 else str(file.path) for file in result.files}
+    paths = list(dict.fromkeys(file.path for file in judged(result)))
+    shared = Counter(path.name for path in paths)
+    return {path: path.name if shared[path.name] == 1 else str(path) for path in paths}
 
 
 def short_names(result: VerifyResult) -> dict[Path, str]:
     """The same without the network's name, where all begin with it: for tables below a title that says it."""
     called, prefix = names(result), f"{result.network}."
-    common = result.network and all(name.startswith(prefix) for name in called.values())
+    common = result.network and all(called[file.path].startswith(prefix) for file in result.files)
     return {path: name.removeprefix(prefix) for path, name in called.items()} if common else called
 
 
 def failed_first(result: VerifyResult) -> list[FileVerdict]:
-    """The files, those that failed before the others."""
-    return sorted(result.files, key=lambda file: not file.failed)
+    """The files and what they were held against, those that failed before the others."""
+    return sorted(judged(result), key=lambda file: not file.failed)
 
 
 def by_urgency(gates: Iterable[Gate]) -> list[Gate]:
@@ -113,7 +137,7 @@ class Failure:
 def failures(result: VerifyResult) -> list[Failure]:
     """All that is wrong, by level."""
     called, found = names(result), dict[tuple[Level, str, str], Failure]()
-    for file in result.files:
+    for file in judged(result):
         for gate in file.gates:
             if not gate.passed:
                 parts = file.divergence if file.divergence and file.divergence.sentence in gate.problem else None
@@ -185,7 +209,8 @@ def facts(result: VerifyResult) -> list[tuple[str, str]]:
     metadata = about(result)
     if metadata is None:
         return known
-    return [*known, ("input", origin.image(metadata.preprocessing)), *origin.provenance(metadata.provenance)]
+    known += [("input", origin.image(metadata.preprocessing)), *origin.provenance(metadata.provenance)]
+    return [*known, *(origin.fact(fact) for fact in result.facts)]
 
 
 def about(result: VerifyResult) -> Metadata | None:

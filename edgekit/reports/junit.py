@@ -25,8 +25,8 @@ _ALL: Final = "edgekit verify"  # the name of what is about no single file
 def render(result: VerifyResult) -> str:
     """The document; it ends with a newline."""
     names = findings.names(result)
-    suites = [_of_file(file, names[file.path], result) for file in result.files]
-    if not result.passed and not any(file.failed for file in result.files):
+    suites = [_of_file(file, names[file.path], result) for file in findings.judged(result)]
+    if not result.passed and not any(file.failed for file in findings.judged(result)):
         # No gate says so, and a pipeline that shows no failure is taken for one that passed.
         failure = _element("failure", message=findings.conclusion(result), type=findings.NOT_COMPARED)
         suites.append(_suite(_ALL, [], [_case(_ALL, "something was compared", [failure])]))
@@ -45,6 +45,7 @@ def _of_file(file: FileVerdict, name: str, result: VerifyResult) -> ET.Element:
         for found, reason in findings.unclaimed(file)
     ]
     cases += [_skipped(name, reason, reason) for reason in dict.fromkeys(file.skipped)]
+    cases += [_skipped(name, f"shown: {text}", f"taken for true: {text}") for text in file.warnings]
     if not file.passed and not file.failed:
         cases.append(_skipped(name, "something was compared", findings.remark(file)))
     facts = [("path", str(file.path)), ("sha256", file.sha256), ("network", result.network), *findings.facts(result)]

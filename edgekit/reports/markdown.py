@@ -6,7 +6,7 @@ import html
 import re
 from typing import TYPE_CHECKING
 
-from edgekit.reports import findings
+from edgekit.reports import findings, origin
 from edgekit.words import NOTHING, percent, printable
 
 if TYPE_CHECKING:
@@ -23,12 +23,13 @@ _SPECIAL = re.compile(r"[\\`*_~\[\]<>&]|^#|^\d*[-+=.)]")
 def render(result: VerifyResult) -> str:
     """The text; it ends with a newline."""
     word = "passed" if result.passed else "failed"
-    mark = findings.mark(passed=result.passed)
+    mark = findings.sign(findings.outcome(result))
     parts = [
         f"## {mark} edgekit verify: {code(result.network or 'unreadable files')} {word}",
         f"{escaped(findings.conclusion(result))}. {_basis(result)}.",
         _files(result),
         *(_failure(failure) for failure in findings.failures(result)),
+        *_taken_for_true(result),
         *_remarks(result),
     ]
     return "\n\n".join(parts) + "\n"
@@ -84,7 +85,7 @@ def _files(result: VerifyResult) -> str:
 
 def _row(file: FileVerdict, name: str) -> list[str]:
     return [
-        findings.mark(passed=file.passed) if file.passed or file.failed else NOTHING,
+        findings.sign(findings.verdict(file)),
         code(name),
         findings.share(file.gates),
         findings.worst_parity(file) or findings.remark(file) or NOTHING,
@@ -113,6 +114,12 @@ def _failure(failure: Failure) -> str:
     return _details(title, [*said, *where], is_open=True)
 
 
+def _taken_for_true(result: VerifyResult) -> list[str]:
+    """What was not shown: it stays in view."""
+    title = "! taken for true, not shown"
+    return [_details(title, [escaped(text) for text in result.warnings], is_open=True)] if result.warnings else []
+
+
 def _remarks(result: VerifyResult) -> list[str]:
     """What was not judged, and what was not run, each with the reason."""
     names = findings.names(result)
@@ -122,7 +129,9 @@ def _remarks(result: VerifyResult) -> list[str]:
         for found, reason in findings.unclaimed(file)
     ]
     skipped = [f"{code(names[file.path])}: {escaped(reason)}" for file in result.files for reason in file.skipped]
-    titles = {"identity not claimed": unclaimed, "not run": skipped}
+    facts = [escaped(": ".join(origin.fact(fact))) for fact in result.facts]
+    notes = [escaped(text) for text in result.notes]
+    titles = {"identity not claimed": unclaimed, "not run": skipped, "facts of the network": facts, "notes": notes}
     return [_details(title, lines) for title, lines in titles.items() if lines]
 
 

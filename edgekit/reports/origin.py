@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from edgekit.words import plain
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from edgekit.facts import Fact
     from edgekit.preprocessing import Normalization, Preprocessing
 
 _TITLES: Final = {  # and what the value is called
@@ -52,6 +55,18 @@ def provenance(values: Mapping[str, Any]) -> list[tuple[str, str]]:
     [('calibration', 'images 256, method percentile'), ('written by', 'edgekit 0.1.0')]
     """
     return [(title, f"{kind}{_text(values[key])}") for key, (title, kind) in _TITLES.items() if key in values]
+
+
+def fact(known: Fact) -> tuple[str, str]:
+    """What is taken to be true of a network, and why; marked where nothing shows it.
+
+    >>> from edgekit.facts import Basis, Fact
+    >>> fact(Fact("padding", "same", Basis.ASSUMED, "usual for this layout", "--padding same|symmetric"))
+    ('! padding', 'same, assumed: usual for this layout; --padding same|symmetric decides')
+    """
+    decides = f"; {known.setting} decides" if known.is_assumed and known.setting else ""
+    because = f": {known.because}" if known.because else ""
+    return f"{'! ' if known.is_assumed else ''}{known.name}", f"{plain(known.value)}, {known.basis}{because}{decides}"
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - what another tool wrote there is shown as it is

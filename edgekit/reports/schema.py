@@ -25,6 +25,7 @@ from edgekit.device.results import Ratio, Row
 from edgekit.device.statistics import Interval
 from edgekit.exporters.metadata import IoDtype, Metadata, Precision
 from edgekit.exporters.summary import Endpoint, Summary
+from edgekit.facts import Basis, Fact
 from edgekit.pipeline.verdicts import Confusion, FileVerdict, Picture, VerifyResult
 from edgekit.preprocessing import Normalization, Preprocessing
 from edgekit.reports.values import SCHEMA_VERSION, field_names, properties
@@ -40,7 +41,7 @@ from edgekit.verification.layers import LayerComparison
 _NAMED: Final[dict[str, Any]] = {
     kind.__name__: kind
     for kind in (
-        *(Accuracy, Cause, Confusion, Divergence, Drop, Endpoint, Example, FileVerdict, FloatParity, Gate),
+        *(Accuracy, Basis, Cause, Confusion, Divergence, Drop, Endpoint, Example, Fact, FileVerdict, FloatParity, Gate),
         *(IntegerParity, Interval, IoDtype, LayerComparison, Level, Mapping, Metadata, Normalization, Path, Picture),
         *(Precision, Preprocessing, Ratio, Row, Summary, VerifyResult, Where),
     )

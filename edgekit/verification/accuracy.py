@@ -46,6 +46,35 @@ class Drop:
     high: float
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How often something was so.
+
+    Attributes:
+        value: the share, 0..1.
+        low: lower end of its 95 % interval.
+        high: upper end.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @staticmethod
+    def of(value: float, number: int) -> Share:
+        """A share of ``number`` cases, with Wilson's score interval, which holds for few cases and near 0 and 1, too.
+
+        Source: Wilson, Probable Inference, the Law of Succession, and Statistical Inference, JASA 22 (1927).
+
+        >>> Share.of(0.5, 100)
+        Share(value=0.5, low=0.4038315..., high=0.5961684...)
+        """
+        z2 = NORMAL_95**2
+        centre = (value + z2 / (2 * number)) / (1 + z2 / number)
+        half = NORMAL_95 * math.sqrt(value * (1 - value) / number + z2 / (4 * number**2)) / (1 + z2 / number)
+        return Share(value, max(centre - half, 0.0), min(centre + half, 1.0))
+
+
 def measure(logits: NDArray[np.generic], labels: Sequence[int]) -> Accuracy:
     """The accuracy of ``logits``, [N, classes]. Equal logits rank in the order of the classes, as argmax has it.
 
@@ -56,6 +85,21 @@ def measure(logits: NDArray[np.generic], labels: Sequence[int]) -> Accuracy:
     ranked = np.argsort(-logits.astype(np.float64), axis=1, kind="stable")[:, :5]
     hits = ranked == np.asarray(labels)[:, None]
     return Accuracy(len(logits), float(hits[:, 0].mean()), float(hits.any(1).mean()))
+
+
+def confidence(logits: NDArray[np.generic]) -> float:
+    """The mean over images of the largest soft-max probability, 0..1, of ``logits``, [N, classes].
+
+    A network that is well calibrated is right so often (Guo et al., On Calibration of Modern Neural Networks, ICML
+    2017, section 2).
+
+    >>> import numpy as np
+    >>> confidence(np.array([[0.0, 0.0], [100.0, 0.0]]))
+    0.75
+    """
+    values = logits.astype(np.float64)
+    powers = np.exp(values - values.max(1, keepdims=True))
+    return float((1 / powers.sum(1)).mean())
 
 
 def agreement(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from edgekit.exporters.contents import Value
+    from edgekit.exporters.contents import ContentDifference, Value
     from edgekit.ir import Graph, Node
 
 
@@ -43,14 +43,21 @@ def first_difference(found: Path, wanted: Path, graph: Graph) -> str | None:
 def _contents(path: Path) -> Contents:
     if path.suffix == ".json":
         return Contents((), dict(flat("calibration", json.loads(path.read_bytes()))), IoDtype.FLOAT32)
-    return _of_integer_model(IntegerModel.load(path)) if path.suffix == SUFFIX else format_of(path).contents(path)
+    return of_integer_model(IntegerModel.load(path)) if path.suffix == SUFFIX else format_of(path).contents(path)
 
 
-def _of_integer_model(model: IntegerModel) -> Contents:
+def model_differences(found: IntegerModel, wanted: IntegerModel) -> tuple[ContentDifference, ...]:
+    """How an integer model differs from the one that it has to be, the first layer first; nothing if it does not."""
+    return differences(of_integer_model(found), of_integer_model(wanted), wanted.graph)
+
+
+def of_integer_model(model: IntegerModel) -> Contents:
+    """Every integer, scale, ratio, attribute and text of an integer model."""
     operators = tuple(Operator(node.name, dict(_fields(model, node))) for node in model.graph)
     seen = model.params[model.graph.input]
     about = {
         "network": model.graph.name,
+        "outputs": list(model.graph.outputs),
         "input": {"scale": seen.scale.tolist(), "zero_point": seen.zero_point},
         "preprocessing": model.preprocessing.to_dict(),
         "normalization": dataclasses.asdict(model.normalization),
@@ -59,7 +66,8 @@ def _of_integer_model(model: IntegerModel) -> Contents:
         "profile": model.profile,
         "provenance": dict(model.provenance),
     }
-    return Contents(operators, dict(flat("model", about)), IoDtype.FLOAT32)
+    facts = dict(flat("model", json.loads(json.dumps(about))))  # as a file has it: lists, no tuples
+    return Contents(operators, facts, IoDtype.FLOAT32)
 
 
 def _fields(model: IntegerModel, node: Node) -> Iterator[tuple[str, Value]]:
@@ -81,5 +89,8 @@ def _fields(model: IntegerModel, node: Node) -> Iterator[tuple[str, Value]]:
                 (f"{role} zero point", params.zero_point),
                 (f"{role} bits", params.bits),
             )
+    if node.name in model.ratios:
+        ratio = model.ratios[node.name]
+        yield from (("ratio numerators", ratio.numerator), ("ratio denominators", ratio.denominator))
     made = model.graph.tensors[node.output]
     yield from (("shape", made.shape), ("factor", made.factor))

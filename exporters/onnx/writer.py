@@ -143,9 +143,9 @@ def _aligned(builder: OnnxBuilder, image: str, alignment: Alignment) -> str:
             "variance": np.ones_like(offsets),
         }
         inputs = [image, *(builder.array(f"{image}.{name}", values) for name, values in arrays.items())]
-        return builder.node("BatchNormalization", inputs, f"{image}.aligned", epsilon=0.0)
+        return builder.node("BatchNormalization", inputs, f"{image}.shifted", epsilon=0.0)
     if alignment.offsets:
-        return builder.node("Add", [image, builder.array(f"{image}.offset", offsets.reshape(()))], f"{image}.aligned")
+        return builder.node("Add", [image, builder.array(f"{image}.offset", offsets.reshape(()))], f"{image}.shifted")
     return image
 
 

@@ -10,7 +10,7 @@ from edgekit.exporters.tflite import schema as tflite_schema
 from edgekit.quantization import QuantParams
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -36,6 +36,15 @@ def public_names(graph: Graph) -> dict[str, str]:
     return {graph.input: INPUT, **outputs}
 
 
+def inner_name(name: str, public: Collection[str]) -> str:
+    """What a tensor is called that callers do not see: networks of other tools may have one called as an endpoint is.
+
+    >>> inner_name("image", {"image", "logits"}), inner_name("features.0", {"image", "logits"})
+    ('image.inner', 'features.0')
+    """
+    return f"{name}.inner" if name in public else name
+
+
 class TfliteBuilder:
     """Collects what a graph needs; ``finish`` packs it.
 
@@ -58,12 +67,14 @@ class TfliteBuilder:
         self.operators: list[Any] = []
         self.codes: list[tuple[str, int]] = []  # (builtin operator, version)
         self._indices: dict[str, int] = {}
+        self._public = set(public_names(graph).values())
 
     def activation(self, name: str) -> int:
         """The index of an activation of the graph."""
         if name not in self._indices:
             params, shape = self.params.get(name), nhwc(self.graph.tensors[name])
-            self._indices[name] = self.tensor(self.endpoints.get(name, name), shape, self.dtype(name), params)
+            inner = inner_name(name, self._public)
+            self._indices[name] = self.tensor(self.endpoints.get(name, inner), shape, self.dtype(name), params)
         return self._indices[name]
 
     def dtype(self, name: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgekit.exporters.tflite import schema as tflite_schema
-from edgekit.exporters.tflite.builder import public_names
+from edgekit.exporters.tflite.builder import inner_name, public_names
 from edgekit.exporters.tflite.reader import damage_explained, file_bytes, items, text
 
 if TYPE_CHECKING:
@@ -68,7 +68,11 @@ def expose(path: Path) -> Exposed:
 def activation_names(graph: Graph) -> dict[str, tuple[str, ...]]:
     """What each tensor of ``graph`` may be called in a file, by its name in the graph."""
     public = public_names(graph)
-    return {name: (name, public[name]) if name in public else (name,) for name in graph.tensors}
+    called = public.values()
+    return {
+        name: tuple(dict.fromkeys((inner_name(name, called), name, *([public[name]] if name in public else []))))
+        for name in graph.tensors
+    }
 
 
 def _is(graph: Any, index: int, types: set[int]) -> bool:  # noqa: ANN401 - generated classes

@@ -104,16 +104,16 @@ SCHEMA = {
         *("images", "data_free", "diagnosis", "skipped", "kept_float", "floor", "int16", "device", "seconds"),
     },
     "export.files": {
-        *("target", "precision", "path", "size_bytes", "write_seconds", "summary", "parity", "proven"),
+        *("target", "precision", "path", "size_bytes", "write_seconds", "summary", "parity", "proven", "unproven"),
     },
     "verify": {
         *("schema_version", "command", "network", "files", "images", "noise", "skipped", "integer_reference"),
         *("float_reference", "float_accuracy", "labels", "layers", "confusions", "pictures", "proven", "seconds"),
-        *("calibration", "latencies", "passed"),
+        *("calibration", "latencies", "passed", "references", "facts", "notes", "warnings", "is_proven"),
     },
     "verify.files": {
         *("path", "sha256", "summary", "gates", "parities", "unclaimed", "skipped", "divergence", "is_reference"),
-        *("accuracy", "drop", "agreement", "sqnr_db", "failed", "passed"),
+        *("accuracy", "drop", "agreement", "sqnr_db", "failed", "passed", "warnings", "is_proven"),
     },
     "verify.files.gates": {"level", "name", "runner", "passed", "measured", "limit", "problem"},
     "verify.files.parities": {
@@ -280,7 +280,7 @@ def test_a_file_that_is_something_else_fails(run: Run, exported: Path, tmp_path:
     result = run("verify", tmp_path, "--data", FOLDER / "test.npz", "--images", "8")
     assert result.exit_code == 1, result.stderr
     assert re.search(r"✘  \S+\.int8\.tflite", result.stdout)
-    assert re.search(r"✔  \S+\.int8\.onnx", result.stdout)
+    assert re.search(r"!  \S+\.int8\.onnx", result.stdout)  # its ranges are not there
     assert re.search(r"mlpackage.*\n     well-formed: .*classifier", result.stdout)
     assert re.search(r"✘ 2 of 4 files failed, 2 of \d+ gates in [\d.]+ s\n$", result.stdout)
     found = one_object(run("verify", tmp_path, "--json"), "verify")
@@ -314,14 +314,23 @@ def test_files_of_another_network_on_noise(run: Run, exported: Path, tmp_path: P
         assert result.exit_code == 0, result.stderr
         assert "no images were named (--data DIR): compared on noise" in result.stderr
         assert "measured on 16 images of noise" in result.stdout
-        assert "what floats are compared with" in result.stdout
-        assert re.search(r"✔ 3 files passed, 1 other not compared, \d+ gates in [\d.]+ s\n$", result.stdout)
+        assert f"the checkpoint is the one that {NAME}.float32.manifest.json names" in result.stderr
+        assert re.search(r"✔ 4 files passed, \d+ gates in [\d.]+ s\n$", result.stdout)
+    Path("exported", f"{NAME}.float32.manifest.json").unlink()
+    result = run("verify")
+    assert result.exit_code == 0, result.stderr
+    assert "what floats are compared with" in result.stdout
+    assert "! the model itself was not checked, only that the files agree: --checkpoint FILE" in result.stdout
+    assert "✔" not in result.stdout
+    said = r"! 3 files passed, 1 other not compared, \d+ gates; 1 thing taken for true in [\d.]+ s\n$"
+    assert re.search(said, result.stdout)
     result = run("verify", f"exported/{NAME}.float32.float32.onnx")
     assert result.exit_code == 1
     assert "✘ nothing was compared: name the trained network, --checkpoint FILE" in result.stdout
     result = run("verify", "exported", "--checkpoint", FOLDER / "digits_v3.safetensors")
     assert result.exit_code == 1
-    assert result.stdout.count("it was exported from another checkpoint than") == 4
+    # The four files, the integer model, and that its integers were not made again.
+    assert result.stdout.count("exported from another checkpoint than") == 6
     assert "nothing was run" in result.stdout
 
 

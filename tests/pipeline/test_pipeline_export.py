@@ -366,7 +366,7 @@ def test_other_floats_are_never_published(
     assert_untouched(earlier)
 
 
-def test_a_package_is_run_like_any_other_file(
+def test_a_package_is_looked_into_like_any_other_file(
     settings: MakeSettings, earlier: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = Format.read
@@ -381,7 +381,7 @@ def test_a_package_is_run_like_any_other_file(
         return summary
 
     monkeypatch.setattr(Format, "read", damage)
-    said = rf"{NAME}\.int8\.mlpackage gives other integers in Core ML program, interpreted, float32 than the reference"
+    said = rf"{NAME}\.int8\.mlpackage is not what it has to be, so nothing was written: .*--no-verify"
     with pytest.raises(GateFailed, match=said):
         export(settings(export={"targets": ["tflite", "coreml"]}))
     assert_untouched(earlier)

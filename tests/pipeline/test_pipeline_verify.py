@@ -11,15 +11,19 @@ import pytest
 
 from edgekit import config
 from edgekit.config import Settings
-from edgekit.defaults import CHECKPOINT, FOLDER
+from edgekit.defaults import CHECKPOINT, CONFIG, FOLDER
 from edgekit.errors import ArtifactError, DataError
 from edgekit.exporters import onnx as onnx_exporter
-from edgekit.exporters.metadata import IoDtype
+from edgekit.exporters.formats import FORMATS
+from edgekit.exporters.metadata import IoDtype, Precision
 from edgekit.integer_model import IntegerModel
+from edgekit.pipeline.source import open_source
 from edgekit.pipeline.verify import are_shipped, verify
+from edgekit.runtimes.processor import lacks_vnni
 from edgekit.verification.integer_parity import IntegerParity
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from edgekit.pipeline.verdicts import FileVerdict
@@ -44,6 +48,20 @@ def model(exported: Path) -> IntegerModel:
     return IntegerModel.load(exported / f"{NAME}.int8.edgekit")
 
 
+@pytest.fixture
+def alone(exported: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Makes a folder of some of the files, without the manifest beside them."""
+
+    def copied(*names: str) -> Path:
+        for name in names:
+            source = exported / f"{NAME}.{name}"
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(source, tmp_path / source.name)
+        return tmp_path
+
+    return copied
+
+
 def test_a_whole_folder(exported: Path) -> None:
     seen: list[tuple[str, int, int]] = []
     result = verify([exported], on(20), progress=lambda *step: seen.append(step))
@@ -56,16 +74,29 @@ def test_a_whole_folder(exported: Path) -> None:
         assert file.summary is not None
         runtimes = {"onnx": 3, "tflite": 1, "torch": 1, "coreml": 1}[file.summary.format]
         runtimes += file.path.name == f"{NAME}.int8.tflite"  # its other kernels, for the record
-        assert len(file.parities) == (0 if file.is_reference else runtimes)
+        runtimes += file.path.name == f"{NAME}.int8.pt" and lacks_vnni()  # the engine that needs none
+        assert len(file.parities) == runtimes
         assert file.accuracy is not None
         if ".int8." in file.path.name:
             assert all(isinstance(p, IntegerParity) and p.values == 200 for p in file.parities)
-    # Without a checkpoint a float32 file is what floats are compared with, and it proves nothing about itself.
+        assert file.is_proven
+    # The manifest beside the files leads to the checkpoint, and that is said.
+    assert result.float_reference == CHECKPOINT
+    assert any(f"{NAME}.manifest.json names" in note for note in result.notes)
+    assert result.integer_reference == exported / f"{NAME}.int8.edgekit"
+    assert [verdict.path for verdict in result.references] == [exported / f"{NAME}.int8.edgekit", CHECKPOINT]
+    assert not any(verdict.failed for verdict in result.references)
+
+
+def test_without_the_checkpoint_a_float32_file_is_the_reference(alone: Callable[..., Path]) -> None:
+    result = verify([alone("float32.onnx", "float16.tflite", "float32.tflite")], on(20))
+    assert result.passed
     (reference,) = (file for file in result.files if file.is_reference)
     assert result.float_reference == reference.path
-    assert (reference.passed, reference.failed, reference.agreement) == (False, False, None)
-    assert result.integer_reference == exported / f"{NAME}.int8.edgekit"
+    assert (reference.passed, reference.failed, reference.agreement) == (False, False, None)  # it does not prove itself
     assert result.float_accuracy == reference.accuracy
+    assert not result.is_proven
+    assert not any(file.is_proven for file in result.files)
 
 
 def test_with_the_checkpoint_every_float_file_is_compared(exported: Path) -> None:
@@ -94,9 +125,9 @@ def test_noise_where_no_images_are_named(exported: Path) -> None:
     assert result.files[0].accuracy is None
 
 
-@pytest.mark.parametrize("names", [["float32.onnx"], ["float32.mlpackage"], ["float16.tflite"]])
-def test_nothing_compared_is_nothing_proven(exported: Path, names: list[str]) -> None:
-    result = verify([exported / f"{NAME}.{name}" for name in names], on())
+@pytest.mark.parametrize("name", ["float32.onnx", "float32.mlpackage", "float16.tflite"])
+def test_nothing_compared_is_nothing_proven(alone: Callable[..., Path], name: str) -> None:
+    result = verify([alone(name)], on())
     assert not result.passed
     assert not any(file.failed for file in result.files)
 
@@ -206,11 +237,16 @@ def test_images_on_which_int8_and_float_differ(exported: Path) -> None:
     assert all(picture.pixels.shape == (32, 32, 3) for picture in result.pictures)
 
 
-def test_files_of_two_networks_are_refused(exported: Path, model: IntegerModel, tmp_path: Path) -> None:
-    other = replace(model, provenance={**model.provenance, "checkpoint_sha256": "0" * 64})
-    onnx_exporter.write_integer_model(other, tmp_path / "other.int8.onnx", io_dtype=IoDtype.FLOAT32)
+def test_files_of_two_networks_are_refused(exported: Path, model: IntegerModel, alone: Callable[..., Path]) -> None:
+    tmp_path, changed = alone("float32.onnx"), {"checkpoint_sha256": "0" * 64}
+    floats, stranger = open_source(config.load(CONFIG)).float_model, tmp_path / "stranger.float32.tflite"
+    stranger_model = replace(floats, provenance={**floats.provenance, **changed})
+    FORMATS["tflite"].write_float_model(stranger_model, stranger, precision=Precision.FLOAT32)
     with pytest.raises(ArtifactError, match="are of two networks: name the files of one of them"):
-        verify([exported / f"{NAME}.int8.tflite", tmp_path / "other.int8.onnx"], on())
+        verify([tmp_path], on())
+    shutil.copy(exported / f"{NAME}.float16.onnx", tmp_path)  # two against one
+    assert [file.path for file in verify([tmp_path], on()).files if file.failed] == [stranger]
+    other = replace(model, provenance={**model.provenance, **changed})
     other.save(tmp_path / "other.int8.edgekit")
     with pytest.raises(ArtifactError, match="are of two networks"):
         verify([exported, tmp_path], on())

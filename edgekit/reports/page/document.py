@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from edgekit.reports import findings
 from edgekit.reports.page import closeness, contents, gates, images
 from edgekit.reports.page.markup import Markup, element
-from edgekit.reports.page.pieces import facts
+from edgekit.reports.page.pieces import facts, style
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _SECTIONS: Final[dict[str, Callable[[VerifyResult], Markup | None]]] = {
     "What failed": gates.failures,
+    "Taken for true": gates.taken_for_true,
     "Files": gates.files,
     "Accuracy": closeness.accuracy,
     "Integers": closeness.integers,
@@ -37,7 +38,7 @@ _SECTIONS: Final[dict[str, Callable[[VerifyResult], Markup | None]]] = {
 
 def render(result: VerifyResult) -> str:
     """The page."""
-    title = f"{result.network or 'Unreadable files'}: {'passed' if result.passed else 'failed'}"
+    title = f"{result.network or 'Unreadable files'}: {findings.outcome(result)}"
     sections = [(name, content) for name, section in _SECTIONS.items() if (content := section(result)) is not None]
     head = element(
         "head",
@@ -67,17 +68,18 @@ def _id(name: str) -> str:
 
 def _header(result: VerifyResult) -> Markup:
     """What a release manager reads first."""
-    word = "Passed" if result.passed else "Failed"
+    said = findings.outcome(result)
+    word = said.capitalize()
     return element(
         "header",
         element("p", "edgekit verify", class_="kicker"),
         element("h1", result.network or "Unreadable files"),
         element(
-            "p", element("strong", f"{findings.mark(passed=result.passed)} {word}"), " ", findings.conclusion(result),
+            "p", element("strong", f"{findings.sign(said)} {word}"), " ", findings.conclusion(result),
             class_="verdict",
         ),
         facts(findings.facts(result)),
-        class_="passed" if result.passed else "failed",
+        class_=style(said),
     )  # fmt: skip
 
 

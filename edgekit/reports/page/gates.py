@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.reports import findings
 from edgekit.reports.page.markup import Markup, element, join, table
-from edgekit.reports.page.pieces import badge, code, facts, mark
+from edgekit.reports.page.pieces import code, facts, mark, verdict
 from edgekit.verification.gates import Level
 from edgekit.words import NOTHING, count, percent, size
 
@@ -39,9 +39,21 @@ def _failure(failure: Failure) -> Markup:
     )
 
 
+def taken_for_true(result: VerifyResult) -> Markup | None:
+    """What was not shown."""
+    if not result.warnings:
+        return None
+    items = (
+        element("li", element("span", "!", class_="warned", role="img", aria_label="warning"), f" {text}")
+        for text in result.warnings
+    )
+    return element("ul", *items)
+
+
 def files(result: VerifyResult) -> Markup:
     """Each file in one row."""
-    levels = [level for level in Level if any(gate.level is level for file in result.files for gate in file.gates)]
+    judged = findings.judged(result)
+    levels = [level for level in Level if any(gate.level is level for file in judged for gate in file.gates)]
     names = findings.short_names(result)
     rows = [
         [
@@ -112,9 +124,7 @@ def _problem(gate: Gate) -> Markup | None:
 
 
 def _verdict(file: FileVerdict) -> Markup:
-    if file.passed or file.failed:
-        return mark(passed=file.passed)
-    return badge(findings.verdict(file))
+    return verdict(findings.verdict(file))
 
 
 def _passed(asked: Sequence[Gate]) -> Markup | str:
