@@ -125,6 +125,7 @@ class ExportSettings:
     targets: tuple[Target, ...] = ("onnx", "tflite")
     precisions: tuple[PrecisionName, ...] = ("float32",)
     io_dtype: Literal["float32", "int8", "uint8"] = "float32"
+    head: Literal["logits", "softmax", "sigmoid"] = "logits"
     onnxruntime: str | None = None
     onnx_batch: Literal["free", "one"] = "free"
     coreml_program: Literal["float32", "float16"] = "float32"

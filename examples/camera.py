@@ -112,7 +112,7 @@ class Classifier:
         runner = default_runner(path, threads=threads)
         if runner is None:
             raise ArtifactError(f"{path} cannot be run on this machine: export a .tflite file")
-        self._metadata, self._output, self._runner = summary.metadata, summary.outputs[0], runner()
+        self._metadata, self._output, self._runner = summary.metadata, summary.answer, runner()
 
     def classify(self, frame: NDArray[np.uint8]) -> tuple[str, float]:
         """What a picture [H, W, 3] in BGR shows, and how probable the network finds it, 0..1."""

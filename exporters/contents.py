@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from edgekit.exporters.metadata import KEY, IoDtype, Precision
+from edgekit.exporters.metadata import KEY, Head, IoDtype, Precision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -112,6 +112,12 @@ def metadata_facts(text: str | None) -> dict[str, Value]:
         return dict(flat(KEY, json.loads(text)))
     except ValueError:
         return {KEY: text}
+
+
+def head_option(facts: Mapping[str, Value]) -> dict[str, Head]:
+    """What a file gives, as its metadata has it, for the option of every writer; nothing where it is logits alone."""
+    said = facts.get(f"{KEY}.head")
+    return {"head": Head(said)} if isinstance(said, str) and said in set(Head) else {}
 
 
 def flat(name: str, value: object) -> Iterator[tuple[str, Value]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit import files
 from edgekit.errors import ArtifactError, ConfigError, MissingDependency, did_you_mean
 from edgekit.exporters.contents import differences
-from edgekit.exporters.metadata import IoDtype
+from edgekit.exporters.metadata import Head, IoDtype, check_head
 from edgekit.integer_model import IntegerModel
 
 if TYPE_CHECKING:
@@ -56,12 +56,13 @@ class Format:
             if importlib.util.find_spec(module) is None:
                 raise self._missing(module)
 
-    def check_boundary(self, io_dtype: IoDtype) -> None:
+    def check_boundary(self, io_dtype: IoDtype, head: Head = Head.LOGITS) -> None:
         """Say early what int8 files of this format cannot take and give.
 
         Raises:
-            ConfigError: it is ``io_dtype``.
+            ConfigError: it is ``io_dtype``, or ``head`` together with it.
         """
+        check_head(io_dtype, head)
         if io_dtype not in self.io_dtypes:
             raise ConfigError(
                 f"int8 files for {self.title} take and give {' or '.join(self.io_dtypes)}, not {io_dtype}: "

@@ -35,6 +35,17 @@ class IoDtype(StrEnum):
     UINT8 = "uint8"
 
 
+class Head(StrEnum):
+    """What a file gives: the logits alone, or beside them probabilities, which float operators make of them."""
+
+    LOGITS = "logits"
+    SOFTMAX = "softmax"
+    SIGMOID = "sigmoid"
+
+
+PROBABILITIES = "probabilities"  # what that output is called, in every format
+
+
 @dataclass(frozen=True, slots=True)
 class Metadata:
     """What a caller must know to feed a file and to read its answer.
@@ -51,6 +62,8 @@ class Metadata:
         labels: class names, in order; empty where none are known.
         profile: the lowering profile of an int8 file, "float" otherwise.
         provenance: where the model comes from, JSON values.
+        head: what it gives. The logits are claimed identical; exp is another function in every runtime, so
+            probabilities are near.
     """
 
     network: str
@@ -62,6 +75,7 @@ class Metadata:
     labels: tuple[str, ...]
     profile: str
     provenance: dict[str, Any]
+    head: Head = Head.LOGITS
 
     def to_json(self) -> str:
         """A stable JSON text: equal metadata gives equal text."""
@@ -76,6 +90,7 @@ class Metadata:
             "labels": self.labels,
             "profile": self.profile,
             "provenance": self.provenance,
+            **({} if self.head is Head.LOGITS else {"head": self.head}),
         }
         return json.dumps(values, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
@@ -97,15 +112,30 @@ class Metadata:
             labels=tuple(values["labels"]),
             profile=values["profile"],
             provenance=values["provenance"],
+            head=Head(values.get("head", Head.LOGITS)),
         )
 
 
-def of_integer_model(model: IntegerModel, io_dtype: IoDtype) -> Metadata:
+def check_head(io_dtype: IoDtype, head: Head) -> None:
+    """Say that a boundary has no room for probabilities.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    if head is not Head.LOGITS and io_dtype is not IoDtype.FLOAT32:
+        raise ConfigError(
+            f"probabilities are float32, so a file that gives {io_dtype} cannot have any: use --io-dtype float32, or "
+            f"--head logits"
+        )
+
+
+def of_integer_model(model: IntegerModel, io_dtype: IoDtype, head: Head = Head.LOGITS) -> Metadata:
     """The metadata of an int8 file.
 
     Raises:
-        ConfigError: an output is kept in float, and ``io_dtype`` is not.
+        ConfigError: an output is kept in float, or is to be probabilities, and ``io_dtype`` is not float32.
     """
+    check_head(io_dtype, head)
     real = [name for name in model.graph.outputs if name not in model.params]
     if real and io_dtype is not IoDtype.FLOAT32:
         raise ConfigError(
@@ -115,13 +145,13 @@ def of_integer_model(model: IntegerModel, io_dtype: IoDtype) -> Metadata:
     given = model.preprocessing.normalization if io_dtype is IoDtype.FLOAT32 else model.normalization
     return Metadata(
         model.graph.name, Precision.INT8, io_dtype, model.preprocessing, given, model.pixel_input,
-        model.labels, model.profile, dict(model.provenance),
+        model.labels, model.profile, dict(model.provenance), head,
     )  # fmt: skip
 
 
-def of_float_model(model: FloatModel, precision: Precision) -> Metadata:
+def of_float_model(model: FloatModel, precision: Precision, head: Head = Head.LOGITS) -> Metadata:
     """The metadata of a float file; float16 files keep a float32 boundary."""
     return Metadata(
         model.graph.name, precision, IoDtype.FLOAT32, model.preprocessing, model.preprocessing.normalization, False,
-        model.labels, FLOAT_PROFILE, dict(model.provenance),
+        model.labels, FLOAT_PROFILE, dict(model.provenance), head,
     )  # fmt: skip

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgekit.device.engines.engine import LOGITS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -55,7 +57,8 @@ class Summary:
         operators: how often each operator occurs, by the format's own names, boundary conversions left out.
         float_operators: those that compute in float, with the names of their results ("CONV_2D features.0.0"); an int8
             file has those of the layers that it keeps in float.
-        boundary: operators that convert between the boundary's type and the integers (QUANTIZE, DEQUANTIZE).
+        boundary: operators between what callers see and the network: from the float network's input to integers (ADD,
+            QUANTIZE) and back (DEQUANTIZE), and from logits to probabilities.
         inputs: what the file takes.
         outputs: what the file gives.
         version: opset, schema or specification version, in words ("opset 17, IR 8").
@@ -72,6 +75,11 @@ class Summary:
     outputs: tuple[Endpoint, ...]
     version: str
     metadata: Metadata | None
+
+    @property
+    def answer(self) -> Endpoint:
+        """The output that the runners give and claims are about: the logits; the first where none is called so."""
+        return next((output for output in self.outputs if output.name == LOGITS), self.outputs[0])
 
     @property
     def int8_share(self) -> float:

@@ -12,6 +12,7 @@ from edgekit.cli.options import (
     CalibOption,
     CheckpointArgument,
     ConfigOption,
+    HeadOption,
     IoDtypeOption,
     JsonOption,
     KeepFloatOption,
@@ -54,6 +55,7 @@ def finetune(  # noqa: PLR0913 - one a flag
     ] = None,
     out: OutOption = None,
     io_dtype: IoDtypeOption = None,
+    head: HeadOption = None,
     padding: PaddingOption = None,
     resize: ResizeOption = None,
     labels: LabelsOption = None,
@@ -79,6 +81,7 @@ def finetune(  # noqa: PLR0913 - one a flag
             "export": {
                 "targets": None if target is None else targets(target),
                 "io_dtype": io_dtype,
+                "head": head,
                 "out": out,
                 "verify": False if no_verify else None,
             },

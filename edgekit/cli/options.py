@@ -69,6 +69,14 @@ IoDtypeOption = Annotated[
     str | None,
     typer.Option("--io-dtype", help="float32, int8 or uint8 at the boundary of int8 files.", show_default="float32"),
 ]
+HeadOption = Annotated[
+    str | None,
+    typer.Option(
+        "--head",
+        help="logits, or beside them probabilities by softmax or sigmoid, in every file.",
+        show_default="logits",
+    ),
+]
 PaddingOption = Annotated[
     str | None,
     typer.Option(

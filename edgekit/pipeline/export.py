@@ -12,7 +12,7 @@ import numpy as np
 from edgekit import files
 from edgekit.errors import ConfigError, DataError, GateFailed
 from edgekit.exporters.formats import FORMATS
-from edgekit.exporters.metadata import IoDtype, Precision
+from edgekit.exporters.metadata import Head, IoDtype, Precision
 from edgekit.integer_model import SUFFIX
 from edgekit.pipeline import manifest
 from edgekit.pipeline.candidates import hold
@@ -205,7 +205,7 @@ def _jobs(settings: Settings) -> list[tuple[Format, Precision]]:
     for form in targets:
         form.check_installed()
         if Precision.INT8 in precisions:
-            form.check_boundary(IoDtype(settings.export.io_dtype))
+            form.check_boundary(IoDtype(settings.export.io_dtype), Head(settings.export.head))
             form.check_activations(int16=bool(settings.calibration.int16_activations))
     if settings.export.onnxruntime is not None and FORMATS["onnx"] in targets:
         from edgekit.exporters.onnx.versions import for_runtime  # noqa: PLC0415 - needs the onnx extra
@@ -256,15 +256,16 @@ def _suited(findings: tuple[Finding, ...], file: str, device: str) -> list[str]:
 
 def _options(form: Format, precision: Precision, settings: ExportSettings) -> dict[str, Any]:
     """What the writer of a format wants to know besides the model."""
+    head = {"head": Head(settings.head)}
     match form.name:
         case "onnx":
-            return {"runtime": settings.onnxruntime, "one_image": settings.onnx_batch == "one"}
+            return {"runtime": settings.onnxruntime, "one_image": settings.onnx_batch == "one", **head}
         case "coreml" if precision is Precision.INT8:
-            return {"precision": Precision(settings.coreml_program)}
+            return {"precision": Precision(settings.coreml_program), **head}
         case "torch" if precision is Precision.INT8:
-            return {"engine": settings.torch_engine}
+            return {"engine": settings.torch_engine, **head}
         case _:
-            return {}
+            return head
 
 
 def _write(  # noqa: PLR0913 - what, where to, and from what

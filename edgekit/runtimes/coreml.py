@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from edgekit import extras
+from edgekit.device.engines.engine import LOGITS
 from edgekit.errors import ArtifactError
 from edgekit.exporters import coreml
 from edgekit.runtimes.mil import Interpreter
@@ -162,7 +163,7 @@ class _Boundary:
             input=inputs[0],
             normalization=about.normalization if about and is_image else None,
             order=about.preprocessing.order if about else "RGB",
-            output=answers[0],
+            output=LOGITS if LOGITS in answers else answers[0],
             classes=_classes(program, summary),
         )
 

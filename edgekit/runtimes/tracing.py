@@ -220,7 +220,7 @@ def _answer(output: NDArray[Any], about: Metadata, model: IntegerModel) -> NDArr
 
 def _called_publicly(found: Mapping[str, NDArray[Any]], summary: Summary) -> dict[str, NDArray[Any]]:
     """Tensors with the names of the file, in its order, but for its two ends: "image" first, and "logits" at last."""
-    ends = {as_identifier(summary.inputs[0].name): "image", as_identifier(summary.outputs[0].name): "logits"}
+    ends = {as_identifier(summary.inputs[0].name): "image", as_identifier(summary.answer.name): "logits"}
     if summary.format == "coreml":  # its program takes pixels, and normalizes them itself
         names = importlib.import_module(_NAMES["coreml"])
         ends = {names.NORMALIZED if names.NORMALIZED in found else names.INPUT: "image"}

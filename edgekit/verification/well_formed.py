@@ -9,7 +9,7 @@ from edgekit.errors import ArtifactError
 from edgekit.exporters import metadata
 from edgekit.exporters.contents import LABELS, Layers, describe, metadata_facts, same
 from edgekit.exporters.formats import format_of
-from edgekit.exporters.metadata import KEY, IoDtype, Precision
+from edgekit.exporters.metadata import KEY, Head, IoDtype, Precision
 from edgekit.integer_model import IntegerModel
 from edgekit.verification.float_input import broken_float_input
 from edgekit.verification.float_layers import compare_float_layers
@@ -119,7 +119,8 @@ def _metadata(contents: Contents, model: IntegerModel | FloatModel | None) -> It
 
 
 def _of(model: IntegerModel | FloatModel, contents: Contents) -> metadata.Metadata:
+    head = contents.options.get("head", Head.LOGITS)
     if isinstance(model, IntegerModel):
         real = any(name not in model.params for name in model.graph.outputs)
-        return metadata.of_integer_model(model, IoDtype.FLOAT32 if real else contents.io_dtype)
-    return metadata.of_float_model(model, contents.precision)
+        return metadata.of_integer_model(model, IoDtype.FLOAT32 if real else contents.io_dtype, head)
+    return metadata.of_float_model(model, contents.precision, head)

@@ -28,6 +28,8 @@ class Classifier(context: Context) : AutoCloseable {
     private val model = CompiledModel.create(context.assets, "model.tflite", onCpu, Environment.create())
     private val inputs = model.createInputBuffers()
     private val outputs = model.createOutputBuffers()
+    private val described = about.getJSONArray("outputs")
+    private val place = (0 until described.length()).first { isLogits(described.getJSONObject(it)) }
 
     /** What an upright picture shows, and how probable the network finds it, 0..1. */
     fun classify(picture: Bitmap): Pair<String, Double> {
@@ -44,12 +46,16 @@ class Classifier(context: Context) : AutoCloseable {
         return Pair(label, 1 / logits.sumOf { exp(it - logits[best]) })
     }
 
+    /** With --head softmax or sigmoid, probabilities stand beside the logits. */
+    private fun isLogits(output: JSONObject) = output.getString("name") == "logits"
+
     /** Reals from what the file gives: scale * (stored - zero point). */
     private fun logits(): DoubleArray {
-        val output = about.getJSONArray("outputs").getJSONObject(0)
-        if (output.getString("dtype") == "float32") return outputs[0].readFloat().map { it.toDouble() }.toDoubleArray()
+        val output = described.getJSONObject(place)
+        val given = outputs[place]
+        if (output.getString("dtype") == "float32") return given.readFloat().map { it.toDouble() }.toDoubleArray()
         val (scale, zeroPoint) = Pair(output.getDouble("scale"), output.getInt("zero_point"))
-        return outputs[0].readInt8().map { scale * (it - zeroPoint) }.toDoubleArray()
+        return given.readInt8().map { scale * (it - zeroPoint) }.toDoubleArray()
     }
 
     /** What a float input is: (pixel - mean) / std, in pixel units. */

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from edgekit import extras
-from edgekit.exporters.contents import LABELS, OPERATOR, Contents, Operator, flat, metadata_facts, unique_names
+from edgekit.exporters.contents import (
+    LABELS,
+    OPERATOR,
+    Contents,
+    Operator,
+    flat,
+    head_option,
+    metadata_facts,
+    unique_names,
+)
 from edgekit.exporters.coreml.reader import Reference, read_model
 from edgekit.exporters.metadata import KEY, IoDtype, Precision
 
@@ -36,8 +45,9 @@ def read_contents(path: Path) -> Contents:
     names = unique_names(operation.output for operation in operations)
     operators = tuple(Operator(name, dict(_fields(o))) for name, o in zip(names, operations, strict=True))
     halves = any(o.operator == "quantize" and o.array("scale").dtype == np.float16 for o in operations)
-    options = {"precision": Precision.FLOAT16} if halves else {}
-    return Contents(operators, dict(_facts(model)), IoDtype.FLOAT32, options)
+    options: dict[str, Any] = {"precision": Precision.FLOAT16} if halves else {}
+    facts = dict(_facts(model))
+    return Contents(operators, facts, IoDtype.FLOAT32, options | head_option(facts))
 
 
 def _fields(operation: Operation) -> Iterator[tuple[str, Value]]:

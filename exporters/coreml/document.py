@@ -10,7 +10,7 @@ from edgekit.exporters import metadata
 from edgekit.exporters.coreml import names, package
 from edgekit.exporters.coreml.builder import ProgramBuilder, Value
 from edgekit.exporters.coreml.schema import schema
-from edgekit.exporters.metadata import Precision
+from edgekit.exporters.metadata import Head, Precision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,18 +48,19 @@ class Document:
     """
 
     def __init__(
-        self, graph: Graph, precision: Precision, preprocessing: Preprocessing, labels: tuple[str, ...]
+        self, graph: Graph, precision: Precision, preprocessing: Preprocessing, labels: tuple[str, ...], head: Head
     ) -> None:
         assert precision in (Precision.FLOAT32, Precision.FLOAT16), precision
         self.names = names.names_in_file(graph)
         self.program = ProgramBuilder(precision, self.names.values())
         self.shapes = {name: (1, *tensor.shape) for name, tensor in graph.tensors.items()}
-        self._input, self._preprocessing = graph.input, preprocessing
+        self._input, self._first, self._preprocessing = graph.input, graph.outputs[0], preprocessing
         scores = self.shapes[graph.outputs[0]]
         # Scores by label come as a dictionary, which would lose a class if two had one label.
         classifies = len(graph.outputs) == 1 and scores == (1, len(labels)) and len(set(labels)) == len(labels)
         self._labels = labels if classifies else ()
         self._description = schema().model.ModelDescription()
+        self._head = head
         self._returned: list[str] = []
         self._outputs = {
             name: self.program.value(wanted, self.shapes[name], "float32")
@@ -98,12 +99,13 @@ class Document:
         for tensor, output in self._outputs.items():
             if reals[tensor] != output:
                 self._cast(reals[tensor], output)
+            scores = self._probabilities(output) if tensor == self._first and self._head is not Head.LOGITS else output
             if self._labels:
-                self._classify(output)
-                continue
-            text = "class scores: logits, no softmax"
-            self._multi_array(self._description.output.add(name=output.name, shortDescription=text), output)
-            self._returned.append(output.name)
+                self._classify(scores)
+            elif scores is not output:
+                self._give(scores, "the probability of each class")
+            if scores is not output or not self._labels:
+                self._give(output, "class scores: logits, no softmax")
 
     def save(self, path: Path, target: Target, about: Metadata, kind: str) -> None:
         """Write the package. Its version follows from its contents, so that equal versions are equal models.
@@ -121,6 +123,16 @@ class Document:
         described.userDefined[metadata.KEY] = about.to_json()
         package.write(path, model.SerializeToString(deterministic=True), weights)
 
+    def _probabilities(self, logits: Value) -> Value:
+        result = self.program.value(metadata.PROBABILITIES, logits.shape, logits.dtype)
+        if self._head is Head.SOFTMAX:
+            return self.program.add("softmax", result, x=logits, axis=-1)
+        return self.program.add("sigmoid", result, x=logits)
+
+    def _give(self, output: Value, text: str) -> None:
+        self._multi_array(self._description.output.add(name=output.name, shortDescription=text), output)
+        self._returned.append(output.name)
+
     def _cast(self, value: Value, output: Value) -> Value:
         return self.program.add("cast", output, x=value, dtype=_MIL_NAMES[output.dtype])
 
@@ -129,7 +141,8 @@ class Document:
         text = "the class with the highest score"
         label = self._description.output.add(name=names.CLASS_LABEL, shortDescription=text)
         label.type.stringType.SetInParent()
-        text = "the score of each class: logits, no softmax"
+        logits = self._head is Head.LOGITS
+        text = "the score of each class: logits, no softmax" if logits else "the probability of each class"
         dictionary = self._description.output.add(name=names.CLASS_SCORES, shortDescription=text)
         dictionary.type.dictionaryType.stringKeyType.SetInParent()
         self._description.predictedFeatureName = names.CLASS_LABEL

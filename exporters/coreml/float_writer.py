@@ -16,6 +16,7 @@ from edgekit.exporters.coreml.builder import Value
 from edgekit.exporters.coreml.document import COLOUR_SPACES, IOS15, Document
 from edgekit.exporters.coreml.names import NORMALIZED
 from edgekit.exporters.coreml.reals import to_real
+from edgekit.exporters.metadata import Head
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
     from edgekit.float_model import FloatModel
 
 
-def write_float_model(model: FloatModel, path: Path, *, precision: Precision) -> None:
+def write_float_model(model: FloatModel, path: Path, *, precision: Precision, head: Head = Head.LOGITS) -> None:
     """Write an .mlpackage for iOS 15 and later.
 
     Args:
         model: the float model.
         path: of the package.
         precision: float32 or float16, of the weights and operators.
+        head: what stands beside the logits. A classifier's scores are probabilities then; else they are the logits.
 
     Raises:
         ConfigError: a weight that float16 cannot hold.
@@ -38,16 +40,16 @@ def write_float_model(model: FloatModel, path: Path, *, precision: Precision) ->
         MissingDependency: coremltools is not installed.
         BadInput: the package cannot be written.
     """
-    writer = _FloatWriter(model, precision)
+    writer = _FloatWriter(model, precision, head)
     writer.write()
-    about = metadata.of_float_model(model, precision)
+    about = metadata.of_float_model(model, precision, head)
     writer.document.save(path, IOS15, about, f"{precision} weights and operators")
 
 
 class _FloatWriter:
-    def __init__(self, model: FloatModel, precision: Precision) -> None:
+    def __init__(self, model: FloatModel, precision: Precision, head: Head) -> None:
         self.model = model
-        self.document = Document(model.graph, precision, model.preprocessing, model.labels)
+        self.document = Document(model.graph, precision, model.preprocessing, model.labels, head)
         self.program = self.document.program
         self.values: dict[str, Value] = {}
 

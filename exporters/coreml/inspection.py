@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _CONSTANT_EXPRESSION: Final = "constexpr_"
 _CONVERSIONS: Final = frozenset({"quantize", "dequantize", "cast", "classify"})
+_HEADS: Final = frozenset({"sigmoid", "softmax"})
 _ALIGNING: Final = frozenset({"add", "mul", "cast"})
 _DATA: Final = frozenset({"x", "y", "weight"})  # the parameters that tensors and weights come in by
 _RELEASES: Final = {
@@ -43,7 +44,7 @@ def read(path: Path) -> Summary:
     model = read_model(path)
     program = model.program
     flow = _Flow(program)
-    computing = [operation for operation in program.operations if _computes(operation) and not flow.aligns(operation)]
+    computing = [operation for operation in program.operations if flow.computes(operation)]
     release = _RELEASES.get(model.specification, "an unknown iOS")
     return Summary(
         path=path,
@@ -81,6 +82,14 @@ class _Flow:
             and operation.output not in self._program.outputs
         )
 
+    def computes(self, operation: Operation) -> bool:
+        """Whether an operation is one of the network's."""
+        return _computes(operation) and not self.aligns(operation) and not self.is_head(operation)
+
+    def is_head(self, operation: Operation) -> bool:
+        """Whether an operation makes probabilities of what is an output."""
+        return operation.operator in _HEADS and set(operation.reads) <= set(self._program.outputs)
+
     def aligns(self, operation: Operation) -> bool:
         """Whether an operation only takes the input to where it is quantized."""
         return operation.output in self._aligned
@@ -104,13 +113,13 @@ class _Flow:
         match operation.operator:
             case "cast" | "classify":
                 return True
-            case "add" | "mul":
-                return self.aligns(operation)
+            case "add" | "mul" | "sigmoid" | "softmax":
+                return self.aligns(operation) or self.is_head(operation)
             case "quantize":
                 maker = self._producers.get(operation.source("input"))
                 return maker is None or maker.operator == "cast" or self.aligns(maker)
             case "dequantize":
-                return not any(_computes(reader) for reader in self._consumers[operation.output])
+                return not any(self.computes(reader) for reader in self._consumers[operation.output])
             case _:
                 return False
 

@@ -35,7 +35,7 @@ from edgekit.exporters.coreml.document import COLOUR_SPACES, IOS17, Document
 from edgekit.exporters.coreml.names import REAL, RESULT
 from edgekit.exporters.coreml.operators import OPERATORS
 from edgekit.exporters.coreml.reals import to_real, to_scale, to_weights
-from edgekit.exporters.metadata import IoDtype, Precision
+from edgekit.exporters.metadata import Head, IoDtype, Precision
 from edgekit.ir import Dequantize, Quantize
 from edgekit.quantization import INT8_MIN
 
@@ -51,7 +51,12 @@ if TYPE_CHECKING:
 
 
 def write_integer_model(
-    model: IntegerModel, path: Path, *, io_dtype: IoDtype, precision: Precision = Precision.FLOAT32
+    model: IntegerModel,
+    path: Path,
+    *,
+    io_dtype: IoDtype,
+    precision: Precision = Precision.FLOAT32,
+    head: Head = Head.LOGITS,
 ) -> None:
     """Write an .mlpackage for iOS 17 and later.
 
@@ -61,6 +66,7 @@ def write_integer_model(
         io_dtype: float32, Core ML's only boundary before iOS 26. The input of a model that takes pixels is an image.
         precision: what the program computes in between ``dequantize`` and ``quantize``: in float32 every scale is the
             model's; float16 rounds them, and the profile in the metadata says so ("universal-float16").
+        head: what stands beside the logits. A classifier's scores are probabilities then; else they are the logits.
 
     Raises:
         ConfigError: another ``io_dtype``, or a number that float16 cannot hold.
@@ -73,9 +79,9 @@ def write_integer_model(
             f"a Core ML file cannot take or give {io_dtype} arrays before iOS 26: use --io-dtype float32 "
             f"(the input is an image then, so pixels stay 8-bit)"
         )
-    writer = _IntegerWriter(model, precision)
+    writer = _IntegerWriter(model, precision, head)
     writer.write()
-    about = metadata.of_integer_model(model, io_dtype)
+    about = metadata.of_integer_model(model, io_dtype, head)
     if precision is Precision.FLOAT16:
         about = replace(about, profile=f"{model.profile}-float16")
     writer.document.save(path, IOS17, about, f"int8 weights and activations in a {precision} program")
@@ -92,9 +98,9 @@ class _IntegerWriter:
     A tensor that is kept in float is one value.
     """
 
-    def __init__(self, model: IntegerModel, precision: Precision) -> None:
+    def __init__(self, model: IntegerModel, precision: Precision, head: Head) -> None:
         self.model = model
-        self.document = Document(model.graph, precision, model.preprocessing, model.labels)
+        self.document = Document(model.graph, precision, model.preprocessing, model.labels, head)
         self.program = self.document.program
         self.names = self.document.names
         self.reals: dict[str, Value] = {}  # dequantized tensors and constants by name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from edgekit.exporters.metadata import PROBABILITIES
 from edgekit.ir import Dequantize
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ NORMALIZED = "image_scaled"  # the input of a float network behind the preproces
 RESULT, REAL = "_result", "_real"  # behind the name of stored integers: what they are made from, what they stand for
 CLASS_LABEL, CLASS_SCORES = "classLabel", "classLabel_probs"  # what coremltools calls them, and so every iOS tutorial
 
-_ENDPOINTS: Final = frozenset({INPUT, LOGITS, CLASS_LABEL, CLASS_SCORES})
+_ENDPOINTS: Final = frozenset({INPUT, LOGITS, PROBABILITIES, CLASS_LABEL, CLASS_SCORES})
 
 # Words of the language's text form. Source: NameSanitizer in coremltools/converters/mil/mil/passes/defs/preprocess.py
 _KEYWORDS: Final = frozenset(

@@ -40,7 +40,7 @@ _SINCE: Final = {
     **dict.fromkeys(
         (
             "add", "cast", "classify", "clip", "conv", "linear", "mul", "pad", "reduce_mean", "relu", "relu6",
-            "reshape", "sigmoid_hard", "sub",
+            "reshape", "sigmoid", "sigmoid_hard", "softmax", "sub",
         ),
         6,
     ),

@@ -13,6 +13,7 @@ from edgekit.exporters.contents import (
     OPERATOR,
     Contents,
     Operator,
+    head_option,
     io_dtype_of,
     metadata_facts,
     unique_names,
@@ -60,11 +61,13 @@ def read_contents(path: Path) -> Contents:
     )
     inputs = [value for value in graph.input if value.name not in constants]
     version = OnnxVersion(opset_of(model), model.ir_version)
+    facts = dict(_facts(model, inputs, constants))
     return Contents(
         operators,
-        dict(_facts(model, inputs, constants)),
+        facts,
         io_dtype_of(_dtype(inputs[0].type.tensor_type.elem_type)) if inputs else io_dtype_of(""),
-        {"runtime": runtime_for(version), "one_image": bool(inputs) and _takes_one_image(inputs[0])},
+        {"runtime": runtime_for(version), "one_image": bool(inputs) and _takes_one_image(inputs[0])}
+        | head_option(facts),
     )
 
 

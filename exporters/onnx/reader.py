@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 CONVERSIONS = {_QUANTIZE, _DEQUANTIZE}
+_HEADS = {"Softmax", "Sigmoid"}
 _ALIGNING = {"Add", "BatchNormalization"}
 CLAMPS = {"Relu", "Clip"}
 _DAMAGED = "is not an ONNX file, or is damaged or truncated: export it again"
@@ -99,7 +100,7 @@ class Census:
     Attributes:
         constants: by name.
         operators: nodes that are neither constants nor conversions between reals and integers, nor stand before that of
-            the input.
+            the input, nor make probabilities of logits.
         readers: the nodes that read a value, by its name.
         types: of the values by name, as far as the onnx package can tell.
     """
@@ -116,12 +117,14 @@ class Census:
         for node in graph.node:
             for name in node.input:
                 self.readers.setdefault(name, []).append(node)
+        ends = {value.name for value in graph.output}
+        self._heads = [n.output[0] for n in graph.node if n.op_type in _HEADS and {n.input[0], n.output[0]} <= ends]
         given = [value.name for value in graph.input if value.name not in self.constants]
         self._aligned = self._aligning(given[0]) if given else []
         self.operators = [
             node
             for node in graph.node
-            if node.op_type not in {*CONVERSIONS, "Constant"} and node.output[0] not in self._aligned
+            if node.op_type not in {*CONVERSIONS, "Constant"} and node.output[0] not in (*self._aligned, *self._heads)
         ]
         inferred = onnx.shape_inference.infer_shapes(model).graph
         values = (*inferred.value_info, *inferred.input, *inferred.output)
@@ -129,9 +132,9 @@ class Census:
         self._ends = {*self._aligned, *(value.name for value in (*graph.input, *graph.output))}
 
     def is_boundary(self, node: onnx.NodeProto) -> bool:
-        """Whether it converts an input or output of the file, or takes the input to its conversion."""
+        """Whether it converts an input or output of the file, takes the input there, or makes one output of another."""
         converts = node.op_type in CONVERSIONS and bool({node.input[0], node.output[0]} & self._ends)
-        return converts or node.output[0] in self._aligned
+        return converts or node.output[0] in (*self._aligned, *self._heads)
 
     def is_float(self, node: onnx.NodeProto) -> bool:
         """Whether an operator computes in float.

@@ -12,7 +12,7 @@ from onnx import TensorProto
 from edgekit import extras, files
 from edgekit.errors import GateFailed
 from edgekit.exporters import metadata as file_metadata
-from edgekit.exporters.metadata import IoDtype, Precision
+from edgekit.exporters.metadata import Head, IoDtype, Precision
 from edgekit.exporters.onnx.builder import ELEMENT_TYPES, OnnxBuilder, public_names
 from edgekit.exporters.onnx.operators import OPERATORS
 from edgekit.exporters.onnx.versions import for_runtime
@@ -26,14 +26,17 @@ if TYPE_CHECKING:
     from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
 
+_HEADS = {Head.SOFTMAX: "Softmax", Head.SIGMOID: "Sigmoid"}
 
-def write_integer_model(
+
+def write_integer_model(  # noqa: PLR0913 - one a choice of the user's
     model: IntegerModel,
     path: Path,
     *,
     io_dtype: IoDtype = IoDtype.FLOAT32,
     runtime: str | None = None,
     one_image: bool = False,
+    head: Head = Head.LOGITS,
 ) -> None:
     """Write an int8 file in QDQ form.
 
@@ -43,13 +46,14 @@ def write_integer_model(
         io_dtype: of input and outputs; uint8 is the type inside, so that boundary costs nothing.
         runtime: the ONNX Runtime that has to read the file ("onnxruntime==1.10"); None for 1.12 and later.
         one_image: the file takes one image at a time; else any number.
+        head: what stands beside the logits, as the second output.
 
     Raises:
         BadInput: the file cannot be written.
         ConfigError: ``runtime`` is not a version, or too old.
     """
     graph, names = model.graph, public_names(model.graph)
-    about = file_metadata.of_integer_model(model, io_dtype)
+    about = file_metadata.of_integer_model(model, io_dtype, head)
     seen_as_stored = io_dtype is IoDtype.UINT8
     endpoints = {tensor: name for tensor, name in names.items() if (tensor in model.params) == seen_as_stored}
     version = for_runtime(runtime, int16=bool(model.int16_nodes))
@@ -63,13 +67,14 @@ def write_integer_model(
     _write(builder, ELEMENT_TYPES[io_dtype], about, path, one_image=one_image)
 
 
-def write_float_model(
+def write_float_model(  # noqa: PLR0913 - likewise
     model: FloatModel,
     path: Path,
     *,
     precision: Precision = Precision.FLOAT32,
     runtime: str | None = None,
     one_image: bool = False,
+    head: Head = Head.LOGITS,
 ) -> None:
     """Write a float32 file, or a float16 one with a float32 boundary; simplified by onnxsim, with its own check.
 
@@ -79,6 +84,7 @@ def write_float_model(
         precision: FLOAT32 or FLOAT16.
         runtime: the ONNX Runtime that has to read the file ("onnxruntime==1.10"); None for 1.12 and later.
         one_image: the file takes one image at a time; else any number.
+        head: what stands beside the logits, as the second output.
 
     Raises:
         BadInput: the file cannot be written.
@@ -97,7 +103,7 @@ def write_float_model(
     if precision is Precision.FLOAT16:
         for name in graph.outputs:
             builder.node("Cast", [builder.values[name]], names[name], to=TensorProto.FLOAT)
-    _write(builder, TensorProto.FLOAT, file_metadata.of_float_model(model, precision), path, one_image=one_image)
+    _write(builder, TensorProto.FLOAT, file_metadata.of_float_model(model, precision, head), path, one_image=one_image)
 
 
 def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -164,6 +170,12 @@ def _write(builder: OnnxBuilder, dtype: int, metadata: file_metadata.Metadata, p
         [builder.endpoint(names[name], name, dtype, one_image=one_image) for name in tensors]
         for tensors in ((graph.input,), graph.outputs)
     )
+    if metadata.head is not Head.LOGITS:
+        logits = graph.outputs[0]
+        # The last axis of [N, classes]; older operators take all axes from it on, which is the same.
+        attributes = {"axis": 1} if metadata.head is Head.SOFTMAX else {}
+        builder.node(_HEADS[metadata.head], [names[logits]], file_metadata.PROBABILITIES, **attributes)
+        outputs.append(builder.endpoint(file_metadata.PROBABILITIES, logits, dtype, one_image=one_image))
     model = builder.finish(inputs, outputs, metadata)
     if metadata.precision is not Precision.INT8:
         model = simplify(model)

@@ -15,6 +15,7 @@ from edgekit.exporters.contents import (
     OPERATOR,
     Contents,
     Operator,
+    head_option,
     io_dtype_of,
     metadata_facts,
     unique_names,
@@ -86,7 +87,8 @@ class _Decoder:
         )
         inputs = [self._graph.tensors[index] for index in self._graph.inputs]
         io_dtype = io_dtype_of(self._dtype(inputs[0]))
-        return Contents(operators, dict(self._facts()), io_dtype)
+        facts = dict(self._facts())
+        return Contents(operators, facts, io_dtype, head_option(facts))
 
     # --- operators ----------------------------------------------------------------------------------------------------
 

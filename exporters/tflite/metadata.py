@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgekit.exporters.metadata import PROBABILITIES, Head
 from edgekit.exporters.tflite import schema as tflite_schema
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ _TENSOR_AXIS_LABELS = 2  # AssociatedFileType
 _FEATURE_PROPERTIES, _IMAGE_PROPERTIES = 1, 2  # ContentProperties, a union: 0 is "none"
 _NORMALIZATION_OPTIONS = 1  # ProcessUnitOptions, a union
 
+_TEXTS = {PROBABILITIES: "one probability a class"}
+
 _Field = tuple[int, "Callable[[int, Any, Any], None]", Any]  # slot, how it is stored, value
 
 
@@ -43,7 +46,7 @@ def model_metadata(metadata: Metadata, image: str, outputs: Sequence[str]) -> by
     with those of the tensor.
 
     Args:
-        metadata: of the file; the labels become an associated file of the first output.
+        metadata: of the file; the labels become an associated file of every output that is a number a class.
         image: name of the input.
         outputs: names of the outputs.
 
@@ -52,7 +55,8 @@ def model_metadata(metadata: Metadata, image: str, outputs: Sequence[str]) -> by
     """
     b = tflite_schema.flatbuffer_builder(2**12)
     offset = b.PrependUOffsetTRelativeSlot
-    tensors = [_output(b, name, labels=bool(metadata.labels) and name == outputs[0]) for name in outputs]
+    classes = {PROBABILITIES, outputs[-1]} if metadata.head is not Head.LOGITS else {outputs[0]}
+    tensors = [_output(b, name, labels=bool(metadata.labels) and name in classes) for name in outputs]
     output_vector, input_vector = _vector(b, tensors), _vector(b, [_input(b, metadata, image)])
     subgraph = _table(b, (2, offset, input_vector), (3, offset, output_vector))  # SubGraphMetadata
     subgraphs = _vector(b, [subgraph])
@@ -107,10 +111,11 @@ def _output(b: Any, name: str, *, labels: bool) -> int:  # noqa: ANN401 - flatbu
     offset = b.PrependUOffsetTRelativeSlot
     feature = _table(b)  # FeatureProperties
     content = _table(b, (0, b.PrependUint8Slot, _FEATURE_PROPERTIES), (1, offset, feature))  # Content
-    text, description = b.CreateString(name), b.CreateString("one logit a class, before softmax")
+    text, description = b.CreateString(name), b.CreateString(_TEXTS.get(name, "one logit a class, before softmax"))
     fields: list[_Field] = [(0, offset, text), (1, offset, description), (3, offset, content)]
     if labels:
-        file, about = b.CreateString(LABELS_FILE), b.CreateString("class names, in the order of the logits")
+        order = PROBABILITIES if name == PROBABILITIES else "logits"
+        file, about = b.CreateString(LABELS_FILE), b.CreateString(f"class names, in the order of the {order}")
         kind = (2, b.PrependInt8Slot, _TENSOR_AXIS_LABELS)
         associated = _table(b, (0, offset, file), (1, offset, about), kind)  # AssociatedFile
         fields.append((6, offset, _vector(b, [associated])))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _CONVERSIONS = {"QUANTIZE", "DEQUANTIZE"}
+_HEADS = {"SOFTMAX", "LOGISTIC"}  # from one output of the file to another: logits to probabilities
 _ALIGNING = {"MUL", "ADD"}
 _FLOATS = {"FLOAT64", "FLOAT32", "FLOAT16", "BFLOAT16"}
 
@@ -96,6 +97,7 @@ def _summary(path: Path, data: bytes, schema: Any) -> Summary:  # noqa: ANN401 -
     graph = model.subgraphs[0]
     types, builtins = tflite_schema.names(schema.TensorType), tflite_schema.names(schema.BuiltinOperator)
     kinds = [kind(code, builtins) for code in model.operatorCodes]
+    given = {int(index) for index in graph.outputs}
     ends = {int(index) for index in (*graph.inputs, *graph.outputs)}
     operators: Counter[str] = Counter()
     float_operators, boundary = [], []
@@ -107,6 +109,9 @@ def _summary(path: Path, data: bytes, schema: Any) -> Summary:  # noqa: ANN401 -
             continue
         indices = [int(index) for index in (*items(operator.inputs), *items(operator.outputs)) if index >= 0]
         tensors = [graph.tensors[index] for index in indices]
+        if builtin in _HEADS and set(indices) <= given:
+            boundary.append(builtin)
+            continue
         if builtin in _CONVERSIONS:
             if model.buffers[tensors[0].buffer].data is not None:
                 continue

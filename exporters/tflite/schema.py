@@ -31,6 +31,7 @@ RELEASES = {
     ("FULLY_CONNECTED", 4): (1, 14, 0),
     ("FULLY_CONNECTED", 7): (2, 3, 0),
     ("HARD_SWISH", 1): (1, 15, 0),
+    ("LOGISTIC", 1): (1, 14, 0),
     ("MAXIMUM", 1): (1, 14, 0),
     ("MAXIMUM", 4): (2, 3, 0),
     ("MEAN", 1): (1, 6, 0),
@@ -48,6 +49,7 @@ RELEASES = {
     ("QUANTIZE", 1): (1, 14, 0),
     ("QUANTIZE", 2): (1, 15, 0),
     ("RESHAPE", 1): (1, 5, 0),
+    ("SOFTMAX", 1): (1, 5, 0),
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgekit import files
 from edgekit.exporters import metadata as file_metadata
-from edgekit.exporters.metadata import IoDtype, Precision
+from edgekit.exporters.metadata import Head, IoDtype, Precision
 from edgekit.exporters.tflite import metadata as tflite_metadata
 from edgekit.exporters.tflite.builder import TfliteBuilder, nhwc, public_names
 from edgekit.exporters.tflite.operators import OPERATORS
@@ -23,15 +23,21 @@ if TYPE_CHECKING:
     from edgekit.integer_model import IntegerModel
 
 
-def write_integer_model(model: IntegerModel, path: Path, *, io_dtype: IoDtype = IoDtype.FLOAT32) -> None:
+def write_integer_model(
+    model: IntegerModel, path: Path, *, io_dtype: IoDtype = IoDtype.FLOAT32, head: Head = Head.LOGITS
+) -> None:
     """Write an int8 file; QUANTIZE and DEQUANTIZE stand at the boundary where ``io_dtype`` is not int8.
+
+    Probabilities, if ``head`` asks for any, are the first output and the logits the second: MediaPipe and the Task
+    Library show the scores of the first.
 
     Raises:
         BadInput: the file cannot be written.
+        ConfigError: ``io_dtype`` has no room for an output.
         MissingDependency: ai-edge-litert is not installed.
     """
     names, graph = public_names(model.graph), model.graph
-    about = file_metadata.of_integer_model(model, io_dtype)
+    about = file_metadata.of_integer_model(model, io_dtype, head)
     # Seen as they are: integers at an int8 boundary, and outputs that are kept in float.
     endpoints = names if io_dtype is IoDtype.INT8 else {n: names[n] for n in graph.outputs if n not in model.params}
     builder = TfliteBuilder(graph, model.params, endpoints)
@@ -52,8 +58,10 @@ def write_integer_model(model: IntegerModel, path: Path, *, io_dtype: IoDtype = 
     _write(builder, image, outputs, about, path)
 
 
-def write_float_model(model: FloatModel, path: Path, *, precision: Precision = Precision.FLOAT32) -> None:
-    """Write a float32 file, or one whose weights are stored in float16.
+def write_float_model(
+    model: FloatModel, path: Path, *, precision: Precision = Precision.FLOAT32, head: Head = Head.LOGITS
+) -> None:
+    """Write a float32 file, or one whose weights are stored in float16; ``head`` as in ``write_integer_model``.
 
     Raises:
         BadInput: the file cannot be written.
@@ -64,7 +72,7 @@ def write_float_model(model: FloatModel, path: Path, *, precision: Precision = P
     for node in model.graph:
         OPERATORS[node](node, builder)
     outputs = [builder.activation(name) for name in model.graph.outputs]
-    _write(builder, image, outputs, file_metadata.of_float_model(model, precision), path)
+    _write(builder, image, outputs, file_metadata.of_float_model(model, precision, head), path)
 
 
 def _endpoint(builder: TfliteBuilder, name: str, public: str, io_dtype: IoDtype) -> int:
@@ -98,7 +106,20 @@ def _aligned(builder: TfliteBuilder, image: int, alignment: Alignment) -> int:
     return image
 
 
+def _probabilities(builder: TfliteBuilder, logits: int, head: Head) -> list[int]:
+    """The output beside the logits, if there is one."""
+    if head is Head.LOGITS:
+        return []
+    result = builder.tensor(file_metadata.PROBABILITIES, builder.tensors[logits].shape, "float32")
+    if head is Head.SOFTMAX:
+        builder.operator("SOFTMAX", 1, [logits], result, ("SoftmaxOptions", {"beta": 1.0}))
+    else:
+        builder.operator("LOGISTIC", 1, [logits], result)
+    return [result]
+
+
 def _write(builder: TfliteBuilder, image: int, outputs: list[int], metadata: Metadata, path: Path) -> None:
+    outputs = [*_probabilities(builder, outputs[0], metadata.head), *outputs]
     names = [builder.tensors[index].name for index in (image, *outputs)]
     data = builder.finish(
         [image],

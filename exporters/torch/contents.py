@@ -15,7 +15,16 @@ import numpy as np
 import torch
 
 from edgekit.device import torchscript
-from edgekit.exporters.contents import OPERATOR, Contents, Operator, flat, io_dtype_of, metadata_facts, unique_names
+from edgekit.exporters.contents import (
+    OPERATOR,
+    Contents,
+    Operator,
+    flat,
+    head_option,
+    io_dtype_of,
+    metadata_facts,
+    unique_names,
+)
 from edgekit.exporters.torch import script
 from edgekit.exporters.torch.reading import Loaded, load
 
@@ -52,8 +61,9 @@ def read_contents(path: Path) -> Contents:
     loaded = load(path, engine=script.packing_engine())
     reader = _Forward(loaded)
     io_dtype = io_dtype_of(loaded.texts.input.dtype)
-    options = {"engine": loaded.texts.engine} if loaded.texts.engine else {}
-    return Contents(tuple(reader.operators()), dict(_facts(path, reader)), io_dtype, options)
+    options: dict[str, Any] = {"engine": loaded.texts.engine} if loaded.texts.engine else {}
+    facts = dict(_facts(path, reader))
+    return Contents(tuple(reader.operators()), facts, io_dtype, options | head_option(facts))
 
 
 def _facts(path: Path, reader: _Forward) -> Iterator[tuple[str, Value]]:

@@ -15,7 +15,7 @@ import torch
 
 from edgekit import files
 from edgekit.exporters import metadata
-from edgekit.exporters.metadata import IoDtype, Precision
+from edgekit.exporters.metadata import Head, IoDtype, Precision
 from edgekit.exporters.summary import Endpoint
 from edgekit.exporters.torch import script
 from edgekit.exporters.torch.texts import Texts
@@ -124,7 +124,16 @@ def _hard_swish(node: Node, writer: Writer) -> str:
 # --- the whole file -------------------------------------------------------------------------------------------------
 
 
-def write_float_model(model: FloatModel, path: Path, *, precision: Precision) -> None:
+def add_head(program: script.Program, head: Head) -> None:
+    """Append the method ``probabilities``, if there is to be one: what ``forward`` gives stays the logits."""
+    match head:
+        case Head.SOFTMAX:
+            program.also(metadata.PROBABILITIES, "torch.softmax(y, 1)")
+        case Head.SIGMOID:
+            program.also(metadata.PROBABILITIES, "torch.sigmoid(y)")
+
+
+def write_float_model(model: FloatModel, path: Path, *, precision: Precision, head: Head = Head.LOGITS) -> None:
     """Write ``model`` to ``path`` as a TorchScript file: it needs torch alone, float32 in and out.
 
     [N, C, H, W] -> [N, classes].
@@ -133,6 +142,7 @@ def write_float_model(model: FloatModel, path: Path, *, precision: Precision) ->
         model: a canonical float graph.
         path: the file, ``.pt`` by custom.
         precision: float32, or float16 for the weights.
+        head: what a method ``probabilities`` makes of the logits, which are what ``forward`` gives.
 
     Raises:
         UnsupportedOperator: the graph holds an operator that is not in ``OPERATORS``.
@@ -146,9 +156,10 @@ def write_float_model(model: FloatModel, path: Path, *, precision: Precision) ->
     for node in graph:
         write_node(node, writer)
     program.returns(program.variable(output))
+    add_head(program, head)
 
     texts = Texts(
-        metadata.of_float_model(model, precision),
+        metadata.of_float_model(model, precision, head),
         Endpoint(graph.input, IoDtype.FLOAT32, (-1, *graph.tensors[graph.input].shape)),
         Endpoint(output, IoDtype.FLOAT32, (-1, *graph.tensors[output].shape)),
     )

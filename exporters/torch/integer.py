@@ -40,7 +40,7 @@ import torch
 from edgekit import files
 from edgekit.device.engines.torch import deprecations_silenced
 from edgekit.exporters import metadata
-from edgekit.exporters.metadata import IoDtype
+from edgekit.exporters.metadata import Head, IoDtype
 from edgekit.exporters.summary import Endpoint
 from edgekit.exporters.torch import convolution, floating, script
 from edgekit.exporters.torch.texts import Texts
@@ -227,7 +227,9 @@ def _quantized(operator: str, node: Node, writer: Writer, *operands: str) -> str
 # --- the whole file -------------------------------------------------------------------------------------------------
 
 
-def write_integer_model(model: IntegerModel, path: Path, *, io_dtype: IoDtype, engine: Engine = "fbgemm") -> None:
+def write_integer_model(
+    model: IntegerModel, path: Path, *, io_dtype: IoDtype, engine: Engine = "fbgemm", head: Head = Head.LOGITS
+) -> None:
     """Write ``model`` to ``path`` as a TorchScript file that needs torch alone, [N, C, H, W] in, [N, classes] out.
 
     Args:
@@ -236,6 +238,7 @@ def write_integer_model(model: IntegerModel, path: Path, *, io_dtype: IoDtype, e
         io_dtype: at the boundary. float32 is quantized on the way in and dequantized on the way out.
         engine: what depthwise layers are laid out for: "fbgemm" for all engines of x86, "qnnpack" for ARM. The integers
             are the same.
+        head: what a method ``probabilities`` makes of the logits, which are what ``forward`` gives.
 
     Raises:
         ConfigError: the output is kept in float, and ``io_dtype`` is not.
@@ -244,17 +247,17 @@ def write_integer_model(model: IntegerModel, path: Path, *, io_dtype: IoDtype, e
     """
     (output,) = model.graph.outputs
     texts = Texts(
-        metadata.of_integer_model(model, io_dtype),
+        metadata.of_integer_model(model, io_dtype, head),
         _endpoint(model, model.graph.input, io_dtype),
         _endpoint(model, output, io_dtype),
         engine,
     )
     with script.pinned(script.packing_engine()), deprecations_silenced():
-        data = _program(model, io_dtype, engine).to_bytes(texts.to_extra_files())
+        data = _program(model, io_dtype, engine, head).to_bytes(texts.to_extra_files())
     files.write_bytes(path, data)
 
 
-def _program(model: IntegerModel, io_dtype: IoDtype, engine: Engine) -> script.Program:
+def _program(model: IntegerModel, io_dtype: IoDtype, engine: Engine, head: Head) -> script.Program:
     graph, program = model.graph, script.Program(METHODS)
     writer = Writer(model, program, engine)
 
@@ -288,6 +291,7 @@ def _program(model: IntegerModel, io_dtype: IoDtype, engine: Engine) -> script.P
             program.returns(f"torch.int_repr({result})")
         case IoDtype.INT8:
             program.returns(program.call("to_int8", result))
+    floating.add_head(program, head)
     return program
 
 

@@ -80,6 +80,7 @@ class Program:
         self._called: set[str] = set()
         self._statements: list[str] = []
         self._variables: dict[str, str] = {}
+        self._more: list[str] = []
         self._argument = ""
         self._result = ""
 
@@ -110,6 +111,12 @@ class Program:
         """End ``forward``."""
         self._result = expression
 
+    def also(self, name: str, expression: str) -> None:
+        """Append a method beside ``forward`` that takes what that takes; ``expression`` reads its result, ``y``."""
+        signature = f"def {name}(self, {self._argument}: Tensor) -> Tensor:"
+        body = f"{_INDENT}y = self.forward({self._argument})\n{_INDENT}return {expression}\n"
+        self._more.append(f"{signature}\n{body}")
+
     def _bind(self, name: str) -> str:
         taken = {*self._variables.values(), "self", "torch", "Tensor"}
         return self._variables.setdefault(name, _identifier(name, taken))
@@ -120,7 +127,7 @@ class Program:
         body = "".join(f"{_INDENT}{line}\n" for line in [*self._statements, f"return {self._result}"])
         forward = f"def forward(self, {self._argument}: Tensor) -> Tensor:\n{body}"
         called = [source for name, source in self._methods.items() if name in self._called]
-        return "\n".join([*called, forward])
+        return "\n".join([*called, forward, *self._more])
 
     def to_bytes(self, extra_files: Mapping[str, str]) -> bytes:
         """Compile the program and write the file; equal programs give equal bytes.

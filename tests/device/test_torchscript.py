@@ -412,9 +412,10 @@ def test_good_files_run_as_torch_runs_them(precision: str, exported: Path) -> No
 
 
 def test_every_method_of_the_writer_is_known() -> None:
+    from edgekit.exporters.metadata import PROBABILITIES
     from edgekit.exporters.torch.integer import METHODS
 
-    assert {*METHODS, "forward"} == program.METHODS
+    assert {*METHODS, "forward", PROBABILITIES} == program.METHODS
 
 
 # --- the commands ---------------------------------------------------------------------------------------------------

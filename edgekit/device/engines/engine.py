@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+LOGITS = "logits"  # the output that is meant, where a file has several and calls one so
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -50,7 +52,7 @@ class Engine(Protocol):
         ...
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
-        """The first output for a batch of ``shape`` and ``dtype``."""
+        """The logits for a batch of ``shape`` and ``dtype``; the first output where none is called so."""
         ...
 
     def bind(self, batch: NDArray[Any]) -> Callable[[], object]:

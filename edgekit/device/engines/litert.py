@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.device.engines.engine import FixedBatch, Placement
+from edgekit.device.engines.engine import LOGITS, FixedBatch, Placement
 from edgekit.errors import ArtifactError, MissingDependency
 
 if TYPE_CHECKING:
@@ -62,10 +62,11 @@ class Opened:
         try:
             with quiet():
                 self.interpreter = module.Interpreter(**model, num_threads=threads, experimental_op_resolver_type=kind)
-                self._input, self._output = (
-                    details()[0]["index"]
-                    for details in (self.interpreter.get_input_details, self.interpreter.get_output_details)
-                )
+                self._input = self.interpreter.get_input_details()[0]["index"]
+                given = self.interpreter.get_output_details()
+                self._outputs = [int(details["index"]) for details in given]
+                named = (details["index"] for details in given if details["name"] == LOGITS)
+                self._output = next(named, self._outputs[0])
                 self._size(path, batch)
         except (ValueError, RuntimeError) as error:
             raise ArtifactError(f"{title} refuses {path}: {str(error).strip().partition(chr(10))[0]}") from error
@@ -88,14 +89,14 @@ class Opened:
         """Where the operators went.
 
         A delegate is appended to the list of operators and takes over the tensors that its part of the graph makes, but
-        what it replaced stays in the list. So the list is walked from the output back to the input, from a tensor to
+        what it replaced stays in the list. So the list is walked from the outputs back to the input, from a tensor to
         the last operator that makes it: what is never reached is never run. The list comes from an interface that the
         runtime marks as private; there is no public one.
         """
         operators = self.interpreter._get_ops_details()  # noqa: SLF001 - see above
         makers = {int(tensor): op for op in operators for tensor in op["outputs"]}
         run: dict[int, str] = {}  # operators by index
-        wanted = [self._output]
+        wanted = list(self._outputs)
         while wanted:
             maker = makers.get(wanted.pop())
             if maker is not None and maker["index"] not in run:
@@ -105,7 +106,7 @@ class Opened:
         return Placement(names.count(_DELEGATE), tuple(name for name in names if name != _DELEGATE))
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
-        """The output for a batch, both as the file has them."""
+        """The output for a batch, both as the file has them: the logits, where there are several."""
         self.bind(batch)()
         return self.tensor(self._output)
 

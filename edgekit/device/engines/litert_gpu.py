@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.device.engines.engine import FixedBatch
+from edgekit.device.engines.engine import LOGITS, FixedBatch
 from edgekit.device.engines.litert import quiet
 from edgekit.errors import MissingDependency
 
@@ -62,7 +62,8 @@ class Opened:
             raise MissingDependency(f"LiteRT does not run all of {path.name} on this GPU")
         key, names = next(iter(self._model.get_signature_list().items()))
         self._input = self._model.get_input_tensor_details(key)[names["inputs"][0]]
-        self._output = self._model.get_output_tensor_details(key)[names["outputs"][0]]
+        self._place = names["outputs"].index(LOGITS) if LOGITS in names["outputs"] else 0
+        self._output = self._model.get_output_tensor_details(key)[names["outputs"][self._place]]
         if self.shape[0] != batch:
             raise FixedBatch.of(path, self.shape[0], batch)
         self.name = f"LiteRT {importlib.metadata.version('ai-edge-litert')}, GPU, {kernels}"
@@ -91,7 +92,7 @@ class Opened:
     def _answer(self) -> NDArray[Any]:
         self._model.run_by_index(0, self._inputs, self._outputs)
         shape = tuple(int(size) for size in self._output["shape"])
-        values: NDArray[Any] = self._outputs[0].read(int(np.prod(shape)), np.dtype(self._output["dtype"]))
+        values: NDArray[Any] = self._outputs[self._place].read(int(np.prod(shape)), np.dtype(self._output["dtype"]))
         return values.reshape(shape)
 
 
