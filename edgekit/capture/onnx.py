@@ -14,7 +14,7 @@ import numpy as np
 from edgekit.capture.builder import GraphBuilder
 from edgekit.capture.onnx_file import read, readable
 from edgekit.capture.onnx_head import Arithmetic, without_head
-from edgekit.capture.onnx_operators import LOWERINGS, Call, Channels, View
+from edgekit.capture.onnx_operators import LOWERINGS, Call, Channels, View, on_channels
 from edgekit.capture.onnx_tail import without_tail
 from edgekit.errors import CheckpointError, UnsupportedOperator
 from edgekit.ir import Graph, Padding
@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     from edgekit.capture.onnx_file import OnnxFile, Operator
     from edgekit.capture.onnx_operators import Value
 
-_CHOOSING = ("Concat", "Gather", "Slice", "Split", "Unsqueeze")  # what they take may be some channels of a tensor
+_CHOOSING = (
+    "Concat",
+    "Expand",
+    "Gather",
+    "Slice",
+    "Split",
+    "Tile",
+    "Unsqueeze",
+)  # what they take may be some channels of a tensor
 
 # What is no part of edgekit's networks, and what to do about it.
 _ADVICE = {
@@ -96,9 +104,7 @@ class _Walk:
         for operator in self.file.operators:
             if operator.op_type not in LOWERINGS:
                 raise self._unknown(operator)
-            if operator.op_type not in _CHOOSING:
-                self._join(operator)
-            result = LOWERINGS[operator.op_type](Call(operator, self.values, self.file.shapes), self.builder)
+            result = self._lowered(operator)
             results = result if isinstance(result, tuple) else (result,)
             self.values.update(zip(operator.outputs, results, strict=False))
         logits = self.values[self.file.outputs[0]]
@@ -107,6 +113,14 @@ class _Walk:
         head = without_head(self.builder.finish(name, logits.tensor), self.file)
         return Captured(head.graph, head.arithmetic, head.order, (*self.file.notes, *self.tail, *head.notes))
 
+    def _lowered(self, operator: Operator) -> View | Channels | tuple[Channels, ...]:
+        call = Call(operator, self.values, self.file.shapes)
+        if (chosen := on_channels(call, self.builder)) is not None:
+            return chosen
+        if operator.op_type not in _CHOOSING:
+            self._join(operator)
+        return LOWERINGS[operator.op_type](call, self.builder)
+
     def _join(self, operator: Operator) -> None:
         """Make channels that an operator reads a tensor of its own: a 1 x 1 convolution."""
         for name in operator.inputs:
@@ -114,7 +128,7 @@ class _Walk:
             if not isinstance(chosen, Channels):
                 continue
             channels, *_ = self.builder.shape(chosen.tensor)
-            if chosen.chosen == tuple(range(channels)):
+            if chosen.is_whole and len(chosen.chosen) == channels:
                 self.values[name] = View(chosen.tensor, chosen.axes)
                 continue
             if "C" not in chosen.axes or len(self.builder.shape(chosen.tensor)) == 1:
@@ -122,9 +136,9 @@ class _Walk:
                     f"node {operator.name!r} ({operator.op_type}) computes with single channels: let the network "
                     f"compute with all of them at once"
                 )
-            weight = np.eye(channels)[list(chosen.chosen)][:, :, None, None]
+            weight = (np.eye(channels)[list(chosen.chosen)] * np.array(chosen.scale)[:, None])[:, :, None, None]
             made = self.builder.conv2d(
-                f"{readable(name)}.channels", chosen.tensor, weight, None,
+                f"{readable(name)}.channels", chosen.tensor, weight, np.array(chosen.shift),
                 stride=(1, 1), padding=Padding(), dilation=(1, 1), groups=1,
             )  # fmt: skip
             self.values[name] = View(made, chosen.axes)

@@ -230,7 +230,10 @@ def _simplify(model: Any, input_shape: Sequence[int]) -> Any:  # noqa: ANN401 - 
                 check_n=1,
                 overwrite_input_shapes={image.name: list(input_shape)},
                 skip_fuse_bn=True,  # edgekit folds it in float64, which dead channels need
-                skipped_optimizers=["fuse_preceding_mul_into_conv"],  # x / 255 says what the file takes
+                skipped_optimizers=[
+                    "fuse_preceding_mul_into_conv",  # x / 255 says what the file takes
+                    "eliminate_nop_monotone_argmax",  # classes that are equally probable are not equal as logits
+                ],
             )
         if is_equal:
             return inference.infer_shapes(simplified)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _LEVELS = 255.0
 # What batch normalization of 8-bit pixels remembers of photographs, on a 0..1 scale: anything else is no such input.
 _MEANS, _STDS = (0.2, 0.8), (0.08, 0.5)
+# From black to white, as networks take it: 1 for 0 to 1, 2 for -1 to 1, 4.5 for ImageNet's std; or all 255 levels.
+_SPANS = (0.9, 8.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def without_head(graph: Graph, file: OnnxFile) -> Head:
     notes = () if order is None else (_EXCHANGED.format(order=order),)
     if np.all(scale == 1) and not np.any(shift):
         return Head(graph, None, order, notes)
-    mean, std = ([float(f"{value:.7g}") for value in values] for values in (-shift / scale, 1 / scale))
+    mean, std = ([float(f"{value:.7g}") for value in values] for values in (0 - shift / scale, 1 / scale))
     arithmetic = Arithmetic(tuple(mean), tuple(std), _unit(found, mean, std, is_integer=file.takes_integers))
     note = f"arithmetic at the start left out, (x - {_shown(mean)}) / {_shown(std)}: it belongs to the preprocessing"
     return Head(graph, arithmetic, order, (*notes, note))
@@ -129,7 +131,9 @@ class _Found:
                 order = _exchanged(node.op, values, self.places)
                 if order is None:
                     return False
+                weight, bias = values
                 self.places, self.scale, self.shift = self.places[order], self.scale[order], self.shift[order]
+                self._then(weight[range(len(order)), order, 0, 0], bias)
             case _:
                 return False
         return True
@@ -148,12 +152,14 @@ def _without(graph: Graph, tensor: str) -> Graph:
 
 
 def _exchanged(op: Conv2d, values: list[NDArray[Any]], places: NDArray[Any]) -> list[int] | None:
-    """The order in which a convolution gives its input's channels, if it does nothing else and the order has a name."""
-    weight, bias = values
-    if op != Conv2d() or weight.shape != (len(places), len(places), 1, 1) or np.any(bias):
+    """The order in which a convolution gives its input's channels, each by itself, if the order has a name."""
+    weight, _ = values
+    if op != Conv2d() or weight.shape != (len(places), len(places), 1, 1):
         return None
-    order = [int(np.argmax(row)) for row in weight[:, :, 0, 0]]
-    if sorted(order) != list(range(len(places))) or np.any(weight[:, :, 0, 0] != np.eye(len(places))[order]):
+    order = [int(np.argmax(np.abs(row))) for row in weight[:, :, 0, 0]]
+    if sorted(order) != list(range(len(places))) or np.any(
+        (weight[:, :, 0, 0] != 0) & (np.eye(len(places))[order] == 0)
+    ):
         return None
     has_name = _order(places[order]) is not None or list(places[order]) == sorted(places)
     return order if has_name else None
@@ -191,9 +197,14 @@ def _unit(found: _Found, mean: list[float], std: list[float], *, is_integer: boo
         means, stds = found.statistics
         units = (unit for unit in (1.0, _LEVELS) if _within(means / unit, _MEANS) and _within(stds / unit, _STDS))
         return next(units, None)
-    if min(mean) < 0:  # nobody subtracts less than the darkest pixel: what comes in was normalized before
-        return None
-    return _LEVELS if max(*mean, *std) > 1 else 1.0
+    return next((unit for unit in (1.0, _LEVELS) if _takes_pixels(mean, std, unit)), None)
+
+
+def _takes_pixels(mean: list[float], std: list[float], unit: float) -> bool:
+    """Whether pixels from 0 to ``unit`` become what networks take: else they were normalized before."""
+    spans = [unit / value for value in std]
+    usual = all(_SPANS[0] <= span <= _SPANS[1] for span in spans) or all(abs(span - _LEVELS) < 2 for span in spans)
+    return usual and min(mean) >= 0 and max(mean) <= unit
 
 
 def _within(values: NDArray[Any], limits: tuple[float, float]) -> bool:

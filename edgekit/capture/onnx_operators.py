@@ -8,7 +8,7 @@ convolution.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 RESHAPES = ("Flatten", "Reshape", "Squeeze", "Unsqueeze")
 SAME_VALUES = ("Cast", "Dropout", "Identity")
+_ARITHMETIC = ("Add", "Div", "Mul", "Sub")
 _FLOAT_TYPES = {1, 10, 11, 16}  # TensorProto.DataType: FLOAT, FLOAT16, DOUBLE, BFLOAT16
 
 
@@ -50,11 +51,40 @@ class Channels:
         tensor: ours, [C, H, W].
         axes: of the file's tensor; "NHW" where one channel was taken out without its axis.
         chosen: their numbers, in order.
+        scale: what each was multiplied by since.
+        shift: what was added to each then.
     """
 
     tensor: str
     axes: str
     chosen: tuple[int, ...]
+    scale: tuple[float, ...]
+    shift: tuple[float, ...]
+
+    @staticmethod
+    def of(view: View, channels: int) -> Channels:
+        """All of a tensor's channels."""
+        return Channels(view.tensor, view.axes, tuple(range(channels)), (1.0,) * channels, (0.0,) * channels)
+
+    def taken(self, places: Sequence[int], axes: str | None = None) -> Channels:
+        """Some of these, in the order of ``places``."""
+        chosen = tuple(self.chosen[place] for place in places)
+        scale, shift = (tuple(values[place] for place in places) for values in (self.scale, self.shift))
+        return Channels(self.tensor, self.axes if axes is None else axes, chosen, scale, shift)
+
+    def then(self, scale: NDArray[Any], shift: NDArray[Any]) -> Channels:
+        """These, multiplied and shifted; both of one element or one a channel."""
+        return replace(
+            self,
+            scale=tuple((np.array(self.scale) * scale).tolist()),
+            shift=tuple((np.array(self.shift) * scale + shift).tolist()),
+        )
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing was done with them, as far as one can tell without the tensor's size."""
+        unchanged = set(self.scale) <= {1.0} and set(self.shift) <= {0.0}
+        return unchanged and self.chosen == tuple(range(len(self.chosen)))
 
 
 if TYPE_CHECKING:
@@ -172,7 +202,7 @@ class Call:
         if isinstance(value, Channels):
             return value
         view = self.view(index)
-        return Channels(view.tensor, view.axes, tuple(range(builder.shape(view.tensor)[0])))
+        return Channels.of(view, builder.shape(view.tensor)[0])
 
     def _value(self, index: int) -> Value | None:
         name = self._operator.inputs[index] if index < len(self._operator.inputs) else ""
@@ -384,9 +414,8 @@ def _gather(call: Call, builder: GraphBuilder) -> Channels:
     place = int(call.number("axis", 0)) % len(x.axes)
     if x.axes[place] != "C" or indices.ndim > 1:
         raise call.refuse(f"takes parts of the axis {x.axes[place]}")
-    chosen = tuple(x.chosen[int(index)] for index in indices.reshape(-1))
     axes = x.axes if indices.ndim else x.axes[:place] + x.axes[place + 1 :]
-    return Channels(x.tensor, axes, chosen)
+    return x.taken(indices.reshape(-1).tolist(), axes)
 
 
 @lowers("Slice")
@@ -394,17 +423,30 @@ def _slice(call: Call, builder: GraphBuilder) -> Channels:
     x = call.channels(0, builder)
     starts, ends = call.integers(1, "starts"), call.integers(2, "ends")
     axes, steps = call.integers(3, "axes") or range(len(starts)), call.integers(4, "steps") or (1,) * len(starts)
-    chosen = x.chosen
+    places = range(len(x.chosen))
     sizes = dict(zip(x.axes, (1, *call.sizes(x, builder)), strict=True))
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
         kind = x.axes[axis]
         # NumPy's rules but for one: ONNX writes "to the front, the first included" as a number far below 0.
         part = slice(start, None if step < 0 and end < -sizes[kind] else end, step)
         if kind == "C":
-            chosen = chosen[part]
+            places = places[part]
         elif len(range(*part.indices(sizes[kind]))) != sizes[kind] or step != 1:
-            raise call.refuse(f"takes a part of the axis {kind}")
-    return Channels(x.tensor, x.axes, chosen)
+            raise call.refuse(f"takes a part of the axis {kind} (of images: crop them before)")
+    return x.taken(places)
+
+
+@lowers("Tile", "Expand")
+def _tile(call: Call, builder: GraphBuilder) -> Channels:
+    """One channel, several times, as grey images become colours."""
+    x = call.channels(0, builder)
+    sizes = (1, *call.sizes(x, builder))
+    if len(x.chosen) != 1 or len(call.shape) != len(sizes) or "C" not in x.axes:
+        raise call.refuse(f"repeats {sizes} to {call.shape}")
+    repeats = call.shape[x.axes.index("C")]
+    if call.shape != tuple(repeats if axis == "C" else size for axis, size in zip(x.axes, sizes, strict=True)):
+        raise call.refuse(f"repeats {sizes} to {call.shape}")
+    return x.taken([0] * repeats)
 
 
 @lowers("Split")
@@ -416,7 +458,7 @@ def _split(call: Call, builder: GraphBuilder) -> tuple[Channels, ...]:
     if x.axes[place] != "C":
         raise call.refuse(f"splits the axis {x.axes[place]}")
     ends = np.cumsum(sizes)
-    return tuple(Channels(x.tensor, x.axes, x.chosen[end - size : end]) for end, size in zip(ends, sizes, strict=True))
+    return tuple(x.taken(range(end - size, end)) for end, size in zip(ends, sizes, strict=True))
 
 
 @lowers("Concat")
@@ -425,7 +467,8 @@ def _concat(call: Call, builder: GraphBuilder) -> Channels:
     first, place = parts[0], int(call.number("axis", 0)) % len(parts[0].axes)
     if first.axes[place] != "C" or any((part.tensor, part.axes) != (first.tensor, first.axes) for part in parts):
         raise call.refuse("joins what is not channels of one tensor")
-    return Channels(first.tensor, first.axes, sum((part.chosen for part in parts), ()))
+    scale, shift = (sum((part.scale for part in parts), ()), sum((part.shift for part in parts), ()))
+    return Channels(first.tensor, first.axes, sum((part.chosen for part in parts), ()), scale, shift)
 
 
 @lowers("Transpose")
@@ -461,7 +504,21 @@ def _unsqueezed(call: Call, builder: GraphBuilder) -> Channels:
     places = [axis % len(call.shape) for axis in call.integers(1, "axes")]
     if call.op_type != "Unsqueeze" or "C" in x.axes or len(places) != 1:
         raise call.refuse("reshapes some channels of a tensor")
-    return Channels(x.tensor, f"{x.axes[: places[0]]}C{x.axes[places[0] :]}", x.chosen)
+    return replace(x, axes=f"{x.axes[: places[0]]}C{x.axes[places[0] :]}")
+
+
+def on_channels(call: Call, builder: GraphBuilder) -> Channels | None:
+    """The result of arithmetic with a constant on some channels of a tensor; None if it is something else."""
+    index = 0 if call.is_channels(0) else 1
+    if call.op_type not in _ARITHMETIC or not call.is_channels(index) or call.depends_on_image(1 - index):
+        return None
+    x, values = call.channels(index, builder), call.array(1 - index).astype(np.float64).reshape(-1)
+    if values.size not in {1, len(x.chosen)} or (call.op_type == "Div" and index):
+        return None
+    sign = -np.ones(1) if call.op_type == "Sub" and index else np.ones(1)
+    scale = values if call.op_type == "Mul" else 1 / values if call.op_type == "Div" else sign
+    shift = {"Add": values, "Sub": -sign * values}.get(call.op_type, np.zeros(1))
+    return x.then(scale, shift)
 
 
 @lowers("Neg")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from edgekit.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from edgekit.capture.onnx_file import OnnxFile, Operator
 
@@ -25,12 +25,13 @@ _OF_LOGITS = {
     "Softmax": "its input, the logits, is what edgekit's files give",
     "LogSoftmax": "its input, the logits, is what edgekit's files give",
     "Sigmoid": "its input, one logit a class, is what edgekit's files give",
+    "ReduceMax": "edgekit's files give all that it chooses from",
     "ArgMax": "edgekit's files give all that it chooses from",
     "TopK": "edgekit's files give all that it chooses from",
     "Hardmax": "edgekit's files give all that it chooses from",
     "LpNormalization": _LENGTH_LEFT_OUT,
 }
-_OF_PROBABILITIES = {"Log", "Exp", "Round", "Greater", "GreaterOrEqual"}
+_OF_PROBABILITIES = {"Log", "Exp", "Round", "Greater", "GreaterOrEqual", "Clip", "Mul", "Div", "Add", "Sub"}
 _MOVES = {"Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Cast", "Identity", "Dropout"}
 _LENGTH = {"ReduceL2", "ReduceSumSquare", "ReduceSum"}  # of these one sums up what a vector's length is computed of
 _OF_LENGTH = {*_LENGTH, "Mul", "Pow", "Abs", "Sqrt", "Reciprocal", "Div", "Clip", "Max", "Add", "Expand", *_MOVES}
@@ -67,18 +68,26 @@ def _logits(output: str, file: OnnxFile, makers: Mapping[str, Operator]) -> tupl
     while (operator := makers.get(name)) is not None:
         behind = operator.inputs[0]
         if operator.op_type in _OF_LOGITS:
-            notes += [_left_out(other, "it follows") for other in pending]
+            notes += [_left_out(other, "it works on what is left out, too") for other in pending]
             notes.append(_left_out(operator, _OF_LOGITS[operator.op_type]))
             logits, pending = _unmoved(behind, makers), []
         elif (vector := _of_length_one(operator, file, makers)) is not None:
             notes.append(_left_out(operator, _LENGTH_LEFT_OUT, "L2 normalization"))
             logits = behind = _unmoved(vector, makers)
-        elif operator.op_type in _OF_PROBABILITIES:
+        elif operator.op_type in _OF_PROBABILITIES and (only := _only_operand(operator, file)) is not None:
             pending.append(operator)
+            behind = only
         elif operator.op_type not in _MOVES:
             break
         name = behind
-    return logits, notes[::-1]
+    return logits if notes else _unmoved(output, makers, _MOVES - {"Cast"}), notes[::-1]
+
+
+def _only_operand(operator: Operator, file: OnnxFile) -> str | None:
+    """The operand of an operator whose others are single numbers; None if it has more operands."""
+    others = [name for name in operator.inputs if name and name not in file.constants]
+    single = all(file.constants[name].size == 1 for name in operator.inputs if name in file.constants)
+    return others[0] if len(others) == 1 and single else None
 
 
 def _left_out(operator: Operator, because: str, what: str | None = None) -> str:
@@ -114,9 +123,9 @@ def _computed_of(length: str, vector: str, file: OnnxFile, makers: Mapping[str, 
     return kinds
 
 
-def _unmoved(name: str, makers: Mapping[str, Operator]) -> str:
+def _unmoved(name: str, makers: Mapping[str, Operator], moves: Collection[str] = _MOVES) -> str:
     """The tensor whose values ``name`` holds, before they were moved about."""
-    while name in makers and makers[name].op_type in _MOVES:
+    while name in makers and makers[name].op_type in moves:
         name = makers[name].inputs[0]
     return name
 
