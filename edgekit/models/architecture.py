@@ -94,6 +94,7 @@ class Architecture:
         head_channels: of the last 1x1 convolution; 0 in V1, which has none.
         hidden_channels: of each linear layer before the last; V1 and V2 have none of their own, V3 has one.
         head_activation: after each hidden linear layer; None is as ``activation``.
+        keeps_hidden: the first hidden layer is the family's own, with ``activation``, and others follow.
         squeeze_first: squeeze-and-excite comes before the depthwise convolution's activation, in blocks that expand.
         residuals: blocks of stride 1 that keep the channels add their input.
 
@@ -115,6 +116,7 @@ class Architecture:
     head_channels: int
     hidden_channels: tuple[int, ...]
     head_activation: HeadActivation | None = None
+    keeps_hidden: bool = False
     squeeze_first: bool = False
     residuals: bool = True
 

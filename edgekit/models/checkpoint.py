@@ -183,10 +183,13 @@ def _understand(path: Path, contents: Contents, family: str | None, given: Optio
     guess = inference.architecture_of(weights, family or renamed.family, options)
     _check_told(guess.architecture, contents)
     architecture, stated = guess.architecture, dict.fromkeys(renamed.stated, renamed.source)
-    if "head_activation" not in options and [layer.module for layer in head.layers[:-1]] == [renamed.own_hidden]:
-        if inference.has_own_hidden(architecture):
-            stated["head_activation"] = f"the classifier of {architecture.family}, as wide as its own"
-    elif architecture.hidden_channels and "head_activation" not in options:
+    hidden = [layer.module for layer in head.layers[:-1]]
+    keeps = hidden[:1] == [renamed.own_hidden] and (renamed.named_hidden or inference.has_own_hidden(architecture))
+    if keeps and len(hidden) > 1:
+        architecture = replace(architecture, keeps_hidden=True)
+    if "head_activation" not in options and keeps and len(hidden) == 1:
+        stated["head_activation"] = f"the classifier of {architecture.family}, as it is there"
+    elif "head_activation" not in options and hidden and hidden != [renamed.own_hidden]:
         architecture = replace(architecture, head_activation="relu")
     stated |= dict.fromkeys(contents.stated, contents.by)
     facts = _of_images(contents, renamed) + _facts(architecture, given, stated, renamed.source)

@@ -195,11 +195,9 @@ def _fits(found: Architecture, base: Architecture, scaled: Architecture, width: 
 
 
 def has_own_hidden(found: Architecture) -> bool:
-    """Whether the hidden linear layers are as wide as the family's at this width, so that its head was not replaced."""
-    own, width = FAMILIES[found.family]().hidden_channels, found.width or 1.0
-    return len(found.hidden_channels) == len(own) and all(
-        channels in _scaled(usual, width) for channels, usual in zip(found.hidden_channels, own, strict=True)
-    )
+    """Whether the first hidden linear layer is as wide as the family's at this width, so that it was not replaced."""
+    pairs = zip(found.hidden_channels, FAMILIES[found.family]().hidden_channels, strict=False)
+    return any(channels in _scaled(usual, found.width or 1.0) for channels, usual in pairs)
 
 
 def check_blocks(weights: Mapping[str, Tensor], family: str | None) -> None:

@@ -110,8 +110,10 @@ def _features(architecture: Architecture, make: type[InvertedResidualV2 | Invert
 def _head(architecture: Architecture, channels: int) -> list[nn.Module]:
     """From pooled features to logits: hidden linear layers, each with its activation, dropout, and the last."""
     layers: list[nn.Module] = []
-    for hidden in architecture.hidden_channels:
-        layers += [nn.Linear(channels, hidden), activate(architecture.head_activation or architecture.activation)]
+    for index, hidden in enumerate(architecture.hidden_channels):
+        is_own = architecture.keeps_hidden and index == 0
+        function = architecture.activation if is_own else architecture.head_activation or architecture.activation
+        layers += [nn.Linear(channels, hidden), activate(function)]
         channels = hidden
     return [*layers, nn.Dropout(DROPOUT), nn.Linear(channels, architecture.num_classes)]
 

@@ -74,7 +74,7 @@ class Keras:
         renamed, rest = split(turned, modules)
         own_hidden = "conv_2" if wiring == "mobilenet_v3" else None
         usual = Options(padding="same", bn_eps=1e-3)
-        return Renamed("Keras weights", wiring, renamed, rest, usual, own_hidden=own_hidden)
+        return Renamed("Keras weights", wiring, renamed, rest, usual, own_hidden=own_hidden, named_hidden=True)
 
 
 def _by_layer(weights: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:

@@ -71,6 +71,7 @@ class Timm:
             usual=constants,
             scopes=scopes(modules, f"{root}blocks."),
             own_hidden=f"{root}conv_head" if wiring == "mobilenet_v3" else None,
+            named_hidden=True,
             notes=(note,),
         )
 
