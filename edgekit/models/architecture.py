@@ -478,6 +478,6 @@ FAMILIES: Mapping[str, Factory] = {
     "mobilenet_v2": mobilenet_v2,
     "mobilenet_v3_large": mobilenet_v3_large,
     "mobilenet_v3_small": mobilenet_v3_small,
-    "mobilenet_v3_digits": mobilenet_v3_digits,
     "mobilenet_v3_nas": mobilenet_v3_nas,
+    "mobilenet_v3_digits": mobilenet_v3_digits,
 }

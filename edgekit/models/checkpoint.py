@@ -14,7 +14,7 @@ import torch
 from edgekit import extras, files
 from edgekit.errors import CheckpointError
 from edgekit.facts import Basis, Fact
-from edgekit.models import folders, foreign, heads, inference, readers, selection, strays
+from edgekit.models import buffers, folders, foreign, heads, inference, readers, selection, strays
 from edgekit.models.layouts.names import WAY_BY_ONNX, classifier_names, first_few
 from edgekit.models.network import build
 
@@ -169,6 +169,8 @@ def _understand(path: Path, contents: Contents, family: str | None, given: Optio
         _refuse_additions(renamed)
         body = inference.without_biases(_as_float32(renamed.weights))
         rest = {key: tensor if strays.is_named(key) else _float32(key, tensor) for key, tensor in renamed.rest.items()}
+        own, kept = buffers.normalization(rest, inference.image_channels(body))
+        rest = {key: tensor for key, tensor in rest.items() if key not in own}
         head = heads.find(rest, inference.body_channels(body), contents.stated.get("bn_eps", _HEAD_EPS))
     except CheckpointError as error:
         foreign.refuse_known(_largest(contents), error)
@@ -192,21 +194,21 @@ def _understand(path: Path, contents: Contents, family: str | None, given: Optio
     elif "head_activation" not in options and hidden and hidden != [renamed.own_hidden]:
         architecture = replace(architecture, head_activation="relu")
     stated |= dict.fromkeys(contents.stated, contents.by)
-    facts = _of_images(contents, renamed) + _facts(architecture, given, stated, renamed.source)
+    facts = _of_images((*contents.facts, *kept), renamed) + _facts(architecture, given, stated, renamed.source)
     notes = (*network.notes, *guess.notes, *(renamed.notes if any(fact.is_assumed for fact in facts) else ()))
     if head.left_aside:
         notes += (f"left aside, as no part of the network: {strays.described(list(head.left_aside))}",)
     return _Understood(renamed.source, architecture, weights, facts, notes + head.notes)
 
 
-def _of_images(contents: Contents, renamed: Renamed) -> tuple[Fact, ...]:
+def _of_images(told: tuple[Fact, ...], renamed: Renamed) -> tuple[Fact, ...]:
     """What the file says of its images, or what is usual for a layout that was made for images of its own."""
-    if renamed.normalization is None or any(fact.name == "normalization" for fact in contents.facts):
-        return contents.facts
+    if renamed.normalization is None or any(fact.name == "normalization" for fact in told):
+        return told
     mean, std = map(list, renamed.normalization)
     because = f"usual for this layout ({renamed.source})"
     usual = Fact("normalization", {"mean": mean, "std": std}, Basis.ASSUMED, because, "--mean and --std")
-    return (*contents.facts, usual)
+    return (*told, usual)
 
 
 def _facts(architecture: Architecture, given: Options, stated: Mapping[str, str], source: str) -> tuple[Fact, ...]:

@@ -69,7 +69,7 @@ def identify(keys: Iterable[str]) -> Kind | None:
     return next((kind for kind in kinds() if kind.matches(names)), None)
 
 
-def refusal(weights: Mapping[str, Tensor]) -> CheckpointError:
+def refusal(weights: Mapping[str, object]) -> CheckpointError:
     """The error for a checkpoint in which no MobileNet was found."""
     kind = identify(weights)
     if kind is not None:

@@ -221,6 +221,15 @@ def body_channels(weights: Mapping[str, Tensor]) -> int:
     return _shape(weights, f"{name}.weight", 4)[0]
 
 
+def image_channels(weights: Mapping[str, Tensor]) -> int:
+    """How many channels the images have.
+
+    Raises:
+        CheckpointError: the first convolution is missing.
+    """
+    return _shape(weights, f"{stem_names(_wiring(weights)[0])[0]}.weight", 4)[1]
+
+
 def without_biases(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights whose convolutions have no bias: batch normalization takes it off its running mean, which is the same."""
     wiring, count = _wiring(weights)

@@ -183,6 +183,22 @@ NETWORKS: tuple[tuple[str, str], ...] = (
         "ProxylessNAS",
         "first_conv.conv.weight blocks.0.mobile_inverted_conv.depth_conv.conv.weight classifier.linear.weight",
     ),
+    ("RetinaFace", "body.stage1.0.0.weight fpn.output1.0.weight ClassHead.0.conv1x1.weight"),
+    (
+        "EfficientDet",
+        "backbone.conv_stem.weight fpn.cell.0.fnode.0.after_combine.conv.weight class_net.conv_rep.0.weight",
+    ),
+    (
+        "OpenPose",
+        "model.0.0.weight model.1.0.weight model.1.3.weight cpm.align.0.weight initial_stage.trunk.0.0.weight",
+    ),
+    ("FCN", "backbone.conv1.weight backbone.layer1.0.conv1.weight classifier.0.weight classifier.4.weight"),
+    ("PSPNet", "layer0.0.weight layer1.0.conv1.weight ppm.features.0.1.weight cls.4.weight"),
+    ("speech", "encoder.conv1.weight encoder.blocks.0.attn.query.weight decoder.token_embedding.weight"),
+    ("LeViT", "patch_embed.0.c.weight blocks.0.m.attention_biases head.l.weight"),
+    ("MLP-Mixer", "stem.proj.weight blocks.0.mlp_tokens.fc1.weight head.weight"),
+    ("R3D", "stem.0.weight layer1.0.conv1.0.weight fc.weight"),
+    ("FaceNet", "conv2d_1a.conv.weight repeat_1.0.branch0.conv.weight last_linear.weight"),
     ("LSTM", "lstm.weight_ih_l0 lstm.weight_hh_l0 fc.weight"),
     ("LeNet", "conv1.weight conv2.weight fc1.weight fc2.weight"),
     ("without a convolution", "fc1.weight fc2.weight"),
@@ -342,3 +358,28 @@ def test_what_a_library_wrote_whole_is_named(monkeypatch: pytest.MonkeyPatch, tm
         torch.save({"model": kind()}, tmp_path / "m.pt")
         with pytest.raises(CheckpointError, match=message):
             load(tmp_path / "m.pt")
+
+
+KERAS = (
+    ("ResNet", "conv1_conv conv2_block1_1_conv conv2_block1_0_conv", "MaxPooling2D"),
+    ("DenseNet", "conv1_conv conv2_block1_1_conv pool2_conv", "Concatenate"),
+    ("VGG", "block1_conv1 block5_conv1", "MaxPooling2D"),
+    ("EfficientNet", "stem_conv block1a_dwconv", "Multiply"),
+)
+
+
+@pytest.mark.parametrize(("message", "layers", "kind"), KERAS)
+def test_keras_models_of_other_networks_are_named(message: str, layers: str, kind: str, tmp_path: Path) -> None:
+    import json
+
+    h5py = pytest.importorskip("h5py", reason="the extra keras is not installed")
+    rows = [{"class_name": kind, "config": {"name": "other"}}]
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        file.attrs["model_config"] = json.dumps({"class_name": "Functional", "config": {"layers": rows}})
+        weights = file.create_group("model_weights")
+        weights.attrs["layer_names"] = [name.encode() for name in layers.split()]
+        for name in layers.split():
+            weights.create_group(name).attrs["weight_names"] = [f"{name}/kernel:0".encode()]
+            weights[name][f"{name}/kernel:0"] = torch.zeros(3, 3, 8, 8).numpy()
+    with pytest.raises(CheckpointError, match=f"this is Keras' {message}"):
+        load(tmp_path / "m.h5")

@@ -176,3 +176,26 @@ def test_weights_in_parts_are_made_whole(tmp_path: Path) -> None:
     x = torch.randn(2, 3, 32, 32)
     with torch.no_grad():
         torch.testing.assert_close(checkpoint.module(x), module(x))
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "prefix"),
+    [
+        (torch.tensor([0.4, 0.5, 0.6]), torch.tensor([0.2, 0.25, 0.3]), ""),
+        (
+            torch.tensor([102.0, 127.5, 153.0]).view(1, 3, 1, 1),
+            torch.tensor([51.0, 63.75, 76.5]).view(1, 3, 1, 1),
+            "norm.",
+        ),
+        (torch.tensor([0.4, 0.5, 0.6]).view(3, 1, 1), torch.tensor([0.2, 0.25, 0.3]).view(3, 1, 1), "pixel_"),
+    ],
+)
+def test_a_network_that_keeps_its_normalization_says_it(
+    mean: Tensor, std: Tensor, prefix: str, state: State, tmp_path: Path
+) -> None:
+    torch.save({**state, f"{prefix}mean": mean, f"{prefix}std": std}, tmp_path / "m.pth")
+    facts = {fact.name: fact for fact in load(tmp_path / "m.pth", resolution=32).facts}
+    value = facts["normalization"].value
+    assert value["mean"] == pytest.approx([0.4, 0.5, 0.6])
+    assert value["std"] == pytest.approx([0.2, 0.25, 0.3])
+    assert facts["normalization"].basis == "stated"

@@ -8,8 +8,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import torch
-
 from edgekit.errors import CheckpointError
 from edgekit.models.architecture import Options
 from edgekit.models.layouts.names import Part, Renamed, Wiring, block_names, head_names, split, stem_names
@@ -66,8 +64,9 @@ class Keras:
         turned = {}
         for layer, roles in layers.items():
             if "moving_mean" in roles:  # a batch normalization without factor (scale) or summand (center)
-                roles.setdefault("gamma", torch.ones_like(roles["moving_mean"]))
-                roles.setdefault("beta", torch.zeros_like(roles["moving_mean"]))
+                mean = roles["moving_mean"]
+                roles.setdefault("gamma", mean.new_ones(mean.shape))
+                roles.setdefault("beta", mean.new_zeros(mean.shape))
             for role, tensor in roles.items():
                 value = _turned(tensor, layer) if role == "kernel" else tensor
                 turned[f"{layer}.{_LEAVES.get(role, role)}"] = value

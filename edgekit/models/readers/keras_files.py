@@ -12,6 +12,7 @@ import torch
 from edgekit import extras
 from edgekit.errors import CheckpointError
 from edgekit.facts import Basis, Fact
+from edgekit.models import foreign
 from edgekit.models.readers import keras_config
 from edgekit.models.readers.contents import Contents, Group
 from edgekit.models.readers.keras_config import Layer, layers_of
@@ -121,7 +122,8 @@ def _contents(path: Path, arrays: Mapping[str, Any], config: Mapping[str, Any]) 
     try:
         said = keras_config.read(layers, statistics)
     except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+        known = foreign.identify(arrays)
+        raise CheckpointError(f"{path}: {error if known is None else foreign.refusal(arrays)}") from error
     least = said.options.get("bn_eps", 0.0)
     weights = {}
     for key, array in arrays.items():
