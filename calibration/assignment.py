@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgekit import mean
 from edgekit.calibration.int16 import assign_int16
 from edgekit.calibration.mixed_precision import Kind, select_kinds, with_borders
 from edgekit.calibration.ranges import MIN_RANGE, Range
@@ -38,6 +39,7 @@ from edgekit.quantization import (
     INT8_MIN,
     MAX_DENOMINATOR,
     RATIO_LIMIT,
+    SCALE_TOLERANCE,
     WEIGHT_LIMITS,
     WEIGHT_MAX,
     NoTieFreeScaleError,
@@ -63,6 +65,7 @@ CONSTANT_TOLERANCE = 1e-3  # of an added constant and of that sum's scale: for h
 _SUM_OF_OPERAND = Fraction(1, 16)
 _OPERAND_OF_SUM = Fraction(1, 64)
 _MEAN_OF_INPUT = Fraction(1, 64)  # up to here a MEAN's smallest denominator is safe: edgekit.quantization
+_TRIES = 200  # denominators for a MEAN of so many values that the smallest may not serve; one in two does
 _RATIO = RATIO_LIMIT // 2  # the walk may still move scales a little
 
 
@@ -249,11 +252,7 @@ class _Assignment:
 
     def params(self) -> dict[str, QuantParams]:
         """The parameters of every quantized tensor and int8 constant."""
-        activations = {
-            name: QuantParams(np.array([float(self.fix(name))], np.float32), self.zero_points[name])
-            for name in self.wanted
-        }
-        return activations | self.constant_params
+        return {name: self._params_of(name) for name in self.wanted} | self.constant_params
 
     def _raise_wanted(self) -> None:
         """Raise scales that are so small in relation to others that a kernel would refuse their ratio.
@@ -321,10 +320,7 @@ class _Assignment:
                 # A ratio that is raised to 1 / 4095 leaves nothing to saturate, the largest product being 255 * 255.
                 self._result(node, a * b, MAX_DENOMINATOR)
             case Mean():
-                _, height, width = self.graph.tensors[node.inputs[0]].shape
-                scale = self.fix(node.inputs[0]) / (height * width)
-                # Raising the ratio would saturate, so the denominator may be as large as it has to.
-                self._result(node, scale, max(MAX_DENOMINATOR, 2 * math.ceil(self.wanted[node.output] / scale) + 1))
+                self._mean(node)
             case Pad() | Flatten():
                 self.scales[node.output] = self.fix(node.inputs[0])
                 self.zero_points[node.output] = self.zero_points[node.inputs[0]]
@@ -333,6 +329,30 @@ class _Assignment:
                     f"layer {node.name!r} ({type(node.op).__name__}) has no integer form: put it behind a convolution "
                     f"or linear layer, or replace it"
                 )
+
+    def _mean(self, node: Node) -> None:
+        """Fix the output of a MEAN so that every kernel gives one integer for every sum, as far as a few tries go.
+
+        What a few do not find, ``edgekit verify`` names.
+        """
+        (x,) = node.inputs
+        count = math.prod(self.graph.tensors[x].shape[1:])
+        scale, wanted = self.fix(x) / count, self.wanted[node.output]
+        # Raising the ratio would saturate, so the denominator may be as large as it has to.
+        self._result(node, scale, max(MAX_DENOMINATOR, 2 * math.ceil(wanted / scale) + 1))
+        smallest = self.ratios[node.name].fraction().denominator
+        for q in range(smallest, smallest + 2 * _TRIES, 2):
+            fraction = Fraction(max(round(scale / wanted * q), 1), q)
+            if abs(fraction * wanted / scale - 1) > SCALE_TOLERANCE:
+                continue
+            self.scales[node.output] = scale / fraction
+            if mean.disagreement(fraction, count, self._params_of(x), self._params_of(node.output)) is None:
+                self.ratios[node.name] = Ratio.of((fraction.numerator, fraction.denominator))
+                return
+        self._result(node, scale, max(MAX_DENOMINATOR, 2 * math.ceil(wanted / scale) + 1))
+
+    def _params_of(self, tensor: str) -> QuantParams:
+        return QuantParams(np.array([float(self.fix(tensor))], np.float32), self.zero_points[tensor])
 
     def _result(self, node: Node, accumulator_scale: Fraction, limit: int) -> None:
         """Fix the output of MUL or MEAN so that accumulator_scale / S_out is tie-free."""

@@ -29,7 +29,7 @@ MEAN of N values: XNNPACK (reduce-nd.c) moves both zero points into a float32 co
     costs (5 * 255 + 2 * 128 + 3 * 128 R) u, so q <= 2**23 / (1531 + 384 R) is safe. The smallest q is at most
     (200 + N / R) / 0.995 (see ``odd_fractions``), so N <= 4096 is safe for R from 1 to 64. Beyond that there still are
     no ties, but a result can lie nearer to one than the kernel is precise. Whether any does is computed, for the sums
-    on both sides of every tie: ``edgekit.verification.mean``.
+    on both sides of every tie: ``edgekit.mean``.
 
 A pure float32 simulation (ONNX Runtime without graph optimization, Core ML) also rounds every product and partial sum
 of a convolution. No useful bound holds for those; the small q that the solver prefers leave them room.

@@ -21,7 +21,7 @@ from edgekit.quantization import (
     MAX_TERM_ADD,
     RATIO_LIMIT,
 )
-from edgekit.verification import mean
+from edgekit import mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -32,7 +32,7 @@ from edgekit.quantization import (
 )
 from edgekit.runtimes.catalog import all_runners
 from edgekit.runtimes.runner import decode
-from edgekit.verification.mean import disagreement
+from edgekit.mean import disagreement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -75,6 +75,15 @@ def test_a_mean_whose_kernels_are_not_precise_enough(model: IntegerModel) -> Non
     assert any("for 65536 values" in condition.found and "nearer to a tie" in condition.bound for condition in found)
 
 
+@pytest.mark.parametrize("size", [128, 160, 192, 224, 256, 320])
+def test_means_of_many_values_are_given_scales_that_serve(size: int, sketches: Any) -> None:
+    """V3's first mean at 512 x 512 is one of 16,384 values or, where the first block has stride 1, of 65,536."""
+    for seed in range(3):
+        s = sketches.Sketch((4, size, size), seed=seed)
+        s.linear(s.mean("x", keep_dims=False), 10)
+        assert broken_conditions(s.integer_model()) == ()
+
+
 def test_an_operator_of_which_nothing_is_proven(model: IntegerModel) -> None:
     node = first(model, Mul)
     changed = replace(node, op=HardSwish())
