@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edgekit import mean
 from edgekit.ir import Add, Conv2d, Flatten, Linear, Mean, Mul, Pad, Quantize, Requantize
 from edgekit.quantization import (
     BIAS_LIMIT,
@@ -21,7 +22,6 @@ from edgekit.quantization import (
     MAX_TERM_ADD,
     RATIO_LIMIT,
 )
-from edgekit import mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

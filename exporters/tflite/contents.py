@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import re
-import zipfile
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -56,23 +54,16 @@ def read_contents(path: Path) -> Contents:
         ArtifactError: the file is missing, truncated or not TFLite.
         MissingDependency: ai-edge-litert is not installed.
     """
-    data = reader.file_bytes(path)
-    with reader.damage_explained(path):
-        return _Decoder(data).contents()
+    with reader.opened(path) as file:
+        return _Decoder(file).contents()
 
 
 class _Decoder:
     """Turns the generated classes into facts."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, file: reader.Opened) -> None:
         schema = tflite_schema.load()
-        self._data = data
-        self._model = schema.ModelT.InitFromPackedBuf(data, 0)
-        self._graph = self._model.subgraphs[0]
-        self._types, self._builtins = (
-            tflite_schema.names(schema.TensorType),
-            tflite_schema.names(schema.BuiltinOperator),
-        )
+        self._file, self._model, self._graph = file, file.model, file.graph
         self._enumerations = {
             "padding": tflite_schema.names(schema.Padding),
             "fusedActivationFunction": tflite_schema.names(schema.ActivationFunctionType),
@@ -86,7 +77,7 @@ class _Decoder:
             Operator(self._result(o), dict(self._fields(o)), self._constants(o)) for o in self._graph.operators
         )
         inputs = [self._graph.tensors[index] for index in self._graph.inputs]
-        io_dtype = io_dtype_of(self._dtype(inputs[0]))
+        io_dtype = io_dtype_of(self._file.dtype(inputs[0]))
         facts = dict(self._facts())
         return Contents(operators, facts, io_dtype, head_option(facts))
 
@@ -102,7 +93,7 @@ class _Decoder:
 
     def _fields(self, operator: Any) -> Iterator[tuple[str, Value]]:  # noqa: ANN401 - generated classes
         code = self._model.operatorCodes[operator.opcodeIndex]
-        kind = reader.kind(code, self._builtins)
+        kind = self._file.kind(operator)
         yield OPERATOR, kind
         yield "operator version", int(code.version)
         for key, value in sorted(vars(operator.builtinOptions).items()) if operator.builtinOptions is not None else ():
@@ -137,12 +128,12 @@ class _Decoder:
 
     def _constant(self, tensor: Any) -> NDArray[Any]:  # noqa: ANN401 - generated classes
         data = reader.items(self._model.buffers[tensor.buffer].data)
-        raw, dtype = np.asarray(data, np.uint8).tobytes(), self._dtype(tensor)
+        raw, dtype = np.asarray(data, np.uint8).tobytes(), self._file.dtype(tensor)
         return np.frombuffer(raw, dtype).reshape([int(n) for n in reader.items(tensor.shape)])
 
     def _tensor(self, prefix: str, tensor: Any) -> Iterator[tuple[str, Value]]:  # noqa: ANN401 - generated classes
         """What is said of a tensor beside its name and its numbers."""
-        yield f"{prefix}dtype", self._dtype(tensor)
+        yield f"{prefix}dtype", self._file.dtype(tensor)
         yield f"{prefix}shape", tuple(int(n) for n in reader.items(tensor.shape))
         quantization = tensor.quantization
         if quantization is not None:
@@ -164,9 +155,6 @@ class _Decoder:
             yield f"{prefix}scale axis", int(quantization.quantizedDimension)
         if quantization.details is not None:
             yield f"{prefix}quantization details", "set"
-
-    def _dtype(self, tensor: Any) -> str:  # noqa: ANN401 - generated classes
-        return str(self._types[tensor.type]).lower()
 
     # --- the file as a whole ------------------------------------------------------------------------------------------
 
@@ -194,10 +182,7 @@ class _Decoder:
 
     def _metadata(self) -> Iterator[tuple[str, Value]]:
         """What edgekit writes about a file; what others have added is no business of ours."""
-        entries = {
-            reader.text(entry.name): bytes(reader.items(self._model.buffers[entry.buffer].data))
-            for entry in reader.items(self._model.metadata)
-        }
+        entries = self._file.metadata
         yield LABELS, self._labels()
         if KEY in entries:
             yield from metadata_facts(entries[KEY].decode()).items()
@@ -208,8 +193,7 @@ class _Decoder:
 
     def _labels(self) -> tuple[str, ...]:
         """The lines of the file that stands as a ZIP archive behind the model."""
-        try:
-            with zipfile.ZipFile(io.BytesIO(self._data)) as archive:
-                return tuple(archive.read(tflite_metadata.LABELS_FILE).decode().splitlines())
-        except (zipfile.BadZipFile, KeyError):
+        archive = self._file.archive
+        if archive is None or tflite_metadata.LABELS_FILE not in archive.namelist():
             return ()
+        return tuple(archive.read(tflite_metadata.LABELS_FILE).decode().removesuffix("\n").split("\n"))

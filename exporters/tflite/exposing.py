@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.exporters.tflite import schema as tflite_schema
 from edgekit.exporters.tflite.builder import inner_name, public_names
-from edgekit.exporters.tflite.reader import damage_explained, file_bytes, items, text
+from edgekit.exporters.tflite.reader import items, opened, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,10 +44,9 @@ def expose(path: Path) -> Exposed:
         ArtifactError: the file is missing or damaged.
         MissingDependency: ai-edge-litert is not installed.
     """
-    schema, data = tflite_schema.load(), file_bytes(path)
-    with damage_explained(path):
-        model = schema.ModelT.InitFromPackedBuf(data, 0)
-        graph = model.subgraphs[0]
+    schema = tflite_schema.load()
+    with opened(path) as file:
+        model, graph = file.model, file.graph
         reals = {schema.TensorType.FLOAT32, schema.TensorType.FLOAT16}
         known, made = {int(index) for index in graph.inputs}, []
         for operator in graph.operators:
@@ -60,7 +59,7 @@ def expose(path: Path) -> Exposed:
             tensors.setdefault(text(graph.tensors[index].name), index)
         outputs = [int(index) for index in graph.outputs]
         graph.outputs = [*outputs, *(index for index in made if index not in outputs)]
-        builder = tflite_schema.flatbuffer_builder(len(data) + _ROOM_BYTES)
+        builder = tflite_schema.flatbuffer_builder(len(file.data) + _ROOM_BYTES)
         builder.Finish(model.Pack(builder), file_identifier=tflite_schema.FILE_IDENTIFIER)
         return Exposed(bytes(builder.Output()), tensors)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import struct
 import zipfile
@@ -24,6 +25,72 @@ _ALIGNING = {"MUL", "ADD"}
 _FLOATS = {"FLOAT64", "FLOAT32", "FLOAT16", "BFLOAT16"}
 
 
+class Opened:
+    """A .tflite file, decoded: what ``read``, ``read_contents`` and ``violations`` all look at.
+
+    Attributes:
+        data: the whole file.
+        model: the generated ModelT.
+        graph: its first subgraph.
+        types: names of the types of tensors, by number.
+        builtins: names of the operators, likewise.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        schema = tflite_schema.load()
+        self.data = data
+        self.model = schema.ModelT.InitFromPackedBuf(data, 0)
+        self.graph = self.model.subgraphs[0]
+        self.types: dict[int, str] = tflite_schema.names(schema.TensorType)
+        self.builtins: dict[int, str] = tflite_schema.names(schema.BuiltinOperator)
+
+    def kind(self, operator: Any) -> str:  # noqa: ANN401 - generated classes
+        """The name of an operator."""
+        return kind(self.model.operatorCodes[operator.opcodeIndex], self.builtins)
+
+    def dtype(self, tensor: Any) -> str:  # noqa: ANN401 - generated classes
+        """The type of a tensor, in numpy's words."""
+        return self.types[tensor.type].lower()
+
+    def name(self, index: int) -> str:
+        """The name of a tensor."""
+        return text(self.graph.tensors[index].name)
+
+    def is_constant(self, index: int) -> bool:
+        """Whether the file holds the numbers of a tensor."""
+        return self.model.buffers[self.graph.tensors[index].buffer].data is not None
+
+    @functools.cached_property
+    def metadata(self) -> dict[str, bytes]:
+        """The entries by name; of two with one name the first, which is what runtimes find."""
+        entries: dict[str, bytes] = {}
+        for entry in items(self.model.metadata):
+            entries.setdefault(text(entry.name), bytes(items(self.model.buffers[entry.buffer].data)))
+        return entries
+
+    @functools.cached_property
+    def archive(self) -> zipfile.ZipFile | None:
+        """What stands behind the model, if it is a ZIP archive."""
+        try:
+            return zipfile.ZipFile(io.BytesIO(self.data))
+        except zipfile.BadZipFile:
+            return None
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Opened]:
+    """Decode a .tflite file, whoever wrote it, and explain whatever turns out to be damaged within the block.
+
+    Raises:
+        ArtifactError: the file is missing, truncated or not TFLite.
+        MissingDependency: ai-edge-litert is not installed.
+    """
+    tflite_schema.load()
+    data = file_bytes(path)
+    with damage_explained(path):
+        yield Opened(data)
+
+
 def read(path: Path) -> Summary:
     """Count the operators of the first subgraph of a .tflite file, whoever wrote it.
 
@@ -34,10 +101,8 @@ def read(path: Path) -> Summary:
         ArtifactError: the file is missing, truncated or not TFLite.
         MissingDependency: ai-edge-litert is not installed.
     """
-    schema = tflite_schema.load()
-    data = file_bytes(path)
-    with damage_explained(path):
-        return _summary(path, data, schema)
+    with opened(path) as file:
+        return _summary(path, file)
 
 
 def operators(path: Path) -> tuple[tuple[str, str], ...]:
@@ -47,15 +112,8 @@ def operators(path: Path) -> tuple[tuple[str, str], ...]:
         ArtifactError: the file is missing, truncated or not TFLite.
         MissingDependency: ai-edge-litert is not installed.
     """
-    schema = tflite_schema.load()
-    data = file_bytes(path)
-    with damage_explained(path):
-        model = schema.ModelT.InitFromPackedBuf(data, 0)
-        graph, builtins = model.subgraphs[0], tflite_schema.names(schema.BuiltinOperator)
-        return tuple(
-            (kind(model.operatorCodes[o.opcodeIndex], builtins), text(graph.tensors[o.outputs[0]].name))
-            for o in graph.operators
-        )
+    with opened(path) as file:
+        return tuple((file.kind(o), file.name(o.outputs[0])) for o in file.graph.operators)
 
 
 @contextlib.contextmanager
@@ -84,69 +142,57 @@ def file_bytes(path: Path) -> bytes:
     return data
 
 
-def archive(data: bytes) -> zipfile.ZipFile | None:
-    """What stands behind the model, if it is a ZIP archive."""
-    try:
-        return zipfile.ZipFile(io.BytesIO(data))
-    except zipfile.BadZipFile:
-        return None
-
-
-def _summary(path: Path, data: bytes, schema: Any) -> Summary:  # noqa: ANN401 - generated classes
-    model = schema.ModelT.InitFromPackedBuf(data, 0)
-    graph = model.subgraphs[0]
-    types, builtins = tflite_schema.names(schema.TensorType), tflite_schema.names(schema.BuiltinOperator)
-    kinds = [kind(code, builtins) for code in model.operatorCodes]
+def _summary(path: Path, file: Opened) -> Summary:
+    graph = file.graph
     given = {int(index) for index in graph.outputs}
     ends = {int(index) for index in (*graph.inputs, *graph.outputs)}
     operators: Counter[str] = Counter()
     float_operators, boundary = [], []
-    aligning = _aligning(graph, model, kinds)
+    aligning = _aligning(file)
     for position, operator in enumerate(graph.operators):
-        builtin = kinds[operator.opcodeIndex]
+        builtin = file.kind(operator)
         if position in aligning:
             boundary.append(builtin)
             continue
         indices = [int(index) for index in (*items(operator.inputs), *items(operator.outputs)) if index >= 0]
-        tensors = [graph.tensors[index] for index in indices]
         if builtin in _HEADS and set(indices) <= given:
             boundary.append(builtin)
             continue
         if builtin in _CONVERSIONS:
-            if model.buffers[tensors[0].buffer].data is not None:
+            if file.is_constant(indices[0]):
                 continue
             if ends & set(indices) or position - 1 in aligning:
                 boundary.append(builtin)
                 continue
         operators[builtin] += 1
-        if any(types[tensor.type] in _FLOATS for tensor in tensors):
-            float_operators.append(f"{builtin} {text(tensors[-1].name)}")
+        if any(file.types[graph.tensors[index].type] in _FLOATS for index in indices):
+            float_operators.append(f"{builtin} {file.name(indices[-1])}")
     return Summary(
         path=path,
         format="tflite",
-        size_bytes=len(data),
+        size_bytes=len(file.data),
         operators=dict(operators),
         float_operators=tuple(float_operators),
         boundary=tuple(boundary),
-        inputs=tuple(_endpoint(graph.tensors[i], types) for i in graph.inputs),
-        outputs=tuple(_endpoint(graph.tensors[i], types) for i in graph.outputs),
-        version=f"schema {model.version}",
-        metadata=_metadata(model, data),
+        inputs=tuple(_endpoint(file, index) for index in graph.inputs),
+        outputs=tuple(_endpoint(file, index) for index in graph.outputs),
+        version=f"schema {file.model.version}",
+        metadata=_metadata(file),
     )
 
 
-def _aligning(graph: Any, model: Any, kinds: list[str]) -> set[int]:  # noqa: ANN401 - generated classes
+def _aligning(file: Opened) -> set[int]:
     """The positions of float operators that only take the input to QUANTIZE: a product and a sum with constants."""
-    seen = {int(index) for index in graph.inputs}
+    seen = {int(index) for index in file.graph.inputs}
     positions: list[int] = []
-    for position, operator in enumerate(graph.operators):
+    for position, operator in enumerate(file.graph.operators):
         inputs = [int(index) for index in items(operator.inputs)]
-        constants = [index for index in inputs if model.buffers[graph.tensors[index].buffer].data is not None]
+        constants = [index for index in inputs if file.is_constant(index)]
         if not seen & set(inputs):
             break
-        if kinds[operator.opcodeIndex] == "QUANTIZE":
+        if file.kind(operator) == "QUANTIZE":
             return set(positions)
-        if kinds[operator.opcodeIndex] not in _ALIGNING or len(inputs) - len(constants) != 1:
+        if file.kind(operator) not in _ALIGNING or len(inputs) - len(constants) != 1:
             break
         positions.append(position)
         seen = {int(index) for index in operator.outputs}
@@ -161,27 +207,27 @@ def kind(code: Any, builtins: dict[int, str]) -> str:  # noqa: ANN401 - generate
     return builtins.get(number, f"operator {number}")
 
 
-def _endpoint(tensor: Any, types: dict[int, str]) -> Endpoint:  # noqa: ANN401 - generated classes
+def _endpoint(file: Opened, index: int) -> Endpoint:
+    tensor = file.graph.tensors[index]
     quantization = tensor.quantization
     quantized = quantization is not None and len(items(quantization.scale)) > 0
     return Endpoint(
-        text(tensor.name),
-        types[tensor.type].lower(),
+        file.name(index),
+        file.dtype(tensor),
         tuple(int(n) for n in items(tensor.shape)),
         float(quantization.scale[0]) if quantized else None,
         int(quantization.zeroPoint[0]) if quantized else None,
     )
 
 
-def _metadata(model: Any, data: bytes) -> Metadata | None:  # noqa: ANN401 - generated classes
+def _metadata(file: Opened) -> Metadata | None:
     """What edgekit wrote about the file. Labels stand behind the model, where nothing else would miss a lost end."""
-    for entry in items(model.metadata):
-        if text(entry.name) == KEY:
-            metadata = Metadata.from_json(bytes(model.buffers[entry.buffer].data).decode())
-            if metadata.labels and not zipfile.is_zipfile(io.BytesIO(data)):
-                raise ValueError("the labels are missing")
-            return metadata
-    return None
+    if KEY not in file.metadata:
+        return None
+    metadata = Metadata.from_json(file.metadata[KEY].decode())
+    if metadata.labels and file.archive is None:
+        raise ValueError("the labels are missing")
+    return metadata
 
 
 def items(vector: Any) -> Any:  # noqa: ANN401 - generated classes

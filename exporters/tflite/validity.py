@@ -54,9 +54,8 @@ def violations(path: Path, runtime: str | None = None) -> tuple[Violation, ...]:
         MissingDependency: ai-edge-litert is not installed.
     """
     release = None if runtime is None else release_of(runtime)
-    data = reader.file_bytes(path)
-    with reader.damage_explained(path):
-        checker = _Checker(data)
+    with reader.opened(path) as file:
+        checker = _Checker(file)
         # Behind an index that leads astray nothing can be looked up.
         return tuple(checker.indices()) or (
             *checker.order(),
@@ -73,14 +72,8 @@ def violations(path: Path, runtime: str | None = None) -> tuple[Violation, ...]:
 class _Checker:
     """The rules, each a method that yields what breaks it."""
 
-    def __init__(self, data: bytes) -> None:
-        self._data, self._model = data, _unpacked(data)
-        self._graph = self._model.subgraphs[0]
-        schema = tflite_schema.load()
-        self._types, self._builtins = (
-            tflite_schema.names(schema.TensorType),
-            tflite_schema.names(schema.BuiltinOperator),
-        )
+    def __init__(self, file: reader.Opened) -> None:
+        self._file, self._model, self._graph = file, file.model, file.graph
 
     def indices(self) -> Iterator[Violation]:
         """Every index is one of something that is there."""
@@ -109,28 +102,28 @@ class _Checker:
         for operator in self._graph.operators:
             outputs = [int(index) for index in operator.outputs]
             for index in (int(index) for index in reader.items(operator.inputs) if index != _OPTIONAL):
-                if index not in known and not self._is_constant(index):
-                    text = f"reads {self._name(index)}, which nothing has made before"
-                    yield Violation(self._name(outputs[0]), text)
+                if index not in known and not self._file.is_constant(index):
+                    text = f"reads {self._file.name(index)}, which nothing has made before"
+                    yield Violation(self._file.name(outputs[0]), text)
             for index in outputs:
-                if index in known or self._is_constant(index):
-                    yield Violation(self._name(index), "is made although it is there already")
+                if index in known or self._file.is_constant(index):
+                    yield Violation(self._file.name(index), "is made although it is there already")
             known.update(outputs)
         for index in self._graph.outputs:
             if index not in known:
-                yield Violation(self._name(index), "is an output that nothing makes")
+                yield Violation(self._file.name(index), "is an output that nothing makes")
 
     def tensors(self) -> Iterator[Violation]:
         """Every constant has as many bytes as its shape and type ask for, and every axis as many scales."""
         for index, tensor in enumerate(self._graph.tensors):
-            shape, dtype = [int(n) for n in reader.items(tensor.shape)], str(self._types[tensor.type]).lower()
-            if self._is_constant(index) and dtype in _CHECKED:
+            shape, dtype = [int(n) for n in reader.items(tensor.shape)], self._file.dtype(tensor)
+            if self._file.is_constant(index) and dtype in _CHECKED:
                 held = len(self._model.buffers[tensor.buffer].data)
                 wanted = int(np.prod(shape)) * np.dtype(dtype).itemsize
                 if held != wanted:
-                    yield Violation(self._name(index), f"holds {held} bytes, {dtype} {shape} takes {wanted}")
+                    yield Violation(self._file.name(index), f"holds {held} bytes, {dtype} {shape} takes {wanted}")
             if tensor.quantization is not None:
-                yield from self._quantization(self._name(index), tensor.quantization, shape)
+                yield from self._quantization(self._file.name(index), tensor.quantization, shape)
 
     @staticmethod
     def _quantization(name: str, quantization: Any, shape: list[int]) -> Iterator[Violation]:  # noqa: ANN401 - generated
@@ -147,7 +140,7 @@ class _Checker:
         """Every operator is one that edgekit writes, in a version that the named runtime has."""
         for operator in self._graph.operators:
             code = self._model.operatorCodes[operator.opcodeIndex]
-            kind, name = reader.kind(code, self._builtins), self._name(operator.outputs[0])
+            kind, name = self._file.kind(operator), self._file.name(operator.outputs[0])
             first = tflite_schema.RELEASES.get((kind, int(code.version)))
             if first is None:
                 yield Violation(name, f"is made by {kind} version {code.version}, which edgekit never writes")
@@ -160,22 +153,22 @@ class _Checker:
         """Every operator is the same for old and new runtimes, and none is listed that a runtime may not have."""
         used: dict[int, str] = {}
         for operator in self._graph.operators:
-            used.setdefault(int(operator.opcodeIndex), self._name(operator.outputs[0]))
+            used.setdefault(int(operator.opcodeIndex), self._file.name(operator.outputs[0]))
         for index, code in enumerate(self._model.operatorCodes):
-            kind = reader.kind(code, self._builtins)
+            kind = reader.kind(code, self._file.builtins)
             if index not in used:
                 text = f"{kind} version {code.version} is listed, and nothing uses it: a runtime without it refuses"
                 yield Violation(None, f"{text} the file")
                 continue
             new, old = int(code.builtinCode), int(code.deprecatedBuiltinCode)
             if code.customCode is None and old != min(new, _LAST_OLD_CODE):
-                was = self._builtins.get(old, f"operator {old}")
+                was = self._file.builtins.get(old, f"operator {old}")
                 yield Violation(used[index], f"is made by {kind}, and runtimes before 2.4 read {was} there")
 
     def names(self) -> Iterator[Violation]:
         """Whatever is looked up by a name is there once."""
         model = self._model
-        tensors = (self._name(index) for index in range(len(self._graph.tensors)))
+        tensors = (self._file.name(index) for index in range(len(self._graph.tensors)))
         entries = (reader.text(entry.name) for entry in reader.items(model.metadata))
         signatures = (reader.text(one.signatureKey) for one in reader.items(model.signatureDefs))
         for kind, names in (("tensors", tensors), ("entries of the metadata", entries), ("signatures", signatures)):
@@ -197,7 +190,7 @@ class _Checker:
             for role, indices in (("inputs", graph.inputs), ("outputs", graph.outputs)):
                 named = [int(entry.tensorIndex) for entry in reader.items(getattr(signature, role))]
                 if sorted(named) != sorted(map(int, indices)):
-                    given, wanted = (", ".join(map(self._name, some)) or "nothing" for some in (named, indices))
+                    given, wanted = (", ".join(map(self._file.name, some)) or "nothing" for some in (named, indices))
                     yield Violation(None, f"the {role} of {what} are {given}, and those of the graph {wanted}")
 
     def surplus(self) -> Iterator[Violation]:
@@ -206,8 +199,8 @@ class _Checker:
         tables: list[tuple[str | None, Any]] = [(None, table) for table in (model, graph, *model.buffers)]
         tables += [(None, table) for table in reader.items(model.signatureDefs)]
         for index, tensor in enumerate(graph.tensors):
-            tables += [(self._name(index), table) for table in (tensor, tensor.quantization) if table is not None]
-        tables += [(self._name(operator.outputs[0]), operator) for operator in graph.operators]
+            tables += [(self._file.name(index), table) for table in (tensor, tensor.quantization) if table is not None]
+        tables += [(self._file.name(operator.outputs[0]), operator) for operator in graph.operators]
         for name, table in tables:
             kind, unset = type(table).__name__, vars(type(table)())
             for field, value in vars(table).items():
@@ -217,29 +210,20 @@ class _Checker:
 
     def ends(self) -> Iterator[Violation]:
         """Nothing stands behind the model, or behind the labels, and the labels are there once."""
-        archive, model = reader.archive(self._data), self._data
+        archive, data = self._file.archive, self._file.data
+        model = data
         if archive is not None:
-            model = self._data[: min((entry.header_offset for entry in archive.infolist()), default=archive.start_dir)]
-            yield from (Violation(None, text) for text in irregularities(self._data, archive, len(model)))
+            model = data[: min((entry.header_offset for entry in archive.infolist()), default=archive.start_dir)]
+            yield from (Violation(None, text) for text in irregularities(data, archive, len(model)))
         used = _used(model, self._model)
         if used < len(model):
             yield Violation(None, f"{len(model) - used} bytes stand behind the model, and belong to nothing")
-
-    def _is_constant(self, index: int) -> bool:
-        return self._model.buffers[self._graph.tensors[index].buffer].data is not None
-
-    def _name(self, index: int) -> str:
-        return reader.text(self._graph.tensors[index].name)
 
 
 def _outside(owner: str, kind: str, indices: Iterable[int], count: int) -> Iterator[Violation]:
     for index in indices:
         if not 0 <= index < count:
             yield Violation(None, f"{owner} names {kind} of index {index}, and there are {count}")
-
-
-def _unpacked(data: bytes) -> Any:  # noqa: ANN401 - generated classes
-    return tflite_schema.load().ModelT.InitFromPackedBuf(data, 0)
 
 
 def _is_unset(value: Any, default: Any) -> bool:  # noqa: ANN401 - generated classes
@@ -262,7 +246,7 @@ def _used(data: bytes, model: Any) -> int:  # noqa: ANN401 - generated classes
 
 def _says_the_same(data: bytes, model: Any) -> bool:  # noqa: ANN401 - generated classes
     try:
-        return _equal(_unpacked(data), model)
+        return _equal(reader.Opened(data).model, model)
     except (struct.error, IndexError, ValueError, TypeError, AttributeError):
         return False
 

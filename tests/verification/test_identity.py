@@ -21,6 +21,7 @@ from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype
 from edgekit.integer_model import IntegerModel
 from edgekit.ir import Add, Conv2d, Flatten, Graph, Linear, Mean, Mul, Node, Op, Pad, Padding, Tensor
+from edgekit.mean import disagreement
 from edgekit.preprocessing import Preprocessing
 from edgekit.quantization import (
     MAX_DENOMINATOR,
@@ -32,7 +33,6 @@ from edgekit.quantization import (
 )
 from edgekit.runtimes.catalog import all_runners
 from edgekit.runtimes.runner import decode
-from edgekit.mean import disagreement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
