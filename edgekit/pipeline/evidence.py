@@ -18,7 +18,7 @@ from edgekit.integer_model import IntegerModel
 from edgekit.pipeline import rebuilding
 from edgekit.pipeline.integers import RANGES_SUFFIX
 from edgekit.pipeline.manifest import sha256_of
-from edgekit.pipeline.source import load_as_exported, read_labels
+from edgekit.pipeline.source import AS_EXPORTED, load_as_exported, read_labels
 from edgekit.verification import gates
 from edgekit.verification.gates import Level
 from edgekit.verification.same_contents import model_differences
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-CHECKPOINT_HASH, _ARCHITECTURE = "checkpoint_sha256", "architecture"  # in a provenance
+CHECKPOINT_HASH = "checkpoint_sha256"  # in a provenance
 _NO_CHECKPOINT = "the model itself was not checked, only that the files agree: --checkpoint FILE names the trained one"
 
 
@@ -98,7 +98,7 @@ def gather(
     """
     model = None if saved is None else IntegerModel.load(saved)
     said = [
-        {_ARCHITECTURE: known.get(_ARCHITECTURE)}
+        {key: known.get(key) for key in AS_EXPORTED}
         for known in (*([model.provenance] if model else []), *(one.provenance for one in about))
     ]
     if settings.model.checkpoint is not None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Logits = Callable[[NDArray[np.float32]], NDArray[np.float32]]
     _MeanStd = tuple[tuple[float, ...], tuple[float, ...]]
 
+AS_EXPORTED = ("architecture", "size")  # the entries of a provenance that ``load_as_exported`` reads
 HALF = 0.5  # pixels to -1..1: what TensorFlow's MobileNets were trained with
 
 
