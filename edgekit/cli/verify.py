@@ -19,6 +19,7 @@ from edgekit.cli.options import (
     load_settings,
 )
 from edgekit.device.threads import limited
+from edgekit.facts import Basis
 
 if TYPE_CHECKING:
     from edgekit.config import Overrides
@@ -101,7 +102,8 @@ def verify(  # noqa: PLR0913 - one a flag
 
 def _show(result: VerifyResult) -> None:
     from edgekit.integer_model import SUFFIX  # noqa: PLC0415 - see the module app
-    from edgekit.verification.integer_parity import IntegerParity  # noqa: PLC0415 - see the module app
+    from edgekit.verification.integer_parity import IntegerParity  # noqa: PLC0415 - likewise
+    from edgekit.verification.labels import FACT as LABELS  # noqa: PLC0415 - likewise
 
     if result.noise and result.images:
         console.note("no images were named (--data DIR): compared on noise, so accuracy was not measured")
@@ -113,6 +115,11 @@ def _show(result: VerifyResult) -> None:
         )
     for text in result.notes:
         console.note(text)
+    for fact in (fact for fact in result.facts if fact.name == LABELS):
+        if fact.is_assumed:
+            console.warn(f"{fact.because}; {fact.setting} decides")
+        elif fact.basis is Basis.FOUND:
+            console.note(fact.because)
     judged = [reference for reference in result.references if reference.path.suffix == SUFFIX or reference.failed]
     rows = [row for file in (*judged, *result.files) for row in _rows(file)]
     if result.float_accuracy is not None and result.float_reference is not None:

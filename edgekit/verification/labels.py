@@ -179,7 +179,10 @@ def _readings(folders: Sequence[str], labels: Sequence[int], classes: int) -> It
     if all(name.isascii() and name.isdigit() for name in folders):
         for shift in (0, -1, 1):
             tables.setdefault(tuple(int(name) + shift for name in folders), _shift_words("the folders' numbers", shift))
-    orders = {"the folders' order by number": sorted(folders, key=natural), "their order as text": sorted(folders)}
+    by_number, as_text = sorted(folders, key=natural), sorted(folders)
+    orders = {"the folders' order by number": by_number, "their order as text": as_text}
+    if by_number == as_text:
+        orders = {"the folders' order": as_text}
     for shift in {0: (0,), 1: (1, 0)}.get(classes - len(folders), ()):
         for words, order in orders.items():
             places = {name: place for place, name in enumerate(order)}
@@ -255,4 +258,4 @@ def _found(best: _Reading, others: Sequence[_Reading], answers: NDArray[np.intp]
 
 
 def _unknown(because: str) -> Understood:
-    return Understood((), Fact(FACT, None, Basis.ASSUMED, f"{because}, so no accuracy is measured", SETTING))
+    return Understood((), Fact(FACT, "unknown", Basis.ASSUMED, f"{because}, so no accuracy is measured", SETTING))

@@ -11,12 +11,14 @@ from PIL import Image
 from edgekit import config
 from edgekit.defaults import FOLDER
 from edgekit.pipeline.verify import verify
+from edgekit.reports import markdown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from edgekit.pipeline.verdicts import FileVerdict
+    from edgekit.facts import Fact
+    from edgekit.pipeline.verdicts import VerifyResult
 
 pytest.importorskip("torch")
 
@@ -25,23 +27,25 @@ NAMES = (FOLDER / "labels.txt").read_text(encoding="utf-8").split()
 
 
 @pytest.fixture
-def top1(exported: Path, tmp_path: Path) -> Callable[[Mapping[str, int]], float | None]:
-    """The accuracy of an int8 file on images of some classes, by the folders that they lie in."""
+def verified(exported: Path, tmp_path: Path) -> Callable[[Mapping[str, int]], VerifyResult]:
+    """What is found of an int8 file on images of some classes, by the folders that they lie in."""
     with np.load(FOLDER / "test.npz") as test:
         pixels, labels = test["images"], test["labels"]
 
-    def measure(folders: Mapping[str, int]) -> float | None:
+    def verify_on(folders: Mapping[str, int]) -> VerifyResult:
         for name, label in folders.items():
             (tmp_path / "images" / name).mkdir(parents=True)
             for number, index in enumerate(np.flatnonzero(labels == label)[:EACH]):
                 Image.fromarray(pixels[index]).save(tmp_path / "images" / name / f"{number}.png")
         settings = config.load(None, {"verify": {"data": tmp_path / "images"}})
-        file: FileVerdict
-        (file,) = verify([next(exported.glob("*.int8.tflite"))], settings).files
-        assert file.passed  # integers are proven whatever the labels are
-        return file.accuracy.top1 if file.accuracy else None
+        return verify([next(exported.glob("*.int8.tflite"))], settings)
 
-    return measure
+    return verify_on
+
+
+def labels_of(result: VerifyResult) -> Fact:
+    (fact,) = (fact for fact in result.facts if fact.name == "labels")
+    return fact
 
 
 @pytest.mark.parametrize(
@@ -55,10 +59,13 @@ def top1(exported: Path, tmp_path: Path) -> Callable[[Mapping[str, int]], float 
     ],
     ids=["names", "some names", "numbered names", "numbers from 1", "the order"],
 )
-def test_labels_that_are_found(folders: Mapping[str, int], top1: Callable[[Mapping[str, int]], float | None]) -> None:
-    found = top1(folders)
-    assert found is not None
-    assert found > 0.8
+def test_labels_that_are_found(
+    folders: Mapping[str, int], verified: Callable[[Mapping[str, int]], VerifyResult]
+) -> None:
+    result = verified(folders)
+    assert result.files[0].accuracy is not None
+    assert result.files[0].accuracy.top1 > 0.8
+    assert not labels_of(result).is_assumed
 
 
 @pytest.mark.parametrize(
@@ -70,5 +77,11 @@ def test_labels_that_are_found(folders: Mapping[str, int], top1: Callable[[Mappi
     ],
     ids=["eight of ten", "shuffled", "seasons"],
 )
-def test_labels_that_are_not(folders: Mapping[str, int], top1: Callable[[Mapping[str, int]], float | None]) -> None:
-    assert top1(folders) is None
+def test_labels_that_are_not(folders: Mapping[str, int], verified: Callable[[Mapping[str, int]], VerifyResult]) -> None:
+    result = verified(folders)
+    assert result.files[0].accuracy is None
+    assert not result.files[0].failed  # integers are proven whatever the labels are
+    assert labels_of(result).is_assumed
+    said = markdown.render(result)
+    assert "labels" in said
+    assert "no accuracy is measured" in said
