@@ -168,7 +168,9 @@ def _understand(path: Path, contents: Contents, family: str | None, given: Optio
         inference.check_blocks(renamed.weights, family or renamed.family)
         _refuse_additions(renamed)
         body = inference.without_biases(_as_float32(renamed.weights))
-        rest = {key: tensor if strays.is_named(key) else _float32(key, tensor) for key, tensor in renamed.rest.items()}
+        rest = {
+            key: tensor if _is_aside(key, tensor) else _float32(key, tensor) for key, tensor in renamed.rest.items()
+        }
         own, kept = buffers.normalization(rest, inference.image_channels(body))
         rest = {key: tensor for key, tensor in rest.items() if key not in own}
         head = heads.find(rest, inference.body_channels(body), contents.stated.get("bn_eps", _HEAD_EPS))
@@ -295,6 +297,11 @@ def _quantized(key: str) -> CheckpointError:
         f"the network is quantized already ({key}), and edgekit quantizes a float network itself: give the float"
         " checkpoint that it was made from"
     )
+
+
+def _is_aside(key: str, tensor: Tensor) -> bool:
+    """Whether a tensor is training's by its name, or a counter, so that it need not be a real number."""
+    return strays.is_named(key) or (not tensor.dtype.is_floating_point and tensor.ndim < 2 and not tensor.is_quantized)
 
 
 def _is_packed(tensor: Tensor) -> bool:

@@ -76,6 +76,8 @@ def test_wrappings_and_prefixes(kind: str, state: State, tmp_path: Path) -> None
         {"class_weights": torch.ones(4)},
         {"n_averaged": torch.tensor(7)},
         {"temperature": torch.tensor(1.5)},
+        {"epoch": torch.tensor(3)},
+        {"steps_per_class": torch.zeros(4, dtype=torch.int64)},
         {"model.features.0.0.total_ops": torch.zeros(1), "model.total_params": torch.zeros(1)},
         {"metric.confmat": torch.zeros(4, 4, dtype=torch.long)},
     ],
