@@ -13,7 +13,7 @@ from edgekit.pipeline.evidence import CHECKPOINT_HASH, most
 from edgekit.pipeline.manifest import sha256_of
 from edgekit.pipeline.records import UNCHANGED
 from edgekit.verification import gates
-from edgekit.verification.statements import contradictions
+from edgekit.verification.statements import against, contradictions
 from edgekit.verification.tie_free import broken_conditions
 from edgekit.verification.well_formed import well_formed
 
@@ -224,7 +224,8 @@ def _of_network(about: Metadata, others: Sequence[Metadata], evidence: Evidence)
     problems = [f"it was exported from another checkpoint than {than}: export it again"] if other else []
     if trained is not None or other:
         yield gates.well_formed("of this checkpoint", problems, trained.path.name if trained else "")
-    if wrong := contradictions(about):
+    stated, _ = against(about, evidence.stated)
+    if wrong := (*contradictions(about), *stated):
         yield gates.well_formed("facts", wrong, "")
     if about.precision is Precision.INT8 or evidence.floats is not None:  # contents say it, and more
         return

@@ -14,11 +14,12 @@ from edgekit import extras
 from edgekit.calibration.ranges import Ranges
 from edgekit.errors import ArtifactError, BadInput, DataError, MissingDependency
 from edgekit.exporters.metadata import Precision
+from edgekit.facts import Basis
 from edgekit.integer_model import IntegerModel
 from edgekit.pipeline import rebuilding
 from edgekit.pipeline.integers import RANGES_SUFFIX
 from edgekit.pipeline.manifest import sha256_of
-from edgekit.pipeline.source import AS_EXPORTED, load_as_exported, read_labels
+from edgekit.pipeline.source import AS_EXPORTED, load_as_exported, load_trained, read_labels
 from edgekit.verification import gates
 from edgekit.verification.gates import Level
 from edgekit.verification.same_contents import model_differences
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from edgekit.config import Settings
     from edgekit.exporters.metadata import Metadata
+    from edgekit.facts import Fact
     from edgekit.float_model import FloatModel
     from edgekit.ir import Graph
     from edgekit.pipeline.records import Records
@@ -52,6 +54,7 @@ class Evidence:
         graph: of it, as it was captured.
         floats: what float files have to hold, but for their provenance; None without the trained network.
         labels: in the file that they were exported with; None where that is not known.
+        stated: what the checkpoint itself says of its network.
         gates: of the saved integer model.
         unchecked_integers: why it was not made again; None where it was.
         unchecked_floats: why float files were not compared number by number; None where they were.
@@ -64,6 +67,7 @@ class Evidence:
     graph: Graph | None
     floats: FloatModel | None
     labels: tuple[str, ...] | None = None
+    stated: tuple[Fact, ...] = ()
     gates: tuple[Gate, ...] = ()
     unchecked_integers: str | None = None
     unchecked_floats: str | None = None
@@ -111,7 +115,7 @@ def gather(
     labels = _most_or_first([*([model.labels] if model else []), *(one.labels for one in about)])
     exported_with = _labels(paths, about, records, settings)
     labels = labels if exported_with is None else exported_with
-    evidence = Evidence(saved, model, trained, graph, None, exported_with, notes=notes)
+    evidence = Evidence(saved, model, trained, graph, None, exported_with, _stated(trained, settings), notes=notes)
     if saved is not None and model is not None:
         found = tuple(_of_saved(saved, model, exported_with, records))
         evidence = replace(evidence, gates=found, unchecked_integers=_NO_CHECKPOINT)
@@ -124,6 +128,14 @@ def gather(
     if evidence.model is not None and evidence.unchecked_integers is None:
         preprocessing = evidence.model.preprocessing
     return replace(evidence, floats=rebuilding.float_model(trained, graph, preprocessing, labels))
+
+
+def _stated(trained: Trained | None, settings: Settings) -> tuple[Fact, ...]:
+    """What the checkpoint says by itself, whatever the files were exported with."""
+    if trained is None:
+        return ()
+    alone = load_trained(replace(settings.model, checkpoint=trained.path))
+    return tuple(fact for fact in alone.facts if fact.basis is Basis.STATED)
 
 
 def _labels(

@@ -19,6 +19,7 @@ from edgekit.verification import accuracy, compare, gates
 from edgekit.verification.accuracy import Share
 from edgekit.verification.divergence import Comparison, locate
 from edgekit.verification.float_parity import TOLERANCE, compare_floats
+from edgekit.verification.statements import against
 from edgekit.words import plain
 
 if TYPE_CHECKING:
@@ -186,7 +187,8 @@ def _warnings(candidate: Candidate, evidence: Evidence) -> tuple[str, ...]:
     if candidate.metadata is None:
         return ()
     unchecked = evidence.unchecked_integers if candidate.precision is Precision.INT8 else evidence.unchecked_floats
-    return tuple(filter(None, (unchecked, *assumptions(candidate.metadata.provenance))))
+    _, insisted = against(candidate.metadata, evidence.stated)
+    return tuple(filter(None, (unchecked, *assumptions(candidate.metadata.provenance), *insisted)))
 
 
 def assumptions(provenance: Mapping[str, Any]) -> list[str]:

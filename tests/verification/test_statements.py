@@ -9,7 +9,7 @@ import pytest
 from edgekit.exporters.metadata import IoDtype, Metadata, Precision
 from edgekit.facts import Basis, Fact
 from edgekit.preprocessing import Preprocessing
-from edgekit.verification.statements import contradictions
+from edgekit.verification.statements import against, contradictions
 
 
 def about(*facts: Fact, **architecture: Any) -> Metadata:
@@ -53,3 +53,22 @@ def test_facts_that_cannot_be_read() -> None:
     found.provenance["facts"] = [{"name": "padding"}]
     (sentence,) = contradictions(found)
     assert "provenance.facts is damaged" in sentence
+
+
+def stated(name: str, value: Any) -> Fact:
+    return Fact(name, value, Basis.STATED, "its model_config", "")
+
+
+def test_what_the_checkpoint_states_is_held_against_the_file() -> None:
+    found = about(padding="symmetric", bn_eps=0.001)
+    assert against(found, (stated("bn_eps", 0.001), stated("order", "RGB"), stated("labels", 3))) == ((), ())
+    (wrong,), insisted = against(found, (stated("padding", "same"),))
+    assert wrong.startswith("padding is same by the checkpoint (its model_config), and the file was exported with symm")
+    assert insisted == ()
+
+
+def test_what_the_user_gave_all_the_same_is_no_fault_and_stays_in_view() -> None:
+    found = about(fact("padding", "symmetric"), padding="symmetric")
+    wrong, (insisted,) = against(found, (stated("padding", "same"),))
+    assert wrong == ()
+    assert insisted.endswith("exported with symmetric, as was given")
