@@ -23,11 +23,11 @@ from edgekit.benchmarks.comparison import compare_latency
 from edgekit.benchmarks.realdata import CHECKPOINTS, VARIABLE, settings_for
 from edgekit.calibration.images import open_images
 from edgekit.config import PreprocessingSettings, Target
+from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype
 from edgekit.integer_model import IntegerModel
 from edgekit.pipeline.export import export
-from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.reference.integer import Reference
 from edgekit.runtimes.catalog import all_runners
 from edgekit.runtimes.planned import planned_file

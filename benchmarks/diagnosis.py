@@ -21,9 +21,9 @@ from edgekit import config
 from edgekit.benchmarks.realdata import CHECKPOINTS, VARIABLE, settings_for
 from edgekit.calibration.diagnosis import SAMPLE, diagnose_pixels
 from edgekit.calibration.images import open_images
+from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.defaults import CONFIG
 from edgekit.pipeline.source import open_source
-from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

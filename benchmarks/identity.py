@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING, TypeVar, cast, get_args
 import numpy as np
 
 from edgekit.config import TARGETS, CalibrationSettings, ExportSettings, ModelSettings, PreprocessingSettings, Settings
+from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.errors import EdgekitError
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype
 from edgekit.integer_model import IntegerModel
 from edgekit.models.architecture import Architecture, Block, Family, PaddingStyle, make_divisible
 from edgekit.pipeline.export import export
-from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.runtimes.catalog import all_runners
 from edgekit.verification import compare
 from edgekit.verification.divergence import locate

@@ -24,11 +24,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
-from edgekit.ir import Conv2d
-from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ORDERS, orders_of
+from edgekit.calibration.stem import Stem
+from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD, orders_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
 
     from edgekit.calibration.images import ImageSource
     from edgekit.float_model import FloatModel
-    from edgekit.ir import ChannelStatistics, Graph, Node
     from edgekit.preprocessing import Preprocessing
 
 SAMPLE = 128  # images that are looked at, evenly spaced over all; with 64, one in twenty swapped orders is overlooked
@@ -57,8 +54,6 @@ NEIGHBOURS_CORRELATE = 0.5
 ONE_COLOUR_LEVELS = 1.0  # standard deviation over an image, in levels of 255: nothing can be seen in it
 COLOUR_LEVELS = 2.0  # between the channels of a pixel, mean over an image: less is grey, with the errors of JPEG
 MAJORITY = 0.5  # of the images that are looked at
-# A channel of smaller spread, compared with the median one, is dead: what is divided by it says nothing.
-_DEAD = 0.01
 
 
 class Mistake(StrEnum):
@@ -131,93 +126,18 @@ def diagnose(model: FloatModel, images: ImageSource, *, sample: int = SAMPLE) ->
 def diagnose_pixels(model: FloatModel, pixels: NDArray[np.uint8]) -> Diagnosis:
     """As ``diagnose``, for the images themselves, [N, H, W, C]."""
     # What can be seen in the pixels comes first: of noise, or of one image, no normalization makes what is missing.
-    seen, stem = _seen_in_pixels(pixels), _stem(model.graph)
+    seen, stem = _seen_in_pixels(pixels), Stem.of_graph(model.graph, pixels)
     if stem is None:
         return Diagnosis(seen, len(pixels), None, None)
-    layer = _Stem(model.graph, stem, model.graph.statistics[stem.name], pixels)
-    divergence, found = _compare(layer, model.preprocessing, pixels)
-    return Diagnosis(seen or found, len(pixels), stem.name, divergence)
-
-
-# --- what the network remembers -------------------------------------------------------------------------------------
-
-
-def _stem(graph: Graph) -> Node | None:
-    """The convolution of the image, if its statistics are known."""
-    readers = graph.consumers(graph.input)
-    known = [node for node in readers if isinstance(node.op, Conv2d) and node.op.groups == 1]
-    return known[0] if len(known) == len(readers) == 1 and known[0].name in graph.statistics else None
-
-
-class _Stem:
-    """The first convolution, and the first two moments of what it reads, image by image.
-
-    A patch is described by its I kH kW pixels, minus 127.5 and 0 outside of the image, and by kH kW numbers that are 1
-    inside and 0 outside. Every normalization is linear in these K numbers, padding with zeros after it included.
-    """
-
-    def __init__(self, graph: Graph, node: Node, statistics: ChannelStatistics, pixels: NDArray[np.uint8]) -> None:
-        weight, bias = (graph.constants[name].astype(np.float64) for name in node.inputs[1:])
-        alive = statistics.std > _DEAD * np.median(statistics.std)
-        self.weight, self.bias = weight[alive], bias[alive]  # [O, I, kH, kW], [O]
-        self.mean, self.std = statistics.mean[alive], statistics.std[alive]  # [O], in training
-        assert isinstance(node.op, Conv2d)
-        self.first, self.second = _moments(node.op, (weight.shape[2], weight.shape[3]), pixels)
-
-    def moments(self, given: Preprocessing, meant: Preprocessing) -> NDArray[np.float64]:
-        """What the convolution makes of pixels that were read as ``given``, if they reach it as ``meant``.
-
-        Returns:
-            The means over each image of the results, without bias, and of their squares, [2, N, O].
-        """
-        scale = 1 / (255 * np.array(meant.std))
-        offset = (127.5 - 255 * np.array(meant.mean)) * scale  # what a pixel of 127.5 becomes
-        of_pixels = self.weight * scale[:, None, None]
-        if meant.order != given.order:
-            places, others = (ORDERS[preprocessing.order][1] for preprocessing in (given, meant))
-            of_pixels = of_pixels[:, [others.index(place) for place in places]]
-        of_inside = np.einsum("oihw,i->ohw", self.weight, offset)
-        linear = np.concatenate(
-            [values.reshape(len(values), -1) for values in (of_pixels, of_inside)], axis=1
-        )  # [O, K]
-        squares = np.einsum("nok,ok->no", linear @ self.second, linear)
-        return np.stack([self.first @ linear.T, squares])
-
-    def distance(self, moments: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """How far results are from those in training, mean over channels, in nats.
-
-        Args:
-            moments: [2, ..., O], as ``moments`` gives them, averaged over images.
-
-        Returns:
-            (m - mu)^2 / (2 sigma^2), by the means alone, and the Kullback-Leibler divergence of N(m, s^2) from
-            N(mu, sigma^2), which is that plus s^2 / (2 sigma^2) - 1/2 - ln(s / sigma). Both [...].
-        """
-        means = ((moments[0] + self.bias - self.mean) / self.std) ** 2 / 2
-        ratio = np.maximum(moments[1] - moments[0] ** 2, 1e-12 * self.std**2) / self.std**2
-        return means.mean(-1), (means + (ratio - 1 - np.log(ratio)) / 2).mean(-1)
-
-
-def _moments(
-    op: Conv2d, kernel: tuple[int, int], pixels: NDArray[np.uint8]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Means over all places of an image of the K numbers of a patch, [N, K], and of their products, [N, K, K]."""
-    p = op.padding
-    border = (p.left, p.right, p.top, p.bottom)
-    inside = F.unfold(F.pad(torch.ones(1, 1, *pixels.shape[1:3]), border), kernel, stride=op.stride)[0]
-    first, second = [], []
-    for image in pixels:
-        centred = torch.from_numpy(image).permute(2, 0, 1)[None].float() - 127.5
-        patches = torch.cat([F.unfold(F.pad(centred, border), kernel, stride=op.stride)[0], inside])  # [K, places]
-        first.append(patches.mean(1).double().numpy())
-        second.append((patches @ patches.T / patches.shape[1]).double().numpy())
-    return np.stack(first), np.stack(second)
+    divergence, found = _compare(stem, model.preprocessing, pixels)
+    (layer,) = model.graph.consumers(model.graph.input)
+    return Diagnosis(seen or found, len(pixels), layer.name, divergence)
 
 
 # --- which preprocessing fits ---------------------------------------------------------------------------------------
 
 
-def _compare(stem: _Stem, given: Preprocessing, pixels: NDArray[np.uint8]) -> tuple[float, Finding | None]:
+def _compare(stem: Stem, given: Preprocessing, pixels: NDArray[np.uint8]) -> tuple[float, Finding | None]:
     """The divergence with the given preprocessing, and what is wrong with that."""
     shares = _resamples(len(pixels))
 

@@ -24,8 +24,9 @@ from typing import IO, TYPE_CHECKING, Protocol
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from edgekit.conventions import USUAL_ORDER
 from edgekit.errors import ConfigError, DataError
-from edgekit.preprocessing import USUAL_ORDER, Preprocessing
+from edgekit.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from edgekit.conventions import USUAL_ORDER, WITHOUT_ANTIALIAS, Interpolation
 from edgekit.device.plan import LAPS
 from edgekit.errors import ConfigError, did_you_mean
 from edgekit.targets.profiles import profile
@@ -41,7 +42,10 @@ class Typed(str):
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
-    """[model]: the trained network; what is None is read from the checkpoint."""
+    """[model]: the trained network; what is None is read from the checkpoint, or found.
+
+    With ``insist`` the work goes on with what is only assumed, or what evidence contradicts.
+    """
 
     checkpoint: Path | None = None
     family: str | None = None
@@ -49,8 +53,10 @@ class ModelSettings:
     resolution: int | Size | None = None
     padding: Literal["same", "symmetric"] | None = None
     bn_eps: float | None = None
+    activation: Literal["relu", "relu6", "hard_swish"] | None = None
     head_activation: Literal["relu", "relu6", "hard_swish", "none"] | None = None
     labels: Path | None = None
+    insist: bool = False
 
     def __post_init__(self) -> None:
         _at_least(1, "model.resolution", _shorter(self.resolution))
@@ -58,20 +64,31 @@ class ModelSettings:
 
 @dataclass(frozen=True, slots=True)
 class PreprocessingSettings:
-    """[preprocessing]: from an image file to the network's input; what is None is the usual for the checkpoint.
+    """[preprocessing]: from an image file to the network's input; what is None is read from the checkpoint, or found.
 
-    One mean, or one std, stands for all channels.
+    One mean, or one std, stands for all channels. ``crop`` is the share of the resized image's side that the network
+    sees (timm's crop_pct); it decides the resize, so one of the two is set.
     """
 
     resize: int | Size | Literal["whole", "none"] | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     order: Literal["GREY", "RGB", "BGR", "RGBA", "BGRA"] | None = None
+    interpolation: Interpolation | None = None
+    antialias: bool | None = None
+    crop: float | None = None
 
     def __post_init__(self) -> None:
-        from edgekit.preprocessing import USUAL_ORDER  # noqa: PLC0415 - numpy and Pillow, which --help does without
-
         _at_least(1, "preprocessing.resize", _shorter(self.resize))
+        if self.crop is not None and not 0.1 <= self.crop <= 1:
+            raise ConfigError(f"preprocessing.crop is {self.crop:g}: a share of the side, 0.1 to 1, is wanted")
+        if self.crop is not None and self.resize is not None:
+            raise ConfigError("preprocessing.crop and preprocessing.resize both decide the resize: set one of them")
+        if self.antialias is False and self.interpolation not in {None, *WITHOUT_ANTIALIAS}:
+            raise ConfigError(
+                f"preprocessing.interpolation is {self.interpolation}, which always averages: without antialias it is "
+                f"{', '.join(WITHOUT_ANTIALIAS)}"
+            )
         if (self.mean is None) != (self.std is None):
             raise ConfigError("preprocessing.mean and preprocessing.std belong together: set both, or neither")
         for name, values in (("mean", self.mean), ("std", self.std)):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from PIL import Image, ImageOps
 
+from edgekit.conventions import ORDERS
 from edgekit.errors import DataError
 
 if TYPE_CHECKING:
@@ -15,22 +16,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # torchvision's reference preprocessing
+    from edgekit.conventions import Interpolation
 
-# How a network may see the channels of a pixel: Pillow's mode that has them, and which of its channels comes where.
-ORDERS: Final[Mapping[str, tuple[str, tuple[int, ...]]]] = {
-    "GREY": ("L", (0,)),
-    "RGB": ("RGB", (0, 1, 2)),
-    "BGR": ("RGB", (2, 1, 0)),
-    "RGBA": ("RGBA", (0, 1, 2, 3)),
-    "BGRA": ("RGBA", (2, 1, 0, 3)),
+_FILTERS: Final[Mapping[Interpolation, Image.Resampling]] = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+    "box": Image.Resampling.BOX,
+    "hamming": Image.Resampling.HAMMING,
 }
-USUAL_ORDER: Final[Mapping[int, str]] = {1: "GREY", 3: "RGB", 4: "RGBA"}  # by the number of channels
-
-
-def orders_of(channels: int) -> tuple[str, ...]:
-    """The orders that a pixel of so many channels can have; none where edgekit feeds no such image."""
-    return tuple(order for order, (_, places) in ORDERS.items() if len(places) == channels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +53,9 @@ class Preprocessing:
         mean: of each channel, on a 0..1 scale, in the order of ``order``.
         std: of each channel, on a 0..1 scale, in the order of ``order``.
         order: of a pixel's channels as the network sees them: "GREY", "RGB", "BGR", "RGBA" or "BGRA".
+        interpolation: of the resizing, one of Pillow's filters.
+        antialias: a filter averages over the pixels that it shrinks away, as Pillow, torchvision and timm have it;
+            False looks at the nearest pixels alone, as tf.image.resize and OpenCV do.
     """
 
     size: tuple[int, int]
@@ -65,6 +63,8 @@ class Preprocessing:
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
     order: str = "RGB"
+    interpolation: Interpolation = "bilinear"
+    antialias: bool = True
 
     @property
     def normalization(self) -> Normalization:
@@ -81,10 +81,9 @@ class Preprocessing:
 
         The image is turned upright first, as its EXIF orientation says, and gets 8 bits a channel and the channels of
         ``order``: colours become grey by Pillow's weights (ITU-R BT.601), grey is replicated, transparency is dropped,
-        or full where it is wanted and the image has none, and the upper byte of 16-bit grey is kept. Resizing is
-        Pillow's bilinear filter, which averages over the pixels that it shrinks away, for each channel by itself.
-        Sizes and the centre crop are torchvision's: what does not fit is truncated to whole pixels, the crop's offset
-        is round((size - crop) / 2), a half going to the even number.
+        or full where it is wanted and the image has none, and the upper byte of 16-bit grey is kept. Each channel is
+        resized by itself. Sizes and the centre crop are torchvision's: what does not fit is truncated to whole pixels,
+        the crop's offset is round((size - crop) / 2), a half going to the even number.
 
         Raises:
             DataError: the image is smaller than the crop, or its pixels are floating-point numbers.
@@ -93,10 +92,10 @@ class Preprocessing:
         mode, places = ORDERS[self.order]
         image = _converted(ImageOps.exif_transpose(image), mode)
         if self.resize == "whole":
-            image = _resized(image, (width, height))
+            image = self._resized(image, (width, height))
         elif self.resize is not None:
             rows, columns = self.resize if isinstance(self.resize, tuple) else (int(self.resize),) * 2
-            image = _resized(image, _covering(image.size, (columns, rows)))
+            image = self._resized(image, _covering(image.size, (columns, rows)))
         if image.width < width or image.height < height:
             raise DataError(
                 f"the image is {image.width} x {image.height}, smaller than the network's {width} x {height}: "
@@ -105,6 +104,19 @@ class Preprocessing:
         left, top = round((image.width - width) / 2), round((image.height - height) / 2)
         pixels = np.asarray(image.crop((left, top, left + width, top + height)), np.uint8)
         return np.ascontiguousarray(pixels.reshape(height, width, -1)[..., places])
+
+    def _resized(self, image: Image.Image, size: tuple[int, int]) -> Image.Image:
+        """The image with another size, (width, height)."""
+        if image.mode == "RGBA":
+            # Pillow weighs colours by their alpha, which is no transparency where the fourth channel is depth.
+            return Image.merge("RGBA", [self._resized(channel, size) for channel in image.split()])
+        method = _FILTERS[self.interpolation]
+        if self.antialias:
+            return image.resize(size, method)
+        # Output pixel (x + 1/2) reads input pixel a (x + 1/2), as half_pixel_centers of tf.image.resize has it.
+        # Source: Pillow's Geometry.c, affine_transform and bilinear_filter, which stays inside of the image.
+        horizontal, vertical = image.width / size[0], image.height / size[1]
+        return image.transform(size, Image.Transform.AFFINE, (horizontal, 0, 0, 0, vertical, 0), method)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -121,6 +133,8 @@ class Preprocessing:
             tuple(values["mean"]),
             tuple(values["std"]),
             values["order"],
+            values.get("interpolation", "bilinear"),  # all that there was, before these two were written
+            values.get("antialias", True),
         )
 
 
@@ -132,15 +146,6 @@ def _covering(size: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, int]
     side = 0 if size[0] * wanted[1] <= size[1] * wanted[0] else 1
     width, height = (int(wanted[side] * length / size[side]) for length in size)
     return width, height
-
-
-def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The image with another size, (width, height)."""
-    if image.mode != "RGBA":
-        return image.resize(size, Image.Resampling.BILINEAR)
-    # Pillow weighs colours by their alpha, which is no transparency where the fourth channel is depth or infrared.
-    channels = [channel.resize(size, Image.Resampling.BILINEAR) for channel in image.split()]
-    return Image.merge("RGBA", channels)
 
 
 def _converted(image: Image.Image, mode: str) -> Image.Image:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.boundary import REACH, Alignment, alignment, levels_off
-from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Normalization
+from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
+from edgekit.preprocessing import Normalization
 from edgekit.quantization import QuantParams
 
 PIXELS = np.arange(256, dtype=np.float32)[:, None]

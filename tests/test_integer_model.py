@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.errors import ArtifactError, BadInput
 from edgekit.integer_model import FORMAT_VERSION, IntegerModel
 from edgekit.ir import (
@@ -28,7 +29,7 @@ from edgekit.ir import (
     Requantize,
     Tensor,
 )
-from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from edgekit.preprocessing import Preprocessing
 from edgekit.quantization import QuantParams, Ratio
 
 if TYPE_CHECKING:

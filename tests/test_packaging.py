@@ -35,10 +35,16 @@ TOOLCHAINS = (
 LITERT = ("ai_edge_litert", "flatbuffers", "google.protobuf")
 # The only modules that import a toolchain by being imported. Those in front of them import them where they are used.
 NEED_A_TOOLCHAIN = (
-    *("edgekit.benchmarks.diagnosis", "edgekit.benchmarks.peers*", "edgekit.benchmarks.profilers.torch"),
+    *(
+        "edgekit.benchmarks.diagnosis",
+        "edgekit.benchmarks.finding",
+        "edgekit.benchmarks.peers*",
+        "edgekit.benchmarks.profilers.torch",
+    ),
     *("edgekit.calibration.balancing", "edgekit.calibration.bias_correction", "edgekit.calibration.calibrate"),
     *("edgekit.calibration.data_free", "edgekit.calibration.diagnosis", "edgekit.calibration.equalization"),
-    *("edgekit.calibration.families", "edgekit.calibration.one_at_a_time", "edgekit.calibration.recipe"),
+    *("edgekit.calibration.families", "edgekit.calibration.finding", "edgekit.calibration.one_at_a_time"),
+    *("edgekit.calibration.recipe", "edgekit.calibration.stem", "edgekit.calibration.witness"),
     *("edgekit.calibration.rounding", "edgekit.calibration.output_error"),
     *("edgekit.capture.torch_export", "edgekit.defaults.train", "edgekit.executor.*", "edgekit.exporters.onnx*"),
     *("edgekit.models.blocks", "edgekit.models.checkpoint", "edgekit.models.network"),

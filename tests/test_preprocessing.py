@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD, ORDERS
 from edgekit.errors import DataError
-from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ORDERS, Preprocessing
+from edgekit.preprocessing import Preprocessing
 
 RANDOM = np.random.default_rng(0)
 BILINEAR = Image.Resampling.BILINEAR

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgekit.conventions import ORDERS, USUAL_ORDER, orders_of
 from edgekit.errors import UnsupportedOperator
 from edgekit.ir import Add, BatchNorm, Conv2d, Graph, Mul, Node
-from edgekit.preprocessing import ORDERS, USUAL_ORDER, orders_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

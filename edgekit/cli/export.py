@@ -17,33 +17,40 @@ from edgekit.cli.options import (
     DeviceOption,
     FloorOption,
     HeadOption,
+    InsistOption,
     Int16Option,
     IoDtypeOption,
     JsonOption,
     KeepFloatOption,
     LabelsOption,
+    MeanOption,
     NoVerifyOption,
+    OrderOption,
     OutOption,
     PaddingOption,
     PerTensorOption,
+    PreprocessingOption,
     ResizeOption,
     SetOption,
+    StdOption,
     StrictOption,
     TargetOption,
     ThreadsOption,
+    expectations,
     find_config,
     load_settings,
     names,
     targets,
 )
-from edgekit.config import Typed
 from edgekit.device.threads import limited
 from edgekit.errors import ConfigError
+from edgekit.facts import assumed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from edgekit.config import Overrides, Settings
+    from edgekit.facts import Fact
     from edgekit.pipeline.export import ExportedFile, ExportResult
     from edgekit.pipeline.floor import Floor
 
@@ -81,8 +88,13 @@ def export(  # noqa: PLR0913 - one a flag
     out: OutOption = None,
     io_dtype: IoDtypeOption = None,
     head: HeadOption = None,
+    preprocessing: PreprocessingOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
+    order: OrderOption = None,
     padding: PaddingOption = None,
     resize: ResizeOption = None,
+    insist: InsistOption = False,
     labels: LabelsOption = None,
     threads: ThreadsOption = None,
     no_verify: NoVerifyOption = False,
@@ -93,9 +105,19 @@ def export(  # noqa: PLR0913 - one a flag
     """Write a trained MobileNet for its targets, all int8 files from one integer model."""
     with console.reporting("export", as_json=as_json), limited(threads):
         precisions = [name for name, on in (("float32", float32), ("float16", float16), ("int8", int8)) if on]
+        network = expectations(
+            checkpoint,
+            padding=padding,
+            preprocessing=preprocessing,
+            mean=mean,
+            std=std,
+            order=order,
+            resize=resize,
+            insist=insist,
+        )
         flags: Overrides = {
-            "model": {"checkpoint": checkpoint, "padding": padding, "labels": labels},
-            "preprocessing": {"resize": Typed(resize) if resize else None},
+            **network,
+            "model": {**network["model"], "labels": labels},
             "calibration": {
                 "data": calib,
                 "ranges": ranges,
@@ -121,7 +143,7 @@ def export(  # noqa: PLR0913 - one a flag
         from edgekit.pipeline.export import export as run  # noqa: PLC0415 - see the module app
 
         with console.progress_bar() as progress:
-            result = run(settings, progress=progress)
+            result = run(settings, opened=show_facts, progress=progress)
         if as_json:
             console.print_json("export", result)
         else:
@@ -154,8 +176,19 @@ def export_settings(config: Path | None, flags: Overrides, assignments: list[str
     return settings
 
 
+def show_facts(facts: Sequence[Fact]) -> None:
+    """Tell what is taken to be true of the network."""
+    for fact in facts:
+        if not fact.is_assumed:
+            console.note(f"{fact.name} {fact.words}: {fact.basis}, {fact.because}")
+    for fact in assumed(facts):
+        console.warn(f"{fact.name} {fact.words} is assumed: {fact.because} (to decide it: {fact.setting})")
+
+
 def show_export(result: ExportResult, settings: Settings) -> None:
     """Print what was exported."""
+    from edgekit.pipeline.expectations import needing_consent  # noqa: PLC0415 - see the module app
+
     for text in result.notes:
         console.note(text)
     console.skipped(result.skipped)
@@ -174,7 +207,11 @@ def show_export(result: ExportResult, settings: Settings) -> None:
     console.say(*(f"[dim]{console.escape(line)}[/]" for line in (*result.recipe, *_proofs(result))))
     if result.floor is not None:
         console.say(_floor(result.floor))
-    console.table(["", "file", ">size", ">time", ">int8", ">max |Δ|"], [_row(file) for file in result.files])
+    if rests_on := needing_consent(result.facts):
+        names = ", ".join(f"{fact.name} {fact.words}" for fact in rests_on)
+        console.say(f"[bold yellow]![/] the files rest on what is assumed: {console.escape(names)}")
+    rows = [_row(file, is_assumed=bool(rests_on)) for file in result.files]
+    console.table(["", "file", ">size", ">time", ">int8", ">max |Δ|"], rows)
 
 
 def _is_compiled(settings: Settings) -> bool:
@@ -229,8 +266,11 @@ def _proofs(result: ExportResult) -> list[str]:
     return lines
 
 
-def _row(file: ExportedFile) -> list[str]:
-    """File, size, time, share of int8 operators and the largest difference in LSB."""
+def _row(file: ExportedFile, *, is_assumed: bool) -> list[str]:
+    """File, size, time, share of int8 operators and the largest difference in LSB.
+
+    No tick stands beside what rests on an assumption.
+    """
     from edgekit.verification.integer_parity import IntegerParity  # noqa: PLC0415 - see the module app
 
     match file.parity:
@@ -240,8 +280,9 @@ def _row(file: ExportedFile) -> list[str]:
             difference = f"{parity.max_lsb} LSB"
         case parity:
             difference = f"{parity.max_abs_error:.1e}"
+    tick = "[bold yellow]![/]" if is_assumed else "[bold green]✔[/]"
     return [
-        "[bold green]✔[/]" if file.proven else console.NOTHING,
+        tick if file.proven else console.NOTHING,
         console.escape(file.path.name),
         console.size(file.size_bytes),
         f"{file.write_seconds:.2f} s",

@@ -7,28 +7,33 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgekit.cli import console
-from edgekit.cli.export import export_settings, show_export
+from edgekit.cli.export import export_settings, show_export, show_facts
 from edgekit.cli.options import (
     CalibOption,
     CheckpointArgument,
     ConfigOption,
     HeadOption,
+    InsistOption,
     IoDtypeOption,
     JsonOption,
     KeepFloatOption,
     LabelsOption,
+    MeanOption,
     NoVerifyOption,
+    OrderOption,
     OutOption,
     PaddingOption,
+    PreprocessingOption,
     ResizeOption,
     SetOption,
+    StdOption,
     StrictOption,
     TargetOption,
     ThreadsOption,
+    expectations,
     names,
     targets,
 )
-from edgekit.config import Typed
 from edgekit.device.threads import limited
 
 if TYPE_CHECKING:
@@ -56,8 +61,13 @@ def finetune(  # noqa: PLR0913 - one a flag
     out: OutOption = None,
     io_dtype: IoDtypeOption = None,
     head: HeadOption = None,
+    preprocessing: PreprocessingOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
+    order: OrderOption = None,
     padding: PaddingOption = None,
     resize: ResizeOption = None,
+    insist: InsistOption = False,
     labels: LabelsOption = None,
     threads: ThreadsOption = None,
     no_verify: NoVerifyOption = False,
@@ -70,9 +80,19 @@ def finetune(  # noqa: PLR0913 - one a flag
     Interrupted, it goes on when the same command is given again.
     """
     with console.reporting("finetune", as_json=as_json), limited(threads):
+        network = expectations(
+            checkpoint,
+            padding=padding,
+            preprocessing=preprocessing,
+            mean=mean,
+            std=std,
+            order=order,
+            resize=resize,
+            insist=insist,
+        )
         flags: Overrides = {
-            "model": {"checkpoint": checkpoint, "padding": padding, "labels": labels},
-            "preprocessing": {"resize": Typed(resize) if resize else None},
+            **network,
+            "model": {**network["model"], "labels": labels},
             "calibration": {
                 "data": calib,
                 "strict": strict or None,
@@ -92,7 +112,7 @@ def finetune(  # noqa: PLR0913 - one a flag
         from edgekit.pipeline.finetune import finetune as run  # noqa: PLC0415 - see the module app
 
         with console.progress_bar() as progress:
-            result = run(settings, progress=progress)
+            result = run(settings, opened=show_facts, progress=progress)
         if as_json:
             console.print_json("finetune", result)
         else:

@@ -9,6 +9,7 @@ import typer
 
 from edgekit import config
 from edgekit.config import TARGETS, Typed
+from edgekit.conventions import NORMALIZATIONS
 from edgekit.errors import ConfigError, did_you_mean
 
 CheckpointArgument = Annotated[
@@ -80,8 +81,32 @@ HeadOption = Annotated[
 PaddingOption = Annotated[
     str | None,
     typer.Option(
-        "--padding", help="How it was trained: same (TensorFlow) or symmetric (PyTorch).", show_default="guessed"
+        "--padding", help="How it was trained: same (TensorFlow) or symmetric (PyTorch).", show_default="found"
     ),
+]
+PreprocessingOption = Annotated[
+    str | None,
+    typer.Option(
+        "--preprocessing",
+        metavar="NAME",
+        help="How images were normalized: imagenet, tf (-1 to 1), unit (0 to 1), raw (0 to 255), caffe, cifar10, …",
+        show_default="found",
+    ),
+]
+MeanOption = Annotated[
+    str | None,
+    typer.Option("--mean", metavar="N,…", help="Or its mean, one a channel, of pixels 0 to 1.", show_default=False),
+]
+StdOption = Annotated[
+    str | None,
+    typer.Option("--std", metavar="N,…", help="And its standard deviation, likewise.", show_default=False),
+]
+OrderOption = Annotated[
+    str | None, typer.Option("--order", help="RGB or BGR, as the network was trained.", show_default="found")
+]
+InsistOption = Annotated[
+    bool,
+    typer.Option("--insist", help="Go on with what is only assumed of the network, or contradicted by evidence."),
 ]
 ResizeOption = Annotated[
     str | None,
@@ -143,6 +168,43 @@ def load_settings(path: Path | None, flags: config.Overrides, assignments: list[
     for section, values in flags.items():
         overrides.setdefault(section, {}).update({key: value for key, value in values.items() if value is not None})
     return config.load(path, overrides)
+
+
+def expectations(  # noqa: PLR0913 - one a flag
+    checkpoint: Path | None,
+    *,
+    padding: str | None,
+    preprocessing: str | None,
+    mean: str | None,
+    std: str | None,
+    order: str | None,
+    resize: str | None,
+    insist: bool,
+) -> config.Overrides:
+    """What flags say of the network, as sections [model] and [preprocessing].
+
+    Raises:
+        ConfigError: a normalization is named and given in numbers, too, or its name is unknown.
+    """
+    if preprocessing is not None and (mean is not None or std is not None):
+        raise ConfigError("--preprocessing and --mean or --std both say how images are normalized: leave one out")
+    values: dict[str, Any] = {"mean": _numbers(mean), "std": _numbers(std)}
+    if preprocessing is not None:
+        if preprocessing not in NORMALIZATIONS:
+            raise ConfigError(f"--preprocessing {preprocessing}: {did_you_mean(preprocessing, NORMALIZATIONS)}")
+        # Caffe reads images in the order blue, green, red.
+        order = order or ("BGR" if preprocessing.startswith("caffe") else None)
+        for name, numbers in zip(("mean", "std"), NORMALIZATIONS[preprocessing], strict=True):
+            values[name] = list(numbers[::-1] if order == "BGR" else numbers)[: len(set(numbers))]
+    return {
+        "model": {"checkpoint": checkpoint, "padding": padding, "insist": insist or None},
+        "preprocessing": {**values, "order": order, "resize": Typed(resize) if resize else None},
+    }
+
+
+def _numbers(text: str | None) -> Typed | None:
+    """Numbers with commas between them, as a list."""
+    return None if text is None else Typed(f"[{text.strip().strip('[]')}]")
 
 
 def names(text: str) -> list[str]:

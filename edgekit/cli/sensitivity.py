@@ -9,21 +9,26 @@ import typer
 
 from edgekit import words
 from edgekit.cli import console
-from edgekit.cli.export import export_settings
+from edgekit.cli.export import export_settings, show_facts
 from edgekit.cli.options import (
     CalibOption,
     CheckpointArgument,
     ConfigOption,
+    InsistOption,
     JsonOption,
     KeepFloatOption,
+    MeanOption,
+    OrderOption,
     PaddingOption,
+    PreprocessingOption,
     ResizeOption,
     SetOption,
+    StdOption,
     StrictOption,
     ThreadsOption,
+    expectations,
     names,
 )
-from edgekit.config import Typed
 from edgekit.device.threads import limited
 
 if TYPE_CHECKING:
@@ -47,8 +52,13 @@ def sensitivity(  # noqa: PLR0913 - one a flag
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder to draw a picture in.", show_default="no picture")
     ] = None,
+    preprocessing: PreprocessingOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
+    order: OrderOption = None,
     padding: PaddingOption = None,
     resize: ResizeOption = None,
+    insist: InsistOption = False,
     threads: ThreadsOption = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
@@ -56,9 +66,18 @@ def sensitivity(  # noqa: PLR0913 - one a flag
 ) -> None:
     """Rank activations and weights by what quantizing each of them alone does to the logits."""
     with console.reporting("sensitivity", as_json=as_json), limited(threads):
+        network = expectations(
+            checkpoint,
+            padding=padding,
+            preprocessing=preprocessing,
+            mean=mean,
+            std=std,
+            order=order,
+            resize=resize,
+            insist=insist,
+        )
         flags: Overrides = {
-            "model": {"checkpoint": checkpoint, "padding": padding},
-            "preprocessing": {"resize": Typed(resize) if resize else None},
+            **network,
             "calibration": {
                 "data": calib,
                 "strict": strict or None,
@@ -78,6 +97,7 @@ def sensitivity(  # noqa: PLR0913 - one a flag
 
 
 def _show(result: SensitivityResult) -> None:
+    show_facts(result.facts)
     for text in result.notes:
         console.note(text)
     console.skipped(result.skipped)

@@ -7,7 +7,7 @@ import json
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Unpack, cast
 
 import torch
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edgekit.models.layouts.names import Renamed
     from edgekit.models.readers import Contents
 
+_OWN = "edgekit checkpoint"
 # What leaves no trace in weights, and the setting that decides it.
 _SETTINGS = {
     "padding": "--padding same|symmetric",
@@ -61,6 +62,15 @@ class Checkpoint:
     sha256: str
     facts: tuple[Fact, ...]
     notes: tuple[str, ...]
+
+    @property
+    def is_own(self) -> bool:
+        """Whether edgekit saved it, with everything that it was built by: nothing of that needs to be found."""
+        return self.source == _OWN
+
+    def variant(self, **options: Unpack[Options]) -> nn.Module:
+        """The same weights in a network that is built with other options, in evaluation mode."""
+        return _with_weights(self.architecture.with_options(**options), self.module.state_dict())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,7 +164,7 @@ def _saved(contents: Contents, saved: Architecture, family: str | None, given: O
     architecture = saved.with_options(**given)
     stated = dict.fromkeys(_SETTINGS, "edgekit's own metadata")
     weights = _as_float32(contents.groups[0].weights)
-    return _Understood("edgekit checkpoint", architecture, weights, _facts(architecture, given, stated, ""))
+    return _Understood(_OWN, architecture, weights, _facts(architecture, given, stated, ""))
 
 
 def _understand(path: Path, contents: Contents, family: str | None, given: Options) -> _Understood:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from edgekit.exporters.formats import Format
     from edgekit.exporters.metadata import Metadata
     from edgekit.exporters.summary import Summary
+    from edgekit.facts import Fact
     from edgekit.integer_model import IntegerModel
     from edgekit.pipeline.floor import Floor
     from edgekit.runtimes.runner import Runner
@@ -86,7 +87,8 @@ class ExportResult:
     Attributes:
         network: its name.
         description: what the checkpoint was.
-        notes: what was guessed and why, and what departs from the profile of the device.
+        facts: what is taken to be true of the network and its weights do not tell, with the evidence.
+        notes: what was chosen and left aside on the way, and what departs from the profile of the device.
         device: that the files are for, by its title; None where none was named.
         files: one a target and precision.
         integer_model: the saved integer model, of int8 exports.
@@ -105,6 +107,7 @@ class ExportResult:
 
     network: str
     description: str
+    facts: tuple[Fact, ...]
     notes: tuple[str, ...]
     device: str | None
     files: tuple[ExportedFile, ...]
@@ -122,7 +125,13 @@ class ExportResult:
     seconds: float
 
 
-def export(settings: Settings, *, refine: Refine | None = None, progress: Progress = silent) -> ExportResult:
+def export(
+    settings: Settings,
+    *,
+    refine: Refine | None = None,
+    opened: Callable[[tuple[Fact, ...]], object] = lambda _: None,
+    progress: Progress = silent,
+) -> ExportResult:
     """Export the network of ``settings`` to every target and precision they name.
 
     Nothing is published, and nothing that was there before is touched, unless everything succeeds: every file is
@@ -132,6 +141,7 @@ def export(settings: Settings, *, refine: Refine | None = None, progress: Progre
         settings: what, from what, and where to.
         refine: makes another integer model of the one that calibration gave, which is written in its place, and says
             by which settings it is made again. No ranges are saved then, as they would lead back to the first one.
+        opened: told what is taken to be true of the network, before the work starts.
         progress: told of every stage.
 
     Raises:
@@ -145,8 +155,9 @@ def export(settings: Settings, *, refine: Refine | None = None, progress: Progre
     out = settings.export.out
     with files.staging(out) as scratch:  # first: what cannot be written to is better found before the work than after
         progress("loading", 0, 1)
-        source = open_source(settings)
+        source = open_source(settings, progress)
         progress("loading", 1, 1)
+        opened(source.facts)
         name = source.float_model.graph.name
         integers = integers_of(source, settings, progress) if any(p is Precision.INT8 for _, p in jobs) else None
         if integers is not None and refine is not None:
@@ -179,6 +190,7 @@ def export(settings: Settings, *, refine: Refine | None = None, progress: Progre
     return ExportResult(
         network=name,
         description=source.description,
+        facts=source.facts,
         notes=(*source.notes, *departures(settings), *slower),
         device=None if device is None else device.title,
         files=tuple(_published(file, out / file.path.name) for file in exported),

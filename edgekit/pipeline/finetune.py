@@ -10,7 +10,10 @@ from edgekit.pipeline.export import ExportResult, export
 from edgekit.progress import Progress, silent
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edgekit.config import Settings
+    from edgekit.facts import Fact
     from edgekit.integer_model import IntegerModel
     from edgekit.pipeline.source import Source
     from edgekit.training.finetune import Finetuning
@@ -31,7 +34,9 @@ class FinetuneResult:
     export: ExportResult
 
 
-def finetune(settings: Settings, *, progress: Progress = silent) -> FinetuneResult:
+def finetune(
+    settings: Settings, *, opened: Callable[[tuple[Fact, ...]], object] = lambda _: None, progress: Progress = silent
+) -> FinetuneResult:
     """Fine-tune the network of ``settings`` on its calibration images, and export the int8 files of every target.
 
     What training needs to go on after an interruption is kept beside the files, as ``NAME.finetune``, until they are
@@ -70,6 +75,6 @@ def finetune(settings: Settings, *, progress: Progress = silent) -> FinetuneResu
         came_to = replace(settings.finetune, epochs=finetuning.epochs, minutes=None, device=finetuning.device)
         return trained, replace(int8, finetune=came_to)
 
-    exported = export(int8, refine=refine, progress=progress)
+    exported = export(int8, refine=refine, opened=opened, progress=progress)
     (out / f"{exported.network}{STATE_SUFFIX}").unlink(missing_ok=True)
     return FinetuneResult(done[0], exported)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgekit import extras
 from edgekit.errors import ArtifactError, DataError
+from edgekit.pipeline.expectations import check_consent
 from edgekit.pipeline.floor import HELD_OUT_EVERY, LEAST_IMAGES, RANKED_ON, Floor, keep_floor
 from edgekit.pipeline.manifest import Images
 from edgekit.progress import Progress, silent
@@ -60,7 +61,11 @@ class Integers:
 
 
 def integers_of(source: Source, settings: Settings, progress: Progress) -> Integers:
-    """Ranges from images, statistics or a file, and the integer model that follows from them."""
+    """Ranges from images, statistics or a file, and the integer model that follows from them.
+
+    Raises:
+        BadInput: a setting or the images cannot be used, or integers would rest on what is assumed.
+    """
     extras.load("torch", "torch")
     from edgekit.calibration.data_free import synthesize  # noqa: PLC0415 - needs torch
     from edgekit.calibration.diagnosis import diagnose  # noqa: PLC0415 - likewise
@@ -69,6 +74,7 @@ def integers_of(source: Source, settings: Settings, progress: Progress) -> Integ
     from edgekit.calibration.ranges import Ranges  # noqa: PLC0415 - likewise
     from edgekit.calibration.recipe import recipe  # noqa: PLC0415 - likewise
 
+    check_consent(source.facts, insists=settings.model.insist)
     wanted, form = settings.calibration, source.integer_form
     # A wrong name is better found before the work than after.
     kinds = select_kinds(form.graph, wanted.keep_float, wanted.int16_activations)

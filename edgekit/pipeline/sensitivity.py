@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgekit.config import Settings
+    from edgekit.facts import Fact
     from edgekit.verification.closeness import Closeness
 
 IMAGES = 32
@@ -30,7 +31,8 @@ class SensitivityResult:
     Attributes:
         network: its name.
         description: what the checkpoint was.
-        notes: what was guessed and why.
+        facts: what is taken to be true of the network and its weights do not tell.
+        notes: what was chosen and left aside on the way.
         kind: of all numbers: they are simulated, the integers are those of the files.
         images: how many the logits were compared on.
         skipped: images that could not be used, and why.
@@ -44,6 +46,7 @@ class SensitivityResult:
 
     network: str
     description: str
+    facts: tuple[Fact, ...]
     notes: tuple[str, ...]
     kind: str
     images: int
@@ -81,7 +84,7 @@ def sensitivity(
     from edgekit.verification.closeness import compare, integer_logits  # noqa: PLC0415 - needs torch
 
     progress("loading", 0, 1)
-    source = open_source(settings)
+    source = open_source(settings, progress)
     progress("loading", 1, 1)
     form = source.integer_form
     pixels = (
@@ -97,6 +100,7 @@ def sensitivity(
     result = SensitivityResult(
         network=name,
         description=source.description,
+        facts=source.facts,
         notes=source.notes,
         kind="simulated",
         images=len(pixels),

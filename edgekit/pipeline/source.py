@@ -4,31 +4,36 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
-from edgekit import extras
+from edgekit import extras, facts
 from edgekit.capture import input_shape
+from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.errors import CheckpointError, ConfigError, DataError
+from edgekit.exporters.formats import FORMATS
 from edgekit.facts import Basis, Fact
 from edgekit.float_model import FloatModel
 from edgekit.passes import float_form, integer_form
-from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD, USUAL_ORDER, Preprocessing, orders_of
+from edgekit.pipeline.expectations import FINDABLE, INPUT_SETTINGS, settle, stated
+from edgekit.progress import Progress, silent
 from edgekit.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
+    from torch import nn
 
+    from edgekit.calibration.ranges import Ranges
     from edgekit.capture.onnx import Captured
-    from edgekit.config import ModelSettings, PreprocessingSettings, Settings
+    from edgekit.config import ModelSettings, Settings
     from edgekit.ir import Graph
+    from edgekit.models.architecture import Options
 
     Logits = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-    _MeanStd = tuple[tuple[float, ...], tuple[float, ...]]
+    Variant = Callable[[Mapping[str, Any]], nn.Module | Graph]
 
 AS_EXPORTED = ("architecture", "size")  # the entries of a provenance that ``load_as_exported`` reads
 HALF = 0.5  # pixels to -1..1: what TensorFlow's MobileNets were trained with
@@ -43,13 +48,15 @@ class Source:
         integer_form: the same in the form that is quantized.
         logits: the network as it was trained: normalized images [N, C, H, W] to logits [N, classes], float32.
         description: what the checkpoint was, for people.
-        notes: what was guessed and why, for people.
+        facts: what is taken to be true of it and its weights do not tell, with the evidence.
+        notes: what was chosen and left aside on the way, for people.
     """
 
     float_model: FloatModel
     integer_form: FloatModel
     logits: Logits = field(repr=False)
     description: str
+    facts: tuple[Fact, ...]
     notes: tuple[str, ...]
 
 
@@ -59,25 +66,31 @@ class Trained:
 
     Attributes:
         path: of the file.
+        shape: of its input, [C, H, W].
         logits: normalized images [N, C, H, W] to logits [N, classes], float32.
         capture: gives its graph.
-        mean: of each channel, on a 0..1 scale, as the network was trained: known, or usual for its layout.
+        mean: of each channel, on a 0..1 scale, usual for its layout.
         std: of each channel, likewise.
         provenance: where it comes from (checkpoint hash, architecture), JSON values.
         description: what the file was, for people.
-        notes: what was guessed and why, for people.
-        facts: what the file says of its input, beside ``mean`` and ``std``, which it then decides.
+        facts: what is taken to be true of it and its weights do not tell: stated by its file, given, or assumed.
+        options: names of those facts that it can be built otherwise by.
+        variant: builds it by some values of these, with its batch normalization: a module of its own, or a graph.
+        notes: what was chosen and left aside on the way, for people.
     """
 
     path: Path
+    shape: tuple[int, int, int]
     logits: Logits = field(repr=False)
     capture: Callable[[], Graph] = field(repr=False)
     mean: tuple[float, ...]
     std: tuple[float, ...]
     provenance: dict[str, Any]
     description: str
-    notes: tuple[str, ...]
     facts: tuple[Fact, ...]
+    options: tuple[str, ...]
+    variant: Variant = field(repr=False)
+    notes: tuple[str, ...]
 
 
 def load_trained(settings: ModelSettings) -> Trained:
@@ -103,42 +116,65 @@ def load_as_exported(settings: ModelSettings, provenance: Mapping[str, Any]) -> 
     An ONNX file says that itself, but for the size of its image, which it may leave open.
     """
     if settings.checkpoint is not None and settings.checkpoint.suffix.lower() == ".onnx":
-        known = {"resolution": provenance.get("size")}
+        known: dict[str, Any] = {"resolution": provenance.get("size")}
     else:
         known = dict(provenance.get("architecture") or {})
     if isinstance(both := known.get("resolution"), list):  # height and width, from JSON
         known["resolution"] = tuple(both)
-    names = ("padding", "bn_eps", "head_activation", "resolution")
+    names = ("padding", "bn_eps", "activation", "head_activation", "resolution")
     open_keys = [name for name in names if getattr(settings, name) is None]
     return load_trained(replace(settings, **{name: known[name] for name in open_keys if name in known}))
 
 
-def open_source(settings: Settings) -> Source:
-    """Load and capture ``settings.model.checkpoint``.
+def open_source(settings: Settings, progress: Progress = silent) -> Source:
+    """Load and capture ``settings.model.checkpoint``, and settle what it expects.
+
+    Args:
+        settings: which network, and what is given about it; the images of calibration show the rest. With ranges of
+            an earlier export everything is as it was then.
+        progress: told of what is tried.
 
     Raises:
         CheckpointError: it cannot be read, or is no MobileNet that edgekit knows.
         UnsupportedOperator: it holds an operator that edgekit does not know.
-        ConfigError: no checkpoint is named, or a setting contradicts it.
-        DataError: the labels cannot be read, or are not one a class.
+        ConfigError: no checkpoint is named, or a setting contradicts it, or evidence contradicts a setting.
+        DataError: the labels or images cannot be read, or there is not one label a class.
         MissingDependency: reading it needs an extra.
     """
-    trained = load_trained(settings.model)
+    ranges = _ranges(settings)
+    trained = load_trained(settings.model) if ranges is None else load_as_exported(settings.model, ranges.provenance)
+    settled = settle(trained, settings, ranges, progress)
+    if settled.options:
+        trained = load_trained(replace(settings.model, **settled.options))
     graph = trained.capture()
     form = float_form(graph)
     (classes,) = form.tensors[form.outputs[0]].shape
-    preprocessing = _preprocessing(settings.preprocessing, input_shape(graph), trained)
     labels = () if settings.model.labels is None else read_labels(settings.model.labels, classes)
-    provenance = {**trained.provenance, "edgekit": __version__}
+    provenance = {
+        **trained.provenance,
+        facts.KEY: [fact.to_dict() for fact in settled.facts],
+        "edgekit": __version__,
+    }
     if settings.export.device is not None:
         provenance["device"] = settings.export.device
     return Source(
-        float_model=FloatModel(form, preprocessing, labels, provenance),
-        integer_form=FloatModel(integer_form(graph), preprocessing, labels, provenance),
+        float_model=FloatModel(form, settled.preprocessing, labels, provenance),
+        integer_form=FloatModel(integer_form(graph), settled.preprocessing, labels, provenance),
         logits=trained.logits,
         description=trained.description,
+        facts=settled.facts,
         notes=trained.notes,
     )
+
+
+def _ranges(settings: Settings) -> Ranges | None:
+    """The ranges that are used again, if they are."""
+    wanted = settings.calibration
+    if wanted.ranges is None or wanted.data_free:
+        return None
+    from edgekit.calibration.ranges import Ranges  # noqa: PLC0415 - float exports do without
+
+    return Ranges.load(wanted.ranges)
 
 
 def _from_checkpoint(path: Path, settings: ModelSettings) -> Trained:
@@ -153,6 +189,7 @@ def _from_checkpoint(path: Path, settings: ModelSettings) -> Trained:
         resolution=settings.resolution,
         padding=settings.padding,
         bn_eps=settings.bn_eps,
+        activation=settings.activation,
         head_activation=settings.head_activation,
     )
     architecture = loaded.architecture
@@ -160,14 +197,14 @@ def _from_checkpoint(path: Path, settings: ModelSettings) -> Trained:
     is_half = architecture.padding == "same" or architecture.in_channels != len(IMAGENET_MEAN)
     half = (HALF,) * architecture.in_channels
     mean, std = (half, half) if is_half else (IMAGENET_MEAN, IMAGENET_STD)
-    for fact in loaded.facts:
-        if fact.name == "normalization":
-            mean, std = tuple(fact.value["mean"]), tuple(fact.value["std"])
 
     def logits(images: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
             result: NDArray[np.float32] = loaded.module(torch.from_numpy(images)).numpy()
         return result
+
+    def variant(options: Mapping[str, Any]) -> nn.Module:
+        return loaded.variant(**cast("Options", options))
 
     def graph() -> Graph:
         from edgekit.capture.torch_export import capture  # noqa: PLC0415 - torch.export takes 3 s to import
@@ -176,19 +213,22 @@ def _from_checkpoint(path: Path, settings: ModelSettings) -> Trained:
 
     return Trained(
         path=path,
+        shape=(architecture.in_channels, *architecture.size),
         logits=logits,
         capture=graph,
         mean=mean,
         std=std,
         provenance={"checkpoint_sha256": loaded.sha256, "architecture": architecture.to_dict()},
         description=loaded.source,
+        facts=loaded.facts,
+        options=() if loaded.is_own else tuple(fact.name for fact in loaded.facts if fact.name in FINDABLE),
+        variant=variant,
         notes=loaded.notes,
-        facts=(),
     )
 
 
 def _from_onnx(path: Path, settings: ModelSettings) -> Trained:
-    for name in ("family", "padding", "bn_eps", "head_activation"):
+    for name in ("family", "padding", "bn_eps", "activation", "head_activation"):
         if getattr(settings, name) is not None:
             raise ConfigError(f"model.{name} is set, and an ONNX file says that itself: leave it out for {path}")
 
@@ -219,15 +259,28 @@ def _from_onnx(path: Path, settings: ModelSettings) -> Trained:
 
     return Trained(
         path=path,
+        shape=input_shape(captured.graph),
         logits=logits,
         capture=lambda: captured.graph,
         mean=mean,
         std=std,
         provenance={"checkpoint_sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "size": size},
         description="ONNX",
+        facts=_facts_of_onnx(captured) or _facts_of_metadata(path),
+        options=(),
+        variant=lambda _: form,
         notes=captured.notes,
-        facts=_facts_of_onnx(captured),
     )
+
+
+def _facts_of_metadata(path: Path) -> tuple[Fact, ...]:
+    """What an ONNX file that edgekit wrote says of its images, on the basis that this had then."""
+    about = FORMATS["onnx"].read(path).metadata
+    if about is None:
+        return ()
+    if known := facts.of_provenance(about.provenance):
+        return tuple(fact for fact in known if fact.name in INPUT_SETTINGS)
+    return stated(about.preprocessing, Basis.STATED, "edgekit's metadata in the file")
 
 
 def _facts_of_onnx(captured: Captured) -> tuple[Fact, ...]:
@@ -248,65 +301,6 @@ def _facts_of_onnx(captured: Captured) -> tuple[Fact, ...]:
         setting = "--set preprocessing.mean=[…] --set preprocessing.std=[…]"
         facts.append(Fact("normalization", {"mean": mean, "std": std}, basis, because, setting))
     return tuple(facts)
-
-
-def _preprocessing(settings: PreprocessingSettings, shape: tuple[int, int, int], trained: Trained) -> Preprocessing:
-    """What is not set is as the network was trained, and 256 pixels for a crop of 224; ``shape`` is [C, H, W]."""
-    channels, *size = shape
-    if channels not in USUAL_ORDER:
-        raise CheckpointError(
-            f"{trained.path} takes images of {channels} channels, and edgekit feeds 1 (grey), 3 (colours) or 4 "
-            f"(colours and one more): let the network take one of these"
-        )
-    facts = {fact.name: fact for fact in trained.facts}
-    order = settings.order or (facts["order"].value if "order" in facts else USUAL_ORDER[channels])
-    usual_mean, usual_std = trained.mean, trained.std
-    if "normalization" in facts:
-        usual_mean, usual_std = (tuple(facts["normalization"].value[key]) for key in ("mean", "std"))
-    # Mean and std are set together, as the settings see to.
-    mean = _of_channels("mean", settings.mean or usual_mean, channels)
-    std = _of_channels("std", settings.std or usual_std, channels)
-    if "normalization" in facts and facts["normalization"].basis is Basis.STATED:
-        _check_stated(trained.path, (mean, std), (usual_mean, usual_std))
-    if order not in orders_of(channels):
-        raise ConfigError(
-            f"preprocessing.order is {order}, and {trained.path} takes images of {channels} channels: "
-            f"{' or '.join(orders_of(channels))} is wanted"
-        )
-    return Preprocessing((size[0], size[1]), _resize(settings, size), mean, std, order)
-
-
-def _check_stated(path: Path, given: _MeanStd, stated: _MeanStd) -> None:
-    """Refuse a normalization that is another than the one that the file itself brings along."""
-    if not np.allclose(given, stated, rtol=1e-3, atol=1e-4):
-        (mean, std) = ([float(f"{value:.4g}") for value in values] for values in stated)
-        raise ConfigError(
-            f"preprocessing.mean and .std are not those of {path}, which computes with mean {mean} and std {std} of "
-            f"pixels from 0 to 1 by itself: leave them out, or cut that off the file"
-        )
-
-
-def _of_channels(name: str, values: tuple[float, ...], channels: int) -> tuple[float, ...]:
-    """One value a channel; one alone stands for all."""
-    if len(values) not in {1, channels}:
-        raise ConfigError(
-            f"preprocessing.{name} has {len(values)} values, and the network takes images of {channels} channels: one "
-            f"a channel is wanted, or one for all"
-        )
-    return values if len(values) == channels else values * channels
-
-
-def _resize(settings: PreprocessingSettings, size: Sequence[int]) -> int | tuple[int, int] | str | None:
-    """As set; by default an image covers 256 pixels for a crop of 224, on either side."""
-    match settings.resize:
-        case "none":
-            return None
-        case int() | str() as given:
-            return given
-        case (rows, columns):
-            return rows, columns
-    rows, columns = (round(side * 256 / 224) for side in size)
-    return rows if rows == columns else (rows, columns)
 
 
 def read_labels(path: Path, classes: int) -> tuple[str, ...]:

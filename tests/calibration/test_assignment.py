@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from edgekit.calibration.assignment import fold_normalization, quantize
 from edgekit.calibration.ranges import MIN_RANGE, Range
+from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.errors import ConfigError, DataError, UnsupportedOperator
 from edgekit.float_model import FloatModel
 from edgekit.ir import (
@@ -32,7 +33,7 @@ from edgekit.ir import (
     Quantize,
     Tensor,
 )
-from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Normalization, Preprocessing
+from edgekit.preprocessing import Normalization, Preprocessing
 from edgekit.quantization import BIAS_LIMIT, MAX_DENOMINATOR, MAX_TERM_ADD
 from edgekit.reference.float import FloatReference
 from edgekit.reference.integer import Reference

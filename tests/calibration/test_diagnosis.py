@@ -14,13 +14,15 @@ from edgekit.calibration import diagnosis
 from edgekit.calibration.data_free import first_pictures
 from edgekit.calibration.diagnosis import Mistake, diagnose, diagnose_pixels
 from edgekit.calibration.images import held_images
+from edgekit.calibration.stem import Stem
 from edgekit.capture.torch_export import capture
+from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.executor.float import FloatExecutor
 from edgekit.float_model import FloatModel
 from edgekit.models import architecture
 from edgekit.models.network import build
 from edgekit.passes import integer_form
-from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from edgekit.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -119,7 +121,8 @@ def test_what_the_first_layer_would_make_is_what_it_makes(model: FloatModel, ord
     pixels = pictures(4, seed=3)
     meant = Preprocessing((SIZE, SIZE), None, (0.2, 0.5, 0.7), (0.1, 1.0, 0.5), order)
     node = model.graph.nodes[0]
-    stem = diagnosis._Stem(model.graph, node, model.graph.statistics[node.name], pixels)
+    stem = Stem.of_graph(model.graph, pixels)
+    assert stem is not None
     first, second = stem.moments(model.preprocessing, meant)
     executor = _First(model.graph)
     seen = pixels if order == "RGB" else pixels[..., ::-1]
@@ -131,9 +134,8 @@ def test_what_the_first_layer_would_make_is_what_it_makes(model: FloatModel, ord
 
 
 def test_the_divergence_is_kullbacks_and_leiblers(model: FloatModel) -> None:
-    node = model.graph.nodes[0]
-    known = model.graph.statistics[node.name]
-    stem = diagnosis._Stem(model.graph, node, known, pictures(1, seed=0))
+    stem = Stem.of_graph(model.graph, pictures(1, seed=0))
+    assert stem is not None
     mean, std = stem.mean + 0.3 * stem.std, 1.7 * stem.std
     first = mean - stem.bias
     means, divergence = stem.distance(np.stack([first, std**2 + first**2]))

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from edgekit.capture import input_shape
+from edgekit.conventions import ORDERS
 from edgekit.executor.float import FloatExecutor
 from edgekit.passes import float_form, integer_form
-from edgekit.preprocessing import ORDERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

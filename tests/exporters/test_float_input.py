@@ -10,10 +10,11 @@ import pytest
 
 from edgekit.calibration.assignment import quantize
 from edgekit.calibration.ranges import Range
+from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.exporters.contents import Contents
 from edgekit.exporters.formats import FORMATS, Format
 from edgekit.exporters.metadata import IoDtype
-from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Normalization, Preprocessing
+from edgekit.preprocessing import Normalization, Preprocessing
 from edgekit.reference.integer import Reference
 from edgekit.runtimes.catalog import all_runners
 from edgekit.verification.float_input import broken_float_input

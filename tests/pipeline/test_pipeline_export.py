@@ -14,6 +14,7 @@ from edgekit.calibration import data_free
 from edgekit.defaults import FOLDER
 from edgekit.errors import ArtifactError, BadInput, ConfigError, DataError, GateFailed, UnsupportedOperator
 from edgekit.exporters.formats import FORMATS, Format
+from edgekit.facts import Basis, Fact, assumed, of_provenance
 from edgekit.integer_model import IntegerModel
 from edgekit.pipeline import export as export_module
 from edgekit.pipeline.export import export
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 for needed in ("torch", "safetensors", "onnx", "onnxruntime", "onnxsim", "ai_edge_litert", "coremltools"):
     pytest.importorskip(needed)
+safetensors_torch = pytest.importorskip("safetensors.torch")
 
 NAME = "mobilenet_v3_digits_1.0_32"
 TEST = FOLDER / "test.npz"
@@ -258,15 +260,42 @@ def test_a_layer_that_is_not_kept_is_noticed(
 # --- images that are not what they should be, and none ---------------------------------------------------------------
 
 
-def test_the_doctor_says_what_is_wrong_and_blocks_nothing(settings: MakeSettings) -> None:
-    given = settings(calibration={"images": 32}, preprocessing={"mean": (0.0,) * 3, "std": (1.0,) * 3})
-    result = export(replace(given, calibration=replace(given.calibration, ranges=None)))
+@pytest.mark.parametrize("insist", [False, True])
+def test_what_evidence_contradicts_is_refused_unless_the_user_insists(settings: MakeSettings, *, insist: bool) -> None:
+    given = settings(
+        model={"insist": insist},
+        calibration={"images": 32},
+        preprocessing={"mean": (0.0,) * 3, "std": (1.0,) * 3},
+    )
+    given = replace(given, calibration=replace(given.calibration, ranges=None))
+    if not insist:
+        with pytest.raises(ConfigError, match=r"remembers normalization tf, not normalization unit .*--insist"):
+            export(given)
+        return
+    result = export(given)
     assert result.files
+    (told,) = [fact for fact in result.facts if fact.name == "normalization"]
+    assert (told.basis, told.value["mean"]) == (Basis.GIVEN, [0.0] * 3)
+    assert "remembers normalization tf" in told.because
     assert result.diagnosis is not None
     assert result.diagnosis.finding is not None
-    assert "try --set preprocessing.mean=[0.5,0.5,0.5] --set preprocessing.std=[0.5,0.5,0.5]" in (
-        result.diagnosis.finding.advice
-    )
+
+
+def test_what_is_assumed_needs_consent_before_integers_are_written(settings: MakeSettings, tmp_path: Path) -> None:
+    # Without metadata and images, nothing tells what a network expects.
+    weights = tmp_path / "bare.safetensors"
+    load_file, save_file = (getattr(safetensors_torch, name) for name in ("load_file", "save_file"))
+    save_file(load_file(FOLDER / "digits_v3.safetensors"), weights)
+    bare = settings(model={"checkpoint": weights, "labels": None}, calibration={"data": None, "data_free": True})
+    told: list[tuple[Fact, ...]] = []
+    with pytest.raises(ConfigError, match=r"padding symmetric, bn_eps 0\.001.* \(--padding same\|symmetric.*--insist"):
+        export(replace(bare, calibration=replace(bare.calibration, ranges=None)), opened=told.append)
+    assert {fact.name for fact in assumed(told[0])} == {*("padding", "bn_eps", "activation", "interpolation")}
+    float_files = export(replace(bare, export=replace(bare.export, precisions=("float32",))))
+    assert {fact.name for fact in assumed(float_files.facts)} >= {"padding", "bn_eps"}
+    about = float_files.files[0].summary.metadata
+    assert about is not None
+    assert of_provenance(about.provenance) == float_files.facts
 
 
 def test_without_images_that_is_said_everywhere_and_stays(

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from edgekit.config import ModelSettings, PreprocessingSettings, Settings
+from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.defaults import FOLDER
 from edgekit.errors import ConfigError, DataError
 from edgekit.pipeline.source import load_trained, open_source
-from edgekit.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.reference.float import FloatReference
 
 if TYPE_CHECKING:

@@ -1,0 +1,331 @@
+"""What a network expects of its images and of its builder: given, stated by its file, found from images, or assumed.
+
+The weights of a network do not tell how its images were normalized, or how its convolutions pad. Here this is settled
+before anything else is done: what the user gives counts, then what the file says, then what batch normalization shows
+(``calibration.finding``), and what is left is usual for such networks, and called assumed.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from edgekit import extras, facts
+from edgekit.conventions import USUAL_ORDER, orders_of
+from edgekit.errors import CheckpointError, ConfigError
+from edgekit.facts import Basis, Fact
+from edgekit.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from edgekit.calibration.ranges import Ranges
+    from edgekit.config import CalibrationSettings, PreprocessingSettings, Settings
+    from edgekit.ir import Graph
+    from edgekit.pipeline.source import Trained
+    from edgekit.progress import Progress
+
+# What decides each of them, as it is typed.
+INPUT_SETTINGS = {
+    "normalization": "--preprocessing imagenet|tf|…, or --mean and --std",
+    "order": "--order RGB|BGR",
+    "resize": "--resize PIXELS|whole, or --set preprocessing.crop=SHARE",
+    "interpolation": "--set preprocessing.interpolation=bicubic",
+}
+FINDABLE = ("padding", "bn_eps", "activation")  # options that batch normalization can show
+# What changes the pictures that are looked at, and not what the network computes: assumed, it needs nobody's consent.
+_OF_PICTURES = ("resize", "interpolation")
+_OF_PIXELS = ("normalization", "order")  # a file that says it computes with it
+_CHOICES: Mapping[str, tuple[Any, ...]] = {"padding": ("same", "symmetric"), "bn_eps": (1e-5, 1e-3)}
+_ACTIVATIONS = {"relu6": ("relu6", "relu"), "relu": ("relu", "relu6"), "hard_swish": ("hard_swish", "relu", "relu6")}
+USUAL_CROP = 224 / 256  # of an image's side: torchvision's and slim's evaluation
+_PICTURE_TOLERANCE = 1.1  # of the least misfit
+_WITHOUT_IMAGES = "no images were given (--calib DIR) that could show it"
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a network expects, and the options that it is built with.
+
+    Attributes:
+        preprocessing: how an image becomes its input.
+        options: to load it with, in place of what is usual; empty where what it was loaded with holds.
+        facts: all of it, with its evidence.
+    """
+
+    preprocessing: Preprocessing
+    options: Mapping[str, Any]
+    facts: tuple[Fact, ...]
+
+
+def needing_consent(found: Sequence[Fact]) -> tuple[Fact, ...]:
+    """Those of ``found`` that are assumed and decide what the network computes."""
+    return tuple(fact for fact in facts.assumed(found) if fact.name not in _OF_PICTURES)
+
+
+def check_consent(found: Sequence[Fact], *, insists: bool) -> None:
+    """Refuse to make integers from what is assumed, unless the user insists.
+
+    Raises:
+        ConfigError: something is assumed that decides what the network computes.
+    """
+    open_facts = needing_consent(found)
+    if not open_facts or insists:
+        return
+    first = open_facts[0]
+    named = ", ".join(f"{fact.name} {fact.words}" for fact in open_facts)
+    raise ConfigError(
+        f"nothing shows what int8 files would rest on: {named} would be assumed ({first.because}). Say it "
+        f"({'; '.join(fact.setting for fact in open_facts)}), or go on with what is assumed: --insist"
+    )
+
+
+def settle(trained: Trained, settings: Settings, ranges: Ranges | None, progress: Progress) -> Settled:
+    """Settle what a network expects.
+
+    Args:
+        trained: as it was loaded, with what is usual where its file says nothing.
+        settings: what the user gives; the images that are looked at are those of calibration.
+        ranges: of an earlier export, which are used again, and say what was settled then; None without them.
+        progress: told of every candidate.
+
+    Raises:
+        CheckpointError: the network takes images of a number of channels that edgekit does not feed.
+        ConfigError: a setting does not fit the network, or evidence contradicts it and ``model.insist`` is not set.
+        DataError: the images cannot be used.
+    """
+    wanted = settings.calibration
+    start = _start(trained, settings.preprocessing, None if ranges is None else _recorded(ranges))
+    contradictions = _against_file(trained.facts, start.facts)
+    if ranges is None and wanted.data is not None and not wanted.data_free:
+        start, by_images = _found(trained, start, wanted, progress)
+        contradictions += by_images
+    if contradictions and not settings.model.insist:
+        told = "; ".join(f"{fact.because}: {fact.setting}" for fact in contradictions)
+        raise ConfigError(
+            f"what was given does not fit the network. {told}. Correct it, or go on all the same: --insist"
+        )
+    return start
+
+
+# --- what is given, stated or usual -----------------------------------------------------------------------------------
+
+
+def _start(trained: Trained, given: PreprocessingSettings, recorded: Sequence[Fact] | None) -> Settled:
+    channels, *size = trained.shape
+    if channels not in USUAL_ORDER:
+        raise CheckpointError(
+            f"{trained.path} takes images of {channels} channels, and edgekit feeds 1 (grey), 3 (colours) or 4 "
+            f"(colours and one more): let the network take one of these"
+        )
+    known = {fact.name: fact for fact in (recorded or trained.facts)}
+    usual = {"mean": list(trained.mean), "std": list(trained.std)}
+    normalization = _fact("normalization", given.mean and {"mean": given.mean, "std": given.std}, known, usual)
+    order = _fact("order", given.order, known, USUAL_ORDER[channels])
+    interpolation = _fact("interpolation", given.interpolation, known, "bilinear")
+    resize = _fact(
+        "resize", given.resize or (given.crop and _cropped(size, given.crop)), known, _cropped(size, 224 / 256)
+    )
+    if order.value not in orders_of(channels):
+        raise ConfigError(
+            f"preprocessing.order is {order.value}, and {trained.path} takes images of {channels} channels: "
+            f"{' or '.join(orders_of(channels))} is wanted"
+        )
+    mean, std = (_of_channels(name, normalization.value[name], channels) for name in ("mean", "std"))
+    normalization = replace(normalization, value={"mean": list(mean), "std": list(std)})
+    preprocessing = Preprocessing(
+        size=(size[0], size[1]),
+        resize=_resize(resize.value),
+        mean=mean,
+        std=std,
+        order=order.value,
+        interpolation=interpolation.value,
+        antialias=given.antialias is not False,
+    )
+    inputs = (normalization, order, resize, interpolation)
+    options = [fact for fact in known.values() if fact.name not in INPUT_SETTINGS]
+    given_options = [fact for fact in trained.facts if fact.basis is Basis.GIVEN] if recorded is None else []
+    return Settled(preprocessing, {}, facts.replaced((*options, *given_options), inputs))
+
+
+def _against_file(stated: Sequence[Fact], settled: Sequence[Fact]) -> tuple[Fact, ...]:
+    """What the file of the network says, where the user says something else."""
+    given = {fact.name: fact.words for fact in settled if fact.basis is Basis.GIVEN}
+    return tuple(
+        replace(
+            fact,
+            because=f"the file says {fact.name} {fact.words} ({fact.because}), not {given[fact.name]}",
+            setting=INPUT_SETTINGS[fact.name],
+        )
+        for fact in stated
+        if fact.basis is Basis.STATED and given.get(fact.name, fact.words) != fact.words and fact.name in _OF_PIXELS
+    )
+
+
+def _recorded(ranges: Ranges) -> tuple[Fact, ...]:
+    """What was settled when ranges were made; files from before facts were written say how images were read."""
+    if known := facts.of_provenance(ranges.provenance):
+        return known
+    return stated(ranges.preprocessing, Basis.ASSUMED, "the file of ranges, which does not say why")
+
+
+def stated(preprocessing: Preprocessing, basis: Basis, because: str) -> tuple[Fact, ...]:
+    """How images are read, as facts."""
+    values = {
+        "normalization": {"mean": list(preprocessing.mean), "std": list(preprocessing.std)},
+        "order": preprocessing.order,
+        "resize": "none" if preprocessing.resize is None else preprocessing.resize,
+        "interpolation": preprocessing.interpolation,
+    }
+    return tuple(Fact(name, value, basis, because, INPUT_SETTINGS[name]) for name, value in values.items())
+
+
+def _fact(name: str, given: object, stated: Mapping[str, Fact], usual: object) -> Fact:
+    setting = INPUT_SETTINGS[name]
+    if given:
+        given = list(given) if isinstance(given, tuple) else given  # as JSON has it
+        return Fact(name, given, Basis.GIVEN, "the user's setting", setting)
+    if name in stated:
+        return replace(stated[name], setting=setting)
+    if name == "interpolation":  # a filter of another kind moves a pixel by a few levels
+        return Fact(name, usual, Basis.ASSUMED, "usual for most networks", setting)
+    return Fact(name, usual, Basis.ASSUMED, _WITHOUT_IMAGES, setting)
+
+
+def _of_channels(name: str, values: Sequence[float], channels: int) -> tuple[float, ...]:
+    """One value a channel; one alone stands for all."""
+    if len(values) not in {1, channels}:
+        raise ConfigError(
+            f"preprocessing.{name} has {len(values)} values, and the network takes images of {channels} channels: one "
+            f"a channel is wanted, or one for all"
+        )
+    return tuple(values) if len(values) == channels else tuple(values) * channels
+
+
+def _cropped(size: Sequence[int], share: float) -> int | list[int]:
+    """What an image is resized to cover, so that the network sees this share of it, on either side."""
+    rows, columns = (round(side / share) for side in size)
+    return rows if rows == columns else [rows, columns]
+
+
+def _resize(value: Any) -> int | tuple[int, int] | str | None:  # noqa: ANN401 - JSON
+    if value == "none":
+        return None
+    return (int(value[0]), int(value[1])) if isinstance(value, list | tuple) else value
+
+
+# --- what images show -------------------------------------------------------------------------------------------------
+
+
+def _found(
+    trained: Trained, start: Settled, wanted: CalibrationSettings, progress: Progress
+) -> tuple[Settled, tuple[Fact, ...]]:
+    """What is settled with the images, and what was given or stated and they contradict."""
+    extras.load("torch", "torch")
+    from edgekit.calibration import finding  # noqa: PLC0415 - needs torch
+
+    look = _Look(wanted)
+    pixels = look.at(start.preprocessing)
+    known = {fact.name: fact for fact in start.facts}
+    options = {name: known[name].value for name in trained.options if name in known}
+    choices = {name: _choices(name, value) for name, value in options.items()}
+    expectations = finding.Expectations(start.preprocessing, tuple(options.items()))
+    question = finding.Question(expectations, {name: fact.basis for name, fact in known.items()}, choices)
+    findings = finding.find(
+        question,
+        lambda candidate: trained.variant(dict(candidate.options)),
+        lambda candidate, images: _logits(trained.variant(dict(candidate.options)), images),
+        pixels,
+        progress,
+    )
+    contradictions = []
+    for told in findings:
+        fact = known[told.name]
+        if told.contradicted is not None:
+            contradictions.append(replace(fact, value=told.contradicted, because=told.because))
+            known[told.name] = replace(fact, because=f"{fact.because}; {told.because}")
+        elif fact.basis is Basis.ASSUMED:
+            known[told.name] = replace(fact, value=told.value, basis=told.basis, because=told.because)
+    changed = {name: known[name].value for name, value in options.items() if known[name].value != value}
+    values = known["normalization"].value
+    preprocessing = replace(
+        start.preprocessing, mean=tuple(values["mean"]), std=tuple(values["std"]), order=known["order"].value
+    )
+    if known["normalization"].basis is not Basis.ASSUMED:
+        network = trained.variant({**options, **changed})
+        known |= {fact.name: fact for fact in _of_pictures(network, preprocessing, known, look)}
+    return Settled(preprocessing, changed, tuple(known.values())), tuple(contradictions)
+
+
+def _logits(network: nn.Module | Graph, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of a network that was built by some options."""
+    import torch  # noqa: PLC0415 - a Raspberry Pi does without
+
+    from edgekit.executor.float import FloatExecutor  # noqa: PLC0415 - needs torch
+
+    module = network if isinstance(network, torch.nn.Module) else FloatExecutor(network)
+    with torch.inference_mode():
+        result: NDArray[np.float32] = module(torch.from_numpy(images)).numpy()
+    return result
+
+
+class _Look:
+    """The images, read in any way."""
+
+    def __init__(self, wanted: CalibrationSettings) -> None:
+        self._wanted = wanted
+
+    def at(self, preprocessing: Preprocessing, number: int | None = None) -> NDArray[np.uint8]:
+        """Some of the images, [N, H, W, C]."""
+        from edgekit.calibration.finding import IMAGES  # noqa: PLC0415 - needs torch
+        from edgekit.calibration.images import open_images  # noqa: PLC0415 - likewise
+
+        wanted = self._wanted
+        assert wanted.data is not None, "checked before"
+        images = open_images(wanted.data, preprocessing, limit=wanted.images, strict=wanted.strict)
+        return images.sample(number or IMAGES).pixels
+
+
+def _choices(name: str, value: Any) -> tuple[Any, ...]:  # noqa: ANN401 - JSON
+    """What usually stands in the place of ``value``."""
+    usual = _ACTIVATIONS[value] if name == "activation" else _CHOICES[name]
+    return usual if value in usual else (value, *usual)
+
+
+def _of_pictures(
+    network: nn.Module | Graph, preprocessing: Preprocessing, known: Mapping[str, Fact], look: _Look
+) -> Iterator[Fact]:
+    """How images are resized: what is usual is found if nothing else brings them clearly nearer to training.
+
+    Networks are trained on random crops, so none of these is the right one; but one that is far off shows.
+    """
+    from edgekit.calibration.finding import misfits  # noqa: PLC0415 - needs torch
+    from edgekit.calibration.witness import BATCH  # noqa: PLC0415 - likewise
+
+    others = {
+        "resize": [
+            replace(preprocessing, resize=_resize(_cropped(preprocessing.size, 1.0))),
+            replace(preprocessing, resize="whole"),
+        ],
+        "interpolation": [replace(preprocessing, interpolation="bicubic")],
+    }
+    others = {name: ways for name, ways in others.items() if known[name].is_assumed}
+    ways = [preprocessing, *itertools.chain(*others.values())]
+    found = misfits(network, ways, [look.at(way, BATCH) for way in ways]) if others else None
+    if found is None:
+        return
+    by_way = dict(zip(ways, found, strict=True))
+    for name, tried in others.items():
+        best = min(tried, key=lambda way: by_way[way])
+        if by_way[preprocessing] <= _PICTURE_TOLERANCE * by_way[best]:
+            because = "batch normalization: no other usual one fits clearly better"
+            yield replace(known[name], basis=Basis.FOUND, because=because)
+        else:
+            numbers = f"misfit {by_way[preprocessing]:.2g} against {by_way[best]:.2g}"
+            because = f"usual, but batch normalization speaks for {getattr(best, name)} ({numbers})"
+            yield replace(known[name], because=because)
