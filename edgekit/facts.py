@@ -48,15 +48,6 @@ class Fact:
         """Whether nothing shows that it holds: then no tick may stand beside it."""
         return self.basis is Basis.ASSUMED
 
-    @property
-    def words(self) -> str:
-        """The value for people.
-
-        >>> Fact("normalization", {"mean": [0.5], "std": [0.25]}, Basis.GIVEN, "", "").words
-        'mean 0.5, std 0.25'
-        """
-        return _words(self.value)
-
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
         return {
@@ -75,15 +66,6 @@ class Fact:
             KeyError, ValueError: the values are not such an object.
         """
         return Fact(values["name"], values["value"], Basis(values["basis"]), values["because"], values["setting"])
-
-
-def _words(value: Any) -> str:  # noqa: ANN401 - JSON
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_words(item)}" for key, item in value.items())
-    if isinstance(value, list | tuple):
-        texts = [_words(item) for item in value]
-        return texts[0] if len(set(texts)) == 1 else " ".join(texts)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def of_provenance(provenance: Mapping[str, Any]) -> tuple[Fact, ...]:

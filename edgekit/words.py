@@ -76,16 +76,17 @@ def decibels(sqnr_db: float) -> str:
 
 
 def plain(value: object) -> str:
-    """A JSON value for people.
+    """A JSON value for people; of numbers that are all the same, one.
 
-    >>> plain("same"), plain({"mean": [0.5, 0.5, 0.5], "std": [1, 1, 1]}), plain(0.001)
-    ('same', 'mean [0.5, 0.5, 0.5], std [1, 1, 1]', '0.001')
+    >>> plain("same"), plain({"mean": [0.5, 0.5, 0.5], "std": [0.229, 0.224, 0.225]}), plain(0.001)
+    ('same', 'mean 0.5, std 0.229 0.224 0.225', '0.001')
     """
     if isinstance(value, dict):
         return ", ".join(f"{key} {plain(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(plain, value))}]"
-    return str(value)
+        texts = [plain(item) for item in value]
+        return texts[0] if len(texts) > 1 and len(set(texts)) == 1 else " ".join(texts)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def printable(text: str) -> str:

@@ -297,3 +297,17 @@ def test_values_are_checked_as_those_of_a_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"m\.json: calibration\.images is 0"):
         config.from_values({"calibration": {"images": 0}}, tmp_path / "m.json")
     assert config.from_values({"model": {"classes": None}}, tmp_path / "m.json").model == Settings().model
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"crop": 0.05}, "preprocessing.crop is 0.05"),
+        ({"crop": 0.9, "resize": 256}, "both decide the resize"),
+        ({"interpolation": "lanczos", "antialias": False}, "which always averages"),
+        ({"interpolation": "cubic"}, "did you mean 'bicubic'"),
+    ],
+)
+def test_how_images_are_resized_is_checked(values: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        config.load(None, {"preprocessing": values})

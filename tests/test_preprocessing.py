@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -268,3 +269,35 @@ def test_preprocessing_survives_json(
 ) -> None:
     preprocessing = Preprocessing(size, resize, mean, (0.25, 0.5, 0.125), order)
     assert Preprocessing.from_dict(json.loads(json.dumps(preprocessing.to_dict()))) == preprocessing
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"])
+def test_each_filter_is_pillows(interpolation: Any) -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8))
+    found = Preprocessing((16, 24), "whole", interpolation=interpolation).pixels(image)
+    method = Image.Resampling[interpolation.upper()]
+    np.testing.assert_array_equal(found, np.asarray(image.resize((24, 16), method)))
+
+
+@pytest.mark.parametrize("size", [(16, 24), (40, 60), (70, 61), (13, 47)])
+def test_without_antialias_a_pixel_is_made_of_its_four_neighbours(size: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (40, 60, 3), np.uint8)
+    found = Preprocessing(size, "whole", antialias=False).pixels(Image.fromarray(pixels))
+    # tf.image.resize with half_pixel_centers: the input coordinate of an output pixel's centre, clamped at the border.
+    coordinates = [
+        np.clip((np.arange(after) + 0.5) * before / after - 0.5, 0, before - 1)
+        for before, after in zip((40, 60), size, strict=True)
+    ]
+    (y0, x0), (fy, fx) = ([np.floor(c).astype(int) for c in coordinates], [c - np.floor(c) for c in coordinates])
+    y1, x1 = np.minimum(y0 + 1, 39), np.minimum(x0 + 1, 59)
+    fy, fx = fy[:, None, None], fx[None, :, None]
+    real = pixels.astype(float)
+    top = real[y0][:, x0] * (1 - fx) + real[y0][:, x1] * fx
+    bottom = real[y1][:, x0] * (1 - fx) + real[y1][:, x1] * fx
+    assert np.abs(found - (top * (1 - fy) + bottom * fy)).max() < 1.01  # Pillow cuts off the fraction
+
+
+def test_a_file_from_before_filters_were_chosen_is_bilinear() -> None:
+    values = Preprocessing((2, 2), None).to_dict()
+    del values["interpolation"], values["antialias"]
+    assert Preprocessing.from_dict(values) == Preprocessing((2, 2), None)

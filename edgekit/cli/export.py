@@ -45,6 +45,7 @@ from edgekit.cli.options import (
 from edgekit.device.threads import limited
 from edgekit.errors import ConfigError
 from edgekit.facts import assumed
+from edgekit.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -180,15 +181,13 @@ def show_facts(facts: Sequence[Fact]) -> None:
     """Tell what is taken to be true of the network."""
     for fact in facts:
         if not fact.is_assumed:
-            console.note(f"{fact.name} {fact.words}: {fact.basis}, {fact.because}")
+            console.note(f"{fact.name} {plain(fact.value)}: {fact.basis}, {fact.because}")
     for fact in assumed(facts):
-        console.warn(f"{fact.name} {fact.words} is assumed: {fact.because} (to decide it: {fact.setting})")
+        console.warn(f"{fact.name} {plain(fact.value)} is assumed: {fact.because} (to decide it: {fact.setting})")
 
 
 def show_export(result: ExportResult, settings: Settings) -> None:
     """Print what was exported."""
-    from edgekit.pipeline.expectations import needing_consent  # noqa: PLC0415 - see the module app
-
     for text in result.notes:
         console.note(text)
     console.skipped(result.skipped)
@@ -207,8 +206,8 @@ def show_export(result: ExportResult, settings: Settings) -> None:
     console.say(*(f"[dim]{console.escape(line)}[/]" for line in (*result.recipe, *_proofs(result))))
     if result.floor is not None:
         console.say(_floor(result.floor))
-    if rests_on := needing_consent(result.facts):
-        names = ", ".join(f"{fact.name} {fact.words}" for fact in rests_on)
+    if rests_on := assumed(result.facts):
+        names = ", ".join(f"{fact.name} {plain(fact.value)}" for fact in rests_on)
         console.say(f"[bold yellow]![/] the files rest on what is assumed: {console.escape(names)}")
     rows = [_row(file, is_assumed=bool(rests_on)) for file in result.files]
     console.table(["", "file", ">size", ">time", ">int8", ">max |Δ|"], rows)

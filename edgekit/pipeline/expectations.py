@@ -16,6 +16,7 @@ from edgekit.conventions import USUAL_ORDER, orders_of
 from edgekit.errors import CheckpointError, ConfigError
 from edgekit.facts import Basis, Fact
 from edgekit.preprocessing import Preprocessing
+from edgekit.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -78,7 +79,7 @@ def check_consent(found: Sequence[Fact], *, insists: bool) -> None:
     if not open_facts or insists:
         return
     first = open_facts[0]
-    named = ", ".join(f"{fact.name} {fact.words}" for fact in open_facts)
+    named = ", ".join(f"{fact.name} {plain(fact.value)}" for fact in open_facts)
     raise ConfigError(
         f"nothing shows what int8 files would rest on: {named} would be assumed ({first.because}). Say it "
         f"({'; '.join(fact.setting for fact in open_facts)}), or go on with what is assumed: --insist"
@@ -155,16 +156,14 @@ def _start(trained: Trained, given: PreprocessingSettings, recorded: Sequence[Fa
 
 def _against_file(stated: Sequence[Fact], settled: Sequence[Fact]) -> tuple[Fact, ...]:
     """What the file of the network says, where the user says something else."""
-    given = {fact.name: fact.words for fact in settled if fact.basis is Basis.GIVEN}
-    return tuple(
-        replace(
-            fact,
-            because=f"the file says {fact.name} {fact.words} ({fact.because}), not {given[fact.name]}",
-            setting=INPUT_SETTINGS[fact.name],
-        )
-        for fact in stated
-        if fact.basis is Basis.STATED and given.get(fact.name, fact.words) != fact.words and fact.name in _OF_PIXELS
-    )
+    given = {fact.name: plain(fact.value) for fact in settled if fact.basis is Basis.GIVEN}
+    found = []
+    for fact in stated:
+        said = plain(fact.value)
+        if fact.basis is Basis.STATED and fact.name in _OF_PIXELS and given.get(fact.name, said) != said:
+            because = f"the file says {fact.name} {said} ({fact.because}), not {given[fact.name]}"
+            found.append(replace(fact, because=because, setting=INPUT_SETTINGS[fact.name]))
+    return tuple(found)
 
 
 def _recorded(ranges: Ranges) -> tuple[Fact, ...]:

@@ -1,0 +1,62 @@
+"""Flags that say what a network expects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgekit.cli.options import expectations, load_settings
+from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
+from edgekit.errors import ConfigError
+
+NOTHING: dict[str, Any] = dict.fromkeys(("padding", "preprocessing", "mean", "std", "order", "resize"))
+
+
+def settings(**flags: Any) -> Any:
+    given = expectations(Path("net.pth"), **{**NOTHING, "insist": False, **flags})
+    return load_settings(None, given, None)
+
+
+@pytest.mark.parametrize(
+    ("flags", "mean", "std", "order"),
+    [
+        ({"preprocessing": "imagenet"}, IMAGENET_MEAN, IMAGENET_STD, None),
+        ({"preprocessing": "imagenet", "order": "BGR"}, IMAGENET_MEAN[::-1], IMAGENET_STD[::-1], "BGR"),
+        ({"preprocessing": "tf"}, (0.5,), (0.5,), None),
+        ({"preprocessing": "raw"}, (0.0,), (1 / 255,), None),
+        ({"mean": "0.5", "std": "0.25"}, (0.5,), (0.25,), None),
+        ({"mean": "0.1, 0.2,0.3", "std": "[1,1,1]", "order": "BGR"}, (0.1, 0.2, 0.3), (1.0, 1.0, 1.0), "BGR"),
+        ({}, None, None, None),
+    ],
+)
+def test_a_normalization_by_name_or_in_numbers(flags: dict[str, str], mean: Any, std: Any, order: str | None) -> None:
+    found = settings(**flags).preprocessing
+    assert (found.mean, found.std, found.order) == (mean, std, order)
+
+
+def test_caffe_reads_blue_first() -> None:
+    found = settings(preprocessing="caffe").preprocessing
+    assert found.order == "BGR"
+    assert found.mean == pytest.approx((103.939 / 255, 116.779 / 255, 123.68 / 255))
+    assert found.std == (1 / 255,) * 3 or found.std == (1 / 255,)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"preprocessing": "imagnet"}, "did you mean 'imagenet'"),
+        ({"preprocessing": "tf", "mean": "0.5"}, "leave one out"),
+        ({"mean": "0.5"}, "belong together"),
+        ({"mean": "a,b", "std": "1,1"}, "preprocessing.mean is"),
+    ],
+)
+def test_mistakes_are_explained(flags: dict[str, str], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        settings(**flags)
+
+
+def test_insisting_is_a_setting() -> None:
+    assert settings(insist=True).model.insist
+    assert not settings().model.insist
