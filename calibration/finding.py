@@ -380,7 +380,7 @@ class _Search:
         same = {other for other in others if nats[other] < ENOUGH_NATS and self._is_one(self.best, other)}
         close = [other for other in others if nats[other] < ENOUGH_NATS and other not in same]
         if name not in self._question.choices:
-            close = [other for other in close if not self._is_surer(other)]
+            close = [other for other in close if not self._witnesses_agree(other)]
         if close:
             start = self._question.start.value(name)
             words = " or ".join(dict.fromkeys(_words(name, other) for other in close))
@@ -411,7 +411,7 @@ class _Search:
         if ruled_out:
             other = min(ruled_out, key=lambda candidate: nats[candidate])
             if nats[other] < ENOUGH_NATS:
-                return f"the answers are surer than with {_words(name, other)}"
+                return f"batch normalization of the first layer and surer answers, against {_words(name, other)}"
             return (
                 f"batch normalization, {nats[other]:.0f} nats against {_words(name, other)} ({ENOUGH_NATS:.0f} decide)"
             )
@@ -428,10 +428,19 @@ class _Search:
         first, second = (self._answers(candidate, BATCH) for candidate in (a, b))
         return bool(np.abs(first - second).max() <= SAME_LOGITS * np.abs(first).max())
 
-    def _is_surer(self, other: Expectations) -> bool:
-        """Whether the best candidate's answers are surer than another's, whatever images are drawn."""
+    def _witnesses_agree(self, other: Expectations) -> bool:
+        """Whether the first layer and the answers, which know nothing of each other, both speak for the best.
+
+        The shares of draws in which either speaks for ``other`` are multiplied, as doubts of independent witnesses.
+        """
+        now, meant = self.best.preprocessing, other.preprocessing
+        by_stem = 1.0
+        if now in self._stem and meant in self._stem:
+            by_stem = float((self._stem[meant] <= self._stem[now]).mean())
         first, second = (_entropy(self._answers(candidate, IMAGES)) for candidate in (self.best, other))
-        return bool((_draws(len(first)) @ (first - second) < 0).mean() >= CERTAINTY)
+        by_answers = float((_draws(len(first)) @ (first - second) >= 0).mean())
+        doubts = [max(doubt, 1 / DRAWS) for doubt in (by_stem, by_answers)]
+        return by_answers < 0.5 and doubts[0] * doubts[1] <= 1 - CERTAINTY
 
 
 def _words(name: str, expectations: Expectations) -> str:

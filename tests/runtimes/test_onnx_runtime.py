@@ -34,6 +34,8 @@ def test_every_level_gives_the_same(int8: Path) -> None:
     answers = []
     for level in OptimizationLevel:
         with OnnxRuntimeRunner(int8, level=level, threads=2) as runner:
+            if runner.differs_because is not None:
+                continue  # x86 without VNNI
             answers.append(runner.run(images(3)))
             assert runner.name.startswith("ONNX Runtime ")
             assert runner.name.endswith(f", {level.removeprefix('ENABLE_')}")
