@@ -183,6 +183,7 @@ def export(
             command="export" if refine is None else "finetune",
             network=name,
             checkpoint_sha256=source.float_model.provenance["checkpoint_sha256"],
+            facts=source.facts,
             images=integers.seen if integers else None,
             settings=settings,
         )

@@ -22,6 +22,7 @@ from edgekit import config, extras, files
 from edgekit.device import machine as hardware
 from edgekit.device.machine import installed
 from edgekit.errors import ArtifactError
+from edgekit.facts import Fact
 from edgekit.version import __version__
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ class Manifest:
         command: "export" or "finetune".
         network: its name.
         inputs: what was read.
+        facts: what was taken to be true of the network and its weights do not tell.
         settings: as they took effect. What training left open (minutes, device) is here what it came to.
         versions: of edgekit, Python and everything else that had a part in it.
         machine: where it ran.
@@ -148,6 +150,7 @@ class Manifest:
     command: str
     network: str
     inputs: Inputs
+    facts: tuple[Fact, ...]
     settings: Settings
     versions: Mapping[str, str]
     machine: Machine
@@ -165,6 +168,7 @@ class Manifest:
             "command": self.command,
             "network": self.network,
             "inputs": dataclasses.asdict(self.inputs),
+            "facts": [fact.to_dict() for fact in self.facts],
             "settings": {section: settings[section] for section in _SECTIONS[self.command]},
             "versions": dict(self.versions),
             "machine": dataclasses.asdict(self.machine),
@@ -200,7 +204,14 @@ class Manifest:
 
 
 def build(  # noqa: PLR0913 - what it was made of
-    folder: Path, *, command: str, network: str, checkpoint_sha256: str, images: Images | None, settings: Settings
+    folder: Path,
+    *,
+    command: str,
+    network: str,
+    checkpoint_sha256: str,
+    facts: tuple[Fact, ...],
+    images: Images | None,
+    settings: Settings,
 ) -> Manifest:
     """The manifest of an export whose files are in ``folder``, and nothing else is.
 
@@ -209,6 +220,7 @@ def build(  # noqa: PLR0913 - what it was made of
         command: "export" or "finetune".
         network: its name.
         checkpoint_sha256: of the checkpoint that was read.
+        facts: what was taken to be true of the network.
         images: that were calibrated on.
         settings: as they took effect.
     """
@@ -224,6 +236,7 @@ def build(  # noqa: PLR0913 - what it was made of
         command,
         network,
         inputs,
+        facts,
         settings,
         versions(settings),
         machine(settings, command),
@@ -291,6 +304,7 @@ def _from_values(values: Mapping[str, Any], path: Path) -> Manifest:
         command=command,
         network=str(values["network"]),
         inputs=Inputs(**{**inputs, "images": None if images is None else Images(**images)}),
+        facts=tuple(Fact.from_dict(fact) for fact in values["facts"]),
         settings=config.from_values(settings, path),
         versions=dict(values["versions"]),
         machine=Machine(**{**there, "instructions": tuple(there["instructions"])}),

@@ -160,6 +160,7 @@ def test_ranges_count_where_they_are_read(
         command="export",
         network="net",
         checkpoint_sha256="0",
+        facts=(),
         images=None,
         settings=config.load(CONFIG, flags),
     )

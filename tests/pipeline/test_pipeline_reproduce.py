@@ -109,6 +109,7 @@ def pictures(tmp_path: Path) -> Path:
         command="export",
         network="net",
         checkpoint_sha256=manifests.sha256_of(CHECKPOINT),
+        facts=(),
         images=Images.of(open_images(folder, Preprocessing((32, 32), "whole")), settings),
         settings=settings,
     )
