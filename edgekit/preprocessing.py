@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from PIL import Image, ImageOps
 
-from edgekit.conventions import ORDERS
+from edgekit.conventions import ORDERS, Interpolation
 from edgekit.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
-
-    from edgekit.conventions import Interpolation
 
 _FILTERS: Final[Mapping[Interpolation, Image.Resampling]] = {
     "nearest": Image.Resampling.NEAREST,

@@ -66,8 +66,9 @@ class Share:
 
         Source: Wilson, Probable Inference, the Law of Succession, and Statistical Inference, JASA 22 (1927).
 
-        >>> Share.of(0.5, 100)
-        Share(value=0.5, low=0.4038315..., high=0.5961684...)
+        >>> share = Share.of(0.5, 100)
+        >>> round(share.low, 4), round(share.high, 4)
+        (0.4038, 0.5962)
         """
         z2 = NORMAL_95**2
         centre = (value + z2 / (2 * number)) / (1 + z2 / number)

@@ -41,9 +41,16 @@ def test_the_whole_job_with_nothing_given(
 ) -> None:
     done = process("export", "--target", "all", "--int8", "--float32")
     assert done.returncode == 0, done.stderr
-    assert re.sub(r"weights \(\d+\)", "weights (all)", done.stderr).splitlines() == [
+    told = re.sub(r"weights \(\d+\)", "weights (all)", done.stderr).splitlines()
+    facts = [line for line in told if re.match(r"\w+ [^:]+: (given|stated|found), ", line)]
+    assert told.index("loading") < told.index(facts[0]) < told.index("calibrating (128)")  # before the work starts
+    assert {line.partition(" ")[0] for line in facts} == {
+        *("padding", "bn_eps", "activation", "head_activation", "normalization", "order", "resize", "interpolation"),
+    }
+    assert [line for line in told if line not in facts] == [
         "no checkpoint and no edgekit.toml: using the digits network that edgekit ships",
         "loading",
+        "finding what the network expects (2)",
         "looking at the images",
         "calibrating (128)",
         "rounding weights (all)",
@@ -100,7 +107,7 @@ def test_every_file_can_be_inspected(run: Run, exported: Path) -> None:
 SCHEMA = {
     "export": {
         *("schema_version", "command", "network", "description", "notes", "files", "integer_model", "ranges"),
-        *("manifest", "recipe", "device"),
+        *("manifest", "recipe", "facts"),
         *("images", "data_free", "diagnosis", "skipped", "kept_float", "floor", "int16", "device", "seconds"),
     },
     "export.files": {
@@ -136,6 +143,7 @@ SCHEMA = {
     "inspect": {
         *("schema_version", "command", "path", "format", "size_bytes", "operators", "float_operators", "boundary"),
         *("inputs", "outputs", "version", "metadata", "int8_share"),
+        "answer",
     },
     "doctor": {
         *("schema_version", "command", "python", "machine", "cores", "instructions", "packages", "emulated"),

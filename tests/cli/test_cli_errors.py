@@ -80,12 +80,12 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 ERRORS = [
     # the checkpoint
     ("export {i}/missing.pth", r"missing\.pth does not exist: give the path"),
-    ("export {i}", r"is a folder: give the path of a checkpoint file"),
+    ("export {i}", r"is a folder without config\.json beside model\.safetensors: give one of its checkpoints"),
     ("export {i}/two.txt", r"two\.txt has the suffix '\.txt', and checkpoints are"),
     ("export {i}/truncated.safetensors", r"truncated\.safetensors is damaged"),
     ("export {i}/empty.pth", r"empty\.pth is empty"),
     ("export {i}/text.pth", r"text\.pth is (damaged|no PyTorch checkpoint)"),
-    ("export {i}/text.onnx", r"text\.onnx: it is no ONNX file, damaged"),
+    ("export {i}/text.onnx", r"text\.onnx: it is no ONNX file, or damaged"),
     ("export {i}/stranger.pth", r"stranger\.pth: not a MobileNet that edgekit knows"),
     ("export {i}/cut.safetensors", r"1 missing \(classifier\.3\.weight\)"),
     ("export {i}/nan.safetensors", r"holds NaN or infinity"),
