@@ -134,7 +134,8 @@ def _stated(trained: Trained | None, settings: Settings) -> tuple[Fact, ...]:
     """What the checkpoint says by itself, whatever the files were exported with."""
     if trained is None:
         return ()
-    alone = load_trained(replace(settings.model, checkpoint=trained.path))
+    # The size of the image is no fact of weights, and an ONNX file that leaves it open cannot be read without.
+    alone = load_trained(replace(settings.model, checkpoint=trained.path, resolution=trained.shape[1:]))
     return tuple(fact for fact in alone.facts if fact.basis is Basis.STATED)
 
 
