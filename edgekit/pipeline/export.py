@@ -61,7 +61,7 @@ class ExportedFile:
         size_bytes: of the file, or of everything in the package.
         write_seconds: what writing took; the first file of a format includes importing its library.
         summary: what was found when it was read back.
-        parity: the proof by the first runner of this machine whose integers edgekit answers for; None without one.
+        parity: the proof by the first runner of this machine of which the file claims anything; None without one.
         unproven: why there is none; empty with one.
     """
 
@@ -332,7 +332,8 @@ class _Proof:
         """The file with its proof, or with the reason why nothing here can prove it.
 
         It passes the gates that ``verify`` has: what it says is held against the model, and what it answers in every
-        runner of this machine. Kernels that clamp sums (x86 without VNNI) show nothing about a file, and are not asked.
+        runner of this machine. Kernels that clamp sums (x86 without VNNI) show nothing about a file that claims the
+        reference's integers, and are not asked.
 
         Raises:
             GateFailed: it is not what it has to be.
@@ -349,8 +350,8 @@ class _Proof:
         unclaimed, parities = [], []
         for make_runner in all_runners(file.path):
             with make_runner() as runner:
-                if file.precision is Precision.INT8 and runner.differs_because is not None:
-                    unclaimed.append(f"{runner.name}: {runner.differs_because}")
+                if because := self._unclaimed(runner, about):
+                    unclaimed.append(f"{runner.name}: {because}")
                     continue
                 parity = self._parity(runner, about)
             if not parity.passed:
@@ -362,6 +363,12 @@ class _Proof:
         if not parities:
             return replace(file, unproven=f"not proven on this machine, {'; '.join(unclaimed)}")
         return replace(file, parity=parities[0], unproven="")
+
+    def _unclaimed(self, runner: Runner, about: Metadata) -> str | None:
+        if about.precision is not Precision.INT8:
+            return None
+        assert self._model is not None
+        return compare.unclaimed(runner, about, self._model)
 
     def _parity(self, runner: Runner, about: Metadata) -> IntegerParity | FloatParity:
         if about.precision is Precision.INT8:

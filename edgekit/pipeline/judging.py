@@ -201,10 +201,9 @@ def assumptions(provenance: Mapping[str, Any]) -> list[str]:
 
 
 def _is_unclaimed(trial: Trial, model: IntegerModel | None) -> bool:
-    """Whether nothing is claimed of a runner; a file of another profile than the model's claims to be near in any."""
-    if model is None or trial.about.precision is not Precision.INT8 or trial.about.profile != model.profile:
+    if model is None or trial.about.precision is not Precision.INT8:
         return False
-    return trial.runner.differs_because is not None
+    return compare.unclaimed(trial.runner, trial.about, model) is not None
 
 
 def _parity(

@@ -59,6 +59,14 @@ def with_reference(  # noqa: PLR0913 - what is compared, and what is claimed
     return compare_floats(runner, found, expected, TOLERANCE[Precision.FLOAT32] if exact else NEAR)
 
 
+def unclaimed(runner: Runner, metadata: Metadata, model: IntegerModel) -> str | None:
+    """Why nothing is claimed of an int8 file in a runner, so that there is nothing to compare; None where there is.
+
+    A file of another profile than the model's claims to be near, in any runner.
+    """
+    return runner.differs_because if metadata.profile == model.profile else None
+
+
 def is_off(found: NDArray[Any], expected: NDArray[Any], precision: Precision) -> NDArray[np.bool_]:
     """For each image, [N], whether its logits are not those expected, both [N, classes]; floats within a tolerance."""
     if precision is Precision.INT8:
