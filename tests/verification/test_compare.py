@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgekit.boundary import Alignment
+
 
 class ReferenceRunner:
     """The reference behind the boundary of a file."""
@@ -37,7 +39,7 @@ class ReferenceRunner:
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
         stored = batch
         if self.io_dtype is IoDtype.FLOAT32:
-            stored = self.model.params[self.model.graph.input].quantize(batch)
+            stored = self.model.params[self.model.graph.input].quantize(aligned(batch, self.model.alignment))
         elif self.io_dtype is IoDtype.UINT8:
             stored = (batch.astype(np.int16) - 128).astype(np.int8)
         assert stored.dtype == np.int8
@@ -62,6 +64,13 @@ class ReferenceRunner:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def aligned(batch: NDArray[np.float32], found: Alignment) -> NDArray[np.float32]:
+    """What a float32 boundary computes before it quantizes, in float32 as runtimes do: [N, C, H, W]."""
+    gains = np.array(found.gains or 1, np.float32).reshape(-1, 1, 1)
+    offsets = np.array(found.offsets or 0, np.float32).reshape(-1, 1, 1)
+    return batch * gains + offsets
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +104,9 @@ def test_what_is_claimed_of_layers_in_float(model: IntegerModel) -> None:
     tensors = {**graph.tensors, "real": replace(graph.tensors[output], name="real")}
     at_the_end = replace(model, graph=replace(last, tensors=tensors))
     inside = replace(graph, nodes=(Node("border", Quantize(), ("real",), "stored"), *graph.nodes))
-    in_the_middle, both = replace(model, graph=inside), replace(at_the_end, graph=replace(inside, outputs=("real",)))
+    params = {**model.params, "stored": model.params[output]}
+    in_the_middle = replace(model, graph=inside, params=params)
+    both = replace(at_the_end, graph=replace(inside, outputs=("real",)), params=params)
     logits = np.arange(20, dtype=np.int8).reshape(2, 10)
     for mixed, exact in ((model, True), (in_the_middle, False)):
         parity = compare.with_reference("x", logits, logits, mixed)
