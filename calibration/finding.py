@@ -169,7 +169,8 @@ def find(
     """
     names = ("normalization", "order", *question.choices)
     if len(pixels) < FEWEST_IMAGES:
-        return _undecided(question, names, f"{len(pixels)} images are too few to tell")
+        few = "one image is" if len(pixels) == 1 else f"{len(pixels)} images are"
+        return _undecided(question, names, f"{few} too few to tell")
     if witness_of(build(question.start)) is None:
         return _by_entropy(question, logits, pixels, progress)
     return _Search(question, build, logits, pixels, progress).findings(names)

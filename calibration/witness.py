@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from edgekit.calibration.stem import Stem
 from edgekit.executor.float import FloatExecutor
@@ -201,12 +202,16 @@ def _corrected(
     Returns:
         The corrected values; mean and mean square of each image [N, C], in standard deviations of training.
     """
-    variance, means = torch.var_mean(x, dim=(2, 3), correction=0)  # [N, C]
-    first = (means - mean) / std
-    square = variance / std**2 + first**2
+    # Sums as products with ones: reductions over the places of channels_last tensors take five times as long.
+    places = x.permute(0, 2, 3, 1).flatten(1, 2)  # [N, H W, C]
+    centred = places - mean  # what is left of a mean far from zero would drown in the squares
+    ones = centred.new_full((1, centred.shape[1]), 1 / centred.shape[1])
+    first = (ones @ centred)[:, 0] / std  # [N, C]
+    square = (ones @ centred.square())[:, 0] / std**2
     centre = first.mean(0)
     spread = (square.mean(0) - centre**2).clamp_min(0).sqrt()
     correction = (1 / spread).clamp(1 / _LARGEST_CORRECTION, _LARGEST_CORRECTION)
     scale = gain * correction / std
     shift = bias - scale * (mean + std * centre)
-    return x * scale[:, None, None] + shift[:, None, None], (first, square)
+    zero, one = torch.zeros_like(scale), torch.ones_like(scale)
+    return F.batch_norm(x, zero, one, scale, shift, eps=0.0), (first, square)

@@ -23,6 +23,7 @@ class Basis(StrEnum):
     STATED = "stated"  # the file of the network says so
     FOUND = "found"  # measured: batch normalization or the answers show it
     ASSUMED = "assumed"  # usual for networks of this kind, and nothing shows whether it holds here
+    CONTRADICTED = "contradicted"  # given or stated, and evidence speaks against it: the user insisted
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,8 @@ class Fact:
 
     @property
     def is_assumed(self) -> bool:
-        """Whether nothing shows that it holds: then no tick may stand beside it."""
-        return self.basis is Basis.ASSUMED
+        """Whether nothing shows that it holds, or something that it does not: then no tick may stand beside it."""
+        return self.basis in {Basis.ASSUMED, Basis.CONTRADICTED}
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""

@@ -183,7 +183,7 @@ def show_facts(facts: Sequence[Fact]) -> None:
         if not fact.is_assumed:
             console.note(f"{fact.name} {plain(fact.value)}: {fact.basis}, {fact.because}")
     for fact in assumed(facts):
-        console.warn(f"{fact.name} {plain(fact.value)} is assumed: {fact.because} (to decide it: {fact.setting})")
+        console.warn(f"{fact.name} {plain(fact.value)} is {fact.basis}: {fact.because} (to set it: {fact.setting})")
 
 
 def show_export(result: ExportResult, settings: Settings) -> None:
@@ -206,10 +206,9 @@ def show_export(result: ExportResult, settings: Settings) -> None:
     console.say(*(f"[dim]{console.escape(line)}[/]" for line in (*result.recipe, *_proofs(result))))
     if result.floor is not None:
         console.say(_floor(result.floor))
-    if rests_on := assumed(result.facts):
-        names = ", ".join(f"{fact.name} {plain(fact.value)}" for fact in rests_on)
-        console.say(f"[bold yellow]![/] the files rest on what is assumed: {console.escape(names)}")
-    rows = [_row(file, is_assumed=bool(rests_on)) for file in result.files]
+    for reason in dict.fromkeys(reason for file in result.files for reason in file.unclaimed):
+        console.warn(f"not claimed on this machine: {reason}")
+    rows = [_row(file) for file in result.files]
     console.table(["", "file", ">size", ">time", ">int8", ">max |Δ|"], rows)
 
 
@@ -260,12 +259,12 @@ def _proofs(result: ExportResult) -> list[str]:
         lines.append(f"{', '.join(kinds)}: behind them integers are near, not claimed to be identical")
     if any(file.summary.metadata and file.summary.metadata.profile.endswith("-float16") for file in result.files):
         lines.append("Core ML's program is in float16, which rounds scales: near, not claimed to be identical")
-    reasons = dict.fromkeys(file.unproven for file in result.files if not file.proven)
-    lines += [f"{console.NOTHING} {reason}" for reason in reasons]
+    reasons = {file.unproven: "!" if file.parity is not None else console.NOTHING for file in result.files}
+    lines += [f"{mark} {reason}" for reason, mark in reasons.items() if reason]
     return lines
 
 
-def _row(file: ExportedFile, *, is_assumed: bool) -> list[str]:
+def _row(file: ExportedFile) -> list[str]:
     """File, size, time, share of int8 operators and the largest difference in LSB.
 
     No tick stands beside what rests on an assumption.
@@ -279,9 +278,9 @@ def _row(file: ExportedFile, *, is_assumed: bool) -> list[str]:
             difference = f"{parity.max_lsb} LSB"
         case parity:
             difference = f"{parity.max_abs_error:.1e}"
-    tick = "[bold yellow]![/]" if is_assumed else "[bold green]✔[/]"
+    compared = "[bold yellow]![/]" if file.parity is not None else console.NOTHING
     return [
-        tick if file.proven else console.NOTHING,
+        "[bold green]✔[/]" if file.proven else compared,
         console.escape(file.path.name),
         console.size(file.size_bytes),
         f"{file.write_seconds:.2f} s",

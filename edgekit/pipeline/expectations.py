@@ -66,7 +66,7 @@ class Settled:
 
 def needing_consent(found: Sequence[Fact]) -> tuple[Fact, ...]:
     """Those of ``found`` that are assumed and decide what the network computes."""
-    return tuple(fact for fact in facts.assumed(found) if fact.name not in _OF_PICTURES)
+    return tuple(fact for fact in found if fact.basis is Basis.ASSUMED and fact.name not in _OF_PICTURES)
 
 
 def check_consent(found: Sequence[Fact], *, insists: bool) -> None:
@@ -78,10 +78,9 @@ def check_consent(found: Sequence[Fact], *, insists: bool) -> None:
     open_facts = needing_consent(found)
     if not open_facts or insists:
         return
-    first = open_facts[0]
     named = ", ".join(f"{fact.name} {plain(fact.value)}" for fact in open_facts)
     raise ConfigError(
-        f"nothing shows what int8 files would rest on: {named} would be assumed ({first.because}). Say it "
+        f"int8 files would rest on what is only assumed: {named}. Say what is right "
         f"({'; '.join(fact.setting for fact in open_facts)}), or go on with what is assumed: --insist"
     )
 
@@ -103,11 +102,15 @@ def settle(trained: Trained, settings: Settings, ranges: Ranges | None, progress
     wanted = settings.calibration
     start = _start(trained, settings.preprocessing, None if ranges is None else _recorded(ranges))
     contradictions = _against_file(trained.facts, start.facts)
+    insisted = [
+        _contradicted(fact, against) for fact in start.facts for against in contradictions if fact.name == against.name
+    ]
+    start = replace(start, facts=facts.replaced(start.facts, insisted))
     if ranges is None and wanted.data is not None and not wanted.data_free:
         start, by_images = _found(trained, start, wanted, progress)
         contradictions += by_images
     if contradictions and not settings.model.insist:
-        told = "; ".join(f"{fact.because}: {fact.setting}" for fact in contradictions)
+        told = "; ".join(f"{fact.because} ({fact.setting})" for fact in contradictions)
         raise ConfigError(
             f"what was given does not fit the network. {told}. Correct it, or go on all the same: --insist"
         )
@@ -128,6 +131,8 @@ def _start(trained: Trained, given: PreprocessingSettings, recorded: Sequence[Fa
     usual = {"mean": list(trained.mean), "std": list(trained.std)}
     normalization = _fact("normalization", given.mean and {"mean": given.mean, "std": given.std}, known, usual)
     order = _fact("order", given.order, known, USUAL_ORDER[channels])
+    if channels == 1 and order.basis is Basis.ASSUMED:
+        order = replace(order, basis=Basis.STATED, because="the first layer reads one channel")
     interpolation = _fact("interpolation", given.interpolation, known, "bilinear")
     resize = _fact(
         "resize", given.resize or (given.crop and _cropped(size, given.crop)), known, _cropped(size, 224 / 256)
@@ -164,6 +169,12 @@ def _against_file(stated: Sequence[Fact], settled: Sequence[Fact]) -> tuple[Fact
             because = f"the file says {fact.name} {said} ({fact.because}), not {given[fact.name]}"
             found.append(replace(fact, because=because, setting=INPUT_SETTINGS[fact.name]))
     return tuple(found)
+
+
+def _contradicted(fact: Fact, against: Fact) -> Fact:
+    """What was given or stated, if the user insists on it although ``against`` is what evidence shows."""
+    because = f"{fact.basis} ({fact.because}), but {against.because}"
+    return replace(fact, basis=Basis.CONTRADICTED, because=because)
 
 
 def _recorded(ranges: Ranges) -> tuple[Fact, ...]:
@@ -247,7 +258,7 @@ def _found(
         fact = known[told.name]
         if told.contradicted is not None:
             contradictions.append(replace(fact, value=told.contradicted, because=told.because))
-            known[told.name] = replace(fact, because=f"{fact.because}; {told.because}")
+            known[told.name] = _contradicted(fact, contradictions[-1])
         elif fact.basis is Basis.ASSUMED:
             known[told.name] = replace(fact, value=told.value, basis=told.basis, because=told.because)
     changed = {name: known[name].value for name, value in options.items() if known[name].value != value}
@@ -255,6 +266,9 @@ def _found(
     preprocessing = replace(
         start.preprocessing, mean=tuple(values["mean"]), std=tuple(values["std"]), order=known["order"].value
     )
+    for name in _OF_PICTURES:
+        if known[name].basis is Basis.ASSUMED:
+            known[name] = replace(known[name], because="usual, and the images do not show it")
     if known["normalization"].basis is not Basis.ASSUMED:
         network = trained.variant({**options, **changed})
         known |= {fact.name: fact for fact in _of_pictures(network, preprocessing, known, look)}
@@ -322,7 +336,7 @@ def _of_pictures(
     for name, tried in others.items():
         best = min(tried, key=lambda way: by_way[way])
         if by_way[preprocessing] <= _PICTURE_TOLERANCE * by_way[best]:
-            because = "batch normalization: no other usual one fits clearly better"
+            because = "batch normalization fits it as well as any other usual one"
             yield replace(known[name], basis=Basis.FOUND, because=because)
         else:
             numbers = f"misfit {by_way[preprocessing]:.2g} against {by_way[best]:.2g}"

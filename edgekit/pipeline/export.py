@@ -13,6 +13,7 @@ from edgekit import files
 from edgekit.errors import ConfigError, DataError, GateFailed
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import Head, IoDtype, Precision
+from edgekit.facts import assumed
 from edgekit.integer_model import SUFFIX
 from edgekit.pipeline import manifest
 from edgekit.pipeline.candidates import hold
@@ -25,6 +26,7 @@ from edgekit.targets.profiles import profile
 from edgekit.verification import compare
 from edgekit.verification.float_layers import compare_float_layers
 from edgekit.verification.integer_parity import NEAR, IntegerParity
+from edgekit.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,7 +64,8 @@ class ExportedFile:
         write_seconds: what writing took; the first file of a format includes importing its library.
         summary: what was found when it was read back.
         parity: the proof by the first runner of this machine of which the file claims anything; None without one.
-        unproven: why there is none; empty with one.
+        unproven: why it is not proven: nothing here can show it, or it rests on what is assumed; empty otherwise.
+        unclaimed: what this machine's other kernels make of it, where edgekit does not answer for them.
     """
 
     target: str
@@ -73,11 +76,12 @@ class ExportedFile:
     summary: Summary = field(repr=False)
     parity: IntegerParity | FloatParity | None = None
     unproven: str = NOT_ASKED
+    unclaimed: tuple[str, ...] = ()
 
     @property
     def proven(self) -> bool:
-        """Whether it was run and compared."""
-        return self.parity is not None
+        """Whether it was run and compared, and rests on nothing that is assumed."""
+        return not self.unproven
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,7 +366,9 @@ class _Proof:
             parities.append(parity)
         if not parities:
             return replace(file, unproven=f"not proven on this machine, {'; '.join(unclaimed)}")
-        return replace(file, parity=parities[0], unproven="")
+        rests_on = ", ".join(f"{fact.name} {plain(fact.value)}" for fact in assumed(self._source.facts))
+        unproven = f"rests on what is assumed: {rests_on}" if rests_on else ""
+        return replace(file, parity=parities[0], unproven=unproven, unclaimed=tuple(unclaimed))
 
     def _unclaimed(self, runner: Runner, about: Metadata) -> str | None:
         if about.precision is not Precision.INT8:

@@ -197,7 +197,9 @@ def assumptions(provenance: Mapping[str, Any]) -> list[str]:
         found = assumed(of_provenance(provenance))
     except (KeyError, ValueError, TypeError):
         return [f"what was assumed of the network cannot be read: provenance.{KEY} is damaged"]
-    return [f"assumed: {fact.name} is {plain(fact.value)} ({fact.because}); {fact.setting} decides" for fact in found]
+    return [
+        f"{fact.basis}: {fact.name} is {plain(fact.value)} ({fact.because}); {fact.setting} decides" for fact in found
+    ]
 
 
 def _is_unclaimed(trial: Trial, model: IntegerModel | None) -> bool:

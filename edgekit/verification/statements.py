@@ -45,7 +45,9 @@ def against(about: Metadata, stated: Iterable[Fact]) -> tuple[tuple[str, ...], t
     values = dict(_elsewhere(about))
     given = set[str]()
     with suppress(KeyError, ValueError, TypeError):  # ``contradictions`` says so
-        given = {fact.name for fact in of_provenance(about.provenance) if fact.basis is Basis.GIVEN}
+        given = {
+            fact.name for fact in of_provenance(about.provenance) if fact.basis in {Basis.GIVEN, Basis.CONTRADICTED}
+        }
     found = {
         fact.name: f"{fact.name} is {plain(fact.value)} by the checkpoint ({fact.because}), and the file was exported "
         f"with {plain(values[fact.name])}"

@@ -84,8 +84,8 @@ def test_the_whole_job_with_nothing_given(
     assert len(re.findall(r"int8\.\w+ .*\d–[\d.]+ .*\d–[\d.]+ ", done.stdout)) == 3  # each beside its float twin
     assert "all in 1 piece" in done.stdout
     assert max(len(line) for line in done.stdout.splitlines()[3:] if " thread, batch " not in line) <= 100
-    told = r"measuring memory \(6\)\ntiming\nleft out, no engine runs them: .*mlpackage\n(! dirty: .*\n)*"
-    assert re.fullmatch(told, done.stderr)
+    wanted = r"measuring memory \(6\)\ntiming\nleft out, no engine runs them: .*mlpackage\n(! dirty: .*\n)*"
+    assert re.fullmatch(wanted, done.stderr)
 
     done = process("inspect", f"exported/{NAME}.int8.edgekit")
     assert (done.returncode, done.stderr) == (0, "")

@@ -275,7 +275,8 @@ def test_what_evidence_contradicts_is_refused_unless_the_user_insists(settings: 
     result = export(given)
     assert result.files
     (told,) = [fact for fact in result.facts if fact.name == "normalization"]
-    assert (told.basis, told.value["mean"]) == (Basis.GIVEN, [0.0] * 3)
+    assert (told.basis, told.value["mean"]) == (Basis.CONTRADICTED, [0.0] * 3)
+    assert not any(file.proven for file in result.files)  # no tick stands beside what evidence contradicts
     assert "remembers normalization tf" in told.because
     assert result.diagnosis is not None
     assert result.diagnosis.finding is not None
@@ -288,7 +289,9 @@ def test_what_is_assumed_needs_consent_before_integers_are_written(settings: Mak
     save_file(load_file(FOLDER / "digits_v3.safetensors"), weights)
     bare = settings(model={"checkpoint": weights, "labels": None}, calibration={"data": None, "data_free": True})
     told: list[tuple[Fact, ...]] = []
-    with pytest.raises(ConfigError, match=r"padding symmetric, bn_eps 0\.001.* \(--padding same\|symmetric.*--insist"):
+    with pytest.raises(
+        ConfigError, match=r"only assumed: padding symmetric, bn_eps 0\.001.* \(--padding same\|symmetric.*--insist"
+    ):
         export(replace(bare, calibration=replace(bare.calibration, ranges=None)), opened=told.append)
     assert {fact.name for fact in assumed(told[0])} == {*("padding", "bn_eps", "activation", "interpolation")}
     float_files = export(replace(bare, export=replace(bare.export, precisions=("float32",))))
