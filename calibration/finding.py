@@ -65,6 +65,7 @@ FINALISTS = 4  # normalizations that the whole network is asked about
 # Of the images, in one class: then the answers say nothing. Labelled sets have up to a tenth in one class.
 DEGENERATE = 0.5
 
+STAGE = "finding what the network expects"
 Value = Any  # of an expectation: a JSON value
 
 
@@ -173,7 +174,9 @@ def find(
         return _undecided(question, names, f"{few} too few to tell")
     if witness_of(build(question.start)) is None:
         return _by_entropy(question, logits, pixels, progress)
-    return _Search(question, build, logits, pixels, progress).findings(names)
+    findings = _Search(question, build, logits, pixels, progress).findings(names)
+    progress(STAGE, 1, 1)
+    return findings
 
 
 def misfits(
@@ -291,7 +294,7 @@ class _Search:
             shown = _normalized(self._pixels[done:images], order, expectations.preprocessing)
             found = self._witness(expectations).ask(shown)
             known = self._moments[expectations] = found if known is None else known.joined(found)
-            self._progress("finding what the network expects", len(self._moments), len(self._moments) + 1)
+            self._progress(STAGE, len(self._moments), len(self._moments) + 1)
         return known.of(slice(0, images))
 
     def _misfit(self, expectations: Expectations) -> float:
@@ -511,11 +514,11 @@ def _by_entropy(
     ]
     entropies: dict[int, NDArray[np.float64]] = {}
     for index, meant in enumerate(candidates):
-        progress("finding what the network expects", index, len(candidates))
+        progress(STAGE, index, len(candidates))
         answers = logits(replace(question.start, preprocessing=meant), _normalized(pixels, given.order, meant))
         if answers.ndim == 2 and not _is_degenerate(answers):
             entropies[index] = _entropy(answers)
-    progress("finding what the network expects", len(candidates), len(candidates))
+    progress(STAGE, len(candidates), len(candidates))
     rest = _undecided(question, tuple(question.choices), "nothing in the file tells")
     if len(entropies) < 2:
         because = "batch normalization is folded, and the answers tell nothing"

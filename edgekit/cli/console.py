@@ -45,6 +45,7 @@ __all__ = [
     "warn",
 ]
 
+_LIVE: list[Console] = []  # the console that shows progress bars, while it does
 INTERRUPTED, TERMINATED = 130, 143  # what shells give for SIGINT and SIGTERM
 
 
@@ -155,6 +156,8 @@ def progress_bar() -> Iterator[Progress]:
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415 - see table
     from rich.progress import Progress as Bars  # noqa: PLC0415 - see table
 
+    # What is told meanwhile goes through the same console, above the bars: another one would write into them.
+    _LIVE.append(console)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[steps]}"), TimeRemainingColumn())
     with Bars(*columns, console=console, transient=True) as bars:
         tasks: dict[str, Any] = {}
@@ -167,7 +170,10 @@ def progress_bar() -> Iterator[Progress]:
             known = {"total": total, "steps": f"{done}/{total}"} if total > 1 else {"total": None}
             bars.update(tasks[name], description=stage, completed=done, visible=done < total, **known)
 
-        yield update
+        try:
+            yield update
+        finally:
+            _LIVE.pop()
 
 
 def skipped(images: Mapping[str, str]) -> None:
@@ -228,4 +234,4 @@ def _stdout() -> Console:
 def _stderr() -> Console:
     from rich.console import Console  # noqa: PLC0415 - see table
 
-    return Console(stderr=True, highlight=False)
+    return _LIVE[-1] if _LIVE else Console(stderr=True, highlight=False)
