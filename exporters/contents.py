@@ -69,12 +69,15 @@ class Contents:
         facts: about the file as a whole: endpoints, versions, labels, metadata.
         io_dtype: what crosses the boundary.
         options: of the format's writer, that make it write such a file.
+        boundary: names of the operators between what callers see and the network (``Summary.boundary``); of .tflite
+            files alone, whose operators are held against rules that concern the network.
     """
 
     operators: tuple[Operator, ...]
     facts: Mapping[str, Value]
     io_dtype: IoDtype
     options: Mapping[str, Any] = field(default_factory=dict)
+    boundary: frozenset[str] = frozenset()
 
     @property
     def precision(self) -> Precision:

@@ -220,15 +220,14 @@ def _ends(summary: Summary) -> list[tuple[object, ...]]:
 
 
 def _placements(source: Path, made: vela.Compilation, device: str) -> Iterator[Placement]:
-    graph, operators = graph_beside(source), reader.operators(source)
+    graph, operators, boundary = graph_beside(source), reader.operators(source), reader.at_boundary(source)
     layer_of = first_name if graph is None else Layers(graph).of
     cycles = _cycles_of({name for _, name in operators}, made.cycles)
     for kind, name in operators:
         if name in made.on_cpu:
             reason = made.on_cpu[name]
-            yield Placement(
-                kind, name, layer_of(name), on_npu=False, reason=reason, remedy=_remedy(kind, reason, device)
-            )
+            remedy = _remedy(kind, reason, device, at_boundary=name in boundary)
+            yield Placement(kind, name, layer_of(name), on_npu=False, reason=reason, remedy=remedy)
         else:
             yield Placement(kind, name, layer_of(name), on_npu=True, cycles=cycles.get(name, 0))
 
@@ -244,10 +243,10 @@ def _cycles_of(operators: set[str], cycles: dict[str, int]) -> dict[str, int]:
     return found
 
 
-def _remedy(kind: str, reason: str, device: str) -> str:
-    if kind in _CONVERSIONS:
+def _remedy(kind: str, reason: str, device: str, *, at_boundary: bool) -> str:
+    if at_boundary:
         return f"export with --io-dtype int8, as --device {device} does: then there is nothing to convert"
-    if "Float" in reason:
+    if kind in _CONVERSIONS or "Float" in reason:
         return "it computes in float: leave the layer out of --keep-float, or export with --int8"
     return f"edgekit export CHECKPOINT --device {device} --calib DIR writes operators that the NPU takes"
 

@@ -91,9 +91,10 @@ def operators(
 
 
 def computes_in(contents: Contents, *, dtypes: Collection[str], ignoring: Collection[str] = ()) -> Iterator[Broken]:
-    """Operators that make something else than ``dtypes``, but for those to ignore."""
+    """Operators of the network that make something else than ``dtypes``, but for those to ignore."""
     for operator in contents.operators:
-        if operator.kind not in ignoring and operator.fields.get("dtype") not in dtypes:
+        ignored = operator.kind in ignoring or operator.name in contents.boundary
+        if not ignored and operator.fields.get("dtype") not in dtypes:
             yield operator, f"{operator.kind} makes {operator.fields.get('dtype')}"
 
 

@@ -79,7 +79,8 @@ class _Decoder:
         inputs = [self._graph.tensors[index] for index in self._graph.inputs]
         io_dtype = io_dtype_of(self._file.dtype(inputs[0]))
         facts = dict(self._facts())
-        return Contents(operators, facts, io_dtype, head_option(facts))
+        boundary = frozenset(operators[position].name for position in reader.boundary(self._file))
+        return Contents(operators, facts, io_dtype, head_option(facts), boundary)
 
     # --- operators ----------------------------------------------------------------------------------------------------
 

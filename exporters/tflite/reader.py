@@ -105,6 +105,28 @@ def read(path: Path) -> Summary:
         return _summary(path, file)
 
 
+def boundary(file: Opened) -> frozenset[int]:
+    """The positions of operators between what callers see and the network.
+
+    They take the input to integers (MUL, ADD, QUANTIZE), integers to the output, and logits to probabilities.
+    """
+    graph, found = file.graph, set(_aligning(file))
+    given = {int(index) for index in graph.outputs}
+    ends = {int(index) for index in (*graph.inputs, *graph.outputs)}
+    for position, operator in enumerate(graph.operators):
+        indices = _indices(operator)
+        is_head = file.kind(operator) in _HEADS and indices <= given
+        is_conversion = file.kind(operator) in _CONVERSIONS and bool(ends & indices or position - 1 in found)
+        if is_head or (is_conversion and not file.is_constant(int(operator.inputs[0]))):
+            found.add(position)
+    return frozenset(found)
+
+
+def _indices(operator: Any) -> set[int]:  # noqa: ANN401 - generated classes
+    """The tensors that an operator reads and makes."""
+    return {int(index) for index in (*items(operator.inputs), *items(operator.outputs)) if index >= 0}
+
+
 def operators(path: Path) -> tuple[tuple[str, str], ...]:
     """Kind and name of each operator of the first subgraph, in the order of execution; also of compiled files.
 
@@ -114,6 +136,17 @@ def operators(path: Path) -> tuple[tuple[str, str], ...]:
     """
     with opened(path) as file:
         return tuple((file.kind(o), file.name(o.outputs[0])) for o in file.graph.operators)
+
+
+def at_boundary(path: Path) -> frozenset[str]:
+    """Names, as ``operators`` has them, of those between what callers see and the network.
+
+    Raises:
+        ArtifactError: the file is missing, truncated or not TFLite.
+        MissingDependency: ai-edge-litert is not installed.
+    """
+    with opened(path) as file:
+        return frozenset(file.name(file.graph.operators[position].outputs[0]) for position in boundary(file))
 
 
 @contextlib.contextmanager
@@ -143,37 +176,23 @@ def file_bytes(path: Path) -> bytes:
 
 
 def _summary(path: Path, file: Opened) -> Summary:
-    graph = file.graph
-    given = {int(index) for index in graph.outputs}
-    ends = {int(index) for index in (*graph.inputs, *graph.outputs)}
+    graph, ends = file.graph, boundary(file)
     operators: Counter[str] = Counter()
-    float_operators, boundary = [], []
-    aligning = _aligning(file)
+    float_operators = []
     for position, operator in enumerate(graph.operators):
         builtin = file.kind(operator)
-        if position in aligning:
-            boundary.append(builtin)
+        if position in ends or (builtin in _CONVERSIONS and file.is_constant(int(operator.inputs[0]))):
             continue
-        indices = [int(index) for index in (*items(operator.inputs), *items(operator.outputs)) if index >= 0]
-        if builtin in _HEADS and set(indices) <= given:
-            boundary.append(builtin)
-            continue
-        if builtin in _CONVERSIONS:
-            if file.is_constant(indices[0]):
-                continue
-            if ends & set(indices) or position - 1 in aligning:
-                boundary.append(builtin)
-                continue
         operators[builtin] += 1
-        if any(file.types[graph.tensors[index].type] in _FLOATS for index in indices):
-            float_operators.append(f"{builtin} {file.name(indices[-1])}")
+        if any(file.types[graph.tensors[index].type] in _FLOATS for index in _indices(operator)):
+            float_operators.append(f"{builtin} {file.name(int(operator.outputs[-1]))}")
     return Summary(
         path=path,
         format="tflite",
         size_bytes=len(file.data),
         operators=dict(operators),
         float_operators=tuple(float_operators),
-        boundary=tuple(boundary),
+        boundary=tuple(file.kind(graph.operators[position]) for position in sorted(ends)),
         inputs=tuple(_endpoint(file, index) for index in graph.inputs),
         outputs=tuple(_endpoint(file, index) for index in graph.outputs),
         version=f"schema {file.model.version}",

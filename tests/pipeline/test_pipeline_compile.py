@@ -62,11 +62,12 @@ def test_the_compiled_file_takes_and_says_what_its_source_does(whole: Path, tmp_
 
 def test_the_conversions_of_a_float_boundary_stay_on_the_processor(exported: Path, tmp_path: Path) -> None:
     file = compiled(exported / f"{NAME}.int8.tflite", tmp_path, accelerator="ethos-u55-128")
-    first, last = (operator for operator in file.operators if not operator.on_npu)
-    assert (first.operator, last.operator) == ("QUANTIZE", "DEQUANTIZE")
+    first, second, last = (operator for operator in file.operators if not operator.on_npu)
+    assert (first.operator, second.operator, last.operator) == ("ADD", "QUANTIZE", "DEQUANTIZE")
     assert "unsupported DataType Float32" in first.reason
+    assert "unsupported DataType Float32" in second.reason
     assert "Unsupported opType" in last.reason
-    assert first.remedy == last.remedy
+    assert first.remedy == second.remedy == last.remedy
     assert "--io-dtype int8, as --device ethos-u55 does" in first.remedy
     assert file.path.name.endswith(".ethos-u55-128_vela.tflite")
 

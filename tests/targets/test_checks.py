@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgekit.exporters.formats import format_of
-from edgekit.exporters.metadata import Precision
+from edgekit.exporters.metadata import Head, Precision
 from edgekit.targets.checks import Finding, findings
 from edgekit.targets.profiles import names, profile
 
@@ -149,6 +149,17 @@ KEEP: tuple[tuple[str, Break], ...] = (
     ("hexagon-htp", lambda f: f.onnx("Conv", weight=WEIGHT)),
     ("hexagon-htp", lambda f: f.onnx("ConvTranspose", weight=WEIGHT, axis=1)),
 )
+
+
+@pytest.mark.parametrize("head", Head)
+def test_what_a_float_boundary_computes_is_no_layer_in_float(files: Files, head: Head) -> None:
+    """ADD before QUANTIZE, and SOFTMAX or LOGISTIC behind DEQUANTIZE, are slower; the network is integers."""
+    path = files.exported("tflite", head=head)
+    contents = format_of(path).contents(path)
+    found = {operator.kind for operator in contents.operators if operator.name in contents.boundary}
+    behind = {Head.LOGITS: set(), Head.SOFTMAX: {"SOFTMAX"}, Head.SIGMOID: {"LOGISTIC"}}
+    assert found == {"ADD", "QUANTIZE", "DEQUANTIZE"} | behind[head]
+    assert {finding.rule.name for finding in of(path, "edgetpu")} == {"boundary"}
 
 
 def rules() -> list[tuple[str, str]]:
