@@ -19,7 +19,7 @@ from edgekit.exporters.formats import format_of
 from edgekit.exporters.metadata import Precision
 from edgekit.progress import Progress, silent
 from edgekit.remote import packing
-from edgekit.runtimes.catalog import default_runner
+from edgekit.runtimes.catalog import claimed_runner, default_runner
 from edgekit.runtimes.planned import ENGINES
 from edgekit.runtimes.runner import encode
 from edgekit.verification.float_parity import TOLERANCE
@@ -147,8 +147,11 @@ def _answers(file: PlannedFile) -> _Answers | str:
     path = Path(file.path)
     try:
         shape, dtype = _boundary(file)
-        make_runner = default_runner(path)
         summary = format_of(path).read(path)
+        ours = summary.metadata is not None
+        # Without VNNI the default may clamp sums that a device does not. Of edgekit's files, all claimed runners answer
+        # the same; of another tool's, that is not known.
+        make_runner = claimed_runner(path) if ours and summary.int8_share else default_runner(path)
     except MissingDependency as error:
         return str(error)
     if shape is None or dtype is None or make_runner is None:
@@ -159,7 +162,7 @@ def _answers(file: PlannedFile) -> _Answers | str:
     pixels = images(height, width, channels)
     batch = _inputs(pixels, summary.metadata, np.dtype(dtype))
     with make_runner() as runner:
-        if runner.differs_because is not None:
+        if summary.int8_share and runner.differs_because is not None:
             return f"{runner.name} here: {runner.differs_because}"
         outputs = np.concatenate([runner.run(image[None]) for image in batch])
     own = batch.transpose(0, 2, 3, 1) if file.engine in CHANNELS_LAST else batch

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from edgekit import extras
+from edgekit.errors import MissingDependency
 from edgekit.exporters.formats import format_of
 from edgekit.runtimes import processor
 
@@ -58,6 +59,22 @@ def all_runners(path: Path, *, threads: int = 1) -> tuple[Callable[[], Runner], 
             return (partial(CoreMlRunner, path), interpreted) if _is_mac() else (interpreted,)
         case name:
             raise AssertionError(f"there is a format {name}, and nothing runs it")
+
+
+def claimed_runner(path: Path, *, threads: int = 1) -> Callable[[], Runner]:
+    """The first way to run ``path`` whose integers are the reference's: without VNNI, not always the default.
+
+    Raises:
+        ArtifactError: ``path`` is of no known format.
+        MissingDependency: a runtime is not installed, or none here computes what the file says; the reasons are given.
+    """
+    reasons = []
+    for make_runner in all_runners(path, threads=threads):
+        with make_runner() as runner:
+            if runner.differs_because is None:
+                return make_runner
+            reasons.append(f"{runner.name}: {runner.differs_because}")
+    raise MissingDependency(f"nothing here runs {path} as it is meant: {'; '.join(reasons)}")
 
 
 def other_runners(path: Path, *, threads: int = 1) -> tuple[Callable[[], Runner], ...]:

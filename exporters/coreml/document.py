@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from edgekit.conventions import ORDERS
 from edgekit.exporters import metadata
 from edgekit.exporters.coreml import names, package
 from edgekit.exporters.coreml.builder import ProgramBuilder, Value
@@ -66,6 +67,12 @@ class Document:
             name: self.program.value(wanted, self.shapes[name], "float32")
             for name, wanted in names.output_names(graph).items()
         }
+
+    @property
+    def fits_image(self) -> bool:
+        """Whether the input can be declared an image: Core ML has the order, and the network reads its channels."""
+        order, (_, *shape) = self._preprocessing.order, self.shapes[self._input]
+        return order in COLOUR_SPACES and len(shape) == 3 and shape[0] == len(ORDERS[order][1])
 
     def image(self) -> Value:
         """Declare an image as the input, in one of ``COLOUR_SPACES``: pixels 0..255 as float32, [1, C, H, W]."""

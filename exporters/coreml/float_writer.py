@@ -13,7 +13,7 @@ import numpy as np
 from edgekit.exporters import metadata
 from edgekit.exporters.coreml import operators
 from edgekit.exporters.coreml.builder import Value
-from edgekit.exporters.coreml.document import COLOUR_SPACES, IOS15, Document
+from edgekit.exporters.coreml.document import IOS15, Document
 from edgekit.exporters.coreml.names import NORMALIZED
 from edgekit.exporters.coreml.reals import to_real
 from edgekit.exporters.metadata import Head
@@ -66,7 +66,7 @@ class _FloatWriter:
 
     def _input(self) -> Value:
         document, program = self.document, self.program
-        if self.model.preprocessing.order not in COLOUR_SPACES:
+        if not document.fits_image:
             return document.to_program_type(document.array())
         image, normalization = document.image(), self.model.preprocessing.normalization
         mean, std = (np.array(values).reshape(1, -1, 1, 1) for values in (normalization.mean, normalization.std))

@@ -31,7 +31,7 @@ from edgekit.errors import ConfigError
 from edgekit.exporters import metadata
 from edgekit.exporters.coreml import operators
 from edgekit.exporters.coreml.builder import Value
-from edgekit.exporters.coreml.document import COLOUR_SPACES, IOS17, Document
+from edgekit.exporters.coreml.document import IOS17, Document
 from edgekit.exporters.coreml.names import REAL, RESULT
 from edgekit.exporters.coreml.operators import OPERATORS
 from edgekit.exporters.coreml.reals import to_real, to_scale, to_weights
@@ -87,11 +87,6 @@ def write_integer_model(
     writer.document.save(path, IOS17, about, f"int8 weights and activations in a {precision} program")
 
 
-def takes_image(model: IntegerModel) -> bool:
-    """Whether the package of ``model`` takes an image; else it takes a float32 array."""
-    return model.pixel_input and model.preprocessing.order in COLOUR_SPACES
-
-
 class _IntegerWriter:
     """Each tensor is three values: the operator's result, the integers, named like the tensor, and their reals.
 
@@ -135,7 +130,7 @@ class _IntegerWriter:
 
     def _input(self) -> None:
         document, name = self.document, self.model.graph.input
-        if not takes_image(self.model):
+        if not (self.model.pixel_input and document.fits_image):
             aligned = self._aligned(document.array(), self.model.alignment)
             self._dequantize(name, self._quantize(name, document.to_program_type(aligned)))
             return

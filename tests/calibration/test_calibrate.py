@@ -55,6 +55,12 @@ def found(model: FloatModel) -> Ranges:
     return calibrate(model, IMAGES)
 
 
+@pytest.fixture(scope="module")
+def seven(model: FloatModel) -> Ranges:
+    """With weights of seven bits."""
+    return calibrate(model, held_images(PIXELS[:16], "noise"), weight_bits=7)
+
+
 def logits(model: FloatModel, integers: IntegerModel) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """In float, and what the integers stand for."""
     images = torch.from_numpy(model.preprocessing.normalization(PIXELS))
@@ -81,11 +87,19 @@ def test_an_offset_too_much_saturates_instead_of_changing_its_sign(model: FloatM
         np.testing.assert_array_equal(rounded[name], np.minimum(nearest[name].astype(np.int16) + 100, 127))
 
 
-def test_rounding_and_equalization_bring_the_logits_nearer(model: FloatModel, found: Ranges) -> None:
-    floats, integers = logits(model, integer_model(model, found))
-    nearest = replace(found, roundings={})
-    _, without = logits(model, integer_model(model, nearest))
+def test_rounding_brings_the_logits_nearer(model: FloatModel, seven: Ranges) -> None:
+    """With coarse weights, whose errors are not hidden behind those of the activations."""
+    floats, integers = logits(model, integer_model(model, seven))
+    _, without = logits(model, integer_model(model, replace(seven, roundings={})))
     assert sqnr_db(integers, floats) > sqnr_db(without, floats) + 0.5
+
+
+def test_equalization_brings_the_logits_nearer(model: FloatModel, found: Ranges) -> None:
+    """By itself: corrections and roundings suit equalized channels only."""
+    equalized = replace(found, roundings={}, corrections={})
+    floats, integers = logits(model, integer_model(model, equalized))
+    _, without = logits(model, integer_model(model, replace(equalized, gains={})))
+    assert sqnr_db(integers, floats) > sqnr_db(without, floats) + 6
 
 
 def test_without_folding_the_first_layer_is_rounded_to_nearest(model: FloatModel, found: Ranges) -> None:
@@ -105,8 +119,7 @@ def test_per_tensor_weights_have_one_scale_a_layer_and_stay_near(model: FloatMod
     assert sqnr_db(balanced, floats) > sqnr_db(naive, floats) + 3
 
 
-def test_weights_of_seven_bits_are_within_64_and_stay_near(model: FloatModel, found: Ranges) -> None:
-    seven = calibrate(model, held_images(PIXELS[:16], "noise"), weight_bits=7)
+def test_weights_of_seven_bits_are_within_64_and_stay_near(model: FloatModel, found: Ranges, seven: Ranges) -> None:
     integers, eight = integer_model(model, seven), integer_model(model, found)
     assert (integers.profile, eight.profile) == ("seven-bit", "universal")
     weights = [node.inputs[1] for node in integers.graph if isinstance(node.op, Conv2d | Linear)]

@@ -21,6 +21,8 @@ from edgekit.errors import ArtifactError, ConfigError, MissingDependency
 from edgekit.pipeline import bundle as module
 from edgekit.pipeline.bench import load
 from edgekit.pipeline.bundle import bundle, images, pack
+from edgekit.runtimes import processor
+from edgekit.runtimes.planned import planned_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,6 +60,41 @@ def test_a_plan_and_what_it_needs(net: Path) -> None:
     inputs, outputs = (array(luggage.contents[name]) for name in (file.golden.inputs, file.golden.outputs))
     assert (inputs.shape, inputs.dtype.name, outputs.shape) == ((4, 3, 8, 8), "float32", (4, 10))
     assert 0 < file.golden.tolerance < 1e-3 * np.abs(outputs).max()
+
+
+def test_a_processor_that_clamps_sums_still_knows_what_devices_answer(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every claimed runner gives the reference's integers: those of XNNPACK, which never clamps, are the oracle."""
+    monkeypatch.setattr(processor, "lacks_vnni", lambda: True)
+    paths = [next(exported.glob(f"*.int8.{suffix}")) for suffix in ("tflite", "onnx", "pt")]
+    files = [file for path in paths if (file := planned_file(path)) is not None]
+    luggage = pack(Plan(tuple(files)))
+    assert luggage.unchecked == {}
+    goldens = [file.golden for file in luggage.plan.files if file.golden is not None]
+    assert [golden.tolerance for golden in goldens] == [0, 0, 0]
+    expected, *others = (array(luggage.contents[golden.outputs]) for golden in goldens)
+    for outputs in others:
+        np.testing.assert_array_equal(outputs, expected)
+
+
+def test_on_such_a_processor_nothing_is_known_of_anothers_integers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    helper, types = onnx.helper, onnx.TensorProto
+    graph = helper.make_graph(
+        [helper.make_node("Flatten", ["x"], ["y"])],
+        "theirs",
+        [helper.make_tensor_value_info("x", types.UINT8, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("y", types.UINT8, [1, 192])],
+    )
+    path = tmp_path / "theirs.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    for lacks in (True, False):
+        monkeypatch.setattr(processor, "lacks_vnni", lambda lacks=lacks: lacks)
+        unchecked = pack(planned(path)).unchecked
+        assert any("clamp sums" in why for why in unchecked.values()) is lacks
 
 
 def test_files_of_one_name(net: Path, tmp_path: Path) -> None:

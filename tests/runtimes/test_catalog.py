@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgekit.errors import ArtifactError
+from edgekit.errors import ArtifactError, MissingDependency
 from edgekit.runtimes import catalog, processor
-from edgekit.runtimes.catalog import all_runners, default_runner
+from edgekit.runtimes.catalog import all_runners, claimed_runner, default_runner
 from edgekit.runtimes.coreml import CoreMlInterpreter, CoreMlRunner
 
 if TYPE_CHECKING:
@@ -47,6 +47,26 @@ def test_without_vnni_another_engine_shows_what_a_torch_file_computes(
         assert clamping.differs_because is not None
         assert widening.name.endswith(", qnnpack")
         assert widening.differs_because is None
+
+
+@pytest.mark.parametrize(("suffix", "kernels"), [("onnx", "DISABLE_ALL"), ("pt", "qnnpack"), ("tflite", "XNNPACK")])
+def test_without_vnni_the_claimed_runner_is_one_that_does_not_clamp(
+    exported: Path, suffix: str, kernels: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processor, "lacks_vnni", lambda: True)
+    with claimed_runner(next(exported.glob(f"*.int8.{suffix}")))() as runner:
+        assert runner.name.endswith(f", {kernels}")
+        assert runner.differs_because is None
+
+
+def test_where_nothing_is_claimed_the_reasons_are_told(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processor, "lacks_vnni", lambda: True)
+    path = next(exported.glob("*.int8.onnx"))
+    monkeypatch.setattr(catalog, "all_runners", lambda path, threads: all_runners(path, threads=threads)[:2])
+    with pytest.raises(
+        MissingDependency, match=r"it is meant: ONNX Runtime .*, ALL: on x86 without VNNI, .*EXTENDED: "
+    ):
+        claimed_runner(path)
 
 
 def test_on_a_mac_the_framework_runs_beside_the_interpreter(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from edgekit.exporters.metadata import IoDtype, Precision
 from edgekit.integer_model import IntegerModel
 from edgekit.ir import Conv2d, Node, Padding
 from edgekit.pipeline.source import open_source
-from edgekit.runtimes.catalog import all_runners
+from edgekit.runtimes.catalog import claimed_runner
 from edgekit.runtimes.litert import Kernels, LiteRtRunner
 from edgekit.runtimes.tracing import Trace, trace_file, trace_model
 from edgekit.verification.cases import Cause
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from edgekit.float_model import FloatModel
     from edgekit.ir import Graph
-    from edgekit.runtimes.runner import Runner
 
     Fault = Callable[[IntegerModel], IntegerModel]
 
@@ -149,21 +148,12 @@ FAULTS: dict[str, tuple[str, str, Fault, Cause]] = {
 }  # fmt: skip
 
 
-def claimed(path: Path) -> Callable[[], Runner]:
-    """The first way to run a file whose integers are the reference's; without VNNI that is not the first of all."""
-    for make_runner in all_runners(path):
-        with make_runner() as runner:
-            if runner.differs_because is None:
-                return make_runner
-    raise AssertionError(f"nothing here runs {path} as it is meant")
-
-
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_is_found(name: str, model: IntegerModel, pixels: NDArray[np.uint8], tmp_path: Path) -> None:
     form, layer, fault, cause = FAULTS[name]
     path = tmp_path / f"m{FORMATS[form].suffix}"
     FORMATS[form].write_integer_model(fault(model), path, io_dtype=IoDtype.FLOAT32)
-    found = locate(path, model, pixels, make_runner=claimed(path))
+    found = locate(path, model, pixels, make_runner=claimed_runner(path))
     assert found is not None
     assert (found.layer, found.cause, found.unit) == (layer, cause, "LSB")
     assert found.culprit not in {None, "the numpy reference"}
@@ -180,7 +170,7 @@ def test_a_planted_fault_is_found(name: str, model: IntegerModel, pixels: NDArra
 @pytest.mark.parametrize("form", FORMATS)
 def test_good_files_part_nowhere(form: str, exported: Path, model: IntegerModel, pixels: NDArray[np.uint8]) -> None:
     path = next(exported.glob(f"*.int8{FORMATS[form].suffix}"))
-    assert locate(path, model, pixels, make_runner=claimed(path)) is None
+    assert locate(path, model, pixels, make_runner=claimed_runner(path)) is None
 
 
 def test_kernels_that_round_twice(exported: Path, model: IntegerModel, pixels: NDArray[np.uint8]) -> None:

@@ -17,6 +17,7 @@ from edgekit.exporters.torch import write_integer_model
 from edgekit.exporters.torch.texts import Engine
 from edgekit.ir import BatchNorm, Linear, Node, Padding
 from edgekit.quantization import QuantParams, Ratio
+from edgekit.runtimes.catalog import claimed_runner
 from edgekit.runtimes.torch import TorchRunner
 
 if TYPE_CHECKING:
@@ -234,7 +235,7 @@ def test_layers_in_float_change_nothing_around_them(
 ) -> None:
     model, stored, expected = mixed_case
     write_integer_model(model, tmp_path / "tiny.pt", io_dtype=IoDtype.FLOAT32)
-    with TorchRunner(tmp_path / "tiny.pt") as runner:
+    with claimed_runner(tmp_path / "tiny.pt")() as runner:
         found = runner.run(model.params["x"].dequantize(stored))
     output = model.graph.outputs[0]
     assert_near(model, model.params[output].quantize(found) if output in model.params else found, expected)
