@@ -155,20 +155,25 @@ def judge(candidate: Candidate, known: Known, limits: VerifySettings, *, is_refe
     )
 
 
-def judge_references(known: Known, shown: Sequence[Gate], limits: VerifySettings) -> tuple[FileVerdict, ...]:
+def judge_references(
+    known: Known, shown: Sequence[Gate], asked: Sequence[Gate], limits: VerifySettings
+) -> tuple[FileVerdict, ...]:
     """The verdicts on the saved integer model, and on the checkpoint where there is something to say.
 
     Args:
         known: they are in it.
         shown: what the files show to be wrong with the saved model.
+        asked: what the images show of the trained network.
         limits: what is allowed.
     """
     evidence, found = known.evidence, list[FileVerdict]()
     if evidence.saved is not None:
         unchecked = (evidence.unchecked_integers,) if evidence.unchecked_integers else ()
         found.append(_reference(evidence.saved, (*evidence.gates, *shown), unchecked))
-    if evidence.trained is not None and known.floats is not None and known.labels and limits.min_top1 is None:
-        found.append(_reference(evidence.trained.path, (_plausible(known),), ()))
+    if evidence.trained is not None:
+        is_measured = known.floats is not None and known.labels and limits.min_top1 is None
+        judged = (*((_plausible(known),) if is_measured else ()), *asked)
+        found += [_reference(evidence.trained.path, judged, ())] if judged else []
     return tuple(found)
 
 

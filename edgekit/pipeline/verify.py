@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 import time
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.calibration.images import ImageSource, open_images
+from edgekit.config import CalibrationSettings, PreprocessingSettings
 from edgekit.defaults import CHECKPOINT
 from edgekit.device.bench import bench
 from edgekit.device.plan import Plan
-from edgekit.errors import BadInput
+from edgekit.errors import BadInput, ConfigError
 from edgekit.exporters.metadata import Precision
-from edgekit.facts import of_provenance
+from edgekit.facts import Basis, of_provenance
 from edgekit.pipeline import baseline, trials
 from edgekit.pipeline import candidates as opening
 from edgekit.pipeline.evidence import CHECKPOINT_HASH, gather
+from edgekit.pipeline.expectations import settle
 from edgekit.pipeline.judging import Known, confusions, judge, judge_references, layers, pictures
 from edgekit.pipeline.records import Records
 from edgekit.pipeline.trials import References, Trial
@@ -27,6 +30,7 @@ from edgekit.runtimes.catalog import all_runners, other_runners
 from edgekit.runtimes.emulated import emulated_runners
 from edgekit.runtimes.planned import planned_file
 from edgekit.verification.budgets import Limits
+from edgekit.verification.gates import Gate, Level
 from edgekit.verification.labels import check as check_labels
 from edgekit.verification.proven import proven
 
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
     from edgekit.exporters.metadata import Metadata
     from edgekit.facts import Fact
     from edgekit.pipeline.candidates import Candidate
+    from edgekit.pipeline.source import Trained
     from edgekit.preprocessing import Preprocessing
 
 
@@ -87,6 +92,9 @@ def verify(artifacts: Sequence[Path], settings: Settings, *, progress: Progress 
             )
         )
         answers = trials.run(everything, images, References(preprocessing, model, trained or reference), progress)
+    asked: tuple[Gate, ...] = ()
+    if isinstance(images, ImageSource) and trained is not None:
+        asked = _expected(trained, abouts, preprocessing, settings, progress)
     known = Known.of(answers, evidence, noise=not isinstance(images, ImageSource))
     sound = [candidate for candidate in readable if candidate.is_sound]
     if settings.verify.baseline is not None:
@@ -95,7 +103,7 @@ def verify(artifacts: Sequence[Path], settings: Settings, *, progress: Progress 
     return VerifyResult(
         network=about.network,
         files=tuple(judge(c, known, settings.verify, is_reference=c.path == own) for c in candidates),
-        references=judge_references(known, shown, settings.verify),
+        references=judge_references(known, shown, asked, settings.verify),
         facts=(*_facts(abouts), *filter(None, (answers.about_labels,))),
         notes=(*evidence.notes, *records.unreadable),
         images=len(answers.names),
@@ -113,6 +121,35 @@ def verify(artifacts: Sequence[Path], settings: Settings, *, progress: Progress 
         latencies=_latencies(sound, settings.bench, progress) if settings.verify.latency else (),
         seconds=time.perf_counter() - started,
     )
+
+
+def _expected(
+    trained: Trained, abouts: Sequence[Metadata], fed: Preprocessing, settings: Settings, progress: Progress
+) -> tuple[Gate, ...]:
+    """Whether batch normalization remembers images as the files take them; nothing where the user insisted."""
+    if any(fact.basis is Basis.CONTRADICTED for fact in _facts(abouts)):
+        return ()  # a warning beside every file says so
+    wanted = settings.verify
+    exported = replace(
+        settings,
+        model=replace(settings.model, insist=False),
+        preprocessing=PreprocessingSettings(
+            resize="none" if fed.resize is None else fed.resize,  # type: ignore[arg-type] # text is "whole"
+            mean=fed.mean,
+            std=fed.std,
+            order=fed.order,  # type: ignore[arg-type] # one of ORDERS
+            interpolation=fed.interpolation,
+            antialias=fed.antialias,
+        ),
+        calibration=CalibrationSettings(data=wanted.data, images=wanted.images, strict=wanted.strict),
+    )
+    name, limit = "what the network expects", "nothing that the images contradict"
+    try:
+        settle(trained, exported, None, progress)
+    except ConfigError as error:
+        problem = f"the files were exported with something else than the network was trained with: {error}"
+        return (Gate(Level.TASK, name, None, passed=False, measured="contradicted", limit=limit, problem=problem),)
+    return (Gate(Level.TASK, name, None, passed=True, measured="not contradicted", limit=limit, problem=""),)
 
 
 def _facts(abouts: Sequence[Metadata]) -> tuple[Fact, ...]:
