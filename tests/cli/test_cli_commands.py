@@ -12,6 +12,7 @@ import pytest
 
 from edgekit.defaults import FOLDER
 from edgekit.integer_model import IntegerModel
+from edgekit.runtimes.processor import lacks_vnni
 
 if TYPE_CHECKING:
     import subprocess
@@ -47,7 +48,9 @@ def test_the_whole_job_with_nothing_given(
     assert {line.partition(" ")[0] for line in facts} == {
         *("padding", "bn_eps", "activation", "head_activation", "normalization", "order", "resize", "interpolation"),
     }
-    assert [line for line in told if line not in facts] == [
+    clamping = [line for line in told if line.startswith("! not claimed on this machine: ")]
+    assert bool(clamping) == lacks_vnni()
+    assert [line for line in told if line not in (*facts, *clamping)] == [
         "no checkpoint and no edgekit.toml: using the digits network that edgekit ships",
         "loading",
         "finding what the network expects (2)",
@@ -74,6 +77,7 @@ def test_the_whole_job_with_nothing_given(
     assert done.stderr.splitlines() == [
         "the digits network that edgekit ships: its checkpoint and its test images are used",
         "verifying (360)",
+        "finding what the network expects (2)",
     ]
     assert "measured on 360 images" in done.stdout
     assert re.search(r"✔ 8 files passed, \d+ gates in [\d.]+ s\n$", done.stdout)
@@ -112,6 +116,7 @@ SCHEMA = {
     },
     "export.files": {
         *("target", "precision", "path", "size_bytes", "write_seconds", "summary", "parity", "proven", "unproven"),
+        "unclaimed",
     },
     "verify": {
         *("schema_version", "command", "network", "files", "images", "noise", "skipped", "integer_reference"),
