@@ -89,7 +89,7 @@ def sensitivity(  # noqa: PLR0913 - one a flag
         from edgekit.pipeline.sensitivity import sensitivity as run  # noqa: PLC0415 - see the module app
 
         with console.progress_bar() as progress:
-            result = run(settings, images=images, out=out, progress=progress)
+            result = run(settings, images=images, out=out, opened=show_facts, progress=progress)
         if as_json:
             console.print_json("sensitivity", result)
         else:
@@ -97,7 +97,6 @@ def sensitivity(  # noqa: PLR0913 - one a flag
 
 
 def _show(result: SensitivityResult) -> None:
-    show_facts(result.facts)
     for text in result.notes:
         console.note(text)
     console.skipped(result.skipped)

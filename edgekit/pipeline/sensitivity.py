@@ -13,7 +13,7 @@ from edgekit.pipeline.source import open_source
 from edgekit.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from edgekit.config import Settings
@@ -59,7 +59,12 @@ class SensitivityResult:
 
 
 def sensitivity(
-    settings: Settings, *, images: int = IMAGES, out: Path | None = None, progress: Progress = silent
+    settings: Settings,
+    *,
+    images: int = IMAGES,
+    out: Path | None = None,
+    opened: Callable[[tuple[Fact, ...]], object] = lambda _: None,
+    progress: Progress = silent,
 ) -> SensitivityResult:
     """Quantize the network of ``settings`` as export does, and each part of it alone.
 
@@ -67,6 +72,7 @@ def sensitivity(
         settings: what, and the calibration images.
         images: how many of these to compare the logits on, evenly spaced; 8 or more.
         out: a folder for the picture, ``NAME.sensitivity.svg``; None draws none.
+        opened: told what is taken to be true of the network, before the work starts.
         progress: told of every stage.
 
     Raises:
@@ -85,6 +91,7 @@ def sensitivity(
 
     progress("loading", 0, 1)
     source = open_source(settings, progress)
+    opened(source.facts)
     progress("loading", 1, 1)
     form = source.integer_form
     pixels = (
