@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from edgekit.conventions import USUAL_ORDER, WITHOUT_ANTIALIAS, Interpolation
 from edgekit.device.plan import LAPS
-from edgekit.errors import ConfigError, did_you_mean
+from edgekit.errors import ConfigError, chosen, did_you_mean
 from edgekit.targets.profiles import profile
 
 FILE_NAME = "edgekit.toml"
@@ -38,6 +38,14 @@ class Typed(str):
     """A value as it was typed on the command line: TOML where that fits ("1e-3", "[0.5, 0.5]"), else plain text."""
 
     __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A value that overrides a key, and what it was said by, as it is typed ("--order")."""
+
+    value: Any
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +260,7 @@ class Settings:
 
     Attributes:
         source: the file that was read; None for the built-in defaults.
+        origins: who set a key, "section.key" to "edgekit.toml" or "--order"; no more than is known.
     """
 
     model: ModelSettings = field(default_factory=ModelSettings)
@@ -262,12 +271,13 @@ class Settings:
     bench: BenchSettings = field(default_factory=BenchSettings)
     finetune: FinetuneSettings = field(default_factory=FinetuneSettings)
     source: Path | None = None
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
 
 Overrides = Mapping[str, Mapping[str, Any]]
 
 _SECTIONS: dict[str, type[Any]] = {
-    name: kind for name, kind in typing.get_type_hints(Settings).items() if name != "source"
+    name: kind for name, kind in typing.get_type_hints(Settings).items() if name not in {"source", "origins"}
 }
 
 
@@ -276,7 +286,8 @@ def load(path: Path | None, overrides: Overrides | None = None) -> Settings:
 
     Args:
         path: an edgekit.toml, whose relative paths start from its own folder; None for the built-in defaults.
-        overrides: section -> key -> value; None as a value means "not given", and a ``Typed`` value is yet to be read.
+        overrides: section -> key -> value; None as a value means "not given", a ``Typed`` value is yet to be read, and
+            ``Said`` tells who gives a value.
 
     Raises:
         ConfigError: the file cannot be read, or a section, key or value is wrong.
@@ -292,7 +303,11 @@ def load(path: Path | None, overrides: Overrides | None = None) -> Settings:
         settings = dataclasses.replace(
             settings, **{section: dataclasses.replace(getattr(settings, section), **changes)}
         )
-    return settings
+    origins = {f"{section}.{key}": str(path) for section, values in tables.items() for key in values}
+    for section, values in given.items():
+        said = {f"{section}.{key}": value.by for key, value in values.items() if isinstance(value, Said)}
+        origins |= {f"{section}.{key}": "the command line" for key in values} | said
+    return dataclasses.replace(settings, origins=origins)
 
 
 def to_values(settings: Settings, base: Path) -> dict[str, dict[str, Any]]:
@@ -393,8 +408,11 @@ def _checked(kind: type[Any], values: Mapping[str, Any], section: str, where: st
     for key, value in values.items():
         if key not in hints:
             raise ConfigError(f"{where}: unknown key {section}.{key}: {did_you_mean(key, hints)}")
+        said = f"{where}: {section}.{key}"
+        if isinstance(value, Said):
+            value, said = value.value, value.by  # noqa: PLW2901 - what was said is what counts
         read = _read_typed if isinstance(value, Typed) else _convert
-        checked[key] = read(hints[key], value, f"{where}: {section}.{key}", base)
+        checked[key] = read(hints[key], value, said, base)
     return checked
 
 
@@ -410,10 +428,10 @@ def _convert(hint: Any, value: Any, where: str, base: Path | None) -> Any:  # no
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in {typing.Union, types.UnionType}:
         return _convert_union(hint, value, where, base)
-    if origin is Literal and value in arguments:
-        return value
     if origin is Literal and isinstance(value, str):
-        raise ConfigError(f"{where} is {value!r}: {did_you_mean(value, arguments)}")
+        if (choice := chosen(value, arguments)) is None:
+            raise ConfigError(f"{where} is {value!r}: {did_you_mean(value, arguments)}")
+        return choice
     if hint == Size and isinstance(value, str) and re.fullmatch(r"\d+x\d+", value):
         value = [int(side) for side in value.split("x")]
     if origin is tuple and isinstance(value, list | tuple) and (hint != Size or len(value) == 2):
@@ -437,7 +455,9 @@ def _convert_union(hint: Any, value: Any, where: str, base: Path | None) -> Any:
             return _convert(option, value, where, base)
         except ConfigError:
             continue
-    raise ConfigError(f"{where} is {value!r}: {_wanted(hint)} is wanted")
+    words = [word for option in options if typing.get_origin(option) is Literal for word in typing.get_args(option)]
+    meant = did_you_mean(value, words) if isinstance(value, str) and words else ""
+    raise ConfigError(f"{where} is {value!r}: {meant if meant.endswith('?') else f'{_wanted(hint)} is wanted'}")
 
 
 def _wanted(hint: Any) -> str:  # noqa: ANN401 - any type

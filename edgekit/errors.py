@@ -71,14 +71,23 @@ class DeviceUnreachable(EdgekitError):
     exit_code: ClassVar[int] = 4
 
 
+def chosen(word: str, choices: Iterable[str]) -> str | None:
+    """The one of ``choices`` that a word names, in capitals or not; None where there is none.
+
+    >>> chosen("rgb", ["RGB", "BGR"]), chosen("rbg", ["RGB", "BGR"])
+    ('RGB', None)
+    """
+    return next((choice for choice in choices if choice.casefold() == word.strip().casefold()), None)
+
+
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """The end of a message about an unknown word: the nearest valid one, or all of them.
 
-    >>> did_you_mean("tflight", ["onnx", "tflite"])
-    "did you mean 'tflite'?"
+    >>> did_you_mean("tflight", ["onnx", "tflite"]), did_you_mean("greyy", ["GREY", "RGB"])
+    ("did you mean 'tflite'?", "did you mean 'GREY'?")
     >>> did_you_mean("xyz", ["onnx", "tflite"])
     'choose from onnx, tflite'
     """
-    known = sorted(choices)
-    near = get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}"
+    known = {choice.casefold(): choice for choice in sorted(choices)}
+    near = get_close_matches(word.casefold(), known, n=1, cutoff=0.6)
+    return f"did you mean {known[near[0]]!r}?" if near else f"choose from {', '.join(known.values())}"

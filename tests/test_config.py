@@ -130,7 +130,7 @@ WRONG = [
     ),
     ("[preprocessing]\nmean = [124, 116, 104]\nstd = [58, 57, 57]", "divide by 255"),
     ("[preprocessing]\nmean = [0, 0, 0]\nstd = [1, 1, 0]", "positive numbers are wanted"),
-    ("[preprocessing]\norder = 'rgb'", "preprocessing.order is 'rgb'"),
+    ("[preprocessing]\norder = 'rbg'", "preprocessing.order is 'rbg': did you mean 'RGB'"),
     ("[export", r"is not valid TOML: Expected '\]'"),
 ]
 
@@ -200,7 +200,7 @@ TOML_VALUES = st.recursive(
 )
 KEYS = [
     (section, key.name)
-    for section in (field.name for field in dataclasses.fields(Settings) if field.name != "source")
+    for section in (field.name for field in dataclasses.fields(Settings) if field.name not in {"source", "origins"})
     for key in dataclasses.fields(getattr(Settings(), section))
 ]
 

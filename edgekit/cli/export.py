@@ -40,6 +40,7 @@ from edgekit.cli.options import (
     find_config,
     load_settings,
     names,
+    said,
     targets,
 )
 from edgekit.device.threads import limited
@@ -133,8 +134,8 @@ def export(  # noqa: PLR0913 - one a flag
                 "device": device,
                 "targets": None if target is None else targets(target),
                 "precisions": precisions or None,
-                "io_dtype": io_dtype,
-                "head": head,
+                "io_dtype": said("--io-dtype", io_dtype),
+                "head": said("--head", head),
                 "out": out,
                 "verify": False if no_verify else None,
             },
@@ -144,7 +145,7 @@ def export(  # noqa: PLR0913 - one a flag
         from edgekit.pipeline.export import export as run  # noqa: PLC0415 - see the module app
 
         with console.progress_bar() as progress:
-            result = run(settings, opened=show_facts, progress=progress)
+            result = run(settings, opened=lambda facts: show_facts(facts, settings), progress=progress)
         if as_json:
             console.print_json("export", result)
         else:
@@ -177,11 +178,13 @@ def export_settings(config: Path | None, flags: Overrides, assignments: list[str
     return settings
 
 
-def show_facts(facts: Sequence[Fact]) -> None:
-    """Tell what is taken to be true of the network."""
+def show_facts(facts: Sequence[Fact], settings: Settings) -> None:
+    """Tell what is taken to be true of the network, and what was given by what."""
+    from edgekit.pipeline.flags import origin  # noqa: PLC0415 - see the module app
+
     for fact in facts:
         if not fact.is_assumed:
-            console.note(f"{fact.name} {plain(fact.value)}: {fact.basis}, {fact.because}")
+            console.note(f"{fact.name} {plain(fact.value)}: {fact.basis}, {origin(fact, settings)}")
     for fact in assumed(facts):
         console.warn(f"{fact.name} {plain(fact.value)} is {fact.basis}: {fact.because} (to set it: {fact.setting})")
 

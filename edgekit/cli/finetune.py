@@ -32,6 +32,7 @@ from edgekit.cli.options import (
     ThreadsOption,
     expectations,
     names,
+    said,
     targets,
 )
 from edgekit.device.threads import limited
@@ -100,8 +101,8 @@ def finetune(  # noqa: PLR0913 - one a flag
             },
             "export": {
                 "targets": None if target is None else targets(target),
-                "io_dtype": io_dtype,
-                "head": head,
+                "io_dtype": said("--io-dtype", io_dtype),
+                "head": said("--head", head),
                 "out": out,
                 "verify": False if no_verify else None,
             },
@@ -112,7 +113,7 @@ def finetune(  # noqa: PLR0913 - one a flag
         from edgekit.pipeline.finetune import finetune as run  # noqa: PLC0415 - see the module app
 
         with console.progress_bar() as progress:
-            result = run(settings, opened=show_facts, progress=progress)
+            result = run(settings, opened=lambda facts: show_facts(facts, settings), progress=progress)
         if as_json:
             console.print_json("finetune", result)
         else:

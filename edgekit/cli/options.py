@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from edgekit import config
-from edgekit.config import TARGETS, Typed
+from edgekit.config import TARGETS, Said, Typed
 from edgekit.conventions import NORMALIZATIONS
-from edgekit.errors import ConfigError, did_you_mean
+from edgekit.errors import ConfigError, chosen, did_you_mean
 
 CheckpointArgument = Annotated[
     Path | None,
@@ -164,7 +164,7 @@ def load_settings(path: Path | None, flags: config.Overrides, assignments: list[
     overrides: dict[str, dict[str, Any]] = {}
     for assignment in assignments or ():
         section, key, value = _assignment(assignment)
-        overrides.setdefault(section, {})[key] = value
+        overrides.setdefault(section, {})[key] = Said(value, f"--set {section}.{key}")
     for section, values in flags.items():
         overrides.setdefault(section, {}).update({key: value for key, value in values.items() if value is not None})
     return config.load(path, overrides)
@@ -188,18 +188,27 @@ def expectations(  # noqa: PLR0913 - one a flag
     """
     if preprocessing is not None and (mean is not None or std is not None):
         raise ConfigError("--preprocessing and --mean or --std both say how images are normalized: leave one out")
-    values: dict[str, Any] = {"mean": _numbers(mean), "std": _numbers(std)}
+    values: dict[str, Any] = {"mean": said("--mean", _numbers(mean)), "std": said("--std", _numbers(std))}
+    ordered = said("--order", order)
     if preprocessing is not None:
-        if preprocessing not in NORMALIZATIONS:
+        usual = chosen(preprocessing, NORMALIZATIONS)
+        if usual is None:
             raise ConfigError(f"--preprocessing {preprocessing}: {did_you_mean(preprocessing, NORMALIZATIONS)}")
-        # Caffe reads images in the order blue, green, red.
-        order = order or ("BGR" if preprocessing.startswith("caffe") else None)
-        for name, numbers in zip(("mean", "std"), NORMALIZATIONS[preprocessing], strict=True):
-            values[name] = list(numbers[::-1] if order == "BGR" else numbers)[: len(set(numbers))]
+        by = f"--preprocessing {usual}"
+        if order is None and usual == "caffe":
+            order, ordered = "BGR", Said("BGR", by)  # Caffe reads images in the order blue, green, red
+        is_reversed = order is not None and order.strip().upper() == "BGR"
+        for name, numbers in zip(("mean", "std"), NORMALIZATIONS[usual], strict=True):
+            values[name] = Said(list(numbers[::-1] if is_reversed else numbers)[: len(set(numbers))], by)
     return {
-        "model": {"checkpoint": checkpoint, "padding": padding, "insist": insist or None},
-        "preprocessing": {**values, "order": order, "resize": Typed(resize) if resize else None},
+        "model": {"checkpoint": checkpoint, "padding": said("--padding", padding), "insist": insist or None},
+        "preprocessing": {**values, "order": ordered, "resize": said("--resize", Typed(resize) if resize else None)},
     }
+
+
+def said(flag: str, value: Any) -> Said | None:  # noqa: ANN401 - of any type
+    """A value with the flag that it was given by; None where it was not given."""
+    return None if value is None else Said(value, flag)
 
 
 def _numbers(text: str | None) -> Typed | None:
@@ -218,11 +227,11 @@ def targets(text: str) -> list[str]:
     Raises:
         ConfigError: one is unknown.
     """
-    found = names(text)
-    for name in found:
-        if name not in {*TARGETS, "all"}:
+    found = {name: chosen(name, (*TARGETS, "all")) for name in names(text)}
+    for name, target in found.items():
+        if target is None:
             raise ConfigError(f"unknown target {name!r}: {did_you_mean(name, (*TARGETS, 'all'))}")
-    return list(TARGETS) if "all" in found else found
+    return list(TARGETS) if "all" in found.values() else [target for target in found.values() if target]
 
 
 def _assignment(text: str) -> tuple[str, str, Typed]:

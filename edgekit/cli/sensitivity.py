@@ -89,7 +89,9 @@ def sensitivity(  # noqa: PLR0913 - one a flag
         from edgekit.pipeline.sensitivity import sensitivity as run  # noqa: PLC0415 - see the module app
 
         with console.progress_bar() as progress:
-            result = run(settings, images=images, out=out, opened=show_facts, progress=progress)
+            result = run(
+                settings, images=images, out=out, opened=lambda facts: show_facts(facts, settings), progress=progress
+            )
         if as_json:
             console.print_json("sensitivity", result)
         else:

@@ -236,7 +236,7 @@ def _facts(architecture: Architecture, given: Options, stated: Mapping[str, str]
     for name, value in values.items():
         basis, because = Basis.ASSUMED, f"usual for this layout ({source})"
         if name in given:
-            basis, because = Basis.GIVEN, "the user's setting"
+            basis, because = Basis.GIVEN, "a setting of the export"
         elif name in stated:
             basis, because = Basis.STATED, stated[name]
         elif name == "head_activation":

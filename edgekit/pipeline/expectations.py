@@ -15,6 +15,7 @@ from edgekit import extras, facts
 from edgekit.conventions import USUAL_ORDER, orders_of
 from edgekit.errors import CheckpointError, ConfigError
 from edgekit.facts import Basis, Fact
+from edgekit.pipeline.flags import INPUT_SETTINGS, flag, flags
 from edgekit.preprocessing import Preprocessing
 from edgekit.words import plain
 
@@ -31,13 +32,6 @@ if TYPE_CHECKING:
     from edgekit.pipeline.source import Trained
     from edgekit.progress import Progress
 
-# What decides each of them, as it is typed.
-INPUT_SETTINGS = {
-    "normalization": "--preprocessing imagenet|tf|…, or --mean and --std",
-    "order": "--order RGB|BGR",
-    "resize": "--resize PIXELS|whole, or --set preprocessing.crop=SHARE",
-    "interpolation": "--set preprocessing.interpolation=bicubic",
-}
 FINDABLE = ("padding", "bn_eps", "activation")  # options that batch normalization can show
 # What changes the pictures that are looked at, and not what the network computes: assumed, it needs nobody's consent.
 _OF_PICTURES = ("resize", "interpolation")
@@ -46,7 +40,25 @@ _CHOICES: Mapping[str, tuple[Any, ...]] = {"padding": ("same", "symmetric"), "bn
 _ACTIVATIONS = {"relu6": ("relu6", "relu"), "relu": ("relu", "relu6"), "hard_swish": ("hard_swish", "relu", "relu6")}
 USUAL_CROP = 224 / 256  # of an image's side: torchvision's and slim's evaluation
 _PICTURE_TOLERANCE = 1.1  # of the least misfit
+_BY_SETTING = "a setting of the export"  # in a file, which knows neither flags nor edgekit.toml
 _WITHOUT_IMAGES = "no images were given (--calib DIR) that could show it"
+
+
+class Contradicted(ConfigError):
+    """What was given does not fit the network.
+
+    Attributes:
+        told: the evidence, in words.
+        flags: what says the right values, ready to be pasted.
+    """
+
+    def __init__(self, contradictions: Sequence[Fact], order: str) -> None:
+        self.told = "; ".join(dict.fromkeys(fact.because for fact in contradictions))
+        self.flags = flags(contradictions, order)
+        super().__init__(
+            f"what was given does not fit the network: {self.told}. Correct it, {self.flags}; or go on all the same, "
+            f"--insist"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,24 +108,25 @@ def settle(trained: Trained, settings: Settings, ranges: Ranges | None, progress
 
     Raises:
         CheckpointError: the network takes images of a number of channels that edgekit does not feed.
-        ConfigError: a setting does not fit the network, or evidence contradicts it and ``model.insist`` is not set.
+        Contradicted: evidence contradicts a setting, and ``model.insist`` is not set.
+        ConfigError: a setting does not fit the network.
         DataError: the images cannot be used.
     """
     wanted = settings.calibration
     start = _start(trained, settings.preprocessing, None if ranges is None else _recorded(ranges))
     contradictions = _against_file(trained.facts, start.facts)
     insisted = [
-        _contradicted(fact, against) for fact in start.facts for against in contradictions if fact.name == against.name
+        _contradicted(fact, against, start.preprocessing.order)
+        for fact in start.facts
+        for against in contradictions
+        if fact.name == against.name
     ]
     start = replace(start, facts=facts.replaced(start.facts, insisted))
     if ranges is None and wanted.data is not None and not wanted.data_free:
         start, by_images = _found(trained, start, wanted, progress)
         contradictions += by_images
     if contradictions and not settings.model.insist:
-        told = "; ".join(f"{fact.because} ({fact.setting})" for fact in contradictions)
-        raise ConfigError(
-            f"what was given does not fit the network. {told}. Correct it, or go on all the same: --insist"
-        )
+        raise Contradicted(contradictions, start.preprocessing.order)
     return start
 
 
@@ -167,14 +180,15 @@ def _against_file(stated: Sequence[Fact], settled: Sequence[Fact]) -> tuple[Fact
         said = plain(fact.value)
         if fact.basis is Basis.STATED and fact.name in _OF_PIXELS and given.get(fact.name, said) != said:
             because = f"the file says {fact.name} {said} ({fact.because}), not {given[fact.name]}"
-            found.append(replace(fact, because=because, setting=INPUT_SETTINGS[fact.name]))
+            found.append(replace(fact, because=because))
     return tuple(found)
 
 
-def _contradicted(fact: Fact, against: Fact) -> Fact:
+def _contradicted(fact: Fact, against: Fact, order: str) -> Fact:
     """What was given or stated, if the user insists on it although ``against`` is what evidence shows."""
     because = f"{fact.basis} ({fact.because}), but {against.because}"
-    return replace(fact, basis=Basis.CONTRADICTED, because=because)
+    setting = flag(against.name, against.value, order)
+    return replace(fact, basis=Basis.CONTRADICTED, because=because, setting=setting)
 
 
 def _recorded(ranges: Ranges) -> tuple[Fact, ...]:
@@ -199,7 +213,7 @@ def _fact(name: str, given: object, stated: Mapping[str, Fact], usual: object) -
     setting = INPUT_SETTINGS[name]
     if given:
         given = list(given) if isinstance(given, tuple) else given  # as JSON has it
-        return Fact(name, given, Basis.GIVEN, "the user's setting", setting)
+        return Fact(name, given, Basis.GIVEN, _BY_SETTING, setting)
     if name in stated:
         return replace(stated[name], setting=setting)
     if name == "interpolation":  # a filter of another kind moves a pixel by a few levels
@@ -258,7 +272,7 @@ def _found(
         fact = known[told.name]
         if told.contradicted is not None:
             contradictions.append(replace(fact, value=told.contradicted, because=told.because))
-            known[told.name] = _contradicted(fact, contradictions[-1])
+            known[told.name] = _contradicted(fact, contradictions[-1], start.preprocessing.order)
         elif fact.basis is Basis.ASSUMED:
             known[told.name] = replace(fact, value=told.value, basis=told.basis, because=told.because)
     changed = {name: known[name].value for name, value in options.items() if known[name].value != value}
@@ -339,6 +353,9 @@ def _of_pictures(
             because = "batch normalization fits it as well as any other usual one"
             yield replace(known[name], basis=Basis.FOUND, because=because)
         else:
-            numbers = f"misfit {by_way[preprocessing]:.2g} against {by_way[best]:.2g}"
-            because = f"usual, but batch normalization speaks for {getattr(best, name)} ({numbers})"
-            yield replace(known[name], because=because)
+            value, times = getattr(best, name), by_way[preprocessing] / by_way[best]
+            because = (
+                f"usual, but with {plain(value)} the images fit what batch normalization remembers {times:.2g} times "
+                f"as well"
+            )
+            yield replace(known[name], because=because, setting=flag(name, value))

@@ -20,7 +20,7 @@ from edgekit.facts import Basis, of_provenance
 from edgekit.pipeline import baseline, trials
 from edgekit.pipeline import candidates as opening
 from edgekit.pipeline.evidence import CHECKPOINT_HASH, gather
-from edgekit.pipeline.expectations import settle
+from edgekit.pipeline.expectations import Contradicted, settle
 from edgekit.pipeline.judging import Known, confusions, judge, judge_references, layers, pictures
 from edgekit.pipeline.records import Records
 from edgekit.pipeline.trials import References, Trial
@@ -147,7 +147,8 @@ def _expected(
     try:
         settle(trained, exported, None, progress)
     except ConfigError as error:
-        problem = f"the files were exported with something else than the network was trained with: {error}"
+        why = f"{error.told}. Export them again, {error.flags}" if isinstance(error, Contradicted) else str(error)
+        problem = f"the files were exported with something else than the network was trained with: {why}"
         return (Gate(Level.TASK, name, None, passed=False, measured="contradicted", limit=limit, problem=problem),)
     return (Gate(Level.TASK, name, None, passed=True, measured="not contradicted", limit=limit, problem=""),)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, Literal
 
-from edgekit.errors import ConfigError, did_you_mean
+from edgekit.errors import ConfigError, chosen, did_you_mean
 
 _SUFFIX = ".toml"
 _LISTS = ("runtime", "choice", "rule")  # tables that are named in the singular, as TOML repeats their heading
@@ -179,12 +179,12 @@ def profile(name: str) -> Profile:
     Raises:
         ConfigError: there is none of this name.
     """
-    if name not in names():
+    if (known := chosen(name, names())) is None:
         raise ConfigError(f"unknown device {name!r}: {did_you_mean(name, names())}")
-    table = _table(name)
+    table = _table(known)
     rules, compiler = table.pop("rule", ()), table.pop("compiler", None)
     return Profile(
-        name=name,
+        name=known,
         formats=tuple(table.pop("formats")),
         precisions=tuple(table.pop("precisions")),
         claim=Claim(**table.pop("claim")),

@@ -28,6 +28,7 @@ def settings(**flags: Any) -> Any:
         ({"preprocessing": "raw"}, (0.0,), (1 / 255,), None),
         ({"mean": "0.5", "std": "0.25"}, (0.5,), (0.25,), None),
         ({"mean": "0.1, 0.2,0.3", "std": "[1,1,1]", "order": "BGR"}, (0.1, 0.2, 0.3), (1.0, 1.0, 1.0), "BGR"),
+        ({"preprocessing": "ImageNet", "order": "bgr"}, IMAGENET_MEAN[::-1], IMAGENET_STD[::-1], "BGR"),
         ({}, None, None, None),
     ],
 )
@@ -49,12 +50,32 @@ def test_caffe_reads_blue_first() -> None:
         ({"preprocessing": "imagnet"}, "did you mean 'imagenet'"),
         ({"preprocessing": "tf", "mean": "0.5"}, "leave one out"),
         ({"mean": "0.5"}, "belong together"),
-        ({"mean": "a,b", "std": "1,1"}, "preprocessing.mean is"),
+        ({"mean": "a,b", "std": "1,1"}, "--mean is"),
     ],
 )
 def test_mistakes_are_explained(flags: dict[str, str], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         settings(**flags)
+
+
+@pytest.mark.parametrize(
+    ("flags", "section", "key", "value"),
+    [
+        ({"order": "rgb"}, "preprocessing", "order", "RGB"),
+        ({"padding": "SAME"}, "model", "padding", "same"),
+        ({"resize": "Whole"}, "preprocessing", "resize", "whole"),
+        ({"preprocessing": "TF"}, "preprocessing", "mean", (0.5,)),
+    ],
+)
+def test_words_are_read_in_capitals_or_not(flags: dict[str, str], section: str, key: str, value: object) -> None:
+    assert getattr(getattr(settings(**flags), section), key) == value
+
+
+def test_settings_know_the_flag_that_they_come_from() -> None:
+    found = settings(preprocessing="caffe", padding="same").origins
+    assert found["preprocessing.mean"] == found["preprocessing.order"] == "--preprocessing caffe"
+    assert found["model.padding"] == "--padding"
+    assert load_settings(None, {}, ["model.bn_eps=1e-3"]).origins == {"model.bn_eps": "--set model.bn_eps"}
 
 
 def test_insisting_is_a_setting() -> None:

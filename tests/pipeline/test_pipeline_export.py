@@ -269,7 +269,9 @@ def test_what_evidence_contradicts_is_refused_unless_the_user_insists(settings: 
     )
     given = replace(given, calibration=replace(given.calibration, ranges=None))
     if not insist:
-        with pytest.raises(ConfigError, match=r"remembers normalization tf, not normalization unit .*--insist"):
+        with pytest.raises(
+            ConfigError, match=r"not normalization unit .*\. Correct it, --preprocessing tf; or .* --insist"
+        ):
             export(given)
         return
     result = export(given)

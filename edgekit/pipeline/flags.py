@@ -1,0 +1,80 @@
+"""What decides a fact of a network, as it is typed: all choices, the one for a value, and who said it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from edgekit.conventions import NORMALIZATIONS
+from edgekit.defaults import CONFIG
+from edgekit.facts import Basis
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from edgekit.config import Settings
+    from edgekit.facts import Fact
+
+# What decides each expectation of images, with its choices.
+INPUT_SETTINGS: Final[Mapping[str, str]] = {
+    "normalization": "--preprocessing imagenet|tf|…, or --mean and --std",
+    "order": "--order RGB|BGR",
+    "resize": "--resize PIXELS|whole, or --set preprocessing.crop=SHARE",
+    "interpolation": "--set preprocessing.interpolation=bicubic",
+}
+# The keys of edgekit.toml that say the same as a fact.
+_KEYS: Final[Mapping[str, Sequence[str]]] = {
+    "normalization": ("preprocessing.mean",),
+    "order": ("preprocessing.order",),
+    "resize": ("preprocessing.resize", "preprocessing.crop"),
+    "interpolation": ("preprocessing.interpolation",),
+    **{name: (f"model.{name}",) for name in ("padding", "bn_eps", "activation", "head_activation")},
+}
+_FLAGS: Final = {"order": "--order", "padding": "--padding", "resize": "--resize"}
+_SAME = 1e-3  # of a mean or std on a 0..1 scale: a quarter of a level of a pixel
+
+
+def flag(name: str, value: Any, order: str = "RGB") -> str:  # noqa: ANN401 - JSON
+    """What sets the fact ``name`` to ``value``, ready to be pasted; ``order`` is that of a normalization's channels.
+
+    >>> flag("padding", "same"), flag("bn_eps", 0.001)
+    ('--padding same', '--set model.bn_eps=0.001')
+    >>> flag("normalization", {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]})
+    '--preprocessing tf'
+    >>> flag("normalization", {"mean": [0.25], "std": [0.5]})
+    '--mean 0.25 --std 0.5'
+    """
+    if name == "normalization":
+        return _of_normalization(value, order)
+    typed = "x".join(map(str, value)) if isinstance(value, list | tuple) else f"{value}"
+    return f"{_FLAGS[name]} {typed}" if name in _FLAGS else f"--set {_KEYS[name][0]}={typed}"
+
+
+def flags(facts: Sequence[Fact], order: str) -> str:
+    """What sets all of ``facts``, ready to be pasted; ``order`` is that of the channels where none of them says it."""
+    order = next((fact.value for fact in facts if fact.name == "order"), order)
+    texts = [flag(fact.name, fact.value, order) for fact in facts]
+    others = " ".join(text for text in texts if not text.startswith("--order"))  # which may say the order, too
+    return " ".join(text for text in texts if not (text.startswith("--order") and text in others))
+
+
+def origin(fact: Fact, settings: Settings) -> str:
+    """Why a fact holds, in words; of what was given, by what: a file of settings or a flag, where that is known."""
+    if fact.basis is not Basis.GIVEN:
+        return fact.because
+    by = next((settings.origins[key] for key in _KEYS[fact.name] if key in settings.origins), fact.because)
+    return "the edgekit.toml of the network that edgekit ships" if by == str(CONFIG) else by
+
+
+def _of_normalization(value: Mapping[str, Sequence[float]], order: str) -> str:
+    mean, std = value["mean"], value["std"]
+    for name, usual in NORMALIZATIONS.items():
+        m, s = (numbers[::-1] if order.startswith("BGR") else numbers for numbers in usual)
+        if len(mean) == len(m) and all(abs(a - b) < _SAME for a, b in zip([*mean, *std], [*m, *s], strict=True)):
+            # By this name, channels are in Caffe's order unless a flag says another one.
+            return f"--preprocessing {name}{' --order RGB' if name == 'caffe' and order == 'RGB' else ''}"
+    return " ".join(f"--{name} {','.join(f'{v:.6g}' for v in _short(value[name]))}" for name in ("mean", "std"))
+
+
+def _short(values: Sequence[float]) -> Sequence[float]:
+    """One value for all channels where they have the same."""
+    return values[:1] if len(set(values)) == 1 else values

@@ -1,0 +1,94 @@
+"""Flags that are named as the way out say what was meant, when they are typed."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edgekit import config
+from edgekit.cli.options import expectations, load_settings
+from edgekit.conventions import NORMALIZATIONS
+from edgekit.defaults import CONFIG
+from edgekit.facts import Basis, Fact
+from edgekit.pipeline.expectations import Contradicted
+from edgekit.pipeline.flags import flag, flags, origin
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgekit.config import Settings
+
+FLAGS = ("padding", "preprocessing", "mean", "std", "order", "resize")
+
+
+def typed(line: str, file: Path | None = None) -> Settings:
+    """The settings of a command line of flags."""
+    words = shlex.split(line)
+    given = list(zip(words[::2], words[1::2], strict=True))
+    assert len(dict(given)) == len(given), "a flag is there twice"
+    named: dict[str, Any] = dict.fromkeys(FLAGS) | {name[2:]: value for name, value in given if name != "--set"}
+    network = expectations(None, **named, insist=False)
+    return load_settings(file, network, [value for name, value in given if name == "--set"])
+
+
+def fact(name: str, value: object, basis: Basis = Basis.GIVEN) -> Fact:
+    return Fact(name, value, basis, "why", "")
+
+
+@pytest.mark.parametrize("order", ["RGB", "BGR"])
+@pytest.mark.parametrize("name", NORMALIZATIONS)
+def test_a_usual_normalization_is_named(name: str, order: str) -> None:
+    mean, std = (list(numbers[::-1] if order == "BGR" else numbers) for numbers in NORMALIZATIONS[name])
+    line = flags([fact("normalization", {"mean": mean, "std": std}), fact("order", order)], "RGB")
+    assert f"--preprocessing {name}" in line
+    found = typed(line).preprocessing
+    assert found.mean is not None
+    assert found.order == order
+    assert list(found.mean * (3 // len(found.mean))) == pytest.approx(mean)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line", "section", "key"),
+    [
+        ("order", "BGR", "--order BGR", "preprocessing", "order"),
+        ("padding", "same", "--padding same", "model", "padding"),
+        ("bn_eps", 1e-3, "--set model.bn_eps=0.001", "model", "bn_eps"),
+        ("bn_eps", 1e-5, "--set model.bn_eps=1e-05", "model", "bn_eps"),
+        ("activation", "relu6", "--set model.activation=relu6", "model", "activation"),
+        ("head_activation", "none", "--set model.head_activation=none", "model", "head_activation"),
+        ("resize", 256, "--resize 256", "preprocessing", "resize"),
+        ("resize", (128, 256), "--resize 128x256", "preprocessing", "resize"),
+        ("resize", "whole", "--resize whole", "preprocessing", "resize"),
+        ("interpolation", "bicubic", "--set preprocessing.interpolation=bicubic", "preprocessing", "interpolation"),
+    ],
+)
+def test_a_flag_says_the_value(name: str, value: object, line: str, section: str, key: str) -> None:
+    assert flag(name, value) == line
+    assert getattr(getattr(typed(line), section), key) == value
+
+
+def test_a_normalization_of_its_own_is_given_in_numbers() -> None:
+    line = flag("normalization", {"mean": [0.1, 0.2, 0.3], "std": [0.25] * 3})
+    assert line == "--mean 0.1,0.2,0.3 --std 0.25"
+    assert typed(line).preprocessing.std == (0.25,)
+
+
+def test_a_contradiction_names_what_is_right_and_nothing_else() -> None:
+    error = Contradicted([fact("padding", "same"), fact("bn_eps", 1e-3)], "RGB")
+    assert "Correct it, --padding same --set model.bn_eps=0.001; or go on all the same, --insist" in str(error)
+    assert "|" not in str(error)
+
+
+def test_what_was_given_says_by_what(tmp_path: Path) -> None:
+    file = tmp_path / "edgekit.toml"
+    file.write_text("[preprocessing]\norder = 'RGB'\nmean = [0.5]\nstd = [0.5]\n[model]\npadding = 'same'\n")
+    settings = typed("--preprocessing tf --set model.bn_eps=1e-3", file)
+    assert origin(fact("normalization", {}), settings) == "--preprocessing tf"
+    assert origin(fact("bn_eps", 1e-3), settings) == "--set model.bn_eps"
+    assert origin(fact("order", "RGB"), settings) == origin(fact("padding", "same"), settings) == str(file)
+    assert origin(fact("order", "RGB", Basis.FOUND), settings) == "why"
+    assert origin(fact("resize", 256), settings) == "why"
+    shipped = origin(fact("order", "RGB"), config.load(CONFIG))
+    assert shipped == "the edgekit.toml of the network that edgekit ships"
