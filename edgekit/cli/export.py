@@ -4,44 +4,26 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import replace
-from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgekit.cli import console
+from edgekit.cli.flags import CalibrationFlags, FileFlags, NetworkFlags, merged, spread
 from edgekit.cli.options import (
-    CalibOption,
     CheckpointArgument,
     ConfigOption,
     DeviceOption,
     FloorOption,
-    HeadOption,
-    InsistOption,
     Int16Option,
-    IoDtypeOption,
     JsonOption,
-    KeepFloatOption,
-    LabelsOption,
-    MeanOption,
-    NoVerifyOption,
-    OrderOption,
-    OutOption,
-    PaddingOption,
     PerTensorOption,
-    PreprocessingOption,
-    ResizeOption,
     SetOption,
-    StdOption,
-    StrictOption,
-    TargetOption,
     ThreadsOption,
-    expectations,
     find_config,
     load_settings,
     names,
-    said,
-    targets,
 )
 from edgekit.device.threads import limited
 from edgekit.errors import ConfigError
@@ -59,11 +41,11 @@ if TYPE_CHECKING:
 _SOURCES = {"calib": "data", "ranges": "ranges", "data-free": "data_free"}  # flag: key of [calibration]
 
 
+@spread
 def export(  # noqa: PLR0913 - one a flag
     checkpoint: CheckpointArgument = None,
     *,
     device: DeviceOption = None,
-    target: TargetOption = None,
     int8: Annotated[
         bool, typer.Option("--int8", help="Write int8 files (needs --calib, --ranges or --data-free).")
     ] = False,
@@ -71,7 +53,8 @@ def export(  # noqa: PLR0913 - one a flag
     float32: Annotated[
         bool, typer.Option("--float32", help="Write float32 files; the default without --int8 and --float16.")
     ] = False,
-    calib: CalibOption = None,
+    files: FileFlags,
+    calibration: CalibrationFlags,
     ranges: Annotated[
         Path | None,
         typer.Option("--ranges", help="Ranges saved by an earlier export, instead of images.", show_default=False),
@@ -82,24 +65,11 @@ def export(  # noqa: PLR0913 - one a flag
             "--data-free", help="Without images: on synthetic ones, made from the checkpoint's batch normalization."
         ),
     ] = False,
-    strict: StrictOption = False,
-    keep_float: KeepFloatOption = None,
     floor: FloorOption = None,
     int16_activations: Int16Option = None,
     per_tensor_weights: PerTensorOption = False,
-    out: OutOption = None,
-    io_dtype: IoDtypeOption = None,
-    head: HeadOption = None,
-    preprocessing: PreprocessingOption = None,
-    mean: MeanOption = None,
-    std: StdOption = None,
-    order: OrderOption = None,
-    padding: PaddingOption = None,
-    resize: ResizeOption = None,
-    insist: InsistOption = False,
-    labels: LabelsOption = None,
+    network: NetworkFlags,
     threads: ThreadsOption = None,
-    no_verify: NoVerifyOption = False,
     config: ConfigOption = None,
     assignments: SetOption = None,
     as_json: JsonOption = False,
@@ -107,39 +77,21 @@ def export(  # noqa: PLR0913 - one a flag
     """Write a trained MobileNet for its targets, all int8 files from one integer model."""
     with console.reporting("export", as_json=as_json), limited(threads):
         precisions = [name for name, on in (("float32", float32), ("float16", float16), ("int8", int8)) if on]
-        network = expectations(
-            checkpoint,
-            padding=padding,
-            preprocessing=preprocessing,
-            mean=mean,
-            std=std,
-            order=order,
-            resize=resize,
-            insist=insist,
+        flags = merged(
+            network.overrides(checkpoint),
+            calibration.overrides(),
+            files.overrides(),
+            {
+                "calibration": {
+                    "ranges": ranges,
+                    "data_free": data_free or None,
+                    "floor": floor,
+                    "int16_activations": None if int16_activations is None else names(int16_activations),
+                    "per_tensor_weights": per_tensor_weights or None,
+                },
+                "export": {"device": device, "precisions": precisions or None},
+            },
         )
-        flags: Overrides = {
-            **network,
-            "model": {**network["model"], "labels": labels},
-            "calibration": {
-                "data": calib,
-                "ranges": ranges,
-                "data_free": data_free or None,
-                "strict": strict or None,
-                "keep_float": None if keep_float is None else names(keep_float),
-                "floor": floor,
-                "int16_activations": None if int16_activations is None else names(int16_activations),
-                "per_tensor_weights": per_tensor_weights or None,
-            },
-            "export": {
-                "device": device,
-                "targets": None if target is None else targets(target),
-                "precisions": precisions or None,
-                "io_dtype": said("--io-dtype", io_dtype),
-                "head": said("--head", head),
-                "out": out,
-                "verify": False if no_verify else None,
-            },
-        }
         settings = export_settings(config, flags, assignments)
 
         from edgekit.pipeline.export import export as run  # noqa: PLC0415 - see the module app

@@ -8,48 +8,21 @@ import typer
 
 from edgekit.cli import console
 from edgekit.cli.export import export_settings, show_export, show_facts
-from edgekit.cli.options import (
-    CalibOption,
-    CheckpointArgument,
-    ConfigOption,
-    HeadOption,
-    InsistOption,
-    IoDtypeOption,
-    JsonOption,
-    KeepFloatOption,
-    LabelsOption,
-    MeanOption,
-    NoVerifyOption,
-    OrderOption,
-    OutOption,
-    PaddingOption,
-    PreprocessingOption,
-    ResizeOption,
-    SetOption,
-    StdOption,
-    StrictOption,
-    TargetOption,
-    ThreadsOption,
-    expectations,
-    names,
-    said,
-    targets,
-)
+from edgekit.cli.flags import CalibrationFlags, FileFlags, NetworkFlags, merged, spread
+from edgekit.cli.options import CheckpointArgument, ConfigOption, JsonOption, SetOption, ThreadsOption
 from edgekit.device.threads import limited
 
 if TYPE_CHECKING:
-    from edgekit.config import Overrides
     from edgekit.training.finetune import Finetuning
     from edgekit.verification.closeness import Closeness
 
 
+@spread
 def finetune(  # noqa: PLR0913 - one a flag
     checkpoint: CheckpointArgument = None,
     *,
-    target: TargetOption = None,
-    calib: CalibOption = None,
-    strict: StrictOption = False,
-    keep_float: KeepFloatOption = None,
+    files: FileFlags,
+    calibration: CalibrationFlags,
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, help="How often to see each image.", show_default="400 updates")
     ] = None,
@@ -59,19 +32,8 @@ def finetune(  # noqa: PLR0913 - one a flag
     device: Annotated[
         str | None, typer.Option("--device", help="cpu or cuda.", show_default="cuda where there is any")
     ] = None,
-    out: OutOption = None,
-    io_dtype: IoDtypeOption = None,
-    head: HeadOption = None,
-    preprocessing: PreprocessingOption = None,
-    mean: MeanOption = None,
-    std: StdOption = None,
-    order: OrderOption = None,
-    padding: PaddingOption = None,
-    resize: ResizeOption = None,
-    insist: InsistOption = False,
-    labels: LabelsOption = None,
+    network: NetworkFlags,
     threads: ThreadsOption = None,
-    no_verify: NoVerifyOption = False,
     config: ConfigOption = None,
     assignments: SetOption = None,
     as_json: JsonOption = False,
@@ -81,33 +43,12 @@ def finetune(  # noqa: PLR0913 - one a flag
     Interrupted, it goes on when the same command is given again.
     """
     with console.reporting("finetune", as_json=as_json), limited(threads):
-        network = expectations(
-            checkpoint,
-            padding=padding,
-            preprocessing=preprocessing,
-            mean=mean,
-            std=std,
-            order=order,
-            resize=resize,
-            insist=insist,
+        flags = merged(
+            network.overrides(checkpoint),
+            calibration.overrides(),
+            files.overrides(),
+            {"finetune": {"epochs": epochs, "minutes": minutes, "device": device}},
         )
-        flags: Overrides = {
-            **network,
-            "model": {**network["model"], "labels": labels},
-            "calibration": {
-                "data": calib,
-                "strict": strict or None,
-                "keep_float": None if keep_float is None else names(keep_float),
-            },
-            "export": {
-                "targets": None if target is None else targets(target),
-                "io_dtype": said("--io-dtype", io_dtype),
-                "head": said("--head", head),
-                "out": out,
-                "verify": False if no_verify else None,
-            },
-            "finetune": {"epochs": epochs, "minutes": minutes, "device": device},
-        }
         settings = export_settings(config, flags, assignments)
 
         from edgekit.pipeline.finetune import finetune as run  # noqa: PLC0415 - see the module app

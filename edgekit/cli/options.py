@@ -9,7 +9,6 @@ import typer
 
 from edgekit import config
 from edgekit.config import TARGETS, Said, Typed
-from edgekit.conventions import NORMALIZATIONS
 from edgekit.errors import ConfigError, chosen, did_you_mean
 
 CheckpointArgument = Annotated[
@@ -170,50 +169,9 @@ def load_settings(path: Path | None, flags: config.Overrides, assignments: list[
     return config.load(path, overrides)
 
 
-def expectations(  # noqa: PLR0913 - one a flag
-    checkpoint: Path | None,
-    *,
-    padding: str | None,
-    preprocessing: str | None,
-    mean: str | None,
-    std: str | None,
-    order: str | None,
-    resize: str | None,
-    insist: bool,
-) -> config.Overrides:
-    """What flags say of the network, as sections [model] and [preprocessing].
-
-    Raises:
-        ConfigError: a normalization is named and given in numbers, too, or its name is unknown.
-    """
-    if preprocessing is not None and (mean is not None or std is not None):
-        raise ConfigError("--preprocessing and --mean or --std both say how images are normalized: leave one out")
-    values: dict[str, Any] = {"mean": said("--mean", _numbers(mean)), "std": said("--std", _numbers(std))}
-    ordered = said("--order", order)
-    if preprocessing is not None:
-        usual = chosen(preprocessing, NORMALIZATIONS)
-        if usual is None:
-            raise ConfigError(f"--preprocessing {preprocessing}: {did_you_mean(preprocessing, NORMALIZATIONS)}")
-        by = f"--preprocessing {usual}"
-        if order is None and usual == "caffe":
-            order, ordered = "BGR", Said("BGR", by)  # Caffe reads images in the order blue, green, red
-        is_reversed = order is not None and order.strip().upper() == "BGR"
-        for name, numbers in zip(("mean", "std"), NORMALIZATIONS[usual], strict=True):
-            values[name] = Said(list(numbers[::-1] if is_reversed else numbers)[: len(set(numbers))], by)
-    return {
-        "model": {"checkpoint": checkpoint, "padding": said("--padding", padding), "insist": insist or None},
-        "preprocessing": {**values, "order": ordered, "resize": said("--resize", Typed(resize) if resize else None)},
-    }
-
-
 def said(flag: str, value: Any) -> Said | None:  # noqa: ANN401 - of any type
     """A value with the flag that it was given by; None where it was not given."""
     return None if value is None else Said(value, flag)
-
-
-def _numbers(text: str | None) -> Typed | None:
-    """Numbers with commas between them, as a list."""
-    return None if text is None else Typed(f"[{text.strip().strip('[]')}]")
 
 
 def names(text: str) -> list[str]:

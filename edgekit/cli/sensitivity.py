@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,29 +10,11 @@ import typer
 from edgekit import words
 from edgekit.cli import console
 from edgekit.cli.export import export_settings, show_facts
-from edgekit.cli.options import (
-    CalibOption,
-    CheckpointArgument,
-    ConfigOption,
-    InsistOption,
-    JsonOption,
-    KeepFloatOption,
-    MeanOption,
-    OrderOption,
-    PaddingOption,
-    PreprocessingOption,
-    ResizeOption,
-    SetOption,
-    StdOption,
-    StrictOption,
-    ThreadsOption,
-    expectations,
-    names,
-)
+from edgekit.cli.flags import CalibrationFlags, NetworkFlags, merged, spread
+from edgekit.cli.options import CheckpointArgument, ConfigOption, JsonOption, SetOption, ThreadsOption
 from edgekit.device.threads import limited
 
 if TYPE_CHECKING:
-    from edgekit.config import Overrides
     from edgekit.pipeline.ranking import Sensitivity
     from edgekit.pipeline.sensitivity import SensitivityResult
     from edgekit.verification.closeness import Closeness
@@ -40,25 +22,18 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 
+@spread
 def sensitivity(  # noqa: PLR0913 - one a flag
     checkpoint: CheckpointArgument = None,
     *,
-    calib: CalibOption = None,
+    calibration: CalibrationFlags,
     images: Annotated[
         int, typer.Option("--images", min=8, help="How many of them to compare the logits on, evenly spread.")
     ] = 32,
-    strict: StrictOption = False,
-    keep_float: KeepFloatOption = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder to draw a picture in.", show_default="no picture")
     ] = None,
-    preprocessing: PreprocessingOption = None,
-    mean: MeanOption = None,
-    std: StdOption = None,
-    order: OrderOption = None,
-    padding: PaddingOption = None,
-    resize: ResizeOption = None,
-    insist: InsistOption = False,
+    network: NetworkFlags,
     threads: ThreadsOption = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
@@ -66,24 +41,7 @@ def sensitivity(  # noqa: PLR0913 - one a flag
 ) -> None:
     """Rank activations and weights by what quantizing each of them alone does to the logits."""
     with console.reporting("sensitivity", as_json=as_json), limited(threads):
-        network = expectations(
-            checkpoint,
-            padding=padding,
-            preprocessing=preprocessing,
-            mean=mean,
-            std=std,
-            order=order,
-            resize=resize,
-            insist=insist,
-        )
-        flags: Overrides = {
-            **network,
-            "calibration": {
-                "data": calib,
-                "strict": strict or None,
-                "keep_float": None if keep_float is None else names(keep_float),
-            },
-        }
+        flags = merged(network.overrides(checkpoint), calibration.overrides())
         settings = export_settings(config, flags, assignments)
 
         from edgekit.pipeline.sensitivity import sensitivity as run  # noqa: PLC0415 - see the module app

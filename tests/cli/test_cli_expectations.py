@@ -7,16 +7,14 @@ from typing import Any
 
 import pytest
 
-from edgekit.cli.options import expectations, load_settings
+from edgekit.cli.flags import NetworkFlags
+from edgekit.cli.options import load_settings
 from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.errors import ConfigError
 
-NOTHING: dict[str, Any] = dict.fromkeys(("padding", "preprocessing", "mean", "std", "order", "resize"))
-
 
 def settings(**flags: Any) -> Any:
-    given = expectations(Path("net.pth"), **{**NOTHING, "insist": False, **flags})
-    return load_settings(None, given, None)
+    return load_settings(None, NetworkFlags(**flags).overrides(Path("net.pth")), None)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edgekit import config
-from edgekit.cli.options import expectations, load_settings
+from edgekit.cli.flags import NetworkFlags
+from edgekit.cli.options import load_settings
 from edgekit.conventions import NORMALIZATIONS
 from edgekit.defaults import CONFIG
 from edgekit.facts import Basis, Fact
@@ -29,7 +30,7 @@ def typed(line: str, file: Path | None = None) -> Settings:
     given = list(zip(words[::2], words[1::2], strict=True))
     assert len(dict(given)) == len(given), "a flag is there twice"
     named: dict[str, Any] = dict.fromkeys(FLAGS) | {name[2:]: value for name, value in given if name != "--set"}
-    network = expectations(None, **named, insist=False)
+    network = NetworkFlags(**named).overrides(None)
     return load_settings(file, network, [value for name, value in given if name == "--set"])
 
 

@@ -1,0 +1,164 @@
+"""Flags that several commands share, in groups: each is declared once, and knows the settings that it means."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from dataclasses import dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from edgekit.cli.options import (
+    CalibOption,
+    HeadOption,
+    InsistOption,
+    IoDtypeOption,
+    KeepFloatOption,
+    LabelsOption,
+    MeanOption,
+    NoVerifyOption,
+    OrderOption,
+    OutOption,
+    PaddingOption,
+    PreprocessingOption,
+    ResizeOption,
+    StdOption,
+    StrictOption,
+    TargetOption,
+    names,
+    said,
+    targets,
+)
+from edgekit.config import Overrides, Said, Typed
+from edgekit.conventions import NORMALIZATIONS
+from edgekit.errors import ConfigError, chosen, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFlags:
+    """What a network expects of its images and its builder."""
+
+    preprocessing: PreprocessingOption = None
+    mean: MeanOption = None
+    std: StdOption = None
+    order: OrderOption = None
+    padding: PaddingOption = None
+    resize: ResizeOption = None
+    insist: InsistOption = False
+
+    def overrides(self, checkpoint: Path | None) -> Overrides:
+        """What they say of the network in ``checkpoint``, as sections [model] and [preprocessing].
+
+        Raises:
+            ConfigError: a normalization is named and given in numbers, too, or its name is unknown.
+        """
+        order, preprocessing = self.order, self.preprocessing
+        if preprocessing is not None and (self.mean is not None or self.std is not None):
+            raise ConfigError("--preprocessing and --mean or --std both say how images are normalized: leave one out")
+        values: dict[str, Any] = {"mean": said("--mean", _numbers(self.mean)), "std": said("--std", _numbers(self.std))}
+        ordered = said("--order", order)
+        if preprocessing is not None:
+            usual = chosen(preprocessing, NORMALIZATIONS)
+            if usual is None:
+                raise ConfigError(f"--preprocessing {preprocessing}: {did_you_mean(preprocessing, NORMALIZATIONS)}")
+            by = f"--preprocessing {usual}"
+            if order is None and usual == "caffe":
+                order, ordered = "BGR", Said("BGR", by)  # Caffe reads images in the order blue, green, red
+            is_reversed = order is not None and order.strip().upper() == "BGR"
+            for name, numbers in zip(("mean", "std"), NORMALIZATIONS[usual], strict=True):
+                values[name] = Said(list(numbers[::-1] if is_reversed else numbers)[: len(set(numbers))], by)
+        resize = said("--resize", Typed(self.resize) if self.resize else None)
+        return {
+            "model": {
+                "checkpoint": checkpoint,
+                "padding": said("--padding", self.padding),
+                "insist": self.insist or None,
+            },
+            "preprocessing": {**values, "order": ordered, "resize": resize},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationFlags:
+    """What is calibrated on, and which layers are left out of it."""
+
+    calib: CalibOption = None
+    strict: StrictOption = False
+    keep_float: KeepFloatOption = None
+
+    def overrides(self) -> Overrides:
+        """What they say, as section [calibration]."""
+        kept = None if self.keep_float is None else names(self.keep_float)
+        return {"calibration": {"data": self.calib, "strict": self.strict or None, "keep_float": kept}}
+
+
+@dataclass(frozen=True, slots=True)
+class FileFlags:
+    """Which files are written, and what they hold."""
+
+    target: TargetOption = None
+    out: OutOption = None
+    io_dtype: IoDtypeOption = None
+    head: HeadOption = None
+    labels: LabelsOption = None
+    no_verify: NoVerifyOption = False
+
+    def overrides(self) -> Overrides:
+        """What they say, as sections [model] and [export].
+
+        Raises:
+            ConfigError: a target is unknown.
+        """
+        return {
+            "model": {"labels": self.labels},
+            "export": {
+                "targets": None if self.target is None else targets(self.target),
+                "io_dtype": said("--io-dtype", self.io_dtype),
+                "head": said("--head", self.head),
+                "out": self.out,
+                "verify": False if self.no_verify else None,
+            },
+        }
+
+
+def merged(*parts: Overrides) -> Overrides:
+    """All of them; no two name the same key."""
+    sections: dict[str, dict[str, Any]] = {}
+    for part in parts:
+        for section, values in part.items():
+            sections.setdefault(section, {}).update(values)
+    return sections
+
+
+def spread(command: Callable[..., None]) -> Callable[..., None]:
+    """A command of which each parameter that is a group stands as the flags of that group, as typer reads it."""
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, Any] = {}
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        group = parameter.annotation
+        if not is_dataclass(group):
+            parameters.append(parameter)
+            continue
+        groups[parameter.name], hints = group, get_type_hints(group, include_extras=True)
+        parameters += [
+            parameter.replace(name=field.name, annotation=hints[field.name], default=field.default)
+            for field in fields(group)
+        ]
+
+    @functools.wraps(command)
+    def run(**values: Any) -> None:  # noqa: ANN401 - of any flag
+        for name, group in groups.items():
+            values[name] = group(**{field.name: values.pop(field.name) for field in fields(group)})
+        command(**values)
+
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # inspect looks for it
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def _numbers(text: str | None) -> Typed | None:
+    """Numbers with commas between them, as a list."""
+    return None if text is None else Typed(f"[{text.strip().strip('[]')}]")
