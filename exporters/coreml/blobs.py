@@ -61,12 +61,14 @@ def irregularities(data: bytes, offsets: Iterable[int]) -> Iterator[str]:
         yield f"the weights file counts {count} arrays of version {version}, the program {len(headers)} of {VERSION}"
     behind = _STORAGE_HEADER.size
     for offset, (_, _, size_bytes, start) in sorted(headers.items()):
-        if offset - behind >= ALIGNMENT:
+        if offset < behind:
+            yield f"the array at offset {offset} of the weights file begins within the one before it"
+        if offset - behind >= ALIGNMENT or any(data[behind:offset]):
             yield f"{offset - behind} bytes of the weights file before offset {offset} belong to nothing"
         if start != offset + _BLOB_HEADER.size:
             yield f"the array at offset {offset} of the weights file says that its numbers stand elsewhere, at {start}"
         behind = max(behind, start + size_bytes)
-    if len(data) - behind >= ALIGNMENT:
+    if len(data) > behind:
         yield f"the last {len(data) - behind} bytes of the weights file belong to nothing"
 
 

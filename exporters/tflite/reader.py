@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _CONVERSIONS = {"QUANTIZE", "DEQUANTIZE"}
 _HEADS = {"SOFTMAX", "LOGISTIC"}  # from one output of the file to another: logits to probabilities
 _ALIGNING = {"MUL", "ADD"}
+_FIRST_FIELD = 4  # in the vtable of any table: in Buffer's of schema.fbs, that of data
 _FLOATS = {"FLOAT64", "FLOAT32", "FLOAT16", "BFLOAT16"}
 
 
@@ -67,6 +68,18 @@ class Opened:
         for entry in items(self.model.metadata):
             entries.setdefault(text(entry.name), bytes(items(self.model.buffers[entry.buffer].data)))
         return entries
+
+    @functools.cached_property
+    def buffers(self) -> tuple[range, ...]:
+        """Where the bytes of each buffer stand in the file; nowhere for one without any."""
+        root = tflite_schema.load().Model.GetRootAs(self.data, 0)
+        found = []
+        for index in range(root.BuffersLength()):
+            table = root.Buffers(index)._tab  # noqa: SLF001 - the generated classes have no other way to an address
+            field = table.Offset(_FIRST_FIELD)
+            start = table.Vector(field) if field else 0
+            found.append(range(start, start + (table.VectorLen(field) if field else 0)))
+        return tuple(found)
 
     @functools.cached_property
     def archive(self) -> zipfile.ZipFile | None:

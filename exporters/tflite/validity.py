@@ -6,6 +6,7 @@ runtimes, tools or releases may read in two ways.
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from edgekit.exporters.archives import irregularities
+from edgekit.exporters.metadata import KEY
 from edgekit.exporters.summary import Violation
 from edgekit.exporters.tflite import reader
 from edgekit.exporters.tflite import schema as tflite_schema
+from edgekit.exporters.tflite.schema import BUFFER_ALIGNMENT
 from edgekit.exporters.tflite.versions import release_of
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 _OPTIONAL = -1  # lite/c/common.h: kTfLiteOptionalTensor, an input that is left out
 _CHECKED = frozenset({"float16", "float32", "int8", "int32", "int64", "uint8"})  # types that edgekit writes
 _LAST_OLD_CODE = 127  # schema.fbs: deprecated_builtin_code is a byte, and stays at 127 for what came later
-_SLACK = 16  # bytes that may stand behind the last thing of a file, to fill it up: the largest alignment
+_SLACK = 16  # bytes behind the last thing of a file that other writers leave: to fill it up, or of a table not used
 # What edgekit writes or reads of each table of the schema. All else is refused: a runtime may act on it, and nothing
 # here would know. Buffers have an offset where their bytes stand behind the model, which only some readers follow.
 _KNOWN: Final = {
@@ -65,6 +68,7 @@ def violations(path: Path, runtime: str | None = None) -> tuple[Violation, ...]:
             *checker.names(),
             *checker.signatures(),
             *checker.surplus(),
+            *checker.shared(),
             *checker.ends(),
         )
 
@@ -215,9 +219,27 @@ class _Checker:
         if archive is not None:
             model = data[: min((entry.header_offset for entry in archive.infolist()), default=archive.start_dir)]
             yield from (Violation(None, text) for text in irregularities(data, archive, len(model)))
-        used = _used(model, self._model)
-        if used < len(model):
-            yield Violation(None, f"{len(model) - used} bytes stand behind the model, and belong to nothing")
+        behind = model[_used(model, self._model) :]
+        if behind and not self._may_end_with(behind, len(model)):
+            yield Violation(None, f"{len(behind)} bytes stand behind the model, and belong to nothing")
+
+    def _may_end_with(self, behind: bytes, size: int) -> bool:
+        """Whether a model of ``size`` bytes may end with some that belong to nothing.
+
+        Flatbuffers are written from their end, and filled up with zeros for whatever is aligned: the size is a multiple
+        of the largest alignment. Files of edgekit end without a fill, and only a tool that changed them adds one.
+        """
+        if KEY not in self._file.metadata:
+            return len(behind) <= _SLACK
+        is_aligned = all(buffer.start % BUFFER_ALIGNMENT == 0 for buffer in self._file.buffers)
+        return len(behind) < _SLACK and not any(behind) and size % (BUFFER_ALIGNMENT if is_aligned else 4) == 0
+
+    def shared(self) -> Iterator[Violation]:
+        """No two buffers have bytes in common: who changes one would change the other."""
+        held = [(buffer.start, buffer.stop, index) for index, buffer in enumerate(self._file.buffers) if buffer]
+        for (_, stop, one), (start, end, other) in itertools.pairwise(sorted(held)):
+            if start < stop:
+                yield Violation(None, f"the buffers {one} and {other} have {min(stop, end) - start} bytes in common")
 
 
 def _outside(owner: str, kind: str, indices: Iterable[int], count: int) -> Iterator[Violation]:
@@ -231,13 +253,11 @@ def _is_unset(value: Any, default: Any) -> bool:  # noqa: ANN401 - generated cla
 
 
 def _used(data: bytes, model: Any) -> int:  # noqa: ANN401 - generated classes
-    """How many bytes, from the first on, a file is read from; a few that only fill it up count as used.
+    """How many bytes, from the first on, a file is read from.
 
     The format says nowhere how long a file is. So what is cut off is looked for that makes no difference.
     """
-    if not _says_the_same(data[:-_SLACK], model):
-        return len(data)
-    least, most = 0, len(data) - _SLACK
+    least, most = 0, len(data)
     while least < most:
         middle = (least + most) // 2
         least, most = (least, middle) if _says_the_same(data[:middle], model) else (middle + 1, most)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+import struct
 import warnings
 import zipfile
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ for needed in ("torch", "onnx", "onnxruntime", "ai_edge_litert", "coremltools"):
     pytest.importorskip(needed)
 
 INNER = "layer.3"
+WEIGHTS = "Data/com.apple.CoreML/weights/weight.bin"
 
 
 @dataclass(frozen=True)
@@ -162,14 +164,36 @@ def appended(path: Path) -> None:
     path.write_bytes(path.read_bytes() + bytes(range(100)))
 
 
-def between_model_and_labels(path: Path) -> None:
-    data = path.read_bytes()
-    with zipfile.ZipFile(path) as archive:
-        files, start = [(i.filename, archive.read(i)) for i in archive.infolist()], archive.infolist()[0].header_offset
-    path.write_bytes(data[:start] + bytes(range(200)))
-    with zipfile.ZipFile(path, "a") as archive:
-        for name, text in files:
-            archive.writestr(name, text)
+def between_model_and_labels(behind: bytes) -> Callable[[Path], None]:
+    def spoil(path: Path) -> None:
+        data = path.read_bytes()
+        with zipfile.ZipFile(path) as archive:
+            files = [(i.filename, archive.read(i)) for i in archive.infolist()]
+            start = archive.infolist()[0].header_offset
+        path.write_bytes(data[:start] + behind)
+        with zipfile.ZipFile(path, "a") as archive:
+            for name, text in files:
+                archive.writestr(name, text)
+
+    return spoil
+
+
+def buffers_in_one_place(path: Path) -> None:
+    """The bytes of one constant are those of another of the same size."""
+    from edgekit.exporters.tflite import schema as tflite_schema
+
+    data = bytearray(path.read_bytes())
+    root = tflite_schema.load().Model.GetRootAs(bytes(data), 0)
+    places: dict[int, list[tuple[int, int]]] = {}
+    for index in range(root.BuffersLength()):
+        table = root.Buffers(index)._tab
+        if field := table.Offset(4):
+            places.setdefault(table.VectorLen(field), []).append((table.Pos + field, table.Vector(field) - 4))
+    pair = next(pair for size, pair in places.items() if size > 8 and len(pair) > 1)
+    field, _ = min(pair)
+    _, other = max(pair, key=lambda place: place[1])
+    struct.pack_into("<I", data, field, other - field)
+    path.write_bytes(bytes(data))
 
 
 TFLITE = [
@@ -193,7 +217,13 @@ TFLITE = [
     Fault("tflite", "limits beside scales", "minimum", scales_as_limits, layer=INNER, alone=False),
     Fault("tflite", "labels twice", "2 entries of the archive are called labels.txt", spoil=labels_twice),
     Fault("tflite", "bytes behind the labels", "100 bytes stand behind the archive", spoil=appended),
-    Fault("tflite", "bytes behind the model", "bytes stand behind the model", spoil=between_model_and_labels),
+    Fault("tflite", "two buffers in one place", "bytes in common", spoil=buffers_in_one_place),
+    *(
+        Fault("tflite", f"{len(behind)} bytes {set(behind)} behind the model", f"{len(behind)} bytes stand behind the",
+              spoil=between_model_and_labels(behind))
+        for size in (1, 4, 8, 15, 16, 200)
+        for behind in (bytes(size), b"x" * size)
+    ),
 ]  # fmt: skip
 
 
@@ -305,15 +335,32 @@ def unlisted_weights(values: dict[str, Any]) -> None:
 
 
 def linked_weights(path: Path) -> None:
-    weights = path / "Data/com.apple.CoreML/weights/weight.bin"
+    weights = path / WEIGHTS
     elsewhere = path.parent / "weight.bin"
     shutil.move(weights, elsewhere)
     weights.symlink_to(elsewhere)
 
 
-def more_weights(path: Path) -> None:
-    weights = path / "Data/com.apple.CoreML/weights/weight.bin"
-    weights.write_bytes(weights.read_bytes() + bytes(1000))
+def more_weights(behind: bytes) -> Callable[[Path], object]:
+    return lambda path: (path / WEIGHTS).write_bytes((path / WEIGHTS).read_bytes() + behind)
+
+
+def weights_between(path: Path) -> None:
+    """In the bytes that fill up to the next array, where nobody looks."""
+    data = bytearray((path / WEIGHTS).read_bytes())
+    _, _, size, start = struct.unpack_from("<IIQQ", data, 64)
+    assert (start + size) % 64
+    data[start + size] = 1
+    (path / WEIGHTS).write_bytes(data)
+
+
+def arrays_in_one_place(path: Path) -> None:
+    """The first array reads its numbers where the second has its own, if that is there, and as many."""
+    data = bytearray((path / WEIGHTS).read_bytes())
+    _, _, size, start = struct.unpack_from("<IIQQ", data, 64)
+    second = start + size + (-(start + size) % 64)
+    struct.pack_into("<Q", data, 64 + 16, second)
+    (path / WEIGHTS).write_bytes(data)
 
 
 def image(e: Any) -> Any:
@@ -372,7 +419,13 @@ COREML = [
     Fault("coreml", "stray file", "the file Data/run.sh belongs to nothing",
           spoil=lambda path: (path / "Data/run.sh").write_text("ls")),
     Fault("coreml", "linked weights", "is a link to elsewhere", spoil=linked_weights),
-    Fault("coreml", "more weights", "bytes of the weights file belong to nothing", spoil=more_weights),
+    *(
+        Fault("coreml", f"{size} bytes more weights", "bytes of the weights file belong to nothing",
+              spoil=more_weights(bytes(size)))
+        for size in (1, 16, 1000)
+    ),
+    Fault("coreml", "weights between arrays", "bytes of the weights file before offset", spoil=weights_between),
+    Fault("coreml", "arrays in one place", "begins within the one before it", spoil=arrays_in_one_place),
 ]  # fmt: skip
 
 
@@ -406,6 +459,27 @@ def another_entry(name: str) -> Callable[[Path], None]:
     return lambda path: archive_again(path, lambda entries: entries.append((name, b"x = 1\n")))
 
 
+def between_entries(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        entries = [(name, archive.read(name)) for name in archive.namelist()]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in entries:
+            archive.writestr(name, data)
+            assert archive.fp is not None
+            archive.fp.write(b"12345678")
+            archive.start_dir += 8
+
+
+def entries_in_one_place(path: Path) -> None:
+    """The first entry goes on into the second."""
+    archive_again(path, lambda _: None)
+    data = bytearray(path.read_bytes())
+    directory = data.find(b"PK\1\2")
+    (size,) = struct.unpack_from("<I", data, directory + 20)
+    struct.pack_into("<II", data, directory + 20, size + 40, size + 40)
+    path.write_bytes(data)
+
+
 def in_front(path: Path) -> None:
     data = path.read_bytes()
     path.write_bytes(b"#!/bin/sh\nls\n" + bytes(100) + data)
@@ -426,6 +500,8 @@ TORCH = [
     Fault("torch", "second folder", "the archive holds 2 folders", spoil=another_entry("another/code/__torch__.py")),
     Fault("torch", "another program", "it holds 'code/helpers.py'", spoil=another_entry("archive/code/helpers.py")),
     Fault("torch", "bytes in front", "113 bytes before the entry", spoil=in_front),
+    Fault("torch", "bytes between entries", "bytes before the entry", spoil=between_entries),
+    Fault("torch", "entries in one place", "begins within the one before it", spoil=entries_in_one_place),
     Fault("torch", "bytes behind", "100 bytes stand behind the archive", spoil=appended),
     Fault("torch", "other bytecode", "bytecode", other_bytecode, alone=False),
     Fault("torch", "another method", "the method predict", another_method),
