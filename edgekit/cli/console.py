@@ -107,10 +107,11 @@ def warn(text: str) -> None:
 def table(columns: Sequence[str], rows: Sequence[Sequence[str] | str]) -> None:
     """Print aligned columns, with rich's markup; a row that is a text stands below the one before it.
 
-    Columns whose title starts with ">" are numbers and end flush. No line is ever broken or cut: what is too wide for a
-    terminal, the terminal wraps.
+    Columns whose title starts with ">" are numbers and end flush. No row is ever broken or cut: what is too wide for a
+    terminal, the terminal wraps. A text is broken between words there, and goes on where it began.
     """
-    from rich.text import Text  # noqa: PLC0415 - 60 ms that --help does without
+    from rich.padding import Padding  # noqa: PLC0415 - 60 ms that --help does without
+    from rich.text import Text  # noqa: PLC0415 - likewise
 
     titles = [Text(title.removeprefix(">"), "dim") for title in columns]
     lines = [titles, *(row if isinstance(row, str) else [Text.from_markup(cell) for cell in row] for row in rows)]
@@ -123,7 +124,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str] | str]) -> None:
         for line in lines:
             shown = Text.from_markup(line) if isinstance(line, str) else Text("  ").join(line)
             shown.rstrip()
-            console.print(shown, soft_wrap=True)
+            if isinstance(line, str) and console.is_terminal and shown.cell_len > console.width:
+                indent = len(shown.plain) - len(shown.plain.lstrip())
+                console.print(Padding(shown[indent:], (0, 0, 0, indent)))
+            else:
+                console.print(shown, soft_wrap=True)
 
 
 def facts(title: str, values: Sequence[tuple[str, str]]) -> None:

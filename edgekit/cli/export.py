@@ -161,8 +161,11 @@ def show_export(result: ExportResult, settings: Settings) -> None:
     console.say(*(f"[dim]{console.escape(line)}[/]" for line in (*result.recipe, *_proofs(result))))
     if result.floor is not None:
         console.say(_floor(result.floor))
-    for reason in dict.fromkeys(reason for file in result.files for reason in file.unclaimed):
-        console.warn(f"not claimed on this machine: {reason}")
+    differing: dict[str, dict[str, None]] = {}  # runtimes by the reason
+    for runner, _, reason in (text.partition(": ") for file in result.files for text in file.unclaimed):
+        differing.setdefault(reason, {})[runner] = None
+    for reason, runners in differing.items():
+        console.warn(f"integers may differ on this machine in {'; '.join(runners)}: {reason}")
     rows = [_row(file) for file in result.files]
     console.table(["", "file", ">size", ">time", ">int8", ">max |Δ|"], rows)
 
@@ -211,9 +214,9 @@ def _proofs(result: ExportResult) -> list[str]:
     precise = {"kept in float": result.kept_float, "with 16-bit activations": result.int16}
     kinds = [f"{console.count(len(layers), 'layer')} {how}" for how, layers in precise.items() if layers]
     if kinds:
-        lines.append(f"{', '.join(kinds)}: behind them integers are near, not claimed to be identical")
+        lines.append(f"{', '.join(kinds)}: behind them integers are near, and need not be identical")
     if any(file.summary.metadata and file.summary.metadata.profile.endswith("-float16") for file in result.files):
-        lines.append("Core ML's program is in float16, which rounds scales: near, not claimed to be identical")
+        lines.append("Core ML's program in float16 rounds scales: integers are near, and need not be identical")
     reasons = {file.unproven: "!" if file.parity is not None else console.NOTHING for file in result.files}
     lines += [f"{mark} {reason}" for reason, mark in reasons.items() if reason]
     return lines

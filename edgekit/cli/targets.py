@@ -43,14 +43,14 @@ def _row(profile: Profile) -> list[str]:
         ", ".join(chosen["precisions"]),
         chosen.get("io_dtype", "float32"),
         str(len(profile.rules) or console.NOTHING),
-        "claimed" if profile.claim.identical else "not claimed",
+        "promised" if profile.claim.identical else "not promised",
     ]
 
 
 def _show(profile: Profile) -> None:
     """Everything about one device; each entry ends with where it comes from."""
     claim = profile.claim
-    claimed = "the reference's are claimed" if claim.identical else "not claimed to be the reference's"
+    claimed = "identical to the reference's" if claim.identical else "not promised to be the reference's"
     facts = [
         ("computes", profile.processor),
         ("runs", f"{', '.join(profile.formats)}; {', '.join(profile.precisions)}; images as {profile.layout}"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +25,10 @@ from edgekit.facts import Basis
 if TYPE_CHECKING:
     from edgekit.config import Overrides
     from edgekit.pipeline.verdicts import FileVerdict, VerifyResult
+    from edgekit.verification.float_parity import FloatParity
+    from edgekit.verification.integer_parity import IntegerParity
+
+_WIDTH = 80  # of what stands below the table, as wide as that is
 
 
 def verify(  # noqa: PLR0913 - one a flag
@@ -101,8 +106,7 @@ def verify(  # noqa: PLR0913 - one a flag
 
 
 def _show(result: VerifyResult) -> None:
-    from edgekit.integer_model import SUFFIX  # noqa: PLC0415 - see the module app
-    from edgekit.verification.integer_parity import IntegerParity  # noqa: PLC0415 - likewise
+    from edgekit.verification.integer_parity import IntegerParity  # noqa: PLC0415 - see the module app
     from edgekit.verification.labels import FACT as LABELS  # noqa: PLC0415 - likewise
 
     if result.noise and result.images:
@@ -111,7 +115,7 @@ def _show(result: VerifyResult) -> None:
     if any(isinstance(parity, IntegerParity) and not parity.exact for file in result.files for parity in file.parities):
         console.note(
             "some layers are more precise than int8, or scales are rounded to float16: behind them integers are near, "
-            "not claimed to be identical"
+            "and need not be identical"
         )
     for text in result.notes:
         console.note(text)
@@ -120,14 +124,7 @@ def _show(result: VerifyResult) -> None:
             console.warn(f"{fact.because}; {fact.setting} decides")
         elif fact.basis is Basis.FOUND:
             console.note(fact.because)
-    judged = [reference for reference in result.references if reference.path.suffix == SUFFIX or reference.failed]
-    rows = [row for file in (*judged, *result.files) for row in _rows(file)]
-    if result.float_accuracy is not None and result.float_reference is not None:
-        top1 = console.percent(result.float_accuracy.top1)
-        rows.append(["", f"float: {console.escape(result.float_reference.name)}", "", "", top1, "", ""])
-    images = f"{console.count(result.images, 'image')}{' of noise' if result.noise else ''}"
-    console.say(f"[dim]{f'measured on {images}' if result.images else 'nothing was run'}[/]")
-    console.table(["", "file and runtime", ">equal", ">max |Δ|", ">top-1", ">drop", ">as float"], rows)
+    _show_files(result)
     for text in result.warnings:
         console.say(f"[bold yellow]![/] {console.escape(text)}")
     console.say(_conclusion(result))
@@ -148,29 +145,80 @@ def _mark(said: str) -> str:
     return f"[bold {colour}]{sign(said)}[/]" if colour else console.NOTHING
 
 
-def _rows(file: FileVerdict) -> list[list[str] | str]:
+def _show_files(result: VerifyResult) -> None:
+    """A table that fits into 80 columns: a row a file, and below it one a runtime."""
+    from edgekit.integer_model import SUFFIX  # noqa: PLC0415 - see the module app
+    from edgekit.reports.findings import short_names  # noqa: PLC0415 - likewise
+
+    names, ran = short_names(result), _Runtimes(result)
+    judged = [reference for reference in result.references if reference.path.suffix == SUFFIX or reference.failed]
+    rows = [row for file in (*judged, *result.files) for row in _rows(file, names[file.path], ran)]
+    if result.float_accuracy is not None and result.float_reference is not None:
+        rows.append(["", "float", console.percent(result.float_accuracy.top1), "", ""])
+    images = f"{console.count(result.images, 'image')}{' of noise' if result.noise else ''}"
+    measured = f"measured on {images}" if result.images else "nothing was run"
+    against = f", against {result.float_reference.name}" if result.float_reference else ""
+    if result.network:
+        console.say(f"[bold]{console.escape(result.network)}[/]")
+    console.say(f"[dim]{measured}{console.escape(against)}[/]")
+    titles = [ran.titles()] if result.images else []
+    console.table(["", "file", ">top-1", ">drop", ">as float"], [*titles, *rows])
+    for number, reason in enumerate(ran.reasons, start=1):
+        text = f"{_superscript(number)} integers may differ: {reason}"
+        lines = textwrap.wrap(text, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+        console.say(*(f"[dim]{console.escape(line)}[/]" for line in lines))
+
+
+class _Runtimes:
+    """What stands below a file, a line a runtime, aligned over all of them; reasons are told once, by number.
+
+    Attributes:
+        reasons: why integers may differ in some.
+    """
+
+    def __init__(self, result: VerifyResult) -> None:
+        runners = [parity.runner for file in result.files for parity in file.parities]
+        self._width = max(map(len, runners), default=0)
+        self.reasons = list(dict.fromkeys(why for file in result.files for why in file.unclaimed.values()))
+
+    def titles(self) -> str:
+        return f"[dim]{self._line('runtime', 'equal', 'max |Δ|')}[/]"
+
+    def line(self, parity: IntegerParity | FloatParity, unclaimed: str | None) -> str:
+        """How near a runtime's answers are."""
+        from edgekit.verification.integer_parity import IntegerParity  # noqa: PLC0415 - see the module app
+
+        equal, difference = "", ""
+        if isinstance(parity, IntegerParity):
+            equal, difference = console.percent(parity.identical), f"{parity.max_lsb} LSB"
+        else:
+            difference = f"{parity.max_abs_error:.1e}"
+        mark = "" if unclaimed is None else f" {_superscript(self.reasons.index(unclaimed) + 1)}"
+        style = "dim" if parity.passed or unclaimed is not None else "red"
+        return f"[{style}]{self._line(console.escape(parity.runner), equal, difference)}{mark}[/]"
+
+    def _line(self, runner: str, equal: str, difference: str) -> str:
+        return f"     {runner:{self._width}}  {equal:>7}  {difference:>7}"
+
+
+def _superscript(number: int) -> str:
+    return str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def _rows(file: FileVerdict, name: str, ran: _Runtimes) -> list[list[str] | str]:
     """The file, below it what is wrong, and each runtime."""
     from edgekit.reports.findings import remark, verdict  # noqa: PLC0415 - see the module app
     from edgekit.verification.gates import Level  # noqa: PLC0415 - likewise
-    from edgekit.verification.integer_parity import IntegerParity  # noqa: PLC0415 - see the module app
 
     mark = _mark(verdict(file))
     top1 = console.percent(file.accuracy.top1) if file.accuracy else ""
     drop = f"{file.drop.points:.2f} ± {(file.drop.high - file.drop.low) / 2:.2f}" if file.drop else ""
     agreement = console.percent(file.agreement) if file.agreement is not None else ""
-    rows: list[list[str] | str] = [[mark, console.escape(file.path.name), "", "", top1, drop, agreement]]
+    rows: list[list[str] | str] = [[mark, console.escape(name), top1, drop, agreement]]
     rows += [
         f"     [red]{gate.level.title}: {console.escape(gate.problem)}[/]" for gate in file.gates if not gate.passed
     ]
-    for parity in file.parities:
-        if isinstance(parity, IntegerParity):
-            equal, difference = console.percent(parity.identical), f"{parity.max_lsb} LSB"
-        else:
-            equal, difference = "", f"{parity.max_abs_error:.1e}"
-        style = "dim" if parity.passed or parity.runner in file.unclaimed else "red"
-        rows.append(["", f"[{style}]  {console.escape(parity.runner)}[/]", equal, difference, "", "", ""])
-        if parity.runner in file.unclaimed:
-            rows.append(f"     [dim]not claimed: {console.escape(file.unclaimed[parity.runner])}[/]")
+    rows += [ran.line(parity, file.unclaimed.get(parity.runner)) for parity in file.parities]
     rows += [
         f"     [dim]{gate.name}: {console.escape(gate.measured)}[/]"
         for gate in file.gates
@@ -178,5 +226,5 @@ def _rows(file: FileVerdict) -> list[list[str] | str]:
     ]
     rows += [f"     [dim]{console.escape(why)}[/]" for why in file.skipped]
     if said := remark(file):
-        rows.append(["", f"[dim]  {said}[/]", "", "", "", "", ""])
+        rows.append(f"     [dim]{said}[/]")
     return rows

@@ -134,7 +134,8 @@ def judge(candidate: Candidate, known: Known, limits: VerifySettings, *, is_refe
         share = None if agreement is None else Share.of(agreement, len(logits))
         # Noise is of no class, so it says nothing unless the user wants it to.
         share = None if known.noise and limits.min_agreement is None else share
-        passed += gates.task(limits, accuracy=right, drop=drop, agreement=share, sqnr_db=sqnr_db)
+        kernels = _kernels(candidate.trials[0], known.model)
+        passed += gates.task(limits, accuracy=right, drop=drop, agreement=share, sqnr_db=sqnr_db, kernels=kernels)
     elif known.labels and limits.min_top1 is None:
         passed.append(_plausible(known))
     return replace(
@@ -205,6 +206,13 @@ def assumptions(provenance: Mapping[str, Any]) -> list[str]:
     return [
         f"{fact.basis}: {fact.name} is {plain(fact.value)} ({fact.because}); {fact.setting} decides" for fact in found
     ]
+
+
+def _kernels(trial: Trial, model: IntegerModel | None) -> str:
+    """Of a runtime that need not give a file's integers: which, why, and what to do; empty where it has to."""
+    if not _is_unclaimed(trial, model):
+        return ""
+    return f"Measured in {trial.runner.name}, and {trial.runner.differs_because}"
 
 
 def _is_unclaimed(trial: Trial, model: IntegerModel | None) -> bool:

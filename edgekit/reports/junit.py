@@ -41,11 +41,11 @@ def render(result: VerifyResult) -> str:
 def _of_file(file: FileVerdict, name: str, result: VerifyResult) -> ET.Element:
     cases = [_of_gate(gate, name) for gate in file.gates]
     cases += [
-        _skipped(name, f"not claimed [{found.runner}]", f"{findings.parity(found)}: {reason}")
+        _skipped(name, f"integers may differ [{found.runner}]", f"{findings.parity(found)}: {reason}")
         for found, reason in findings.unclaimed(file)
     ]
     cases += [_skipped(name, reason, reason) for reason in dict.fromkeys(file.skipped)]
-    cases += [_skipped(name, f"shown: {text}", f"taken for true: {text}") for text in file.warnings]
+    cases += [_skipped(name, f"checked: {text}", f"not checked: {text}") for text in file.warnings]
     if not file.passed and not file.failed:
         cases.append(_skipped(name, "something was compared", findings.remark(file)))
     facts = [("path", str(file.path)), ("sha256", file.sha256), ("network", result.network), *findings.facts(result)]

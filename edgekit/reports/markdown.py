@@ -116,7 +116,7 @@ def _failure(failure: Failure) -> str:
 
 def _taken_for_true(result: VerifyResult) -> list[str]:
     """What was not shown: it stays in view."""
-    title = "! taken for true, not shown"
+    title = "! not checked"
     return [_details(title, [escaped(text) for text in result.warnings], is_open=True)] if result.warnings else []
 
 
@@ -131,7 +131,7 @@ def _remarks(result: VerifyResult) -> list[str]:
     skipped = [f"{code(names[file.path])}: {escaped(reason)}" for file in result.files for reason in file.skipped]
     facts = [escaped(": ".join(origin.fact(fact))) for fact in result.facts]
     notes = [escaped(text) for text in result.notes]
-    titles = {"identity not claimed": unclaimed, "not run": skipped, "facts of the network": facts, "notes": notes}
+    titles = {"integers may differ": unclaimed, "not run": skipped, "facts of the network": facts, "notes": notes}
     return [_details(title, lines) for title, lines in titles.items() if lines]
 
 

@@ -6,7 +6,7 @@ reference's before accuracy means anything; and what is right may still be too l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -103,25 +103,35 @@ def parity(found: IntegerParity | FloatParity, where: str = "") -> Gate:
     return Gate(level, name, found.runner, found.passed, measured, allowed, "" if found.passed else problem)
 
 
-def task(
+def task(  # noqa: PLR0913 - one a measurement
     limits: VerifySettings,
     *,
     accuracy: Accuracy | None = None,
     drop: Drop | None = None,
     agreement: Share | None = None,
     sqnr_db: float | None = None,
+    kernels: str = "",
 ) -> tuple[Gate, ...]:
     """The gates of level 4 for which there is a limit; what is limited and was not measured fails.
 
     Where ``agreement`` was measured there always is one: ``LEAST_AGREEMENT``, unless the user sets another.
+
+    Args:
+        limits: what is allowed.
+        accuracy: of the file, on labelled images.
+        drop: of top-1 from the float network's.
+        agreement: of images, how many are of the class that float says.
+        sqnr_db: of the logits, against the float network's.
+        kernels: of the runtime that all of it was measured in, where they give other integers than the file says:
+            which, why, and what to do. Then that is why a gate fails, before anything else.
     """
     return tuple(
-        gate
+        replace(gate, problem=f"{gate.problem}. {kernels}") if kernels and gate.problem else gate
         for gate in (
             _at_least("top-1", limits.min_top1, None if accuracy is None else 100 * accuracy.top1, "%"),
             _at_least("top-5", limits.min_top5, None if accuracy is None else 100 * accuracy.top5, "%"),
             _drop(limits.max_drop, drop),
-            _agreement(limits.min_agreement, agreement),
+            _agreement(limits.min_agreement, agreement, advise=not kernels),
             _at_least("SQNR of the logits", limits.min_sqnr_db, sqnr_db, "dB"),
         )
         if gate is not None
@@ -139,7 +149,7 @@ def _at_least(name: str, limit: float | None, value: float | None, unit: str) ->
     return Gate(Level.TASK, name, None, passed, f"{value:.4g} {unit}", allowed, problem)
 
 
-def _agreement(limit: float | None, found: Share | None) -> Gate | None:
+def _agreement(limit: float | None, found: Share | None, *, advise: bool) -> Gate | None:
     """By the user's limit, or by the default one: then images have to be enough to show that it is not reached."""
     name = "same class as float"
     if limit is not None or found is None:
@@ -148,9 +158,10 @@ def _agreement(limit: float | None, found: Share | None) -> Gate | None:
     measured = _interval(found)
     passed = found.high >= LEAST_AGREEMENT
     problem = (
-        f"it names the class that float names on {measured} of the images: quantization that works reaches {allowed}. "
-        f"Compare with the trained network, --checkpoint FILE; verify.min_agreement sets another limit"
+        f"it names the class that float names on {measured} of the images: quantization that works reaches {allowed}"
     )
+    if advise:
+        problem += ". Compare with the trained network, --checkpoint FILE; verify.min_agreement sets another limit"
     return Gate(Level.TASK, name, None, passed, measured, allowed, "" if passed else problem)
 
 

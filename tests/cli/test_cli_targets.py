@@ -36,8 +36,8 @@ def test_the_devices_in_a_table(run: Run) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     _, *rows = result.stdout.splitlines()
     assert [row.split()[0] for row in rows] == list(names())
-    assert re.search(r"x86 +x86-64 without VNNI +onnx, tflite +int8 +float32 +1 +claimed\n", result.stdout)
-    assert re.search(r"ethos-u85 .* – +not claimed\n", result.stdout)
+    assert re.search(r"x86 +x86-64 without VNNI +onnx, tflite +int8 +float32 +1 +promised\n", result.stdout)
+    assert re.search(r"ethos-u85 .* – +not promised\n", result.stdout)
 
 
 @pytest.mark.parametrize("name", names())
@@ -147,7 +147,7 @@ def test_a_program_in_float16_is_told(run: Run, exported: Path) -> None:
     ranges = exported / f"{NAME}.ranges.json"
     done = run("export", "--device", "apple-neural-engine", "--ranges", ranges)
     assert done.exit_code == 0, done.stderr
-    assert "Core ML's program is in float16, which rounds scales: near, not claimed to be identical" in done.stdout
+    assert "Core ML's program in float16 rounds scales: integers are near, and need not be identical" in done.stdout
 
 
 @pytest.mark.usefixtures("toolchains")

@@ -47,6 +47,16 @@ def test_json_holds_fields_and_properties(capsys: pytest.CaptureFixture[str]) ->
     }
 
 
+def test_on_a_terminal_a_text_goes_on_where_it_began(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("COLUMNS", "20"), ("FORCE_COLOR", "1"), ("TERM", "xterm")):
+        monkeypatch.setenv(name, value)
+    console.table(["", "file"], [["✔", "a.onnx"], "     one two three four five"])
+    plain = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
+    assert [line.rstrip() for line in plain.splitlines()[2:]] == ["     one two three", "     four five"]
+
+
 def test_a_table_is_aligned_and_never_broken(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from edgekit.exporters.metadata import IoDtype, Precision
 from edgekit.integer_model import IntegerModel
 from edgekit.pipeline.source import open_source
 from edgekit.pipeline.verify import are_shipped, verify
+from edgekit.runtimes import processor
 from edgekit.runtimes.processor import lacks_vnni
 from edgekit.verification.integer_parity import IntegerParity
 
@@ -218,6 +219,18 @@ def test_limits_of_the_task(exported: Path, limit: dict[str, float], wanted: str
     assert [gate.name for gate in file.gates if not gate.passed] == [wanted]
     assert file.drop is not None
     assert file.drop.low <= file.drop.points <= file.drop.high
+
+
+@pytest.mark.parametrize("target", ["onnx", "tflite"])
+def test_a_failure_of_kernels_that_clamp_names_the_way_out(
+    exported: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    monkeypatch.setattr(processor, "lacks_vnni", lambda: True)
+    wanted = {"data": FOLDER / "test.npz", "images": 50, "min_sqnr_db": 99.0}
+    settings = config.load(None, {"verify": wanted, "model": {"checkpoint": CHECKPOINT}})
+    (file,) = verify([exported / f"{NAME}.int8.{target}"], settings).files
+    (problem,) = problems(file)
+    assert ("Measured in ONNX Runtime" in problem and "edgekit export --device x86" in problem) == (target == "onnx")
 
 
 def test_a_limit_that_cannot_be_measured_fails(exported: Path) -> None:

@@ -92,6 +92,17 @@ def test_agreement_has_a_floor_that_images_have_to_show(agreement: float, images
     assert passed or "quantization that works reaches 75 % or more" in gate.problem
 
 
+def test_kernels_that_clamp_are_blamed_before_the_network() -> None:
+    kernels = "Measured in a runtime, and it clamps: export --device x86"
+    limits = VerifySettings(min_top1=99, max_drop=0.1)
+    found = gates.task(limits, accuracy=RIGHT, drop=DROP, agreement=Share.of(0.1, 1000), kernels=kernels)
+    assert [gate.passed for gate in found] == [False] * 3
+    for gate in found:
+        assert gate.problem.endswith(f". {kernels}")
+        assert "--checkpoint" not in gate.problem
+    assert all(not gate.problem for gate in gates.task(VerifySettings(min_top1=1), accuracy=RIGHT, kernels=kernels))
+
+
 def test_the_user_may_set_another_floor_or_none() -> None:
     (gate,) = gates.task(VerifySettings(min_agreement=0), agreement=Share.of(0.1, 100))
     assert gate.passed
