@@ -7,6 +7,7 @@ Organization:
     convolution.py  the form of int8 convolutions that FBGEMM computes exactly
     floating.py     the float operators
     reading.py      finished files, opened again
+    forward.py      what their program computes, walked once for all who read it
     contents.py     everything that a finished file says
     validity.py     whether it is well-formed
 """

@@ -23,9 +23,9 @@ from edgekit.exporters.contents import (
     head_option,
     io_dtype_of,
     metadata_facts,
-    unique_names,
 )
 from edgekit.exporters.torch import script
+from edgekit.exporters.torch.forward import Forward, Step, value_id
 from edgekit.exporters.torch.reading import Loaded, load
 
 if TYPE_CHECKING:
@@ -59,108 +59,66 @@ def read_contents(path: Path) -> Contents:
         ArtifactError: the file is missing, damaged, or not what edgekit writes.
     """
     loaded = load(path, engine=script.packing_engine())
-    reader = _Forward(loaded)
+    decoder = _Decoder(loaded)
     io_dtype = io_dtype_of(loaded.texts.input.dtype)
     options: dict[str, Any] = {"engine": loaded.texts.engine} if loaded.texts.engine else {}
-    facts = dict(_facts(path, reader))
-    return Contents(tuple(reader.operators()), facts, io_dtype, options | head_option(facts))
+    facts = dict(_facts(loaded, decoder))
+    return Contents(tuple(decoder.operators()), facts, io_dtype, options | head_option(facts))
 
 
-def _facts(path: Path, reader: _Forward) -> Iterator[tuple[str, Value]]:
-    yield from reader.facts()
-    texts = torchscript.read(path, (torchscript.METADATA, torchscript.PROGRAM, torchscript.BYTECODE))
-    yield from flat("program", json.loads(texts[torchscript.PROGRAM]))
-    yield from metadata_facts(texts[torchscript.METADATA].decode()).items()
-    if torchscript.BYTECODE in texts:
-        yield "bytecode", np.frombuffer(texts[torchscript.BYTECODE], np.uint8)
+def _facts(loaded: Loaded, decoder: _Decoder) -> Iterator[tuple[str, Value]]:
+    yield from decoder.facts()
+    yield from flat("program", json.loads(loaded.entries[torchscript.PROGRAM]))
+    yield from metadata_facts(loaded.entries[torchscript.METADATA].decode()).items()
+    if torchscript.BYTECODE in loaded.entries:
+        yield "bytecode", np.frombuffer(loaded.entries[torchscript.BYTECODE], np.uint8)
 
 
-class _Forward:
-    """The graph of ``forward``, walked once: variables named, constants and attributes in the place of their values."""
+class _Decoder:
+    """What the steps of ``forward`` say."""
 
     def __init__(self, loaded: Loaded) -> None:
-        self._module: Any = loaded.module
-        self._graph: Any = loaded.module.graph
-        self._nodes: list[Any] = []  # those that compute
-        self._values: dict[str, Value] = {}  # constants by torch's own name of each
-        self._attributes: dict[str, Any] = {}  # tensors and packed weights, likewise
-        self._constants: dict[str, str] = {}  # what the file calls these, likewise
-        self._methods: dict[str, Any] = {}
-        for node in self._graph.nodes():
-            self._add(node)
-        self._names = self._named()
-
-    def _add(self, node: Any) -> None:  # noqa: ANN401 - a node of torch._C
-        match node.kind():
-            case "prim::Constant":
-                value = node.output().toIValue()
-                self._values[_id(node.output())] = value if isinstance(value, str | int | float) else None
-            case "prim::GetAttr":
-                self._attributes[_id(node.output())] = getattr(self._module, node.s("name"))
-                self._constants[_id(node.output())] = node.s("name")
-            case "prim::ListConstruct" | "prim::TupleConstruct":
-                self._values[_id(node.output())] = tuple(self._values.get(_id(value)) for value in node.inputs())
-            case kind:
-                if kind == "prim::CallMethod":
-                    self._methods[node.s("name")] = self._module._c._get_method(node.s("name"))
-                self._nodes.append(node)
-
-    def _named(self) -> dict[str, str]:
-        """What each value that an operator makes is called.
-
-        A variable has its own name; what stands inside of an expression that of the variable to come, or, in the last
-        expression, that of what it reads.
-        """
-        names = {_id(value): _variable(value) for value in self._graph.inputs()}
-        unnamed: list[Any] = []
-        for node in self._nodes:
-            unnamed.append(node)
-            if not _variable(node.output()).isdecimal():
-                stem = _variable(node.output())
-                inner = (f"{stem}.{_tail(before)}" for before in unnamed[:-1])
-                names |= {_id(n.output()): name for n, name in zip(unnamed, [*inner, stem], strict=True)}
-                unnamed.clear()
-        for node in unnamed:
-            read = next((names[_id(value)] for value in node.inputs() if _id(value) in names), "")
-            names[_id(node.output())] = f"{read}.{_tail(node)}"
-        return dict(zip(names, unique_names(names.values()), strict=True))
+        self._script: Any = loaded.module._c
+        self._forward = Forward(loaded.module)
 
     def operators(self) -> Iterator[Operator]:
-        for node in self._nodes:
-            read = (_id(value) for value in node.inputs())
-            constants = tuple(self._constants[value] for value in read if value in self._constants)
-            yield Operator(self._names[_id(node.output())], dict(self._fields(node)), constants)
+        constants = self._forward.constants
+        for step in self._forward.steps:
+            read = (value_id(value) for value in step.node.inputs())
+            yield Operator(
+                step.name, dict(self._fields(step)), tuple(constants[value] for value in read if value in constants)
+            )
 
     def facts(self) -> Iterator[tuple[str, Value]]:
         for role in ("inputs", "outputs"):
-            values = list(getattr(self._graph, role)())
-            yield role, tuple(f"{self._names.get(_id(value), '?')}: {value.type()}" for value in values)
-        for name in sorted(self._module._c._method_names()):
+            values = list(getattr(self._forward.graph, role)())
+            yield role, tuple(f"{self._forward.names.get(value_id(value), '?')}: {value.type()}" for value in values)
+        for name in sorted(self._script._method_names()):
             if name != "forward":
-                yield f"method {name}", self._module._c._get_method(name).code
+                yield f"method {name}", self._script._get_method(name).code
 
-    def _fields(self, node: Any) -> Iterator[tuple[str, Value]]:  # noqa: ANN401 - a node of torch._C
-        if node.kind() == "prim::CallMethod":
-            yield OPERATOR, node.s("name")
-            schema = self._methods[node.s("name")].schema
+    def _fields(self, step: Step) -> Iterator[tuple[str, Value]]:
+        node = step.node
+        yield OPERATOR, step.kind
+        if step.is_method:
+            schema = self._script._get_method(step.kind).schema
         else:
-            yield OPERATOR, node.kind()
             schema = torch._C.parse_schema(node.schema()) if "(" in node.schema() else None
         for position, value in enumerate(node.inputs()):
             name = schema.arguments[position].name if schema is not None else f"input {position}"
-            if node.kind() == "prim::CallMethod" and name == "self":
+            if step.is_method and name == "self":
                 continue
-            yield from self._input(_ROLES.get(name, name.replace("_", " ")), value)
+            yield from self._input(_ROLES.get(name, name.replace("_", " ")), value_id(value))
         if any(True for _ in node.blocks()):
             yield "body", str(node)
 
-    def _input(self, role: str, value: Any) -> Iterator[tuple[str, Value]]:  # noqa: ANN401 - a value of torch._C
-        if _id(value) in self._names:
-            yield role, self._names[_id(value)]
-        elif _id(value) in self._attributes:
-            yield from _attribute(role, self._attributes[_id(value)])
+    def _input(self, role: str, value: str) -> Iterator[tuple[str, Value]]:
+        if value in self._forward.names:
+            yield role, self._forward.names[value]
+        elif value in self._forward.attributes:
+            yield from _attribute(role, self._forward.attributes[value])
         else:
-            yield role, self._values.get(_id(value))
+            yield role, self._forward.values.get(value)
 
 
 def _attribute(role: str, stored: Any) -> Iterator[tuple[str, Value]]:  # noqa: ANN401 - whatever a module holds
@@ -192,16 +150,3 @@ def _tensor(role: str, value: torch.Tensor) -> Iterator[tuple[str, Value]]:
         yield f"{role} scale", value.q_per_channel_scales().numpy()
         yield f"{role} zero point", value.q_per_channel_zero_points().numpy()
         yield f"{role} scale axis", value.q_per_channel_axis()
-
-
-def _id(value: Any) -> str:  # noqa: ANN401 - a value of torch._C
-    return str(value.debugName())
-
-
-def _variable(value: Any) -> str:  # noqa: ANN401 - a value of torch._C
-    """The name of a variable; a number for what stands inside of an expression."""
-    return _id(value).partition(".")[0]
-
-
-def _tail(node: Any) -> str:  # noqa: ANN401 - a node of torch._C
-    return str(node.s("name") if node.kind() == "prim::CallMethod" else node.kind().rpartition("::")[2])

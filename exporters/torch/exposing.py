@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from edgekit.exporters.torch import script
-from edgekit.exporters.torch.reading import TO_INTEGERS
+from edgekit.exporters.torch.forward import TO_INTEGERS, kind_of, variable_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edgekit.ir import Graph
 
-_METHOD_CALL = "prim::CallMethod"
 _ANSWER = "forward"  # no variable is called like that
 
 
@@ -43,16 +42,16 @@ def expose(module: torch.jit.ScriptModule) -> Exposed:
     bound to the argument's name a second time, which a loaded program no longer shows; they have that name here.
     """
     graph: Any = module.graph.copy()
-    argument = _variable(list(graph.inputs())[1])
+    argument = str(variable_of(list(graph.inputs())[1]))
     shown: dict[str, Any] = {}
     for node in graph.nodes():
-        kind = node.s("name") if node.kind() == _METHOD_CALL else node.kind()
+        kind, variable = kind_of(node), variable_of(node.output())
         if kind.startswith("prim::") or str(node.output().type()) != "Tensor":
             continue
         if kind in TO_INTEGERS and argument not in shown:
             shown[argument] = node.output()
-        elif not _variable(node.output()).isdecimal():
-            shown[_variable(node.output())] = node.output()
+        elif variable is not None:
+            shown[variable] = node.output()
     for value in shown.values():
         graph.registerOutput(value)
     graph.makeMultiOutputIntoTuple()
@@ -72,8 +71,3 @@ def activation_names(graph: Graph) -> dict[str, tuple[str, ...]]:
     for node in graph:
         program.assign(node.output, "")
     return {name: (program.variable(name),) for name in graph.tensors}
-
-
-def _variable(value: Any) -> str:  # noqa: ANN401 - a value of torch._C
-    """The name of a variable; a number for what stands inside of an expression."""
-    return str(value.debugName()).partition(".")[0]

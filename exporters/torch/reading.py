@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -14,16 +14,18 @@ from edgekit.device.engines.torch import deprecations_silenced
 from edgekit.errors import ArtifactError
 from edgekit.exporters.summary import Summary
 from edgekit.exporters.torch import script
-from edgekit.exporters.torch.texts import METADATA_FILE, PROGRAM_FILE, Texts
+from edgekit.exporters.torch.forward import FROM_INTEGERS, TO_INTEGERS, Forward, value_id
+from edgekit.exporters.torch.texts import Texts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-# What turns reals or plain bytes into quantized tensors, and back; the two methods are integer.FROM_INT8 and TO_INT8.
-TO_INTEGERS = {"aten::quantize_per_tensor", "aten::_make_per_tensor_quantized_tensor", "from_int8"}
-_FROM_INTEGERS = {"aten::dequantize", "aten::int_repr", "to_int8"}
 _ALIGNING = frozenset({"aten::add", "aten::addcmul"})  # what a float input goes through before: integer._aligned
 _UNPACKING = {"aten::to"}  # float16 weights to float32
+# What stands beside the code; the lite interpreter's program is a second one.
+_VERSION = "version"
+_BESIDE = (torchscript.METADATA, torchscript.PROGRAM, torchscript.BYTECODE, _VERSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +36,13 @@ class Loaded:
         module: takes and gives tensors.
         engine: the quantized engine that its weights are packed for.
         texts: what the file says about itself.
+        entries: of the archive, as they stand there: these texts, the version, and the bytecode if there is any.
     """
 
     module: torch.jit.ScriptModule
     engine: str
     texts: Texts
+    entries: Mapping[str, bytes]
 
 
 def load(path: Path, *, engine: str | None = None) -> Loaded:
@@ -52,14 +56,20 @@ def load(path: Path, *, engine: str | None = None) -> Loaded:
         ArtifactError: the file is missing, damaged, or not what edgekit writes.
         MissingDependency: this build of torch does not have the engine.
     """
+    entries = torchscript.read(path, _BESIDE)
     try:
-        texts = _texts(path)
+        texts = Texts.from_extra_files(
+            {
+                entry.removeprefix("extra/"): entries[entry].decode()
+                for entry in (torchscript.METADATA, torchscript.PROGRAM)
+            }
+        )
     except (KeyError, ValueError, TypeError) as error:
         raise ArtifactError(f"{path} is damaged: export it again") from error
     engine = engine or script.available(texts.engine)
     with script.pinned(engine), deprecations_silenced():
         module: torch.jit.ScriptModule = torchscript.load(path, torch)
-    return Loaded(module, engine, texts)
+    return Loaded(module, engine, texts, entries)
 
 
 def read(path: Path) -> Summary:
@@ -80,26 +90,24 @@ def read(path: Path) -> Summary:
     float_operators: list[str] = []
     unnamed: list[str] = []  # float operators of an expression whose variable is yet to come
     integers: set[str] = set()  # names of values that are quantized tensors
-    graph: Any = loaded.module.graph
-    for node in graph.nodes():
-        kind = node.s("name") if node.kind() == "prim::CallMethod" else node.kind()
+    for step in Forward(loaded.module).steps:
+        kind, node = step.kind, step.node
         if kind.startswith("prim::") or kind in _UNPACKING:
             continue
         if kind in TO_INTEGERS and not integers and _ALIGNING.issuperset(unnamed):  # of the input: the boundary's
             boundary += unnamed
             operators -= Counter(unnamed)
             unnamed.clear()
-        reads_integers = any(value.debugName() in integers for value in node.inputs())
-        if kind in TO_INTEGERS or (reads_integers and kind not in _FROM_INTEGERS):
-            integers.update(value.debugName() for value in node.outputs())
-        if kind in TO_INTEGERS | _FROM_INTEGERS:
+        reads_integers = any(value_id(value) in integers for value in node.inputs())
+        if kind in TO_INTEGERS or (reads_integers and kind not in FROM_INTEGERS):
+            integers.update(value_id(value) for value in node.outputs())
+        if kind in TO_INTEGERS | FROM_INTEGERS:
             boundary.append(kind)
         else:
             operators[kind] += 1
             unnamed += [] if reads_integers else [kind]
-        variable = node.output().debugName().partition(".")[0]  # a number inside of an expression
-        if not variable.isdecimal():
-            float_operators += [f"{kind} {variable}" for kind in unnamed]
+        if step.variable is not None:
+            float_operators += [f"{kind} {step.variable}" for kind in unnamed]
             unnamed.clear()
     float_operators += [f"{kind} {texts.output.name}" for kind in unnamed]
     return Summary(
@@ -111,21 +119,14 @@ def read(path: Path) -> Summary:
         boundary=tuple(boundary),
         inputs=(texts.input,),  # TorchScript itself says neither types nor shapes
         outputs=(texts.output,),
-        version=_version(path, texts),
+        version=_version(loaded),
         metadata=texts.metadata,
     )
 
 
-def _texts(path: Path) -> Texts:
-    """The texts beside the program, read without it."""
-    entries = torchscript.read(path, (f"extra/{name}" for name in (METADATA_FILE, PROGRAM_FILE)))
-    return Texts.from_extra_files({entry.removeprefix("extra/"): data.decode() for entry, data in entries.items()})
-
-
-def _version(path: Path, texts: Texts) -> str:
+def _version(loaded: Loaded) -> str:
     """The version of the archive, whether it holds what the lite interpreter reads, and who it was laid out for."""
-    entries = torchscript.read(path, ("version", torchscript.BYTECODE))
-    version = f"TorchScript {entries['version'].decode().strip()}"
-    if torchscript.BYTECODE in entries:
+    version = f"TorchScript {loaded.entries[_VERSION].decode().strip()}"
+    if torchscript.BYTECODE in loaded.entries:
         version += " with lite bytecode"
-    return f"{version}, for {texts.engine}" if texts.engine else version
+    return f"{version}, for {loaded.texts.engine}" if loaded.texts.engine else version

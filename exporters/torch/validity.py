@@ -36,11 +36,11 @@ def violations(path: Path, runtime: str | None = None) -> tuple[Violation, ...]:
             # torch reads the first entry of a name, Python's zipfile the last: what is checked has to be what runs.
             if found := tuple(Violation(None, text) for text in archives.irregularities(path.read_bytes(), archive)):
                 return found
-            load(path, engine=script.packing_engine())
+            loaded = load(path, engine=script.packing_engine())
             if damaged := archive.testzip():
                 return (Violation(None, f"the entry {damaged} of the archive is damaged"),)
     except zipfile.BadZipFile as error:
         raise ArtifactError(f"{path} is not a TorchScript file, or is damaged: export it again") from error
-    if not torchscript.read(path, [torchscript.BYTECODE]):
+    if torchscript.BYTECODE not in loaded.entries:
         return (Violation(None, "it has no bytecode: phones cannot read it"),)
     return ()
