@@ -46,6 +46,14 @@ class PixelBatch:
     names: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)  # likewise
+class _Decoded:
+    """One image, [H, W, C], and whether its fourth channel is made up."""
+
+    pixels: NDArray[np.uint8]
+    is_filled: bool
+
+
 @dataclass(frozen=True, slots=True)
 class _Broken:
     """Stands for what could not be read or decoded, and says why."""
@@ -66,6 +74,7 @@ class ImageSource:
         self.description = description
         self._origin, self._chosen, self._preprocessing, self._strict = origin, tuple(chosen), preprocessing, strict
         self._broken: dict[int, str] = {}  # by index: why
+        self._filled: set[int] = set()  # indices
         self._hashes: dict[int, bytes] = {}  # by index: of the content
 
     def __len__(self) -> int:
@@ -92,6 +101,11 @@ class ImageSource:
     def skipped(self) -> dict[str, str]:
         """Names of the images that turned out broken so far, and why they cannot be used; complete after one pass."""
         return {self._origin.names[index]: self._broken[index] for index in sorted(self._broken)}
+
+    @property
+    def filled(self) -> tuple[str, ...]:
+        """Names of the images so far whose fourth channel is made up (``Preprocessing.is_filled``), likewise."""
+        return tuple(self._origin.names[index] for index in sorted(self._filled))
 
     @property
     def digest(self) -> str:
@@ -131,8 +145,10 @@ class ImageSource:
                 for index, decoded in zip(indices, pool.map(self._decode, contents), strict=True):
                     if isinstance(decoded, _Broken):
                         self._skip(index, decoded.reason)
-                    else:
-                        good[index] = decoded
+                        continue
+                    good[index] = decoded.pixels
+                    if decoded.is_filled:
+                        self._filled.add(index)
                 if good:
                     yield self._batch(good)
         if not self._usable:
@@ -184,12 +200,12 @@ class ImageSource:
         self._hashes[index] = hashlib.sha256(content).digest()
         return content
 
-    def _decode(self, content: bytes | _Broken) -> NDArray[np.uint8] | _Broken:
+    def _decode(self, content: bytes | _Broken) -> _Decoded | _Broken:
         if isinstance(content, _Broken):
             return content
         try:
             with self._origin.decode(content) as image:
-                return self._preprocessing.pixels(image)
+                return _Decoded(self._preprocessing.pixels(image), self._preprocessing.is_filled(image))
         except UnidentifiedImageError:  # its message names an object in memory
             return _Broken("it is no image" if content else "it is empty")
         except Exception as error:  # noqa: BLE001 - decoders of broken files raise whatever they stumble over

@@ -103,6 +103,11 @@ class Preprocessing:
         pixels = np.asarray(image.crop((left, top, left + width, top + height)), np.uint8)
         return np.ascontiguousarray(pixels.reshape(height, width, -1)[..., places])
 
+    def is_filled(self, image: Image.Image) -> bool:
+        """Whether an image lacks the fourth channel that the network reads: it is made up then, 255 everywhere."""
+        has_fourth = not {"A", "a"}.isdisjoint(image.getbands()) or "transparency" in image.info
+        return ORDERS[self.order][0] == "RGBA" and not has_fourth
+
     def _resized(self, image: Image.Image, size: tuple[int, int]) -> Image.Image:
         """The image with another size, (width, height)."""
         if image.mode == "RGBA":

@@ -142,7 +142,21 @@ def test_every_mode_gives_the_channels_of_the_network(order: str, mode: str) -> 
 
 
 def test_a_fourth_channel_is_full_where_there_is_none() -> None:
-    assert (Preprocessing((8, 8), None, order="RGBA").pixels(picture(8, 8))[..., 3] == 255).all()
+    four = Preprocessing((8, 8), None, order="RGBA")
+    assert (four.pixels(picture(8, 8))[..., 3] == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("mode", "filled"),
+    [*dict.fromkeys(("1", "L", "RGB", "P", "CMYK"), True).items(), *dict.fromkeys(("LA", "RGBA"), False).items()],
+)
+def test_what_has_no_fourth_channel_is_known(mode: str, filled: bool) -> None:  # noqa: FBT001 - a column of the table
+    image = Image.new(mode, (8, 8))
+    assert Preprocessing((8, 8), None, order="BGRA").is_filled(image) == filled
+    assert not Preprocessing((8, 8), None).is_filled(image)
+    palette = Image.new("P", (8, 8))
+    palette.info["transparency"] = 0
+    assert not Preprocessing((8, 8), None, order="RGBA").is_filled(palette)
 
 
 def test_channels_are_resized_by_themselves() -> None:

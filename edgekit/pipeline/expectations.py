@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from edgekit.calibration.images import ImageSource
     from edgekit.calibration.ranges import Ranges
     from edgekit.config import CalibrationSettings, PreprocessingSettings, Settings
     from edgekit.ir import Graph
@@ -41,6 +42,8 @@ _ACTIVATIONS = {"relu6": ("relu6", "relu"), "relu": ("relu", "relu6"), "hard_swi
 USUAL_CROP = 224 / 256  # of an image's side: torchvision's and slim's evaluation
 _PICTURE_TOLERANCE = 1.1  # of the least misfit
 _BY_SETTING = "a setting of the export"  # in a file, which knows neither flags nor edgekit.toml
+_MOST_CHANNELS, _READ_AT_ONCE = 4, 32
+_WITH_FOURTH = "images that have a fourth channel: RGBA in .png, or an array [N, H, W, 4]"
 _WITHOUT_IMAGES = "no images were given (--calib DIR) that could show it"
 
 
@@ -286,7 +289,18 @@ def _found(
     if known["normalization"].basis is not Basis.ASSUMED:
         network = trained.variant({**options, **changed})
         known |= {fact.name: fact for fact in _of_pictures(network, preprocessing, known, look)}
+    if filled := look.filled(preprocessing):
+        known[filled.name] = filled
     return Settled(preprocessing, changed, tuple(known.values())), tuple(contradictions)
+
+
+def filled_channel(images: ImageSource) -> Fact | None:
+    """What stands in the fourth channel of images that have none, as far as they have been read; None where all do."""
+    if not images.filled:
+        return None
+    seen = f"{len(images.filled)} of {len(images)}"
+    because = f"images without the fourth channel that the network reads: {seen}"
+    return Fact("fourth_channel", 255, Basis.ASSUMED, because, _WITH_FOURTH)
 
 
 def _logits(network: nn.Module | Graph, images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -310,12 +324,24 @@ class _Look:
     def at(self, preprocessing: Preprocessing, number: int | None = None) -> NDArray[np.uint8]:
         """Some of the images, [N, H, W, C]."""
         from edgekit.calibration.finding import IMAGES  # noqa: PLC0415 - needs torch
-        from edgekit.calibration.images import open_images  # noqa: PLC0415 - likewise
+
+        return self._opened(preprocessing).sample(number or IMAGES).pixels
+
+    def filled(self, preprocessing: Preprocessing) -> Fact | None:
+        """What stands in a fourth channel that images do not have; only then all of them are read."""
+        if len(preprocessing.mean) != _MOST_CHANNELS:
+            return None
+        images = self._opened(preprocessing)
+        for _ in images.batches(_READ_AT_ONCE):
+            pass
+        return filled_channel(images)
+
+    def _opened(self, preprocessing: Preprocessing) -> ImageSource:
+        from edgekit.calibration.images import open_images  # noqa: PLC0415 - float exports do without
 
         wanted = self._wanted
         assert wanted.data is not None, "checked before"
-        images = open_images(wanted.data, preprocessing, limit=wanted.images, strict=wanted.strict)
-        return images.sample(number or IMAGES).pixels
+        return open_images(wanted.data, preprocessing, limit=wanted.images, strict=wanted.strict)
 
 
 def _choices(name: str, value: Any) -> tuple[Any, ...]:  # noqa: ANN401 - JSON

@@ -16,11 +16,11 @@ from edgekit.device.bench import bench
 from edgekit.device.plan import Plan
 from edgekit.errors import BadInput, ConfigError
 from edgekit.exporters.metadata import Precision
-from edgekit.facts import Basis, of_provenance
+from edgekit.facts import Basis, of_provenance, replaced
 from edgekit.pipeline import baseline, trials
 from edgekit.pipeline import candidates as opening
 from edgekit.pipeline.evidence import CHECKPOINT_HASH, gather
-from edgekit.pipeline.expectations import Contradicted, settle
+from edgekit.pipeline.expectations import Contradicted, filled_channel, settle
 from edgekit.pipeline.judging import Known, confusions, judge, judge_references, layers, pictures
 from edgekit.pipeline.records import Records
 from edgekit.pipeline.trials import References, Trial
@@ -95,6 +95,7 @@ def verify(artifacts: Sequence[Path], settings: Settings, *, progress: Progress 
     asked: tuple[Gate, ...] = ()
     if isinstance(images, ImageSource) and trained is not None:
         asked = _expected(trained, abouts, preprocessing, settings, progress)
+    filled = filled_channel(images) if isinstance(images, ImageSource) else None
     known = Known.of(answers, evidence, noise=not isinstance(images, ImageSource))
     sound = [candidate for candidate in readable if candidate.is_sound]
     if settings.verify.baseline is not None:
@@ -104,7 +105,7 @@ def verify(artifacts: Sequence[Path], settings: Settings, *, progress: Progress 
         network=about.network,
         files=tuple(judge(c, known, settings.verify, is_reference=c.path == own) for c in candidates),
         references=judge_references(known, shown, asked, settings.verify),
-        facts=(*_facts(abouts), *filter(None, (answers.about_labels,))),
+        facts=(*replaced(_facts(abouts), filter(None, (filled,))), *filter(None, (answers.about_labels,))),
         notes=(*evidence.notes, *records.unreadable),
         images=len(answers.names),
         noise=not isinstance(images, ImageSource),

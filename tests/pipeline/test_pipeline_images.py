@@ -12,6 +12,7 @@ from edgekit import config
 from edgekit.calibration.data_free import first_pictures
 from edgekit.config import Settings
 from edgekit.errors import CheckpointError, ConfigError
+from edgekit.facts import Basis
 from edgekit.pipeline.export import export
 from edgekit.pipeline.source import open_source
 from edgekit.pipeline.verify import verify
@@ -95,6 +96,42 @@ def test_every_file_of_one_and_four_channels(channels: int, tmp_path: Path) -> N
     assert verified.passed
     assert {picture.pixels.shape for picture in verified.pictures} == {(32, 32, channels)}
     assert "data:image/png" in render(verified)
+
+
+def test_a_fourth_channel_that_is_made_up_is_told(tmp_path: Path) -> None:
+    from edgekit.models.architecture import mobilenet_v1
+
+    pixels = images_of(4)
+    np.save(tmp_path / "four.npy", pixels)
+    np.save(tmp_path / "three.npy", pixels[..., :3])
+    given = {"mean": [0.5], "std": [0.5], "order": "RGBA", "resize": "whole"}
+    flags: dict[str, Any] = {
+        "model": {
+            "checkpoint": trained(tmp_path, mobilenet_v1(0.25, num_classes=3, resolution=32, in_channels=4)),
+            "resolution": 32,
+            "padding": "symmetric",
+            "bn_eps": 1e-3,
+            "activation": "relu6",
+        },
+        "preprocessing": {**given, "interpolation": "bilinear"},
+        "calibration": {"data": tmp_path / "three.npy"},
+        "export": {"targets": ["tflite"], "precisions": ["int8"], "out": tmp_path / "three"},
+    }
+    with pytest.raises(ConfigError, match="only assumed: fourth_channel 255"):
+        export(config.load(None, flags))
+    insisting = {**flags, "model": {**flags["model"], "insist": True}}
+    result = export(config.load(None, insisting))
+    (fact,) = [fact for fact in result.facts if fact.name == "fourth_channel"]
+    assert fact.basis is Basis.ASSUMED
+    assert "12 of 12" in fact.because
+    assert not any(file.proven for file in result.files)
+    of_four = {"calibration": {"data": tmp_path / "four.npy"}, "export": {**flags["export"], "out": tmp_path / "four"}}
+    result = export(config.load(None, {**flags, **of_four}))
+    assert all(file.proven for file in result.files)
+    # Images of another kind come later: that is told, too.
+    for name, told in (("four", False), ("three", True)):
+        verified = verify([tmp_path / "four"], config.load(None, {"verify": {"data": tmp_path / f"{name}.npy"}}))
+        assert any(fact.name == "fourth_channel" and fact.is_assumed for fact in verified.facts) == told
 
 
 def test_grey_files_are_taken_from_any_folder(tmp_path: Path) -> None:
