@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from edgekit.float_model import FloatModel
 
 
+LEAST_SPREAD = 1.05  # of gains: less is no equalization worth a word
+
+
 def recipe(model: FloatModel, ranges: Ranges) -> tuple[str, ...]:
     """One line a step that was taken.
 
@@ -25,10 +28,10 @@ def recipe(model: FloatModel, ranges: Ranges) -> tuple[str, ...]:
     lines = []
     if ranges.gains:
         spread = max(max(gain) / min(gain) for gain in ranges.gains.values())
-        lines.append(
-            f"channels equalized in {len(ranges.gains)} families of tensors, by factors up to {spread:.0f}: one scale "
-            f"has to serve them all"
-        )
+        families = f"{len(ranges.gains)} {'families' if len(ranges.gains) > 1 else 'family'} of tensors"
+        factors = f"by factors up to {spread:.0f}" if spread >= 9.5 else f"by factors up to {spread:.1f}"
+        equalized = f"channels equalized in {families}, {factors}: one scale has to serve them all"
+        lines.append(equalized if spread >= LEAST_SPREAD else f"channels of {families} reach about equally far already")
         swishes = len(gates(model.graph))
         converted = swishes - len(gates(equalize(model, ranges.gains).graph))
         if converted:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 KEY = "facts"  # the entry of a provenance that holds them
+BY_SETTING = "a setting of the export"  # why a fact is given: a file is the same whichever flag or file said it
 
 
 class Basis(StrEnum):

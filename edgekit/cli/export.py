@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,17 +26,26 @@ from edgekit.cli.options import (
 )
 from edgekit.device.threads import limited
 from edgekit.errors import ConfigError
-from edgekit.facts import assumed
+from edgekit.facts import Basis, assumed
 from edgekit.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from edgekit.calibration.diagnosis import Finding
     from edgekit.config import Overrides, Settings
     from edgekit.facts import Fact
     from edgekit.pipeline.export import ExportedFile, ExportResult
     from edgekit.pipeline.floor import Floor
 
+# What the calibration doctor says that may be no fault of the images, and who may be wrong in their place.
+_OF_PIXELS = {"order", "normalization", "distribution"}
+_PIXELS = {"order", "normalization"}
+_DOUBTFUL = {
+    Basis.CONTRADICTED: "what was insisted on",
+    Basis.GIVEN: "what was given",
+    Basis.ASSUMED: "what is only assumed",
+}
 _SOURCES = {"calib": "data", "ranges": "ranges", "data-free": "data_free"}  # flag: key of [calibration]
 
 
@@ -138,7 +146,8 @@ def show_facts(facts: Sequence[Fact], settings: Settings) -> None:
         if not fact.is_assumed:
             console.note(f"{fact.name} {plain(fact.value)}: {fact.basis}, {origin(fact, settings)}")
     for fact in assumed(facts):
-        console.warn(f"{fact.name} {plain(fact.value)} is {fact.basis}: {fact.because} (to set it: {fact.setting})")
+        why = origin(fact, settings)
+        console.warn(f"{fact.name} {plain(fact.value)} is {fact.basis}: {why} (to set it: {fact.setting})")
 
 
 def show_export(result: ExportResult, settings: Settings) -> None:
@@ -147,7 +156,7 @@ def show_export(result: ExportResult, settings: Settings) -> None:
         console.note(text)
     console.skipped(result.skipped)
     if result.diagnosis is not None and result.diagnosis.finding is not None:
-        console.warn(f"the calibration images look wrong: {result.diagnosis.finding.advice}")
+        console.warn(diagnosed(result.diagnosis.finding, result.facts))
     console.note(f"beside the files: {', '.join(_beside(result))}")
     if result.device is not None:
         made_for = f"made for {result.device}: edgekit targets {settings.export.device} says how, and why"
@@ -156,7 +165,7 @@ def show_export(result: ExportResult, settings: Settings) -> None:
             console.note(f"next: edgekit compile {settings.export.out} --device {settings.export.device}")
     kind = "synthetic image" if result.data_free else "image"
     origin = f", calibrated on {console.count(result.images, kind)}" if result.images else ""
-    name, out = console.escape(result.network), console.escape(str(settings.export.out))
+    name, out = console.escape(result.network), console.escape(str(settings.export.out / f"{result.network}.*"))
     console.say(f"[bold]{name}[/] ({console.escape(result.description)}){origin} → {out}")
     console.say(*(f"[dim]{console.escape(line)}[/]" for line in (*result.recipe, *_proofs(result))))
     if result.floor is not None:
@@ -166,8 +175,18 @@ def show_export(result: ExportResult, settings: Settings) -> None:
         differing.setdefault(reason, {})[runner] = None
     for reason, runners in differing.items():
         console.warn(f"integers may differ on this machine in {'; '.join(runners)}: {reason}")
-    rows = [_row(file) for file in result.files]
-    console.table(["", "file", ">size", ">time", ">int8", ">max |Δ|"], rows)
+    rows = [_row(file, result.network) for file in result.files]
+    console.table(["", "file", ">size", ">int8", ">max |Δ|", "measured in"], rows)
+
+
+def diagnosed(finding: Finding, facts: Sequence[Fact]) -> str:
+    """What is wrong with the images, or with what the user or edgekit takes them to be, the weakest of these first."""
+    if finding.mistake in _OF_PIXELS:
+        for basis, called in _DOUBTFUL.items():
+            if doubtful := [fact for fact in facts if fact.name in _PIXELS and fact.basis is basis]:
+                named = " and ".join(f"{fact.name} {plain(fact.value)}" for fact in doubtful)
+                return f"{called} looks wrong, {named}, rather than the images: {finding.advice}"
+    return f"the calibration images look wrong: {finding.advice}"
 
 
 def _is_compiled(settings: Settings) -> bool:
@@ -204,13 +223,12 @@ def _floor(floor: Floor) -> str:
 
 
 def _proofs(result: ExportResult) -> list[str]:
-    """What the largest difference was measured in."""
+    """What the largest difference is, and where nothing or less is proven."""
     lines = []
     parities = [file.parity for file in result.files if file.parity is not None]
     if parities:
-        runners = "; ".join(dict.fromkeys(parity.runner for parity in parities))
-        measured = f"max |Δ| measured on {console.count(parities[0].images, 'image')} in {runners}"
-        lines += textwrap.wrap(measured, 120)
+        images = console.count(parities[0].images, "image")
+        lines.append(f"max |Δ|: the largest difference from the checkpoint (float), the integer model (int8); {images}")
     precise = {"kept in float": result.kept_float, "with 16-bit activations": result.int16}
     kinds = [f"{console.count(len(layers), 'layer')} {how}" for how, layers in precise.items() if layers]
     if kinds:
@@ -222,8 +240,8 @@ def _proofs(result: ExportResult) -> list[str]:
     return lines
 
 
-def _row(file: ExportedFile) -> list[str]:
-    """File, size, time, share of int8 operators and the largest difference in LSB.
+def _row(file: ExportedFile, network: str) -> list[str]:
+    """File, size, share of int8 operators, the largest difference in LSB, and the runtime that showed it.
 
     No tick stands beside what rests on an assumption.
     """
@@ -239,9 +257,9 @@ def _row(file: ExportedFile) -> list[str]:
     compared = "[bold yellow]![/]" if file.parity is not None else console.NOTHING
     return [
         "[bold green]✔[/]" if file.proven else compared,
-        console.escape(file.path.name),
+        console.escape(file.path.name.removeprefix(f"{network}.")),
         console.size(file.size_bytes),
-        f"{file.write_seconds:.2f} s",
         console.percent(file.summary.int8_share) if file.precision == "int8" else console.NOTHING,
         difference,
+        "" if file.parity is None else console.escape(file.parity.runner),
     ]

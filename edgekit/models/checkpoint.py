@@ -13,7 +13,7 @@ import torch
 
 from edgekit import extras, files
 from edgekit.errors import CheckpointError
-from edgekit.facts import Basis, Fact
+from edgekit.facts import BY_SETTING, Basis, Fact
 from edgekit.models import buffers, folders, foreign, heads, inference, readers, selection, strays
 from edgekit.models.layouts.names import WAY_BY_ONNX, classifier_names, first_few
 from edgekit.models.network import build
@@ -236,7 +236,7 @@ def _facts(architecture: Architecture, given: Options, stated: Mapping[str, str]
     for name, value in values.items():
         basis, because = Basis.ASSUMED, f"usual for this layout ({source})"
         if name in given:
-            basis, because = Basis.GIVEN, "a setting of the export"
+            basis, because = Basis.GIVEN, BY_SETTING
         elif name in stated:
             basis, because = Basis.STATED, stated[name]
         elif name == "head_activation":

@@ -41,7 +41,6 @@ _CHOICES: Mapping[str, tuple[Any, ...]] = {"padding": ("same", "symmetric"), "bn
 _ACTIVATIONS = {"relu6": ("relu6", "relu"), "relu": ("relu", "relu6"), "hard_swish": ("hard_swish", "relu", "relu6")}
 USUAL_CROP = 224 / 256  # of an image's side: torchvision's and slim's evaluation
 _PICTURE_TOLERANCE = 1.1  # of the least misfit
-_BY_SETTING = "a setting of the export"  # in a file, which knows neither flags nor edgekit.toml
 _MOST_CHANNELS, _READ_AT_ONCE = 4, 32
 _WITH_FOURTH = "images that have a fourth channel: RGBA in .png, or an array [N, H, W, 4]"
 _WITHOUT_IMAGES = "no images were given (--calib DIR) that could show it"
@@ -216,7 +215,7 @@ def _fact(name: str, given: object, stated: Mapping[str, Fact], usual: object) -
     setting = INPUT_SETTINGS[name]
     if given:
         given = list(given) if isinstance(given, tuple) else given  # as JSON has it
-        return Fact(name, given, Basis.GIVEN, _BY_SETTING, setting)
+        return Fact(name, given, Basis.GIVEN, facts.BY_SETTING, setting)
     if name in stated:
         return replace(stated[name], setting=setting)
     if name == "interpolation":  # a filter of another kind moves a pixel by a few levels

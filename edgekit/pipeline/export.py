@@ -163,6 +163,8 @@ def export(
         progress("loading", 1, 1)
         opened(source.facts)
         name = source.float_model.graph.name
+        hashed = source.float_model.provenance["checkpoint_sha256"]
+        replaced = manifest.check_earlier(out / f"{name}{manifest.SUFFIX}", hashed, settings)
         integers = integers_of(source, settings, progress) if any(p is Precision.INT8 for _, p in jobs) else None
         if integers is not None and refine is not None:
             refined, settings = refine(source, integers.model)
@@ -186,7 +188,7 @@ def export(
             scratch,
             command="export" if refine is None else "finetune",
             network=name,
-            checkpoint_sha256=source.float_model.provenance["checkpoint_sha256"],
+            checkpoint_sha256=hashed,
             facts=source.facts,
             images=integers.seen if integers else None,
             settings=settings,
@@ -196,7 +198,7 @@ def export(
         network=name,
         description=source.description,
         facts=source.facts,
-        notes=(*source.notes, *departures(settings), *slower),
+        notes=(*source.notes, *departures(settings), *slower, *filter(None, (replaced,))),
         device=None if device is None else device.title,
         files=tuple(_published(file, out / file.path.name) for file in exported),
         integer_model=out / f"{name}.{Precision.INT8}{SUFFIX}" if integers else None,
@@ -232,7 +234,7 @@ def _jobs(settings: Settings) -> list[tuple[Format, Precision]]:
     wanted = settings.calibration
     if Precision.INT8 in precisions and wanted.data is None and wanted.ranges is None and not wanted.data_free:
         raise DataError(
-            "int8 needs to see images like those in use, some hundred of them, no labels: --calib DIR, or --ranges "
+            "int8 needs to see images like those in use, 100 or more, no labels: --calib DIR, or --ranges "
             "FILE from an earlier export; --data-free does without, at a loss"
         )
     if Precision.INT8 in precisions and wanted.floor is not None and (wanted.ranges is not None or wanted.data_free):

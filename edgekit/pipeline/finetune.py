@@ -48,7 +48,7 @@ def finetune(
         MissingDependency: a target needs an extra that is not installed.
     """
     if settings.calibration.data is None:
-        raise DataError("fine-tuning needs images like those in use, some hundred of them, no labels: --calib DIR")
+        raise DataError("fine-tuning needs images like those in use, 100 or more, no labels: --calib DIR")
     out = settings.export.out
     int8 = replace(settings, export=replace(settings.export, precisions=("int8",)))
     done: list[Finetuning] = []

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.conventions import NORMALIZATIONS
 from edgekit.defaults import CONFIG
-from edgekit.facts import Basis
+from edgekit.facts import BY_SETTING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ INPUT_SETTINGS: Final[Mapping[str, str]] = {
     "normalization": "--preprocessing imagenet|tf|…, or --mean and --std",
     "order": "--order RGB|BGR",
     "resize": "--resize PIXELS|whole, or --set preprocessing.crop=SHARE",
-    "interpolation": "--set preprocessing.interpolation=bicubic",
+    "interpolation": "--set preprocessing.interpolation=bilinear|bicubic|…",
 }
 # The keys of edgekit.toml that say the same as a fact.
 _KEYS: Final[Mapping[str, Sequence[str]]] = {
@@ -59,10 +59,9 @@ def flags(facts: Sequence[Fact], order: str) -> str:
 
 def origin(fact: Fact, settings: Settings) -> str:
     """Why a fact holds, in words; of what was given, by what: a file of settings or a flag, where that is known."""
-    if fact.basis is not Basis.GIVEN:
-        return fact.because
-    by = next((settings.origins[key] for key in _KEYS[fact.name] if key in settings.origins), fact.because)
-    return "the edgekit.toml of the network that edgekit ships" if by == str(CONFIG) else by
+    by = next((settings.origins[key] for key in _KEYS.get(fact.name, ()) if key in settings.origins), BY_SETTING)
+    by = "the edgekit.toml of the network that edgekit ships" if by == str(CONFIG) else by
+    return fact.because.replace(BY_SETTING, by)
 
 
 def _of_normalization(value: Mapping[str, Sequence[float]], order: str) -> str:

@@ -155,7 +155,7 @@ def _within_floor(
     if images < LEAST_IMAGES:
         raise DataError(
             f"there are {images} images, too few for --floor to calibrate on some and to measure on others: give "
-            f"{LEAST_IMAGES} or more, better some hundred"
+            f"{LEAST_IMAGES} or more, better 100 to 500"
         )
     integer_output = settings.export.io_dtype != "float32"
     return keep_floor(

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from edgekit import config, extras, files
 from edgekit.device import machine as hardware
 from edgekit.device.machine import installed
-from edgekit.errors import ArtifactError
+from edgekit.errors import ArtifactError, BadInput, ConfigError
 from edgekit.facts import Fact
 from edgekit.version import __version__
 
@@ -241,6 +241,33 @@ def build(  # noqa: PLR0913 - what it was made of
         versions(settings),
         machine(settings, command),
         {entry.name: PublishedFile(sha256_of(entry), files.size_bytes(entry)) for entry in sorted(folder.iterdir())},
+    )
+
+
+def check_earlier(path: Path, checkpoint_sha256: str, settings: Settings) -> str | None:
+    """What an export replaces whose manifest will be ``path``: a remark where the same checkpoint has changed since.
+
+    Args:
+        path: where the manifest will be; what lies there now is of an earlier export.
+        checkpoint_sha256: of the checkpoint that is exported.
+        settings: as they took effect.
+
+    Raises:
+        ConfigError: files of another checkpoint would be lost.
+    """
+    try:
+        earlier = Manifest.load(path)
+    except BadInput:  # there is none, or nothing that can be read
+        return None
+    if earlier.inputs.checkpoint_sha256 == checkpoint_sha256:
+        return None
+    then, now = earlier.settings.model.checkpoint, settings.model.checkpoint
+    assert now is not None, "it was exported"
+    if then is not None and then.resolve() == now.resolve():
+        return f"{now.name} has changed since the last export: its files are replaced"
+    raise ConfigError(
+        f"{path.parent} holds {earlier.network} already, made of another checkpoint, {then}, and the files of {now} "
+        f"would have the same names: choose another --out, or delete those first"
     )
 
 

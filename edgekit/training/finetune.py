@@ -103,7 +103,7 @@ def finetune(  # noqa: PLR0913 - each is a choice of the user's
     Args:
         teacher: in ``passes.integer_form``; what ``start`` was made from.
         start: the result of post-training quantization.
-        images: like those in use, some hundred; no labels. All are held in memory, 150 kB each at 224 x 224.
+        images: like those in use, 100 or more; no labels. All are held in memory, 150 kB each at 224 x 224.
         epochs: how often training sees each image; by default so often that it makes 400 updates.
         minutes: train for about that long instead, at least one epoch. Not together with ``epochs``.
         device: "cpu" or "cuda"; by default CUDA where there is any.
@@ -129,7 +129,7 @@ def finetune(  # noqa: PLR0913 - each is a choice of the user's
     if len(pixels) < LEAST_IMAGES:
         raise DataError(
             f"there are {len(pixels)} images, too few to train on some and to check with others: give {LEAST_IMAGES} "
-            f"or more, better some hundred"
+            f"or more, better 100 to 500"
         )
     held = np.arange(len(pixels)) % HELD_OUT_EVERY == HELD_OUT_EVERY // 2
     with _exact():

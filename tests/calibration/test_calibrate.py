@@ -137,3 +137,13 @@ def test_the_recipe_says_what_was_done_and_why(model: FloatModel, found: Ranges)
     for words in ("channels equalized", "hard-swishes", "not rounded to nearest", "biases of", "more images"):
         assert words in text
     assert recipe(model, replace(found, gains={}, roundings={}, corrections={}, stability={})) == ()
+
+
+@pytest.mark.parametrize(
+    ("gain", "said"),
+    [(12.4, "factors up to 12:"), (1.44, "factors up to 1.4:"), (1.01, "channels of 1 family of tensors reach about")],
+)
+def test_factors_are_told_where_there_are_any(model: FloatModel, found: Ranges, gain: float, said: str) -> None:
+    name, gains = next(iter(found.gains.items()))
+    told = replace(found, gains={name: (gain, *(1.0,) * (len(gains) - 1))}, roundings={}, corrections={}, stability={})
+    assert said in recipe(model, told)[0]

@@ -11,7 +11,7 @@ import pytest
 
 from edgekit import config
 from edgekit.calibration import data_free
-from edgekit.defaults import FOLDER
+from edgekit.defaults import CHECKPOINT, FOLDER
 from edgekit.errors import ArtifactError, BadInput, ConfigError, DataError, GateFailed, UnsupportedOperator
 from edgekit.exporters.formats import FORMATS, Format
 from edgekit.facts import Basis, Fact, assumed, of_provenance
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 for needed in ("torch", "safetensors", "onnx", "onnxruntime", "onnxsim", "ai_edge_litert", "coremltools"):
     pytest.importorskip(needed)
+safetensors = pytest.importorskip("safetensors")
 safetensors_torch = pytest.importorskip("safetensors.torch")
 
 NAME = "mobilenet_v3_digits_1.0_32"
@@ -80,6 +81,34 @@ def test_the_same_again_is_the_same_bytes(settings: MakeSettings, exported: Path
     for path in (tmp_path / "out").rglob("*"):
         if path.is_file() and not path.name.endswith(".manifest.json"):  # which says that ranges were given this time
             assert path.read_bytes() == (exported / path.relative_to(tmp_path / "out")).read_bytes(), path
+
+
+def test_files_of_another_checkpoint_are_not_overwritten(settings: MakeSettings, tmp_path: Path) -> None:
+    weights, other = safetensors_torch.load_file(CHECKPOINT), tmp_path / "other.safetensors"
+    about = {"format": "pt", **_about_of(CHECKPOINT)}
+    safetensors_torch.save_file({name: value + 0 for name, value in weights.items()}, other, about)
+    float32 = {"targets": ["tflite"], "precisions": ["float32"]}
+    export(settings(export=float32))
+    before = (tmp_path / "out" / f"{NAME}.manifest.json").read_bytes()
+    export(settings(export=float32))  # the same again
+    assert (tmp_path / "out" / f"{NAME}.manifest.json").read_bytes() == before
+    copied = tmp_path / "copied.safetensors"
+    copied.write_bytes(CHECKPOINT.read_bytes())
+    export(settings(export=float32, model={"checkpoint": copied}))  # the same in another place
+    name = next(name for name, value in weights.items() if value.ndim == 4)
+    safetensors_torch.save_file({**weights, name: weights[name] * 1.01}, other, about)
+    with pytest.raises(
+        ConfigError, match=r"of another checkpoint, .*copied\.safetensors, .*other\.safetensors .*--out"
+    ):
+        export(settings(export=float32, model={"checkpoint": other}))
+    copied.write_bytes(other.read_bytes())  # trained on, under the same name
+    result = export(settings(export=float32, model={"checkpoint": copied}))
+    assert "copied.safetensors has changed since the last export: its files are replaced" in result.notes
+
+
+def _about_of(path: Path) -> dict[str, str]:
+    with safetensors.safe_open(path, "pt") as file:
+        return dict(file.metadata())
 
 
 def test_float_files_need_no_images(settings: MakeSettings) -> None:

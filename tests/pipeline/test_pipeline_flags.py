@@ -12,7 +12,7 @@ from edgekit.cli.flags import NetworkFlags
 from edgekit.cli.options import load_settings
 from edgekit.conventions import NORMALIZATIONS
 from edgekit.defaults import CONFIG
-from edgekit.facts import Basis, Fact
+from edgekit.facts import BY_SETTING, Basis, Fact
 from edgekit.pipeline.expectations import Contradicted
 from edgekit.pipeline.flags import flag, flags, origin
 
@@ -35,7 +35,7 @@ def typed(line: str, file: Path | None = None) -> Settings:
 
 
 def fact(name: str, value: object, basis: Basis = Basis.GIVEN) -> Fact:
-    return Fact(name, value, basis, "why", "")
+    return Fact(name, value, basis, BY_SETTING if basis is Basis.GIVEN else "why", "")
 
 
 @pytest.mark.parametrize("order", ["RGB", "BGR"])
@@ -90,6 +90,8 @@ def test_what_was_given_says_by_what(tmp_path: Path) -> None:
     assert origin(fact("bn_eps", 1e-3), settings) == "--set model.bn_eps"
     assert origin(fact("order", "RGB"), settings) == origin(fact("padding", "same"), settings) == str(file)
     assert origin(fact("order", "RGB", Basis.FOUND), settings) == "why"
-    assert origin(fact("resize", 256), settings) == "why"
+    assert origin(fact("resize", 256), settings) == BY_SETTING  # nobody here: of an earlier export
+    insisted = Fact("padding", "same", Basis.CONTRADICTED, f"given ({BY_SETTING}), but no", "")
+    assert origin(insisted, settings) == f"given ({file}), but no"
     shipped = origin(fact("order", "RGB"), config.load(CONFIG))
     assert shipped == "the edgekit.toml of the network that edgekit ships"
