@@ -12,35 +12,47 @@ from edgekit import words
 from edgekit.cli import console
 from edgekit.cli.options import JsonOption  # noqa: TC001 - typer reads the annotations
 from edgekit.reports import origin
+from edgekit.reports.values import jsonable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgekit.exporters.summary import Endpoint, Summary
     from edgekit.integer_model import IntegerModel
+    from edgekit.pipeline.source import Source
 
 _BOUNDARIES = ("int8", "uint8", "float32")
 
 
 def inspect(
     artifact: Annotated[
-        Path, typer.Argument(metavar="FILE", help="An exported file, or a saved integer model (.edgekit).")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="An exported file, a saved integer model (.edgekit), or a trained network."
+        ),
     ],
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a file holds: operators by type, boundary, labels, preprocessing, provenance."""
+    """Show what a file holds: operators, boundary, labels, preprocessing, provenance, and what is taken for true."""
     with console.reporting("inspect", as_json=as_json):
-        from edgekit.integer_model import IntegerModel  # noqa: PLC0415 - see the module app
+        from edgekit.exporters.summary import Summary  # noqa: PLC0415 - see the module app
+        from edgekit.integer_model import IntegerModel  # noqa: PLC0415 - likewise
         from edgekit.pipeline.inspect import inspect as run  # noqa: PLC0415 - likewise
 
-        found = run(artifact)
-        if not as_json:
-            console.facts(str(artifact), _model(found) if isinstance(found, IntegerModel) else _file(found))
-        elif isinstance(found, IntegerModel):
-            console.print_json("inspect", {"path": str(artifact), **_as_dict(found)})
+        inspected = run(artifact)
+        match inspected.found:
+            case Summary() as summary:
+                told, values = _file(summary), jsonable(summary)
+            case IntegerModel() as model:
+                told, values = _model(model), _as_dict(model)
+            case source:
+                told, values = _network(source), _source_as_dict(source)
+        if as_json:
+            values = {"path": str(artifact), **values, "facts": [fact.to_dict() for fact in inspected.facts]}
+            console.print_json("inspect", values)
         else:
-            console.print_json("inspect", found)
+            console.facts(str(artifact), [*told, *(origin.fact(fact) for fact in inspected.facts)])
 
 
 def _file(summary: Summary) -> list[tuple[str, str]]:
@@ -81,6 +93,36 @@ def _model(model: IntegerModel) -> list[tuple[str, str]]:
         ("labels", _labels(model.labels)),
         *origin.provenance(model.provenance),
     ]
+
+
+def _network(source: Source) -> list[tuple[str, str]]:
+    """What there is to say about a trained network."""
+    about, preprocessing = _source_as_dict(source), source.float_model.preprocessing
+    return [
+        ("format", f"{source.description}, a trained network"),
+        ("network", f"{about['network']}, {about['classes']} classes"),
+        ("operators", words.counted(about["operators"])),
+        ("weights", f"{about['weights']:,}"),
+        ("image", origin.image(preprocessing)),
+        ("input value", origin.input_value(preprocessing.normalization, "float32")),
+        *(("note", text) for text in source.notes),
+        *origin.provenance(source.float_model.provenance),
+    ]
+
+
+def _source_as_dict(source: Source) -> dict[str, Any]:
+    model = source.float_model
+    (answer,) = (model.graph.tensors[name] for name in model.graph.outputs)
+    return {
+        "network": model.graph.name,
+        "description": source.description,
+        "classes": answer.shape[-1],
+        "operators": dict(Counter(type(node.op).__name__ for node in model.graph)),
+        "weights": sum(array.size for array in model.graph.constants.values()),
+        "preprocessing": model.preprocessing.to_dict(),
+        "notes": list(source.notes),
+        "provenance": dict(model.provenance),
+    }
 
 
 def _as_dict(model: IntegerModel) -> dict[str, Any]:

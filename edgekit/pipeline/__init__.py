@@ -9,7 +9,7 @@
 | bench | ``edgekit.pipeline.bench.bench`` | ``BenchResult`` |
 | baseline | ``edgekit.pipeline.baseline.keep`` | ``BaselineResult`` |
 | diff | ``edgekit.pipeline.diff.diff`` | ``DiffResult`` |
-| inspect | ``edgekit.pipeline.inspect.inspect`` | ``Summary`` or ``IntegerModel`` |
+| inspect | ``edgekit.pipeline.inspect.inspect`` | ``Inspected`` |
 | reproduce | ``edgekit.pipeline.reproduce.reproduce`` | ``Reproduction`` |
 | emulate | ``edgekit.pipeline.emulation.set_up`` | ``EmulatedMachine`` |
 | doctor | ``edgekit.pipeline.doctor.examine`` | ``Diagnosis`` |

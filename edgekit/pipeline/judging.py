@@ -204,7 +204,8 @@ def assumptions(provenance: Mapping[str, Any]) -> list[str]:
     except (KeyError, ValueError, TypeError):
         return [f"what was assumed of the network cannot be read: provenance.{KEY} is damaged"]
     return [
-        f"{fact.basis}: {fact.name} is {plain(fact.value)} ({fact.because}); {fact.setting} decides" for fact in found
+        f"{fact.basis}: {fact.name} is {plain(fact.value)} ({fact.because}); to set it: {fact.setting}"
+        for fact in found
     ]
 
 

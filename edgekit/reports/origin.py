@@ -62,9 +62,9 @@ def fact(known: Fact) -> tuple[str, str]:
 
     >>> from edgekit.facts import Basis, Fact
     >>> fact(Fact("padding", "same", Basis.ASSUMED, "usual for this layout", "--padding same|symmetric"))
-    ('! padding', 'same, assumed: usual for this layout; --padding same|symmetric decides')
+    ('! padding', 'same, assumed: usual for this layout; to set it: --padding same|symmetric')
     """
-    decides = f"; {known.setting} decides" if known.is_assumed and known.setting else ""
+    decides = f"; to set it: {known.setting}" if known.is_assumed and known.setting else ""
     because = f": {known.because}" if known.because else ""
     return f"{'! ' if known.is_assumed else ''}{known.name}", f"{plain(known.value)}, {known.basis}{because}{decides}"
 

@@ -96,7 +96,7 @@ def test_the_whole_job_with_nothing_given(
 
     done = process("inspect", f"exported/{NAME}.int8.edgekit")
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"network      {NAME}" in done.stdout
+    assert re.search(rf"^network +{NAME}", done.stdout, re.MULTILINE)
     assert [path.name for path in tmp_path.iterdir()] == ["exported"]
 
 
@@ -106,8 +106,20 @@ def test_every_file_can_be_inspected(run: Run, exported: Path) -> None:
     for path in paths:
         result = run("inspect", path)
         assert (result.exit_code, result.stderr) == (0, "")
-        assert f"network      {NAME}" in result.stdout
-        assert "labels       10: 0, 1, 2, 3, …" in result.stdout
+        assert re.search(rf"^network +{NAME}", result.stdout, re.MULTILINE)
+        assert re.search(r"^labels +10: 0, 1, 2, 3, …", result.stdout, re.MULTILINE)
+        assert re.search(r"^padding +symmetric, stated: edgekit's own metadata$", result.stdout, re.MULTILINE)
+        assert re.search(r"^(! )?interpolation +bilinear, (found|assumed): ", result.stdout, re.MULTILINE)
+
+
+def test_a_checkpoint_can_be_inspected(run: Run) -> None:
+    result = run("inspect", FOLDER / "digits_v3.safetensors")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert re.search(rf"^network +{NAME}, 10 classes$", result.stdout, re.MULTILINE)
+    assert re.search(r"^padding +symmetric, stated: edgekit's own metadata$", result.stdout, re.MULTILINE)
+    assert re.search(r"^! order +RGB, assumed: .*; to set it: --order RGB\|BGR$", result.stdout, re.MULTILINE)
+    found = one_object(run("inspect", FOLDER / "digits_v3.safetensors", "--json"), "inspect")
+    assert {fact["name"]: fact["basis"] for fact in found["facts"]}["order"] == "assumed"
 
 
 # What scripts may rely on: keys are added, never taken away or renamed, without another schema_version.
@@ -151,7 +163,7 @@ SCHEMA = {
     "inspect": {
         *("schema_version", "command", "path", "format", "size_bytes", "operators", "float_operators", "boundary"),
         *("inputs", "outputs", "version", "metadata", "int8_share"),
-        "answer",
+        *("answer", "facts"),
     },
     "doctor": {
         *("schema_version", "command", "python", "machine", "cores", "instructions", "packages", "emulated"),
@@ -213,9 +225,8 @@ def test_layers_in_float(run: Run) -> None:
     assert done.exit_code == 0, done.output
     assert "3 layers kept in float: behind them integers are near, and need not be identical" in done.stdout
     assert re.search(r"int8\.tflite .* 9\d\.\d+ % +\d+ LSB", done.stdout)
-    assert "kept in float  features.0.0, features.0.2.shift, features.0.2.product" in run(
-        "inspect", f"out/{NAME}.int8.tflite"
-    ).stdout.replace("\n", " ")
+    inspected = run("inspect", f"out/{NAME}.int8.tflite").stdout
+    assert re.search(r"kept in float +features\.0\.0, features\.0\.2\.shift, features\.0\.2\.product", inspected)
     done = run("verify", "out", "--images", 8, "--data", FOLDER / "test.npz")
     assert done.exit_code == 0, done.output
     assert "some layers are more precise than int8, or scales are rounded to float16: behind them" in done.stderr
@@ -263,7 +274,7 @@ def test_an_edgekit_toml_of_ones_own(run: Run, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.stderr
     assert "digits network" not in result.stderr  # nothing is said of the shipped one
     assert "calibrated on 8 images → files" in result.stdout
-    assert "labels       none" in run("inspect", f"files/{NAME}.int8.tflite").stdout
+    assert re.search(r"labels +none", run("inspect", f"files/{NAME}.int8.tflite").stdout)
     assert "measured on 16 images" in run("verify").stdout
     assert "2 laps of fresh processes" in run("bench").stdout
     assert Path("files").is_dir()
