@@ -41,7 +41,7 @@ _ADVICE = {
     "Upsample": "cut it off, and let edgekit resize the images (preprocessing.resize)",
     "Sigmoid": "at the end it is taken; inside, train with hard-sigmoid (HardSigmoid), or hard-swish in place of SiLU",
     "Softmax": "at the end it is taken; inside, it belongs to another kind of network",
-    "LayerNormalization": "it belongs to another kind of network, no MobileNetV1 to V3",
+    "LayerNormalization": "it belongs to another kind of network than MobileNets",
     "Erf": "it belongs to GELU: train with hard-swish",
     "Gelu": "train with hard-swish",
     "NonMaxSuppression": "this is a detector, and edgekit takes classifiers",

@@ -10,22 +10,26 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from edgekit.errors import CheckpointError
-from edgekit.models.layouts.names import WAY_BY_ONNX, first_few
+from edgekit.models.layouts.names import NOT_OURS, WAY_BY_ONNX, first_few
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from torch import Tensor
 
-_LACKS = "edgekit does not have, so it cannot come as ONNX either: train a MobileNet classifier"
+_TRAIN = "train a MobileNet classifier"
+_EITHER = f"so it cannot come as ONNX either; {_TRAIN}"
 _WAYS = {
-    "plain": f"it has no other operators than MobileNets, so it can come as ONNX: {WAY_BY_ONNX}",
-    "partly": f"edgekit reads its ONNX file if that holds no other operators than MobileNets have: {WAY_BY_ONNX}",
-    "reparam": f"fuse its branches first (reparameterize), then it can come as ONNX: {WAY_BY_ONNX}",
-    "pool": f"it needs maximum pooling, which {_LACKS}",
-    "swish": f"it needs SiLU (swish), which {_LACKS}",
-    "concat": f"it joins channels (concat), which {_LACKS}",
-    "none": f"its operators are none that convolutional classifiers need, which {_LACKS}",
+    "plain": f"edgekit has all operators that it needs, so bring it as ONNX: {WAY_BY_ONNX}",
+    "partly": f"it can come as ONNX if it needs no other operators than MobileNets do: {WAY_BY_ONNX}",
+    "reparam": f"fuse its branches first (reparameterize), then bring it as ONNX: {WAY_BY_ONNX}",
+    "pool": f"it needs max pooling, which edgekit lacks, {_EITHER}",
+    "swish": f"it needs SiLU (swish), which edgekit lacks, {_EITHER}",
+    "concat": f"it needs channels to be joined (concat), which edgekit does not do, {_EITHER}",
+    "none": f"it needs operators that edgekit lacks, {_EITHER}",
+    "objects": f"it is a detector, and edgekit exports classifiers only; {_TRAIN}",
+    "masks": f"it gives a mask of the picture, and edgekit exports classifiers only; {_TRAIN}",
+    "joints": f"it finds joints of people, and edgekit exports classifiers only; {_TRAIN}",
 }
 
 
@@ -37,13 +41,18 @@ class Kind:
         name: what it is.
         marks: regular expressions, each of which some key has to match.
         never: an expression that no key may match; empty matches none.
-        way: what edgekit can do with it (a key of ``_WAYS``), or a sentence that says the next step.
+        way: what edgekit can do with it, a key of ``_WAYS``; or the next step itself, in more than one word.
     """
 
     name: str
     marks: tuple[str, ...]
     never: str
     way: str
+
+    @property
+    def step(self) -> str:
+        """What to do with it, in words."""
+        return self.way if " " in self.way else _WAYS[self.way]
 
     def matches(self, keys: Iterable[str]) -> bool:
         """Whether a checkpoint with these keys is of this kind."""
@@ -73,11 +82,11 @@ def refusal(weights: Mapping[str, object]) -> CheckpointError:
     """The error for a checkpoint in which no MobileNet was found."""
     kind = identify(weights)
     if kind is not None:
-        return CheckpointError(f"this is {kind.name}, and no MobileNetV1 to V3: {_WAYS.get(kind.way, kind.way)}")
+        return CheckpointError(f"this is {kind.name}, {NOT_OURS}: {kind.step}")
     return CheckpointError(
-        f"not a MobileNet that edgekit knows: the weights are named {first_few(list(weights))}, and the layouts of"
-        " torchvision, timm, Keras, Hugging Face and others are known (docs/checkpoints.md). Any network of MobileNet's"
-        f" operators can come as ONNX: {WAY_BY_ONNX}"
+        f"not a MobileNet that edgekit knows: the weights are named {first_few(list(weights))}, and edgekit knows the"
+        " names of torchvision, timm, Keras, Hugging Face and others (docs/checkpoints.md). Any network that needs no"
+        f" other operators than MobileNets do can come as ONNX: {WAY_BY_ONNX}"
     )
 
 

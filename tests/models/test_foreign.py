@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import tarfile
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -146,7 +147,7 @@ NETWORKS: tuple[tuple[str, str], ...] = (
     ("YOLO", "model.0.conv.weight model.2.cv1.conv.weight model.24.m.0.weight model.24.anchors"),
     ("YOLOv3", "module_list.0.Conv2d.weight module_list.0.BatchNorm2d.weight"),
     (
-        "SSD.*detectors are none",
+        "SSD.*it is a detector",
         (
             "base_net.0.0.weight base_net.1.0.weight base_net.1.3.weight classification_headers.0.weight "
             "regression_headers.0.weight"
@@ -234,7 +235,16 @@ def test_every_kind_of_the_table_says_a_way() -> None:
     assert len(foreign.kinds()) >= 60
     for kind in foreign.kinds():
         assert kind.marks
-        assert len(kind.way.split()) == 1 or kind.way[0].islower() or kind.way.startswith("edgekit")
+        assert " " in kind.way or kind.way in foreign._WAYS
+
+
+def test_every_kind_reads_as_one_sentence() -> None:
+    for kind in foreign.kinds():
+        sentence = f"this is {kind.name}, not a MobileNetV1, V2 or V3: {kind.step}"
+        assert not sentence.endswith(".")
+        for clumsy in ("are none", "and no Mobile", " none ", ", which train", "  "):
+            assert clumsy not in sentence
+        assert re.search(r"train a MobileNet|edgekit export|give the|merge it", kind.step), sentence
 
 
 def zipped(*names: str) -> bytes:

@@ -17,6 +17,7 @@ Wiring = Literal["mobilenet_v1", "mobilenet_v2", "mobilenet_v3"]
 Part = Literal["expand", "depthwise", "squeeze", "excite", "project"]
 Names = tuple[str, str | None]  # of a convolution and, where it has one, its batch normalization
 
+NOT_OURS = "not a MobileNetV1, V2 or V3"
 WAY_BY_ONNX = "torch.onnx.export(model.eval(), image, 'model.onnx'), then edgekit export model.onnx"
 
 

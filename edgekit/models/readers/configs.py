@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from edgekit.errors import CheckpointError
 from edgekit.facts import Basis, Fact
 from edgekit.models.architecture import Activation, Options
-from edgekit.models.layouts.names import WAY_BY_ONNX
+from edgekit.models.layouts.names import NOT_OURS, WAY_BY_ONNX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,8 +82,8 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _another(name: object) -> CheckpointError:
     return CheckpointError(
-        f"config.json says that this is {name}, and no MobileNetV1 to V3 that edgekit knows. Where it has no other"
-        f" operators than they, it can come as ONNX: {WAY_BY_ONNX}"
+        f"config.json says that this is {name}, {NOT_OURS} that edgekit knows. It can come as ONNX if it needs no other"
+        f" operators than these do: {WAY_BY_ONNX}"
     )
 
 
