@@ -70,7 +70,7 @@ class Contents:
         io_dtype: what crosses the boundary.
         options: of the format's writer, that make it write such a file.
         boundary: names of the operators between what callers see and the network (``Summary.boundary``); of .tflite
-            files alone, whose operators are held against rules that concern the network.
+            files and Core ML packages, whose operators are held against rules that concern the network.
     """
 
     operators: tuple[Operator, ...]

@@ -56,7 +56,7 @@ final class Classifier {
         request.imageCropAndScaleOption = .scaleFill  // of the region, which has the network's proportions
         try VNImageRequestHandler(cgImage: picture, orientation: orientation).perform([request])
         if let found = request.results as? [VNClassificationObservation] {
-            return found.first?.identifier  // the package is a classifier, as it is where no two labels are the same
+            return found.first?.identifier  // a classifier: with --head softmax, where no two labels are the same
         }
         guard let observation = request.results?.first as? VNCoreMLFeatureValueObservation,
             let logits = observation.featureValue.multiArrayValue,

@@ -17,6 +17,7 @@ from edgekit.exporters.contents import (
     metadata_facts,
     unique_names,
 )
+from edgekit.exporters.coreml.inspection import Flow
 from edgekit.exporters.coreml.reader import Reference, read_model
 from edgekit.exporters.metadata import KEY, IoDtype, Precision
 
@@ -46,8 +47,9 @@ def read_contents(path: Path) -> Contents:
     operators = tuple(Operator(name, dict(_fields(o))) for name, o in zip(names, operations, strict=True))
     halves = any(o.operator == "quantize" and o.array("scale").dtype == np.float16 for o in operations)
     options: dict[str, Any] = {"precision": Precision.FLOAT16} if halves else {}
-    facts = dict(_facts(model))
-    return Contents(operators, facts, IoDtype.FLOAT32, options | head_option(facts))
+    facts, flow = dict(_facts(model)), Flow(model.program)
+    boundary = frozenset(name for name, o in zip(names, operations, strict=True) if flow.is_boundary(o))
+    return Contents(operators, facts, IoDtype.FLOAT32, options | head_option(facts), boundary)
 
 
 def _fields(operation: Operation) -> Iterator[tuple[str, Value]]:

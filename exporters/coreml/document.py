@@ -57,9 +57,10 @@ class Document:
         self.shapes = {name: (1, *tensor.shape) for name, tensor in graph.tensors.items()}
         self._input, self._first, self._preprocessing = graph.input, graph.outputs[0], preprocessing
         scores = self.shapes[graph.outputs[0]]
-        # Scores by label come as a dictionary, which would lose a class if two had one label.
-        classifies = len(graph.outputs) == 1 and scores == (1, len(labels)) and len(set(labels)) == len(labels)
-        self._labels = labels if classifies else ()
+        # What a classifier gives are probabilities, to Core ML, Vision and whoever calls them: logits make none. They
+        # come as a dictionary by label, which would lose a class if two had one label.
+        has_labels = len(graph.outputs) == 1 and scores == (1, len(labels)) and len(set(labels)) == len(labels)
+        self._labels = labels if has_labels and head is not Head.LOGITS else ()
         self._description = schema().model.ModelDescription()
         self._head = head
         self._returned: list[str] = []
@@ -111,8 +112,7 @@ class Document:
                 self._classify(scores)
             elif scores is not output:
                 self._give(scores, "the probability of each class")
-            if scores is not output or not self._labels:
-                self._give(output, "class scores: logits, no softmax")
+            self._give(output, "class scores: logits, no softmax")
 
     def save(self, path: Path, target: Target, about: Metadata, kind: str) -> None:
         """Write the package. Its version follows from its contents, so that equal versions are equal models.
@@ -148,8 +148,7 @@ class Document:
         text = "the class with the highest score"
         label = self._description.output.add(name=names.CLASS_LABEL, shortDescription=text)
         label.type.stringType.SetInParent()
-        logits = self._head is Head.LOGITS
-        text = "the score of each class: logits, no softmax" if logits else "the probability of each class"
+        text = "the probability of each class"
         dictionary = self._description.output.add(name=names.CLASS_SCORES, shortDescription=text)
         dictionary.type.dictionaryType.stringKeyType.SetInParent()
         self._description.predictedFeatureName = names.CLASS_LABEL

@@ -32,7 +32,7 @@ def write_float_model(model: FloatModel, path: Path, *, precision: Precision, he
         model: the float model.
         path: of the package.
         precision: float32 or float16, of the weights and operators.
-        head: what stands beside the logits. A classifier's scores are probabilities then; else they are the logits.
+        head: what stands beside the logits: with labels, the package is a classifier of these probabilities then.
 
     Raises:
         ConfigError: a weight that float16 cannot hold.

@@ -43,7 +43,7 @@ def read(path: Path) -> Summary:
     """
     model = read_model(path)
     program = model.program
-    flow = _Flow(program)
+    flow = Flow(program)
     computing = [operation for operation in program.operations if flow.computes(operation)]
     release = _RELEASES.get(model.specification, "an unknown iOS")
     return Summary(
@@ -60,7 +60,7 @@ def read(path: Path) -> Summary:
     )
 
 
-class _Flow:
+class Flow:
     """Where the values of a program come from and go to."""
 
     def __init__(self, program: Program) -> None:

@@ -66,7 +66,7 @@ def write_integer_model(
         io_dtype: float32, Core ML's only boundary before iOS 26. The input of a model that takes pixels is an image.
         precision: what the program computes in between ``dequantize`` and ``quantize``: in float32 every scale is the
             model's; float16 rounds them, and the profile in the metadata says so ("universal-float16").
-        head: what stands beside the logits. A classifier's scores are probabilities then; else they are the logits.
+        head: what stands beside the logits: with labels, the package is a classifier of these probabilities then.
 
     Raises:
         ConfigError: another ``io_dtype``, or a number that float16 cannot hold.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from edgekit import config
 from edgekit.calibration.assignment import quantize
 from edgekit.calibration.ranges import Range
 from edgekit.errors import ConfigError
@@ -167,3 +168,9 @@ def test_a_classifier_of_core_ml_scores_with_probabilities(tmp_path: Path) -> No
     scores: Any = Interpreter(coreml.read_program(path)).run({"image": image}, ("classLabel_probs",))
     found = scores["classLabel_probs"]
     assert [found[name] for name in CLASSES] == pytest.approx(wanted(Head.SOFTMAX, logits[:1])[0], abs=1e-6)
+    renamed = replace(model, labels=tuple(reversed(CLASSES)))
+    assert "labels" in {difference.field for difference in FORMATS["coreml"].differences(path, renamed)}
+
+
+def test_the_neural_engine_is_given_probabilities() -> None:
+    assert config.load(None, {"export": {"device": "apple-neural-engine"}}).export.head == "softmax"

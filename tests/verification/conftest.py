@@ -336,10 +336,8 @@ class CoremlEditor:
         operation.inputs["x"].arguments[0].name = operation.inputs["y"].arguments[0].name
 
     def labels(self) -> None:
-        classes = self.made["classLabel"].inputs["classes"].arguments[0].value.immediateValue.list.values
-        texts = [value.immediateValue.tensor.strings.values[0] for value in classes]
-        for value, text in zip(classes, reversed(texts), strict=True):
-            value.immediateValue.tensor.strings.values[0] = text
+        entries = self.model.description.metadata.userDefined
+        entries[KEY] = reversed_labels(entries[KEY])
 
     def metadata(self) -> None:
         entries = self.model.description.metadata.userDefined

@@ -55,7 +55,7 @@ def test_coremltools_shows_the_metadata(package: Path, coremltools: Any) -> None
     model = coremltools.models.MLModel(str(package), skip_model_load=True)
     assert model.author == "edgekit"
     assert model.short_description.startswith("tiny: ")
-    assert "no softmax" in model.output_description["classLabel_probs"]
+    assert "no softmax" in model.output_description["logits"]
     assert coreml.read(package).metadata is not None
 
 

@@ -16,7 +16,7 @@ from edgekit.exporters import coreml, metadata
 from edgekit.exporters.coreml import package
 from edgekit.exporters.coreml.reader import read_model
 from edgekit.exporters.coreml.schema import schema
-from edgekit.exporters.metadata import IoDtype, Precision
+from edgekit.exporters.metadata import Head, IoDtype, Precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,19 +73,19 @@ class TestBytes:
 
 
 class TestEndpoints:
-    def test_an_image_and_a_class(self, tmp_path: Path, integer_model: IntegerModel) -> None:
+    def test_an_image_and_logits(self, tmp_path: Path, integer_model: IntegerModel) -> None:
         path = write(integer_model, tmp_path / "m.mlpackage")
         message = schema().model.Model.FromString((path / MODEL).read_bytes())
         (image,) = message.description.input
         assert image.name == "image"
         assert (image.type.imageType.width, image.type.imageType.height) == (12, 16)
         assert image.type.imageType.colorSpace == schema().features.ImageFeatureType.RGB
-        assert [output.name for output in message.description.output] == ["classLabel", "classLabel_probs"]
-        assert message.description.predictedFeatureName == "classLabel"
-        assert message.description.predictedProbabilitiesName == "classLabel_probs"
-        assert "logits, no softmax" in message.description.output[1].shortDescription
-        classify = coreml.read_program(path).operations[-1]
-        assert classify.arguments["classes"] == integer_model.labels
+        # No classifier, though there are labels: what one gives are probabilities (tests/exporters/test_head.py).
+        assert [output.name for output in message.description.output] == ["logits"]
+        assert not message.description.predictedFeatureName
+        assert not message.description.predictedProbabilitiesName
+        assert "logits, no softmax" in message.description.output[0].shortDescription
+        assert all(operation.operator != "classify" for operation in coreml.read_program(path).operations)
 
     def test_the_order_of_colours(self, tmp_path: Path, integer_model: IntegerModel) -> None:
         bgr = replace(integer_model, preprocessing=replace(integer_model.preprocessing, order="BGR"))
@@ -93,11 +93,15 @@ class TestEndpoints:
         assert message.description.input[0].type.imageType.colorSpace == schema().features.ImageFeatureType.BGR
 
     @pytest.mark.parametrize("labels", [(), ("a", "b", "c"), ("a", "b", "c", "a")], ids=["none", "few", "twice"])
-    def test_without_a_label_for_each_class_there_are_logits(
+    def test_without_a_label_for_each_class_there_are_arrays(
         self, tmp_path: Path, integer_model: IntegerModel, labels: tuple[str, ...]
     ) -> None:
-        summary = coreml.read(write(replace(integer_model, labels=labels), tmp_path / "m.mlpackage"))
-        (logits,) = summary.outputs
+        path = tmp_path / "m.mlpackage"
+        model = replace(integer_model, labels=labels)
+        coreml.write_integer_model(model, path, io_dtype=IoDtype.FLOAT32, head=Head.SOFTMAX)
+        summary = coreml.read(path)
+        assert [output.name for output in summary.outputs] == ["probabilities", "logits"]
+        logits = summary.outputs[1]
         assert (logits.name, logits.dtype, logits.shape) == ("logits", "float32", (1, 4))
         assert summary.metadata is not None
         assert summary.metadata.labels == labels
@@ -121,7 +125,7 @@ class TestSummary:
         }  # fmt: skip
         assert summary.float_operators == ()
         assert summary.int8_share == 1
-        assert summary.boundary == ("quantize", "dequantize", "classify")
+        assert summary.boundary == ("quantize", "dequantize")
         assert summary.version == "specification 8 (iOS 17), opset CoreML7"
         assert summary.metadata == metadata.of_integer_model(integer_model, IoDtype.FLOAT32)
         assert summary.size_bytes == sum(len(data) for data in contents(path).values())
@@ -141,14 +145,15 @@ class TestSummary:
     def test_a_float_package(self, tmp_path: Path, float_model: FloatModel) -> None:
         coreml.write_float_model(float_model, tmp_path / "f.mlpackage", precision=Precision.FLOAT16)
         summary = coreml.read(tmp_path / "f.mlpackage")
-        assert summary.boundary == ("cast", "cast", "classify")
+        assert summary.boundary == ("cast", "cast")
         assert summary.version == "specification 6 (iOS 15), opset CoreML5"
         assert summary.metadata == metadata.of_float_model(float_model, Precision.FLOAT16)
 
     def test_the_version_follows_from_the_contents(self, tmp_path: Path, integer_model: IntegerModel) -> None:
         versions = []
-        for model in (integer_model, integer_model, replace(integer_model, labels=())):
-            path = write(model, tmp_path / "m.mlpackage")
+        for head in (Head.LOGITS, Head.LOGITS, Head.SOFTMAX):
+            path = tmp_path / "m.mlpackage"
+            coreml.write_integer_model(integer_model, path, io_dtype=IoDtype.FLOAT32, head=head)
             described = schema().model.Model.FromString((path / MODEL).read_bytes()).description.metadata
             assert described.shortDescription == "tiny: int8 weights and activations in a float32 program"
             assert described.author == "edgekit"

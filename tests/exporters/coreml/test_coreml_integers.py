@@ -214,7 +214,7 @@ class TestFloat16Program:
         program = coreml.read_program(package16)
         assert program.inputs["image"].dtype == "float32"
         assert program.types()["logits"].dtype == "float32"
-        assert coreml.read(package16).boundary == ("cast", "quantize", "dequantize", "cast", "classify")
+        assert coreml.read(package16).boundary == ("cast", "quantize", "dequantize", "cast")
         assert coreml.read(package16).float_operators == ()
 
     @pytest.mark.parametrize(("scale", "message"), [(1e-9, "below the smallest float16"), (1e9, "beyond the largest")])
