@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.benchmarks.profilers.profiler import open_profiler
+from edgekit.device.worker import times_ms
 from edgekit.errors import ArtifactError, EdgekitError
 from edgekit.exporters.formats import format_of
 from edgekit.runtimes.catalog import default_runner
@@ -110,13 +111,7 @@ def _time(run: Callable[[], object], times: int, threads: int) -> list[float]:
 
     Of one thread it is the processor time that counts: what it takes if nobody else wants the processor.
     """
-    clock = time.process_time if threads == 1 else time.perf_counter
-    measured = []
-    for _ in range(times):
-        started = clock()
-        run()
-        measured.append((clock() - started) * 1e3)
-    return measured
+    return times_ms(run, times, time.process_time if threads == 1 else time.perf_counter)
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ class _File:
         started = settled = time.perf_counter()
         fastest_ms, runs, since = float("inf"), 0, 0
         while time.perf_counter() < started + WARMUP_SECONDS:
-            (run_ms,) = _time(self._invoke, 1)
+            (run_ms,) = times_ms(self._invoke, 1)
             runs, since = runs + 1, since + 1
             if run_ms < fastest_ms * (1 - SETTLED_SHARE):
                 fastest_ms, since, settled = run_ms, 0, time.perf_counter()
@@ -121,13 +121,13 @@ class _File:
         ends = time.perf_counter() + float(seconds)
         while len(latencies_ms) < TURN_RUNS or time.perf_counter() < ends:
             before = _interruptions()
-            latencies_ms += _time(self._invoke, 1)
+            latencies_ms += times_ms(self._invoke, 1)
             interrupted.append(_interruptions() > before)
         return {"latencies_ms": latencies_ms, "interrupted": interrupted}
 
     def work(self, runs: str) -> dict[str, Any]:
         """Milliseconds of processor time of each run."""
-        return {"cpu_ms": _time(self._invoke, int(runs), time.process_time)}
+        return {"cpu_ms": times_ms(self._invoke, int(runs), time.process_time)}
 
     def pin(self, core: str) -> dict[str, Any]:
         """Keep this process on one core."""
@@ -152,7 +152,7 @@ class _File:
     def _first_runs_ms(self, run: Callable[[], object], times: int) -> list[float]:
         """Milliseconds of the first runs, which show whether the file takes its batch after all."""
         try:
-            return _time(run, times)
+            return times_ms(run, times)
         except Exception as error:  # runtimes raise what they like
             reason = str(error).strip().partition("\n")[0]
             kind = FixedBatch if self._options["batch"] > 1 else ArtifactError
@@ -187,7 +187,7 @@ def _not_started() -> None:
     raise AssertionError("start comes first")
 
 
-def _time(run: Callable[[], object], times: int, clock: Callable[[], float] = time.perf_counter) -> list[float]:
+def times_ms(run: Callable[[], object], times: int, clock: Callable[[], float] = time.perf_counter) -> list[float]:
     """Milliseconds of each of ``times`` runs, by a clock that counts seconds."""
     measured = []
     for _ in range(times):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -40,36 +40,34 @@ class MobileNetV1(nn.Module):
         return logits
 
 
-class MobileNetV2(nn.Module):
+class _InvertedResiduals(nn.Module):
+    """What V2 and V3 have in common: blocks of one kind, the mean over all places, and a head."""
+
+    block: ClassVar[type[InvertedResidualV2 | InvertedResidualV3]]
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.features = _features(architecture, self.block)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.classifier = nn.Sequential(*_head(architecture, architecture.head_channels))
+        _initialize(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> logits [N, classes]."""
+        logits: Tensor = self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
+        return logits
+
+
+class MobileNetV2(_InvertedResiduals):
     """MobileNetV2 (arXiv:1801.04381)."""
 
-    def __init__(self, architecture: Architecture) -> None:
-        super().__init__()
-        self.features = _features(architecture, InvertedResidualV2)
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Sequential(*_head(architecture, architecture.head_channels))
-        _initialize(self)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] -> logits [N, classes]."""
-        logits: Tensor = self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
-        return logits
+    block = InvertedResidualV2
 
 
-class MobileNetV3(nn.Module):
+class MobileNetV3(_InvertedResiduals):
     """MobileNetV3 (arXiv:1905.02244), and smaller networks of its kind."""
 
-    def __init__(self, architecture: Architecture) -> None:
-        super().__init__()
-        self.features = _features(architecture, InvertedResidualV3)
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Sequential(*_head(architecture, architecture.head_channels))
-        _initialize(self)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] -> logits [N, classes]."""
-        logits: Tensor = self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
-        return logits
+    block = InvertedResidualV3
 
 
 def build(architecture: Architecture) -> nn.Module:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from edgekit.calibration.assignment import quantize
 from edgekit.calibration.bias_correction import bias_corrections
-from edgekit.calibration.ranges import Range
-from edgekit.capture.torch_export import capture
 from edgekit.executor.float import FloatExecutor
-from edgekit.float_model import FloatModel
 from edgekit.ir import Conv2d, Linear
 from edgekit.models import architecture
-from edgekit.models.network import build
-from edgekit.passes import integer_form
-from edgekit.preprocessing import Preprocessing
 from edgekit.reference.integer import Reference
+from tests.networks import with_ranges
+
+if TYPE_CHECKING:
+    from edgekit.calibration.ranges import Range
+    from edgekit.float_model import FloatModel
 
 SIZE = 48
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, SIZE, SIZE, 3), np.uint8)
@@ -26,22 +26,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (8, SIZE, SIZE, 3), np.uint8)
 
 def network() -> tuple[FloatModel, dict[str, Range]]:
     """A MobileNetV2 with random weights, and ranges that clip so much that means shift."""
-    torch.manual_seed(0)
-    shape = architecture.mobilenet_v2(0.35, 10, resolution=SIZE)
-    preprocessing = Preprocessing((SIZE, SIZE), None)
-    module = build(shape).train()
-    with torch.no_grad():
-        module(torch.from_numpy(preprocessing.normalization(PIXELS)))  # statistics for batch normalization
-    model = FloatModel(integer_form(capture(module.eval(), shape.name, (3, SIZE, SIZE))), preprocessing)
-    ranges: dict[str, Range] = {}
-
-    def observe(name: str, value: torch.Tensor) -> None:
-        low, high = torch.quantile(value.flatten(), torch.tensor([0.01, 0.99])).tolist()
-        ranges[name] = Range(min(low, 0.0), max(high, 2.0**-8))
-
-    with torch.inference_mode():
-        FloatExecutor(model.graph)(torch.from_numpy(preprocessing.normalization(PIXELS)), observe)
-    return model, ranges
+    return with_ranges(architecture.mobilenet_v2(0.35, 10, resolution=SIZE), PIXELS, clipped=0.01)
 
 
 def test_logits_come_nearer_and_means_agree() -> None:

@@ -65,7 +65,7 @@ def test_warm_is_what_grows_no_faster(monkeypatch: pytest.MonkeyPatch) -> None:
         return runs[-1:]
 
     runs: list[float] = []
-    monkeypatch.setattr(worker, "_time", run_ms)
+    monkeypatch.setattr(worker, "times_ms", run_ms)
     monkeypatch.setattr(time, "perf_counter", lambda: now)
     found = worker._File(Path("net"), {**OPTIONS}).warm()
     assert found["runs"] == len(runs)
@@ -80,7 +80,7 @@ def test_a_file_that_never_settles_is_warm_at_some_time(monkeypatch: pytest.Monk
         now += 0.1
         return [1000.0 / 2**now]
 
-    monkeypatch.setattr(worker, "_time", run_ms)
+    monkeypatch.setattr(worker, "times_ms", run_ms)
     monkeypatch.setattr(time, "perf_counter", lambda: now)
     assert worker._File(Path("net"), {**OPTIONS}).warm()["runs"] == pytest.approx(worker.WARMUP_SECONDS / 0.1, abs=1)
 

@@ -10,22 +10,20 @@ import pytest
 import torch
 
 from edgekit.calibration.assignment import quantize
-from edgekit.calibration.ranges import Range
-from edgekit.capture.torch_export import capture
-from edgekit.executor.float import FloatExecutor
 from edgekit.executor.integer import IntegerExecutor
 from edgekit.executor.trainable import TrainableExecutor, round_straight_through
-from edgekit.float_model import FloatModel
 from edgekit.integer_model import IntegerModel
 from edgekit.ir import Graph, Linear, Node, Tensor
 from edgekit.models import architecture
-from edgekit.models.network import build
-from edgekit.passes import integer_form
 from edgekit.preprocessing import Preprocessing
 from edgekit.quantization import QuantParams, Ratio
+from tests.networks import with_ranges
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from edgekit.calibration.ranges import Range
+    from edgekit.float_model import FloatModel
 
 SIZE = 32
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3), np.uint8)
@@ -33,23 +31,8 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3), np.uint8)
 
 @functools.cache
 def network() -> tuple[FloatModel, dict[str, Range]]:
-    """A network with random weights, and ranges that clip a little."""
-    torch.manual_seed(0)
-    shape = architecture.mobilenet_v3_digits()  # every operator that MobileNetV3 has
-    preprocessing = Preprocessing((SIZE, SIZE), None)
-    module = build(shape).train()
-    with torch.no_grad():
-        module(torch.from_numpy(preprocessing.normalization(PIXELS)))  # statistics for batch normalization
-    model = FloatModel(integer_form(capture(module.eval(), shape.name, (3, SIZE, SIZE))), preprocessing)
-    ranges: dict[str, Range] = {}
-
-    def observe(tensor: str, value: torch.Tensor) -> None:
-        low, high = torch.quantile(value.flatten(), torch.tensor([0.001, 0.999])).tolist()
-        ranges[tensor] = Range(min(low, 0.0), max(high, 2.0**-8))
-
-    with torch.inference_mode():
-        FloatExecutor(model.graph)(torch.from_numpy(preprocessing.normalization(PIXELS)), observe)
-    return model, ranges
+    """A network with every operator of MobileNetV3, and ranges that clip a little."""
+    return with_ranges(architecture.mobilenet_v3_digits(), PIXELS, clipped=0.001)
 
 
 def shown(executor: IntegerExecutor, stored: NDArray[np.int8]) -> dict[str, NDArray[np.generic]]:

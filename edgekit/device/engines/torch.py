@@ -14,13 +14,30 @@ from edgekit.device import torchscript
 from edgekit.errors import ArtifactError, MissingDependency
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
 
-class Opened:
+class Fed:
+    """An engine whose file says beside the program what this takes; TorchScript does not."""
+
+    _input: Mapping[str, Any]
+    _batch: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[N, C, H, W]."""
+        return (self._batch, *self._input["shape"][1:])
+
+    @property
+    def dtype(self) -> str:
+        """As numpy names it."""
+        return str(self._input["dtype"])
+
+
+class Opened(Fed):
     """A TorchScript file, with one quantized engine."""
 
     placement = None
@@ -51,16 +68,6 @@ class Opened:
         with self._settings(), deprecations_silenced():
             self._module = torchscript.load(path, torch)
         self.name = f"torch {torch.__version__.partition('+')[0]}" + (f", {engine}" if engine else "")
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """[N, C, H, W]."""
-        return (self._batch, *self._input["shape"][1:])
-
-    @property
-    def dtype(self) -> str:
-        """As numpy names it."""
-        return str(self._input["dtype"])
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
         """The output for a batch, both as the file has them."""

@@ -20,7 +20,7 @@ PLAIN, GRAPH = "plain", "graph"
 _RUNS_BEFORE_CAPTURE = 3  # as https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs has it
 
 
-class Opened:
+class Opened(on_cpu.Fed):
     """A float TorchScript file on the GPU; torch has no quantized kernels there."""
 
     placement = None
@@ -52,16 +52,6 @@ class Opened:
         self._module = module.to(memory_format=torch.channels_last) if kernels == GRAPH else module
         how = ", CUDA graph, channels last" if kernels == GRAPH else ""
         self.name = f"torch {torch.__version__.partition('+')[0]}, {torch.cuda.get_device_name()}{how}"
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """[N, C, H, W]."""
-        return (self._batch, *self._input["shape"][1:])
-
-    @property
-    def dtype(self) -> str:
-        """As numpy names it."""
-        return str(self._input["dtype"])
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
         """The output for a batch, both as the file has them."""
