@@ -98,15 +98,17 @@ class PreprocessingSettings:
                 f"{', '.join(WITHOUT_ANTIALIAS)}"
             )
         if (self.mean is None) != (self.std is None):
-            raise ConfigError("preprocessing.mean and preprocessing.std belong together: set both, or neither")
+            raise ConfigError("preprocessing.mean and .std (--mean and --std) belong together: set both, or neither")
         for name, values in (("mean", self.mean), ("std", self.std)):
             if values is not None and len(values) not in {1, *USUAL_ORDER}:
                 raise ConfigError(
                     f"preprocessing.{name} has {len(values)} values: one a channel is wanted, 1, 3 or 4, or one for all"
                 )
             if values is not None and max(values) > 1:
+                divided = ",".join(f"{value / 255:.4g}" for value in values)
                 raise ConfigError(
-                    f"preprocessing.{name} is {list(values)}: pixels of 0 to 1 are meant, so divide by 255"
+                    f"preprocessing.{name} is {list(values)}, and pixels of 0 to 1 are meant: divide by 255, "
+                    f"--{name} {divided}"
                 )
         if self.std is not None and min(self.std) <= 0:
             raise ConfigError(f"preprocessing.std is {list(self.std)}: positive numbers are wanted")

@@ -128,7 +128,7 @@ WRONG = [
         "[preprocessing]\nmean = [0.5, 0.5]\nstd = [0.5]",
         "mean has 2 values: one a channel is wanted, 1, 3 or 4",
     ),
-    ("[preprocessing]\nmean = [124, 116, 104]\nstd = [58, 57, 57]", "divide by 255"),
+    ("[preprocessing]\nmean = [124, 116, 104]\nstd = [58, 57, 57]", "divide by 255, --mean 0.4863,0.4549,0.4078"),
     ("[preprocessing]\nmean = [0, 0, 0]\nstd = [1, 1, 0]", "positive numbers are wanted"),
     ("[preprocessing]\norder = 'rbg'", "preprocessing.order is 'rbg': did you mean 'RGB'"),
     ("[export", r"is not valid TOML: Expected '\]'"),

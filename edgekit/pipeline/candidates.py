@@ -10,6 +10,8 @@ from edgekit.exporters.formats import FORMATS, format_of
 from edgekit.exporters.metadata import Precision
 from edgekit.integer_model import SUFFIX, IntegerModel
 from edgekit.pipeline.evidence import CHECKPOINT_HASH, most
+from edgekit.pipeline.integers import RANGES_SUFFIX
+from edgekit.pipeline.manifest import SUFFIX as MANIFEST_SUFFIX
 from edgekit.pipeline.manifest import sha256_of
 from edgekit.pipeline.records import UNCHANGED
 from edgekit.verification import gates
@@ -79,7 +81,7 @@ class Candidate:
 
 
 def expand(artifacts: Sequence[Path]) -> tuple[list[Path], Path | None]:
-    """Folders replaced by the files in them; the integer model is taken out of the list.
+    """Folders replaced by the files in them; the integer model is taken out of the list, and what is beside it, too.
 
     Raises:
         ArtifactError: there is no file, or more than one integer model.
@@ -91,10 +93,13 @@ def expand(artifacts: Sequence[Path]) -> tuple[list[Path], Path | None]:
             found += sorted(entry for entry in artifact.iterdir() if entry.suffix in suffixes | {SUFFIX})
         else:
             found.append(artifact)
-    found = list(dict.fromkeys(found))
+    found = [path for path in dict.fromkeys(found) if not path.name.endswith((RANGES_SUFFIX, MANIFEST_SUFFIX))]
     saved = [path for path in found if path.suffix == SUFFIX]
     if len(saved) > 1:
-        raise ArtifactError(f"{saved[0]} and {saved[1]} are of two networks: name the files of one of them")
+        one = str(saved[0]).removesuffix(f".{Precision.INT8}{SUFFIX}")
+        raise ArtifactError(
+            f"{saved[0]} and {saved[1]} are of two networks: name the files of one of them, e.g. {one}.*"
+        )
     files = [path for path in found if path.suffix != SUFFIX]
     if not files:
         raise ArtifactError(f"there is no exported file in {', '.join(map(str, artifacts)) or 'nothing'}")
@@ -140,6 +145,25 @@ def integer_model_of(candidates: Sequence[Candidate], saved: Path | None) -> Pat
             f"{places[0]} is missing: name the integer model (*{SUFFIX}) that export wrote beside the files"
         )
     return found if places else None
+
+
+def check_folders(artifacts: Sequence[Path]) -> None:
+    """Refuse a folder that the exports of several networks share.
+
+    Raises:
+        ArtifactError: there is such a one.
+    """
+    suffixes = {form.suffix for form in FORMATS.values()}
+    for folder in artifacts:
+        manifests = folder.glob(f"*{MANIFEST_SUFFIX}") if folder.is_dir() else ()
+        names = sorted(path.name.removesuffix(MANIFEST_SUFFIX) for path in manifests)
+        files = [entry.name for entry in folder.iterdir() if entry.suffix in suffixes] if len(names) > 1 else []
+        names = [name for name in names if any(file.startswith(f"{name}.") for file in files)]
+        if len(names) > 1:
+            raise ArtifactError(
+                f"{folder} holds files of {len(names)} networks, {', '.join(names)}: name the files of one of them, "
+                f"e.g. {folder / names[0]}.*"
+            )
 
 
 def check_one_network(candidates: Sequence[Candidate], evidence: Evidence) -> None:

@@ -93,8 +93,9 @@ def check_consent(found: Sequence[Fact], *, insists: bool) -> None:
     if not open_facts or insists:
         return
     named = ", ".join(f"{fact.name} {plain(fact.value)}" for fact in open_facts)
+    shown = "give images that show it, --calib DIR; " if any(f.because == _WITHOUT_IMAGES for f in open_facts) else ""
     raise ConfigError(
-        f"int8 files would rest on what is only assumed: {named}. Say what is right "
+        f"int8 files would rest on what is only assumed: {named}. {shown.capitalize()}say what is right "
         f"({'; '.join(fact.setting for fact in open_facts)}), or go on with what is assumed: --insist"
     )
 

@@ -61,6 +61,7 @@ def verify(artifacts: Sequence[Path], settings: Settings, *, progress: Progress 
         MissingDependency: a file's runtime is not installed.
     """
     started = time.perf_counter()
+    opening.check_folders(artifacts)
     records, (paths, named) = Records(), opening.expand(artifacts)
     candidates = [opening.read(path, records) for path in paths]
     readable = [candidate for candidate in candidates if candidate.metadata is not None]
@@ -168,11 +169,12 @@ def are_shipped(artifacts: Sequence[Path]) -> bool:
     """Whether files are of the network that edgekit ships, whose checkpoint and test images are at hand.
 
     Raises:
-        ArtifactError: a file cannot be found.
+        ArtifactError: a file cannot be found, or a folder holds files of several networks.
     """
-    about = opening.read(opening.expand(artifacts)[0][0], Records()).metadata
+    opening.check_folders(artifacts)
     shipped = hashlib.sha256(CHECKPOINT.read_bytes()).hexdigest()
-    return about is not None and about.provenance.get(CHECKPOINT_HASH) == shipped
+    abouts = (opening.read(path, Records()).metadata for path in opening.expand(artifacts)[0])
+    return all(about is not None and about.provenance.get(CHECKPOINT_HASH) == shipped for about in abouts)
 
 
 def _open(candidate: Candidate, settings: Settings, stack: ExitStack) -> None:

@@ -12,8 +12,8 @@ _VNNI = {"avx512_vnni", "avx_vnni"}
 # VPMADDUBSW multiplies pairs of uint8 and int8 and clamps the sum of both products to 16 bits: 2 x 255 x 127 = 64,770
 # becomes 32,767 (Intel's Software Developer's Manual, volume 2, PMADDUBSW). VNNI's VPDPBUSD adds to 32 bits instead.
 SATURATES = (
-    "on x86 without VNNI, its kernels clamp sums of two products to 16 bits, so answers are other ones; edgekit export "
-    "--device x86 makes files that stay below"
+    "on x86 without VNNI, these kernels clamp sums of two products to 16 bits; edgekit export --device x86 makes "
+    "files that they run exactly"
 )
 
 

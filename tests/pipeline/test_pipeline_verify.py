@@ -271,6 +271,20 @@ def test_the_shipped_network_is_recognised(exported: Path, model: IntegerModel, 
     other = replace(model, provenance={**model.provenance, "checkpoint_sha256": "0" * 64})
     onnx_exporter.write_integer_model(other, tmp_path / "other.int8.onnx", io_dtype=IoDtype.FLOAT32)
     assert not are_shipped([tmp_path])
+    assert not are_shipped([exported, tmp_path])
+
+
+def test_a_folder_of_two_networks_is_refused_with_the_way_out(exported: Path, tmp_path: Path) -> None:
+    for path in exported.glob("*.float32.tflite"):
+        shutil.copy(path, tmp_path)
+        shutil.copy(path, tmp_path / "other.float32.tflite")
+    shutil.copy(exported / f"{NAME}.manifest.json", tmp_path)
+    shutil.copy(exported / f"{NAME}.manifest.json", tmp_path / "other.manifest.json")
+    for asked in (lambda: verify([tmp_path], on()), lambda: are_shipped([tmp_path])):
+        with pytest.raises(ArtifactError, match=rf"2 networks, {NAME}, other: name the files of one .*{NAME}\.\*$"):
+            asked()
+    named = sorted(tmp_path.glob(f"{NAME}.*"))  # as a shell gives it, with what lies beside the files
+    assert [file.path.name for file in verify(named, on()).files] == [f"{NAME}.float32.tflite"]
 
 
 def test_what_is_named_twice_is_verified_once(exported: Path) -> None:
