@@ -2,7 +2,8 @@
 
 Every network of EDGEKIT_REALDATA (as for ``edgekit.benchmarks.realdata``) as it is, and made again in every way: its
 first convolution folded so that it takes ImageNet's normalization, or BGR; symmetric padding; both epsilons; V1 with
-ReLU. Each time the statistics of batch normalization are estimated anew, from images of calibration/, and the network
+ReLU. Those that differ in normalization and order are also exported to ONNX, where batch normalization is folded. Each
+time the statistics of batch normalization are estimated anew, from images of calibration/, and the network
 is looked at with images of validation/, 16, 32 and 64 of them. What is found must be right; what is not found must be
 called assumed. The time is that of finding alone.
 """
@@ -86,14 +87,13 @@ def main() -> None:
         sys.exit(f"set {VARIABLE} to a folder with models/ and images/")
     numbers = [int(text) for text in sys.argv[1:]] or [16, 32, 64]
     seen = open_images(data / "images" / "calibration", Preprocessing((224, 224), 256)).sample(ESTIMATED_ON).pixels
-    print("| network | normalization | order | padding | epsilon | activation | images | wrong | assumed | s |")
-    print("|" + "---|" * 10)
+    print("| network | normalization | order | padding | epsilon | activation | file | images | wrong | assumed | s |")
+    print("|" + "---|" * 11)
     wrong = Counter[str]()
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "net.pth"
         for making in makings():
-            torch.save(made(making, data / "models" / CHECKPOINTS[making.network], seen), path)
-            for number in numbers:
+            module = made(making, data / "models" / CHECKPOINTS[making.network], seen)
+            for path, number in itertools.product(written(making, module, Path(folder)), numbers):
                 finding.IMAGES = number
                 row = found(making, path, data / "images" / "validation")
                 wrong.update(row[-3].split())
@@ -110,8 +110,18 @@ def makings() -> Iterator[Making]:
         yield Making("V1 0.25", "imagenet", "RGB", padding, 1e-5, "relu")
 
 
-def made(making: Making, source: Path, seen: NDArray[np.uint8]) -> dict[str, torch.Tensor]:
-    """The weights of a network that is made again, with statistics of ``seen``."""
+def written(making: Making, module: torch.nn.Module, folder: Path) -> Iterator[Path]:
+    """The files of a network: its weights, and for one padding and epsilon, which ONNX files say, also ONNX."""
+    torch.save(module.state_dict(), folder / "net.pth")
+    yield folder / "net.pth"
+    if making.padding == "same" and making.bn_eps == EPSILONS[making.network] and making.activation is None:
+        # The exporter in TorchScript folds batch normalization, as most files out there have it.
+        torch.onnx.export(module, (torch.zeros(1, 3, 224, 224),), str(folder / "net.onnx"), dynamo=False)
+        yield folder / "net.onnx"
+
+
+def made(making: Making, source: Path, seen: NDArray[np.uint8]) -> torch.nn.Module:
+    """A network that is made again, with statistics of ``seen``."""
     loaded = checkpoint.load(source, padding="same", bn_eps=EPSILONS[making.network])
     options: dict[str, Any] = {"padding": making.padding}
     if making.activation is not None:
@@ -127,7 +137,7 @@ def made(making: Making, source: Path, seen: NDArray[np.uint8]) -> dict[str, tor
             stem.weight.copy_(stem.weight.flip(1))
         stem.weight *= torch.tensor(std)[:, None, None] / 0.5
     _estimate(module, making, preprocessing, seen)
-    return module.state_dict()
+    return module
 
 
 def _estimate(module: torch.nn.Module, making: Making, preprocessing: Preprocessing, seen: NDArray[np.uint8]) -> None:
@@ -166,7 +176,7 @@ def found(making: Making, path: Path, images: Path) -> list[str]:
     settled = settle(trained, settings, None, silent)
     seconds = time.perf_counter() - started
     facts = {fact.name: fact for fact in settled.facts}
-    wrong = [name for name, value in making.values.items() if not _is(facts[name].value, value)]
+    wrong = [name for name, value in making.values.items() if name in facts and not _is(facts[name].value, value)]
     silently = [name for name in wrong if facts[name].basis is not Basis.ASSUMED]
     assumed = [name for name, fact in facts.items() if fact.is_assumed and name in making.values]
     return [
@@ -176,6 +186,7 @@ def found(making: Making, path: Path, images: Path) -> list[str]:
         making.padding,
         f"{making.bn_eps:g}",
         making.activation or "",
+        path.suffix[1:],
         str(finding.IMAGES),
         " ".join(silently),
         " ".join(assumed),

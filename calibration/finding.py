@@ -5,33 +5,35 @@ normalization remembers the mean and the spread of what every layer read in trai
 the right expectations bring images of the same kind to these.
 
 1. **Candidates.** The usual normalizations in every order of the channels; for networks that are built from a
-   checkpoint, also the usual paddings, epsilons and activations.
+   checkpoint, also the usual paddings, epsilons and activations (``calibration.question``).
 2. **Weed out** normalizations by the first convolution alone, which takes no run (``calibration.stem``): another stays
    only where it fits better in one of a thousand draws of the images (bootstrap).
 3. **One at a time.** From the best so far, each expectation is changed by itself; whatever fits better becomes the
-   best, until nothing does. A few images come first, all of them where those do not decide.
-4. **How clearly.** Two candidates are compared by the logarithm of their likelihood ratio, in nats. The residual of a
-   channel, in standard deviations of training, is taken to have Student's t distribution with ``DEGREES`` degrees of
-   freedom, as wide as those of the layer's means, or spreads, are. Only channels count in which the candidates differ
-   by more than ``APART`` times that width, mean and spread each by at most ``MOST_NATS``, and only if they largely
-   agree (``AGREEMENT``): thousands of small errors in one direction are no evidence. An expectation is found where
-   every other one is ``ENOUGH_NATS`` behind, in either half of the images. Candidates whose logits are the same count
-   as one. What stays open keeps its usual value, and is called assumed.
+   best, until nothing does.
+4. **How clearly.** Candidates are compared in nats, on a few images first, on more where these do not decide, at last
+   on all. What a network is built with shows in many layers (``evidence.nats``), and both halves of the images have to
+   agree. Of normalization and order three witnesses speak, who know nothing of each other: the first layer, draw by
+   draw of the images; the layers behind it (``evidence.by_layers``); and, where these are not enough, how sure the
+   answers are. What they say adds up. An expectation is found where every other one is ``ENOUGH_NATS`` behind.
+   Candidates whose logits are the same count as one. What stays open keeps its usual value, and is called assumed.
 
-Where batch normalization is folded, as in most ONNX files, the entropy of the answers is the second witness: a network
-that is fed as it was trained is surer. A candidate that gives nearly one class for everything is left aside.
+Where batch normalization is folded, as in most ONNX files, the entropy of the answers is the only witness: a network
+that is fed as it was trained is surer. Candidates that give nearly one class for everything, or are surer than any
+training makes a network, are left aside.
 """
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgekit.calibration import evidence
+from edgekit.calibration.evidence import DRAWN_IMAGES, DRAWS, draws, entropy, odds
+from edgekit.calibration.question import Finding, inputs, is_same, normalized, reordered, words
 from edgekit.calibration.witness import BATCH, witness_of
-from edgekit.conventions import NORMALIZATIONS, ORDERS, orders_of
 from edgekit.facts import Basis
 
 if TYPE_CHECKING:
@@ -40,141 +42,57 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from edgekit.calibration.stem import Stem
+    from edgekit.calibration.evidence import Residuals
+    from edgekit.calibration.question import Expectations, Question, Value
     from edgekit.calibration.witness import Moments, Witness
     from edgekit.ir import Graph
     from edgekit.preprocessing import Preprocessing
     from edgekit.progress import Progress
 
+    Build = Callable[[Expectations], nn.Module | Graph]
+    Answer = Callable[[Expectations, NDArray[np.float32]], NDArray[np.float32]]
+    Read = Callable[[int], NDArray[np.uint8]]
+
 IMAGES = 32  # that are shown, evenly spaced over all
 FEWEST_IMAGES = 4  # with fewer, a draw of images says nothing of others
-ENOUGH_NATS = 7.0  # odds of 1000 to 1
-MOST_NATS = 5.0  # from one mean or one spread: one alone never decides
-APART = 2.0  # widths of a layer's residuals
-AGREEMENT = 0.25  # of all that the channels say for or against: less is noise that does not cancel
-DEGREES = 3.0  # heavy tails: that a channel is far off is not much rarer than that it is off
-NARROWEST = 1e-3  # of a layer's residuals, standard deviations: float sums and the number of images leave that much
-CERTAINTY = 0.999  # the share of draws in which one has to fit better, where draws decide
-DRAWS = 1000
-CLAMP = 4.0  # squared standard deviations, of the first layer's channels: one shall not outvote the others
+MOST_IMAGES = 256  # where answers alone have to tell: they say less than layers
+ENOUGH_NATS = math.log(DRAWS)  # odds of 1000 to 1
 SAME_LOGITS = 1e-3  # of the largest logit: candidates that differ by less count as one
 # Of the best candidate, in the first layer and over all: half a standard deviation off, these are other images.
 # Networks whose statistics are those of their training, cropping and colour shifts included, showed 0.09, noise 0.4.
 MISFIT_LIMIT = 0.25
+_FIRST_ANSWERS = 8  # images that every candidate answers, where answers alone have to tell
 FINALISTS = 4  # normalizations that the whole network is asked about
-# Of the images, in one class: then the answers say nothing. Labelled sets have up to a tenth in one class.
-DEGENERATE = 0.5
+# What moves the most channels comes first, as all that is asked before a change has to be asked again.
+_INPUTS = ("normalization", "order")
+_ORDER = ("padding", "activation", "normalization", "order", "bn_eps")
 
 STAGE = "finding what the network expects"
-Value = Any  # of an expectation: a JSON value
 
 
-@dataclass(frozen=True, slots=True)
-class Expectations:
-    """What a network may expect.
-
-    Attributes:
-        preprocessing: order of the channels, mean and std; its size and resize are those that the images were read by.
-        options: what a network is built with: padding, bn_eps, activation; empty where the file has it all.
-    """
-
-    preprocessing: Preprocessing
-    options: tuple[tuple[str, Value], ...] = ()
-
-    def value(self, name: str) -> Value:
-        """Of one expectation."""
-        match name:
-            case "order":
-                return self.preprocessing.order
-            case "normalization":
-                return normalization_value(self.preprocessing)
-            case _:
-                return dict(self.options)[name]
-
-    def with_option(self, name: str, value: Value) -> Expectations:
-        """These with another option."""
-        return replace(self, options=tuple((n, value if n == name else v) for n, v in self.options))
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What was found out about one expectation.
-
-    Attributes:
-        name: of the fact it is about.
-        value: that fits best; the usual, given or stated one where nothing decides.
-        basis: FOUND or ASSUMED; as it was where it was given or stated.
-        because: the evidence, for people.
-        contradicted: what was given or stated is wrong, and this is what fits; None where nothing speaks against it.
-    """
-
-    name: str
-    value: Value
-    basis: Basis
-    because: str
-    contradicted: Value = None
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked.
-
-    Attributes:
-        start: what is usual, given or stated.
-        bases: of each expectation, by name: one that is given or stated is only contradicted, never replaced.
-        choices: of each option, by name, the values that are usual.
-    """
-
-    start: Expectations
-    bases: Mapping[str, Basis]
-    choices: Mapping[str, Sequence[Value]] = field(default_factory=dict)
-
-    def is_open(self, name: str) -> bool:
-        """Whether the evidence decides."""
-        return self.bases.get(name, Basis.ASSUMED) in {Basis.ASSUMED, Basis.FOUND}
-
-
-def normalization_value(preprocessing: Preprocessing) -> dict[str, list[float]]:
-    """Mean and std as a JSON value."""
-    return {"mean": list(preprocessing.mean), "std": list(preprocessing.std)}
-
-
-def normalization_words(preprocessing: Preprocessing) -> str:
-    """The usual name of mean and std, or the numbers."""
-    for name, (mean, std) in NORMALIZATIONS.items():
-        usual = _channels(mean, std, preprocessing.order)
-        if np.allclose(usual, (preprocessing.mean, preprocessing.std), atol=1e-3):
-            return name
-    means, stds = (" ".join(f"{value:.3g}" for value in values) for values in (preprocessing.mean, preprocessing.std))
-    return f"mean {means} std {stds}"
-
-
-def find(
-    question: Question,
-    build: Callable[[Expectations], nn.Module | Graph],
-    logits: Callable[[Expectations, NDArray[np.float32]], NDArray[np.float32]],
-    pixels: NDArray[np.uint8],
-    progress: Progress,
-) -> tuple[Finding, ...]:
+def find(question: Question, build: Build, answer: Answer, read: Read, progress: Progress) -> tuple[Finding, ...]:
     """Find what a network expects.
 
     Args:
         question: what to find out, and what to start from.
         build: the network for some expectations: a module of its own with batch normalization, or a folded graph.
-        logits: of the network for some expectations, for normalized images [N, C, H, W].
-        pixels: images, uint8 [N, H, W, C], in the order of ``question.start``.
+        answer: the logits of the network for some expectations, for normalized images [N, C, H, W].
+        read: up to so many images, uint8 [N, H, W, C], in the order of ``question.start``.
         progress: told of every candidate.
 
     Returns:
         One finding an expectation: normalization, order, and each of the options.
     """
-    names = ("normalization", "order", *question.choices)
+    names = (*_INPUTS, *question.choices)
+    pixels = read(IMAGES)
     if len(pixels) < FEWEST_IMAGES:
         few = "one image is" if len(pixels) == 1 else f"{len(pixels)} images are"
         return _undecided(question, names, f"{few} too few to tell")
+    start = question.start.preprocessing
+    question = replace(question, classes=answer(question.start, normalized(pixels[:1], start.order, start)).shape[-1])
     if witness_of(build(question.start)) is None:
-        return _by_entropy(question, logits, pixels, progress)
-    findings = _Search(question, build, logits, pixels, progress).findings(names)
+        return _by_answers(question, answer, read(MOST_IMAGES), progress)
+    findings = _Search(question, build, answer, pixels, progress).findings(names)
     progress(STAGE, 1, 1)
     return findings
 
@@ -190,57 +108,14 @@ def misfits(
         pixels: the images as each of them reads them, uint8 [N, H, W, C].
 
     Returns:
-        For each way, the mean square of the residuals of all channels (``Moments.residuals``), mean over layers.
+        For each way, ``evidence.misfit``.
     """
     witness = witness_of(network)
     if witness is None:
         return None
-    return [_misfit(witness.ask(way.normalization(seen))) for way, seen in zip(preprocessings, pixels, strict=True)]
-
-
-# --- candidates -------------------------------------------------------------------------------------------------------
-
-
-def _channels(mean: Sequence[float], std: Sequence[float], order: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and std, which are those of red, green and blue, for the channels of ``order``."""
-    places = ORDERS[order][1]
-    if len(places) == 1:
-        return (float(np.mean(mean)),), (float(np.mean(std)),)
-    padded = [(*values, float(np.mean(values)))[:4] for values in (mean, std)]  # of a fourth channel, the mean of them
-    first, second = (tuple(values[place] for place in places) for values in padded)
-    return first, second
-
-
-def _inputs(question: Question) -> list[Preprocessing]:
-    """Every preprocessing that comes into question: the one to start from, and the usual ones, in every order."""
-    start = question.start.preprocessing
-    found = [start]
-    for order in (start.order, *(other for other in orders_of(len(start.mean)) if other != start.order)):
-        own = _reordered(start, order)
-        usual = [
-            replace(start, order=order, mean=m, std=s)
-            for m, s in (_channels(*u, order) for u in NORMALIZATIONS.values())
-        ]
-        found += [other for other in (own, *usual) if not any(_is_same(other, known) for known in found)]
-    return found
-
-
-def _reordered(start: Preprocessing, order: str) -> Preprocessing:
-    """The same mean and std of each colour, for another order of the channels."""
-    places, others = ORDERS[start.order][1], ORDERS[order][1]
-    moved = [places.index(place) for place in others]
-    mean, std = (tuple(values[index] for index in moved) for values in (start.mean, start.std))
-    return replace(start, order=order, mean=mean, std=std)
-
-
-def _is_same(a: Preprocessing, b: Preprocessing) -> bool:
-    return a.order == b.order and np.allclose((a.mean, a.std), (b.mean, b.std), atol=1e-3)
-
-
-def _normalized(pixels: NDArray[np.uint8], given: str, meant: Preprocessing) -> NDArray[np.float32]:
-    """Pixels that were read in the order ``given`` as the network's input, [N, C, H, W]."""
-    places, others = ORDERS[given][1], ORDERS[meant.order][1]
-    return meant.normalization(pixels[..., [places.index(place) for place in others]])
+    return [
+        evidence.misfit(witness.ask(way.normalization(seen))) for way, seen in zip(preprocessings, pixels, strict=True)
+    ]
 
 
 # --- by batch normalization -------------------------------------------------------------------------------------------
@@ -250,19 +125,17 @@ class _Search:
     """Candidates, what batch normalization says of them, and the best so far."""
 
     def __init__(
-        self,
-        question: Question,
-        build: Callable[[Expectations], nn.Module | Graph],
-        logits: Callable[[Expectations, NDArray[np.float32]], NDArray[np.float32]],
-        pixels: NDArray[np.uint8],
-        progress: Progress,
+        self, question: Question, build: Build, answer: Answer, pixels: NDArray[np.uint8], progress: Progress
     ) -> None:
-        self._question, self._build, self._logits, self._pixels = question, build, logits, pixels
+        self._question, self._build, self._answer, self._pixels = question, build, answer, pixels
         self._progress = progress
         self._witnesses: dict[tuple[tuple[str, Value], ...], Witness] = {}
         self._moments: dict[Expectations, Moments] = {}
+        self._known: dict[tuple[Expectations, int], list[Residuals]] = {}
         self._stem: dict[Preprocessing, NDArray[np.float64]] = {}  # the first layer's misfit in each draw
         self._inputs = self._finalists()
+        self._batches = np.array_split(pixels, max(2, round(len(pixels) / BATCH)))
+        self._names = [name for name in _ORDER if name in {*_INPUTS, *question.choices}]
         self.best = question.start
 
     def findings(self, names: Sequence[str]) -> tuple[Finding, ...]:
@@ -285,52 +158,81 @@ class _Search:
             self._witnesses[expectations.options] = witness
         return self._witnesses[expectations.options]
 
-    def _ask(self, expectations: Expectations, images: int) -> Moments:
-        """The moments on the first ``images``."""
+    def _ask(self, expectations: Expectations, batches: int) -> Moments:
+        """The moments on the first ``batches``."""
         known = self._moments.get(expectations)
         done = 0 if known is None else len(known.mean)
-        if known is None or done < images:
+        if known is None or done < batches:
             order = self._question.start.preprocessing.order
-            shown = _normalized(self._pixels[done:images], order, expectations.preprocessing)
-            found = self._witness(expectations).ask(shown)
+            pixels = np.concatenate(self._batches[done:batches])
+            found = self._witness(expectations).ask(normalized(pixels, order, expectations.preprocessing))
             known = self._moments[expectations] = found if known is None else known.joined(found)
             self._progress(STAGE, len(self._moments), len(self._moments) + 1)
-        return known.of(slice(0, images))
+        return known.of(slice(0, batches))
+
+    def _residuals(self, expectations: Expectations, batches: int) -> Sequence[Residuals]:
+        """Of the first batches: all of them, and both halves."""
+        key = (expectations, batches)
+        if key not in self._known:
+            moments = self._ask(expectations, batches)
+            parts = (slice(None), slice(0, None, 2), slice(1, None, 2))
+            self._known[key] = [evidence.residuals(moments.of(part)) for part in parts]
+        return self._known[key]
 
     def _misfit(self, expectations: Expectations) -> float:
         """Of a few images."""
-        return _misfit(self._ask(expectations, min(BATCH, len(self._pixels))))
+        return evidence.misfit(self._ask(expectations, _looks(len(self._batches))[0][0]))
 
-    def _nats(self, a: Expectations, b: Expectations) -> float:
-        """By how much ``a`` is likelier than ``b``; the smaller of two halves' where those agree, else 0."""
+    def _nats(self, name: str, a: Expectations, b: Expectations) -> float:
+        """By how much ``a``, which differs from ``b`` in one expectation, is likelier than that."""
+        return self._odds(a, b) if name in _INPUTS else self._nats_of_build(a, b)
+
+    def _nats_of_build(self, a: Expectations, b: Expectations) -> float:
+        """Of two networks that are built otherwise; 0 where the halves of the images contradict each other."""
         nats = 0.0
-        for images in dict.fromkeys((min(BATCH, len(self._pixels)), len(self._pixels))):
-            first, second = (self._ask(candidate, images) for candidate in (a, b))
-            halves = [_nats(first.of(half), second.of(half)) for half in (slice(0, None, 2), slice(1, None, 2))]
-            agree = min(halves) > 0 or max(halves) < 0
-            nats = _nats(first, second) if agree else 0.0
-            if abs(nats) > 2 * ENOUGH_NATS:
+        for batches, enough in _looks(len(self._batches)):
+            pairs = zip(self._residuals(a, batches), self._residuals(b, batches), strict=True)
+            nats, *halves = (evidence.nats(first, second) for first, second in pairs)
+            if min(halves) <= 0 <= max(halves):
+                nats = 0.0
+            elif min(map(abs, (nats, *halves))) >= enough:
                 break
         return nats
+
+    def _odds(self, a: Expectations, b: Expectations) -> float:
+        """Of two inputs, from all witnesses; the answers are asked last, as that takes two more runs."""
+        first, second = a.preprocessing, b.preprocessing
+        known = ENOUGH_NATS * (self._question.is_odd(second) - self._question.is_odd(first))
+        if first in self._stem and second in self._stem:
+            known += odds(float((self._stem[first] < self._stem[second]).mean()))
+        nats = known
+        for batches, _ in _looks(len(self._batches)):
+            residuals = (self._residuals(candidate, batches)[0] for candidate in (a, b))
+            nats = known + evidence.by_layers(*residuals)
+            if abs(nats) >= ENOUGH_NATS:
+                return nats
+        entropies = [entropy(self._answers(candidate, IMAGES)) for candidate in (a, b)]
+        surer = draws(len(entropies[0])) @ (entropies[0] - entropies[1]) < 0
+        return nats + odds(float(surer.mean()))
 
     # -- candidates
 
     def _finalists(self) -> list[Preprocessing]:
         """The inputs that the first convolution does not rule out, the likeliest first."""
-        given, inputs = self._question.start.preprocessing, _inputs(self._question)
+        given, usual = self._question.start.preprocessing, inputs(self._question)
         stem = self._witness(self._question.start).stem(self._pixels)
         if stem is None:
-            return inputs[: 2 * FINALISTS]
-        shares = _draws(len(self._pixels))
-        self._stem = {meant: _stem_misfits(stem, stem.moments(given, meant), shares) for meant in inputs}
-        ranked = sorted(inputs, key=lambda meant: float(self._stem[meant].mean()))
+            return usual[: 2 * FINALISTS]
+        shares = draws(len(self._pixels), DRAWN_IMAGES)
+        self._stem = {meant: evidence.stem_misfits(stem, stem.moments(given, meant), shares) for meant in usual}
+        ranked = sorted(usual, key=lambda meant: float(self._stem[meant].mean()))
         return [meant for meant in ranked if not self._is_ruled_out(meant, ranked[0])][:FINALISTS]
 
     def _is_ruled_out(self, meant: Preprocessing, by: Preprocessing) -> bool:
         """Whether the first convolution fits another input better, whatever images are drawn."""
         if meant not in self._stem or by not in self._stem:
             return False
-        return bool((self._stem[by] < self._stem[meant]).mean() >= CERTAINTY)
+        return odds(float((self._stem[by] < self._stem[meant]).mean())) >= ENOUGH_NATS
 
     def _others(self, name: str, start: Expectations) -> list[Expectations]:
         """``start`` with another value of one expectation."""
@@ -341,7 +243,7 @@ class _Search:
         return [
             replace(start, preprocessing=meant)
             for meant in self._inputs
-            if not _is_same(meant, now) and name in self._changes(now, meant)
+            if not is_same(meant, now) and name in self._changes(now, meant)
         ]
 
     def _changes(self, now: Preprocessing, meant: Preprocessing) -> set[str]:
@@ -349,7 +251,7 @@ class _Search:
         changed = set()
         if meant.order != now.order:
             changed.add("order")
-        if not _is_same(_reordered(meant, now.order), now):
+        if not is_same(reordered(meant, now.order), now):
             changed.add("normalization")
         given = {name for name in changed if not self._question.is_open(name)}
         return changed if not given or len(changed) == 1 else set()
@@ -358,21 +260,15 @@ class _Search:
         """Change expectations as long as that fits better."""
         if self._question.is_open("normalization") and self._question.is_open("order"):
             self.best = replace(self.best, preprocessing=self._inputs[0])
-        names = [n for n in ("normalization", "order", *self._question.choices) if self._question.is_open(n)]
+        names = [name for name in self._names if self._question.is_open(name)]
         for _ in names:
-            better = self.best
+            start = self.best
             for name in names:
-                others = self._others(name, self.best)
-                nats, best = max(
-                    ((self._nats(other, self.best), i) for i, other in enumerate(others)), default=(0.0, 0)
-                )
-                if nats > 0 and name in self._question.choices:
-                    better = better.with_option(name, others[best].value(name))
-                elif nats > 0:
-                    better = replace(better, preprocessing=others[best].preprocessing)
-            if better == self.best:
+                for other in self._others(name, self.best):
+                    if self._nats(name, other, self.best) > 0:
+                        self.best = other
+            if self.best == start:
                 return
-            self.best = better
 
     # -- what is said
 
@@ -380,31 +276,29 @@ class _Search:
         others = self._others(name, self.best)
         if not self._question.is_open(name):
             return self._checked(name, others)
-        nats = {other: self._nats(self.best, other) for other in others}
-        same = {other for other in others if nats[other] < ENOUGH_NATS and self._is_one(self.best, other)}
-        close = [other for other in others if nats[other] < ENOUGH_NATS and other not in same]
-        if name not in self._question.choices:
-            close = [other for other in close if not self._witnesses_agree(other)]
+        nats = {other: self._nats(name, self.best, other) for other in others}
+        apart = {other: self._apart(self.best, other) for other in others if nats[other] < ENOUGH_NATS}
+        same = {other for other, share in apart.items() if share <= SAME_LOGITS}
+        close = [other for other in apart if other not in same]
         if close:
             start = self._question.start.value(name)
-            words = " or ".join(dict.fromkeys(_words(name, other) for other in close))
-            because = f"batch normalization does not tell {_words(name, self.best)} from {words}"
-            return Finding(name, start, Basis.ASSUMED, f"{because}; it is usual for networks of this layout")
+            told = " or ".join(dict.fromkeys(words(name, other) for other in close))
+            because = (
+                f"batch normalization does not tell {words(name, self.best)} from {told}, which moves the answers by "
+                f"{max(apart[other] for other in close):.1%} of the largest; it is usual for networks of this layout"
+            )
+            return Finding(name, start, Basis.ASSUMED, because)
         return Finding(name, self.best.value(name), Basis.FOUND, self._evidence(name, nats, same))
 
     def _checked(self, name: str, others: Sequence[Expectations]) -> Finding:
         """Something that was given or stated: does the evidence speak against it?"""
         value, basis = self._question.start.value(name), self._question.bases[name]
-        now = self.best.preprocessing
-        nats = {
-            other: ENOUGH_NATS if self._is_ruled_out(now, other.preprocessing) else self._nats(other, self.best)
-            for other in others
-        }
+        nats = {other: self._nats(name, other, self.best) for other in others}
         other = max(nats, key=lambda candidate: nats[candidate], default=None)
-        if other is None or nats[other] < ENOUGH_NATS or self._is_one(self.best, other):
+        if other is None or nats[other] < ENOUGH_NATS or self._apart(self.best, other) <= SAME_LOGITS:
             return Finding(name, value, basis, "batch normalization does not contradict it")
         because = (
-            f"batch normalization remembers {_words(name, other)}, not {_words(name, self.best)} "
+            f"batch normalization remembers {words(name, other)}, not {words(name, self.best)} "
             f"(misfit {self._misfit(other):.2g} against {self._misfit(self.best):.2g})"
         )
         return Finding(name, value, basis, because, contradicted=other.value(name))
@@ -414,153 +308,102 @@ class _Search:
         ruled_out = [other for other in nats if other not in same]
         if ruled_out:
             other = min(ruled_out, key=lambda candidate: nats[candidate])
-            if nats[other] < ENOUGH_NATS:
-                return f"batch normalization of the first layer and surer answers, against {_words(name, other)}"
             return (
-                f"batch normalization, {nats[other]:.0f} nats against {_words(name, other)} ({ENOUGH_NATS:.0f} decide)"
+                f"batch normalization rules out {words(name, other)} "
+                f"(evidence {nats[other]:.0f}, where {ENOUGH_NATS:.0f} is enough)"
             )
         if same:
-            return f"no matter: {_words(name, next(iter(same)))} gives the same logits"
+            return f"no matter: {words(name, next(iter(same)))} gives the same logits"
         return "batch normalization of the first layer rules out every other"
 
     def _answers(self, expectations: Expectations, images: int) -> NDArray[np.float32]:
         order = self._question.start.preprocessing.order
-        return self._logits(expectations, _normalized(self._pixels[:images], order, expectations.preprocessing))
+        return self._answer(expectations, normalized(self._pixels[:images], order, expectations.preprocessing))
 
-    def _is_one(self, a: Expectations, b: Expectations) -> bool:
-        """Whether two candidates give the same logits."""
+    def _apart(self, a: Expectations, b: Expectations) -> float:
+        """How far the logits of two candidates are apart at most, as a share of the largest."""
         first, second = (self._answers(candidate, BATCH) for candidate in (a, b))
-        return bool(np.abs(first - second).max() <= SAME_LOGITS * np.abs(first).max())
-
-    def _witnesses_agree(self, other: Expectations) -> bool:
-        """Whether the first layer and the answers, which know nothing of each other, both speak for the best.
-
-        The shares of draws in which either speaks for ``other`` are multiplied, as doubts of independent witnesses.
-        """
-        now, meant = self.best.preprocessing, other.preprocessing
-        by_stem = 1.0
-        if now in self._stem and meant in self._stem:
-            by_stem = float((self._stem[meant] <= self._stem[now]).mean())
-        first, second = (_entropy(self._answers(candidate, IMAGES)) for candidate in (self.best, other))
-        by_answers = float((_draws(len(first)) @ (first - second) >= 0).mean())
-        doubts = [max(doubt, 1 / DRAWS) for doubt in (by_stem, by_answers)]
-        return by_answers < 0.5 and doubts[0] * doubts[1] <= 1 - CERTAINTY
+        return float(abs(first - second).max() / abs(first).max())
 
 
-def _words(name: str, expectations: Expectations) -> str:
-    if name == "normalization":
-        return f"normalization {normalization_words(expectations.preprocessing)}"
-    return f"{name} {expectations.value(name)}"
+def _looks(batches: int) -> list[tuple[int, float]]:
+    """How many batches are looked at, one look after the other, and what ends it: so many nats from either half.
 
-
-def _misfit(moments: Moments) -> float:
-    """Mean square of the residuals of all channels, each at most ``CLAMP``, mean over layers."""
-    return float(np.mean([np.minimum(layer**2, CLAMP).sum(0).mean() for layer in moments.residuals()]))
-
-
-def _nats(a: Moments, b: Moments) -> float:
-    """The logarithm of the likelihood ratio of two candidates, from the same images; 0 where channels contradict."""
-    total = disputed = 0.0
-    for first, second in zip(a.residuals(), b.residuals(), strict=True):  # [2, C]
-        # Of means and of spreads apart: behind a layer without an activation, means are exactly those of training.
-        # 0.6745 standard deviations are the median distance of a normal distribution from its mean.
-        medians = [np.median(np.abs(residual), axis=1, keepdims=True) / 0.6745 for residual in (first, second)]
-        width = np.maximum(np.minimum(*medians), NARROWEST)  # [2, 1]
-        tails = [np.log1p((residual / width) ** 2 / DEGREES) for residual in (first, second)]
-        likelier = np.clip((DEGREES + 1) / 2 * (tails[1] - tails[0]), -MOST_NATS, MOST_NATS)
-        counted = np.where(np.abs(first - second) > APART * width, likelier, 0)
-        total += float(counted.sum())
-        disputed += float(np.abs(counted).sum())
-    return total if abs(total) >= AGREEMENT * disputed else 0.0
-
-
-def _draws(images: int) -> NDArray[np.float64]:
-    """How often each image is drawn when as many are drawn with replacement, in shares, [DRAWS, images]."""
-    draws = np.random.default_rng(0).multinomial(images, np.full(images, 1 / images), DRAWS)
-    shares: NDArray[np.float64] = draws / images
-    return shares
-
-
-def _stem_misfits(stem: Stem, moments: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The misfit of the first layer in each draw, [D], from what ``Stem.moments`` gives, [2, N, O]."""
-    first, second = shares @ moments  # [D, O]
-    std = np.sqrt(np.maximum(second - first**2, 1e-12 * stem.std**2))
-    residuals = np.stack([(first + stem.bias - stem.mean) / stem.std, np.log(std / stem.std)])
-    misfit: NDArray[np.float64] = np.minimum(residuals**2, CLAMP).sum(0).mean(1)
-    return misfit
+    A few images may be of a kind by chance, so they decide only what is beyond doubt.
+    """
+    looks = [(2, 10 * ENOUGH_NATS), (4, ENOUGH_NATS), (batches, 0.0)]
+    return [look for look in looks[:-1] if look[0] < batches] + looks[-1:]
 
 
 # --- by the answers ---------------------------------------------------------------------------------------------------
 
 
-def _by_entropy(
-    question: Question,
-    logits: Callable[[Expectations, NDArray[np.float32]], NDArray[np.float32]],
-    pixels: NDArray[np.uint8],
-    progress: Progress,
+def _by_answers(
+    question: Question, answer: Answer, pixels: NDArray[np.uint8], progress: Progress
 ) -> tuple[Finding, ...]:
     """Normalization and order by how sure the network is, where batch normalization tells nothing."""
-    names, given = ("normalization", "order"), question.start.preprocessing
-    candidates = [
+    given = question.start.preprocessing
+    rest = _undecided(question, tuple(question.choices), "nothing in the file tells")
+    left = [
         meant
-        for meant in _inputs(question)
+        for meant in inputs(question)
         if all(
             question.is_open(name) or same
             for name, same in (
                 ("order", meant.order == given.order),
-                ("normalization", _is_same(_reordered(meant, given.order), given)),
+                ("normalization", is_same(reordered(meant, given.order), given)),
             )
         )
     ]
-    entropies: dict[int, NDArray[np.float64]] = {}
-    for index, meant in enumerate(candidates):
-        progress(STAGE, index, len(candidates))
-        answers = logits(replace(question.start, preprocessing=meant), _normalized(pixels, given.order, meant))
-        if answers.ndim == 2 and not _is_degenerate(answers):
-            entropies[index] = _entropy(answers)
-    progress(STAGE, len(candidates), len(candidates))
-    rest = _undecided(question, tuple(question.choices), "nothing in the file tells")
-    if len(entropies) < 2:
-        because = "batch normalization is folded, and the answers tell nothing"
-        return (*_undecided(question, names, because), *rest)
-    best, second, *_ = sorted(entropies, key=lambda index: float(entropies[index].mean()))
-    shares = _draws(len(pixels))
-    sure = (shares @ (entropies[best] - entropies[second]) < 0).mean() >= CERTAINTY
-    means = [float(entropies[index].mean()) for index in (best, second)]
+    pixels = pixels[np.random.default_rng(0).permutation(len(pixels))]  # any few of them are spread over all
+    logits: dict[Preprocessing, NDArray[np.float32]] = {}
+    seen, best, second = 0, given, given
+    while seen < len(pixels):
+        shown = pixels[seen : max(2 * seen, _FIRST_ANSWERS)]
+        seen += len(shown)
+        for meant in left:
+            progress(STAGE, seen, len(pixels))
+            answers = answer(replace(question.start, preprocessing=meant), normalized(shown, given.order, meant))
+            logits[meant] = np.concatenate([logits[meant], answers]) if meant in logits else answers
+        entropies = {
+            meant: entropy(logits[meant])
+            for meant in left
+            if logits[meant].ndim == 2 and not evidence.is_degenerate(logits[meant])
+        }
+        if len(entropies) < 2:
+            because = "batch normalization is folded, and the answers tell nothing"
+            return (*_undecided(question, _INPUTS, because), *rest)
+        best, second, *_ = sorted(entropies, key=lambda meant: float(entropies[meant].mean()))
+        shares = draws(seen)
+        nats = {
+            meant: odds(float((shares @ (entropies[best] - own) < 0).mean()))
+            + ENOUGH_NATS * (question.is_odd(meant) - question.is_odd(best))
+            for meant, own in entropies.items()
+        }
+        left = [meant for meant in left if meant == best or nats.get(meant, ENOUGH_NATS) < ENOUGH_NATS]
+        if len(left) == 1:
+            break
+    progress(STAGE, 1, 1)
+    means = [float(entropies[meant].mean()) for meant in (best, second)]
     numbers = f"entropy of the answers {means[0]:.2g} against {means[1]:.2g}"
-    if not sure:
+    if len(left) > 1:
         because = f"batch normalization is folded, and the answers do not decide ({numbers})"
-        return (*_undecided(question, names, because), *rest)
-    found = replace(question.start, preprocessing=candidates[best])
-    other = replace(question.start, preprocessing=candidates[second])
+        return (*_undecided(question, _INPUTS, because), *rest)
+    found, other = (replace(question.start, preprocessing=meant) for meant in (best, second))
+    because = f"{numbers} with {words('normalization', other)}, {second.order}"
     return (
         *(
-            Finding(name, found.value(name), Basis.FOUND, f"{numbers} with {_words('normalization', other)}, "
-                    f"{other.preprocessing.order}")
+            Finding(name, found.value(name), Basis.FOUND, because)
             if question.is_open(name)
             else Finding(name, question.start.value(name), question.bases[name], "not contradicted by the answers")
-            for name in names
+            for name in _INPUTS
         ),
         *rest,
-    )  # fmt: skip
-
-
-def _entropy(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Of the soft-max of each row, in nats, [N]."""
-    shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
-    log_sum = np.log(np.exp(shifted).sum(1))
-    entropy: NDArray[np.float64] = log_sum - (np.exp(shifted) * shifted).sum(1) / np.exp(log_sum)
-    return entropy
-
-
-def _is_degenerate(logits: NDArray[np.float32]) -> bool:
-    classes = logits.argmax(1)
-    return bool(np.bincount(classes).max() > DEGENERATE * len(classes))
+    )
 
 
 def _undecided(question: Question, names: Sequence[str], because: str) -> tuple[Finding, ...]:
     """Everything as it was: what was assumed stays so."""
     return tuple(
-        Finding(name, question.start.value(name), question.bases.get(name, Basis.ASSUMED), because)
-        for name in itertools.chain(names)
+        Finding(name, question.start.value(name), question.bases.get(name, Basis.ASSUMED), because) for name in names
     )

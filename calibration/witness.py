@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from edgekit.calibration.stem import Stem
 from edgekit.executor.float import FloatExecutor
@@ -28,8 +27,9 @@ if TYPE_CHECKING:
 
     from edgekit.ir import Graph, Node
 
-BATCH = 8  # images that are shown at a time, and whose common mean and spread are brought to the training's
+BATCH = 4  # images that are shown at a time, and whose common mean and spread are brought to the training's
 _LARGEST_CORRECTION = 4.0  # of a channel's spread: a channel that is nearly constant here would become noise
+_TINY = 1e-30  # added to a variance that may be zero
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
@@ -37,8 +37,8 @@ class Moments:
     """What all layers with batch normalization read, their channels one behind the other (K in all).
 
     Attributes:
-        mean: over the places of each image, [N, K], in standard deviations of training from the mean of training.
-        square: mean of the squares of the same, [N, K].
+        mean: over each batch of images, [B, K], in standard deviations of training from the mean of training.
+        square: mean of the squares of the same, [B, K].
         layers: how many channels each layer has, in order.
     """
 
@@ -46,18 +46,17 @@ class Moments:
     square: NDArray[np.float64]
     layers: tuple[int, ...]
 
-    def of(self, images: slice) -> Moments:
-        """Those of some images."""
-        return Moments(self.mean[images], self.square[images], self.layers)
+    def of(self, batches: slice) -> Moments:
+        """Those of some batches."""
+        return Moments(self.mean[batches], self.square[batches], self.layers)
 
-    def residuals(self) -> list[NDArray[np.float64]]:
-        """For each layer, [2, C]: (m - mu) / sigma and ln(s / sigma).
+    def residuals(self) -> NDArray[np.float64]:
+        """(m - mu) / sigma and ln(s / sigma) of every channel, [2, K].
 
         m and s are the mean and the spread that a channel reads now, mu and sigma those of training.
         """
         mean, square = self.mean.mean(0), self.square.mean(0)
-        both = np.stack([mean, np.log(np.maximum(square - mean**2, 1e-12)) / 2])
-        return np.split(both, np.cumsum(self.layers)[:-1], axis=1)
+        return np.stack([mean, np.log(np.maximum(square - mean**2, 1e-12)) / 2])
 
     def joined(self, other: Moments) -> Moments:
         """These images and others."""
@@ -75,21 +74,21 @@ class Witness(ABC):
 
     @abstractmethod
     def _run(self, images: torch.Tensor, told: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
-        """Show a batch [N, C, H, W]; add what each layer reads, as ``_told`` gives it, to ``told``."""
+        """Show a batch [N, C, H, W]; add what each layer reads, as ``_corrected`` gives it, to ``told``."""
 
     def ask(self, images: NDArray[np.float32]) -> Moments:
-        """Show normalized images [N, C, H, W], and collect what each layer reads."""
-        found: Moments | None = None
-        for start in range(0, len(images), BATCH):
+        """Show normalized images [N, C, H, W] in batches of about ``BATCH``, and collect what each layer reads."""
+        rows: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+        layers: tuple[int, ...] = ()
+        for batch in np.array_split(images, max(1, round(len(images) / BATCH))):
             told: list[tuple[torch.Tensor, torch.Tensor]] = []
-            batch = torch.from_numpy(images[start : start + BATCH])
             with torch.inference_mode():
-                self._run(batch.contiguous(memory_format=torch.channels_last), told)
-            mean, square = (torch.cat(list(parts), 1).double().numpy() for parts in zip(*told, strict=True))
-            moments = Moments(mean, square, tuple(part.shape[1] for part, _ in told))
-            found = moments if found is None else found.joined(moments)
-        assert found is not None, "there are images"
-        return found
+                self._run(torch.from_numpy(batch).contiguous(memory_format=torch.channels_last), told)
+            mean, spread = (torch.cat(parts).double().numpy() for parts in zip(*told, strict=True))
+            rows.append((mean, spread**2 + mean**2))
+            layers = tuple(len(part) for part, _ in told)
+        means, squares = (np.stack(row) for row in zip(*rows, strict=True))
+        return Moments(means, squares, layers)
 
 
 def witness_of(network: nn.Module | Graph) -> Witness | None:
@@ -200,18 +199,15 @@ def _corrected(
         bias: likewise.
 
     Returns:
-        The corrected values; mean and mean square of each image [N, C], in standard deviations of training.
+        The corrected values; how far their mean was from that of training, and their spread, [C] each, in standard
+        deviations of training.
     """
-    # Sums as products with ones: reductions over the places of channels_last tensors take five times as long.
-    places = x.permute(0, 2, 3, 1).flatten(1, 2)  # [N, H W, C]
-    centred = places - mean  # what is left of a mean far from zero would drown in the squares
-    ones = centred.new_full((1, centred.shape[1]), 1 / centred.shape[1])
-    first = (ones @ centred)[:, 0] / std  # [N, C]
-    square = (ones @ centred.square())[:, 0] / std**2
-    centre = first.mean(0)
-    spread = (square.mean(0) - centre**2).clamp_min(0).sqrt()
-    correction = (1 / spread).clamp(1 / _LARGEST_CORRECTION, _LARGEST_CORRECTION)
-    scale = gain * correction / std
-    shift = bias - scale * (mean + std * centre)
-    zero, one = torch.zeros_like(scale), torch.ones_like(scale)
-    return F.batch_norm(x, zero, one, scale, shift, eps=0.0), (first, square)
+    # Batch normalization as in training: one of the few reductions that torch does fast over channels_last.
+    y, centre, inverse = torch.native_batch_norm(x, gain, bias, None, None, True, 0.0, _TINY)
+    spread = 1 / (inverse * std)
+    largest = spread * (1 / spread).clamp(1 / _LARGEST_CORRECTION, _LARGEST_CORRECTION)
+    beyond = (largest < 0.999) | (largest > 1.001)
+    if beyond.any():
+        shift = bias[beyond][:, None, None]
+        y[:, beyond] = (y[:, beyond] - shift) * largest[beyond][:, None, None] + shift
+    return y, ((centre - mean) / std, spread)

@@ -118,6 +118,8 @@ def _head(architecture: Architecture, channels: int) -> list[nn.Module]:
 
 def _initialize(network: nn.Module) -> None:
     """Start values for training: He's for convolutions (arXiv:1502.01852), small ones for the classifier."""
+    if next(network.parameters()).is_meta:  # there is nothing to fill, and asking torch to takes its time
+        return
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out")

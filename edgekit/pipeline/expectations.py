@@ -11,6 +11,8 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edgekit import extras, facts
 from edgekit.conventions import USUAL_ORDER, orders_of
 from edgekit.errors import CheckpointError, ConfigError
@@ -22,7 +24,6 @@ from edgekit.words import plain
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
     from torch import nn
 
@@ -254,20 +255,19 @@ def _found(
 ) -> tuple[Settled, tuple[Fact, ...]]:
     """What is settled with the images, and what was given or stated and they contradict."""
     extras.load("torch", "torch")
-    from edgekit.calibration import finding  # noqa: PLC0415 - needs torch
+    from edgekit.calibration import finding, question  # noqa: PLC0415 - needs torch
 
     look = _Look(wanted)
-    pixels = look.at(start.preprocessing)
     known = {fact.name: fact for fact in start.facts}
     options = {name: known[name].value for name in trained.options if name in known}
     choices = {name: _choices(name, value) for name, value in options.items()}
-    expectations = finding.Expectations(start.preprocessing, tuple(options.items()))
-    question = finding.Question(expectations, {name: fact.basis for name, fact in known.items()}, choices)
+    expectations = question.Expectations(start.preprocessing, tuple(options.items()))
+    asked = question.Question(expectations, {name: fact.basis for name, fact in known.items()}, choices)
     findings = finding.find(
-        question,
+        asked,
         lambda candidate: trained.variant(dict(candidate.options)),
         lambda candidate, images: _logits(trained.variant(dict(candidate.options)), images),
-        pixels,
+        lambda number: look.at(start.preprocessing, number),
         progress,
     )
     contradictions = []
@@ -307,12 +307,13 @@ def _logits(network: nn.Module | Graph, images: NDArray[np.float32]) -> NDArray[
     """Of a network that was built by some options."""
     import torch  # noqa: PLC0415 - a Raspberry Pi does without
 
-    from edgekit.executor.float import FloatExecutor  # noqa: PLC0415 - needs torch
+    from edgekit.calibration.witness import BATCH  # noqa: PLC0415 - needs torch
+    from edgekit.executor.float import FloatExecutor  # noqa: PLC0415 - likewise
 
     module = network if isinstance(network, torch.nn.Module) else FloatExecutor(network)
-    with torch.inference_mode():
-        result: NDArray[np.float32] = module(torch.from_numpy(images)).numpy()
-    return result
+    with torch.inference_mode():  # a few at a time: memory for large tensors takes longer to get than to fill
+        parts = [module(torch.from_numpy(images[i : i + BATCH])).numpy() for i in range(0, len(images), BATCH)]
+    return np.concatenate(parts)
 
 
 class _Look:
@@ -321,11 +322,9 @@ class _Look:
     def __init__(self, wanted: CalibrationSettings) -> None:
         self._wanted = wanted
 
-    def at(self, preprocessing: Preprocessing, number: int | None = None) -> NDArray[np.uint8]:
-        """Some of the images, [N, H, W, C]."""
-        from edgekit.calibration.finding import IMAGES  # noqa: PLC0415 - needs torch
-
-        return self._opened(preprocessing).sample(number or IMAGES).pixels
+    def at(self, preprocessing: Preprocessing, number: int) -> NDArray[np.uint8]:
+        """Up to so many of the images, evenly spaced over all, [N, H, W, C]."""
+        return self._opened(preprocessing).sample(number).pixels
 
     def filled(self, preprocessing: Preprocessing) -> Fact | None:
         """What stands in a fourth channel that images do not have; only then all of them are read."""

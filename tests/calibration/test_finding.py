@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from edgekit.calibration.data_free import first_pictures
-from edgekit.calibration.finding import Expectations, Question, find, misfits
+from edgekit.calibration.finding import find, misfits
+from edgekit.calibration.question import Expectations, Question
 from edgekit.capture.torch_export import capture
 from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD, NORMALIZATIONS
 from edgekit.executor.float import FloatExecutor
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgekit.calibration.finding import Finding
+    from edgekit.calibration.question import Finding
     from edgekit.ir import Graph
     from edgekit.models.architecture import Architecture
 
@@ -88,7 +89,7 @@ class Network:
             question,
             lambda candidate: self.variant(dict(candidate.options)),
             lambda candidate, images: self.logits(dict(candidate.options), images),
-            pixels,
+            lambda number: pixels[:number],
             silent,
         )
         return {finding.name: finding for finding in findings}
@@ -121,7 +122,7 @@ def preprocessing(name: str, order: str) -> Preprocessing:
 def test_what_a_network_was_made_with_is_found_or_called_assumed(
     factory: Any, name: str, order: str, options: dict[str, Any]
 ) -> None:
-    network = Network(factory(0.5, num_classes=10, resolution=SIZE, **options), preprocessing(name, order))
+    network = Network(factory(0.5, num_classes=12, resolution=SIZE, **options), preprocessing(name, order))
     findings = network.ask(pictures(32, seed=2))
     right = {
         "order": order,
@@ -192,7 +193,7 @@ def test_a_folded_graph_tells_order_and_normalization(network: Network) -> None:
             return found
 
         question = Question(Expectations(START), {})
-        findings = find(question, lambda _: graph, logits, pictures(32, seed=2), silent)
+        findings = find(question, lambda _: graph, logits, lambda number: pictures(32, seed=2)[:number], silent)
         return {finding.name: finding for finding in findings}
 
     found = ask(graph)

@@ -1,0 +1,162 @@
+"""What a network may expect: the question that is put to the images, the usual candidates, and what was found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit.conventions import NORMALIZATIONS, ORDERS, orders_of
+from edgekit.facts import Basis
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from edgekit.preprocessing import Preprocessing
+
+Value = Any  # of an expectation: a JSON value
+_CIFAR_CLASSES = (10, 20, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Expectations:
+    """What a network may expect.
+
+    Attributes:
+        preprocessing: order of the channels, mean and std; its size and resize are those that the images were read by.
+        options: what a network is built with: padding, bn_eps, activation; empty where the file has it all.
+    """
+
+    preprocessing: Preprocessing
+    options: tuple[tuple[str, Value], ...] = ()
+
+    def value(self, name: str) -> Value:
+        """Of one expectation."""
+        match name:
+            case "order":
+                return self.preprocessing.order
+            case "normalization":
+                return normalization_value(self.preprocessing)
+            case _:
+                return dict(self.options)[name]
+
+    def with_option(self, name: str, value: Value) -> Expectations:
+        """These with another option."""
+        return replace(self, options=tuple((n, value if n == name else v) for n, v in self.options))
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found out about one expectation.
+
+    Attributes:
+        name: of the fact it is about.
+        value: that fits best; the usual, given or stated one where nothing decides.
+        basis: FOUND or ASSUMED; as it was where it was given or stated.
+        because: the evidence, for people.
+        contradicted: what was given or stated is wrong, and this is what fits; None where nothing speaks against it.
+    """
+
+    name: str
+    value: Value
+    basis: Basis
+    because: str
+    contradicted: Value = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked.
+
+    Attributes:
+        start: what is usual, given or stated.
+        bases: of each expectation, by name: one that is given or stated is only contradicted, never replaced.
+        choices: of each option, by name, the values that are usual.
+        classes: how many the network tells apart; None where that is not known.
+    """
+
+    start: Expectations
+    bases: Mapping[str, Basis]
+    choices: Mapping[str, Sequence[Value]] = field(default_factory=dict)
+    classes: int | None = None
+
+    def is_open(self, name: str) -> bool:
+        """Whether the evidence decides."""
+        return self.bases.get(name, Basis.ASSUMED) in {Basis.ASSUMED, Basis.FOUND}
+
+    def is_odd(self, meant: Preprocessing) -> bool:
+        """Whether hardly anybody normalizes so for such a network: by CIFAR's numbers, if it tells other classes apart.
+
+        They are close to ImageNet's, so that the colours of a few images do not tell one from the other.
+        """
+        return self.classes not in {None, *_CIFAR_CLASSES} and normalization_words(meant) == "cifar10"
+
+
+def normalization_value(preprocessing: Preprocessing) -> dict[str, list[float]]:
+    """Mean and std as a JSON value."""
+    return {"mean": list(preprocessing.mean), "std": list(preprocessing.std)}
+
+
+def normalization_words(preprocessing: Preprocessing) -> str:
+    """The usual name of mean and std, or the numbers."""
+    for name, (mean, std) in NORMALIZATIONS.items():
+        usual = in_order(mean, std, preprocessing.order)
+        if np.allclose(usual, (preprocessing.mean, preprocessing.std), atol=1e-3):
+            return name
+    means, stds = (" ".join(f"{value:.3g}" for value in values) for values in (preprocessing.mean, preprocessing.std))
+    return f"mean {means} std {stds}"
+
+
+def words(name: str, expectations: Expectations) -> str:
+    """An expectation and its value."""
+    if name == "normalization":
+        return f"normalization {normalization_words(expectations.preprocessing)}"
+    return f"{name} {expectations.value(name)}"
+
+
+def in_order(mean: Sequence[float], std: Sequence[float], order: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and std, which are those of red, green and blue, for the channels of ``order``."""
+    places = ORDERS[order][1]
+    if len(places) == 1:
+        return (float(np.mean(mean)),), (float(np.mean(std)),)
+    padded = [(*values, float(np.mean(values)))[:4] for values in (mean, std)]  # of a fourth channel, the mean of them
+    first, second = (tuple(values[place] for place in places) for values in padded)
+    return first, second
+
+
+def inputs(question: Question) -> list[Preprocessing]:
+    """Every preprocessing that comes into question: the one to start from, and the usual ones, in every order."""
+    start = question.start.preprocessing
+    found = [start]
+    for order in (start.order, *(other for other in orders_of(len(start.mean)) if other != start.order)):
+        own = reordered(start, order)
+        usual = [
+            replace(start, order=order, mean=m, std=s)
+            for m, s in (in_order(*u, order) for u in NORMALIZATIONS.values())
+        ]
+        for other in (own, *usual):
+            if not any(is_same(other, known) for known in found):
+                found.append(other)
+    return found
+
+
+def reordered(start: Preprocessing, order: str) -> Preprocessing:
+    """The same mean and std of each colour, for another order of the channels."""
+    places, others = ORDERS[start.order][1], ORDERS[order][1]
+    moved = [places.index(place) for place in others]
+    mean, std = (tuple(values[index] for index in moved) for values in (start.mean, start.std))
+    return replace(start, order=order, mean=mean, std=std)
+
+
+def is_same(a: Preprocessing, b: Preprocessing) -> bool:
+    """Whether two have the same order, mean and std."""
+    return a.order == b.order and np.allclose((a.mean, a.std), (b.mean, b.std), atol=1e-3)
+
+
+def normalized(pixels: NDArray[np.uint8], given: str, meant: Preprocessing) -> NDArray[np.float32]:
+    """Pixels that were read in the order ``given`` as the network's input, [N, C, H, W]."""
+    places, others = ORDERS[given][1], ORDERS[meant.order][1]
+    return meant.normalization(pixels[..., [places.index(place) for place in others]])
