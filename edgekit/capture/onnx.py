@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.capture.builder import GraphBuilder
+from edgekit.capture.onnx_call import LOWERINGS, Call, Channels, View
 from edgekit.capture.onnx_file import read, readable
 from edgekit.capture.onnx_head import Arithmetic, without_head
-from edgekit.capture.onnx_operators import LOWERINGS, Call, Channels, View, on_channels
+from edgekit.capture.onnx_operators import on_channels  # which registers all of them
 from edgekit.capture.onnx_tail import without_tail
 from edgekit.errors import CheckpointError, UnsupportedOperator
 from edgekit.ir import Graph, Padding
@@ -22,8 +23,8 @@ from edgekit.ir import Graph, Padding
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edgekit.capture.onnx_call import Value
     from edgekit.capture.onnx_file import OnnxFile, Operator
-    from edgekit.capture.onnx_operators import Value
 
 _CHOOSING = (
     "Concat",

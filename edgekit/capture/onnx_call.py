@@ -1,0 +1,197 @@
+"""What a function for an operator of ONNX is given, and gives: the operator with its operands, as views of ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit.errors import UnsupportedOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from edgekit.capture.builder import GraphBuilder
+    from edgekit.capture.onnx_file import Operator
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A tensor of the file as a view of one of ours.
+
+    Attributes:
+        tensor: ours, [C, H, W] or [C].
+        axes: what the axes of the file's tensor mean: "NCHW", "NHWC", "NC".
+    """
+
+    tensor: str
+    axes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """Some channels of a tensor of ours.
+
+    Attributes:
+        tensor: ours, [C, H, W].
+        axes: of the file's tensor; "NHW" where one channel was taken out without its axis.
+        chosen: their numbers, in order.
+        scale: what each was multiplied by since.
+        shift: what was added to each then.
+    """
+
+    tensor: str
+    axes: str
+    chosen: tuple[int, ...]
+    scale: tuple[float, ...]
+    shift: tuple[float, ...]
+
+    @staticmethod
+    def of(view: View, channels: int) -> Channels:
+        """All of a tensor's channels."""
+        return Channels(view.tensor, view.axes, tuple(range(channels)), (1.0,) * channels, (0.0,) * channels)
+
+    def taken(self, places: Sequence[int], axes: str | None = None) -> Channels:
+        """Some of these, in the order of ``places``."""
+        chosen = tuple(self.chosen[place] for place in places)
+        scale, shift = (tuple(values[place] for place in places) for values in (self.scale, self.shift))
+        return Channels(self.tensor, self.axes if axes is None else axes, chosen, scale, shift)
+
+    def then(self, scale: NDArray[Any], shift: NDArray[Any]) -> Channels:
+        """These, multiplied and shifted; both of one element or one a channel."""
+        return replace(
+            self,
+            scale=tuple((np.array(self.scale) * scale).tolist()),
+            shift=tuple((np.array(self.shift) * scale + shift).tolist()),
+        )
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing was done with them, as far as one can tell without the tensor's size."""
+        unchanged = set(self.scale) <= {1.0} and set(self.shift) <= {0.0}
+        return unchanged and self.chosen == tuple(range(len(self.chosen)))
+
+
+if TYPE_CHECKING:
+    Value = View | Channels | NDArray[Any]  # of a tensor of the file
+    Lowering = Callable[["Call", GraphBuilder], View | Channels | tuple[Channels, ...]]
+
+LOWERINGS: dict[str, Lowering] = {}
+
+
+def lowers(*op_types: str) -> Callable[[Lowering], Lowering]:
+    """Register the decorated function for operators of ONNX."""
+
+    def register(function: Lowering) -> Lowering:
+        for op_type in op_types:
+            assert op_type not in LOWERINGS, f"{op_type} already belongs to {LOWERINGS[op_type].__name__}"
+            LOWERINGS[op_type] = function
+        return function
+
+    return register
+
+
+class Call:
+    """An operator of the file with its operands."""
+
+    def __init__(
+        self,
+        operator: Operator,
+        values: Mapping[str, Value],
+        shapes: Mapping[str, tuple[int, ...]],
+    ) -> None:
+        self._operator, self._values = operator, values
+        self.name = operator.name
+        self.op_type = operator.op_type
+        self.arity = len(operator.inputs)
+        self.outputs = operator.outputs
+        self.shape = shapes.get(operator.outputs[0], ())  # of the result, the batch included
+
+    def view(self, index: int) -> View:
+        """An operand that depends on the image."""
+        value = self._value(index)
+        if not isinstance(value, View):
+            raise self.refuse(f"has no operand {index} that depends on the image")
+        return value
+
+    def image(self, index: int) -> str:
+        """Our name of an operand that is laid out as [N, C, H, W]."""
+        view = self.view(index)
+        if view.axes != "NCHW":
+            raise self.refuse(f"reads a tensor laid out as {view.axes} and not as NCHW")
+        return view.tensor
+
+    def constant(self, index: int) -> NDArray[Any] | None:
+        """An operand that does not depend on the image; None if it is left out."""
+        value = self._value(index)
+        if isinstance(value, View | Channels):
+            raise self.refuse(f"computes its operand {index} from the image")
+        return value
+
+    def array(self, index: int) -> NDArray[Any]:
+        """As ``constant``, of an operand that must not be left out."""
+        values = self.constant(index)
+        if values is None:
+            raise self.refuse(f"has no operand {index}")
+        return values
+
+    def is_channels(self, index: int) -> bool:
+        """Whether an operand is some channels of a tensor."""
+        return isinstance(self._value(index), Channels)
+
+    @staticmethod
+    def sizes(x: Channels, builder: GraphBuilder) -> tuple[int, ...]:
+        """The sizes of the axes of ``x`` behind the first."""
+        _, *rest = builder.shape(x.tensor)
+        height, width = rest or (1, 1)
+        of = {"C": len(x.chosen), "H": height, "W": width}
+        return tuple(of[axis] for axis in x.axes[1:])
+
+    def depends_on_image(self, index: int) -> bool:
+        """Whether an operand depends on the image."""
+        return isinstance(self._value(index), View | Channels)
+
+    def number(self, attribute: str, default: float) -> float:
+        """An attribute that is a number."""
+        return float(self._operator.attributes.get(attribute, default))
+
+    def numbers(self, attribute: str, default: Sequence[int] = ()) -> tuple[int, ...]:
+        """An attribute that is a list of integers."""
+        return tuple(int(value) for value in self._operator.attributes.get(attribute, default))
+
+    def text(self, attribute: str, default: str) -> str:
+        """An attribute that is a word."""
+        value: bytes = self._operator.attributes.get(attribute, default.encode())
+        return value.decode()
+
+    def integers(self, index: int, attribute: str) -> tuple[int, ...]:
+        """Integers that older opsets have as an attribute and newer ones as an operand; empty if left out."""
+        values = self.constant(index)
+        return self.numbers(attribute) if values is None else tuple(int(value) for value in values.reshape(-1))
+
+    def bound(self, index: int, attribute: str, default: float) -> float:
+        """A number that older opsets have as an attribute and newer ones as an operand."""
+        values = self.constant(index)
+        return self.number(attribute, default) if values is None else float(values.item())
+
+    def refuse(self, what: str) -> UnsupportedOperator:
+        """An error that says where; ``what`` continues "node 'Conv_3' (Conv) ..."."""
+        return UnsupportedOperator(
+            f"node {self.name!r} ({self.op_type}) {what}, which edgekit does not support: change the network there and "
+            f"export it again, or cut the file before that node (onnx.utils.extract_model)"
+        )
+
+    def channels(self, index: int, builder: GraphBuilder) -> Channels:
+        """An operand that depends on the image, as channels of a tensor."""
+        value = self._value(index)
+        if isinstance(value, Channels):
+            return value
+        view = self.view(index)
+        return Channels.of(view, builder.shape(view.tensor)[0])
+
+    def _value(self, index: int) -> Value | None:
+        name = self._operator.inputs[index] if index < len(self._operator.inputs) else ""
+        return self._values[name] if name else None
