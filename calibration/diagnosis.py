@@ -21,12 +21,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgekit.calibration.stem import Stem
 from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD, orders_of
+from edgekit.flags import flags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -157,7 +158,10 @@ def _compare(stem: Stem, given: Preprocessing, pixels: NDArray[np.uint8]) -> tup
         return divergence, _finding(best, given, divergence, least)
     if divergence <= DIVERGENCE_LIMIT:
         return divergence, None
-    apart = f"the first layer's results are not distributed as in training ({divergence:.2g} nats a channel)"
+    apart = (
+        f"the first layer's results are not distributed as in training (they differ by {divergence:.2g}, where "
+        f"{DIVERGENCE_LIMIT} is the limit)"
+    )
     if pixels.shape[3] > 1 and (_colour(pixels) < COLOUR_LEVELS).mean() > MAJORITY:
         return divergence, Finding(
             Mistake.GREY, f"the images are grey, and the network was trained on colours: {apart}; take coloured images"
@@ -202,18 +206,16 @@ def _hypotheses(given: Preprocessing) -> Iterator[_Hypothesis]:
 
 def _finding(best: _Hypothesis, given: Preprocessing, divergence: float, least: float) -> Finding:
     meant = best.preprocessing
-    settings = [
-        f"--set preprocessing.{name}=[{','.join(f'{value:.4g}' for value in getattr(meant, name))}]"
-        for name in ("mean", "std")
-        if (meant.mean, meant.std) != (given.mean, given.std)
-    ]
-    mistake = Mistake.NORMALIZATION if settings else Mistake.ORDER
+    right: dict[str, Any] = {}
+    if (meant.mean, meant.std) != (given.mean, given.std):
+        right["normalization"] = {"mean": meant.mean, "std": meant.std}
+    mistake = Mistake.NORMALIZATION if right else Mistake.ORDER
     if meant.order != given.order:
-        settings.append(f"--set preprocessing.order={meant.order}")
+        right["order"] = meant.order
     return Finding(
         mistake,
         f"it looks like the network was trained on {best.words}: that fits what its first layer remembers of training "
-        f"({least:.2g} nats a channel apart, now {divergence:.2g}); try {' '.join(settings)}",
+        f"(they differ by {least:.2g}, now by {divergence:.2g}); try {flags(right, given.order)}",
     )
 
 

@@ -140,13 +140,13 @@ def export_settings(config: Path | None, flags: Overrides, assignments: list[str
 
 def show_facts(facts: Sequence[Fact], settings: Settings) -> None:
     """Tell what is taken to be true of the network, and what was given by what."""
-    from edgekit.pipeline.flags import origin  # noqa: PLC0415 - see the module app
+    from edgekit.reports import origin  # noqa: PLC0415 - see the module app
 
     for fact in facts:
         if not fact.is_assumed:
-            console.note(f"{fact.name} {plain(fact.value)}: {fact.basis}, {origin(fact, settings)}")
+            console.note(f"{fact.name} {plain(fact.value)}: {fact.basis}, {origin.reason(fact, settings)}")
     for fact in assumed(facts):
-        why = origin(fact, settings)
+        why = origin.reason(fact, settings)
         console.warn(f"{fact.name} {plain(fact.value)} is {fact.basis}: {why} (to set it: {fact.setting})")
 
 

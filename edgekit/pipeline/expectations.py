@@ -17,7 +17,7 @@ from edgekit import extras, facts
 from edgekit.conventions import USUAL_ORDER, orders_of
 from edgekit.errors import CheckpointError, ConfigError
 from edgekit.facts import Basis, Fact
-from edgekit.pipeline.flags import INPUT_SETTINGS, flag, flags
+from edgekit.flags import INPUT_SETTINGS, flag, flags
 from edgekit.preprocessing import Preprocessing
 from edgekit.words import plain
 
@@ -57,7 +57,7 @@ class Contradicted(ConfigError):
 
     def __init__(self, contradictions: Sequence[Fact], order: str) -> None:
         self.told = "; ".join(dict.fromkeys(fact.because for fact in contradictions))
-        self.flags = flags(contradictions, order)
+        self.flags = flags({fact.name: fact.value for fact in contradictions}, order)
         super().__init__(
             f"what was given does not fit the network: {self.told}. Correct it, {self.flags}; or go on all the same, "
             f"--insist"

@@ -12,10 +12,10 @@ from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.errors import CheckpointError, ConfigError, DataError
 from edgekit.exporters.formats import FORMATS
 from edgekit.facts import Basis, Fact
+from edgekit.flags import INPUT_SETTINGS
 from edgekit.float_model import FloatModel
 from edgekit.passes import float_form, integer_form
 from edgekit.pipeline.expectations import FINDABLE, settle, stated
-from edgekit.pipeline.flags import INPUT_SETTINGS
 from edgekit.progress import Progress, silent
 from edgekit.version import __version__
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from edgekit.defaults import CONFIG
+from edgekit.facts import BY_SETTING
+from edgekit.flags import KEYS
 from edgekit.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from edgekit.config import Settings
     from edgekit.facts import Fact
     from edgekit.preprocessing import Normalization, Preprocessing
 
@@ -67,6 +71,13 @@ def fact(known: Fact) -> tuple[str, str]:
     decides = f"; to set it: {known.setting}" if known.is_assumed and known.setting else ""
     because = f": {known.because}" if known.because else ""
     return f"{'! ' if known.is_assumed else ''}{known.name}", f"{plain(known.value)}, {known.basis}{because}{decides}"
+
+
+def reason(known: Fact, settings: Settings) -> str:
+    """Why a fact holds, in words; of what was given, by what: a file of settings or a flag, where that is known."""
+    by = next((settings.origins[key] for key in KEYS.get(known.name, ()) if key in settings.origins), BY_SETTING)
+    by = "the edgekit.toml of the network that edgekit ships" if by == str(CONFIG) else by
+    return known.because.replace(BY_SETTING, by)
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - what another tool wrote there is shown as it is

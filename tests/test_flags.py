@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgekit import config
 from edgekit.cli.flags import NetworkFlags
 from edgekit.cli.options import load_settings
 from edgekit.conventions import NORMALIZATIONS
-from edgekit.defaults import CONFIG
 from edgekit.facts import BY_SETTING, Basis, Fact
+from edgekit.flags import flag, flags
 from edgekit.pipeline.expectations import Contradicted
-from edgekit.pipeline.flags import flag, flags, origin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +40,7 @@ def fact(name: str, value: object, basis: Basis = Basis.GIVEN) -> Fact:
 @pytest.mark.parametrize("name", NORMALIZATIONS)
 def test_a_usual_normalization_is_named(name: str, order: str) -> None:
     mean, std = (list(numbers[::-1] if order == "BGR" else numbers) for numbers in NORMALIZATIONS[name])
-    line = flags([fact("normalization", {"mean": mean, "std": std}), fact("order", order)], "RGB")
+    line = flags({"normalization": {"mean": mean, "std": std}, "order": order}, "RGB")
     assert f"--preprocessing {name}" in line
     found = typed(line).preprocessing
     assert found.mean is not None
@@ -80,18 +78,3 @@ def test_a_contradiction_names_what_is_right_and_nothing_else() -> None:
     error = Contradicted([fact("padding", "same"), fact("bn_eps", 1e-3)], "RGB")
     assert "Correct it, --padding same --set model.bn_eps=0.001; or go on all the same, --insist" in str(error)
     assert "|" not in str(error)
-
-
-def test_what_was_given_says_by_what(tmp_path: Path) -> None:
-    file = tmp_path / "edgekit.toml"
-    file.write_text("[preprocessing]\norder = 'RGB'\nmean = [0.5]\nstd = [0.5]\n[model]\npadding = 'same'\n")
-    settings = typed("--preprocessing tf --set model.bn_eps=1e-3", file)
-    assert origin(fact("normalization", {}), settings) == "--preprocessing tf"
-    assert origin(fact("bn_eps", 1e-3), settings) == "--set model.bn_eps"
-    assert origin(fact("order", "RGB"), settings) == origin(fact("padding", "same"), settings) == str(file)
-    assert origin(fact("order", "RGB", Basis.FOUND), settings) == "why"
-    assert origin(fact("resize", 256), settings) == BY_SETTING  # nobody here: of an earlier export
-    insisted = Fact("padding", "same", Basis.CONTRADICTED, f"given ({BY_SETTING}), but no", "")
-    assert origin(insisted, settings) == f"given ({file}), but no"
-    shipped = origin(fact("order", "RGB"), config.load(CONFIG))
-    assert shipped == "the edgekit.toml of the network that edgekit ships"

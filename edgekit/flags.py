@@ -1,18 +1,14 @@
-"""What decides a fact of a network, as it is typed: all choices, the one for a value, and who said it."""
+"""What decides a fact of a network, as it is typed: all choices, and the one for a value."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.conventions import NORMALIZATIONS
-from edgekit.defaults import CONFIG
-from edgekit.facts import BY_SETTING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from edgekit.config import Settings
-    from edgekit.facts import Fact
 
 # What decides each expectation of images, with its choices.
 INPUT_SETTINGS: Final[Mapping[str, str]] = {
@@ -22,7 +18,7 @@ INPUT_SETTINGS: Final[Mapping[str, str]] = {
     "interpolation": "--set preprocessing.interpolation=bilinear|bicubic|…",
 }
 # The keys of edgekit.toml that say the same as a fact.
-_KEYS: Final[Mapping[str, Sequence[str]]] = {
+KEYS: Final[Mapping[str, Sequence[str]]] = {
     "normalization": ("preprocessing.mean",),
     "order": ("preprocessing.order",),
     "resize": ("preprocessing.resize", "preprocessing.crop"),
@@ -46,22 +42,18 @@ def flag(name: str, value: Any, order: str = "RGB") -> str:  # noqa: ANN401 - JS
     if name == "normalization":
         return _of_normalization(value, order)
     typed = "x".join(map(str, value)) if isinstance(value, list | tuple) else f"{value}"
-    return f"{_FLAGS[name]} {typed}" if name in _FLAGS else f"--set {_KEYS[name][0]}={typed}"
+    return f"{_FLAGS[name]} {typed}" if name in _FLAGS else f"--set {KEYS[name][0]}={typed}"
 
 
-def flags(facts: Sequence[Fact], order: str) -> str:
-    """What sets all of ``facts``, ready to be pasted; ``order`` is that of the channels where none of them says it."""
-    order = next((fact.value for fact in facts if fact.name == "order"), order)
-    texts = [flag(fact.name, fact.value, order) for fact in facts]
+def flags(values: Mapping[str, Any], order: str) -> str:
+    """What sets facts to ``values``, by name, ready to be pasted; ``order`` is that of channels where no value says it.
+
+    >>> flags({"normalization": {"mean": [0.5] * 3, "std": [0.5] * 3}, "order": "BGR"}, "RGB")
+    '--preprocessing tf --order BGR'
+    """
+    texts = [flag(name, value, values.get("order", order)) for name, value in values.items()]
     others = " ".join(text for text in texts if not text.startswith("--order"))  # which may say the order, too
     return " ".join(text for text in texts if not (text.startswith("--order") and text in others))
-
-
-def origin(fact: Fact, settings: Settings) -> str:
-    """Why a fact holds, in words; of what was given, by what: a file of settings or a flag, where that is known."""
-    by = next((settings.origins[key] for key in _KEYS.get(fact.name, ()) if key in settings.origins), BY_SETTING)
-    by = "the edgekit.toml of the network that edgekit ships" if by == str(CONFIG) else by
-    return fact.because.replace(BY_SETTING, by)
 
 
 def _of_normalization(value: Mapping[str, Sequence[float]], order: str) -> str:
