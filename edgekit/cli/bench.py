@@ -258,7 +258,10 @@ def _remarks(results: Results) -> Iterator[str]:
     if baselines:
         of = "its float32 twin" if len(baselines) > 1 else Path(next(iter(baselines))).name
         yield f"[dim]ratio: to {console.escape(of)}, lap by lap[/]"
+    slow: dict[str, list[str]] = {}  # files by the reason, which most have in common
     for row in results.rows:
         if row.slow_because is not None:
             condition = f"{console.count(row.threads, 'thread')}, batch {row.batch}"
-            yield f"{console.escape(Path(row.path).name)} ({condition}): {console.escape(row.slow_because)}"
+            slow.setdefault(row.slow_because, []).append(f"{Path(row.path).name} ({condition})")
+    for reason, files in slow.items():
+        yield console.escape(f"{', '.join(files)}: {reason}")

@@ -15,7 +15,9 @@ from edgekit.device.results import Results
 from edgekit.errors import ArtifactError
 from edgekit.exporters.formats import FORMATS, format_of
 from edgekit.exporters.metadata import Precision
+from edgekit.integer_model import SUFFIX
 from edgekit.pipeline.bundle import pack
+from edgekit.pipeline.candidates import RECORDS
 from edgekit.progress import Progress, silent
 from edgekit.runtimes.planned import planned_file
 
@@ -149,6 +151,9 @@ def _expand(artifacts: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     paths: list[Path] = []
     left_out: list[Path] = []
     for artifact in artifacts:
+        if len(artifacts) > 1 and artifact.name.endswith((package, SUFFIX, *RECORDS)):  # as in a shell's NAME.*
+            left_out += [artifact] if artifact.suffix == package else []
+            continue
         _refuse_package(artifact)
         if artifact.is_dir():
             entries = sorted(artifact.iterdir(), key=lambda entry: (entry.suffix, entry.name))

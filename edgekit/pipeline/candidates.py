@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from edgekit.preprocessing import Preprocessing
     from edgekit.verification.gates import Gate
 
+RECORDS = (RANGES_SUFFIX, MANIFEST_SUFFIX)  # beside exported files: a shell's NAME.* names them, too
 OF_MODEL, CONTENTS = "of this integer model", "contents"  # gates
 
 
@@ -93,7 +94,7 @@ def expand(artifacts: Sequence[Path]) -> tuple[list[Path], Path | None]:
             found += sorted(entry for entry in artifact.iterdir() if entry.suffix in suffixes | {SUFFIX})
         else:
             found.append(artifact)
-    found = [path for path in dict.fromkeys(found) if not path.name.endswith((RANGES_SUFFIX, MANIFEST_SUFFIX))]
+    found = [path for path in dict.fromkeys(found) if not path.name.endswith(RECORDS)]
     saved = [path for path in found if path.suffix == SUFFIX]
     if len(saved) > 1:
         one = str(saved[0]).removesuffix(f".{Precision.INT8}{SUFFIX}")

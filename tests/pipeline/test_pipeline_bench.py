@@ -57,6 +57,13 @@ def test_a_folder(folder: Path) -> None:
     assert [path.name for path in found.left_out] == ["net.int8.mlpackage"]
 
 
+def test_what_a_shell_makes_of_a_name(folder: Path) -> None:
+    (folder / "net.manifest.json").touch()
+    found, whole = plan(sorted(folder.glob("net.*")), BenchSettings()), plan([folder], BenchSettings())
+    assert set(compared(found.plan)) == set(compared(whole.plan)) - {"x.onnx"}
+    assert found.left_out == whole.left_out == (folder / "net.int8.mlpackage",)
+
+
 def test_all_threads_are_the_devices_to_count(folder: Path) -> None:
     assert plan([folder], BenchSettings(threads="all")).plan.threads == ()
 
