@@ -32,7 +32,7 @@ import numpy as np
 
 from edgekit.calibration import evidence
 from edgekit.calibration.evidence import DRAWN_IMAGES, DRAWS, draws, entropy, odds
-from edgekit.calibration.question import Finding, inputs, is_same, normalized, reordered, words
+from edgekit.calibration.question import Finding, differs, inputs, is_same, normalized, reordered, words
 from edgekit.calibration.witness import BATCH, witness_of
 from edgekit.facts import Basis
 
@@ -248,11 +248,7 @@ class _Search:
 
     def _changes(self, now: Preprocessing, meant: Preprocessing) -> set[str]:
         """Which expectations are others in ``meant``; none where one that was given would be."""
-        changed = set()
-        if meant.order != now.order:
-            changed.add("order")
-        if not is_same(reordered(meant, now.order), now):
-            changed.add("normalization")
+        changed = {name for name in _INPUTS if differs(name, meant, now)}
         given = {name for name in changed if not self._question.is_open(name)}
         return changed if not given or len(changed) == 1 else set()
 
@@ -273,9 +269,12 @@ class _Search:
     # -- what is said
 
     def _finding(self, name: str) -> Finding:
-        others = self._others(name, self.best)
         if not self._question.is_open(name):
-            return self._checked(name, others)
+            return self._checked(name)
+        if name in _INPUTS and self._is_ruled_out(self.best.preprocessing, self._inputs[0]):
+            because = "with what was given beside it, none that is usual fits"
+            return Finding(name, self._question.start.value(name), Basis.ASSUMED, because)
+        others = self._others(name, self.best)
         nats = {other: self._nats(name, self.best, other) for other in others}
         apart = {other: self._apart(self.best, other) for other in others if nats[other] < ENOUGH_NATS}
         same = {other for other, share in apart.items() if share <= SAME_LOGITS}
@@ -290,12 +289,22 @@ class _Search:
             return Finding(name, start, Basis.ASSUMED, because)
         return Finding(name, self.best.value(name), Basis.FOUND, self._evidence(name, nats, same))
 
-    def _checked(self, name: str, others: Sequence[Expectations]) -> Finding:
-        """Something that was given or stated: does the evidence speak against it?"""
+    def _checked(self, name: str) -> Finding:
+        """Something that was given or stated: does the evidence speak against it?
+
+        What else was given may be wrong, too: then no change of one of them alone helps. So of inputs, the likeliest
+        with another value is held against the likeliest with this one.
+        """
         value, basis = self._question.start.value(name), self._question.bases[name]
-        nats = {other: self._nats(name, other, self.best) for other in others}
-        other = max(nats, key=lambda candidate: nats[candidate], default=None)
-        if other is None or nats[other] < ENOUGH_NATS or self._apart(self.best, other) <= SAME_LOGITS:
+        now, alone = self.best, self._others(name, self.best)
+        every = [replace(now, preprocessing=meant) for meant in self._inputs] if name in _INPUTS else []
+        others = [*alone, *(other for other in every if differs(name, other.preprocessing, now.preprocessing))]
+        same = [other for other in every if other not in others and other != now]
+        now = max((now, *same), key=lambda other: 0.0 if other == self.best else self._nats(name, other, self.best))
+        nats = {other: self._nats(name, other, now) for other in others}
+        enough = [other for other in nats if nats[other] >= ENOUGH_NATS]
+        other = max(enough, key=lambda other: (other in alone, nats[other]), default=None)
+        if other is None or self._apart(now, other) <= SAME_LOGITS:
             return Finding(name, value, basis, "batch normalization does not contradict it")
         because = (
             f"batch normalization remembers {words(name, other)}, not {words(name, self.best)} "

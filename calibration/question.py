@@ -156,6 +156,11 @@ def is_same(a: Preprocessing, b: Preprocessing) -> bool:
     return a.order == b.order and np.allclose((a.mean, a.std), (b.mean, b.std), atol=1e-3)
 
 
+def differs(name: str, a: Preprocessing, b: Preprocessing) -> bool:
+    """Whether two have another order, or another normalization of each colour; ``name`` says which."""
+    return a.order != b.order if name == "order" else not is_same(reordered(a, b.order), b)
+
+
 def normalized(pixels: NDArray[np.uint8], given: str, meant: Preprocessing) -> NDArray[np.float32]:
     """Pixels that were read in the order ``given`` as the network's input, [N, C, H, W]."""
     places, others = ORDERS[given][1], ORDERS[meant.order][1]

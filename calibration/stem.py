@@ -82,19 +82,19 @@ class Stem:
         squares = np.einsum("nok,ok->no", linear @ self._second, linear)
         return np.stack([self._first @ linear.T, squares])
 
-    def distance(self, moments: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def divergence(self, moments: NDArray[np.float64]) -> float:
         """How far results are from those in training, mean over channels, in nats.
 
         Args:
-            moments: [2, ..., O], as ``moments`` gives them, averaged over images.
+            moments: [2, O], as ``moments`` gives them, averaged over images.
 
         Returns:
-            (m - mu)^2 / (2 sigma^2), by the means alone, and the Kullback-Leibler divergence of N(m, s^2) from
-            N(mu, sigma^2), which is that plus s^2 / (2 sigma^2) - 1/2 - ln(s / sigma). Both [...].
+            The Kullback-Leibler divergence of N(m, s^2) from N(mu, sigma^2), which is
+            (m - mu)^2 / (2 sigma^2) + s^2 / (2 sigma^2) - 1/2 - ln(s / sigma).
         """
-        means = ((moments[0] + self.bias - self.mean) / self.std) ** 2 / 2
+        means = ((moments[0] + self.bias - self.mean) / self.std) ** 2
         ratio = np.maximum(moments[1] - moments[0] ** 2, 1e-12 * self.std**2) / self.std**2
-        return means.mean(-1), (means + (ratio - 1 - np.log(ratio)) / 2).mean(-1)
+        return float((means + ratio - 1 - np.log(ratio)).mean() / 2)
 
 
 def _moments(

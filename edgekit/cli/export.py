@@ -38,14 +38,8 @@ if TYPE_CHECKING:
     from edgekit.pipeline.export import ExportedFile, ExportResult
     from edgekit.pipeline.floor import Floor
 
-# What the calibration doctor says that may be no fault of the images, and who may be wrong in their place.
-_OF_PIXELS = {"order", "normalization", "distribution"}
-_PIXELS = {"order", "normalization"}
-_DOUBTFUL = {
-    Basis.CONTRADICTED: "what was insisted on",
-    Basis.GIVEN: "what was given",
-    Basis.ASSUMED: "what is only assumed",
-}
+_OF_OTHERS = "distribution"  # what the calibration doctor says of images of another kind than those of training
+_OF_PIXELS = {"order", "normalization"}  # facts that would be wrong in place of the images
 _SOURCES = {"calib": "data", "ranges": "ranges", "data-free": "data_free"}  # flag: key of [calibration]
 
 
@@ -180,13 +174,11 @@ def show_export(result: ExportResult, settings: Settings) -> None:
 
 
 def diagnosed(finding: Finding, facts: Sequence[Fact]) -> str:
-    """What is wrong with the images, or with what the user or edgekit takes them to be, the weakest of these first."""
-    if finding.mistake in _OF_PIXELS:
-        for basis, called in _DOUBTFUL.items():
-            if doubtful := [fact for fact in facts if fact.name in _PIXELS and fact.basis is basis]:
-                named = " and ".join(f"{fact.name} {plain(fact.value)}" for fact in doubtful)
-                return f"{called} looks wrong, {named}, rather than the images: {finding.advice}"
-    return f"the calibration images look wrong: {finding.advice}"
+    """What is wrong with the images; or with how the user says they are read, where that is as likely."""
+    given = [fact for fact in facts if fact.name in _OF_PIXELS and fact.basis is Basis.GIVEN]
+    named = " and ".join(f"{fact.name} {plain(fact.value)}" for fact in given)
+    or_given = f", or what was given does, {named}" if named and finding.mistake == _OF_OTHERS else ""
+    return f"the calibration images look wrong{or_given}: {finding.advice}"
 
 
 def _is_compiled(settings: Settings) -> bool:

@@ -1,19 +1,32 @@
-"""Files whose expectations images contradict are found out when they are verified."""
+"""What is given wrongly is told by the images of calibration, and by those of ``verify``."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from edgekit import config
+from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.defaults import CHECKPOINT, FOLDER
+from edgekit.errors import ConfigError
+from edgekit.facts import Basis
+from edgekit.pipeline.expectations import needing_consent, settle
 from edgekit.pipeline.export import export
+from edgekit.pipeline.source import load_trained
 from edgekit.pipeline.verify import verify
+from edgekit.preprocessing import Preprocessing
+from edgekit.progress import silent
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
+    from edgekit.pipeline.expectations import Settled
     from edgekit.verification.gates import Gate
 
 for needed in ("torch", "safetensors", "ai_edge_litert"):
@@ -49,3 +62,89 @@ def test_verify_asks_the_images_that_it_has(given: dict[str, Any], said: str | N
     if said is not None:
         assert said in asked[0].problem
         assert not result.passed
+
+
+# --- before an export ------------------------------------------------------------------------------------------------
+
+SIZE = 32
+M, S = np.array(IMAGENET_MEAN), np.array(IMAGENET_STD)
+WRONG = {
+    "0 to 255": {"mean": (0.0,), "std": (1 / 255,)},
+    "0 to 1": {"mean": (0.0,), "std": (1.0,)},
+    "-1 to 1": {"mean": (0.5,), "std": (0.5,)},
+    "mean alone": {"mean": IMAGENET_MEAN, "std": (1 / 255,)},
+    "normalized twice": {"mean": tuple((M + M * S).tolist()), "std": tuple((S * S).tolist())},
+    "divided by 255 twice": {"mean": tuple((M * 255).tolist()), "std": tuple((S * 255).tolist())},
+    "BGR": {"order": "BGR"},
+    "BGR, mean and std with it": {"order": "BGR", "mean": IMAGENET_MEAN[::-1], "std": IMAGENET_STD[::-1]},
+    "BGR and -1 to 1": {"order": "BGR", "mean": (0.5,), "std": (0.5,)},
+}
+
+
+def pictures(number: int, seed: int) -> NDArray[np.uint8]:
+    """Pictures with the spectrum of photographs, more red than blue, as these are, [N, H, W, 3]."""
+    from edgekit.calibration.data_free import first_pictures
+
+    warm = np.array([10.0, 0, -10])[:, None, None]
+    pixels = (first_pictures(number, (SIZE, SIZE, 3), seed) + warm).clip(0, 255).round()
+    return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str, Any]], config.Settings]:
+    """Of a network that has seen 512 pictures, normalized as ImageNet's, with some preprocessing that is given."""
+    import torch
+
+    from edgekit.models.architecture import mobilenet_v2
+    from edgekit.models.network import build
+
+    folder = tmp_path_factory.mktemp("trained")
+    torch.manual_seed(0)
+    module = build(mobilenet_v2(0.35, 10, resolution=SIZE)).train()
+    stem = next(layer for layer in module.modules() if isinstance(layer, torch.nn.Conv2d))
+    right = Preprocessing((SIZE, SIZE), None, IMAGENET_MEAN, IMAGENET_STD)
+    with torch.no_grad():
+        stem.weight[::2] -= stem.weight[::2].mean(1, keepdim=True)  # every second kernel sees nothing but colour
+        for layer in module.modules():
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                layer.momentum = 1.0
+        module(torch.from_numpy(right.normalization(pictures(512, seed=1))))
+    torch.save(module.state_dict(), folder / "net.pth")
+    np.savez(folder / "images.npz", images=pictures(64, seed=2))
+    flags: dict[str, dict[str, Any]] = {
+        "model": {"checkpoint": folder / "net.pth", "resolution": SIZE},
+        "calibration": {"data": folder / "images.npz"},
+    }
+    return lambda given: config.load(None, {**flags, "preprocessing": {"resize": "none", **given}})
+
+
+def settled(given: config.Settings) -> Settled:
+    return settle(load_trained(given.model), given, None, silent)
+
+
+@pytest.mark.parametrize("given", WRONG.values(), ids=WRONG)
+def test_a_wrong_preprocessing_stops_an_export(
+    given: dict[str, Any], settings: Callable[[dict[str, Any]], config.Settings]
+) -> None:
+    with pytest.raises(ConfigError, match=r"batch normalization remembers|divide by 255"):
+        settled(settings(given))
+
+
+def test_what_is_not_given_is_found_and_what_is_right_passes(
+    settings: Callable[[dict[str, Any]], config.Settings],
+) -> None:
+    for given in ({}, {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "order": "RGB"}):
+        found = settled(settings(given))
+        assert found.preprocessing.order == "RGB"
+        np.testing.assert_allclose((found.preprocessing.mean, found.preprocessing.std), (M, S))
+        assert {fact.name for fact in needing_consent(found.facts)}.isdisjoint({"normalization", "order"})
+
+
+def test_what_is_insisted_on_finds_nothing_beside_it(
+    settings: Callable[[dict[str, Any]], config.Settings],
+) -> None:
+    """With the wrong order, every normalization is wrong: none of them is found because no other one is left."""
+    given = settings({"order": "BGR"})
+    found = settled(replace(given, model=replace(given.model, insist=True)))
+    bases = {fact.name: fact.basis for fact in found.facts}
+    assert (bases["order"], bases["normalization"]) == (Basis.CONTRADICTED, Basis.ASSUMED)
