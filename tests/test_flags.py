@@ -19,15 +19,13 @@ if TYPE_CHECKING:
 
     from edgekit.config import Settings
 
-FLAGS = ("padding", "preprocessing", "mean", "std", "order", "resize")
-
 
 def typed(line: str, file: Path | None = None) -> Settings:
     """The settings of a command line of flags."""
     words = shlex.split(line)
     given = list(zip(words[::2], words[1::2], strict=True))
     assert len(dict(given)) == len(given), "a flag is there twice"
-    named: dict[str, Any] = dict.fromkeys(FLAGS) | {name[2:]: value for name, value in given if name != "--set"}
+    named: dict[str, Any] = {name[2:]: value for name, value in given if name != "--set"}
     network = NetworkFlags(**named).overrides(None)
     return load_settings(file, network, [value for name, value in given if name == "--set"])
 

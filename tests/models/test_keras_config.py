@@ -15,13 +15,15 @@ from edgekit.facts import Basis
 from edgekit.models.architecture import Architecture, mobilenet_v1, mobilenet_v2
 from edgekit.models.checkpoint import load
 from edgekit.models.readers import keras_config
-from edgekit.models.readers.keras_config import Said, layers_of
+from edgekit.models.readers.keras_layers import layers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from torch import Tensor, nn
+
+    from edgekit.models.readers.keras_config import Said
 
     Maker = Callable[[Architecture], nn.Module]
 

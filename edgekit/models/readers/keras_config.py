@@ -6,21 +6,21 @@ Sources: keras/src/layers (each class's get_config), and keras/src/applications/
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import CheckpointError
 from edgekit.ir import Padding
 from edgekit.models.architecture import Options
 from edgekit.models.layouts.names import first_few
+from edgekit.models.readers.keras_layers import CONVS, Layer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from edgekit.models.architecture import HeadActivation, PaddingStyle, Size
 
 _WAY = "As ONNX, by tf2onnx, edgekit reads any network that has no other operators than MobileNets"
-_CONVS = ("Conv2D", "DepthwiseConv2D")
 _POOLS = ("GlobalAveragePooling2D", "GlobalMaxPooling2D")
 _ONLY_IN_TRAINING = (
     *("Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization"),
@@ -33,7 +33,7 @@ _ENDS = ("softmax", "sigmoid")
 _KNOWN = {
     *("BatchNormalization", "ReLU", "Activation", "Softmax", "Add", "Multiply", "Subtract", "TrueDivide", "Divide"),
     *("ZeroPadding2D", "Rescaling", "Normalization", "TFOpLambda", "Dense", "GlobalAveragePooling2D"),
-    *(*_CONVS, *_ONLY_IN_TRAINING, *_HARMLESS),
+    *(*CONVS, *_ONLY_IN_TRAINING, *_HARMLESS),
 }
 _INSTEAD = {
     "GlobalMaxPooling2D": "edgekit has average pooling only, in ONNX files too: train it with GlobalAveragePooling2D",
@@ -42,63 +42,6 @@ _INSTEAD = {
     "CenterCrop": "the network crops its images itself: do that in the preprocessing, and save the rest",
     "SeparableConv2D": "MobileNets have a batch normalization between the two halves of a separable convolution",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """One layer: its class, its name, its settings, and the constants that it is called with."""
-
-    kind: str
-    name: str
-    settings: Mapping[str, Any] = field(repr=False)
-    constants: tuple[Any, ...] = ()
-
-    @property
-    def activation(self) -> str:
-        """The function of a layer, which most have as a setting; "linear" where there is none."""
-        if self.kind == "ReLU":
-            return _relu(self)
-        if self.kind == "Softmax":
-            return "softmax"
-        given = self.settings.get("activation") if self.kind in {*_CONVS, "Dense", "Activation"} else None
-        if isinstance(given, dict):
-            inner = given.get("config")
-            given = inner if isinstance(inner, str) else given.get("class_name") or given.get("registered_name")
-        return str(given or "linear").rpartition(">")[2]
-
-
-def layers_of(config: Mapping[str, Any]) -> tuple[Layer, ...]:
-    """All layers in order; those of models inside the model stand in their model's place."""
-    return tuple(_walk(config.get("config", config)))
-
-
-def _walk(config: Any) -> Iterator[Layer]:  # noqa: ANN401 - JSON
-    rows = config if isinstance(config, list) else config.get("layers", ()) if isinstance(config, dict) else ()
-    for row in rows:
-        settings = row.get("config", {})
-        inside = list(_walk(settings))
-        if inside:
-            yield from inside
-        else:
-            name = str(settings.get("name", row.get("name", ""))) if isinstance(settings, dict) else ""
-            yield Layer(row["class_name"].rpartition(">")[2], name, settings, tuple(_constants(row)))
-
-
-def _constants(row: Mapping[str, Any]) -> Iterator[Any]:
-    """Numbers among a call's arguments: Keras 2 keeps them as "y", Keras 3 among "args"."""
-    for node in row.get("inbound_nodes", ()):
-        if isinstance(node, dict):
-            found = [*node.get("args", ()), *node.get("kwargs", {}).values()]
-        else:
-            calls = [node] if node and isinstance(node[0], str) else node
-            found = [call[3].get("y") for call in calls if isinstance(call, list) and len(call) > 3]
-        yield from (value for value in found if _is_numeric(value))
-
-
-def _is_numeric(value: object) -> bool:
-    if isinstance(value, list):
-        return bool(value) and all(map(_is_numeric, value))
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,26 +112,17 @@ def _refuse_unknown(layers: Sequence[Layer]) -> None:
             why = _INSTEAD.get(layer.kind, f"no MobileNet has such a layer. {_WAY}")
             raise CheckpointError(f"layer {layer.name!r} is a {layer.kind}: {why}")
         for name, usual in (("dilation_rate", 1), ("depth_multiplier", 1), ("groups", 1)):
-            value = layer.settings.get(name, usual) if layer.kind in _CONVS else usual
+            value = layer.settings.get(name, usual) if layer.kind in CONVS else usual
             if any(number != usual for number in (value if isinstance(value, list) else [value])):
                 raise CheckpointError(f"layer {layer.name!r} has {name} {value}, and MobileNets have {usual}. {_WAY}")
         if layer.settings.get("data_format") == "channels_first":
             raise CheckpointError(f"layer {layer.name!r} has channels first: save the model with channels last")
-        if layer.kind in {"ReLU", "Activation", *_CONVS, "Dense"}:
+        if layer.kind in {"ReLU", "Activation", *CONVS, "Dense"}:
             known = {*_SIMPLE, *_ENDS, "hard_sigmoid"}
             if layer.activation not in known:
                 raise CheckpointError(
                     f"layer {layer.name!r} computes {layer.activation}, and edgekit has {', '.join(sorted(known))}"
                 )
-
-
-def _relu(layer: Layer) -> str:
-    """Which function a ReLU layer is; one with a slope or a threshold goes by its settings."""
-    top = layer.settings.get("max_value")
-    slope, threshold = layer.settings.get("negative_slope") or 0, layer.settings.get("threshold") or 0
-    if slope or threshold or top not in {None, 6}:
-        return f"ReLU with max_value {top}, negative_slope {slope}, threshold {threshold}"
-    return "relu" if top is None else "relu6"
 
 
 def _parts(layers: Sequence[Layer]) -> tuple[Sequence[Layer], Sequence[Layer]]:
@@ -216,7 +150,7 @@ def _pair(value: Any) -> tuple[int, int]:  # noqa: ANN401 - JSON
 
 def _strides(body: Sequence[Layer]) -> tuple[int, ...]:
     strides: list[int] = []
-    convs = [layer for layer in body if layer.kind in _CONVS]
+    convs = [layer for layer in body if layer.kind in CONVS]
     if any("strides" not in layer.settings for layer in convs):
         return ()
     for layer in convs:
@@ -246,7 +180,7 @@ def _padding(body: Sequence[Layer], size: Size | None) -> PaddingStyle | None:
             given = layer.settings.get("padding", 1)
             rows = given if isinstance(given, list) else [given, given]
             border = [list(row) if isinstance(row, list) else [row, row] for row in rows]
-        if layer.kind not in _CONVS:
+        if layer.kind not in CONVS:
             continue
         kernel, stride = _pair(layer.settings.get("kernel_size", 1)), _pair(layer.settings.get("strides", 1))
         same = Padding.same((height, width), kernel, stride)
@@ -280,7 +214,7 @@ def _body_activation(body: Sequence[Layer]) -> str | None:
 
 def _has_gates(body: Sequence[Layer]) -> bool:
     """Whether channels are multiplied, as in a V3."""
-    convs = [index for index, layer in enumerate(body) if layer.kind in _CONVS]
+    convs = [index for index, layer in enumerate(body) if layer.kind in CONVS]
     behind = body[convs[0] :] if convs else ()
     return any(layer.kind == "Multiply" or "multiply" in layer.name.lower() for layer in behind)
 
@@ -345,7 +279,7 @@ def _normalization(
     """
     scale, shift, is_said = [1.0], [0.0], False
     for layer in body:
-        if layer.kind in {*_CONVS, "ZeroPadding2D"}:
+        if layer.kind in {*CONVS, "ZeroPadding2D"}:
             break
         step = _affine(layer, statistics)
         if step is not None:
@@ -413,7 +347,7 @@ def _names_by_order(body: Sequence[Layer]) -> dict[str, str]:
     Some build MobileNets without names, so that layers are called conv2d_7 and batch_normalization_3
     (STM32 model zoo's mobilenetv1.py and mobilenetv2.py).
     """
-    convs = [layer for layer in body if layer.kind in _CONVS]
+    convs = [layer for layer in body if layer.kind in CONVS]
     norms = [layer for layer in body if _is_norm(layer)]
     named = {layer.name.lower() for layer in convs}
     if len(convs) != len(norms) or "expanded_conv_1_depthwise" in named or _has_gates(body):  # a V3

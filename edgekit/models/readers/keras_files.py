@@ -15,7 +15,7 @@ from edgekit.facts import Basis, Fact
 from edgekit.models import foreign
 from edgekit.models.readers import keras_config
 from edgekit.models.readers.contents import Contents, Group
-from edgekit.models.readers.keras_config import Layer, layers_of
+from edgekit.models.readers.keras_layers import Layer, layers_of
 from edgekit.models.readers.torch_files import damaged
 
 if TYPE_CHECKING:
