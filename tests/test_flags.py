@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgekit.cli.flags import NetworkFlags
+from edgekit.cli.groups import NetworkFlags
 from edgekit.cli.options import load_settings
 from edgekit.conventions import NORMALIZATIONS
 from edgekit.facts import BY_SETTING, Basis, Fact

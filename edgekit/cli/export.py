@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgekit.cli import console
-from edgekit.cli.flags import CalibrationFlags, FileFlags, NetworkFlags, merged, spread
+from edgekit.cli.groups import CalibrationFlags, FileFlags, NetworkFlags, merged, spread
 from edgekit.cli.options import (
     CheckpointArgument,
     ConfigOption,

@@ -8,7 +8,7 @@ import typer
 
 from edgekit.cli import console
 from edgekit.cli.export import export_settings, show_export, show_facts
-from edgekit.cli.flags import CalibrationFlags, FileFlags, NetworkFlags, merged, spread
+from edgekit.cli.groups import CalibrationFlags, FileFlags, NetworkFlags, merged, spread
 from edgekit.cli.options import CheckpointArgument, ConfigOption, JsonOption, SetOption, ThreadsOption
 from edgekit.device.threads import limited
 

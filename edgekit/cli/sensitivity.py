@@ -10,7 +10,7 @@ import typer
 from edgekit import words
 from edgekit.cli import console
 from edgekit.cli.export import export_settings, show_facts
-from edgekit.cli.flags import CalibrationFlags, NetworkFlags, merged, spread
+from edgekit.cli.groups import CalibrationFlags, NetworkFlags, merged, spread
 from edgekit.cli.options import CheckpointArgument, ConfigOption, JsonOption, SetOption, ThreadsOption
 from edgekit.device.threads import limited
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edgekit.cli.flags import NetworkFlags
+from edgekit.cli.groups import NetworkFlags
 from edgekit.cli.options import load_settings
 from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.errors import ConfigError

@@ -148,3 +148,40 @@ def test_what_is_insisted_on_finds_nothing_beside_it(
     found = settled(replace(given, model=replace(given.model, insist=True)))
     bases = {fact.name: fact.basis for fact in found.facts}
     assert (bases["order"], bases["normalization"]) == (Basis.CONTRADICTED, Basis.ASSUMED)
+
+
+HALF = {"mean": (0.5,), "std": (0.5,)}
+IMAGENET = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+
+
+@pytest.mark.parametrize(
+    ("given", "fits"),
+    [
+        ({**HALF, "order": "RGB"}, True),
+        ({"order": "RGB"}, True),
+        (HALF, True),
+        ({"order": "BGR"}, False),
+        ({**HALF, "order": "BGR"}, False),
+        (IMAGENET, False),
+        ({**IMAGENET, "order": "RGB"}, False),
+        ({"mean": IMAGENET_MEAN[::-1], "std": IMAGENET_STD[::-1], "order": "BGR"}, False),
+        ({"mean": (0.0,), "std": (1.0,), "order": "BGR"}, False),
+    ],
+)
+def test_what_is_given_to_a_real_network(realdata: Path, given: dict[str, Any], fits: bool) -> None:  # noqa: FBT001 - a column
+    """Trained in TensorFlow, on RGB from -1 to 1; order and normalization are also wrong together."""
+    from edgekit.benchmarks.realdata import CHECKPOINTS
+
+    settings = config.load(
+        None,
+        {
+            "model": {"checkpoint": realdata / "models" / CHECKPOINTS["V1 0.25"]},
+            "calibration": {"data": realdata / "images" / "validation"},
+            "preprocessing": {"resize": 256, **given},
+        },
+    )
+    if fits:
+        assert {fact.basis for fact in settled(settings).facts} <= {Basis.GIVEN, Basis.FOUND}
+        return
+    with pytest.raises(ConfigError, match="batch normalization remembers"):
+        settled(settings)

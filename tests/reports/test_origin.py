@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgekit import config
-from edgekit.cli.flags import NetworkFlags
+from edgekit.cli.groups import NetworkFlags
 from edgekit.cli.options import load_settings
 from edgekit.defaults import CONFIG
 from edgekit.facts import BY_SETTING, Basis, Fact
