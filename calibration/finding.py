@@ -164,9 +164,11 @@ class _Search:
         done = 0 if known is None else len(known.mean)
         if known is None or done < batches:
             order = self._question.start.preprocessing.order
-            pixels = np.concatenate(self._batches[done:batches])
-            found = self._witness(expectations).ask(normalized(pixels, order, expectations.preprocessing))
-            known = self._moments[expectations] = found if known is None else known.joined(found)
+            for pixels in self._batches[done:batches]:
+                found = self._witness(expectations).ask(normalized(pixels, order, expectations.preprocessing))
+                known = found if known is None else known.joined(found)
+            assert known is not None, "there is a batch"
+            self._moments[expectations] = known
             self._progress(STAGE, len(self._moments), len(self._moments) + 1)
         return known.of(slice(0, batches))
 

@@ -177,6 +177,14 @@ def test_of_other_images_nothing_is_found(network: Network) -> None:
     assert "no such images" in findings["padding"].because
 
 
+@pytest.mark.parametrize("number", [4, 5, 6, 7, 9, 11])
+@pytest.mark.parametrize("basis", [Basis.GIVEN, Basis.ASSUMED])
+def test_any_number_of_images_is_looked_at_in_two_halves(network: Network, number: int, basis: Basis) -> None:
+    start = preprocessing("tf", "RGB")
+    findings = network.ask(pictures(number, seed=2), start, normalization=basis, order=basis)
+    assert [finding.contradicted for finding in findings.values()] == [None] * len(findings)
+
+
 @pytest.mark.parametrize("number", [1, 3])
 def test_of_a_few_images_nothing_is_found(network: Network, number: int) -> None:
     findings = network.ask(pictures(number, seed=2))
