@@ -368,8 +368,10 @@ class _Proof:
             parities.append(parity)
         if not parities:
             return replace(file, unproven=f"not proven on this machine, {'; '.join(unclaimed)}")
-        rests_on = ", ".join(f"{fact.name} {plain(fact.value)}" for fact in assumed(self._source.facts))
-        unproven = f"rests on what is assumed: {rests_on}" if rests_on else ""
+        doubtful: dict[str, list[str]] = {}  # facts by their basis
+        for fact in assumed(self._source.facts):
+            doubtful.setdefault(str(fact.basis), []).append(f"{fact.name} {plain(fact.value)}")
+        unproven = "; ".join(f"rests on what is {basis}: {', '.join(named)}" for basis, named in doubtful.items())
         return replace(file, parity=parities[0], unproven=unproven, unclaimed=tuple(unclaimed))
 
     def _unclaimed(self, runner: Runner, about: Metadata) -> str | None:

@@ -204,8 +204,7 @@ def assumptions(provenance: Mapping[str, Any]) -> list[str]:
     except (KeyError, ValueError, TypeError):
         return [f"what was assumed of the network cannot be read: provenance.{KEY} is damaged"]
     return [
-        f"{fact.basis}: {fact.name} is {plain(fact.value)} ({fact.because}); to set it: {fact.setting}"
-        for fact in found
+        f"{fact.name} {plain(fact.value)} is {fact.basis}: {fact.because}; to set it: {fact.setting}" for fact in found
     ]
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FAILED: Final = "failed"
 PASSED: Final = "passed"
-WARNED: Final = "passed, not all checked"  # something is taken for true
+WARNED: Final = "passed with warnings"  # something is taken for true
 REFERENCE: Final = "reference"
 NOT_COMPARED: Final = "not compared"
 
@@ -78,8 +78,8 @@ def conclusion(result: VerifyResult) -> str:
     if not passed:
         return "nothing was compared: name the trained network, --checkpoint FILE"
     others = f", {count(total - passed, 'other')} not compared" if total > passed else ""
-    taken = f"; {count(len(result.warnings), 'thing')} not checked" if result.warnings else ""
-    return f"{count(passed, 'file')} passed{others}, {count(len(gates), 'gate')}{taken}"
+    warned = f"; {count(len(result.warnings), 'warning')}" if result.warnings else ""
+    return f"{count(passed, 'file')} passed{others}, {count(len(gates), 'gate')}{warned}"
 
 
 def images(result: VerifyResult) -> str:

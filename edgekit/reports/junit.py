@@ -45,7 +45,7 @@ def _of_file(file: FileVerdict, name: str, result: VerifyResult) -> ET.Element:
         for found, reason in findings.unclaimed(file)
     ]
     cases += [_skipped(name, reason, reason) for reason in dict.fromkeys(file.skipped)]
-    cases += [_skipped(name, f"checked: {text}", f"not checked: {text}") for text in file.warnings]
+    cases += [_skipped(name, f"warning: {text}", f"warning: {text}") for text in file.warnings]
     if not file.passed and not file.failed:
         cases.append(_skipped(name, "something was compared", findings.remark(file)))
     facts = [("path", str(file.path)), ("sha256", file.sha256), ("network", result.network), *findings.facts(result)]

@@ -116,7 +116,7 @@ def _failure(failure: Failure) -> str:
 
 def _taken_for_true(result: VerifyResult) -> list[str]:
     """What was not shown: it stays in view."""
-    title = "! not checked"
+    title = "! warnings"
     return [_details(title, [escaped(text) for text in result.warnings], is_open=True)] if result.warnings else []
 
 

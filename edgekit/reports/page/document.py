@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _SECTIONS: Final[dict[str, Callable[[VerifyResult], Markup | None]]] = {
     "What failed": gates.failures,
-    "Not checked": gates.taken_for_true,
+    "Warnings": gates.taken_for_true,
     "Files": gates.files,
     "Accuracy": closeness.accuracy,
     "Integers": closeness.integers,
