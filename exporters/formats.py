@@ -113,6 +113,17 @@ class Format:
         violations: tuple[Violation, ...] = self._package().violations(path, runtime)
         return violations
 
+    def irregularities(self, path: Path) -> tuple[str, ...]:
+        """What is not as edgekit writes it in a file that says edgekit wrote it; nothing of files of other tools.
+
+        Raises:
+            ArtifactError: the file is missing or damaged.
+            MissingDependency: the package that reads the format is not installed.
+        """
+        if self.read(path).metadata is None:
+            return ()
+        return tuple(f"{broken.name} {broken.text}" if broken.name else broken.text for broken in self.violations(path))
+
     def differences(self, path: Path, model: IntegerModel | FloatModel) -> tuple[ContentDifference, ...]:
         """How a finished file differs from the one that would be written of ``model`` now.
 

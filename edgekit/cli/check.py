@@ -48,6 +48,8 @@ def _show(result: CheckResult) -> None:
     for file in result.files:
         mark = "[bold green]✔[/]" if file.passed else "[bold red]✘[/]"
         console.say(f"{mark} {console.escape(str(file.path))}: {_verdict(file)}")
+        for text in file.irregular:
+            console.say(f"  [bold]not as edgekit writes it[/]: {console.escape(text)}")
         for name in dict.fromkeys(finding.rule.name for finding in file.findings):
             _show_rule([finding for finding in file.findings if finding.rule.name == name])
 
@@ -57,6 +59,8 @@ def _verdict(file: FileCheck) -> str:
     operators = console.count(file.operators, "operator")
     if None in worse:
         return "refused as a whole"
+    if file.irregular:
+        return "no file that edgekit wrote, though it says so: export it again"
     if worse:
         return f"{len(worse)} of {operators} refused or wrong"
     return f"{operators}, some slower than they had to be" if file.findings else f"{operators}, no rule is broken"

@@ -48,8 +48,11 @@ def inspect(
                 told, values = _model(model), _as_dict(model)
             case source:
                 told, values = _network(source), _source_as_dict(source)
+        for text in inspected.irregular:
+            console.warn(f"not as edgekit writes it: {text}")
         if as_json:
             values = {"path": str(artifact), **values, "facts": [fact.to_dict() for fact in inspected.facts]}
+            values["irregular"] = list(inspected.irregular)
             console.print_json("inspect", values)
         else:
             console.facts(str(artifact), [*told, *(origin.fact(fact) for fact in inspected.facts)])

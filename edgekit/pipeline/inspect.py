@@ -33,10 +33,12 @@ class Inspected:
         found: an exported file, counted; a saved integer model; or a trained network.
         facts: what is taken to be true of the network and its weights do not tell: as the file carries it, or, of a
             trained network, as it would be taken without images. Empty where nothing is known.
+        irregular: what is not as edgekit writes it, in an exported file that says edgekit wrote it.
     """
 
     found: Summary | IntegerModel | Source
     facts: tuple[Fact, ...]
+    irregular: tuple[str, ...] = ()
 
 
 def inspect(path: Path) -> Inspected:
@@ -59,7 +61,7 @@ def inspect(path: Path) -> Inspected:
             return _network(path)
         raise
     if summary.metadata is not None:
-        return Inspected(summary, _carried(summary.metadata.provenance))
+        return Inspected(summary, _carried(summary.metadata.provenance), format_of(path).irregularities(path))
     if path.suffix == ".onnx":  # of another tool, and perhaps a network that edgekit could export
         with suppress(EdgekitError):
             return Inspected(summary, _network(path).facts)

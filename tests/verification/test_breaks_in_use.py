@@ -20,7 +20,10 @@ import pytest
 from edgekit.config import Settings
 from edgekit.exporters.formats import format_of
 from edgekit.exporters.metadata import KEY
+from edgekit.pipeline.check import check
+from edgekit.pipeline.inspect import inspect
 from edgekit.pipeline.verify import verify
+from edgekit.targets.profiles import profile
 from edgekit.verification.well_formed import well_formed
 
 if TYPE_CHECKING:
@@ -544,6 +547,23 @@ def test_verify_fails(fault: Fault, spoilt: Callable[[Fault], tuple[Path, Intege
     model.save(saved)
     (file,) = verify([path, saved], Settings()).files
     assert any(fault.words in gate.problem for gate in file.gates if not gate.passed)
+
+
+TOO_MUCH = [
+    *("two buffers in one place", "8 bytes {0} behind the model", "16 bytes {120} behind the model"),
+    *("1 bytes more weights", "arrays in one place", "bytes behind"),
+]
+
+
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.name in TOO_MUCH], ids=str)
+def test_inspect_and_check_say_so(fault: Fault, spoilt: Callable[[Fault], tuple[Path, IntegerModel]]) -> None:
+    path, _ = spoilt(fault)
+    assert any(fault.words in text for text in inspect(path).irregular)
+    device = {"tflite": "raspberrypi4", "coreml": "apple-neural-engine", "torch": "x86"}[fault.target]
+    if fault.target in profile(device).formats:
+        (file,) = check([path], device).files
+        assert any(fault.words in text for text in file.irregular)
+        assert not file.passed
 
 
 def test_there_are_enough() -> None:
