@@ -204,7 +204,7 @@ class _Search:
     def _odds(self, a: Expectations, b: Expectations) -> float:
         """Of two inputs, from all witnesses; the answers are asked last, as that takes two more runs."""
         first, second = a.preprocessing, b.preprocessing
-        known = ENOUGH_NATS * (self._question.is_odd(second) - self._question.is_odd(first))
+        known = self._question.rarity(second) - self._question.rarity(first)
         if first in self._stem and second in self._stem:
             known += odds(float((self._stem[first] < self._stem[second]).mean()))
         nats = known
@@ -388,7 +388,8 @@ def _by_answers(
         shares = draws(seen)
         nats = {
             meant: odds(float((shares @ (entropies[best] - own) < 0).mean()))
-            + ENOUGH_NATS * (question.is_odd(meant) - question.is_odd(best))
+            + question.rarity(meant)
+            - question.rarity(best)
             for meant, own in entropies.items()
         }
         left = [meant for meant in left if meant == best or nats.get(meant, ENOUGH_NATS) < ENOUGH_NATS]
