@@ -37,6 +37,7 @@ LITERT = ("ai_edge_litert", "flatbuffers", "google.protobuf")
 NEED_A_TOOLCHAIN = (
     *(
         "edgekit.benchmarks.diagnosis",
+        "edgekit.benchmarks.false_alarms",
         "edgekit.benchmarks.finding",
         "edgekit.benchmarks.peers*",
         "edgekit.benchmarks.profilers.torch",
