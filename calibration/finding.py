@@ -310,7 +310,7 @@ class _Search:
             return Finding(name, value, basis, "batch normalization does not contradict it")
         because = (
             f"batch normalization remembers {words(name, other)}, not {words(name, self.best)} "
-            f"(misfit {self._misfit(other):.2g} against {self._misfit(self.best):.2g})"
+            f"(evidence {nats[other]:.0f}, where {ENOUGH_NATS:.0f} is enough)"
         )
         return Finding(name, value, basis, because, contradicted=other.value(name))
 

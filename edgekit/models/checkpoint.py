@@ -53,6 +53,7 @@ class Checkpoint:
         source: what the file was, for people ("torchvision state dict").
         sha256: of the file, in hexadecimal.
         facts: what is taken to be true of it and its weights do not tell.
+        overruled: what the file states, where something else was given.
         notes: what was chosen, left aside and rewritten on the way, for people.
     """
 
@@ -61,6 +62,7 @@ class Checkpoint:
     source: str
     sha256: str
     facts: tuple[Fact, ...]
+    overruled: tuple[Fact, ...]
     notes: tuple[str, ...]
 
     @property
@@ -81,6 +83,7 @@ class _Understood:
     architecture: Architecture
     weights: Mapping[str, Tensor]
     facts: tuple[Fact, ...] = ()
+    overruled: tuple[Fact, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -137,7 +140,9 @@ def load(  # noqa: PLR0913 - each is something that some checkpoint does not tel
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     notes = contents.notes + understood.notes
-    return Checkpoint(module, understood.architecture, understood.source, digest, understood.facts, notes)
+    return Checkpoint(
+        module, understood.architecture, understood.source, digest, understood.facts, understood.overruled, notes
+    )
 
 
 def save(path: str | PathLike[str], module: nn.Module, architecture: Architecture) -> None:
@@ -164,7 +169,8 @@ def _saved(contents: Contents, saved: Architecture, family: str | None, given: O
     architecture = saved.with_options(**given)
     stated = dict.fromkeys(_SETTINGS, "edgekit's own metadata")
     weights = _as_float32(contents.groups[0].weights)
-    return _Understood(_OWN, architecture, weights, _facts(architecture, given, stated, ""))
+    overruled = _overruled(given, {name: getattr(saved, name) for name in _SETTINGS}, stated)
+    return _Understood(_OWN, architecture, weights, _facts(architecture, given, stated, ""), overruled)
 
 
 def _understand(path: Path, contents: Contents, family: str | None, given: Options) -> _Understood:
@@ -210,7 +216,8 @@ def _understand(path: Path, contents: Contents, family: str | None, given: Optio
     notes = (*network.notes, *guess.notes, *(renamed.notes if any(fact.is_assumed for fact in facts) else ()))
     if head.left_aside:
         notes += (f"left aside, as no part of the network: {strays.described(list(head.left_aside))}",)
-    return _Understood(renamed.source, architecture, weights, facts, notes + head.notes)
+    overruled = _overruled(given, {**renamed.stated, **contents.stated}, stated)
+    return _Understood(renamed.source, architecture, weights, facts, overruled, notes + head.notes)
 
 
 def _of_images(told: tuple[Fact, ...], renamed: Renamed) -> tuple[Fact, ...]:
@@ -243,6 +250,15 @@ def _facts(architecture: Architecture, given: Options, stated: Mapping[str, str]
             because = "names and shapes of a replaced classifier do not tell the function between its layers"
         facts.append(Fact(name, value, basis, because, _SETTINGS[name]))
     return tuple(facts)
+
+
+def _overruled(given: Options, told: Mapping[str, object], stated: Mapping[str, str]) -> tuple[Fact, ...]:
+    """What the file tells, where ``given`` is something else; ``stated`` holds who says it."""
+    return tuple(
+        Fact(name, told[name], Basis.STATED, stated[name], _SETTINGS[name])
+        for name, value in given.items()
+        if name in _SETTINGS and name in told and told[name] != value
+    )
 
 
 def _check_told(architecture: Architecture, contents: Contents) -> None:

@@ -118,7 +118,9 @@ def settle(trained: Trained, settings: Settings, ranges: Ranges | None, progress
     """
     wanted = settings.calibration
     start = _start(trained, settings.preprocessing, None if ranges is None else _recorded(ranges))
-    contradictions = _against_file(trained.facts, start.facts)
+    contradictions = _against_file(
+        (*(f for f in trained.facts if f.name in _OF_PIXELS), *trained.overruled), start.facts
+    )
     insisted = [
         _contradicted(fact, against, start.preprocessing.order)
         for fact in start.facts
@@ -182,7 +184,7 @@ def _against_file(stated: Sequence[Fact], settled: Sequence[Fact]) -> tuple[Fact
     found = []
     for fact in stated:
         said = plain(fact.value)
-        if fact.basis is Basis.STATED and fact.name in _OF_PIXELS and given.get(fact.name, said) != said:
+        if fact.basis is Basis.STATED and given.get(fact.name, said) != said:
             because = f"the file says {fact.name} {said} ({fact.because}), not {given[fact.name]}"
             found.append(replace(fact, because=because))
     return tuple(found)

@@ -75,6 +75,7 @@ class Trained:
         provenance: where it comes from (checkpoint hash, architecture), JSON values.
         description: what the file was, for people.
         facts: what is taken to be true of it and its weights do not tell: stated by its file, given, or assumed.
+        overruled: what its file states, where something else was given.
         options: names of those facts that it can be built otherwise by.
         variant: builds it by some values of these, with its batch normalization: a module of its own, or a graph.
         notes: what was chosen and left aside on the way, for people.
@@ -89,6 +90,7 @@ class Trained:
     provenance: dict[str, Any]
     description: str
     facts: tuple[Fact, ...]
+    overruled: tuple[Fact, ...]
     options: tuple[str, ...]
     variant: Variant = field(repr=False)
     notes: tuple[str, ...]
@@ -222,6 +224,7 @@ def _from_checkpoint(path: Path, settings: ModelSettings) -> Trained:
         provenance={"checkpoint_sha256": loaded.sha256, "architecture": architecture.to_dict()},
         description=loaded.source,
         facts=loaded.facts,
+        overruled=loaded.overruled,
         options=() if loaded.is_own else tuple(fact.name for fact in loaded.facts if fact.name in FINDABLE),
         variant=variant,
         notes=loaded.notes,
@@ -268,6 +271,7 @@ def _from_onnx(path: Path, settings: ModelSettings) -> Trained:
         provenance={"checkpoint_sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "size": size},
         description="ONNX",
         facts=_facts_of_onnx(captured) or _facts_of_metadata(path),
+        overruled=(),
         options=(),
         variant=lambda _: form,
         notes=captured.notes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgekit.facts import Fact
     from edgekit.pipeline.expectations import Settled
     from edgekit.verification.gates import Gate
 
@@ -185,3 +187,34 @@ def test_what_is_given_to_a_real_network(realdata: Path, given: dict[str, Any], 
         return
     with pytest.raises(ConfigError, match="batch normalization remembers"):
         settled(settings)
+
+
+@pytest.mark.parametrize(
+    ("said", "given", "flag"),
+    [
+        ({"padding": "same"}, {"padding": "symmetric"}, "--padding same"),
+        ({"bn_eps": 1e-5}, {"bn_eps": 1e-3}, "--set model.bn_eps=1e-05"),
+        ({"activation": "relu"}, {"activation": "relu6"}, "--set model.activation=relu"),
+    ],
+)
+def test_what_is_given_against_the_file_stops_an_export(
+    said: dict[str, Any], given: dict[str, Any], flag: str, tmp_path: Path
+) -> None:
+    from edgekit.models.architecture import mobilenet_v2
+    from edgekit.models.checkpoint import save
+    from edgekit.models.network import build
+
+    architecture = mobilenet_v2(0.1, 10, resolution=32, **said)
+    save(tmp_path / "net.safetensors", build(architecture), architecture)
+
+    def ask(**more: object) -> tuple[Fact, ...]:
+        flags = {"model": {"checkpoint": tmp_path / "net.safetensors", **more}}
+        wanted = config.load(None, flags)
+        return settle(load_trained(wanted.model), wanted, None, silent).facts
+
+    with pytest.raises(ConfigError, match=re.escape(flag)):
+        ask(**given)
+    ((name, value),) = given.items()
+    insisted = {fact.name: fact for fact in ask(**given, insist=True)}[name]
+    assert (insisted.value, insisted.basis) == (value, Basis.CONTRADICTED)
+    assert {fact.name: fact.basis for fact in ask(**said)}[name] is Basis.GIVEN
