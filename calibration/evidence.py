@@ -30,11 +30,12 @@ AGREEMENT = 0.25  # of all that the channels say for or against: less is noise t
 DEGREES = 3.0  # heavy tails: that a channel is far off is not much rarer than that it is off
 NARROWEST = 1e-3  # of a layer's residuals, standard deviations: float sums and the number of images leave that much
 DRAWS = 1000
+ENOUGH_NATS = math.log(DRAWS)  # odds of 1000 to 1
 # Of one draw: another set of pictures may differ from that of training in its colours as much as so few images do.
 DRAWN_IMAGES = 16
 CLAMP = 4.0  # squared standard deviations, of a layer's channels: one shall not outvote the others
 # Of the images, in one class: then the answers say nothing. Labelled sets have up to a tenth in one class.
-DEGENERATE = 0.5
+ONE_SIDED = 0.5
 # Nats: in float32, the soft-max of a surer answer is 1 (2^-24), and training learns nothing from it. No network is as
 # sure of most images, unless they are far larger numbers than it was trained with.
 CERTAIN = 1e-6
@@ -131,7 +132,12 @@ def entropy(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     return found
 
 
-def is_degenerate(logits: NDArray[np.float32]) -> bool:
-    """Whether nearly all rows are of one class, or surer than training makes them."""
+def is_one_sided(logits: NDArray[np.float32]) -> bool:
+    """Whether most rows are of one class."""
     classes = logits.argmax(1)
-    return bool(np.bincount(classes).max() > DEGENERATE * len(classes) or np.median(entropy(logits)) < CERTAIN)
+    return bool(np.bincount(classes).max() > ONE_SIDED * len(classes))
+
+
+def is_too_sure(logits: NDArray[np.float32]) -> bool:
+    """Whether most rows are surer than training makes them."""
+    return bool(np.median(entropy(logits)) < CERTAIN)

@@ -17,22 +17,30 @@ the right expectations bring images of the same kind to these.
    answers are. What they say adds up. An expectation is found where every other one is ``ENOUGH_NATS`` behind.
    Candidates whose logits are the same count as one. What stays open keeps its usual value, and is called assumed.
 
-Where batch normalization is folded, as in most ONNX files, the entropy of the answers is the only witness: a network
-that is fed as it was trained is surer. Candidates that give nearly one class for everything, or are surer than any
-training makes a network, are left aside.
+Where batch normalization is folded, as in most ONNX files, the answers alone have to tell (``calibration.answers``).
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgekit.calibration import evidence
-from edgekit.calibration.evidence import DRAWN_IMAGES, DRAWS, draws, entropy, odds
-from edgekit.calibration.question import Finding, differs, inputs, is_same, normalized, reordered, words
+from edgekit.calibration.answers import by_answers
+from edgekit.calibration.evidence import DRAWN_IMAGES, ENOUGH_NATS, draws, entropy, odds
+from edgekit.calibration.question import (
+    INPUTS,
+    STAGE,
+    Finding,
+    differs,
+    inputs,
+    is_same,
+    normalized,
+    undecided,
+    words,
+)
 from edgekit.calibration.witness import BATCH, witness_of
 from edgekit.facts import Basis
 
@@ -43,31 +51,25 @@ if TYPE_CHECKING:
     from torch import nn
 
     from edgekit.calibration.evidence import Residuals
-    from edgekit.calibration.question import Expectations, Question, Value
+    from edgekit.calibration.question import Answer, Expectations, Question, Value
     from edgekit.calibration.witness import Moments, Witness
     from edgekit.ir import Graph
     from edgekit.preprocessing import Preprocessing
     from edgekit.progress import Progress
 
     Build = Callable[[Expectations], nn.Module | Graph]
-    Answer = Callable[[Expectations, NDArray[np.float32]], NDArray[np.float32]]
     Read = Callable[[int], NDArray[np.uint8]]
 
 IMAGES = 32  # that are shown, evenly spaced over all
 FEWEST_IMAGES = 4  # with fewer, a draw of images says nothing of others
 MOST_IMAGES = 256  # where answers alone have to tell: they say less than layers
-ENOUGH_NATS = math.log(DRAWS)  # odds of 1000 to 1
 SAME_LOGITS = 1e-3  # of the largest logit: candidates that differ by less count as one
 # Of the best candidate, in the first layer and over all: half a standard deviation off, these are other images.
 # Networks whose statistics are those of their training, cropping and colour shifts included, showed 0.09, noise 0.4.
 MISFIT_LIMIT = 0.25
-_FIRST_ANSWERS = 8  # images that every candidate answers, where answers alone have to tell
 FINALISTS = 4  # normalizations that the whole network is asked about
 # What moves the most channels comes first, as all that is asked before a change has to be asked again.
-_INPUTS = ("normalization", "order")
 _ORDER = ("padding", "activation", "normalization", "order", "bn_eps")
-
-STAGE = "finding what the network expects"
 
 
 def find(question: Question, build: Build, answer: Answer, read: Read, progress: Progress) -> tuple[Finding, ...]:
@@ -83,15 +85,16 @@ def find(question: Question, build: Build, answer: Answer, read: Read, progress:
     Returns:
         One finding an expectation: normalization, order, and each of the options.
     """
-    names = (*_INPUTS, *question.choices)
+    names = (*INPUTS, *question.choices)
     pixels = read(IMAGES)
     if len(pixels) < FEWEST_IMAGES:
         few = "one image is" if len(pixels) == 1 else f"{len(pixels)} images are"
-        return _undecided(question, names, f"{few} too few to tell")
+        return undecided(question, names, f"{few} too few to tell")
     start = question.start.preprocessing
     question = replace(question, classes=answer(question.start, normalized(pixels[:1], start.order, start)).shape[-1])
     if witness_of(build(question.start)) is None:
-        return _by_answers(question, answer, read(MOST_IMAGES), progress)
+        shown = pixels if not any(map(question.is_open, INPUTS)) else read(MOST_IMAGES)
+        return by_answers(question, answer, shown, progress)
     findings = _Search(question, build, answer, pixels, progress).findings(names)
     progress(STAGE, 1, 1)
     return findings
@@ -135,7 +138,7 @@ class _Search:
         self._stem: dict[Preprocessing, NDArray[np.float64]] = {}  # the first layer's misfit in each draw
         self._inputs = self._finalists()
         self._batches = np.array_split(pixels, max(2, round(len(pixels) / BATCH)))
-        self._names = [name for name in _ORDER if name in {*_INPUTS, *question.choices}]
+        self._names = [name for name in _ORDER if name in {*INPUTS, *question.choices}]
         self.best = question.start
 
     def findings(self, names: Sequence[str]) -> tuple[Finding, ...]:
@@ -146,7 +149,7 @@ class _Search:
         misfit = max(self._misfit(likeliest), 0.0 if stem is None else float(stem.mean()))
         if misfit > MISFIT_LIMIT:
             because = f"batch normalization knows no such images (misfit {misfit:.2g}): are they of the right kind?"
-            return _undecided(self._question, names, because)
+            return undecided(self._question, names, because)
         return tuple(self._finding(name) for name in names)
 
     # -- what is asked
@@ -187,7 +190,7 @@ class _Search:
 
     def _nats(self, name: str, a: Expectations, b: Expectations) -> float:
         """By how much ``a``, which differs from ``b`` in one expectation, is likelier than that."""
-        return self._odds(a, b) if name in _INPUTS else self._nats_of_build(a, b)
+        return self._odds(a, b) if name in INPUTS else self._nats_of_build(a, b)
 
     def _nats_of_build(self, a: Expectations, b: Expectations) -> float:
         """Of two networks that are built otherwise; 0 where the halves of the images contradict each other."""
@@ -250,7 +253,7 @@ class _Search:
 
     def _changes(self, now: Preprocessing, meant: Preprocessing) -> set[str]:
         """Which expectations are others in ``meant``; none where one that was given would be."""
-        changed = {name for name in _INPUTS if differs(name, meant, now)}
+        changed = {name for name in INPUTS if differs(name, meant, now)}
         given = {name for name in changed if not self._question.is_open(name)}
         return changed if not given or len(changed) == 1 else set()
 
@@ -273,7 +276,7 @@ class _Search:
     def _finding(self, name: str) -> Finding:
         if not self._question.is_open(name):
             return self._checked(name)
-        if name in _INPUTS and self._is_ruled_out(self.best.preprocessing, self._inputs[0]):
+        if name in INPUTS and self._is_ruled_out(self.best.preprocessing, self._inputs[0]):
             because = "with what was given beside it, none that is usual fits"
             return Finding(name, self._question.start.value(name), Basis.ASSUMED, because)
         others = self._others(name, self.best)
@@ -299,7 +302,7 @@ class _Search:
         """
         value, basis = self._question.start.value(name), self._question.bases[name]
         now, alone = self.best, self._others(name, self.best)
-        every = [replace(now, preprocessing=meant) for meant in self._inputs] if name in _INPUTS else []
+        every = [replace(now, preprocessing=meant) for meant in self._inputs] if name in INPUTS else []
         others = [*alone, *(other for other in every if differs(name, other.preprocessing, now.preprocessing))]
         same = [other for other in every if other not in others and other != now]
         now = max((now, *same), key=lambda other: 0.0 if other == self.best else self._nats(name, other, self.best))
@@ -344,78 +347,3 @@ def _looks(batches: int) -> list[tuple[int, float]]:
     """
     looks = [(2, 10 * ENOUGH_NATS), (4, ENOUGH_NATS), (batches, 0.0)]
     return [look for look in looks[:-1] if look[0] < batches] + looks[-1:]
-
-
-# --- by the answers ---------------------------------------------------------------------------------------------------
-
-
-def _by_answers(
-    question: Question, answer: Answer, pixels: NDArray[np.uint8], progress: Progress
-) -> tuple[Finding, ...]:
-    """Normalization and order by how sure the network is, where batch normalization tells nothing."""
-    given = question.start.preprocessing
-    rest = _undecided(question, tuple(question.choices), "nothing in the file tells")
-    left = [
-        meant
-        for meant in inputs(question)
-        if all(
-            question.is_open(name) or same
-            for name, same in (
-                ("order", meant.order == given.order),
-                ("normalization", is_same(reordered(meant, given.order), given)),
-            )
-        )
-    ]
-    pixels = pixels[np.random.default_rng(0).permutation(len(pixels))]  # any few of them are spread over all
-    logits: dict[Preprocessing, NDArray[np.float32]] = {}
-    seen, best, second = 0, given, given
-    while seen < len(pixels):
-        shown = pixels[seen : max(2 * seen, _FIRST_ANSWERS)]
-        seen += len(shown)
-        for meant in left:
-            progress(STAGE, seen, len(pixels))
-            answers = answer(replace(question.start, preprocessing=meant), normalized(shown, given.order, meant))
-            logits[meant] = np.concatenate([logits[meant], answers]) if meant in logits else answers
-        entropies = {
-            meant: entropy(logits[meant])
-            for meant in left
-            if logits[meant].ndim == 2 and not evidence.is_degenerate(logits[meant])
-        }
-        if len(entropies) < 2:
-            because = "batch normalization is folded, and the answers tell nothing"
-            return (*_undecided(question, _INPUTS, because), *rest)
-        best, second, *_ = sorted(entropies, key=lambda meant: float(entropies[meant].mean()))
-        shares = draws(seen)
-        nats = {
-            meant: odds(float((shares @ (entropies[best] - own) < 0).mean()))
-            + question.rarity(meant)
-            - question.rarity(best)
-            for meant, own in entropies.items()
-        }
-        left = [meant for meant in left if meant == best or nats.get(meant, ENOUGH_NATS) < ENOUGH_NATS]
-        if len(left) == 1:
-            break
-    progress(STAGE, 1, 1)
-    means = [float(entropies[meant].mean()) for meant in (best, second)]
-    numbers = f"entropy of the answers {means[0]:.2g} against {means[1]:.2g}"
-    if len(left) > 1:
-        because = f"batch normalization is folded, and the answers do not decide ({numbers})"
-        return (*_undecided(question, _INPUTS, because), *rest)
-    found, other = (replace(question.start, preprocessing=meant) for meant in (best, second))
-    because = f"{numbers} with {words('normalization', other)}, {second.order}"
-    return (
-        *(
-            Finding(name, found.value(name), Basis.FOUND, because)
-            if question.is_open(name)
-            else Finding(name, question.start.value(name), question.bases[name], "not contradicted by the answers")
-            for name in _INPUTS
-        ),
-        *rest,
-    )
-
-
-def _undecided(question: Question, names: Sequence[str], because: str) -> tuple[Finding, ...]:
-    """Everything as it was: what was assumed stays so."""
-    return tuple(
-        Finding(name, question.start.value(name), question.bases.get(name, Basis.ASSUMED), because) for name in names
-    )

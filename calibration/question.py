@@ -12,13 +12,15 @@ from edgekit.conventions import NORMALIZATIONS, ORDERS, orders_of
 from edgekit.facts import Basis
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from edgekit.preprocessing import Preprocessing
 
 Value = Any  # of an expectation: a JSON value
+INPUTS = ("normalization", "order")  # expectations of the image; the others are of how the network is built
+STAGE = "finding what the network expects"
 _CIFAR_CLASSES = (10, 20, 100)
 # An estimate: of the networks of this family that are published, hardly one in a hundred takes -0.5 to 0.5 or -127.5 to
 # 127.5, and hardly one in a thousand tells other classes apart than CIFAR's and takes CIFAR's numbers. All of these
@@ -51,6 +53,11 @@ class Expectations:
     def with_option(self, name: str, value: Value) -> Expectations:
         """These with another option."""
         return replace(self, options=tuple((n, value if n == name else v) for n, v in self.options))
+
+
+if TYPE_CHECKING:
+    # The logits of the network for some expectations, for normalized images [N, C, H, W].
+    Answer = Callable[[Expectations, NDArray[np.float32]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +137,11 @@ def in_order(mean: Sequence[float], std: Sequence[float], order: str) -> tuple[t
     return first, second
 
 
+def described(preprocessing: Preprocessing) -> str:
+    """Normalization and order."""
+    return f"{normalization_words(preprocessing)}, {preprocessing.order}"
+
+
 def inputs(question: Question) -> list[Preprocessing]:
     """Every preprocessing that comes into question: the one to start from, and the usual ones, in every order."""
     start = question.start.preprocessing
@@ -168,3 +180,10 @@ def normalized(pixels: NDArray[np.uint8], given: str, meant: Preprocessing) -> N
     """Pixels that were read in the order ``given`` as the network's input, [N, C, H, W]."""
     places, others = ORDERS[given][1], ORDERS[meant.order][1]
     return meant.normalization(pixels[..., [places.index(place) for place in others]])
+
+
+def undecided(question: Question, names: Sequence[str], because: str) -> tuple[Finding, ...]:
+    """Everything as it was: what was assumed stays so."""
+    return tuple(
+        Finding(name, question.start.value(name), question.bases.get(name, Basis.ASSUMED), because) for name in names
+    )
