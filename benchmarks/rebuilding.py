@@ -1,20 +1,23 @@
 """Integer models made again with other threads and instructions: every integer the same, and what it takes.
 
-    python -m edgekit.benchmarks.rebuilding exported/ ...
+    python -m edgekit.benchmarks.rebuilding exported/ ... [--aarch64 TORCH]
 
 Each folder is what ``edgekit export --int8`` wrote; the manifest in it has to lead to the checkpoint. Each processor is
-a process of its own, because libraries choose their kernels when they are loaded.
+a process of its own, because libraries choose their kernels when they are loaded. With ``--aarch64``, two of those that
+``edgekit emulate aarch64`` set up follow; TORCH is a folder of wheels for them, which docs/verification.md tells how to
+fill.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.calibration.ranges import Ranges
 from edgekit.integer_model import SUFFIX, IntegerModel
@@ -22,7 +25,11 @@ from edgekit.pipeline import rebuilding
 from edgekit.pipeline.integers import RANGES_SUFFIX
 from edgekit.pipeline.records import Records
 from edgekit.pipeline.source import load_as_exported
+from edgekit.runtimes.machines import AARCH64, NEWEST_ONNX
 from edgekit.verification.same_contents import model_differences
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # What numpy, torch, oneDNN, MKL and OpenBLAS choose kernels by.
 _PLAIN: Final = {
@@ -37,6 +44,7 @@ PROCESSORS: Final = {
     "2 threads": {"OMP_NUM_THREADS": "2"},
     "1 thread, SSE4 alone": {"OMP_NUM_THREADS": "1", **_PLAIN},
 }
+EMULATED: Final = ("cortex-a72", "max")  # plain NEON, and all that QEMU knows, SVE and SME among it
 
 
 def rebuilt(folder: Path) -> dict[str, Any]:
@@ -64,19 +72,38 @@ def rebuilt(folder: Path) -> dict[str, Any]:
     }
 
 
-def main(folders: list[str]) -> None:
+def main() -> None:
     """Prints a line a processor and network."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", type=Path, nargs="+", help="what edgekit export --int8 wrote")
+    parser.add_argument("--aarch64", type=Path, metavar="TORCH", help="a folder with torch and safetensors for aarch64")
+    given = parser.parse_args()
     if os.environ.get("_EDGEKIT_REBUILD"):
-        for folder in folders:
-            print(json.dumps(rebuilt(Path(folder))))
+        for folder in given.folders:
+            print(json.dumps(rebuilt(folder)))
         return
-    for name, variables in PROCESSORS.items():
-        environment = {**os.environ, **variables, "_EDGEKIT_REBUILD": "1"}
-        command = [sys.executable, "-m", "edgekit.benchmarks.rebuilding", *folders]
+    if given.aarch64 is not None and (missing := AARCH64.missing()):
+        parser.error(missing)
+    for name, python, variables in _processors(given.aarch64):
+        environment = {**variables, "_EDGEKIT_REBUILD": "1"}
+        command = [*python, "-m", "edgekit.benchmarks.rebuilding", *map(str, given.folders)]
         done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
         for line in done.stdout.splitlines():
-            print(f"{name}: {line}")
+            print(f"{name}: {line}", flush=True)
+
+
+def _processors(torch: Path | None) -> Iterator[tuple[str, list[str], dict[str, str]]]:
+    """The name of each processor, how its Python is started, and with which variables."""
+    for name, variables in PROCESSORS.items():
+        yield name, [sys.executable], {**os.environ, **variables}
+    if torch is None:
+        return
+    environment = AARCH64.environment(NEWEST_ONNX)  # numpy and pillow, and what reads .onnx checkpoints
+    environment["PYTHONPATH"] += f"{os.pathsep}{torch.resolve()}"
+    for processor in EMULATED:
+        variables = {**environment, "OMP_NUM_THREADS": "2"}
+        yield f"2 threads, emulated {AARCH64.processors[processor]}", AARCH64.command(processor), variables
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
