@@ -15,6 +15,7 @@ import torch
 from edgekit.errors import CheckpointError
 from edgekit.models import strays
 from edgekit.models.layouts.names import WAY_BY_ONNX, first_few, natural
+from edgekit.models.sums import sum_of_products
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -199,7 +200,8 @@ def _without_norms(
             where = f"between {before.module} and its activation"
         else:
             after = layers[at]
-            layers[at] = replace(after, weight=after.weight * scale, bias=after.bias + after.weight @ shift)
+            bias = (after.bias + sum_of_products(after.weight.mT, shift)).float()
+            layers[at] = replace(after, weight=after.weight * scale, bias=bias)
             where = f"right before {after.module}"
         notes.append(f"batch normalization {name} folded into the classifier, {where}")
     return layers
@@ -240,8 +242,9 @@ def _merged(layers: list[Layer], modules: Sequence[str], notes: list[str]) -> li
         own = [name for name in modules if 0 < (_gap(before.module, name) or 0) < (gap or 0)]
         if gap is not None and gap - len(own) == 1:
             notes.append(f"{before.module} and {layer.module} follow each other directly, and are made one")
-            weight, bias = layer.weight @ before.weight, layer.bias + layer.weight @ before.bias
-            merged[-1] = Layer(layer.module, weight, bias)
+            weight = sum_of_products(layer.weight.mT[:, :, None], before.weight[:, None, :])
+            bias = layer.bias + sum_of_products(layer.weight.mT, before.bias)
+            merged[-1] = Layer(layer.module, weight.float(), bias.float())
         else:
             merged.append(layer)
     return merged

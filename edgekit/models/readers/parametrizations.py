@@ -6,21 +6,27 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from edgekit.models.sums import sum_of_products
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
+
+def _normalized(v: Tensor, g: Tensor) -> Tensor:
+    """Weights g v / |v|; |v| is taken over the axes along which g has one number (arXiv:1602.07868, equation 2)."""
+    kept = tuple(axis for axis in range(g.ndim) if g.shape[axis] > 1)
+    terms = v.movedim(kept, tuple(range(-len(kept), 0))).reshape(-1, *(v.shape[axis] for axis in kept))
+    lengths = sum_of_products(terms, terms).sqrt().reshape(g.shape)
+    return (v.double() * (g.double() / lengths)).float()
+
+
 # The parts of a weight, by what follows its module's name, and what they make together.
 _PARTS: tuple[tuple[str, str, str, Callable[[Tensor, Tensor], Tensor]], ...] = (
     ("{}_orig", "{}_mask", "a pruning mask", torch.mul),
-    ("{}_v", "{}_g", "weight normalization", lambda v, g: torch._weight_norm(v, g, 0)),  # noqa: SLF001 - its only name
-    (
-        "parametrizations.{}.original1",
-        "parametrizations.{}.original0",
-        "weight normalization",
-        lambda v, g: torch._weight_norm(v, g, 0),  # noqa: SLF001 - likewise
-    ),
+    ("{}_v", "{}_g", "weight normalization", _normalized),
+    ("parametrizations.{}.original1", "parametrizations.{}.original0", "weight normalization", _normalized),
 )
 
 
