@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # torchvision's reference preprocessing
 
@@ -29,6 +29,36 @@ mode "torch". "unit": ToTensor alone. "raw": pixels of 0 to 255. "centred": pixe
 "caffe". "cifar10": the usual recipe
 for CIFAR-10. "half": pixels to -0.5..0.5.
 """
+
+_SAME = 1e-3  # of a mean or std on a 0..1 scale: a quarter of a level of a pixel
+
+
+def normalization_name(mean: Sequence[float], std: Sequence[float]) -> tuple[str, bool | None] | None:
+    """The usual name of a normalization, one number a channel on a 0..1 scale; None where it has none.
+
+    Returns:
+        The name, and whether the numbers are those of blue, green and red; None there if all channels have the same.
+
+    >>> normalization_name([0.5], [0.5]), normalization_name(IMAGENET_MEAN[::-1], IMAGENET_STD[::-1])
+    (('tf', None), ('imagenet', True))
+    """
+    for name, usual in NORMALIZATIONS.items():
+        if all(len(set(numbers)) == 1 for numbers in usual):
+            found = [numbers[:1] * len(mean) for numbers in usual]
+            if _is_close((mean, std), found):
+                return name, None
+        for is_reversed in (False, True):
+            if _is_close((mean, std), [numbers[:: -1 if is_reversed else 1] for numbers in usual]):
+                return name, is_reversed
+    return None
+
+
+def _is_close(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> bool:
+    return all(
+        len(one) == len(other) and all(abs(v - w) < _SAME for v, w in zip(one, other, strict=True))
+        for one, other in zip(a, b, strict=True)
+    )
+
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]  # Pillow's filters
 # Filters that can look at a fixed number of pixels, whatever the scale, as tf.image.resize does by default.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from edgekit.conventions import NORMALIZATIONS
+from edgekit.conventions import normalization_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +26,6 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
     **{name: (f"model.{name}",) for name in ("padding", "bn_eps", "activation", "head_activation")},
 }
 _FLAGS: Final = {"order": "--order", "padding": "--padding", "resize": "--resize"}
-_SAME = 1e-3  # of a mean or std on a 0..1 scale: a quarter of a level of a pixel
 
 
 def flag(name: str, value: Any, order: str = "RGB") -> str:  # noqa: ANN401 - JSON
@@ -58,9 +57,9 @@ def flags(values: Mapping[str, Any], order: str) -> str:
 
 def _of_normalization(value: Mapping[str, Sequence[float]], order: str) -> str:
     mean, std = value["mean"], value["std"]
-    for name, usual in NORMALIZATIONS.items():
-        m, s = (numbers[::-1] if order.startswith("BGR") else numbers for numbers in usual)
-        if len(mean) == len(m) and all(abs(a - b) < _SAME for a, b in zip([*mean, *std], [*m, *s], strict=True)):
+    if (found := normalization_name(mean, std)) is not None:
+        name, is_reversed = found
+        if is_reversed in {None, order.startswith("BGR")}:
             # By this name, channels are in Caffe's order unless a flag says another one.
             return f"--preprocessing {name}{' --order RGB' if name == 'caffe' and order == 'RGB' else ''}"
     return " ".join(f"--{name} {','.join(f'{v:.6g}' for v in _short(value[name]))}" for name in ("mean", "std"))

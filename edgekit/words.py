@@ -6,6 +6,8 @@ import math
 import re
 from typing import TYPE_CHECKING
 
+from edgekit.conventions import normalization_name
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -76,17 +78,33 @@ def decibels(sqnr_db: float) -> str:
 
 
 def plain(value: object) -> str:
-    """A JSON value for people; of numbers that are all the same, one.
+    """A JSON value for people: of numbers that are all the same, one; a normalization by its name, if it has one.
 
-    >>> plain("same"), plain({"mean": [0.5, 0.5, 0.5], "std": [0.229, 0.224, 0.225]}), plain(0.001)
-    ('same', 'mean 0.5, std 0.229 0.224 0.225', '0.001')
+    >>> plain("same"), plain([0.5, 0.5]), plain(0.001), plain([219, 293])
+    ('same', '0.5', '0.001', '219x293')
+    >>> plain({"mean": [0.5, 0.5, 0.5], "std": [0.229, 0.224, 0.225]}), plain({"mean": [0.0], "std": [1 / 255]})
+    ('mean 0.5, std 0.229 0.224 0.225', 'raw (mean 0, std 1/255)')
     """
     if isinstance(value, dict):
-        return ", ".join(f"{key} {plain(item)}" for key, item in value.items())
+        text = ", ".join(f"{key} {plain(item)}" for key, item in value.items())
+        return f"{name} ({text})" if (name := _normalization(value)) else text
     if isinstance(value, list | tuple):
+        if len(value) > 1 and all(type(item) is int for item in value):  # rows and columns, as --resize takes them
+            return "x".join(map(str, value))
         texts = [plain(item) for item in value]
         return texts[0] if len(texts) > 1 and len(set(texts)) == 1 else " ".join(texts)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return "1/255" if math.isclose(value, 1 / 255, rel_tol=1e-4) else f"{value:.4g}"
+    return str(value)
+
+
+def _normalization(value: Mapping[str, object]) -> str:
+    """The name that ``--preprocessing`` takes for a normalization; empty where it has none, or is none."""
+    mean, std = value.get("mean"), value.get("std")
+    if value.keys() != {"mean", "std"} or not (isinstance(mean, list | tuple) and isinstance(std, list | tuple)):
+        return ""
+    name, is_reversed = normalization_name(mean, std) or ("", None)
+    return f"{name} in BGR" if is_reversed else name
 
 
 def printable(text: str) -> str:

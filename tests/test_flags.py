@@ -13,6 +13,7 @@ from edgekit.conventions import NORMALIZATIONS
 from edgekit.facts import BY_SETTING, Basis, Fact
 from edgekit.flags import flag, flags
 from edgekit.pipeline.expectations import Contradicted
+from edgekit.words import plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +33,24 @@ def typed(line: str, file: Path | None = None) -> Settings:
 
 def fact(name: str, value: object, basis: Basis = Basis.GIVEN) -> Fact:
     return Fact(name, value, basis, BY_SETTING if basis is Basis.GIVEN else "why", "")
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+@pytest.mark.parametrize("name", NORMALIZATIONS)
+def test_a_usual_normalization_is_told_by_the_name_that_its_flag_takes(name: str, is_reversed: bool) -> None:  # noqa: FBT001 - a parameter
+    usual = [list(numbers[::-1] if is_reversed else numbers) for numbers in NORMALIZATIONS[name]]
+    turned = " in BGR" if is_reversed and usual != [list(numbers) for numbers in NORMALIZATIONS[name]] else ""
+    assert plain(dict(zip(("mean", "std"), usual, strict=True))).startswith(f"{name}{turned} (mean ")
+
+
+@pytest.mark.parametrize("value", [{"mean": [0.4] * 3, "std": [0.2] * 3}, {"mean": [0.5], "var": [0.5]}, {"mean": 0.5}])
+def test_what_is_no_usual_normalization_has_no_name(value: dict[str, Any]) -> None:
+    assert plain(value).startswith("mean 0.")
+
+
+def test_sizes_are_told_as_their_flag_takes_them() -> None:
+    assert flag("resize", [219, 293]) == f"--resize {plain([219, 293])}"
+    assert typed(f"--resize {plain([219, 293])}").preprocessing.resize == (219, 293)
 
 
 @pytest.mark.parametrize("order", ["RGB", "BGR"])

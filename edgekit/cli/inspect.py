@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgekit.exporters.summary import Endpoint, Summary
+    from edgekit.facts import Fact
     from edgekit.integer_model import IntegerModel
     from edgekit.pipeline.source import Source
+    from edgekit.preprocessing import Preprocessing
 
 _BOUNDARIES = ("int8", "uint8", "float32")
+_OF_IMAGE = {"order", "resize"}  # the facts that ``origin.image`` tells
 
 
 def inspect(
@@ -43,9 +46,9 @@ def inspect(
         inspected = run(artifact)
         match inspected.found:
             case Summary() as summary:
-                told, values = _file(summary), jsonable(summary)
+                told, values = _file(summary, inspected.facts), jsonable(summary)
             case IntegerModel() as model:
-                told, values = _model(model), _as_dict(model)
+                told, values = _model(model, inspected.facts), _as_dict(model)
             case source:
                 told, values = _network(source), _source_as_dict(source)
         for text in inspected.irregular:
@@ -58,7 +61,7 @@ def inspect(
             console.facts(str(artifact), [*told, *(origin.fact(fact) for fact in inspected.facts)])
 
 
-def _file(summary: Summary) -> list[tuple[str, str]]:
+def _file(summary: Summary, taken: Sequence[Fact]) -> list[tuple[str, str]]:
     """What there is to say about an exported file."""
     facts = [
         ("format", f"{summary.format}, {summary.version}, {console.size(summary.size_bytes)}"),
@@ -74,16 +77,15 @@ def _file(summary: Summary) -> list[tuple[str, str]]:
     return [
         *facts,
         ("network", f"{about.network}, {about.precision}, profile {about.profile}"),
-        ("image", origin.image(about.preprocessing)),
-        ("input value", origin.input_value(about.normalization, about.io_dtype)),
+        *_fed(about.preprocessing, taken, about.io_dtype),
         ("labels", _labels(about.labels)),
         *origin.provenance(about.provenance),
     ]
 
 
-def _model(model: IntegerModel) -> list[tuple[str, str]]:
+def _model(model: IntegerModel, taken: Sequence[Fact]) -> list[tuple[str, str]]:
     """What there is to say about an integer model."""
-    about, given = _as_dict(model), model.preprocessing.normalization
+    about = _as_dict(model)
     return [
         ("format", "edgekit integer model"),
         ("network", f"{about['network']}, profile {about['profile']}"),
@@ -91,8 +93,7 @@ def _model(model: IntegerModel) -> list[tuple[str, str]]:
         ("weights", f"{about['weights']:,} int8"),
         ("tensors", f"{about['tensors']}, {about['tensors_with_a_factor']} of them carry a factor"),
         ("ratios", f"denominators up to {about['largest_denominator']}"),
-        ("image", origin.image(model.preprocessing)),
-        ("input value", ", ".join(f"{dtype} is {origin.input_value(given, dtype)}" for dtype in _BOUNDARIES)),
+        *_fed(model.preprocessing, taken, *_BOUNDARIES),
         ("labels", _labels(model.labels)),
         *origin.provenance(model.provenance),
     ]
@@ -100,16 +101,27 @@ def _model(model: IntegerModel) -> list[tuple[str, str]]:
 
 def _network(source: Source) -> list[tuple[str, str]]:
     """What there is to say about a trained network."""
-    about, preprocessing = _source_as_dict(source), source.float_model.preprocessing
+    about = _source_as_dict(source)
     return [
         ("format", f"{source.description}, a trained network"),
         ("network", f"{about['network']}, {about['classes']} classes"),
         ("operators", words.counted(about["operators"])),
         ("weights", f"{about['weights']:,}"),
-        ("image", origin.image(preprocessing)),
-        ("input value", origin.input_value(preprocessing.normalization, "float32")),
+        *_fed(source.float_model.preprocessing, source.facts, "float32"),
         *(("note", text) for text in source.notes),
-        *origin.provenance(source.float_model.provenance),
+        *origin.provenance(about["provenance"]),
+    ]
+
+
+def _fed(preprocessing: Preprocessing, taken: Sequence[Fact], *boundaries: str) -> list[tuple[str, str]]:
+    """What an image goes through, and what a pixel is at each boundary: marked where that rests on what is assumed."""
+    doubtful = {fact.name for fact in taken if fact.is_assumed}
+    values = [(dtype, origin.input_value(preprocessing.normalization, dtype)) for dtype in boundaries]
+    value = ", ".join(text if len(values) == 1 else f"{dtype} is {text}" for dtype, text in values)
+    of_value = {"normalization"} if "float32" in boundaries else set[str]()  # integers take the pixel itself
+    return [
+        (f"{'! ' if doubtful & names else ''}{title}", text)
+        for title, text, names in (("image", origin.image(preprocessing), _OF_IMAGE), ("input value", value, of_value))
     ]
 
 
@@ -124,7 +136,8 @@ def _source_as_dict(source: Source) -> dict[str, Any]:
         "weights": sum(array.size for array in model.graph.constants.values()),
         "preprocessing": model.preprocessing.to_dict(),
         "notes": list(source.notes),
-        "provenance": dict(model.provenance),
+        # Which edgekit wrote a file is said of what is exported; of what it is exported from, nobody knows.
+        "provenance": {key: value for key, value in model.provenance.items() if key != "edgekit"},
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,9 +118,27 @@ def test_a_checkpoint_can_be_inspected(run: Run) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert re.search(rf"^network +{NAME}, 10 classes$", result.stdout, re.MULTILINE)
     assert re.search(r"^padding +symmetric, stated: edgekit's own metadata$", result.stdout, re.MULTILINE)
+    assert re.search(r"^! input value +\(pixel - \[123\.675, 116\.28, 103\.53\]\) / ", result.stdout, re.MULTILINE)
+    assert re.search(r"^! image +32 x 32 RGB, ", result.stdout, re.MULTILINE)
+    assert re.search(r"^! normalization +imagenet \(mean 0\.485 0\.456 0\.406, ", result.stdout, re.MULTILINE)
+    assert "written by" not in result.stdout
     assert re.search(r"^! order +RGB, assumed: .*; to set it: --order RGB\|BGR$", result.stdout, re.MULTILINE)
     found = one_object(run("inspect", FOLDER / "digits_v3.safetensors", "--json"), "inspect")
     assert {fact["name"]: fact["basis"] for fact in found["facts"]}["order"] == "assumed"
+    assert "edgekit" not in found["provenance"]
+
+
+def test_what_a_line_rests_on_marks_it(run: Run, exported: Path, tmp_path: Path) -> None:
+    model = IntegerModel.load(exported / f"{NAME}.int8.edgekit")
+    for basis, mark in (("assumed", "! "), ("found", "")):
+        facts = [
+            {"name": name, "value": value, "basis": basis, "because": "", "setting": ""}
+            for name, value in (("normalization", {"mean": [0.5] * 3, "std": [0.5] * 3}), ("order", "RGB"))
+        ]
+        replace(model, provenance={**model.provenance, "facts": facts}).save(tmp_path / "m.edgekit")
+        told = run("inspect", tmp_path / "m.edgekit").stdout
+        assert re.search(rf"^{mark}image +", told, re.MULTILINE)
+        assert re.search(rf"^{mark}input value +int8 is pixel - 128, ", told, re.MULTILINE)
 
 
 # What scripts may rely on: keys are added, never taken away or renamed, without another schema_version.
@@ -163,7 +182,7 @@ SCHEMA = {
     "inspect": {
         *("schema_version", "command", "path", "format", "size_bytes", "operators", "float_operators", "boundary"),
         *("inputs", "outputs", "version", "metadata", "int8_share"),
-        *("answer", "facts"),
+        *("answer", "facts", "irregular"),
     },
     "doctor": {
         *("schema_version", "command", "python", "machine", "cores", "instructions", "packages", "emulated"),

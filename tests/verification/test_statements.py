@@ -40,7 +40,7 @@ def test_facts_that_are_what_the_file_says() -> None:
         ("padding", "symmetric", "padding as symmetric among its facts, and as same elsewhere"),
         ("bn_eps", 1e-5, "bn_eps as 1e-05 among its facts, and as 0.001 elsewhere"),
         ("order", "BGR", "order as BGR among its facts, and as RGB elsewhere"),
-        ("normalization", {"mean": [0.0] * 3, "std": [1.0] * 3}, "normalization as mean 0, std 1 among"),
+        ("normalization", {"mean": [0.0] * 3, "std": [1.0] * 3}, "normalization as unit (mean 0, std 1) among"),
     ],
 )
 def test_facts_that_are_not(name: str, value: Any, said: str) -> None:
