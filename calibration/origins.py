@@ -307,8 +307,13 @@ def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
 
 def _check_pixels(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
     found = f"{path} holds {dtype} of shape {list(shape)}, edgekit wants {ARRAY_WANTED}"
+    if np.issubdtype(dtype, np.floating):
+        raise DataError(
+            f"{found}: of pixels from 0 to 1 save (images * 255).round().astype('uint8'), of pixels from 0 to 255 "
+            f"images.round().astype('uint8'); what was normalized has to be turned back first, images * std + mean"
+        )
     if dtype != np.uint8:
-        raise DataError(found)
+        raise DataError(f"{found}: of pixels from 0 to 255 save images.astype('uint8')")
     if len(shape) == 4 and shape[1] in USUAL_ORDER and shape[3] not in USUAL_ORDER:
         raise DataError(f"{found}: move the channels to the end, images.transpose(0, 2, 3, 1)")
     if len(shape) == 3 and shape[2] in {3, 4}:

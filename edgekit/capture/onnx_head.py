@@ -87,8 +87,8 @@ def without_head(graph: Graph, file: OnnxFile) -> Head:
 
 
 _EXCHANGED = (
-    "colours exchanged at the start, left out: of images in RGB the network behind sees {order}, and so has the "
-    "preprocessing (if the file takes BGR, set preprocessing.order=RGB)"
+    "colours exchanged at the start, left out: of images in RGB the network behind sees {order}. If the file takes "
+    "BGR, it sees RGB"
 )
 
 

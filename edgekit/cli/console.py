@@ -1,4 +1,7 @@
-"""The only place that prints. Results go to stdout, progress, notes and errors to stderr."""
+"""The only place that prints. Results go to stdout, progress, notes and errors to stderr.
+
+On a terminal sentences are broken between words; in a pipe only where COLUMNS says how wide a line may be.
+"""
 
 from __future__ import annotations
 
@@ -46,6 +49,7 @@ __all__ = [
 ]
 
 _LIVE: list[Console] = []  # the console that shows progress bars, while it does
+_USUAL_WIDTH = 80
 INTERRUPTED, TERMINATED = 130, 143  # what shells give for SIGINT and SIGTERM
 
 
@@ -108,7 +112,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str] | str]) -> None:
     """Print aligned columns, with rich's markup; a row that is a text stands below the one before it.
 
     Columns whose title starts with ">" are numbers and end flush. No row is ever broken or cut: what is too wide for a
-    terminal, the terminal wraps. A text is broken between words there, and goes on where it began.
+    terminal, the terminal wraps. A text is broken between words, where sentences are, and goes on where it began.
     """
     from rich.padding import Padding  # noqa: PLC0415 - 60 ms that --help does without
     from rich.text import Text  # noqa: PLC0415 - likewise
@@ -124,7 +128,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str] | str]) -> None:
         for line in lines:
             shown = Text.from_markup(line) if isinstance(line, str) else Text("  ").join(line)
             shown.rstrip()
-            if isinstance(line, str) and console.is_terminal and shown.cell_len > console.width:
+            if isinstance(line, str) and _breaks(console) and shown.cell_len > console.width:
                 indent = len(shown.plain) - len(shown.plain.lstrip())
                 console.print(Padding(shown[indent:], (0, 0, 0, indent)))
             else:
@@ -132,10 +136,10 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str] | str]) -> None:
 
 
 def facts(title: str, values: Sequence[tuple[str, str]]) -> None:
-    """Print names and their values, one below the other; on a terminal, long values are broken between words."""
+    """Print names and their values, one below the other; long values are broken between words where sentences are."""
     console = _stdout()
     margin = max(len(name) for name, _ in values) + 2
-    width = max(console.width - margin, 20) if console.is_terminal else sys.maxsize
+    width = max(console.width - margin, 20) if _breaks(console) else sys.maxsize
     with _explaining_stdout():
         console.print(f"[bold]{escape(title)}[/]", soft_wrap=True)
         for name, value in values:
@@ -226,17 +230,31 @@ def _explaining_stdout() -> Iterator[None]:
 
 
 def _sentence(console: Console, text: str) -> None:
-    """Print a line; on a terminal it is broken between words, in a pipe never."""
-    console.print(text, soft_wrap=not console.is_terminal)
+    """Print a line; where lines have a width, it is broken between words."""
+    console.print(text, soft_wrap=not _breaks(console))
+
+
+def _breaks(console: Console) -> bool:
+    """Whether lines have a width: on a terminal, and where COLUMNS says it, which rich goes by."""
+    return console.is_terminal or bool(_columns())
+
+
+def _columns() -> int | None:
+    """The width that COLUMNS says; None where it says none."""
+    columns = os.environ.get("COLUMNS", "")
+    return int(columns) if columns.isdigit() else None
 
 
 def _stdout() -> Console:
-    from rich.console import Console  # noqa: PLC0415 - see table
-
-    return Console(highlight=False)
+    return _console(stderr=False)
 
 
 def _stderr() -> Console:
+    return _LIVE[-1] if _LIVE else _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> Console:
     from rich.console import Console  # noqa: PLC0415 - see table
 
-    return _LIVE[-1] if _LIVE else Console(stderr=True, highlight=False)
+    # Some programs set COLUMNS to 0, where rich would print nothing at all.
+    return Console(stderr=stderr, highlight=False, width=_USUAL_WIDTH if _columns() == 0 else None)

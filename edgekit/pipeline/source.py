@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from edgekit import extras, facts
 from edgekit.capture import input_shape
-from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
+from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD, normalization_name
 from edgekit.errors import CheckpointError, ConfigError, DataError
 from edgekit.exporters.formats import FORMATS
 from edgekit.facts import Basis, Fact
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from edgekit.calibration.ranges import Ranges
     from edgekit.capture.onnx import Captured
+    from edgekit.capture.onnx_head import Arithmetic
     from edgekit.config import ModelSettings, Settings
     from edgekit.ir import Graph
     from edgekit.models.architecture import Options
@@ -292,8 +293,7 @@ def _facts_of_onnx(captured: Captured) -> tuple[Fact, ...]:
     """What an ONNX file says of its input by what it computes of it."""
     facts = []
     if captured.order is not None:
-        because = "the file exchanges the channels of its input at the start, which is taken to be RGB"
-        facts.append(Fact("order", captured.order, Basis.STATED, because, "--set preprocessing.order=RGB|BGR"))
+        facts.append(_order_behind_exchange(captured.order, captured.arithmetic))
     if captured.arithmetic is not None:
         own, unit = captured.arithmetic, captured.arithmetic.unit
         basis, because = Basis.STATED, f"the file computes it of pixels from 0 to {unit or 1:g}"
@@ -306,6 +306,23 @@ def _facts_of_onnx(captured: Captured) -> tuple[Fact, ...]:
         setting = "--set preprocessing.mean=[…] --set preprocessing.std=[…]"
         facts.append(Fact("normalization", {"mean": mean, "std": std}, basis, because, setting))
     return tuple(facts)
+
+
+def _order_behind_exchange(exchanged: str, own: Arithmetic | None) -> Fact:
+    """What the network sees behind an exchange of channels: people exchange those of RGB, and those of OpenCV's BGR.
+
+    Args:
+        exchanged: what the network sees of RGB.
+        own: what the file computes of its input.
+    """
+    order, because = exchanged, "the file exchanges the channels at its start, and images in RGB are the usual input"
+    if own is not None and own.unit is not None:
+        mean, std = ([value / own.unit for value in values] for values in (own.mean, own.std))
+        name, is_reversed = normalization_name(mean, std) or ("", None)
+        if is_reversed is not None:
+            order = "BGR" if is_reversed else "RGB"
+            because = f"the file exchanges the channels at its start, and normalizes them as {name} does {order}"
+    return Fact("order", order, Basis.ASSUMED, because, INPUT_SETTINGS["order"])
 
 
 def read_labels(path: Path, classes: int) -> tuple[str, ...]:

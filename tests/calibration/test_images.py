@@ -482,7 +482,11 @@ def test_grey_arrays_are_replicated(tmp_path: Path, shape: tuple[int, ...]) -> N
     ("content", "said"),
     [
         (np.zeros((2, 8, 8, 3), np.float32), r"holds float32 of shape \[2, 8, 8, 3\], edgekit wants uint8 pixels"),
-        (np.zeros((2, 8, 8, 3), np.int64), "holds int64"),
+        (
+            np.zeros((2, 8, 8, 3), np.float32),
+            r"from 0 to 1 save \(images \* 255\)\.round\(\)\.astype\('uint8'\)",
+        ),
+        (np.zeros((2, 8, 8, 3), np.int64), r"holds int64 .*: of pixels from 0 to 255 save images\.astype\('uint8'\)"),
         (np.zeros((2, 8, 8, 3), bool), "holds bool"),
         (np.array([{"a": 1}]), "holds object"),
         (np.zeros((2, 3, 8, 8), np.uint8), r"move the channels to the end, images.transpose\(0, 2, 3, 1\)"),

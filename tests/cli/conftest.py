@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Calls a command in this process, in an empty working directory, as in a pipe."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
 
     def call(*arguments: object) -> Result:
         result = CliRunner().invoke(app, [str(argument) for argument in arguments])
@@ -38,7 +39,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
 def environment() -> dict[str, str]:
     """Of a process that finds this edgekit, wherever it runs."""
     root = str(Path(edgekit.__file__).parent.parent)
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([root, *filter(None, sys.path)])}
+    inherited = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    return {**inherited, "PYTHONPATH": os.pathsep.join([root, *filter(None, sys.path)])}
 
 
 @pytest.fixture

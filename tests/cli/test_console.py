@@ -57,10 +57,47 @@ def test_on_a_terminal_a_text_goes_on_where_it_began(
     assert [line.rstrip() for line in plain.splitlines()[2:]] == ["     one two three", "     four five"]
 
 
-def test_a_table_is_aligned_and_never_broken(
+@pytest.fixture(autouse=True)
+def _no_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+@pytest.mark.parametrize("columns", [None, "", "wide", "0"])
+def test_in_a_pipe_nothing_is_broken(
+    columns: str | None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
+    sentence = "one two three four five " * 20
+    console.say(sentence)
+    console.note(sentence)
+    out, err = capsys.readouterr()
+    assert (out.count("\n"), err.count("\n")) == (1, 1)
+
+
+def test_in_a_pipe_lines_are_as_wide_as_columns_says(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setenv("COLUMNS", "30")
+    sentence = "one two three four five six seven"
+    console.note(sentence)
+    console.warn(sentence)
+    console.say(sentence)
+    console.facts("net", [("a", sentence)])
+    console.table(["", "file"], [["✔", "a name that is long.onnx, and whole"], f"  {sentence}"])
+    out, err = capsys.readouterr()
+    assert [line.rstrip() for line in err.splitlines()] == [
+        *("one two three four five six", "seven"),
+        *("! one two three four five six", "seven"),
+    ]
+    assert [line.rstrip() for line in out.splitlines()] == [
+        *("one two three four five six", "seven"),
+        *("net", "a  one two three four five six", "   seven"),
+        *("   file", "✔  a name that is long.onnx, and whole", "  one two three four five six", "  seven"),
+    ]
+
+
+def test_a_table_is_aligned_and_never_broken(capsys: pytest.CaptureFixture[str]) -> None:
     console.table(
         ["", "file", ">size"],
         [["✔", console.escape("a[1].onnx"), "9 B"], "  in a runtime with a long name", ["–", "b", "1.25 MB"]],

@@ -46,6 +46,8 @@ NETWORKS: tuple[tuple[str, str], ...] = (
             "linear.weight"
         ),
     ),
+    ("a ResNet, of which most is missing, not", "conv1.weight bn1.weight layer1.0.conv1.weight fc.weight"),
+    ("a ResNet, of which most is missing, not", "layer4.1.conv1.weight layer4.1.bn1.weight layer4.1.conv2.weight"),
     ("SE-ResNet", "conv1.weight layer1.0.conv1.weight layer1.0.se.fc1.weight layer2.0.conv1.weight fc.weight"),
     (
         "MobileNetV4.*can come|MobileNetV4.*ONNX",

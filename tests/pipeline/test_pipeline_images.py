@@ -10,11 +10,13 @@ from PIL import Image
 
 from edgekit import config
 from edgekit.calibration.data_free import first_pictures
+from edgekit.capture.onnx_head import Arithmetic
 from edgekit.config import Settings
+from edgekit.conventions import NORMALIZATIONS
 from edgekit.errors import CheckpointError, ConfigError
 from edgekit.facts import Basis
 from edgekit.pipeline.export import export
-from edgekit.pipeline.source import open_source
+from edgekit.pipeline.source import _order_behind_exchange, open_source
 from edgekit.pipeline.verify import verify
 from edgekit.reports.page.document import render
 from edgekit.verification.float_parity import FloatParity
@@ -256,6 +258,8 @@ def test_an_onnx_file_states_how_it_is_fed(tmp_path: Path) -> None:
     source = open_source(Settings(model=config.ModelSettings(_onnx(tmp_path / "net.onnx"))))
     about = source.float_model.preprocessing
     assert about.order == "BGR"
+    (order,) = (fact for fact in source.facts if fact.name == "order")
+    assert order.basis is Basis.ASSUMED  # of what the file takes nothing is known
     assert about.mean == pytest.approx((0.4, 0.5, 0.6))
     assert about.std == pytest.approx((0.25,) * 3)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
@@ -266,6 +270,32 @@ def test_an_onnx_file_states_how_it_is_fed(tmp_path: Path) -> None:
     logits = source.logits(about.normalization(pixels[..., ::-1]))
     found = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("order", ["RGB", "BGR"])
+def test_an_order_is_given_for_a_file_that_exchanges_channels(order: str, tmp_path: Path) -> None:
+    flags: dict[str, Any] = {"model": {"checkpoint": _onnx(tmp_path / "net.onnx")}, "preprocessing": {"order": order}}
+    source = open_source(config.load(None, flags))
+    assert source.float_model.preprocessing.order == order
+    assert {fact.name: fact.basis for fact in source.facts}["order"] is Basis.GIVEN
+
+
+@pytest.mark.parametrize(
+    ("name", "is_reversed", "unit", "order"),
+    [
+        ("imagenet", False, 255.0, "RGB"),  # OpenCV's BGR, turned to RGB
+        ("imagenet", True, 1.0, "BGR"),
+        ("caffe", True, 255.0, "BGR"),
+        ("tf", False, 255.0, "BGR"),  # which tells nothing
+        ("imagenet", False, None, "BGR"),  # of what was normalized before
+    ],
+)
+def test_usual_means_tell_the_order_behind_an_exchange(
+    name: str, *, is_reversed: bool, unit: float | None, order: str
+) -> None:
+    mean, std = (tuple(v * (unit or 1) for v in n[:: -1 if is_reversed else 1]) for n in NORMALIZATIONS[name])
+    fact = _order_behind_exchange("BGR", Arithmetic(mean, std, unit))
+    assert (fact.value, fact.basis) == (order, Basis.ASSUMED)
 
 
 def test_a_normalization_that_is_not_the_files_is_refused(tmp_path: Path) -> None:
