@@ -48,7 +48,8 @@ def test_both_forms_compute_what_was_trained() -> None:
 def test_the_usual_preprocessing(
     padding: str, given: PreprocessingSettings, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> None:
-    model = ModelSettings(CHECKPOINT, padding=padding)  # type: ignore[arg-type]  # a parameter is no literal
+    # The file states its own padding.
+    model = ModelSettings(CHECKPOINT, padding=padding, insist=True)  # type: ignore[arg-type]  # a parameter is no literal
     found = open_source(Settings(model=model, preprocessing=given)).float_model.preprocessing
     assert (found.mean, found.std) == (mean, std)
     assert (found.size, found.resize) == ((32, 32), 37)  # 256 for 224
