@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from edgekit.facts import Fact
     from edgekit.pipeline.export import ExportedFile, ExportResult
     from edgekit.pipeline.floor import Floor
+    from edgekit.pipeline.source import Source
 
 _OF_OTHERS = "distribution"  # what the calibration doctor says of images of another kind than those of training
 _OF_PIXELS = {"order", "normalization"}  # facts that would be wrong in place of the images
@@ -98,12 +99,13 @@ def export(  # noqa: PLR0913 - one a flag
 
         from edgekit.pipeline.export import export as run  # noqa: PLC0415 - see the module app
 
+        told: list[str] = []
         with console.progress_bar() as progress:
-            result = run(settings, opened=lambda facts: show_facts(facts, settings), progress=progress)
+            result = run(settings, opened=lambda source: told.extend(show_opened(source, settings)), progress=progress)
         if as_json:
             console.print_json("export", result)
         else:
-            show_export(result, settings)
+            show_export(result, settings, told)
 
 
 def export_settings(config: Path | None, flags: Overrides, assignments: list[str] | None) -> Settings:
@@ -132,22 +134,30 @@ def export_settings(config: Path | None, flags: Overrides, assignments: list[str
     return settings
 
 
-def show_facts(facts: Sequence[Fact], settings: Settings) -> None:
-    """Tell what is taken to be true of the network, and what was given by what."""
+def show_opened(source: Source, settings: Settings) -> tuple[str, ...]:
+    """Tell what is taken to be true of a network, what was given by what, and what was chosen and left aside.
+
+    Returns:
+        The notes among that.
+    """
     from edgekit.reports import origin  # noqa: PLC0415 - see the module app
 
-    for fact in facts:
+    for text in source.notes:
+        console.note(text)
+    for fact in source.facts:
         if not fact.is_assumed:
             console.note(f"{fact.name} {plain(fact.value)}: {fact.basis}, {origin.reason(fact, settings)}")
-    for fact in assumed(facts):
+    for fact in assumed(source.facts):
         why = origin.reason(fact, settings)
         console.warn(f"{fact.name} {plain(fact.value)} is {fact.basis}: {why} (to set it: {fact.setting})")
+    return source.notes
 
 
-def show_export(result: ExportResult, settings: Settings) -> None:
-    """Print what was exported."""
+def show_export(result: ExportResult, settings: Settings, told: Sequence[str]) -> None:
+    """Print what was exported; the notes in ``told`` are there already."""
     for text in result.notes:
-        console.note(text)
+        if text not in told:
+            console.note(text)
     console.skipped(result.skipped)
     if result.diagnosis is not None and result.diagnosis.finding is not None:
         console.warn(diagnosed(result.diagnosis.finding, result.facts))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgekit.cli import console
-from edgekit.cli.export import export_settings, show_export, show_facts
+from edgekit.cli.export import export_settings, show_export, show_opened
 from edgekit.cli.groups import CalibrationFlags, FileFlags, NetworkFlags, merged, spread
 from edgekit.cli.options import CheckpointArgument, ConfigOption, JsonOption, SetOption, ThreadsOption
 from edgekit.device.threads import limited
@@ -53,12 +53,13 @@ def finetune(  # noqa: PLR0913 - one a flag
 
         from edgekit.pipeline.finetune import finetune as run  # noqa: PLC0415 - see the module app
 
+        told: list[str] = []
         with console.progress_bar() as progress:
-            result = run(settings, opened=lambda facts: show_facts(facts, settings), progress=progress)
+            result = run(settings, opened=lambda source: told.extend(show_opened(source, settings)), progress=progress)
         if as_json:
             console.print_json("finetune", result)
         else:
-            show_export(result.export, settings)
+            show_export(result.export, settings, told)
             _show(result.finetuning)
 
 

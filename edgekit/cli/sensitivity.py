@@ -9,7 +9,7 @@ import typer
 
 from edgekit import words
 from edgekit.cli import console
-from edgekit.cli.export import export_settings, show_facts
+from edgekit.cli.export import export_settings, show_opened
 from edgekit.cli.groups import CalibrationFlags, NetworkFlags, merged, spread
 from edgekit.cli.options import CheckpointArgument, ConfigOption, JsonOption, SetOption, ThreadsOption
 from edgekit.device.threads import limited
@@ -48,7 +48,7 @@ def sensitivity(  # noqa: PLR0913 - one a flag
 
         with console.progress_bar() as progress:
             result = run(
-                settings, images=images, out=out, opened=lambda facts: show_facts(facts, settings), progress=progress
+                settings, images=images, out=out, opened=lambda source: show_opened(source, settings), progress=progress
             )
         if as_json:
             console.print_json("sensitivity", result)
@@ -57,8 +57,6 @@ def sensitivity(  # noqa: PLR0913 - one a flag
 
 
 def _show(result: SensitivityResult) -> None:
-    for text in result.notes:
-        console.note(text)
     console.skipped(result.skipped)
     if result.picture is not None:
         console.note(f"all of them, in the order of the network: {result.picture}")

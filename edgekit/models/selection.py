@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from edgekit.errors import CheckpointError
+from edgekit.models import strays
 from edgekit.models.layouts import LAYOUTS
+from edgekit.models.layouts.names import first_few
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor
 
@@ -29,7 +32,7 @@ class Network:
         layout: of its names.
         root: what stands before them.
         weights: of the network alone, by the file's names; and what training left there.
-        notes: which was chosen of several, and how another is taken, for people.
+        notes: what was looked through and left aside; which was chosen of several, and how another is taken.
     """
 
     layout: Layout
@@ -101,7 +104,8 @@ def choose(groups: Sequence[Group]) -> Network | None:
             f"{'averaged weights' if chosen.is_averaged else 'the network'} under {chosen.root!r} taken; another"
             f" network is there under {', '.join(map(repr, left))}: to take that, save its state_dict alone"
         )
-    return Network(chosen.layout, chosen.root, weights, tuple(notes))
+    taken = _taken(chosen, weights, is_alone=not others)
+    return Network(chosen.layout, chosen.root, weights, (*taken, *notes))
 
 
 def _in_group(group: Group) -> _Candidate | None:
@@ -126,6 +130,27 @@ def _in_group(group: Group) -> _Candidate | None:
             )
         return best[0]
     return None
+
+
+def _taken(chosen: _Candidate, weights: Mapping[str, Tensor], *, is_alone: bool) -> Iterator[str]:
+    """Where the weights were, in what form, and what stood beside them, for people; nothing where all is plain."""
+    how = [f"from {chosen.place}"] if is_alone and chosen.group.path else []
+    if prefix := _prefix(chosen.root, weights):
+        how.append(f"without {prefix!r} before their names")
+    types = {str(tensor.dtype).removeprefix("torch.") for tensor in weights.values() if tensor.is_floating_point()}
+    if others := sorted(types - {"float32"}):
+        how.append(f"as float32, where they are {' or '.join(others)}")
+    if how:
+        yield f"weights taken {', '.join(how)}"
+    if is_alone and chosen.group.beside:
+        yield f"left aside beside the weights: {first_few(chosen.group.beside)}"
+
+
+def _prefix(root: str, weights: Mapping[str, Tensor]) -> str:
+    """What stands before every name of a network, the classifier's too."""
+    names = [key for key in weights if not strays.is_named(key)]
+    starts = ["", *accumulate(f"{part}." for part in root.split(".")[:-1])]
+    return next(start for start in reversed(starts) if all(name.startswith(start) for name in names))
 
 
 def _without_others(chosen: _Candidate) -> tuple[dict[str, Tensor], list[str]]:

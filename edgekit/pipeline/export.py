@@ -133,7 +133,7 @@ def export(
     settings: Settings,
     *,
     refine: Refine | None = None,
-    opened: Callable[[tuple[Fact, ...]], object] = lambda _: None,
+    opened: Callable[[Source], object] = lambda _: None,
     progress: Progress = silent,
 ) -> ExportResult:
     """Export the network of ``settings`` to every target and precision they name.
@@ -145,7 +145,7 @@ def export(
         settings: what, from what, and where to.
         refine: makes another integer model of the one that calibration gave, which is written in its place, and says
             by which settings it is made again. No ranges are saved then, as they would lead back to the first one.
-        opened: told what is taken to be true of the network, before the work starts.
+        opened: told of the network, with what is taken to be true of it, before the work starts.
         progress: told of every stage.
 
     Raises:
@@ -161,7 +161,7 @@ def export(
         progress("loading", 0, 1)
         source = open_source(settings, progress)
         progress("loading", 1, 1)
-        opened(source.facts)
+        opened(source)
         name = source.float_model.graph.name
         hashed = source.float_model.provenance["checkpoint_sha256"]
         replaced = manifest.check_earlier(out / f"{name}{manifest.SUFFIX}", hashed, settings)

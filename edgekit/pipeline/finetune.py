@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edgekit.config import Settings
-    from edgekit.facts import Fact
     from edgekit.integer_model import IntegerModel
     from edgekit.pipeline.source import Source
     from edgekit.training.finetune import Finetuning
@@ -35,7 +34,7 @@ class FinetuneResult:
 
 
 def finetune(
-    settings: Settings, *, opened: Callable[[tuple[Fact, ...]], object] = lambda _: None, progress: Progress = silent
+    settings: Settings, *, opened: Callable[[Source], object] = lambda _: None, progress: Progress = silent
 ) -> FinetuneResult:
     """Fine-tune the network of ``settings`` on its calibration images, and export the int8 files of every target.
 

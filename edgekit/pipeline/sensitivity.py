@@ -9,7 +9,7 @@ from edgekit import extras, files
 from edgekit.errors import DataError
 from edgekit.pipeline.integers import integers_of
 from edgekit.pipeline.ranking import Sensitivity, rank
-from edgekit.pipeline.source import open_source
+from edgekit.pipeline.source import Source, open_source
 from edgekit.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def sensitivity(
     *,
     images: int = IMAGES,
     out: Path | None = None,
-    opened: Callable[[tuple[Fact, ...]], object] = lambda _: None,
+    opened: Callable[[Source], object] = lambda _: None,
     progress: Progress = silent,
 ) -> SensitivityResult:
     """Quantize the network of ``settings`` as export does, and each part of it alone.
@@ -72,7 +72,7 @@ def sensitivity(
         settings: what, and the calibration images.
         images: how many of these to compare the logits on, evenly spaced; 8 or more.
         out: a folder for the picture, ``NAME.sensitivity.svg``; None draws none.
-        opened: told what is taken to be true of the network, before the work starts.
+        opened: told of the network, with what is taken to be true of it, before the work starts.
         progress: told of every stage.
 
     Raises:
@@ -91,7 +91,7 @@ def sensitivity(
 
     progress("loading", 0, 1)
     source = open_source(settings, progress)
-    opened(source.facts)
+    opened(source)
     progress("loading", 1, 1)
     form = source.integer_form
     pixels = (

@@ -10,6 +10,7 @@ import pytest
 from edgekit.cli.groups import NetworkFlags
 from edgekit.cli.options import load_settings
 from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
+from edgekit.defaults import CHECKPOINT
 from edgekit.errors import ConfigError
 
 
@@ -79,3 +80,20 @@ def test_settings_know_the_flag_that_they_come_from() -> None:
 def test_insisting_is_a_setting() -> None:
     assert settings(insist=True).model.insist
     assert not settings().model.insist
+
+
+def test_what_was_looked_through_is_told_before_an_export_stops(run: Any, tmp_path: Path) -> None:
+    torch, safetensors = pytest.importorskip("torch"), pytest.importorskip("safetensors.torch")
+    for needed in ("onnx", "onnxruntime", "onnxsim"):
+        pytest.importorskip(needed)
+    weights = {f"module.{name}": tensor.half() for name, tensor in safetensors.load_file(CHECKPOINT).items()}
+    torch.save({"state_dict": weights, "epoch": 3}, tmp_path / "net.pth")
+    kinds = {"--int8": 2, "--float32": 0}  # integers would rest on what is assumed
+    for kind, code in kinds.items():
+        done = run("export", tmp_path / "net.pth", kind, "--target", "onnx", *(["--data-free"] if code else []))
+        assert done.exit_code == code
+        for note in (
+            "weights taken from ['state_dict'], without 'module.' before their names, as float32, where they",
+            "left aside beside the weights: epoch",
+        ):
+            assert done.stderr.count(note) == 1

@@ -17,5 +17,5 @@ def test_what_is_given_may_be_wrong_in_place_of_the_images(mistake: Mistake, bas
     facts = [Fact("normalization", LEVELS, basis, "", ""), Fact("padding", "same", Basis.GIVEN, "", "")]
     said = "the calibration images look wrong: why"
     if mistake is Mistake.DISTRIBUTION and basis is Basis.GIVEN:
-        said = "the calibration images look wrong, or what was given does, normalization mean 0, std 1: why"
+        said = "the calibration images look wrong, or what was given does, normalization unit (mean 0, std 1): why"
     assert diagnosed(Finding(mistake, "why"), facts) == said

@@ -65,6 +65,36 @@ def test_wrappings_and_prefixes(kind: str, state: State, tmp_path: Path) -> None
     assert all(torch.equal(loaded[key], tensor) for key, tensor in state.items())
 
 
+SAID: dict[str, tuple[str, ...]] = {
+    "lightning": (
+        "weights taken from ['state_dict'], without 'model.' before their names",
+        "left aside beside the weights: epoch, hyper_parameters",
+    ),
+    "optimizer": ("weights taken from ['net']", "left aside beside the weights: optimizer"),
+    "a name of its own": ("weights taken from ['my_fancy_wrapper']['inner']['deep']",),
+    "nested prefixes": ("weights taken without 'module._orig_mod.student.encoder.net.' before their names",),
+    "the body under another name": (),
+    "parameters": (),
+}
+
+
+@pytest.mark.parametrize("kind", SAID)
+def test_what_was_looked_through_is_said(kind: str, state: State, tmp_path: Path) -> None:
+    def said(content: object) -> list[str]:
+        torch.save(content, tmp_path / "m.pth")
+        return [note for note in load(tmp_path / "m.pth", resolution=32).notes if "taken" in note or "aside" in note]
+
+    assert said(WRAPPINGS[kind](state)) == list(SAID[kind])
+
+
+def test_numbers_that_become_float32_are_said(state: State, tmp_path: Path) -> None:
+    halves = {key: tensor.half() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
+    torch.save({"module": halves, "step": 3}, tmp_path / "m.pth")
+    notes = load(tmp_path / "m.pth", resolution=32).notes
+    assert "weights taken from ['module'], as float32, where they are float16" in notes
+    assert "left aside beside the weights: step" in notes
+
+
 @pytest.mark.parametrize(
     "stray",
     [

@@ -14,7 +14,7 @@ from edgekit.calibration import data_free
 from edgekit.defaults import CHECKPOINT, FOLDER
 from edgekit.errors import ArtifactError, BadInput, ConfigError, DataError, GateFailed, UnsupportedOperator
 from edgekit.exporters.formats import FORMATS, Format
-from edgekit.facts import Basis, Fact, assumed, of_provenance
+from edgekit.facts import Basis, assumed, of_provenance
 from edgekit.integer_model import IntegerModel
 from edgekit.pipeline import export as export_module
 from edgekit.pipeline.export import export
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from edgekit.config import Settings
     from edgekit.exporters.summary import Summary
+    from edgekit.pipeline.source import Source
 
     MakeSettings = Callable[..., Settings]
 
@@ -319,12 +320,12 @@ def test_what_is_assumed_needs_consent_before_integers_are_written(settings: Mak
     load_file, save_file = (getattr(safetensors_torch, name) for name in ("load_file", "save_file"))
     save_file(load_file(FOLDER / "digits_v3.safetensors"), weights)
     bare = settings(model={"checkpoint": weights, "labels": None}, calibration={"data": None, "data_free": True})
-    told: list[tuple[Fact, ...]] = []
+    told: list[Source] = []
     with pytest.raises(
         ConfigError, match=r"only assumed: padding symmetric, bn_eps 0\.001.* \(--padding same\|symmetric.*--insist"
     ):
         export(replace(bare, calibration=replace(bare.calibration, ranges=None)), opened=told.append)
-    assert {fact.name for fact in assumed(told[0])} == {*("padding", "bn_eps", "activation", "interpolation")}
+    assert {fact.name for fact in assumed(told[0].facts)} == {*("padding", "bn_eps", "activation", "interpolation")}
     float_files = export(replace(bare, export=replace(bare.export, precisions=("float32",))))
     assert {fact.name for fact in assumed(float_files.facts)} >= {"padding", "bn_eps"}
     about = float_files.files[0].summary.metadata

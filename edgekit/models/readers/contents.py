@@ -25,10 +25,12 @@ class Group:
     Attributes:
         path: of keys to the mapping ("checkpoint", "state_dict").
         weights: by their names there.
+        beside: names of what else stands there, and beside each mapping on the way.
     """
 
     path: tuple[str, ...]
     weights: Mapping[str, Tensor] = field(repr=False)
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

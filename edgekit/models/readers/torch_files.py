@@ -8,6 +8,7 @@ import pickle
 import re
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -163,23 +164,24 @@ def _whole(groups: Sequence[Group]) -> tuple[tuple[Group, ...], tuple[str, ...]]
     whole = []
     for group in groups:
         weights, done = made_whole(group.weights)
-        whole.append(Group(group.path, weights))
+        whole.append(replace(group, weights=weights))
         notes |= dict.fromkeys(done)
     return tuple(whole), tuple(notes)
 
 
-def _walk(value: object, path: tuple[str, ...], seen: set[int]) -> Iterator[Group]:
+def _walk(value: object, path: tuple[str, ...], seen: set[int], beside: tuple[str, ...] = ()) -> Iterator[Group]:
     if isinstance(value, list | tuple) and all(isinstance(item, Mapping) for item in value):
         value = dict(enumerate(value))
     if not isinstance(value, Mapping) or len(path) > _MAX_DEPTH or id(value) in seen:
         return
     seen.add(id(value))
+    others = [str(key) for key, item in value.items() if not isinstance(item, Tensor)]
     tensors = {str(key): item.detach() for key, item in value.items() if isinstance(item, Tensor)}
     if tensors:
         marks = {str(key): torch.empty(0) for key, item in value.items() if _is_quantization_mark(str(key), item)}
-        yield Group(path, marks | tensors)
+        yield Group(path, marks | tensors, (*beside, *others))
     for key, item in value.items():
-        yield from _walk(item, (*path, str(key)), seen)
+        yield from _walk(item, (*path, str(key)), seen, (*beside, *(str(other) for other in value if other != key)))
 
 
 def _is_quantization_mark(key: str, item: object) -> bool:
