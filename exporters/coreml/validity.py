@@ -88,6 +88,7 @@ def violations(path: Path, runtime: str | None = None) -> tuple[Violation, ...]:
         *_versions(model, newest, runtime),
         *_programs(model.message.mlProgram),
         *_names(model),
+        *_classifier(model),
         *_input(model),
         *_weights(model),
         *(Violation(None, text) for text in package.irregularities(path)),
@@ -154,6 +155,14 @@ def _names(model: Model) -> Iterator[Violation]:
         if names != program:
             text = f"the {role} that callers see are {', '.join(names)}, and those of the program {', '.join(program)}"
             yield Violation(None, text)
+
+
+def _classifier(model: Model) -> Iterator[Violation]:
+    """A classifier gives probabilities; edgekit once declared one that gives logits."""
+    about = metadata_facts(model.user_defined.get(KEY))
+    if about and model.message.description.predictedFeatureName and f"{KEY}.head" not in about:
+        text = "an earlier edgekit wrote a classifier whose probabilities are logits: export it again"
+        yield Violation(None, text)
 
 
 def _input(model: Model) -> Iterator[Violation]:
