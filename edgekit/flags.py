@@ -23,7 +23,7 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
     "order": ("preprocessing.order",),
     "resize": ("preprocessing.resize", "preprocessing.crop"),
     "interpolation": ("preprocessing.interpolation",),
-    **{name: (f"model.{name}",) for name in ("padding", "bn_eps", "activation", "head_activation")},
+    **{name: (f"model.{name}",) for name in ("padding", "bn_eps", "activation", "head_activation", "resolution")},
 }
 _FLAGS: Final = {"order": "--order", "padding": "--padding", "resize": "--resize"}
 

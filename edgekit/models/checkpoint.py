@@ -32,9 +32,10 @@ _OWN = "edgekit checkpoint"
 # What leaves no trace in weights, and the setting that decides it.
 _SETTINGS = {
     "padding": "--padding same|symmetric",
-    "bn_eps": "--set model.bn_eps=1e-3",
+    "bn_eps": "--set model.bn_eps=1e-5|1e-3",
     "activation": "--set model.activation=relu|relu6|hard_swish",
     "head_activation": "--set model.head_activation=relu|relu6|hard_swish|none",
+    "resolution": "--set model.resolution=PIXELS, or HEIGHTxWIDTH",
 }
 # What torch.ao.quantization, bitsandbytes and GPTQ put beside or in place of weights.
 _QUANTIZED = re.compile(
@@ -237,6 +238,8 @@ def _facts(architecture: Architecture, given: Options, stated: Mapping[str, str]
         "bn_eps": architecture.bn_eps,
         "activation": architecture.activation,
     }
+    size = architecture.resolution
+    values["resolution"] = size if isinstance(size, int) else list(size)
     if architecture.hidden_channels:
         values["head_activation"] = architecture.head_activation or architecture.activation
     facts = []
@@ -246,6 +249,8 @@ def _facts(architecture: Architecture, given: Options, stated: Mapping[str, str]
             basis, because = Basis.GIVEN, BY_SETTING
         elif name in stated:
             basis, because = Basis.STATED, stated[name]
+        elif name == "resolution":
+            because = "usual for this family, as weights do not tell it"
         elif name == "head_activation":
             because = "names and shapes of a replaced classifier do not tell the function between its layers"
         facts.append(Fact(name, value, basis, because, _SETTINGS[name]))
@@ -253,11 +258,14 @@ def _facts(architecture: Architecture, given: Options, stated: Mapping[str, str]
 
 
 def _overruled(given: Options, told: Mapping[str, object], stated: Mapping[str, str]) -> tuple[Fact, ...]:
-    """What the file tells, where ``given`` is something else; ``stated`` holds who says it."""
+    """What the file tells, where ``given`` is something else; ``stated`` holds who says it.
+
+    A network may be given images of another size than it was trained with.
+    """
     return tuple(
         Fact(name, told[name], Basis.STATED, stated[name], _SETTINGS[name])
         for name, value in given.items()
-        if name in _SETTINGS and name in told and told[name] != value
+        if name in _SETTINGS and name != "resolution" and name in told and told[name] != value
     )
 
 

@@ -81,8 +81,6 @@ def architecture_of(weights: Mapping[str, Tensor], family: str | None, options: 
         if width is None
         else f"width {width}: found from the channels"
     )
-    if "resolution" not in options:
-        notes.append(f"resolution {found.resolution}: the family's usual one, as weights do not tell it")
     if found.num_classes == _BACKGROUND_CLASSES:
         notes.append("1001 classes: the first is probably TensorFlow's background class")
     return Guess(replace(found, width=width), tuple(notes))
