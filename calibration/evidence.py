@@ -33,6 +33,7 @@ DRAWS = 1000
 ENOUGH_NATS = math.log(DRAWS)  # odds of 1000 to 1
 # Of one draw: another set of pictures may differ from that of training in its colours as much as so few images do.
 DRAWN_IMAGES = 16
+MOST_OF_DRAWS = 50.0  # nats: nothing outweighs that
 CLAMP = 4.0  # squared standard deviations, of a layer's channels: one shall not outvote the others
 # Of the images, in one class: then the answers say nothing. Labelled sets have up to a tenth in one class.
 ONE_SIDED = 0.5
@@ -96,6 +97,15 @@ def odds(share: float) -> float:
     least = 1 / (DRAWS + 1)
     held = min(max(share, least), 1 - least)
     return math.log(held / (1 - held))
+
+
+def of_draws(differences: NDArray[np.float64]) -> float:
+    """The odds that differences of draws are negative on the whole, in nats; where all are, by the normal tail."""
+    shares = odds(float((differences < 0).mean()))
+    if abs(shares) < ENOUGH_NATS:
+        return shares
+    z = float(differences.mean() / max(differences.std(), 1e-12))
+    return math.copysign(max(abs(shares), min(z * z / 2, MOST_OF_DRAWS)), shares)
 
 
 def _nats_of_channels(a: Residuals, b: Residuals) -> NDArray[np.float64]:

@@ -148,7 +148,7 @@ class _Search:
         stem = self._stem.get(likeliest.preprocessing)
         misfit = max(self._misfit(likeliest), 0.0 if stem is None else float(stem.mean()))
         if misfit > MISFIT_LIMIT:
-            because = f"batch normalization knows no such images (misfit {misfit:.2g}): are they of the right kind?"
+            because = "no usual mean and std makes these images what batch normalization remembers"
             return undecided(self._question, names, because)
         return tuple(self._finding(name) for name in names)
 
@@ -206,11 +206,9 @@ class _Search:
 
     def _odds(self, a: Expectations, b: Expectations) -> float:
         """Of two inputs, from all witnesses; the answers are asked last, as that takes two more runs."""
-        first, second = a.preprocessing, b.preprocessing
-        known = self._question.rarity(second) - self._question.rarity(first)
-        if first in self._stem and second in self._stem:
-            known += odds(float((self._stem[first] < self._stem[second]).mean()))
-        nats = known
+        nats = known = self._odds_by_stem(a.preprocessing, b.preprocessing)
+        if abs(known) >= ENOUGH_NATS:
+            return known
         for batches, _ in _looks(len(self._batches)):
             residuals = (self._residuals(candidate, batches)[0] for candidate in (a, b))
             nats = known + evidence.by_layers(*residuals)
@@ -219,6 +217,13 @@ class _Search:
         entropies = [entropy(self._answers(candidate, IMAGES)) for candidate in (a, b)]
         surer = draws(len(entropies[0])) @ (entropies[0] - entropies[1]) < 0
         return nats + odds(float(surer.mean()))
+
+    def _odds_by_stem(self, a: Preprocessing, b: Preprocessing) -> float:
+        """Of two inputs, from the first layer and from how rare they are."""
+        rarity = self._question.rarity(b) - self._question.rarity(a)
+        if a not in self._stem or b not in self._stem:
+            return rarity
+        return rarity + evidence.of_draws(self._stem[a] - self._stem[b])
 
     # -- candidates
 
@@ -235,9 +240,7 @@ class _Search:
 
     def _is_ruled_out(self, meant: Preprocessing, by: Preprocessing) -> bool:
         """Whether the first convolution fits another input better, whatever images are drawn."""
-        if meant not in self._stem or by not in self._stem:
-            return False
-        return odds(float((self._stem[by] < self._stem[meant]).mean())) >= ENOUGH_NATS
+        return meant in self._stem and by in self._stem and self._odds_by_stem(by, meant) >= ENOUGH_NATS
 
     def _others(self, name: str, start: Expectations) -> list[Expectations]:
         """``start`` with another value of one expectation."""
@@ -322,13 +325,21 @@ class _Search:
         ruled_out = [other for other in nats if other not in same]
         if ruled_out:
             other = min(ruled_out, key=lambda candidate: nats[candidate])
+            rarity = self._rarity(other)
+            if rarity > 0 and nats[other] - rarity < ENOUGH_NATS:
+                told = f"nothing speaks for it (evidence {rarity - nats[other]:.0f}, where {ENOUGH_NATS:.0f} is enough)"
+                return f"{words(name, other)} is rare for such a network, and {told}"
             return (
                 f"batch normalization rules out {words(name, other)} "
                 f"(evidence {nats[other]:.0f}, where {ENOUGH_NATS:.0f} is enough)"
             )
         if same:
             return f"no matter: {words(name, next(iter(same)))} gives the same logits"
-        return "batch normalization of the first layer rules out every other"
+        return "batch normalization of the first layer rules out every other usual one"
+
+    def _rarity(self, other: Expectations) -> float:
+        """By how much the best is more usual, in nats."""
+        return self._question.rarity(other.preprocessing) - self._question.rarity(self.best.preprocessing)
 
     def _answers(self, expectations: Expectations, images: int) -> NDArray[np.float32]:
         order = self._question.start.preprocessing.order

@@ -100,9 +100,11 @@ class Question:
         return self.bases.get(name, Basis.ASSUMED) in {Basis.ASSUMED, Basis.FOUND}
 
     def rarity(self, meant: Preprocessing) -> float:
-        """How rarely such a network is normalized so, in nats: the logarithm of one in how many."""
+        """How rarely such a network is normalized so, in nats: the logarithm of one in how many; 0 of what is given."""
         usual = normalization_words(meant)
-        return 0.0 if usual == "cifar10" and self.classes in {None, *_CIFAR_CLASSES} else _RARITY.get(usual, 0.0)
+        is_own = usual == "cifar10" and self.classes in {None, *_CIFAR_CLASSES}
+        is_given = not self.is_open("normalization") and not differs("normalization", meant, self.start.preprocessing)
+        return 0.0 if is_own or is_given else _RARITY.get(usual, 0.0)
 
 
 def normalization_value(preprocessing: Preprocessing) -> dict[str, list[float]]:

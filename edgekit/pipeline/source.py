@@ -15,7 +15,8 @@ from edgekit.facts import Basis, Fact
 from edgekit.flags import INPUT_SETTINGS
 from edgekit.float_model import FloatModel
 from edgekit.passes import float_form, integer_form
-from edgekit.pipeline.expectations import FINDABLE, settle, stated
+from edgekit.pipeline.expectations import settle, stated
+from edgekit.pipeline.shown import FINDABLE
 from edgekit.progress import Progress, silent
 from edgekit.version import __version__
 

@@ -20,9 +20,10 @@ from edgekit.facts import Basis, of_provenance, replaced
 from edgekit.pipeline import baseline, trials
 from edgekit.pipeline import candidates as opening
 from edgekit.pipeline.evidence import CHECKPOINT_HASH, gather
-from edgekit.pipeline.expectations import Contradicted, filled_channel, settle
+from edgekit.pipeline.expectations import Contradicted, settle
 from edgekit.pipeline.judging import Known, confusions, judge, judge_references, layers, pictures
 from edgekit.pipeline.records import Records
+from edgekit.pipeline.shown import filled_channel
 from edgekit.pipeline.trials import References, Trial
 from edgekit.pipeline.verdicts import FileVerdict, Picture, VerifyResult
 from edgekit.progress import Progress, silent

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.facts import Fact
-    from edgekit.pipeline.expectations import Settled
+    from edgekit.pipeline.shown import Settled
     from edgekit.verification.gates import Gate
 
 for needed in ("torch", "safetensors", "ai_edge_litert"):
