@@ -15,7 +15,7 @@ from edgekit.conventions import USUAL_ORDER, orders_of
 from edgekit.errors import CheckpointError, ConfigError
 from edgekit.facts import Basis, Fact
 from edgekit.flags import INPUT_SETTINGS, flags
-from edgekit.pipeline.shown import OF_PICTURES, USUAL_CROP, Settled, contradicted, cropped, found
+from edgekit.pipeline.shown import OF_PICTURES, USUAL_CROP, Settled, contradicted, cropped, found, resized
 from edgekit.preprocessing import Preprocessing
 from edgekit.words import plain
 
@@ -103,7 +103,7 @@ def settle(trained: Trained, settings: Settings, ranges: Ranges | None, progress
     if ranges is None and wanted.data is not None and not wanted.data_free:
         disputed = {fact.name: fact for fact in contradictions}
         start, by_images = found(trained, start, disputed, wanted, progress)
-        shown = {fact.name for fact in start.facts if fact.basis is Basis.GIVEN}
+        shown = {fact.name for fact in start.facts if fact.basis is Basis.GIVEN} | {fact.name for fact in by_images}
         contradictions = (*(fact for fact in contradictions if fact.name not in shown), *by_images)
     if contradictions and not settings.model.insist:
         raise Contradicted(contradictions, start.preprocessing.order)
@@ -160,7 +160,7 @@ def _against_file(stated: Sequence[Fact], settled: Sequence[Fact]) -> tuple[Fact
         said = plain(fact.value)
         if fact.basis is Basis.STATED and given.get(fact.name, said) != said:
             because = f"the file says {fact.name} {said} ({fact.because}), not {given[fact.name]}"
-            found.append(replace(fact, because=because))
+            found.append(replace(fact, basis=Basis.GIVEN, because=because))
     return tuple(found)
 
 

@@ -84,8 +84,10 @@ def found(
     for told in findings:
         fact = known[told.name]
         known[told.name] = _decided(fact, told, disputed.get(told.name), start.preprocessing.order)
-        if told.contradicted is not None and told.name not in disputed:
+        if told.contradicted is not None:
             contradictions.append(replace(fact, value=told.contradicted, because=told.because))
+        elif told.name in disputed and told.basis is Basis.FOUND and known[told.name].basis is not Basis.GIVEN:
+            contradictions.append(replace(fact, value=told.value, basis=Basis.GIVEN, because=told.because))
     changed = {name: known[name].value for name, value in options.items() if known[name].value != value}
     values = known["normalization"].value
     preprocessing = replace(

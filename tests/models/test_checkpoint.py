@@ -53,12 +53,13 @@ def test_what_a_checkpoint_tells(digits: nn.Module, state: State, tmp_path: Path
     assert checkpoint.architecture == mobilenet_v3_digits()
     assert checkpoint.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert not checkpoint.module.training
-    assert all(any(word in note for note in checkpoint.notes) for word in ("7 blocks", "width 1.0", "32"))
+    assert all(any(word in note for note in checkpoint.notes) for word in ("7 blocks", "width 1.0"))
     facts = {fact.name: (fact.value, fact.basis) for fact in checkpoint.facts}
     assert facts == {
         "padding": ("symmetric", Basis.ASSUMED),
         "bn_eps": (1e-3, Basis.ASSUMED),
         "activation": ("hard_swish", Basis.ASSUMED),
+        "resolution": (32, Basis.ASSUMED),
         "head_activation": ("hard_swish", Basis.STATED),
     }
     x = torch.randn(2, 3, 32, 32)
@@ -124,7 +125,12 @@ def test_overrides(trained: Callable[[Architecture], nn.Module], tmp_path: Path)
     checkpoint = load(path, family="mobilenet_v2", num_classes=4, **given)
     assert checkpoint.architecture == mobilenet_v2(0.35, 4, **given)
     bases = {fact.name: fact.basis for fact in checkpoint.facts}
-    assert bases == {"padding": Basis.GIVEN, "bn_eps": Basis.GIVEN, "activation": Basis.ASSUMED}
+    assert bases == {
+        "padding": Basis.GIVEN,
+        "bn_eps": Basis.GIVEN,
+        "activation": Basis.ASSUMED,
+        "resolution": Basis.GIVEN,
+    }
     with pytest.raises(ConfigError, match="padding"):
         load(path, padding="valid")  # type: ignore[arg-type]  # what a user may write
 

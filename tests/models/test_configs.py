@@ -81,6 +81,7 @@ def test_timm_says_everything(module: nn.Module, tmp_path: Path) -> None:
         "padding": "symmetric",
         "bn_eps": 1e-5,
         "activation": "relu6",
+        "resolution": 96,
     }
     assert checkpoint.architecture.resolution == 96
     assert load(tmp_path / "pytorch_model.bin").facts == checkpoint.facts
@@ -110,6 +111,7 @@ def test_transformers_says_everything(module: nn.Module, tmp_path: Path) -> None
         "padding": "same",
         "bn_eps": 1e-3,
         "activation": "relu6",
+        "resolution": 96,
     }
     assert checkpoint.architecture == mobilenet_v1(0.25, 4, resolution=96)
 
@@ -117,7 +119,7 @@ def test_transformers_says_everything(module: nn.Module, tmp_path: Path) -> None
 def test_what_transformers_does_not_do_is_not_said(module: nn.Module, tmp_path: Path) -> None:
     processor = {**PROCESSOR, "do_normalize": False, "do_resize": False, "resample": 1}
     facts = {fact.name for fact in load(folder(tmp_path, module, HUGGING_FACE, processor)).facts}
-    assert facts == {"padding", "bn_eps", "activation"}
+    assert facts == {"padding", "bn_eps", "activation", "resolution"}
 
 
 def test_a_factor_of_its_own_is_part_of_the_normalization(module: nn.Module, tmp_path: Path) -> None:

@@ -252,7 +252,7 @@ def test_layers_without_names_go_by_their_order(
     with torch.no_grad():
         torch.testing.assert_close(checkpoint.module(x), module(x), rtol=1e-5, atol=1e-5)
     assert {fact.name: fact.basis for fact in checkpoint.facts} == dict.fromkeys(
-        ("padding", "bn_eps", "activation"), Basis.STATED
+        ("padding", "bn_eps", "activation", "resolution"), Basis.STATED
     )
 
 

@@ -188,7 +188,7 @@ def test_textbook_v1_shares_its_names_with_tensorflow_s(trained: Maker, tmp_path
     torch.save(trained(mobilenet_v1(0.25, 4, **TORCH, activation="relu")).state_dict(), tmp_path / "m.pth")
     checkpoint = load(tmp_path / "m.pth")
     assert {fact.name: fact.basis for fact in checkpoint.facts} == dict.fromkeys(
-        ("padding", "bn_eps", "activation"), Basis.ASSUMED
+        ("padding", "bn_eps", "activation", "resolution"), Basis.ASSUMED
     )
     given = load(tmp_path / "m.pth", padding="symmetric", bn_eps=1e-5, activation="relu")
     assert given.architecture == mobilenet_v1(0.25, 4, **TORCH, activation="relu")

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from edgekit import config
+from edgekit import config, facts
 from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.defaults import CHECKPOINT, FOLDER
 from edgekit.errors import ConfigError
-from edgekit.facts import Basis
+from edgekit.facts import Basis, Fact
 from edgekit.pipeline.expectations import needing_consent, settle
 from edgekit.pipeline.export import export
 from edgekit.pipeline.source import load_trained
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgekit.facts import Fact
     from edgekit.pipeline.shown import Settled
     from edgekit.verification.gates import Gate
 
@@ -218,3 +217,23 @@ def test_what_is_given_against_the_file_stops_an_export(
     insisted = {fact.name: fact for fact in ask(**given, insist=True)}[name]
     assert (insisted.value, insisted.basis) == (value, Basis.CONTRADICTED)
     assert {fact.name: fact.basis for fact in ask(**said)}[name] is Basis.GIVEN
+
+
+def test_images_decide_between_the_file_and_what_is_given(
+    settings: Callable[[dict[str, Any]], config.Settings],
+) -> None:
+    said = Fact("normalization", {"mean": [0.5] * 3, "std": [0.5] * 3}, Basis.STATED, "config.json", "")
+
+    def ask(**given: object) -> Fact:
+        wanted = settings(given)
+        trained = load_trained(wanted.model)
+        stated = replace(trained, facts=facts.replaced(trained.facts, [said]))
+        return {fact.name: fact for fact in settle(stated, wanted, None, silent).facts}["normalization"]
+
+    with pytest.raises(ConfigError, match=r"what the file states does not fit .* --preprocessing imagenet"):
+        ask()
+    right = ask(mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    assert (right.basis, right.value["mean"]) == (Basis.GIVEN, list(IMAGENET_MEAN))
+    assert "although the file says" in right.because
+    with pytest.raises(ConfigError, match=r"what was given does not fit .* --preprocessing imagenet"):
+        ask(mean=(0.0,) * 3, std=(1.0,) * 3)
