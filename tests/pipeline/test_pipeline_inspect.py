@@ -26,7 +26,17 @@ for needed in ("onnx", "onnxsim", "ai_edge_litert", "coremltools"):
 
 NAME = "mobilenet_v3_digits_1.0_32"
 EVERYTHING = {
-    *("padding", "bn_eps", "activation", "head_activation", "normalization", "order", "resize", "interpolation")
+    *(
+        "padding",
+        "bn_eps",
+        "activation",
+        "head_activation",
+        "resolution",
+        "normalization",
+        "order",
+        "resize",
+        "interpolation",
+    )
 }
 
 
