@@ -55,10 +55,11 @@ def inspect(
             console.warn(f"not as edgekit writes it: {text}")
         if as_json:
             values = {"path": str(artifact), **values, "facts": [fact.to_dict() for fact in inspected.facts]}
-            values["irregular"] = list(inspected.irregular)
+            values |= {"notes": list(inspected.notes), "irregular": list(inspected.irregular)}
             console.print_json("inspect", values)
         else:
-            console.facts(str(artifact), [*told, *(origin.fact(fact) for fact in inspected.facts)])
+            notes = [("note", text) for text in inspected.notes]
+            console.facts(str(artifact), [*told, *notes, *(origin.fact(fact) for fact in inspected.facts)])
 
 
 def _file(summary: Summary, taken: Sequence[Fact]) -> list[tuple[str, str]]:
@@ -108,7 +109,6 @@ def _network(source: Source) -> list[tuple[str, str]]:
         ("operators", words.counted(about["operators"])),
         ("weights", f"{about['weights']:,}"),
         *_fed(source.float_model.preprocessing, source.facts, "float32"),
-        *(("note", text) for text in source.notes),
         *origin.provenance(about["provenance"]),
     ]
 
@@ -135,7 +135,6 @@ def _source_as_dict(source: Source) -> dict[str, Any]:
         "operators": dict(Counter(type(node.op).__name__ for node in model.graph)),
         "weights": sum(array.size for array in model.graph.constants.values()),
         "preprocessing": model.preprocessing.to_dict(),
-        "notes": list(source.notes),
         # Which edgekit wrote a file is said of what is exported; of what it is exported from, nobody knows.
         "provenance": {key: value for key, value in model.provenance.items() if key != "edgekit"},
     }

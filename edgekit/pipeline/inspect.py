@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edgekit import facts
@@ -33,11 +33,13 @@ class Inspected:
         found: an exported file, counted; a saved integer model; or a trained network.
         facts: what is taken to be true of the network and its weights do not tell: as the file carries it, or, of a
             trained network, as it would be taken without images. Empty where nothing is known.
+        notes: what was looked through, rewritten and left aside in the file of a trained network, for people.
         irregular: what is not as edgekit writes it, in an exported file that says edgekit wrote it.
     """
 
     found: Summary | IntegerModel | Source
     facts: tuple[Fact, ...]
+    notes: tuple[str, ...] = ()
     irregular: tuple[str, ...] = ()
 
 
@@ -61,10 +63,10 @@ def inspect(path: Path) -> Inspected:
             return _network(path)
         raise
     if summary.metadata is not None:
-        return Inspected(summary, _carried(summary.metadata.provenance), format_of(path).irregularities(path))
+        return Inspected(summary, _carried(summary.metadata.provenance), irregular=format_of(path).irregularities(path))
     if path.suffix == ".onnx":  # of another tool, and perhaps a network that edgekit could export
         with suppress(EdgekitError):
-            return Inspected(summary, _network(path).facts)
+            return replace(_network(path), found=summary)
     return Inspected(summary, ())
 
 
@@ -78,7 +80,7 @@ def _network(path: Path) -> Inspected:
     from edgekit.pipeline.source import open_source  # noqa: PLC0415 - needs torch, which finished files do not
 
     source = open_source(Settings(model=ModelSettings(checkpoint=path)))
-    return Inspected(source, source.facts)
+    return Inspected(source, source.facts, source.notes)
 
 
 def _is_checkpoint(path: Path) -> bool:

@@ -66,6 +66,13 @@ def test_an_onnx_file_of_another_tool_is_a_file_and_a_network(exported: Path, tm
     found = inspect(tmp_path / "net.onnx")
     assert isinstance(found.found, Summary)
     assert "normalization" in {fact.name for fact in found.facts}
+    assert found.notes == ()
+    (logits,) = network.graph.output
+    network.graph.node.append(onnx.helper.make_node("Softmax", [logits.name], ["probabilities"], axis=1))
+    logits.name = "probabilities"
+    onnx.save(network, tmp_path / "probabilities.onnx")
+    (note,) = inspect(tmp_path / "probabilities.onnx").notes
+    assert note.startswith("Softmax at the end left out")
     integers = onnx.load(exported / f"{NAME}.int8.onnx")
     del integers.metadata_props[:]
     onnx.save(integers, tmp_path / "integers.onnx")  # no trained network
