@@ -66,9 +66,10 @@ def check_consent(found: Sequence[Fact], *, insists: bool) -> None:
     if not open_facts or insists:
         return
     named = ", ".join(f"{fact.name} {plain(fact.value)}" for fact in open_facts)
-    shown = "give images that show it, --calib DIR; " if any(f.because == _WITHOUT_IMAGES for f in open_facts) else ""
+    could_show = any(fact.because == _WITHOUT_IMAGES for fact in open_facts)
+    way = "Give images that show it, --calib DIR; say" if could_show else "Say"
     raise ConfigError(
-        f"int8 files would rest on what is only assumed: {named}. {shown.capitalize()}say what is right "
+        f"int8 files would rest on what is only assumed: {named}. {way} what is right "
         f"({'; '.join(fact.setting for fact in open_facts)}), or go on with what is assumed: --insist"
     )
 

@@ -14,7 +14,7 @@ from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.defaults import CHECKPOINT, FOLDER
 from edgekit.errors import ConfigError
 from edgekit.facts import Basis, Fact
-from edgekit.pipeline.expectations import needing_consent, settle
+from edgekit.pipeline.expectations import _WITHOUT_IMAGES, check_consent, needing_consent, settle
 from edgekit.pipeline.export import export
 from edgekit.pipeline.source import load_trained
 from edgekit.pipeline.verify import verify
@@ -237,3 +237,14 @@ def test_images_decide_between_the_file_and_what_is_given(
     assert "although the file says" in right.because
     with pytest.raises(ConfigError, match=r"what was given does not fit .* --preprocessing imagenet"):
         ask(mean=(0.0,) * 3, std=(1.0,) * 3)
+
+
+@pytest.mark.parametrize(
+    ("because", "way"),
+    [(_WITHOUT_IMAGES, "Give images that show it, --calib DIR; say what is right"), ("usual", "Say what is right")],
+)
+def test_the_ways_out_of_an_assumption_are_a_sentence(because: str, way: str) -> None:
+    open_fact = Fact("order", "RGB", Basis.ASSUMED, because, "--order RGB|BGR")
+    with pytest.raises(ConfigError, match=rf"only assumed: order RGB\. {way} \(--order RGB\|BGR\), or go on"):
+        check_consent([open_fact], insists=False)
+    check_consent([open_fact], insists=True)
