@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edgekit.preprocessing import Preprocessing
 
 _BOUNDARIES = ("int8", "uint8", "float32")
-_OF_IMAGE = {"order", "resize"}  # the facts that ``origin.image`` tells
+_OF_IMAGE = {"resolution", "order", "resize"}  # the facts that ``origin.image`` tells
 
 
 def inspect(

@@ -48,6 +48,7 @@ def test_the_whole_job_with_nothing_given(
     assert told.index("loading") < told.index(facts[0]) < told.index("calibrating (128)")  # before the work starts
     assert {line.partition(" ")[0] for line in facts} == {
         *("padding", "bn_eps", "activation", "head_activation", "normalization", "order", "resize", "interpolation"),
+        "resolution",
     }
     clamping = [line for line in told if line.startswith("! integers may differ on this machine in ")]
     assert bool(clamping) == lacks_vnni()
@@ -131,10 +132,16 @@ def test_a_checkpoint_can_be_inspected(run: Run) -> None:
 def test_what_a_line_rests_on_marks_it(run: Run, exported: Path, tmp_path: Path) -> None:
     model = IntegerModel.load(exported / f"{NAME}.int8.edgekit")
     for basis, mark in (("assumed", "! "), ("found", "")):
-        facts = [
+        facts: list[dict[str, Any]] = [
             {"name": name, "value": value, "basis": basis, "because": "", "setting": ""}
             for name, value in (("normalization", {"mean": [0.5] * 3, "std": [0.5] * 3}), ("order", "RGB"))
         ]
+        if mark:  # one alone is enough
+            replace(model, provenance={**model.provenance, "facts": [facts[0] | {"name": "resolution"}]}).save(
+                tmp_path / "size.edgekit"
+            )
+            told = run("inspect", tmp_path / "size.edgekit").stdout
+            assert re.search(r"^! image +.*\ninput value ", told, re.MULTILINE)
         replace(model, provenance={**model.provenance, "facts": facts}).save(tmp_path / "m.edgekit")
         told = run("inspect", tmp_path / "m.edgekit").stdout
         assert re.search(rf"^{mark}image +", told, re.MULTILINE)
