@@ -43,7 +43,7 @@ def verify(  # noqa: PLR0913 - one a flag
     strict: StrictOption = False,
     checkpoint: Annotated[
         Path | None,
-        typer.Option("--checkpoint", help="The trained network, to compare with.", show_default="the float32 file"),
+        typer.Option("--checkpoint", help="The trained network, to compare with.", show_default="the manifest's"),
     ] = None,
     baseline: Annotated[
         Path | None,
@@ -109,8 +109,6 @@ def _show(result: VerifyResult) -> None:
     from edgekit.verification.integer_parity import IntegerParity  # noqa: PLC0415 - see the module app
     from edgekit.verification.labels import FACT as LABELS  # noqa: PLC0415 - likewise
 
-    if result.noise and result.images:
-        console.note("no images were named (--data DIR): compared on noise, so accuracy was not measured")
     console.skipped(result.skipped)
     if any(isinstance(parity, IntegerParity) and not parity.exact for file in result.files for parity in file.parities):
         console.note(
@@ -119,10 +117,8 @@ def _show(result: VerifyResult) -> None:
         )
     for text in result.notes:
         console.note(text)
-    for fact in (fact for fact in result.facts if fact.name == LABELS):
-        if fact.is_assumed:
-            console.warn(f"{fact.because}; {fact.setting} decides")
-        elif fact.basis is Basis.FOUND:
+    for fact in result.facts:
+        if fact.name == LABELS and fact.basis is Basis.FOUND:
             console.note(fact.because)
     _show_files(result)
     for text in result.warnings:
@@ -152,7 +148,8 @@ def _show_files(result: VerifyResult) -> None:
 
     names, ran = short_names(result), _Runtimes(result)
     judged = [reference for reference in result.references if reference.path.suffix == SUFFIX or reference.failed]
-    rows = [row for file in (*judged, *result.files) for row in _rows(file, names[file.path], ran)]
+    told: set[tuple[str, str]] = set()
+    rows = [row for file in (*judged, *result.files) for row in _rows(file, names[file.path], ran, told)]
     if result.float_accuracy is not None and result.float_reference is not None:
         rows.append(["", "float", console.percent(result.float_accuracy.top1), "", ""])
     images = f"{console.count(result.images, 'image')}{' of noise' if result.noise else ''}"
@@ -205,8 +202,8 @@ def _superscript(number: int) -> str:
     return str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
-def _rows(file: FileVerdict, name: str, ran: _Runtimes) -> list[list[str] | str]:
-    """The file, below it what is wrong, and each runtime."""
+def _rows(file: FileVerdict, name: str, ran: _Runtimes, told: set[tuple[str, str]]) -> list[list[str] | str]:
+    """The file, below it what is wrong, and each runtime; what is ``told``, name and problem, is not told again."""
     from edgekit.reports.findings import remark, verdict  # noqa: PLC0415 - see the module app
     from edgekit.verification.gates import Level  # noqa: PLC0415 - likewise
 
@@ -215,9 +212,10 @@ def _rows(file: FileVerdict, name: str, ran: _Runtimes) -> list[list[str] | str]
     drop = f"{file.drop.points:.2f} ± {(file.drop.high - file.drop.low) / 2:.2f}" if file.drop else ""
     agreement = console.percent(file.agreement) if file.agreement is not None else ""
     rows: list[list[str] | str] = [[mark, console.escape(name), top1, drop, agreement]]
-    rows += [
-        f"     [red]{gate.level.title}: {console.escape(gate.problem)}[/]" for gate in file.gates if not gate.passed
-    ]
+    for gate in (gate for gate in file.gates if not gate.passed):
+        said = f"{gate.name}, as above" if (gate.name, gate.problem) in told else gate.problem
+        rows.append(f"     [red]{gate.level.title}: {console.escape(said)}[/]")
+        told.add((gate.name, gate.problem))
     rows += [ran.line(parity, file.unclaimed.get(parity.runner)) for parity in file.parities]
     rows += [
         f"     [dim]{gate.name}: {console.escape(gate.measured)}[/]"

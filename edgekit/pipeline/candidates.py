@@ -239,16 +239,13 @@ def _of_network(about: Metadata, others: Sequence[Metadata], evidence: Evidence)
     model, trained = evidence.model, evidence.trained
     checkpoints = [_checkpoint(one) for one in others]
     fed, labels = ([say(one) for one in others] for say in (_fed, _labels))
-    wanted: str | None
     if trained is not None:
-        wanted, than = _hash(trained), str(trained.path)
+        yield gates.of_checkpoint(trained.path, is_of_it=_checkpoint(about) == _hash(trained))
     else:
         known = model.provenance.get(CHECKPOINT_HASH) if model else None
-        wanted, than = most([*([known] if model else []), *checkpoints]) or known, "the other files"
-    other = _checkpoint(about) != wanted
-    problems = [f"it was exported from another checkpoint than {than}: export it again"] if other else []
-    if trained is not None or other:
-        yield gates.well_formed("of this checkpoint", problems, trained.path.name if trained else "")
+        wanted = most([*([known] if model else []), *checkpoints]) or known
+        if _checkpoint(about) != wanted:
+            yield gates.of_checkpoint(None, is_of_it=False)
     stated, _ = against(about, evidence.stated)
     if wrong := (*contradictions(about), *stated):
         yield gates.well_formed("facts", wrong, "")

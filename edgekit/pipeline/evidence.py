@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgekit import extras
 from edgekit.calibration.ranges import Ranges
-from edgekit.errors import ArtifactError, BadInput, DataError, MissingDependency
+from edgekit.errors import ArtifactError, BadInput, CheckpointError, DataError, MissingDependency
 from edgekit.exporters.metadata import Precision
 from edgekit.facts import Basis
 from edgekit.integer_model import IntegerModel
+from edgekit.models.folders import file_of
 from edgekit.pipeline import rebuilding
 from edgekit.pipeline.integers import RANGES_SUFFIX
 from edgekit.pipeline.manifest import sha256_of
@@ -164,8 +165,8 @@ def _recorded(
 ) -> tuple[Trained | None, tuple[str, ...]]:
     """The trained network that a manifest names, if it is still there and the same; and what is to be said of that."""
     for record in filter(None, map(records.of, paths)):
-        there, sha256 = record.manifest.settings.model.checkpoint, record.manifest.inputs.checkpoint_sha256
-        if there is None or not there.is_file() or sha256_of(there) != sha256:
+        there = record.manifest.settings.model.checkpoint
+        if there is None or not _is_still(there, record.manifest.inputs.checkpoint_sha256):
             continue
         try:
             extras.load("torch", "torch")  # to make numbers again from any checkpoint
@@ -175,6 +176,14 @@ def _recorded(
             return None, (f"the checkpoint that {record.path.name} names was not taken: {error}",)
         return trained, (f"the checkpoint is the one that {record.path.name} names, {trained.path}",)
     return None, ()
+
+
+def _is_still(checkpoint: Path, sha256: str) -> bool:
+    """Whether a checkpoint is where it was and has the same weights; in a folder, these are one of its files."""
+    try:
+        return sha256_of(file_of(checkpoint)) == sha256
+    except CheckpointError:
+        return False
 
 
 # --- the integer model ------------------------------------------------------------------------------------------------
@@ -240,18 +249,20 @@ def _rebuilt(evidence: Evidence, said: IntegerModel, ranges: _Ranges) -> Evidenc
     assert trained is not None
     assert graph is not None
     assert found is not None
+    not_made = f"the integers of {saved.name} were not made again"
+    if said.provenance.get(CHECKPOINT_HASH) != trained.provenance[CHECKPOINT_HASH]:
+        gate = gates.of_checkpoint(trained.path, is_of_it=False)
+        return replace(evidence, gates=(*evidence.gates, gate), unchecked_integers=not_made)
     if rebuilding.FINETUNED in said.provenance:
         because = (
             "its weights were trained on, so they do not follow from the checkpoint: edgekit reproduce trains again"
         )
-        return replace(evidence, unchecked_integers=f"the integers of {saved.name} were not made again: {because}")
+        return replace(evidence, unchecked_integers=f"{not_made}: {because}")
     if ranges.values is None and ranges.problem is None:
         because = f"{ranges.path.name}, which export writes beside it, is missing"
-        return replace(evidence, unchecked_integers=f"the integers of {saved.name} were not made again: {because}")
+        return replace(evidence, unchecked_integers=f"{not_made}: {because}")
     problem, wanted = ranges.problem, None
-    if said.provenance.get(CHECKPOINT_HASH) != trained.provenance[CHECKPOINT_HASH]:
-        problem = f"{saved.name} was exported from another checkpoint than {trained.path}: export it again"
-    elif ranges.values is not None:
+    if ranges.values is not None:
         try:
             wanted = rebuilding.integer_model(trained, graph, ranges.values, said)
         except MissingDependency:
@@ -259,9 +270,8 @@ def _rebuilt(evidence: Evidence, said: IntegerModel, ranges: _Ranges) -> Evidenc
         except Exception as error:  # noqa: BLE001 - there is nothing that ranges of another network cannot make numpy raise
             problem = f"{ranges.path.name} does not fit {trained.path.name}: {error}"
     if wanted is None:
-        because = f"the integers of {saved.name} were not made again: {problem}"
         gate = _integers([str(problem)], "", "")
-        return replace(evidence, gates=(*evidence.gates, gate), unchecked_integers=because)
+        return replace(evidence, gates=(*evidence.gates, gate), unchecked_integers=not_made)
     differences = [
         f"{saved.name} is not what {trained.path.name} and {ranges.path.name} give: {difference}"
         for difference in model_differences(found, wanted)

@@ -64,7 +64,8 @@ class ExportedFile:
         write_seconds: what writing took; the first file of a format includes importing its library.
         summary: what was found when it was read back.
         parity: the proof by the first runner of this machine of which the file claims anything; None without one.
-        unproven: why it is not proven: nothing here can show it, or it rests on what is assumed; empty otherwise.
+        unproven: why it is not proven: nothing here can show it, or it rests on what is assumed, or the runtime that
+            is the default on this machine need not give its integers; empty otherwise.
         unclaimed: what this machine's other kernels make of it, where edgekit does not answer for them.
     """
 
@@ -353,10 +354,14 @@ class _Proof:
                 f"{file.path.name} is not what it has to be, so nothing was written: {wrong[0].problem}. --no-verify "
                 f"writes it all the same"
             )
-        unclaimed, parities = [], []
+        parities: list[IntegerParity | FloatParity] = []
+        unclaimed: list[str] = []
+        reasons: list[str] = []
         for make_runner in all_runners(file.path):
             with make_runner() as runner:
                 if because := self._unclaimed(runner, about):
+                    if not unclaimed and not parities:  # an application gets the first one
+                        reasons.append(compare.by_default(runner.name))
                     unclaimed.append(f"{runner.name}: {because}")
                     continue
                 parity = self._parity(runner, about)
@@ -371,8 +376,8 @@ class _Proof:
         doubtful: dict[str, list[str]] = {}  # facts by their basis
         for fact in assumed(self._source.facts):
             doubtful.setdefault(str(fact.basis), []).append(f"{fact.name} {plain(fact.value)}")
-        unproven = "; ".join(f"rests on what is {basis}: {', '.join(named)}" for basis, named in doubtful.items())
-        return replace(file, parity=parities[0], unproven=unproven, unclaimed=tuple(unclaimed))
+        reasons += [f"rests on what is {basis}: {', '.join(named)}" for basis, named in doubtful.items()]
+        return replace(file, parity=parities[0], unproven="; ".join(reasons), unclaimed=tuple(unclaimed))
 
     def _unclaimed(self, runner: Runner, about: Metadata) -> str | None:
         if about.precision is not Precision.INT8:

@@ -138,17 +138,22 @@ def judge(candidate: Candidate, known: Known, limits: VerifySettings, *, is_refe
         passed += gates.task(limits, accuracy=right, drop=drop, agreement=share, sqnr_db=sqnr_db, kernels=kernels)
     elif known.labels and limits.min_top1 is None:
         passed.append(_plausible(known))
+    unclaimed = {
+        trial.runner.name: str(trial.runner.differs_because)
+        for trial in candidate.trials
+        if _is_unclaimed(trial, known.model)
+    }
+    default = candidate.trials[0].runner.name
+    differs = (f"{compare.by_default(default)}: {unclaimed[default]}",) if default in unclaimed else ()
     return replace(
         verdict,
         gates=(*passed, *candidate.budgets),
         parities=tuple(parities),
-        unclaimed={
-            trial.runner.name: str(trial.runner.differs_because)
-            for trial in candidate.trials
-            if _is_unclaimed(trial, known.model)
-        },
+        unclaimed=unclaimed,
         divergence=divergence,
         is_reference=is_reference,
+        warnings=(*verdict.warnings, *differs),
+        measured_in=default,
         accuracy=right,
         drop=drop,
         agreement=agreement,
@@ -164,17 +169,17 @@ def judge_references(
     Args:
         known: they are in it.
         shown: what the files show to be wrong with the saved model.
-        asked: what the images show of the trained network.
+        asked: what the images show of that which everything was exported with.
         limits: what is allowed.
     """
     evidence, found = known.evidence, list[FileVerdict]()
     if evidence.saved is not None:
         unchecked = (evidence.unchecked_integers,) if evidence.unchecked_integers else ()
-        found.append(_reference(evidence.saved, (*evidence.gates, *shown), unchecked))
-    if evidence.trained is not None:
-        is_measured = known.floats is not None and known.labels and limits.min_top1 is None
-        judged = (*((_plausible(known),) if is_measured else ()), *asked)
-        found += [_reference(evidence.trained.path, judged, ())] if judged else []
+        found.append(_reference(evidence.saved, (*evidence.gates, *shown, *asked), unchecked))
+    is_measured = known.floats is not None and known.labels and limits.min_top1 is None
+    # A network that is fed with what it was not trained with is poor, and not to blame for it.
+    if evidence.trained is not None and is_measured and all(gate.passed for gate in asked):
+        found.append(_reference(evidence.trained.path, (_plausible(known),), ()))
     return tuple(found)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edgekit.verification.gates import Level
+from edgekit.verification.labels import FACT as LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +43,8 @@ class FileVerdict:
         divergence: where it parts from what it has to be, in the first runner that does.
         is_reference: others were compared with it.
         warnings: what is taken for true of it and was not shown: then no tick stands beside it, though it may pass.
-        accuracy: in its default runner, on labelled images.
+        measured_in: what runs it by default on this machine: accuracy, drop, agreement and SQNR are of that runner.
+        accuracy: on labelled images.
         drop: of top-1 from the float network's; None without one, or without labels.
         agreement: share of images on which it and the float network name the same class, 0..1; None without one.
         sqnr_db: of its logits, against the float network's; None without one.
@@ -58,6 +60,7 @@ class FileVerdict:
     divergence: Divergence | None = None
     is_reference: bool = False
     warnings: tuple[str, ...] = ()
+    measured_in: str | None = None
     accuracy: Accuracy | None = None
     drop: Drop | None = None
     agreement: float | None = None
@@ -168,8 +171,19 @@ class VerifyResult:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What was not shown and is taken for true, each said once."""
-        return tuple(dict.fromkeys(text for found in (*self.references, *self.files) for text in found.warnings))
+        """What was not shown and is taken for true, each said once; what was not measured comes last."""
+        of_files = (text for found in (*self.references, *self.files) for text in found.warnings)
+        return tuple(dict.fromkeys((*of_files, *self.unmeasured)))
+
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """Why accuracy was not measured, where images or their classes are missing."""
+        noise = "no images were named (--data DIR): compared on noise, so accuracy was not measured"
+        unread = (fact for fact in self.facts if fact.name == LABELS and fact.is_assumed)
+        return (
+            *([noise] if self.noise and self.images else []),
+            *(f"{fact.because}; {fact.setting} decides" for fact in unread),
+        )
 
     @property
     def is_proven(self) -> bool:

@@ -94,12 +94,14 @@ def verify(artifacts: Sequence[Path], settings: Settings, *, progress: Progress 
             )
         )
         answers = trials.run(everything, images, References(preprocessing, model, trained or reference), progress)
-    asked: tuple[Gate, ...] = ()
-    if isinstance(images, ImageSource) and trained is not None:
-        asked = _expected(trained, abouts, preprocessing, settings, progress)
     filled = filled_channel(images) if isinstance(images, ImageSource) else None
     known = Known.of(answers, evidence, noise=not isinstance(images, ImageSource))
     sound = [candidate for candidate in readable if candidate.is_sound]
+    asked: tuple[Gate, ...] = ()
+    if isinstance(images, ImageSource) and trained is not None:
+        asked = _expected(trained, abouts, preprocessing, settings, progress)
+    for candidate in readable:  # they were exported with what is asked about; the checkpoint they come from is innocent
+        candidate.gates += asked
     if settings.verify.baseline is not None:
         _check_budgets(sound, settings.verify, progress)
     own = next((c.path for c in readable if reference is not None and reference in c.trials), None)

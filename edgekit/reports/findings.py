@@ -160,12 +160,18 @@ def unclaimed(file: FileVerdict) -> list[tuple[IntegerParity | FloatParity, str]
 
 
 def worst_parity(file: FileVerdict) -> str:
-    """How near the logits are where they are farthest, of the runners that are judged; empty where there is none."""
+    """How near the logits are where they are farthest, of the runners that are judged, and in which that is.
+
+    Where nothing is claimed of the runner that is the default on this machine, it follows. Empty where there is none.
+    """
     judged = [found for found in file.parities if found.runner not in file.unclaimed]
     if not judged:
         return ""
     worst = max(judged, key=lambda found: -found.identical if isinstance(found, IntegerParity) else found.max_rel_error)
-    return f"{parity(worst)}{f', {len(judged)} runtimes' if len(judged) > 1 else ''}"
+    others = f" and {count(len(judged) - 1, 'other runtime')}" if len(judged) > 1 else ""
+    default = [found for found, _ in unclaimed(file) if found.runner == file.measured_in]
+    said = [f"{parity(found)} in {found.runner}, the default on this machine" for found in default]
+    return "; ".join([f"{parity(worst)} in {worst.runner}{others}", *said])
 
 
 def drop(found: Drop) -> str:

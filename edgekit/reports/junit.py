@@ -26,6 +26,8 @@ def render(result: VerifyResult) -> str:
     """The document; it ends with a newline."""
     names = findings.names(result)
     suites = [_of_file(file, names[file.path], result) for file in findings.judged(result)]
+    if result.unmeasured:
+        suites.append(_suite(_ALL, [], [_warning(_ALL, text) for text in result.unmeasured]))
     if not result.passed and not any(file.failed for file in findings.judged(result)):
         # No gate says so, and a pipeline that shows no failure is taken for one that passed.
         failure = _element("failure", message=findings.conclusion(result), type=findings.NOT_COMPARED)
@@ -45,7 +47,7 @@ def _of_file(file: FileVerdict, name: str, result: VerifyResult) -> ET.Element:
         for found, reason in findings.unclaimed(file)
     ]
     cases += [_skipped(name, reason, reason) for reason in dict.fromkeys(file.skipped)]
-    cases += [_skipped(name, f"warning: {text}", f"warning: {text}") for text in file.warnings]
+    cases += [_warning(name, text) for text in file.warnings]
     if not file.passed and not file.failed:
         cases.append(_skipped(name, "something was compared", findings.remark(file)))
     facts = [("path", str(file.path)), ("sha256", file.sha256), ("network", result.network), *findings.facts(result)]
@@ -58,6 +60,10 @@ def _of_gate(gate: Gate, name: str) -> ET.Element:
     if gate.passed:
         return _case(name, title, [_element("system-out", measured)])
     return _case(name, title, [_element("failure", measured, message=gate.problem, type=gate.level.title)])
+
+
+def _warning(name: str, text: str) -> ET.Element:
+    return _skipped(name, f"warning: {text}", f"warning: {text}")
 
 
 def _skipped(name: str, title: str, reason: str) -> ET.Element:

@@ -67,6 +67,11 @@ def unclaimed(runner: Runner, metadata: Metadata, model: IntegerModel) -> str | 
     return runner.differs_because if metadata.profile == model.profile else None
 
 
+def by_default(runner: str) -> str:
+    """What is said of a file whose integers the default runner of this machine need not give."""
+    return f"{runner}, the default on this machine, need not give the file's integers"
+
+
 def is_off(found: NDArray[Any], expected: NDArray[Any], precision: Precision) -> NDArray[np.bool_]:
     """For each image, [N], whether its logits are not those expected, both [N, classes]; floats within a tolerance."""
     if precision is Precision.INT8:

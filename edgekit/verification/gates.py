@@ -18,6 +18,7 @@ from edgekit.words import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from edgekit.config import VerifySettings
     from edgekit.verification.accuracy import Accuracy, Drop
@@ -74,6 +75,13 @@ def well_formed(name: str, problems: Sequence[str], measured: str) -> Gate:
         Level.WELL_FORMED, name, None, not problems, count if problems else measured, "none",
         f"{problems[0]}{others}" if problems else "",
     )  # fmt: skip
+
+
+def of_checkpoint(path: Path | None, *, is_of_it: bool) -> Gate:
+    """The gate of a file or an integer model that has to come from a checkpoint; None is that of the other files."""
+    than = path or "the other files"
+    problems = [] if is_of_it else [f"it was exported from another checkpoint than {than}: export it again"]
+    return well_formed("of this checkpoint", problems, "" if path is None else path.name)
 
 
 def parity(found: IntegerParity | FloatParity, where: str = "") -> Gate:

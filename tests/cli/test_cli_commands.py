@@ -70,9 +70,13 @@ def test_the_whole_job_with_nothing_given(
     lines = done.stdout.splitlines()[done.stdout.splitlines().index(title) + 1 :]
     assert len(lines) == 8  # it ends in one line a file
     for line in lines:
-        wanted = r"[✔–]  (float32|int8)\.\w+ +\d+ kB +(100 %|–) +(0 LSB|\d\.\de-\d\d)  (LiteRT|ONNX|Core ML|torch) "
+        wanted = r"[✔!]  (float32|int8)\.\w+ +\d+ kB +(100 %|–) +(0 LSB|\d\.\de-\d\d)  (LiteRT|ONNX|Core ML|torch) "
         assert re.search(wanted, line)
     assert sum("  0 LSB  " in line for line in lines) == 4
+    # No tick stands beside a file that this machine's default runtime need not run as it is meant.
+    clamped = {f"int8.{name}" for name in (("onnx", "pt") if lacks_vnni() else ())}
+    assert {line.split()[1] for line in lines if line.startswith("!")} == clamped
+    assert done.stdout.count(", the default on this machine, need not give the file's integers\n") == len(clamped)
     assert max(map(len, done.stdout.splitlines())) <= 120
 
     done = process("verify")
@@ -83,10 +87,14 @@ def test_the_whole_job_with_nothing_given(
         "finding what the network expects (2)",
     ]
     assert "measured on 360 images" in done.stdout
-    assert re.search(r"✔ 8 files passed, \d+ gates in [\d.]+ s\n$", done.stdout)
+    ends = r"! 8 files passed, \d+ gates; 2 warnings in" if clamped else r"✔ 8 files passed, \d+ gates in"
+    assert re.search(rf"{ends} [\d.]+ s\n$", done.stdout)
+    marked = re.findall(r"^([✔!])  (int8\.(?!edgekit)\w+)", done.stdout, re.MULTILINE)
+    assert {name for mark, name in marked if mark == "!"} == clamped
+    assert len(marked) == 4
     assert re.search(r"LiteRT \S+, builtin .* LSB [¹²]\n", done.stdout)
     assert done.stdout.count("integers may differ: TFLite's own int8 kernels round twice\n") == 1
-    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert max(len(line) for line in done.stdout.splitlines() if not line.startswith("! ")) <= 80
 
     done = process("bench", "--laps", "1")
     assert done.returncode == 0, done.stderr
@@ -163,10 +171,11 @@ SCHEMA = {
         *("schema_version", "command", "network", "files", "images", "noise", "skipped", "integer_reference"),
         *("float_reference", "float_accuracy", "labels", "layers", "confusions", "pictures", "proven", "seconds"),
         *("calibration", "latencies", "passed", "references", "facts", "notes", "warnings", "is_proven"),
+        "unmeasured",
     },
     "verify.files": {
         *("path", "sha256", "summary", "gates", "parities", "unclaimed", "skipped", "divergence", "is_reference"),
-        *("accuracy", "drop", "agreement", "sqnr_db", "failed", "passed", "warnings", "is_proven"),
+        *("accuracy", "drop", "agreement", "sqnr_db", "failed", "passed", "warnings", "is_proven", "measured_in"),
     },
     "verify.files.gates": {"level", "name", "runner", "passed", "measured", "limit", "problem"},
     "verify.files.parities": {
@@ -365,25 +374,28 @@ def test_files_of_another_network_on_noise(run: Run, exported: Path, tmp_path: P
     for arguments in ((), ("exported",)):
         result = run("verify", *arguments)
         assert result.exit_code == 0, result.stderr
-        assert "no images were named (--data DIR): compared on noise" in result.stderr
+        assert "! no images were named (--data DIR): compared on noise, so accuracy was not" in result.stdout
         assert "measured on 16 images of noise" in result.stdout
         assert f"the checkpoint is the one that {NAME}.float32.manifest.json names" in result.stderr
-        assert re.search(r"✔ 4 files passed, \d+ gates in [\d.]+ s\n$", result.stdout)
+        warned = "2 warnings" if lacks_vnni() else "1 warning"
+        assert re.search(rf"! 4 files passed, \d+ gates; {warned} in [\d.]+ s\n$", result.stdout)
     Path("exported", f"{NAME}.float32.manifest.json").unlink()
     result = run("verify")
     assert result.exit_code == 0, result.stderr
     assert "what floats are compared with" in result.stdout
     assert "! the model itself was not checked, only that the files agree: --checkpoint FILE" in result.stdout
     assert "✔" not in result.stdout
-    said = r"! 3 files passed, 1 other not compared, \d+ gates; 1 warning in [\d.]+ s\n$"
+    warned = "3 warnings" if lacks_vnni() else "2 warnings"
+    said = rf"! 3 files passed, 1 other not compared, \d+ gates; {warned} in [\d.]+ s\n$"
     assert re.search(said, result.stdout)
     result = run("verify", f"exported/{NAME}.float32.float32.onnx")
     assert result.exit_code == 1
     assert "✘ nothing was compared: name the trained network, --checkpoint FILE" in result.stdout
     result = run("verify", "exported", "--checkpoint", FOLDER / "digits_v3.safetensors")
     assert result.exit_code == 1
-    # The four files, the integer model, and that its integers were not made again.
-    assert result.stdout.count("exported from another checkpoint than") == 6
+    # Said once, of the integer model and the four files.
+    assert result.stdout.count("exported from another checkpoint than") == 1
+    assert result.stdout.count("well-formed: of this checkpoint, as above") == 4
     assert "nothing was run" in result.stdout
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from edgekit import config
 from edgekit.config import Settings
@@ -19,6 +20,7 @@ from edgekit.exporters.metadata import IoDtype, Precision
 from edgekit.integer_model import IntegerModel
 from edgekit.pipeline.source import open_source
 from edgekit.pipeline.verify import are_shipped, verify
+from edgekit.reports import findings, junit
 from edgekit.runtimes import processor
 from edgekit.runtimes.processor import lacks_vnni
 from edgekit.verification.integer_parity import IntegerParity
@@ -81,7 +83,8 @@ def test_a_whole_folder(exported: Path) -> None:
         assert file.accuracy is not None
         if ".int8." in file.path.name:
             assert all(isinstance(p, IntegerParity) and p.values == 200 for p in file.parities)
-        assert file.is_proven
+        clamped = lacks_vnni() and file.path.name in {f"{NAME}.int8.onnx", f"{NAME}.int8.pt"}
+        assert file.is_proven is not clamped
     # The manifest beside the files leads to the checkpoint, and that is said.
     assert result.float_reference == CHECKPOINT
     assert any(f"{NAME}.manifest.json names" in note for note in result.notes)
@@ -113,11 +116,34 @@ def test_with_the_checkpoint_every_float_file_is_compared(exported: Path) -> Non
 def test_the_checkpoint_is_read_as_the_export_read_it(exported: Path, tmp_path: Path) -> None:
     from edgekit.pipeline.export import export
 
-    given = {"checkpoint": CHECKPOINT, "padding": "same"}
+    given = {"checkpoint": CHECKPOINT, "padding": "same", "insist": True}  # the file says symmetric
     out = {"targets": ["tflite"], "out": tmp_path}
     export(config.load(None, {"model": given, "preprocessing": {"resize": "whole"}, "export": out}))
     (file,) = verify([tmp_path], on(model={"checkpoint": CHECKPOINT})).files  # nothing is said of padding
     assert file.passed
+
+
+def test_the_manifest_leads_to_a_checkpoint_in_a_folder(tmp_path: Path) -> None:
+    from edgekit.pipeline.export import export
+
+    folder, out = tmp_path / "hub", tmp_path / "exported"
+    folder.mkdir()
+    weights, said = folder / "model.safetensors", folder / "config.json"
+    shutil.copy(CHECKPOINT, weights)
+    said.write_text("{}")
+    settings: dict[str, Any] = {"model": {"checkpoint": folder}, "export": {"targets": ["tflite"], "out": out}}
+    export(config.load(None, {**settings, "preprocessing": {"resize": "whole", "mean": (0.5,), "std": (0.5,)}}))
+    unchecked = "the model itself was not checked"
+    result = verify([out], on())
+    assert result.passed
+    assert result.float_reference == folder
+    assert not any(warning.startswith(unchecked) for warning in result.warnings)
+    # It is the weights that have to be the same, and a folder without config.json is no checkpoint.
+    said.unlink()
+    assert any(warning.startswith(unchecked) for warning in verify([out], on()).warnings)
+    said.write_text("{}")
+    weights.write_bytes(weights.read_bytes() + b"\0")
+    assert any(warning.startswith(unchecked) for warning in verify([out], on()).warnings)
 
 
 def test_noise_where_no_images_are_named(exported: Path) -> None:
@@ -231,6 +257,48 @@ def test_a_failure_of_kernels_that_clamp_names_the_way_out(
     (file,) = verify([exported / f"{NAME}.int8.{target}"], settings).files
     (problem,) = problems(file)
     assert ("Measured in ONNX Runtime" in problem and "edgekit export --device x86" in problem) == (target == "onnx")
+
+
+@pytest.mark.parametrize("target", ["onnx", "pt", "tflite"])
+def test_no_tick_where_the_default_runtime_need_not_give_the_integers(
+    exported: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    monkeypatch.setattr(processor, "lacks_vnni", lambda: True)
+    result = verify([exported / f"{NAME}.int8.{target}"], on(8, model={"checkpoint": CHECKPOINT}))
+    (file,) = result.files
+    assert result.passed
+    assert file.passed
+    assert file.is_proven is (target == "tflite")
+    if target == "tflite":
+        return
+    assert file.measured_in is not None
+    assert file.measured_in in file.unclaimed
+    (warning,) = file.warnings
+    assert warning.startswith(f"{file.measured_in}, the default on this machine, need not give the file's integers: ")
+    # The table of files says in what the integers are identical, and in what they need not be.
+    proof, default = findings.worst_parity(file).split("; ")
+    assert proof.startswith("100 % identical in ")
+    assert proof.endswith({"onnx": ", DISABLE_ALL", "pt": ", qnnpack"}[target])
+    assert default.endswith(f" in {file.measured_in}, the default on this machine")
+
+
+def test_what_was_not_measured_is_a_warning(exported: Path, tmp_path: Path) -> None:
+    file, checkpoint = exported / f"{NAME}.int8.tflite", {"checkpoint": CHECKPOINT}
+    result = verify([file], config.load(None, {"model": checkpoint}))
+    (noise,) = result.warnings
+    assert noise.startswith("no images were named (--data DIR): compared on noise")
+    for number in range(6):  # of classes whose names tell nothing, of images that are none of a digit
+        folder = tmp_path / "abc"[number % 3]
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(np.full((32, 32, 3), 40 * number, np.uint8)).save(folder / f"{number}.png")
+    result = verify([file], config.load(None, {"verify": {"data": tmp_path}, "model": checkpoint}))
+    assert result.float_accuracy is None
+    (unread,) = result.unmeasured
+    assert "so no accuracy is measured; labels.csv beside the images" in unread
+    assert unread in result.warnings
+    assert "warning" in findings.conclusion(result)
+    assert findings.outcome(result) in {findings.WARNED, findings.FAILED}
+    assert junit.render(result).count("<skipped") >= 1
 
 
 def test_a_limit_that_cannot_be_measured_fails(exported: Path) -> None:

@@ -26,11 +26,15 @@ def accuracy(result: VerifyResult) -> Markup | None:
         return None
     names = findings.short_names(result)
     drops = [file.drop for file in measured if file.drop is not None]
-    rows = [[code(names[file.path]), *_top(file.accuracy), *_drop(file, drops)] for file in measured]
+    rows = [
+        [code(names[file.path]), file.measured_in or NOTHING, *_top(file.accuracy), *_drop(file, drops)]
+        for file in measured
+    ]
     if result.float_accuracy is not None and result.float_reference is not None:
         name = join("float: ", code(result.float_reference.name))
-        rows.insert(0, [name, *_top(result.float_accuracy), *[NOTHING] * 4])
-    columns = ["network", ">top-1", ">top-5", ">drop (95 % interval)", "in points", ">same class as float", ">SQNR"]
+        rows.insert(0, [name, NOTHING, *_top(result.float_accuracy), *[NOTHING] * 4])
+    numbers = (">top-1", ">top-5", ">drop (95 % interval)", "in points", ">same class as float", ">SQNR")
+    columns = ["network", "measured in", *numbers]
     paired = "The drop is paired: only images on which one of the two is right and the other wrong make it uncertain."
     return join(table(columns, rows, f"Accuracy on {findings.images(result)}"), note(paired) if drops else None)
 
