@@ -20,6 +20,7 @@ from edgekit.pipeline.source import load_trained
 from edgekit.pipeline.verify import verify
 from edgekit.preprocessing import Preprocessing
 from edgekit.progress import silent
+from edgekit.reports import findings, junit, markdown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +47,7 @@ def test_verify_asks_the_images_that_it_has(given: dict[str, Any], said: str | N
     # Without images, an export of float files cannot know better.
     flags: dict[str, Any] = {
         "model": {"checkpoint": CHECKPOINT},
-        "export": {"targets": ["tflite"], "precisions": ["float32"], "out": tmp_path},
+        "export": {"targets": ["tflite", "torch"], "precisions": ["float32"], "out": tmp_path},
         "preprocessing": {"resize": "whole", "mean": (0.5,), "std": (0.5,), **given},
     }
     export(config.load(None, flags))
@@ -60,11 +61,16 @@ def test_verify_asks_the_images_that_it_has(given: dict[str, Any], said: str | N
     asked: list[Gate] = [
         gate for file in result.files for gate in file.gates if gate.name == "what the network expects"
     ]
-    assert len(asked) == 1
-    assert asked[0].passed == (said is None)
+    assert len(asked) == 2
+    assert [gate.passed for gate in asked] == [said is None] * 2
+    assert "checkpoint" not in findings.conclusion(result)
     if said is not None:
-        assert said in asked[0].problem
-        assert not result.passed
+        assert all(said in gate.problem for gate in asked)
+        assert findings.conclusion(result).startswith("2 of 2 files failed, 2 of ")
+        (failure,) = findings.failures(result)
+        assert list(failure.where) == [file.path.name for file in result.files]
+        assert markdown.render(result).count(said) == 1  # once for both
+        assert junit.render(result).count("<failure") == 2
 
 
 # --- before an export ------------------------------------------------------------------------------------------------
