@@ -295,7 +295,9 @@ class _Search:
                 f"{max(apart[other] for other in close):.1%} of the largest; it is usual for networks of this layout"
             )
             return Finding(name, start, Basis.ASSUMED, because)
-        return Finding(name, self.best.value(name), Basis.FOUND, self._evidence(name, nats, same))
+        usual = self._question.start.value(name)
+        value = usual if any(other.value(name) == usual for other in same) else self.best.value(name)
+        return Finding(name, value, Basis.FOUND, self._evidence(name, nats, same))
 
     def _checked(self, name: str) -> Finding:
         """Something that was given or stated: does the evidence speak against it?
@@ -334,7 +336,7 @@ class _Search:
                 f"(evidence {nats[other]:.0f}, where {ENOUGH_NATS:.0f} is enough)"
             )
         if same:
-            return f"no matter: {words(name, next(iter(same)))} gives the same logits"
+            return f"no matter: {words(name, next(iter(same)))} and {words(name, self.best)} give the same logits"
         return "batch normalization of the first layer rules out every other usual one"
 
     def _rarity(self, other: Expectations) -> float:
