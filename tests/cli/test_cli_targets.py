@@ -111,7 +111,7 @@ def test_what_breaks_a_rule(run: Run, exported: Path) -> None:
     found = json.loads(run("check", path, "--device", "edgetpu", "--json").stdout)
     assert (found["command"], found["passed"], found["device"]["name"]) == ("check", False, "edgetpu")
     (file,) = found["files"]
-    assert set(file) == {"path", "operators", "findings", "passed"}
+    assert set(file) == {"path", "operators", "irregular", "findings", "passed"}
     assert set(file["findings"][0]) == {"rule", "operator", "name", "layer", "text"}
 
 

@@ -268,7 +268,7 @@ def test_float_files_alone(settings: MakeSettings, tmp_path: Path) -> None:
     )
     made = export(replace(wanted, calibration=replace(wanted.calibration, ranges=None))).manifest
     content = json.loads(made.read_text())
-    model = content["settings"]["model"] | {"bn_eps": 0.01}
+    model = content["settings"]["model"] | {"bn_eps": 0.01, "insist": True}
     (file,) = reproduce(edited(made, settings={"model": model})).files
     assert "features.0.0" in (file.difference or "")
 
