@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 
     Build = Callable[[Expectations], nn.Module | Graph]
     Read = Callable[[int], NDArray[np.uint8]]
+    Known = Callable[[Expectations], Witness | None]
 
 IMAGES = 32  # that are shown, evenly spaced over all
 FEWEST_IMAGES = 4  # with fewer, a draw of images says nothing of others
@@ -92,10 +93,11 @@ def find(question: Question, build: Build, answer: Answer, read: Read, progress:
         return undecided(question, names, f"{few} too few to tell")
     start = question.start.preprocessing
     question = replace(question, classes=answer(question.start, normalized(pixels[:1], start.order, start)).shape[-1])
-    if witness_of(build(question.start)) is None:
+    witness = _witnesses(build)
+    if witness(question.start) is None:
         shown = pixels if not any(map(question.is_open, INPUTS)) else read(MOST_IMAGES)
         return by_answers(question, answer, shown, progress)
-    findings = _Search(question, build, answer, pixels, progress).findings(names)
+    findings = _Search(question, witness, answer, pixels, progress).findings(names)
     progress(STAGE, 1, 1)
     return findings
 
@@ -121,6 +123,18 @@ def misfits(
     ]
 
 
+def _witnesses(build: Build) -> Known:
+    """The witness for some expectations, each built once."""
+    known: dict[tuple[tuple[str, Value], ...], Witness | None] = {}
+
+    def of(expectations: Expectations) -> Witness | None:
+        if expectations.options not in known:
+            known[expectations.options] = witness_of(build(expectations))
+        return known[expectations.options]
+
+    return of
+
+
 # --- by batch normalization -------------------------------------------------------------------------------------------
 
 
@@ -128,11 +142,10 @@ class _Search:
     """Candidates, what batch normalization says of them, and the best so far."""
 
     def __init__(
-        self, question: Question, build: Build, answer: Answer, pixels: NDArray[np.uint8], progress: Progress
+        self, question: Question, witness: Known, answer: Answer, pixels: NDArray[np.uint8], progress: Progress
     ) -> None:
-        self._question, self._build, self._answer, self._pixels = question, build, answer, pixels
+        self._question, self._known_witness, self._answer, self._pixels = question, witness, answer, pixels
         self._progress = progress
-        self._witnesses: dict[tuple[tuple[str, Value], ...], Witness] = {}
         self._moments: dict[Expectations, Moments] = {}
         self._known: dict[tuple[Expectations, int], list[Residuals]] = {}
         self._stem: dict[Preprocessing, NDArray[np.float64]] = {}  # the first layer's misfit in each draw
@@ -155,11 +168,9 @@ class _Search:
     # -- what is asked
 
     def _witness(self, expectations: Expectations) -> Witness:
-        if expectations.options not in self._witnesses:
-            witness = witness_of(self._build(expectations))
-            assert witness is not None, "it was one before"
-            self._witnesses[expectations.options] = witness
-        return self._witnesses[expectations.options]
+        witness = self._known_witness(expectations)
+        assert witness is not None, "it was one before"
+        return witness
 
     def _ask(self, expectations: Expectations, batches: int) -> Moments:
         """The moments on the first ``batches``."""

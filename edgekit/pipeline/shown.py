@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from edgekit.calibration.images import ImageSource
-    from edgekit.calibration.question import Finding
+    from edgekit.calibration.question import Expectations, Finding
     from edgekit.config import CalibrationSettings
     from edgekit.ir import Graph
     from edgekit.pipeline.source import Trained
@@ -73,10 +73,17 @@ def found(
     expectations = question.Expectations(start.preprocessing, tuple(options.items()))
     bases = {name: Basis.ASSUMED if name in disputed else fact.basis for name, fact in known.items()}
     asked = question.Question(expectations, bases, choices)
+    built: dict[tuple[tuple[str, Any], ...], nn.Module | Graph] = {}  # that answer: those that are asked are changed
+
+    def answer(candidate: Expectations, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        if candidate.options not in built:
+            built[candidate.options] = trained.variant(dict(candidate.options))
+        return _logits(built[candidate.options], images)
+
     findings = finding.find(
         asked,
         lambda candidate: trained.variant(dict(candidate.options)),
-        lambda candidate, images: _logits(trained.variant(dict(candidate.options)), images),
+        answer,
         lambda number: look.at(start.preprocessing, number),
         progress,
     )
@@ -97,11 +104,8 @@ def found(
         if known[name].basis is Basis.ASSUMED:
             known[name] = replace(known[name], because="usual, and the images do not show it")
     if known["normalization"].basis is not Basis.ASSUMED:
-        network = trained.variant({**options, **changed})
-        known |= {fact.name: fact for fact in _of_pictures(network, preprocessing, known, look)}
-        if "resolution" in known and known["resolution"].is_assumed:
-            build = partial(_of_size, trained, {**options, **changed})
-            known["resolution"] = _of_resolution(build, preprocessing, known["resolution"], look)
+        build = partial(_built, trained, {**options, **changed})
+        known |= {fact.name: fact for fact in _of_pictures(build, preprocessing, known, look)}
     if filled := look.filled(preprocessing):
         known[filled.name] = filled
     return Settled(preprocessing, changed, tuple(known.values())), tuple(contradictions)
@@ -176,15 +180,23 @@ def _choices(name: str, value: Any) -> tuple[Any, ...]:  # noqa: ANN401 - JSON
     return usual if value in usual else (value, *usual)
 
 
+def _built(trained: Trained, options: Mapping[str, Any], **size: int) -> nn.Module | Graph:
+    return trained.variant({**options, **size})
+
+
 def _of_pictures(
-    network: nn.Module | Graph, preprocessing: Preprocessing, known: Mapping[str, Fact], look: _Look
+    build: Callable[..., nn.Module | Graph], preprocessing: Preprocessing, known: Mapping[str, Fact], look: _Look
 ) -> Iterator[Fact]:
     """How images are resized: what is usual is found if nothing else brings them clearly nearer to training.
 
-    Networks are trained on random crops, so none of these is the right one; but one that is far off shows.
+    Networks are trained on random crops, so none of these is the right one; but one that is far off shows. ``build``
+    gives the network, for images of another size than its own with ``resolution``.
     """
     from edgekit.calibration.finding import misfits  # noqa: PLC0415 - needs torch
     from edgekit.calibration.witness import BATCH  # noqa: PLC0415 - likewise
+
+    def of(ways: Sequence[Preprocessing], **size: int) -> list[float] | None:
+        return misfits(build(**size), ways, [look.at(way, BATCH) for way in ways])
 
     others = {
         "resize": [
@@ -195,9 +207,15 @@ def _of_pictures(
     }
     others = {name: ways for name, ways in others.items() if known[name].is_assumed}
     ways = [preprocessing, *itertools.chain(*others.values())]
-    found = misfits(network, ways, [look.at(way, BATCH) for way in ways]) if others else None
+    resolution = known.get("resolution")
+    is_open = resolution is not None and resolution.is_assumed
+    found = of(ways) if others or is_open else None
     if found is None:
         return
+    if resolution is not None and is_open:
+        smaller = round(preprocessing.size[0] * _SMALLER / 32) * 32
+        (misfit,) = of([_scaled(preprocessing, smaller)], resolution=smaller) or [found[0]]
+        yield _of_resolution(resolution, smaller, misfit / found[0])
     by_way = dict(zip(ways, found, strict=True))
     for name, tried in others.items():
         best = min(tried, key=lambda way: by_way[way])
@@ -213,37 +231,23 @@ def _of_pictures(
             yield replace(known[name], because=because, setting=flag(name, value))
 
 
-def _of_size(trained: Trained, options: Mapping[str, Any], side: int) -> nn.Module | Graph:
-    return trained.variant({**options, "resolution": side})
-
-
-def _of_resolution(
-    build: Callable[[int], nn.Module | Graph], preprocessing: Preprocessing, known: Fact, look: _Look
-) -> Fact:
+def _of_resolution(known: Fact, smaller: int, times: float) -> Fact:
     """What speaks for the usual size of images, or against it; it stays assumed.
 
     Things have another size in an image of another one, which batch normalization remembers. But training shows them
     larger, on random crops (arXiv:1906.06423), so that larger images fit as well, and of sizes close to each other
     nothing can be told: networks made for 192 take 224 as well as those made for 224.
-    """
-    from edgekit.calibration.finding import misfits  # noqa: PLC0415 - needs torch
-    from edgekit.calibration.witness import BATCH  # noqa: PLC0415 - likewise
 
-    usual = int(known.value)
-    smaller = round(usual * _SMALLER / 32) * 32
-    found = []
-    for side in (usual, smaller):
-        way = _scaled(preprocessing, side)
-        found += misfits(build(side), [way], [look.at(way, 2 * BATCH)]) or []
-    if not found:
-        return known
-    times = found[1] / found[0]
+    Args:
+        known: the usual size.
+        smaller: size that was tried.
+        times: its misfit over that of the usual one.
+    """
     if times >= _SIZE_TOLERANCE:
         return replace(known, because=f"{known.because}, and images of {smaller} fit its training clearly worse")
-    setting = f"--set model.resolution={usual}|{smaller}"
     if times >= 1:
         because = f"{known.because}, but images of {smaller} fit its training nearly as well"
-        return replace(known, because=because, setting=setting)
+        return replace(known, because=because, setting=f"--set model.resolution={known.value}|{smaller}")
     because = f"{known.because}, but images of {smaller} fit its training {1 / times:.2g} times as well"
     return replace(known, because=because, setting=flag("resolution", smaller))
 
