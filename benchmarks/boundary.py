@@ -76,6 +76,7 @@ def integers_of(settings: Settings, normalization: tuple[tuple[float, ...], ...]
     mean, std = normalization
     settings = replace(
         settings,
+        model=replace(settings.model, insist=True),  # on ImageNet's, which the networks were not trained with
         preprocessing=PreprocessingSettings(resize="none", mean=mean, std=std),
         calibration=replace(settings.calibration, images=100, weight_bits=bits),
         export=replace(settings.export, targets=("tflite",), precisions=("int8",), verify=False),
