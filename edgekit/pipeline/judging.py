@@ -175,7 +175,8 @@ def judge_references(
     evidence, found = known.evidence, list[FileVerdict]()
     if evidence.saved is not None:
         unchecked = (evidence.unchecked_integers,) if evidence.unchecked_integers else ()
-        found.append(_reference(evidence.saved, (*evidence.gates, *shown, *asked), unchecked))
+        doubts = () if evidence.model is None else assumptions(evidence.model.provenance)
+        found.append(_reference(evidence.saved, (*evidence.gates, *shown, *asked), (*unchecked, *doubts)))
     is_measured = known.floats is not None and known.labels and limits.min_top1 is None
     # A network that is fed with what it was not trained with is poor, and not to blame for it.
     if evidence.trained is not None and is_measured and all(gate.passed for gate in asked):

@@ -187,10 +187,10 @@ def _built(trained: Trained, options: Mapping[str, Any], **size: int) -> nn.Modu
 def _of_pictures(
     build: Callable[..., nn.Module | Graph], preprocessing: Preprocessing, known: Mapping[str, Fact], look: _Look
 ) -> Iterator[Fact]:
-    """How images are resized: what is usual is found if nothing else brings them clearly nearer to training.
+    """What speaks for how images are usually resized, or against it; it stays assumed.
 
-    Networks are trained on random crops, so none of these is the right one; but one that is far off shows. ``build``
-    gives the network, for images of another size than its own with ``resolution``.
+    Networks are trained on random crops, so none of these is the right one, and they fit about alike; but one that is
+    far off shows. ``build`` gives the network, for images of another size than its own with ``resolution``.
     """
     from edgekit.calibration.finding import misfits  # noqa: PLC0415 - needs torch
     from edgekit.calibration.witness import BATCH  # noqa: PLC0415 - likewise
@@ -219,15 +219,12 @@ def _of_pictures(
     by_way = dict(zip(ways, found, strict=True))
     for name, tried in others.items():
         best = min(tried, key=lambda way: by_way[way])
-        if by_way[preprocessing] <= _PICTURE_TOLERANCE * by_way[best]:
-            because = "with no other usual one the images fit clearly better what batch normalization remembers"
-            yield replace(known[name], basis=Basis.FOUND, because=because)
+        value, times = getattr(best, name), by_way[preprocessing] / by_way[best]
+        if times <= _PICTURE_TOLERANCE:
+            because = "usual, and with no other usual one the images fit its training clearly better"
+            yield replace(known[name], because=because, setting=flag(name, known[name].value))
         else:
-            value, times = getattr(best, name), by_way[preprocessing] / by_way[best]
-            because = (
-                f"usual, but with {plain(value)} the images fit what batch normalization remembers {times:.2g} times "
-                f"as well"
-            )
+            because = f"usual, but with {plain(value)} the images fit its training {times:.2g} times as well"
             yield replace(known[name], because=because, setting=flag(name, value))
 
 
@@ -244,7 +241,8 @@ def _of_resolution(known: Fact, smaller: int, times: float) -> Fact:
         times: its misfit over that of the usual one.
     """
     if times >= _SIZE_TOLERANCE:
-        return replace(known, because=f"{known.because}, and images of {smaller} fit its training clearly worse")
+        because = f"{known.because}, and images of {smaller} fit its training clearly worse"
+        return replace(known, because=because, setting=flag("resolution", known.value))
     if times >= 1:
         because = f"{known.because}, but images of {smaller} fit its training nearly as well"
         return replace(known, because=because, setting=f"--set model.resolution={known.value}|{smaller}")

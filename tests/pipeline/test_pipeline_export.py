@@ -332,9 +332,7 @@ def test_what_is_assumed_needs_consent_before_integers_are_written(settings: Mak
         ConfigError, match=r"only assumed: padding symmetric, bn_eps 0\.001.* \(--padding same\|symmetric.*--insist"
     ):
         export(replace(bare, calibration=replace(bare.calibration, ranges=None)), opened=told.append)
-    assert {fact.name for fact in assumed(told[0].facts)} == {
-        *("padding", "bn_eps", "activation", "interpolation", "resolution")
-    }
+    assert {fact.name for fact in assumed(told[0].facts)} == {*("padding", "bn_eps", "activation", "resolution")}
     float_files = export(replace(bare, export=replace(bare.export, precisions=("float32",))))
     assert {fact.name for fact in assumed(float_files.facts)} >= {"padding", "bn_eps"}
     about = float_files.files[0].summary.metadata

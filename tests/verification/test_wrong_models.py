@@ -16,6 +16,7 @@ from edgekit.config import ModelSettings, Settings
 from edgekit.defaults import CHECKPOINT, FOLDER
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype, Precision
+from edgekit.facts import Basis, Fact
 from edgekit.float_model import FloatModel
 from edgekit.integer_model import IntegerModel
 from edgekit.passes import float_form
@@ -520,3 +521,15 @@ def test_no_false_alarm_with_another_number_of_threads(exported: Path, threads: 
     assert result.passed
     assert result.warnings == result.unmeasured  # on noise
     assert all(file.is_proven for file in (*result.files, judged_model(result)))
+
+
+def test_nothing_that_rests_on_an_assumption_is_ticked(good: IntegerModel, ranges: Ranges, folder: Path) -> None:
+    guess = Fact("resolution", 32, Basis.ASSUMED, "usual", "--set model.resolution=32")
+    known = [fact for fact in good.provenance["facts"] if fact["name"] != guess.name]
+    model = replace(good, provenance={**good.provenance, "facts": [*known, guess.to_dict()]})
+    model.save(folder / f"{NAME}.int8.edgekit")
+    ranges.save(folder / f"{NAME}.ranges.json")
+    write(model, folder, "tflite")
+    result = verify([folder], WITH)
+    assert "resolution 32 is assumed: usual; to set it: --set model.resolution=32" in result.warnings
+    assert not any(file.is_proven for file in (*result.files, judged_model(result)))
