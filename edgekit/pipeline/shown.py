@@ -214,8 +214,8 @@ def _of_pictures(
         return
     if resolution is not None and is_open:
         smaller = round(preprocessing.size[0] * _SMALLER / 32) * 32
-        (misfit,) = of([_scaled(preprocessing, smaller)], resolution=smaller) or [found[0]]
-        yield _of_resolution(resolution, smaller, misfit / found[0])
+        if smaller < preprocessing.size[0] and (shrunk := of([_scaled(preprocessing, smaller)], resolution=smaller)):
+            yield _of_resolution(resolution, smaller, shrunk[0] / found[0])
     by_way = dict(zip(ways, found, strict=True))
     for name, tried in others.items():
         best = min(tried, key=lambda way: by_way[way])

@@ -256,3 +256,17 @@ def test_the_ways_out_of_an_assumption_are_a_sentence(because: str, way: str) ->
     with pytest.raises(ConfigError, match=rf"only assumed: order RGB\. {way} \(--order RGB\|BGR\), or go on"):
         check_consent([open_fact], insists=False)
     check_consent([open_fact], insists=True)
+
+
+@pytest.mark.parametrize(("said", "smaller"), [(64, 32), (32, None)])
+def test_the_usual_size_of_images_stays_assumed(
+    said: int, smaller: int | None, settings: Callable[[dict[str, Any]], config.Settings]
+) -> None:
+    wanted = settings({"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "resize": said})
+    sized = replace(wanted, model=replace(wanted.model, resolution=said))
+    trained = load_trained(sized.model)
+    usual = Fact("resolution", said, Basis.ASSUMED, "usual for this family", "")
+    found = settle(replace(trained, facts=facts.replaced(trained.facts, [usual])), sized, None, silent).facts
+    known = {fact.name: fact for fact in found}["resolution"]
+    assert known.basis is Basis.ASSUMED
+    assert (f"images of {smaller} fit" in known.because) is (smaller is not None)
