@@ -75,7 +75,7 @@ def by_answers(
 def _not_worse(
     question: Question, ranked: Sequence[Preprocessing], entropies: Mapping[Preprocessing, NDArray[np.float64]]
 ) -> list[Preprocessing]:
-    """Those that the surest one, which is the first, does not leave behind clearly."""
+    """The candidates that are not clearly less sure than the surest, which is the first."""
     best = ranked[0]
     shares = draws(len(entropies[best]))
     return [

@@ -1,13 +1,13 @@
 """The calibration doctor: are these images of the kind that the network was trained on?
 
-How pixels reach a network, their order, mean and std, is for ``calibration.finding`` to judge, before anything else is
-done. Two things are left to say of the images.
+Order, mean and std of the pixels are judged before anything else is done, by ``calibration.finding``. Here the images
+themselves are judged, in two ways.
 
 1. Pixels alone show images that are of one colour, noise, copies of each other, divided by 255, or too few.
 2. The first convolution sees the pixels themselves, and batch normalization remembers the mean and the spread that its
    channels had in training (``Graph.statistics``). Channels that are distributed otherwise, by more than
    ``DIVERGENCE_LIMIT`` in their mean, show images of another kind, or grey ones. Where order or normalization is only
-   assumed, it may as well be that, and the fact has said so already.
+   assumed, a wrong assumption may be the cause; the fact says that it is assumed, and nothing is said here.
 
 Without batch normalization, as in an ONNX file that was exported for inference, only the first can be said.
 

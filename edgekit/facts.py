@@ -47,7 +47,7 @@ class Fact:
 
     @property
     def is_assumed(self) -> bool:
-        """Whether nothing shows that it holds, or something that it does not: then no tick may stand beside it."""
+        """Whether nothing shows that it holds, or evidence speaks against it: then no tick may stand beside it."""
         return self.basis in {Basis.ASSUMED, Basis.CONTRADICTED}
 
     def to_dict(self) -> dict[str, Any]:

@@ -221,10 +221,10 @@ def _of_pictures(
         best = min(tried, key=lambda way: by_way[way])
         value, times = getattr(best, name), by_way[preprocessing] / by_way[best]
         if times <= _PICTURE_TOLERANCE:
-            because = "usual, and with no other usual one the images fit its training clearly better"
+            because = "usual, and the other usual ones fit its batch normalization about as well"
             yield replace(known[name], because=because, setting=flag(name, known[name].value))
         else:
-            because = f"usual, but with {plain(value)} the images fit its training {times:.2g} times as well"
+            because = f"usual, but with {plain(value)} the images fit its batch normalization {times:.2g} times as well"
             yield replace(known[name], because=because, setting=flag(name, value))
 
 
@@ -241,12 +241,12 @@ def _of_resolution(known: Fact, smaller: int, times: float) -> Fact:
         times: its misfit over that of the usual one.
     """
     if times >= _SIZE_TOLERANCE:
-        because = f"{known.because}, and images of {smaller} fit its training clearly worse"
+        because = f"{known.because}, and images of {smaller} fit its batch normalization clearly worse"
         return replace(known, because=because, setting=flag("resolution", known.value))
     if times >= 1:
-        because = f"{known.because}, but images of {smaller} fit its training nearly as well"
+        because = f"{known.because}, but images of {smaller} fit its batch normalization nearly as well"
         return replace(known, because=because, setting=f"--set model.resolution={known.value}|{smaller}")
-    because = f"{known.because}, but images of {smaller} fit its training {1 / times:.2g} times as well"
+    because = f"{known.because}, but images of {smaller} fit its batch normalization {1 / times:.2g} times as well"
     return replace(known, because=because, setting=flag("resolution", smaller))
 
 
