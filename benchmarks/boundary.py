@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.benchmarks.comparison import compare_latency
 from edgekit.benchmarks.realdata import CHECKPOINTS, VARIABLE, settings_for
 from edgekit.calibration.images import open_images
 from edgekit.config import PreprocessingSettings, Target
@@ -27,10 +26,11 @@ from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype
 from edgekit.integer_model import IntegerModel
-from edgekit.pipeline.export import export
+from edgekit.pipeline.making.export import export
 from edgekit.reference.integer import Reference
 from edgekit.runtimes.catalog import all_runners
 from edgekit.runtimes.planned import planned_file
+from edgekit.timing.comparison import compare_latency
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

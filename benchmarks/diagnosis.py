@@ -21,7 +21,7 @@ from edgekit.benchmarks.realdata import CHECKPOINTS, VARIABLE, settings_for
 from edgekit.calibration.diagnosis import SAMPLE, diagnose_pixels
 from edgekit.calibration.images import open_images
 from edgekit.defaults import CONFIG
-from edgekit.pipeline.source import open_source
+from edgekit.pipeline.making.source import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

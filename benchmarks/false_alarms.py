@@ -26,8 +26,8 @@ from edgekit.models.architecture import (
     mobilenet_v3_small,
 )
 from edgekit.models.network import build
-from edgekit.pipeline.export import export
-from edgekit.pipeline.verify import verify
+from edgekit.pipeline.making.export import export
+from edgekit.pipeline.proving.verify import verify
 from edgekit.targets.profiles import names
 
 if TYPE_CHECKING:

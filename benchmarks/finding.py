@@ -31,8 +31,8 @@ from edgekit.conventions import NORMALIZATIONS
 from edgekit.facts import Basis
 from edgekit.models import checkpoint
 from edgekit.models.network import build
-from edgekit.pipeline.expectations import settle
-from edgekit.pipeline.source import load_trained
+from edgekit.pipeline.making.expectations import settle
+from edgekit.pipeline.making.trained import load_trained
 from edgekit.preprocessing import Preprocessing
 from edgekit.progress import silent
 

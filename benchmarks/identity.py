@@ -30,7 +30,7 @@ from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype
 from edgekit.integer_model import IntegerModel
 from edgekit.models.architecture import Architecture, Block, Family, PaddingStyle, make_divisible
-from edgekit.pipeline.export import export
+from edgekit.pipeline.making.export import export
 from edgekit.runtimes.catalog import all_runners
 from edgekit.verification import compare
 from edgekit.verification.divergence import locate

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.benchmarks.comparison import compare_latency
 from edgekit.config import (
     CalibrationSettings,
     ExportSettings,
@@ -33,9 +32,10 @@ from edgekit.config import (
 from edgekit.device.plan import PlannedFile
 from edgekit.exporters.formats import FORMATS
 from edgekit.models import architecture
-from edgekit.pipeline.export import export
+from edgekit.pipeline.making.export import export
 from edgekit.preprocessing import Preprocessing
 from edgekit.runtimes.planned import ENGINES
+from edgekit.timing.comparison import compare_latency
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

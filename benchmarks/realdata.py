@@ -32,9 +32,9 @@ from edgekit.config import (
 from edgekit.device.memory import peak_kib
 from edgekit.integer_model import IntegerModel
 from edgekit.models.architecture import mobilenet_v3_large
-from edgekit.pipeline.bench import bench
-from edgekit.pipeline.export import ExportResult, export
-from edgekit.pipeline.verify import verify
+from edgekit.pipeline.making.export import ExportResult, export
+from edgekit.pipeline.measuring.bench import bench
+from edgekit.pipeline.proving.verify import verify
 from edgekit.preprocessing import Preprocessing
 from edgekit.reference.integer import Reference
 from edgekit.verification.integer_parity import IntegerParity
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from edgekit.models.architecture import Architecture
-    from edgekit.pipeline.verdicts import VerifyResult
+    from edgekit.pipeline.proving.verdicts import VerifyResult
 
 VARIABLE = "EDGEKIT_REALDATA"
 CHECKPOINTS = {

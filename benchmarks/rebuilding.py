@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.calibration.ranges import Ranges
 from edgekit.integer_model import SUFFIX, IntegerModel
-from edgekit.pipeline import rebuilding
-from edgekit.pipeline.integers import RANGES_SUFFIX
-from edgekit.pipeline.records import Records
-from edgekit.pipeline.source import load_as_exported
+from edgekit.pipeline.making import rebuilding
+from edgekit.pipeline.making.integers import RANGES_SUFFIX
+from edgekit.pipeline.making.trained import load_as_exported
+from edgekit.pipeline.proving.records import Records
 from edgekit.runtimes.machines import AARCH64, NEWEST_ONNX
 from edgekit.verification.same_contents import model_differences
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from edgekit.config import BenchSettings
 from edgekit.device.plan import LAPS
 from edgekit.device.results import Results
-from edgekit.pipeline.bench import bench
+from edgekit.pipeline.measuring.bench import bench
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

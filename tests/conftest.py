@@ -27,7 +27,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.importorskip(module)
     from edgekit import config
     from edgekit.defaults import CONFIG
-    from edgekit.pipeline.export import export
+    from edgekit.pipeline.making.export import export
 
     folder = tmp_path_factory.mktemp("shipped") / "exported"
     flags: dict[str, dict[str, object]] = {

@@ -12,7 +12,7 @@ from edgekit.cli.options import load_settings
 from edgekit.conventions import NORMALIZATIONS
 from edgekit.facts import BY_SETTING, Basis, Fact
 from edgekit.flags import flag, flags
-from edgekit.pipeline.expectations import Contradicted
+from edgekit.pipeline.making.expectations import Contradicted
 from edgekit.words import plain
 
 if TYPE_CHECKING:

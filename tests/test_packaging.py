@@ -20,7 +20,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from edgekit.pipeline.doctor import PACKAGES
+from edgekit.pipeline.measuring.doctor import PACKAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -40,7 +40,7 @@ NEED_A_TOOLCHAIN = (
         "edgekit.benchmarks.false_alarms",
         "edgekit.benchmarks.finding",
         "edgekit.benchmarks.peers*",
-        "edgekit.benchmarks.profilers.torch",
+        "edgekit.timing.profilers.torch",
     ),
     *("edgekit.calibration.balancing", "edgekit.calibration.bias_correction", "edgekit.calibration.calibrate"),
     *("edgekit.calibration.data_free", "edgekit.calibration.diagnosis", "edgekit.calibration.equalization"),

@@ -16,8 +16,8 @@ from edgekit.benchmarks.peers import networks
 from edgekit.benchmarks.peers.environments import TOOLS, python_of
 from edgekit.benchmarks.peers.running import Run, run
 from edgekit.errors import GateFailed
-from edgekit.pipeline.export import export
-from edgekit.pipeline.finetune import finetune
+from edgekit.pipeline.making.export import export
+from edgekit.pipeline.making.finetune import finetune
 from edgekit.version import __version__
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from edgekit.benchmarks.peers.contestants import Contestant
 from edgekit.benchmarks.peers.networks import TIMED, data_folder, prepare, prepare_images
 from edgekit.config import BenchSettings
 from edgekit.exporters.metadata import Precision
-from edgekit.pipeline.bench import bench
-from edgekit.pipeline.export import export
+from edgekit.pipeline.making.export import export
+from edgekit.pipeline.measuring.bench import bench
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ from edgekit.cli import console
 from edgekit.cli.options import ArtifactsArgument, ConfigOption, JsonOption, SetOption, find_config, load_settings
 
 if TYPE_CHECKING:
-    from edgekit.pipeline.baseline import BaselineResult, KeptFile
+    from edgekit.pipeline.proving.baseline import BaselineResult, KeptFile
 
 _DEFAULT = Path("baseline")
 
@@ -27,7 +27,7 @@ def baseline(
 ) -> None:
     """Keep exported files, so that later ones can be compared with them: size, memory, int8 operators, latency."""
     with console.reporting("baseline", as_json=as_json):
-        from edgekit.pipeline.baseline import keep  # noqa: PLC0415 - see the module app
+        from edgekit.pipeline.proving.baseline import keep  # noqa: PLC0415 - see the module app
 
         settings = load_settings(find_config(config), {}, assignments)
         with console.progress_bar() as progress:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edgekit.config import BenchSettings, Settings
     from edgekit.device.machine import Conditions, Machine
     from edgekit.device.results import Results, Row
-    from edgekit.pipeline.bench import BenchResult, Planned
+    from edgekit.pipeline.measuring.bench import BenchResult, Planned
 
 ALL = "all"
 
@@ -69,8 +69,8 @@ def bench(  # noqa: PLR0913 - one a flag
     The .json of a bundle that ran elsewhere is shown.
     """
     with console.reporting("bench", as_json=as_json):
-        from edgekit.pipeline.bench import bench as run  # noqa: PLC0415 - see the module app
-        from edgekit.pipeline.bench import load, plan  # noqa: PLC0415 - likewise
+        from edgekit.pipeline.measuring.bench import bench as run  # noqa: PLC0415 - see the module app
+        from edgekit.pipeline.measuring.bench import load, plan  # noqa: PLC0415 - likewise
 
         settings = bench_settings(threads, batch, laps, config, assignments, gpu=gpu)
         files = artifacts or [settings.export.out]
@@ -109,8 +109,8 @@ def bench_settings(  # noqa: PLR0913 - one a flag
 
 
 def _elsewhere(device: str, planned: Planned, settings: BenchSettings) -> BenchResult:
-    from edgekit.pipeline.bundle import pack  # noqa: PLC0415 - see the module app
-    from edgekit.pipeline.device import bench_on, connect  # noqa: PLC0415 - likewise
+    from edgekit.pipeline.measuring.bundle import pack  # noqa: PLC0415 - see the module app
+    from edgekit.pipeline.measuring.device import bench_on, connect  # noqa: PLC0415 - likewise
 
     engines = {file.engine for file in planned.plan.files}
     # First of all, so that nobody waits for the question for a password, and before a bar is drawn over it.

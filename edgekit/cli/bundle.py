@@ -31,8 +31,8 @@ def bundle(  # noqa: PLR0913 - one a flag
 ) -> None:
     """Write one archive that checks and times files on a device, for those who copy by hand: python3 bench.pyz."""
     with console.reporting("bundle", as_json=as_json):
-        from edgekit.pipeline.bench import plan  # noqa: PLC0415 - see the module app
-        from edgekit.pipeline.bundle import bundle as write  # noqa: PLC0415 - likewise
+        from edgekit.pipeline.measuring.bench import plan  # noqa: PLC0415 - see the module app
+        from edgekit.pipeline.measuring.bundle import bundle as write  # noqa: PLC0415 - likewise
 
         settings = bench_settings(threads, batch, laps, config, assignments)
         planned = plan(artifacts or [settings.export.out], settings.bench, against=against)

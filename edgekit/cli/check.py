@@ -11,7 +11,7 @@ from edgekit.cli import console
 from edgekit.cli.options import JsonOption  # noqa: TC001 - typer reads the annotations
 
 if TYPE_CHECKING:
-    from edgekit.pipeline.check import CheckResult, FileCheck
+    from edgekit.pipeline.making.check import CheckResult, FileCheck
     from edgekit.targets.checks import Finding
 
 FAILED = 1  # edgekit.errors: a gate failed
@@ -31,7 +31,7 @@ def check(
 ) -> None:
     """Predict whether a device takes a file, by the published rules of its accelerator, without the device."""
     with console.reporting("check", as_json=as_json):
-        from edgekit.pipeline.check import check as run  # noqa: PLC0415 - see the module app
+        from edgekit.pipeline.making.check import check as run  # noqa: PLC0415 - see the module app
 
         result = run(artifacts, device)
         if as_json:

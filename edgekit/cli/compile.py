@@ -12,7 +12,7 @@ from edgekit.cli import console
 from edgekit.cli.options import JsonOption  # noqa: TC001 - typer reads the annotations
 
 if TYPE_CHECKING:
-    from edgekit.pipeline.compile import CompiledFile, CompileResult, Placement
+    from edgekit.pipeline.making.compile import CompiledFile, CompileResult, Placement
 
 _DEFAULT = Path("compiled")
 _SHOWN = 5  # the layers that take the most cycles
@@ -55,7 +55,7 @@ def compile(  # noqa: A001, PLR0913 - the command's name, and one a flag
 ) -> None:
     """Compile files for an NPU, and show which operators run there, what stays on the processor, and why."""
     with console.reporting("compile", as_json=as_json):
-        from edgekit.pipeline.compile import compile as run  # noqa: PLC0415 - see the module app
+        from edgekit.pipeline.making.compile import compile as run  # noqa: PLC0415 - see the module app
 
         with console.progress_bar() as progress:
             result = run(

@@ -13,7 +13,7 @@ from edgekit.cli.options import JsonOption, ThreadsOption  # noqa: TC001 - typer
 from edgekit.device.threads import limited
 
 if TYPE_CHECKING:
-    from edgekit.pipeline.diff import DiffResult
+    from edgekit.pipeline.proving.diff import DiffResult
     from edgekit.verification.divergence import Divergence, Example
     from edgekit.verification.layers import LayerComparison
 
@@ -40,7 +40,7 @@ def diff(  # noqa: PLR0913 - one a flag
 ) -> None:
     """Find the first layer in which two files of one network part, how far, and why."""
     with console.reporting("diff", as_json=as_json), limited(threads):
-        from edgekit.pipeline.diff import diff as run  # noqa: PLC0415 - see the module app
+        from edgekit.pipeline.proving.diff import diff as run  # noqa: PLC0415 - see the module app
 
         with console.progress_bar() as progress:
             result = run(a, b, data=data, images=images, progress=progress)

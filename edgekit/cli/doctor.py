@@ -21,7 +21,7 @@ def doctor(
     """Show what this machine, or a device elsewhere, can do, and what is missing."""
     with console.reporting("doctor", as_json=as_json):
         if device is not None:
-            from edgekit.pipeline.device import connect  # noqa: PLC0415 - see the module app
+            from edgekit.pipeline.measuring.device import connect  # noqa: PLC0415 - see the module app
 
             settings = load_settings(find_config(config), {}, assignments)
             with connect(device, python=settings.bench.python) as there:
@@ -31,7 +31,7 @@ def doctor(
             else:
                 _show_device(device, examined)
             return
-        from edgekit.pipeline.doctor import examine  # noqa: PLC0415 - see the module app
+        from edgekit.pipeline.measuring.doctor import examine  # noqa: PLC0415 - see the module app
 
         found = examine()
         if as_json:

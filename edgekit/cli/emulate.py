@@ -10,7 +10,7 @@ from edgekit.cli import console
 from edgekit.cli.options import JsonOption  # noqa: TC001 - typer reads the annotations
 
 if TYPE_CHECKING:
-    from edgekit.pipeline.emulation import EmulatedMachine
+    from edgekit.pipeline.proving.emulation import EmulatedMachine
 
 
 def emulate(
@@ -23,7 +23,7 @@ def emulate(
     """Set up another processor under emulation, for files to be verified on. Takes what is there already as it is."""
     with console.reporting("emulate", as_json=as_json):
         from edgekit.errors import ConfigError, did_you_mean  # noqa: PLC0415 - see the module app
-        from edgekit.pipeline.emulation import set_up  # noqa: PLC0415 - likewise
+        from edgekit.pipeline.proving.emulation import set_up  # noqa: PLC0415 - likewise
         from edgekit.runtimes.machines import MACHINES  # noqa: PLC0415 - likewise
 
         if machine not in MACHINES:

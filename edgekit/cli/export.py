@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from edgekit.calibration.diagnosis import Finding
     from edgekit.config import Overrides, Settings
     from edgekit.facts import Fact
-    from edgekit.pipeline.export import ExportedFile, ExportResult
-    from edgekit.pipeline.floor import Floor
-    from edgekit.pipeline.source import Source
+    from edgekit.pipeline.making.export import ExportedFile, ExportResult
+    from edgekit.pipeline.making.floor import Floor
+    from edgekit.pipeline.making.source import Source
 
 _OF_OTHERS = "distribution"  # what the calibration doctor says of images of another kind than those of training
 _OF_PIXELS = {"order", "normalization"}  # facts that would be wrong in place of the images
@@ -97,7 +97,7 @@ def export(  # noqa: PLR0913 - one a flag
         )
         settings = export_settings(config, flags, assignments)
 
-        from edgekit.pipeline.export import export as run  # noqa: PLC0415 - see the module app
+        from edgekit.pipeline.making.export import export as run  # noqa: PLC0415 - see the module app
 
         told: list[str] = []
         with console.progress_bar() as progress:

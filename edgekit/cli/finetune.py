@@ -51,7 +51,7 @@ def finetune(  # noqa: PLR0913 - one a flag
         )
         settings = export_settings(config, flags, assignments)
 
-        from edgekit.pipeline.finetune import finetune as run  # noqa: PLC0415 - see the module app
+        from edgekit.pipeline.making.finetune import finetune as run  # noqa: PLC0415 - see the module app
 
         told: list[str] = []
         with console.progress_bar() as progress:

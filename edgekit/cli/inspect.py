@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edgekit.exporters.summary import Endpoint, Summary
     from edgekit.facts import Fact
     from edgekit.integer_model import IntegerModel
-    from edgekit.pipeline.source import Source
+    from edgekit.pipeline.making.source import Source
     from edgekit.preprocessing import Preprocessing
 
 _BOUNDARIES = ("int8", "uint8", "float32")
@@ -41,7 +41,7 @@ def inspect(
     with console.reporting("inspect", as_json=as_json):
         from edgekit.exporters.summary import Summary  # noqa: PLC0415 - see the module app
         from edgekit.integer_model import IntegerModel  # noqa: PLC0415 - likewise
-        from edgekit.pipeline.inspect import inspect as run  # noqa: PLC0415 - likewise
+        from edgekit.pipeline.proving.inspect import inspect as run  # noqa: PLC0415 - likewise
 
         inspected = run(artifact)
         match inspected.found:

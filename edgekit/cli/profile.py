@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgekit import files
 from edgekit.cli import console
 from edgekit.cli.options import JsonOption  # noqa: TC001 - typer reads the annotations
 from edgekit.errors import BadInput
 
 if TYPE_CHECKING:
-    from edgekit.pipeline.profile import OperatorTime, ProfileResult
+    from edgekit.pipeline.measuring.profile import OperatorTime, ProfileResult
 
 _SHOWN = 15  # layers, of a hundred
 
@@ -33,12 +34,18 @@ def profile(  # noqa: PLR0913 - one a flag
 ) -> None:
     """Show which layers take the time, by the runtime's own profiler, and how near each is to the machine's best."""
     with console.reporting("profile", as_json=as_json):
-        from edgekit.pipeline.profile import profile as run  # noqa: PLC0415 - see the module app
+        from edgekit.pipeline.measuring.profile import profile as run  # noqa: PLC0415 - see the module app
 
         if picture is not None and len(artifacts) > 1:
             raise BadInput("one picture shows one file: name one file, or leave --picture out")
+        if picture is not None and picture.suffix != ".svg":
+            raise BadInput(f"a picture is an SVG file: --picture {picture.with_suffix('.svg')}")
         with console.progress_bar() as progress:
-            results = [run(path, threads=threads, runs=runs, picture=picture, progress=progress) for path in artifacts]
+            results = [run(path, threads=threads, runs=runs, progress=progress) for path in artifacts]
+        if picture is not None:
+            from edgekit.reports.pictures.profile import draw  # noqa: PLC0415 - only where one is wanted
+
+            files.write_bytes(picture, draw(results[0]).encode())
         if as_json:
             console.print_json("profile", {"files": results})
             return

@@ -11,7 +11,7 @@ from edgekit.cli import console
 from edgekit.cli.options import JsonOption  # noqa: TC001 - typer reads the annotations
 
 if TYPE_CHECKING:
-    from edgekit.pipeline.reproduce import Reproduction
+    from edgekit.pipeline.proving.reproduce import Reproduction
 
 
 def reproduce(  # noqa: PLR0913 - one a flag
@@ -39,7 +39,7 @@ def reproduce(  # noqa: PLR0913 - one a flag
 ) -> None:
     """Make exported files again from their manifest: the same bytes, or what differs."""
     with console.reporting("reproduce", as_json=as_json):
-        from edgekit.pipeline.reproduce import reproduce as run  # noqa: PLC0415 - see the module app
+        from edgekit.pipeline.proving.reproduce import reproduce as run  # noqa: PLC0415 - see the module app
 
         with console.progress_bar() as progress:
             result = run(

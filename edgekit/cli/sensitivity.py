@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgekit import words
+from edgekit import files, words
 from edgekit.cli import console
 from edgekit.cli.export import export_settings, show_opened
 from edgekit.cli.groups import CalibrationFlags, NetworkFlags, merged, spread
@@ -15,8 +15,8 @@ from edgekit.cli.options import CheckpointArgument, ConfigOption, JsonOption, Se
 from edgekit.device.threads import limited
 
 if TYPE_CHECKING:
-    from edgekit.pipeline.ranking import Sensitivity
-    from edgekit.pipeline.sensitivity import SensitivityResult
+    from edgekit.pipeline.making.ranking import Sensitivity
+    from edgekit.pipeline.making.sensitivity import SensitivityResult
     from edgekit.verification.closeness import Closeness
 
 _SHOWN = 20
@@ -44,12 +44,18 @@ def sensitivity(  # noqa: PLR0913 - one a flag
         flags = merged(network.overrides(checkpoint), calibration.overrides())
         settings = export_settings(config, flags, assignments)
 
-        from edgekit.pipeline.sensitivity import sensitivity as run  # noqa: PLC0415 - see the module app
+        from edgekit.pipeline.making.sensitivity import sensitivity as run  # noqa: PLC0415 - see the module app
 
         with console.progress_bar() as progress:
             result = run(
-                settings, images=images, out=out, opened=lambda source: show_opened(source, settings), progress=progress
+                settings, images=images, opened=lambda source: show_opened(source, settings), progress=progress
             )
+        if out is not None:
+            from edgekit.reports.pictures.sensitivity import draw  # noqa: PLC0415 - only where one is wanted
+
+            picture = out / f"{result.network}.sensitivity.svg"
+            files.write_bytes(picture, draw(result).encode())
+            console.note(f"all layers, in the order of the network: {picture}")
         if as_json:
             console.print_json("sensitivity", result)
         else:
@@ -58,8 +64,6 @@ def sensitivity(  # noqa: PLR0913 - one a flag
 
 def _show(result: SensitivityResult) -> None:
     console.skipped(result.skipped)
-    if result.picture is not None:
-        console.note(f"all of them, in the order of the network: {result.picture}")
     name, images = console.escape(result.network), console.count(result.images, "image")
     console.say(f"[bold]{name}[/] ({console.escape(result.description)})")
     shown = min(_SHOWN, len(result.parts))

@@ -24,7 +24,7 @@ from edgekit.facts import Basis
 
 if TYPE_CHECKING:
     from edgekit.config import Overrides
-    from edgekit.pipeline.verdicts import FileVerdict, VerifyResult
+    from edgekit.pipeline.proving.verdicts import FileVerdict, VerifyResult
     from edgekit.verification.float_parity import FloatParity
     from edgekit.verification.integer_parity import IntegerParity
 
@@ -81,8 +81,8 @@ def verify(  # noqa: PLR0913 - one a flag
         settings = load_settings(find_config(config), flags, assignments)
 
         from edgekit.defaults import CONFIG  # noqa: PLC0415 - see the module app
-        from edgekit.pipeline.verify import are_shipped  # noqa: PLC0415 - likewise
-        from edgekit.pipeline.verify import verify as run  # noqa: PLC0415 - likewise
+        from edgekit.pipeline.proving.verify import are_shipped  # noqa: PLC0415 - likewise
+        from edgekit.pipeline.proving.verify import verify as run  # noqa: PLC0415 - likewise
         from edgekit.reports import writing  # noqa: PLC0415 - likewise
 
         writing.check(report or ())

@@ -2,17 +2,17 @@
 
 | command | function | gives |
 |---|---|---|
-| export | ``edgekit.pipeline.export.export`` | ``ExportResult`` |
-| sensitivity | ``edgekit.pipeline.sensitivity.sensitivity`` | ``SensitivityResult`` |
-| finetune | ``edgekit.pipeline.finetune.finetune`` | ``FinetuneResult`` |
-| verify | ``edgekit.pipeline.verify.verify`` | ``VerifyResult`` |
-| bench | ``edgekit.pipeline.bench.bench`` | ``BenchResult`` |
-| baseline | ``edgekit.pipeline.baseline.keep`` | ``BaselineResult`` |
-| diff | ``edgekit.pipeline.diff.diff`` | ``DiffResult`` |
-| inspect | ``edgekit.pipeline.inspect.inspect`` | ``Inspected`` |
-| reproduce | ``edgekit.pipeline.reproduce.reproduce`` | ``Reproduction`` |
-| emulate | ``edgekit.pipeline.emulation.set_up`` | ``EmulatedMachine`` |
-| doctor | ``edgekit.pipeline.doctor.examine`` | ``Diagnosis`` |
+| export | ``edgekit.pipeline.making.export.export`` | ``ExportResult`` |
+| sensitivity | ``edgekit.pipeline.making.sensitivity.sensitivity`` | ``SensitivityResult`` |
+| finetune | ``edgekit.pipeline.making.finetune.finetune`` | ``FinetuneResult`` |
+| verify | ``edgekit.pipeline.proving.verify.verify`` | ``VerifyResult`` |
+| bench | ``edgekit.pipeline.measuring.bench.bench`` | ``BenchResult`` |
+| baseline | ``edgekit.pipeline.proving.baseline.keep`` | ``BaselineResult`` |
+| diff | ``edgekit.pipeline.proving.diff.diff`` | ``DiffResult`` |
+| inspect | ``edgekit.pipeline.proving.inspect.inspect`` | ``Inspected`` |
+| reproduce | ``edgekit.pipeline.proving.reproduce.reproduce`` | ``Reproduction`` |
+| emulate | ``edgekit.pipeline.proving.emulation.set_up`` | ``EmulatedMachine`` |
+| doctor | ``edgekit.pipeline.measuring.doctor.examine`` | ``Diagnosis`` |
 
 They take the settings that edgekit.toml and flags become, print nothing, and raise ``edgekit.errors.EdgekitError``
 where the command line ends with a sentence::
@@ -20,8 +20,8 @@ where the command line ends with a sentence::
     from pathlib import Path
 
     from edgekit import config
-    from edgekit.pipeline.export import export
-    from edgekit.pipeline.verify import verify
+    from edgekit.pipeline.making.export import export
+    from edgekit.pipeline.proving.verify import verify
 
     settings = config.load(Path("edgekit.toml"), {"export": {"precisions": ["int8"], "targets": ["onnx", "tflite"]}})
     files = export(settings).files

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgekit.exporters.metadata import Metadata
-    from edgekit.pipeline.verdicts import FileVerdict, VerifyResult
+    from edgekit.pipeline.proving.verdicts import FileVerdict, VerifyResult
     from edgekit.verification.accuracy import Drop
     from edgekit.verification.float_parity import FloatParity
     from edgekit.verification.gates import Gate

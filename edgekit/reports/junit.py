@@ -15,7 +15,7 @@ from edgekit.words import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgekit.pipeline.verdicts import FileVerdict, VerifyResult
+    from edgekit.pipeline.proving.verdicts import FileVerdict, VerifyResult
     from edgekit.verification.gates import Gate
 
 

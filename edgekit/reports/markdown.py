@@ -12,7 +12,7 @@ from edgekit.words import NOTHING, percent, printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from edgekit.pipeline.verdicts import FileVerdict, VerifyResult
+    from edgekit.pipeline.proving.verdicts import FileVerdict, VerifyResult
     from edgekit.reports.findings import Failure
 
 # What GitHub Flavored Markdown reads as more than text: anywhere, and where a line begins. Source: its specification,

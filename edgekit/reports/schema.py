@@ -26,7 +26,7 @@ from edgekit.device.statistics import Interval
 from edgekit.exporters.metadata import IoDtype, Metadata, Precision
 from edgekit.exporters.summary import Endpoint, Summary
 from edgekit.facts import Basis, Fact
-from edgekit.pipeline.verdicts import Confusion, FileVerdict, Picture, VerifyResult
+from edgekit.pipeline.proving.verdicts import Confusion, FileVerdict, Picture, VerifyResult
 from edgekit.preprocessing import Normalization, Preprocessing
 from edgekit.reports.values import SCHEMA_VERSION, field_names, properties
 from edgekit.verification.accuracy import Accuracy, Drop

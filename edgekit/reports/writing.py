@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from edgekit.pipeline.verdicts import VerifyResult
+    from edgekit.pipeline.proving.verdicts import VerifyResult
 
 FORMATS: Final[dict[str, Callable[[VerifyResult], str]]] = {
     ".html": document.render,

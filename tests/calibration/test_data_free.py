@@ -19,7 +19,7 @@ from edgekit.defaults import CONFIG
 from edgekit.errors import DataError
 from edgekit.executor.float import FloatExecutor
 from edgekit.executor.integer import IntegerExecutor
-from edgekit.pipeline.source import open_source
+from edgekit.pipeline.making.source import open_source
 
 if TYPE_CHECKING:
     from edgekit.float_model import FloatModel

@@ -430,7 +430,7 @@ def test_help_version_and_nothing(run: Run) -> None:
 
 def test_doctor_names_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from edgekit.device.machine import installed
-    from edgekit.pipeline import doctor
+    from edgekit.pipeline.measuring import doctor
 
     assert run("doctor").exit_code == 0
     assert "remedy" not in run("doctor").stdout

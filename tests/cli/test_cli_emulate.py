@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgekit.pipeline import emulation
-from edgekit.pipeline.emulation import EmulatedMachine
+from edgekit.pipeline.proving import emulation
+from edgekit.pipeline.proving.emulation import EmulatedMachine
 from edgekit.runtimes.machines import WITHOUT_VNNI
 
 if TYPE_CHECKING:

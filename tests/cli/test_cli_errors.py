@@ -260,7 +260,7 @@ def test_a_missing_extra_is_named_with_its_remedy(
 
 
 def test_our_own_mistakes_keep_their_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgekit.pipeline import inspect
+    from edgekit.pipeline.proving import inspect
 
     def mistake(_: Path) -> None:
         raise ZeroDivisionError("ours")

@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("ai_edge_litert")
 
-from edgekit.benchmarks.roofline import Roofline
-from edgekit.pipeline import profile as profiles
+from edgekit.pipeline.measuring import profile as profiles
+from edgekit.timing.roofline import Roofline
 
 if TYPE_CHECKING:
     from collections.abc import Callable

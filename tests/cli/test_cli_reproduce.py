@@ -13,7 +13,7 @@ import pytest
 for needed in ("torch", "safetensors", "onnx", "onnxruntime", "onnxsim", "ai_edge_litert", "coremltools"):
     pytest.importorskip(needed)
 
-from edgekit.pipeline.reproduce import RebuiltFile, Reproduction  # noqa: E402 - after what may be missing
+from edgekit.pipeline.proving.reproduce import RebuiltFile, Reproduction  # noqa: E402 - after what may be missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ def kept(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a quick export; to be read, not written to."""
     from edgekit import config
     from edgekit.defaults import CONFIG
-    from edgekit.pipeline.export import export
+    from edgekit.pipeline.making.export import export
 
     flags: dict[str, dict[str, object]] = {
         "calibration": {"ranges": exported / f"{NAME}.ranges.json"},
@@ -63,7 +63,7 @@ def test_the_same_bytes(reproduce: Callable[..., Result]) -> None:
 
 
 def test_what_differs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgekit.pipeline import reproduce
+    from edgekit.pipeline.proving import reproduce
 
     files = [RebuiltFile("net.int8.onnx", identical=True, difference=None)]
     files += [RebuiltFile("net.int8.tflite", identical=False, difference="scale of [0]: 2 instead of 1")]

@@ -143,7 +143,7 @@ def test_int8_agrees_with_float_on_every_test_image(
 ) -> None:
     from edgekit.calibration.assignment import quantize
     from edgekit.calibration.calibrate import calibrate
-    from edgekit.pipeline.source import open_source
+    from edgekit.pipeline.making.source import open_source
     from edgekit.reference.integer import Reference
 
     source = open_source(settings)

@@ -10,7 +10,7 @@ import pytest
 from edgekit.config import BenchSettings
 from edgekit.device.engines import ENGINES, GPU_ENGINES, ON_GPU, open_file
 from edgekit.errors import MissingDependency
-from edgekit.pipeline.bench import bench, plan
+from edgekit.pipeline.measuring.bench import bench, plan
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ import pytest
 
 from edgekit.device import machine
 from edgekit.device.machine import Watch, examine
-from edgekit.pipeline.emulation import HASWELL_CPUINFO
+from edgekit.pipeline.proving.emulation import HASWELL_CPUINFO
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgekit.device.plan import Plan, PlannedFile
-from edgekit.pipeline.bundle import pack
+from edgekit.pipeline.measuring.bundle import pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edgekit.pipeline.bundle import Luggage
+    from edgekit.pipeline.measuring.bundle import Luggage
 
 SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
 

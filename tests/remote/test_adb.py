@@ -14,9 +14,9 @@ import pytest
 
 from edgekit.device.plan import Golden, Plan, PlannedFile
 from edgekit.errors import ArtifactError, BadInput, DeviceUnreachable, GateFailed, MissingDependency
-from edgekit.pipeline.bench import Planned
-from edgekit.pipeline.bundle import Luggage
-from edgekit.pipeline.device import bench_on, connect
+from edgekit.pipeline.measuring.bench import Planned
+from edgekit.pipeline.measuring.bundle import Luggage
+from edgekit.pipeline.measuring.device import bench_on, connect
 
 if TYPE_CHECKING:
     from pathlib import Path

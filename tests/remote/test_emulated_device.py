@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgekit.device.plan import Plan, PlannedFile
-from edgekit.pipeline.bench import Planned
-from edgekit.pipeline.bundle import pack
-from edgekit.pipeline.device import bench_on, connect
+from edgekit.pipeline.measuring.bench import Planned
+from edgekit.pipeline.measuring.bundle import pack
+from edgekit.pipeline.measuring.device import bench_on, connect
 from edgekit.runtimes.machines import AARCH64, NEWEST_LITERT
 
 if TYPE_CHECKING:

@@ -17,13 +17,13 @@ import pytest
 
 from edgekit.device.plan import Plan
 from edgekit.errors import ArtifactError, BadInput, DeviceUnreachable, EdgekitError, GateFailed, MissingDependency
-from edgekit.pipeline.bench import Planned
-from edgekit.pipeline.device import bench_on, connect
+from edgekit.pipeline.measuring.bench import Planned
+from edgekit.pipeline.measuring.device import bench_on, connect
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgekit.pipeline.bundle import Luggage
+    from edgekit.pipeline.measuring.bundle import Luggage
 
     from .conftest import Device  # noqa: TID252 - fixtures have no other home
 

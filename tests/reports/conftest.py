@@ -11,7 +11,7 @@ import pytest
 
 from edgekit.exporters.metadata import IoDtype, Metadata, Precision
 from edgekit.exporters.summary import Endpoint, Summary
-from edgekit.pipeline.verdicts import Confusion, FileVerdict, Picture, VerifyResult
+from edgekit.pipeline.proving.verdicts import Confusion, FileVerdict, Picture, VerifyResult
 from edgekit.preprocessing import Preprocessing
 from edgekit.verification.accuracy import Accuracy, Drop
 from edgekit.verification.cases import Cause
@@ -190,7 +190,7 @@ def real(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Veri
     """What verification found on files of the network that edgekit ships: good ones, and with one that is damaged."""
     from edgekit import config
     from edgekit.defaults import CHECKPOINT, FOLDER
-    from edgekit.pipeline.verify import verify
+    from edgekit.pipeline.proving.verify import verify
 
     names = [f"mobilenet_v3_digits_1.0_32.{kind}" for kind in ("int8.tflite", "float32.onnx", "int8.onnx")]
     good = [exported / name for name in names]

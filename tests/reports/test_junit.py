@@ -11,7 +11,7 @@ from edgekit.reports import junit
 from edgekit.words import printable
 
 if TYPE_CHECKING:
-    from edgekit.pipeline.verdicts import VerifyResult
+    from edgekit.pipeline.proving.verdicts import VerifyResult
 
 # junit-10.xsd of Jenkins's xUnit plugin, as far as it concerns us: what an element holds, and its attributes, with "!"
 # those that are required.

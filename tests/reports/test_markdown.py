@@ -14,7 +14,7 @@ from edgekit.reports import markdown
 from edgekit.words import printable
 
 if TYPE_CHECKING:
-    from edgekit.pipeline.verdicts import VerifyResult
+    from edgekit.pipeline.proving.verdicts import VerifyResult
 
 ALLOWED = {"h2", "p", "table", "thead", "tbody", "tr", "th", "td", "code", "ul", "li", "details", "summary"}
 

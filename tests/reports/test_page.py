@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from edgekit.pipeline.verdicts import Confusion, Picture
+from edgekit.pipeline.proving.verdicts import Confusion, Picture
 from edgekit.reports.page import document
 from edgekit.verification.gates import Gate, Level
 from edgekit.words import printable
@@ -21,7 +21,7 @@ from edgekit.words import printable
 if TYPE_CHECKING:
     import pytest
 
-    from edgekit.pipeline.verdicts import VerifyResult
+    from edgekit.pipeline.proving.verdicts import VerifyResult
 
 VOID = {"br", "img", "meta"}
 ELEMENTS = {

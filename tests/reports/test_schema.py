@@ -14,7 +14,7 @@ from edgekit.errors import ArtifactError
 from edgekit.reports import schema, values
 
 if TYPE_CHECKING:
-    from edgekit.pipeline.verdicts import VerifyResult
+    from edgekit.pipeline.proving.verdicts import VerifyResult
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "docs" / "verify.schema.json"
 

@@ -13,7 +13,7 @@ from edgekit.reports import values, writing
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgekit.pipeline.verdicts import VerifyResult
+    from edgekit.pipeline.proving.verdicts import VerifyResult
 
 
 @pytest.mark.parametrize("name", ["report.html", "REPORT.HTML", "summary.md", "junit.xml", "verify.json"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.pipeline.emulation import HASWELL_CPUINFO
+from edgekit.pipeline.proving.emulation import HASWELL_CPUINFO
 from edgekit.runtimes import processor
 
 

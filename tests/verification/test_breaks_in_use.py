@@ -20,9 +20,9 @@ import pytest
 from edgekit.config import Settings
 from edgekit.exporters.formats import format_of
 from edgekit.exporters.metadata import KEY
-from edgekit.pipeline.check import check
-from edgekit.pipeline.inspect import inspect
-from edgekit.pipeline.verify import verify
+from edgekit.pipeline.making.check import check
+from edgekit.pipeline.proving.inspect import inspect
+from edgekit.pipeline.proving.verify import verify
 from edgekit.targets.profiles import profile
 from edgekit.verification.well_formed import well_formed
 

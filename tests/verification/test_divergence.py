@@ -16,7 +16,7 @@ from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype, Precision
 from edgekit.integer_model import IntegerModel
 from edgekit.ir import Conv2d, Node, Padding
-from edgekit.pipeline.source import open_source
+from edgekit.pipeline.making.source import open_source
 from edgekit.runtimes.catalog import claimed_runner
 from edgekit.runtimes.litert import Kernels, LiteRtRunner
 from edgekit.runtimes.tracing import Trace, trace_file, trace_model

@@ -13,7 +13,7 @@ from edgekit.config import Settings
 from edgekit.errors import ArtifactError
 from edgekit.exporters.formats import FORMATS, format_of
 from edgekit.exporters.metadata import IoDtype, Precision
-from edgekit.pipeline.verify import verify
+from edgekit.pipeline.proving.verify import verify
 from edgekit.runtimes.catalog import all_runners
 from edgekit.verification import compare
 from edgekit.verification.tie_free import broken_conditions

@@ -20,9 +20,10 @@ from edgekit.facts import Basis, Fact
 from edgekit.float_model import FloatModel
 from edgekit.integer_model import IntegerModel
 from edgekit.passes import float_form
-from edgekit.pipeline import evidence, rebuilding
-from edgekit.pipeline.source import Trained, load_trained
-from edgekit.pipeline.verify import verify
+from edgekit.pipeline.making import rebuilding
+from edgekit.pipeline.making.trained import Trained, load_trained
+from edgekit.pipeline.proving import evidence
+from edgekit.pipeline.proving.verify import verify
 from edgekit.quantization import Ratio
 
 for needed in ("torch", "onnx", "onnxruntime", "ai_edge_litert", "coremltools"):
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from edgekit.calibration.ranges import Ranges
     from edgekit.ir import Graph
     from edgekit.models.architecture import PaddingStyle
-    from edgekit.pipeline.verdicts import FileVerdict, VerifyResult
+    from edgekit.pipeline.proving.verdicts import FileVerdict, VerifyResult
 
     AnyModel = IntegerModel | FloatModel
 

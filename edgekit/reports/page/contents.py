@@ -14,7 +14,7 @@ from edgekit.version import __version__
 from edgekit.words import NOTHING, counted
 
 if TYPE_CHECKING:
-    from edgekit.pipeline.verdicts import VerifyResult
+    from edgekit.pipeline.proving.verdicts import VerifyResult
 
 
 def operators(result: VerifyResult) -> Markup | None:

@@ -13,7 +13,7 @@ from edgekit.reports.page.pieces import facts, style
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgekit.pipeline.verdicts import VerifyResult
+    from edgekit.pipeline.proving.verdicts import VerifyResult
 
 # Whatever a name in the result may hold, a browser runs and loads nothing of this page.
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"

@@ -13,7 +13,7 @@ from edgekit.words import NOTHING, count, percent, size
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgekit.pipeline.verdicts import FileVerdict, VerifyResult
+    from edgekit.pipeline.proving.verdicts import FileVerdict, VerifyResult
     from edgekit.reports.findings import Failure
     from edgekit.verification.divergence import Divergence
     from edgekit.verification.gates import Gate

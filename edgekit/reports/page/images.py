@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgekit.pipeline.verdicts import Confusion, Picture, VerifyResult
+    from edgekit.pipeline.proving.verdicts import Confusion, Picture, VerifyResult
 
 _MATRIX: Final = 20  # classes up to which a confusion matrix can be read
 _PAIRS: Final = 50  # how many confusions are listed where there are more classes

@@ -1,0 +1,414 @@
+"""checkpoint -> one integer model -> a file for each target, read back and proven before it is published."""
+
+from __future__ import annotations
+
+import functools
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit import files
+from edgekit.errors import ConfigError, DataError, GateFailed
+from edgekit.exporters.formats import FORMATS
+from edgekit.exporters.metadata import Head, IoDtype, Precision
+from edgekit.facts import assumed
+from edgekit.integer_model import SUFFIX
+from edgekit.pipeline.making import manifest
+from edgekit.pipeline.making.check import check_contents, departures, told
+from edgekit.pipeline.making.integers import DATA_FREE, PROOF_IMAGES, RANGES_SUFFIX, Integers, integers_of
+from edgekit.pipeline.making.source import Source, open_source
+from edgekit.progress import Progress, silent
+from edgekit.runtimes.catalog import all_runners
+from edgekit.targets.profiles import profile
+from edgekit.verification import compare
+from edgekit.verification.float_layers import compare_float_layers
+from edgekit.verification.holding import hold
+from edgekit.verification.integer_parity import NEAR, IntegerParity
+from edgekit.words import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edgekit.calibration.diagnosis import Diagnosis
+    from edgekit.config import ExportSettings, Settings
+    from edgekit.exporters.formats import Format
+    from edgekit.exporters.metadata import Metadata
+    from edgekit.exporters.summary import Summary
+    from edgekit.facts import Fact
+    from edgekit.integer_model import IntegerModel
+    from edgekit.pipeline.making.floor import Floor
+    from edgekit.runtimes.runner import Runner
+    from edgekit.targets.checks import Finding
+    from edgekit.verification.float_parity import FloatParity
+
+    # Another model, and the settings that lead to it again.
+    Refine = Callable[[Source, IntegerModel], tuple[IntegerModel, Settings]]
+
+NOT_ASKED = "not compared: --no-verify"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedFile:
+    """One finished file.
+
+    Attributes:
+        target: the format's name.
+        precision: what its operators compute in.
+        path: where it is.
+        size_bytes: of the file, or of everything in the package.
+        write_seconds: what writing took; the first file of a format includes importing its library.
+        summary: what was found when it was read back.
+        parity: the proof by the first runner of this machine of which the file claims anything; None without one.
+        unproven: why it is not proven: nothing here can show it, or it rests on what is assumed, or the runtime that
+            is the default on this machine need not give its integers; empty otherwise.
+        unclaimed: what this machine's other kernels make of it, where edgekit does not answer for them.
+    """
+
+    target: str
+    precision: Precision
+    path: Path
+    size_bytes: int
+    write_seconds: float
+    summary: Summary = field(repr=False)
+    parity: IntegerParity | FloatParity | None = None
+    unproven: str = NOT_ASKED
+    unclaimed: tuple[str, ...] = ()
+
+    @property
+    def proven(self) -> bool:
+        """Whether it was run and compared, and rests on nothing that is assumed."""
+        return not self.unproven
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """Everything one export made.
+
+    Attributes:
+        network: its name.
+        description: what the checkpoint was.
+        facts: what is taken to be true of the network and its weights do not tell, with the evidence.
+        notes: what was chosen and left aside on the way, and what departs from the profile of the device.
+        device: that the files are for, by its title; None where none was named.
+        files: one a target and precision.
+        integer_model: the saved integer model, of int8 exports.
+        ranges: the saved ranges, of int8 exports.
+        manifest: what all of it was made of; ``edgekit reproduce`` makes the same bytes of it again.
+        recipe: what calibration did to the network and why, a line a step; empty without int8 files.
+        images: how many images were calibrated on; 0 where a file of ranges was given.
+        data_free: the ranges come from synthetic images, made from batch normalization's statistics, now or earlier.
+        diagnosis: what the calibration doctor says of the images; None where none of the user's were read.
+        skipped: images that could not be used, and why.
+        kept_float: layers that int8 files hold in float.
+        floor: which of them are for the sake of ``calibration.floor``, and what that gained; None without one.
+        int16: layers that have 16-bit activations there.
+        seconds: in all.
+    """
+
+    network: str
+    description: str
+    facts: tuple[Fact, ...]
+    notes: tuple[str, ...]
+    device: str | None
+    files: tuple[ExportedFile, ...]
+    integer_model: Path | None
+    ranges: Path | None
+    manifest: Path
+    recipe: tuple[str, ...]
+    images: int
+    data_free: bool
+    diagnosis: Diagnosis | None
+    skipped: Mapping[str, str]
+    kept_float: tuple[str, ...]
+    floor: Floor | None
+    int16: tuple[str, ...]
+    seconds: float
+
+
+def export(
+    settings: Settings,
+    *,
+    refine: Refine | None = None,
+    opened: Callable[[Source], object] = lambda _: None,
+    progress: Progress = silent,
+) -> ExportResult:
+    """Export the network of ``settings`` to every target and precision they name.
+
+    Nothing is published, and nothing that was there before is touched, unless everything succeeds: every file is
+    written, read back, counted and, unless ``export.verify`` is off, proven.
+
+    Args:
+        settings: what, from what, and where to.
+        refine: makes another integer model of the one that calibration gave, which is written in its place, and says
+            by which settings it is made again. No ranges are saved then, as they would lead back to the first one.
+        opened: told of the network, with what is taken to be true of it, before the work starts.
+        progress: told of every stage.
+
+    Raises:
+        BadInput: the checkpoint, the images or a setting cannot be used, or a file cannot be written.
+        GateFailed: a finished file is not what it has to be.
+        MissingDependency: a target needs an extra that is not installed.
+    """
+    started = time.perf_counter()
+    jobs = _jobs(settings)
+    device = None if settings.export.device is None else profile(settings.export.device)
+    out = settings.export.out
+    with files.staging(out) as scratch:  # first: what cannot be written to is better found before the work than after
+        progress("loading", 0, 1)
+        source = open_source(settings, progress)
+        progress("loading", 1, 1)
+        opened(source)
+        name = source.float_model.graph.name
+        hashed = source.float_model.provenance["checkpoint_sha256"]
+        replaced = manifest.check_earlier(out / f"{name}{manifest.SUFFIX}", hashed, settings)
+        integers = integers_of(source, settings, progress) if any(p is Precision.INT8 for _, p in jobs) else None
+        if integers is not None and refine is not None:
+            refined, settings = refine(source, integers.model)
+            integers = replace(integers, model=refined)
+        proof = _Proof(source, integers)
+        exported, slower = [], list[str]()
+        for done, (form, precision) in enumerate(jobs):
+            progress("writing", done, len(jobs))
+            path = scratch / f"{name}.{precision}{form.suffix}"
+            file = _write(form, precision, path, source=source, integers=integers, settings=settings)
+            if device is not None:
+                model = integers.model if integers and precision is Precision.INT8 else source.float_model
+                slower += _suited(check_contents(device, path, model.graph), path.name, device.title)
+            exported.append(proof.of(file) if settings.export.verify else file)
+        progress("writing", len(jobs), len(jobs))
+        if integers is not None:
+            integers.model.save(scratch / f"{name}.{Precision.INT8}{SUFFIX}")
+            if refine is None:
+                integers.ranges.save(scratch / f"{name}{RANGES_SUFFIX}")
+        made_of = manifest.build(
+            scratch,
+            command="export" if refine is None else "finetune",
+            network=name,
+            checkpoint_sha256=hashed,
+            facts=source.facts,
+            images=integers.seen if integers else None,
+            settings=settings,
+        )
+        made_of.save(scratch / f"{name}{manifest.SUFFIX}", out)
+    return ExportResult(
+        network=name,
+        description=source.description,
+        facts=source.facts,
+        notes=(*source.notes, *departures(settings), *slower, *filter(None, (replaced,))),
+        device=None if device is None else device.title,
+        files=tuple(_published(file, out / file.path.name) for file in exported),
+        integer_model=out / f"{name}.{Precision.INT8}{SUFFIX}" if integers else None,
+        ranges=out / f"{name}{RANGES_SUFFIX}" if integers and refine is None else None,
+        manifest=out / f"{name}{manifest.SUFFIX}",
+        recipe=integers.recipe if integers else (),
+        images=integers.images if integers else 0,
+        data_free=integers is not None and DATA_FREE in integers.ranges.provenance,
+        diagnosis=integers.diagnosis if integers else None,
+        skipped=integers.skipped if integers else {},
+        kept_float=tuple(node.name for node in integers.model.float_nodes) if integers else (),
+        floor=integers.floor if integers else None,
+        int16=tuple(node.name for node in integers.model.int16_nodes) if integers else (),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _jobs(settings: Settings) -> list[tuple[Format, Precision]]:
+    """What is to be written; what cannot work is refused before any work is done."""
+    targets = [FORMATS[name] for name in dict.fromkeys(settings.export.targets)]
+    precisions = [Precision(name) for name in dict.fromkeys(settings.export.precisions)]
+    _check_device(settings)
+    for form in targets:
+        form.check_installed()
+        if Precision.INT8 in precisions:
+            form.check_boundary(IoDtype(settings.export.io_dtype), Head(settings.export.head))
+            form.check_activations(int16=bool(settings.calibration.int16_activations))
+    if settings.export.onnxruntime is not None and FORMATS["onnx"] in targets:
+        from edgekit.exporters.onnx.versions import for_runtime  # noqa: PLC0415 - needs the onnx extra
+
+        int16 = Precision.INT8 in precisions and bool(settings.calibration.int16_activations)
+        for_runtime(settings.export.onnxruntime, int16=int16)
+    wanted = settings.calibration
+    if Precision.INT8 in precisions and wanted.data is None and wanted.ranges is None and not wanted.data_free:
+        raise DataError(
+            "int8 needs to see images like those in use, 100 or more, no labels: --calib DIR, or --ranges "
+            "FILE from an earlier export; --data-free does without, at a loss"
+        )
+    if Precision.INT8 in precisions and wanted.floor is not None and (wanted.ranges is not None or wanted.data_free):
+        raise DataError("--floor measures what is lost, on images like those in use: give them, --calib DIR")
+    return [(form, precision) for precision in precisions for form in targets]
+
+
+def _check_device(settings: Settings) -> None:
+    """Refuse what the device that was named runs by no means.
+
+    Raises:
+        ConfigError: there is such a thing.
+    """
+    if settings.export.device is None:
+        return
+    device = profile(settings.export.device)
+    for what, wanted, runs in (
+        ("targets", settings.export.targets, device.formats),
+        ("precisions", settings.export.precisions, device.precisions),
+    ):
+        if refused := [value for value in wanted if value not in runs]:
+            raise ConfigError(
+                f"{device.title} runs {' or '.join(runs)} files, not {refused[0]}: leave it out of export.{what}, or "
+                f"leave --device out (edgekit targets {device.name} says more)"
+            )
+
+
+def _suited(findings: tuple[Finding, ...], file: str, device: str) -> list[str]:
+    """What makes a finished file slower on its device than it had to be, in words.
+
+    Raises:
+        GateFailed: it would not run there, or wrongly.
+    """
+    if worse := told(tuple(finding for finding in findings if finding.rule.effect != "slower")):
+        raise GateFailed(f"{file} is not for {device} (predicted), so nothing was written: {worse[0]}")
+    return [f"{file} on {device} (predicted): {text}" for text in told(findings)]
+
+
+def _options(form: Format, precision: Precision, settings: ExportSettings) -> dict[str, Any]:
+    """What the writer of a format wants to know besides the model."""
+    head = {"head": Head(settings.head)}
+    match form.name:
+        case "onnx":
+            return {"runtime": settings.onnxruntime, "one_image": settings.onnx_batch == "one", **head}
+        case "coreml" if precision is Precision.INT8:
+            return {"precision": Precision(settings.coreml_program), **head}
+        case "torch" if precision is Precision.INT8:
+            return {"engine": settings.torch_engine, **head}
+        case _:
+            return head
+
+
+def _write(  # noqa: PLR0913 - what, where to, and from what
+    form: Format, precision: Precision, path: Path, *, source: Source, integers: Integers | None, settings: Settings
+) -> ExportedFile:
+    """Write one file, read it back, and count."""
+    started = time.perf_counter()
+    options = _options(form, precision, settings.export)
+    if precision is Precision.INT8:
+        assert integers is not None
+        io_dtype = IoDtype(settings.export.io_dtype)
+        form.write_integer_model(integers.model, path, io_dtype=io_dtype, options=options)
+    else:
+        form.write_float_model(source.float_model, path, precision=precision, options=options)
+    seconds = time.perf_counter() - started
+    summary = form.read(path)
+    if precision is Precision.INT8:
+        assert integers is not None
+        layers = compare_float_layers(summary, integers.model)
+        if layers.surplus:
+            raise GateFailed(
+                f"{path.name} is no int8 file, it holds {len(layers.surplus)} float operators: "
+                f"{', '.join(layers.surplus[:3])}"
+            )
+        if layers.missing:
+            raise GateFailed(f"{path.name} does not keep {', '.join(layers.missing)} in float: please report this")
+    return ExportedFile(form.name, precision, path, files.size_bytes(path), seconds, summary)
+
+
+class _Proof:
+    """Runs files, and compares what they answer."""
+
+    def __init__(self, source: Source, integers: Integers | None) -> None:
+        self._source, self._model = source, integers.model if integers else None
+        pixels = integers.pixels if integers else None
+        # Noise finds a file that computes wrongly, too; ``verify`` takes the same where no images are named.
+        shape = (PROOF_IMAGES, *source.float_model.preprocessing.shape)
+        noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        self._pixels = noise if pixels is None else np.concatenate([pixels, noise])
+
+    @functools.cached_property
+    def _integer_logits(self) -> NDArray[Any]:
+        assert self._model is not None
+        return compare.reference_logits(self._model, self._pixels)
+
+    @functools.cached_property
+    def _float_logits(self) -> NDArray[np.float32]:
+        return self._source.logits(self._source.float_model.preprocessing.normalization(self._pixels))
+
+    def of(self, file: ExportedFile) -> ExportedFile:
+        """The file with its proof, or with the reason why nothing here can prove it.
+
+        It passes the gates that ``verify`` has: what it says is held against the model, and what it answers in every
+        runner of this machine. Kernels that clamp sums (x86 without VNNI) show nothing about a file that claims the
+        reference's integers, and are not asked.
+
+        Raises:
+            GateFailed: it is not what it has to be.
+        """
+        about = file.summary.metadata
+        assert about is not None, "edgekit wrote it"
+        model = self._model if file.precision is Precision.INT8 else self._source.float_model
+        _, held = hold(file.path, file.summary, model, "the model's", None)
+        if wrong := [gate for gate in held if not gate.passed]:
+            raise GateFailed(
+                f"{file.path.name} is not what it has to be, so nothing was written: {wrong[0].problem}. --no-verify "
+                f"writes it all the same"
+            )
+        parities: list[IntegerParity | FloatParity] = []
+        unclaimed: list[str] = []
+        reasons: list[str] = []
+        for make_runner in all_runners(file.path):
+            with make_runner() as runner:
+                if because := self._unclaimed(runner, about):
+                    if not unclaimed and not parities:  # an application gets the first one
+                        reasons.append(compare.by_default(runner.name))
+                    unclaimed.append(f"{runner.name}: {because}")
+                    continue
+                parity = self._parity(runner, about)
+            if not parity.passed:
+                raise GateFailed(
+                    f"{file.path.name} {_difference(parity)}: nothing was written. edgekit doctor says what this "
+                    f"machine's kernels can do; --no-verify writes it all the same"
+                )
+            parities.append(parity)
+        if not parities:
+            return replace(file, unproven=f"not proven on this machine, {'; '.join(unclaimed)}")
+        doubtful: dict[str, list[str]] = {}  # facts by their basis
+        for fact in assumed(self._source.facts):
+            doubtful.setdefault(str(fact.basis), []).append(f"{fact.name} {plain(fact.value)}")
+        reasons += [f"rests on what is {basis}: {', '.join(named)}" for basis, named in doubtful.items()]
+        return replace(file, parity=parities[0], unproven="; ".join(reasons), unclaimed=tuple(unclaimed))
+
+    def _unclaimed(self, runner: Runner, about: Metadata) -> str | None:
+        if about.precision is not Precision.INT8:
+            return None
+        assert self._model is not None
+        return compare.unclaimed(runner, about, self._model)
+
+    def _parity(self, runner: Runner, about: Metadata) -> IntegerParity | FloatParity:
+        if about.precision is Precision.INT8:
+            assert self._model is not None
+            return compare.integers(runner, about, self._model, self._pixels, self._integer_logits)
+        return compare.floats(runner, about, self._pixels, self._float_logits)
+
+
+def _published(file: ExportedFile, path: Path) -> ExportedFile:
+    return replace(file, path=path, summary=replace(file.summary, path=path))
+
+
+def _difference(parity: IntegerParity | FloatParity) -> str:
+    """What is wrong, in words."""
+    if isinstance(parity, IntegerParity) and not parity.exact:
+        return (
+            f"is far from the reference in {parity.runner}, up to {parity.max_lsb} LSB: differences of "
+            f"{parity.relative_rms:.0%} of the logits' spread ({NEAR:.0%} is allowed where layers are more precise)"
+        )
+    if isinstance(parity, IntegerParity):
+        return (
+            f"gives other integers in {parity.runner} than the reference, up to {parity.max_lsb} LSB apart "
+            f"({1 - parity.identical:.2%} of {parity.values:,} logits)"
+        )
+    return (
+        f"is off by {parity.max_rel_error:.2g} of the largest logit in {parity.runner} "
+        f"({parity.tolerance:g} is allowed)"
+    )

@@ -1,0 +1,120 @@
+"""The trained network: a checkpoint or an ONNX file, captured, with what is known about its input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from edgekit import facts
+from edgekit.errors import DataError
+from edgekit.float_model import FloatModel
+from edgekit.passes import float_form, integer_form
+from edgekit.pipeline.making.expectations import settle
+from edgekit.pipeline.making.trained import load_as_exported, load_trained
+from edgekit.progress import Progress, silent
+from edgekit.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from edgekit.calibration.ranges import Ranges
+    from edgekit.config import Settings
+    from edgekit.facts import Fact
+    from edgekit.ir import Graph
+
+    Logits = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    Variant = Callable[[Mapping[str, Any]], nn.Module | Graph]
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
+class Source:
+    """A trained network, ready to be exported.
+
+    Attributes:
+        float_model: what float files are written from.
+        integer_form: the same in the form that is quantized.
+        logits: the network as it was trained: normalized images [N, C, H, W] to logits [N, classes], float32.
+        description: what the checkpoint was, for people.
+        facts: what is taken to be true of it and its weights do not tell, with the evidence.
+        notes: what was chosen and left aside on the way, for people.
+    """
+
+    float_model: FloatModel
+    integer_form: FloatModel
+    logits: Logits = field(repr=False)
+    description: str
+    facts: tuple[Fact, ...]
+    notes: tuple[str, ...]
+
+
+def open_source(settings: Settings, progress: Progress = silent) -> Source:
+    """Load and capture ``settings.model.checkpoint``, and settle what it expects.
+
+    Args:
+        settings: which network, and what is given about it; the images of calibration show the rest. With ranges of
+            an earlier export everything is as it was then.
+        progress: told of what is tried.
+
+    Raises:
+        CheckpointError: it cannot be read, or is no MobileNet that edgekit knows.
+        UnsupportedOperator: it holds an operator that edgekit does not know.
+        ConfigError: no checkpoint is named, or a setting contradicts it, or evidence contradicts a setting.
+        DataError: the labels or images cannot be read, or there is not one label a class.
+        MissingDependency: reading it needs an extra.
+    """
+    ranges = _ranges(settings)
+    trained = load_trained(settings.model) if ranges is None else load_as_exported(settings.model, ranges.provenance)
+    settled = settle(trained, settings, ranges, progress)
+    if settled.options:
+        trained = load_trained(replace(settings.model, **settled.options))
+    graph = trained.capture()
+    form = float_form(graph)
+    (classes,) = form.tensors[form.outputs[0]].shape
+    labels = () if settings.model.labels is None else read_labels(settings.model.labels, classes)
+    provenance = {
+        **trained.provenance,
+        facts.KEY: [fact.to_dict() for fact in settled.facts],
+        "edgekit": __version__,
+    }
+    if settings.export.device is not None:
+        provenance["device"] = settings.export.device
+    return Source(
+        float_model=FloatModel(form, settled.preprocessing, labels, provenance),
+        integer_form=FloatModel(integer_form(graph), settled.preprocessing, labels, provenance),
+        logits=trained.logits,
+        description=trained.description,
+        facts=settled.facts,
+        notes=trained.notes,
+    )
+
+
+def _ranges(settings: Settings) -> Ranges | None:
+    """The ranges that are used again, if they are."""
+    wanted = settings.calibration
+    if wanted.ranges is None or wanted.data_free:
+        return None
+    from edgekit.calibration.ranges import Ranges  # noqa: PLC0415 - float exports do without
+
+    return Ranges.load(wanted.ranges)
+
+
+def read_labels(path: Path, classes: int) -> tuple[str, ...]:
+    """The names of ``classes`` classes, one a line.
+
+    Raises:
+        DataError: the file cannot be read, or holds another number of them.
+    """
+    try:
+        labels = tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist: name a text file of labels, one class a line") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"the labels {path} cannot be read: one class a line, in UTF-8, is wanted") from error
+    if len(labels) != classes:
+        raise DataError(f"{path} names {len(labels)} classes, and the network has {classes}: one a line is wanted")
+    return labels

@@ -1,0 +1,261 @@
+"""A trained network as it was loaded: a checkpoint or an ONNX file, with what the file says of its input."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from edgekit import extras, facts
+from edgekit.capture import input_shape
+from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD, normalization_name
+from edgekit.errors import CheckpointError, ConfigError
+from edgekit.exporters.formats import FORMATS
+from edgekit.facts import Basis, Fact
+from edgekit.flags import INPUT_SETTINGS
+from edgekit.passes import float_form
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from edgekit.capture.onnx import Captured
+    from edgekit.capture.onnx_head import Arithmetic
+    from edgekit.config import ModelSettings
+    from edgekit.ir import Graph
+    from edgekit.models.architecture import Options
+    from edgekit.preprocessing import Preprocessing
+
+    Logits = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    Variant = Callable[[Mapping[str, Any]], nn.Module | Graph]
+
+AS_EXPORTED = ("architecture", "size")  # the entries of a provenance that ``load_as_exported`` reads
+HALF = 0.5  # pixels to -1..1: what TensorFlow's MobileNets were trained with
+FINDABLE = ("padding", "bn_eps", "activation")  # options that batch normalization can show
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A trained network, as it was loaded.
+
+    Attributes:
+        path: of the file.
+        shape: of its input, [C, H, W].
+        logits: normalized images [N, C, H, W] to logits [N, classes], float32.
+        capture: gives its graph.
+        mean: of each channel, on a 0..1 scale, usual for its layout.
+        std: of each channel, likewise.
+        provenance: where it comes from (checkpoint hash, architecture), JSON values.
+        description: what the file was, for people.
+        facts: what is taken to be true of it and its weights do not tell: stated by its file, given, or assumed.
+        overruled: what its file states, where something else was given.
+        options: names of those facts that it can be built otherwise by.
+        variant: builds it by some values of these, with its batch normalization: a module of its own, or a graph.
+        notes: what was chosen and left aside on the way, for people.
+    """
+
+    path: Path
+    shape: tuple[int, int, int]
+    logits: Logits = field(repr=False)
+    capture: Callable[[], Graph] = field(repr=False)
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    provenance: dict[str, Any]
+    description: str
+    facts: tuple[Fact, ...]
+    overruled: tuple[Fact, ...]
+    options: tuple[str, ...]
+    variant: Variant = field(repr=False)
+    notes: tuple[str, ...]
+
+
+def load_trained(settings: ModelSettings) -> Trained:
+    """Load ``model.checkpoint``.
+
+    Raises:
+        CheckpointError: it cannot be read, or is no MobileNet that edgekit knows.
+        UnsupportedOperator: it is an ONNX file with an operator that edgekit does not know.
+        ConfigError: no checkpoint is named, or a setting contradicts it.
+        MissingDependency: reading it needs an extra.
+    """
+    path = settings.checkpoint
+    if path is None:
+        raise ConfigError(
+            "no checkpoint is named: edgekit export CHECKPOINT, or checkpoint = … under [model] of edgekit.toml"
+        )
+    return _from_onnx(path, settings) if path.suffix.lower() == ".onnx" else _from_checkpoint(path, settings)
+
+
+def load_as_exported(settings: ModelSettings, provenance: Mapping[str, Any]) -> Trained:
+    """``load_trained``; what the settings leave open is as the export had it that wrote ``provenance``.
+
+    An ONNX file says that itself, but for the size of its image, which it may leave open.
+    """
+    if settings.checkpoint is not None and settings.checkpoint.suffix.lower() == ".onnx":
+        known: dict[str, Any] = {"resolution": provenance.get("size")}
+    else:
+        known = dict(provenance.get("architecture") or {})
+    if isinstance(both := known.get("resolution"), list):  # height and width, from JSON
+        known["resolution"] = tuple(both)
+    names = ("padding", "bn_eps", "activation", "head_activation", "resolution")
+    open_keys = [name for name in names if getattr(settings, name) is None]
+    return load_trained(replace(settings, **{name: known[name] for name in open_keys if name in known}))
+
+
+def _from_checkpoint(path: Path, settings: ModelSettings) -> Trained:
+    torch = extras.load("torch", "torch")  # 1.5 s that an ONNX file does not need here
+
+    from edgekit.models import checkpoint  # noqa: PLC0415 - needs torch
+
+    loaded = checkpoint.load(
+        path,
+        family=settings.family,
+        num_classes=settings.classes,
+        resolution=settings.resolution,
+        padding=settings.padding,
+        bn_eps=settings.bn_eps,
+        activation=settings.activation,
+        head_activation=settings.head_activation,
+    )
+    architecture = loaded.architecture
+    # TensorFlow's padding gives away TensorFlow's training, on pixels from -1 to 1.
+    is_half = architecture.padding == "same" or architecture.in_channels != len(IMAGENET_MEAN)
+    half = (HALF,) * architecture.in_channels
+    mean, std = (half, half) if is_half else (IMAGENET_MEAN, IMAGENET_STD)
+
+    def logits(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            result: NDArray[np.float32] = loaded.module(torch.from_numpy(images)).numpy()
+        return result
+
+    def variant(options: Mapping[str, Any]) -> nn.Module:
+        return loaded.variant(**cast("Options", options))
+
+    def graph() -> Graph:
+        from edgekit.capture.torch_export import capture  # noqa: PLC0415 - torch.export takes 3 s to import
+
+        return capture(loaded.module, architecture.name, (architecture.in_channels, *architecture.size))
+
+    return Trained(
+        path=path,
+        shape=(architecture.in_channels, *architecture.size),
+        logits=logits,
+        capture=graph,
+        mean=mean,
+        std=std,
+        provenance={"checkpoint_sha256": loaded.sha256, "architecture": architecture.to_dict()},
+        description=loaded.source,
+        facts=loaded.facts,
+        overruled=loaded.overruled,
+        options=() if loaded.is_own else tuple(fact.name for fact in loaded.facts if fact.name in FINDABLE),
+        variant=variant,
+        notes=loaded.notes,
+    )
+
+
+def _from_onnx(path: Path, settings: ModelSettings) -> Trained:
+    for name in ("family", "padding", "bn_eps", "activation", "head_activation"):
+        if getattr(settings, name) is not None:
+            raise ConfigError(f"model.{name} is set, and an ONNX file says that itself: leave it out for {path}")
+
+    from edgekit.capture.onnx import capture  # noqa: PLC0415 - needs the onnx extra
+
+    side = settings.resolution
+    captured = capture(path, (side, side) if isinstance(side, int) else side)
+    form = float_form(captured.graph)
+    (classes,) = form.tensors[form.outputs[0]].shape
+    if settings.classes not in {None, classes}:
+        raise CheckpointError(
+            f"{path}: the network has {classes} classes, and {settings.classes} are expected:"
+            " give the file of the network that was trained on them"
+        )
+
+    channels, *size = input_shape(captured.graph)
+    half = (HALF,) * channels
+    mean, std = (IMAGENET_MEAN, IMAGENET_STD) if channels == len(IMAGENET_MEAN) else (half, half)
+
+    def logits(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        torch = extras.load("torch", "torch")
+
+        from edgekit.executor.float import FloatExecutor  # noqa: PLC0415 - needs torch
+
+        with torch.inference_mode():
+            result: NDArray[np.float32] = FloatExecutor(form)(torch.from_numpy(images)).numpy()
+        return result
+
+    return Trained(
+        path=path,
+        shape=input_shape(captured.graph),
+        logits=logits,
+        capture=lambda: captured.graph,
+        mean=mean,
+        std=std,
+        provenance={"checkpoint_sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "size": size},
+        description="ONNX",
+        facts=_facts_of_onnx(captured) or _facts_of_metadata(path),
+        overruled=(),
+        options=(),
+        variant=lambda _: form,
+        notes=captured.notes,
+    )
+
+
+def _facts_of_metadata(path: Path) -> tuple[Fact, ...]:
+    """What an ONNX file that edgekit wrote says of its images, on the basis that this had then."""
+    about = FORMATS["onnx"].read(path).metadata
+    if about is None:
+        return ()
+    if known := facts.of_provenance(about.provenance):
+        return tuple(fact for fact in known if fact.name in INPUT_SETTINGS)
+    return stated(about.preprocessing, Basis.STATED, "edgekit's metadata in the file")
+
+
+def _facts_of_onnx(captured: Captured) -> tuple[Fact, ...]:
+    """What an ONNX file says of its input by what it computes of it."""
+    facts = []
+    if captured.order is not None:
+        facts.append(_order_behind_exchange(captured.order, captured.arithmetic))
+    if captured.arithmetic is not None:
+        own, unit = captured.arithmetic, captured.arithmetic.unit
+        basis, because = Basis.STATED, f"the file computes it of pixels from 0 to {unit or 1:g}"
+        outer_mean, outer_std = 0.0, 1.0
+        if unit is None:
+            basis, outer_mean, outer_std = Basis.ASSUMED, HALF, HALF
+            because = "the file computes with what was normalized before it: to -1 to 1, as is usual"
+        mean = [outer_mean + value / (unit or 1) * outer_std for value in own.mean]
+        std = [value / (unit or 1) * outer_std for value in own.std]
+        setting = "--set preprocessing.mean=[…] --set preprocessing.std=[…]"
+        facts.append(Fact("normalization", {"mean": mean, "std": std}, basis, because, setting))
+    return tuple(facts)
+
+
+def _order_behind_exchange(exchanged: str, own: Arithmetic | None) -> Fact:
+    """What the network sees behind an exchange of channels: people exchange those of RGB, and those of OpenCV's BGR.
+
+    Args:
+        exchanged: what the network sees of RGB.
+        own: what the file computes of its input.
+    """
+    order, because = exchanged, "the file exchanges the channels at its start, and images in RGB are the usual input"
+    if own is not None and own.unit is not None:
+        mean, std = ([value / own.unit for value in values] for values in (own.mean, own.std))
+        name, is_reversed = normalization_name(mean, std) or ("", None)
+        if is_reversed is not None:
+            order = "BGR" if is_reversed else "RGB"
+            because = f"the file exchanges the channels at its start, and normalizes them as {name} does {order}"
+    return Fact("order", order, Basis.ASSUMED, because, INPUT_SETTINGS["order"])
+
+
+def stated(preprocessing: Preprocessing, basis: Basis, because: str) -> tuple[Fact, ...]:
+    """How images are read, as facts."""
+    values = {
+        "normalization": {"mean": list(preprocessing.mean), "std": list(preprocessing.std)},
+        "order": preprocessing.order,
+        "resize": "none" if preprocessing.resize is None else preprocessing.resize,
+        "interpolation": preprocessing.interpolation,
+    }
+    return tuple(Fact(name, value, basis, because, INPUT_SETTINGS[name]) for name, value in values.items())

@@ -1,0 +1,1 @@
+"""What files cost, here and on other devices."""

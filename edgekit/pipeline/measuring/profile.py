@@ -1,0 +1,354 @@
+"""Where the time of a file goes: by the layers of the checkpoint, and against what the machine could do."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from edgekit.errors import ArtifactError
+from edgekit.exporters.contents import as_identifier
+from edgekit.exporters.formats import format_of
+from edgekit.exporters.metadata import Precision
+from edgekit.integer_model import SUFFIX, IntegerModel
+from edgekit.progress import Progress, silent
+from edgekit.timing.kernels import ProfileWorker
+from edgekit.timing.profilers.costs import Costs
+from edgekit.timing.profilers.matching import match, reads
+from edgekit.timing.roofline import Roofline, roofline
+from edgekit.verification.float_input import ARITHMETIC
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from edgekit.exporters.contents import Operator
+    from edgekit.timing.kernels import KernelTimes
+    from edgekit.timing.profilers.matching import Work
+
+RUNS: Final = 100
+CALM: Final = 0.1  # the spread of runs on a machine with nothing else to do is smaller
+
+# What operators do, in words, by the formats' own names; those with weights are told apart by these.
+_KINDS: Final = {
+    "addition": {"ADD", "Add", "aten::add", "quantized::add"},
+    "multiplication": {"BatchNormalization", "MUL", "Mul", "aten::addcmul", "aten::mul", "quantized::mul"},
+    "hard-swish": {"HARD_SWISH", "HardSwish", "aten::hardswish"},
+    "pooling": {"AVERAGE_POOL_2D", "GlobalAveragePool", "MEAN", "ReduceMean", "aten::mean", "mean"},
+    "reshaping": {"Flatten", "RESHAPE", "aten::flatten"},
+    "padding": {"Gather", "PAD", "Pad", "aten::constant_pad_nd", "crop", "pad"},
+    "activation": {
+        *("Clip", "HardSigmoid", "MAXIMUM", "MINIMUM", "Relu"),
+        *("aten::clamp", "aten::clamp_min", "aten::hardsigmoid", "aten::relu"),
+    },
+    "conversion of type": {
+        *("Cast", "DEQUANTIZE", "DequantizeLinear", "QUANTIZE", "QuantizeLinear"),
+        *("aten::dequantize", "aten::quantize_per_tensor", "aten::to"),
+    },
+}
+_CONVERSION, _PADDING, _HARD_SWISH = "conversion of type", "padding", "hard-swish"
+BY_RUNTIME: Final = "added by the runtime"  # conversions of layouts and types
+# What edgekit's writers put behind the name of a layer, or of what it makes: edgekit/passes, exporters/*/writer.py
+_PARTS: Final = re.compile(
+    r"([._](real|quantized|inner|unclamped|result|pixel|pooled|conv2d|linear|weight|packed|input|relu6|shift|product|"
+    r"pad|constant_pad_nd))+$"
+)
+_GATE: Final = re.compile(r"[._](relu6|shift)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorTime:
+    """What runs in one go: an operator of the file, with those that the runtime fuses with it. Or a sum of such.
+
+    Attributes:
+        layer: the checkpoint's module; "input" and "output" for conversions at the boundary, empty for what the runtime
+            adds by itself.
+        kind: what it does, in words ("depthwise convolution").
+        operator: its name in the format ("DEPTHWISE_CONV_2D").
+        kernel: the runtime's name of what computes it.
+        calls: how many kernels that are.
+        us: microseconds of one run.
+        macs: multiplications, each with its addition.
+        weight_bytes: of constants.
+        activation_bytes: of what is read and written.
+        bound_us: microseconds that the machine would need at best.
+        memory_us: as much of the bound as comes from operators that moving bytes holds up.
+    """
+
+    layer: str
+    kind: str
+    operator: str
+    kernel: str
+    calls: int
+    us: float
+    macs: int
+    weight_bytes: int
+    activation_bytes: int
+    bound_us: float
+    memory_us: float
+
+    @property
+    def moved_bytes(self) -> int:
+        """Weights and activations."""
+        return self.weight_bytes + self.activation_bytes
+
+    @property
+    def intensity(self) -> float:
+        """MACs a byte; 0 where nothing is moved."""
+        return self.macs / self.moved_bytes if self.moved_bytes else 0.0
+
+    @property
+    def gmacs(self) -> float:
+        """10^9 MACs a second."""
+        return self.macs / self.us / 1e3 if self.us else 0.0
+
+    @property
+    def gbs(self) -> float:
+        """10^9 bytes a second."""
+        return self.moved_bytes / self.us / 1e3 if self.us else 0.0
+
+    @property
+    def bound(self) -> str:
+        """What holds it up at best: "memory" or "arithmetic"; empty where nothing is known to be done."""
+        if not self.bound_us:
+            return ""
+        return "memory" if self.memory_us > self.bound_us / 2 else "arithmetic"
+
+    @property
+    def efficiency(self) -> float:
+        """The share of what the machine could do. Above 1 where a kernel is better than what that was measured with."""
+        return self.bound_us / self.us if self.us else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileResult:
+    """Where the time of a file goes.
+
+    Attributes:
+        path: of the file.
+        network: its name.
+        precision: what its operators compute in.
+        runner: runtime, version and kernels.
+        source: whose figures these are.
+        resolution_us: microseconds that the profiler counts in.
+        threads: of one run.
+        runs: how many were profiled, in turns with as many that were not.
+        whole_us: a run without the profiler; of one thread, the processor time of it.
+        spread: of these, the third quartile over the first, less 1.
+        operators: everything that ran, in the order of execution.
+        roofline: what the machine can do.
+        weights_gbs: of that, the bandwidth of what has room for all that a run touches, 10^9 bytes a second: weights
+            come from there.
+    """
+
+    path: Path
+    network: str
+    precision: Precision
+    runner: str
+    source: str
+    resolution_us: float
+    threads: int
+    runs: int
+    whole_us: float
+    spread: float
+    operators: tuple[OperatorTime, ...] = field(repr=False)
+    roofline: Roofline
+    weights_gbs: float
+
+    @property
+    def kernels_us(self) -> float:
+        """All kernels together, under the profiler."""
+        return sum(entry.us for entry in self.operators)
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether the machine had other work to do."""
+        return self.spread > CALM
+
+    @property
+    def uncovered_us(self) -> float:
+        """What a run takes besides its kernels. Where it is negative, the profiler itself takes so much."""
+        return self.whole_us - self.kernels_us
+
+    @property
+    def total(self) -> OperatorTime:
+        """The sum over everything."""
+        return _sum(self.operators, "", "")
+
+    @property
+    def layers(self) -> tuple[OperatorTime, ...]:
+        """Summed up by layer, in the order of the network."""
+        return _grouped(self.operators, lambda entry: entry.layer)
+
+    @property
+    def kinds(self) -> tuple[OperatorTime, ...]:
+        """Summed up by what operators do, the longest first."""
+        return tuple(sorted(_grouped(self.operators, lambda entry: entry.kind), key=lambda entry: -entry.us))
+
+
+def profile(path: Path, *, threads: int = 1, runs: int = RUNS, progress: Progress = silent) -> ProfileResult:
+    """Profile a file that edgekit wrote.
+
+    Args:
+        path: of the file. The integer model that lies beside an int8 file of torch tells what its layers are called.
+        threads: of one run.
+        runs: how many to profile.
+        progress: told about runs.
+
+    Raises:
+        ArtifactError: the file is missing, was not written by edgekit, or cannot be run.
+        MissingDependency: its runtime is not installed, or has no profiler.
+    """
+    form = format_of(path)
+    about = form.read(path).metadata
+    if about is None:
+        raise ArtifactError(f"{path} was not written by edgekit: it does not say how to feed it")
+    operators = form.contents(path).operators
+    with ProfileWorker(path, threads=threads) as worker:
+        costs = Costs(operators, worker.activations())
+        times = worker.kernels(runs, progress)
+    machine = roofline(form, about.precision, times.runner, threads=threads, progress=progress)
+    works = match(form.name, [name for name, _ in times.kernels], operators)
+    counted = [costs.of(work.operators) for work in works]
+    # What an operator reads was just written: it lies in the nearest cache with room for it. Weights have all others
+    # read between two runs.
+    touched = sum(cost.weight_bytes for cost in counted) + max(cost.activation_bytes for cost in counted)
+    rows = _Rows(operators, costs, times, _spelling(path))
+    bounds = [
+        (
+            machine.arithmetic_us(cost.macs),
+            machine.moving_us(cost.activation_bytes, cost.activation_bytes)
+            + machine.moving_us(cost.weight_bytes, touched),
+        )
+        for cost in counted
+    ]
+    return ProfileResult(
+        path, about.network, about.precision, times.runner, times.source, times.resolution_us, threads, times.runs,
+        times.whole_us, times.spread,
+        tuple(rows.row(work, *bound) for work, bound in zip(works, bounds, strict=True)), machine,
+        machine.bandwidth(touched),
+    )  # fmt: skip
+
+
+class _Rows:
+    """Names what ran."""
+
+    def __init__(
+        self, operators: Sequence[Operator], costs: Costs, times: KernelTimes, spelling: Mapping[str, str]
+    ) -> None:
+        self._operators, self._costs, self._times, self._spelling = operators, costs, times, spelling
+        self._made = [operator.name for operator in operators]
+        self._input = _of_the_input(operators)
+        self._readers: dict[str, list[Operator]] = {}
+        for operator in operators:
+            for name in reads(operator, self._made):
+                self._readers.setdefault(name, []).append(operator)
+
+    def row(self, work: Work, arithmetic_us: float, moving_us: float) -> OperatorTime:
+        kernels = [self._times.kernels[kernel] for kernel in work.kernels]
+        us = sum(us for _, us in kernels)
+        first = kernels[0][0]
+        if not work.operators:
+            return OperatorTime("", BY_RUNTIME, "", first, len(kernels), us, 0, 0, 0, 0.0, 0.0)
+        ours = [self._operators[place] for place in work.operators]
+        main = max(ours, key=lambda operator: (self._costs.macs(operator), operator is ours[0]))
+        cost = self._costs.of(work.operators)
+        bound_us = max(arithmetic_us, moving_us)
+        memory_us = moving_us if moving_us >= arithmetic_us else 0.0
+        return OperatorTime(
+            self._layer(main), self._kind(main), main.kind, first, len(kernels), us,
+            cost.macs, cost.weight_bytes, cost.activation_bytes, bound_us, memory_us,
+        )  # fmt: skip
+
+    def _kind(self, operator: Operator) -> str:
+        kind = next((words for words, names in _KINDS.items() if operator.kind in names), "other")
+        names = (operator.name, *operator.constants, *reads(operator, self._made))
+        if any(_GATE.search(name) for name in names) and kind != _CONVERSION:
+            return _HARD_SWISH  # x (x + 3) with a clamp, in two operators: edgekit/passes/lower_hard_swish.py
+        weight = self._costs.weight(operator)
+        if weight is None:
+            return kind
+        made = self._costs.activation(operator.name).shape
+        read = self._costs.inputs(operator)[0].shape
+        if operator.kind == "DEPTHWISE_CONV_2D" or operator.fields.get("groups", 1) != 1:
+            return "depthwise convolution"
+        if all(size == 1 for size in (*made[1:], *read[1:])):
+            return "fully connected"
+        return "pointwise convolution" if weight.size == made[0] * read[0] else "dense convolution"
+
+    def _layer(self, operator: Operator) -> str:
+        """The module whose weights it has; else what it makes, without what writers put behind that name."""
+        readers: Sequence[Operator] = self._readers.get(operator.name, ())
+        if operator.name in self._input:
+            return "input"
+        if operator.kind in _KINDS[_CONVERSION]:
+            if not reads(operator, self._made):
+                return "input"
+            if not readers:
+                return "output"
+        if operator.kind in _KINDS[_PADDING] and operator.kind != "crop":
+            while readers and self._costs.weight(readers[0]) is None:
+                readers = self._readers.get(readers[0].name, ())
+            if readers:
+                return self._layer(readers[0])  # the convolution that it is for
+        candidates = (*operator.constants, *reads(operator, self._made))
+        weights = (name for name in candidates if re.search(r"[._](weight|packed)$", name))
+        return self._spelled(_PARTS.sub("", next(weights, operator.name)))
+
+    def _spelled(self, name: str) -> str:
+        return self._spelling.get(name, name)
+
+
+def _of_the_input(operators: Sequence[Operator]) -> set[str]:
+    """What takes a float input to its integers: the first operators, up to a conversion, by name."""
+    names = set()
+    for operator in operators:
+        names.add(operator.name)
+        if operator.kind not in ARITHMETIC:
+            return names if operator.kind in _KINDS[_CONVERSION] else set()
+    return set()
+
+
+def _spelling(path: Path) -> dict[str, str]:
+    """Names of layers by how a format spells them that knows only identifiers, if the integer model is there."""
+    stem = path.name.removesuffix(path.suffix)
+    for precision in Precision:
+        stem = stem.removesuffix(f".{precision}")
+    saved = path.with_name(f"{stem}.{Precision.INT8}{SUFFIX}")
+    if format_of(path).name != "torch" or not saved.exists():
+        return {}
+    graph = IntegerModel.load(saved).graph
+    names = {_PARTS.sub("", name) for name in (*graph.constants, *graph.tensors)}
+    return {as_identifier(name): name for name in names}
+
+
+def _grouped(entries: Iterable[OperatorTime], key: Callable[[OperatorTime], str]) -> tuple[OperatorTime, ...]:
+    groups: dict[str, list[OperatorTime]] = {}
+    for entry in entries:
+        groups.setdefault(key(entry), []).append(entry)
+    return tuple(_sum(group, _common(group, "layer"), _common(group, "kind")) for group in groups.values())
+
+
+def _common(group: Sequence[OperatorTime], name: str) -> str:
+    """What all of them have; for several kinds, the one that takes longest."""
+    time = Counter[str]()
+    for entry in group:
+        time[getattr(entry, name)] += entry.us  # type: ignore[assignment] # a Counter adds up whatever numbers there are
+    return time.most_common(1)[0][0] if len(time) == 1 or name == "kind" else ""
+
+
+def _sum(group: Sequence[OperatorTime], layer: str, kind: str) -> OperatorTime:
+    return OperatorTime(
+        layer=layer,
+        kind=kind,
+        operator=", ".join(dict.fromkeys(entry.operator for entry in group if entry.operator)),
+        kernel=", ".join(dict.fromkeys(entry.kernel for entry in group)),
+        calls=sum(entry.calls for entry in group),
+        us=sum(entry.us for entry in group),
+        macs=sum(entry.macs for entry in group),
+        weight_bytes=sum(entry.weight_bytes for entry in group),
+        activation_bytes=sum(entry.activation_bytes for entry in group),
+        bound_us=sum(entry.bound_us for entry in group),
+        memory_us=sum(entry.memory_us for entry in group),
+    )

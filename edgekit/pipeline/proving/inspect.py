@@ -1,0 +1,91 @@
+"""What is in a file: one that was exported, an integer model, or a trained network."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from edgekit import facts
+from edgekit.config import ModelSettings, Settings
+from edgekit.errors import ArtifactError, CheckpointError, EdgekitError
+from edgekit.exporters.formats import format_of
+from edgekit.integer_model import SUFFIX, IntegerModel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import Any
+
+    from edgekit.exporters.summary import Summary
+    from edgekit.facts import Fact
+    from edgekit.pipeline.making.source import Source
+
+# Of trained networks. A .pt file may be one, or an exported one; an .onnx file is both.
+CHECKPOINTS = (".pth", ".bin", ".ckpt", ".tar", ".safetensors", ".h5", ".hdf5", ".keras")
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What is in a file.
+
+    Attributes:
+        found: an exported file, counted; a saved integer model; or a trained network.
+        facts: what is taken to be true of the network and its weights do not tell: as the file carries it, or, of a
+            trained network, as it would be taken without images. Empty where nothing is known.
+        notes: what was looked through, rewritten and left aside in the file of a trained network, for people.
+        irregular: what is not as edgekit writes it, in an exported file that says edgekit wrote it.
+    """
+
+    found: Summary | IntegerModel | Source
+    facts: tuple[Fact, ...]
+    notes: tuple[str, ...] = ()
+    irregular: tuple[str, ...] = ()
+
+
+def inspect(path: Path) -> Inspected:
+    """What is in the file ``path``.
+
+    Raises:
+        ArtifactError: it is missing, damaged or of no known format.
+        CheckpointError: it is a checkpoint, and of no MobileNet that edgekit knows.
+        MissingDependency: its format needs an extra that is not installed.
+    """
+    if path.suffix == SUFFIX:
+        model = IntegerModel.load(path)
+        return Inspected(model, _carried(model.provenance))
+    if path.suffix.lower() in CHECKPOINTS or (path.is_dir() and (path / "config.json").exists()):
+        return _network(path)
+    try:
+        summary = format_of(path).read(path)
+    except ArtifactError:
+        if path.suffix == ".pt" and path.is_file() and _is_checkpoint(path):
+            return _network(path)
+        raise
+    if summary.metadata is not None:
+        return Inspected(summary, _carried(summary.metadata.provenance), irregular=format_of(path).irregularities(path))
+    if path.suffix == ".onnx":  # of another tool, and perhaps a network that edgekit could export
+        with suppress(EdgekitError):
+            return replace(_network(path), found=summary)
+    return Inspected(summary, ())
+
+
+def _carried(provenance: Mapping[str, Any]) -> tuple[Fact, ...]:
+    with suppress(KeyError, ValueError, TypeError):  # verify says that they are damaged
+        return facts.of_provenance(provenance)
+    return ()
+
+
+def _network(path: Path) -> Inspected:
+    from edgekit.pipeline.making.source import open_source  # noqa: PLC0415 - needs torch, which finished files do not
+
+    source = open_source(Settings(model=ModelSettings(checkpoint=path)))
+    return Inspected(source, source.facts, source.notes)
+
+
+def _is_checkpoint(path: Path) -> bool:
+    from edgekit.models.readers.kinds import format_of as kind_of  # noqa: PLC0415 - likewise
+
+    with suppress(CheckpointError):
+        return kind_of(path) is not None
+    return False

@@ -1,0 +1,308 @@
+"""What the answers of files come to: parities, the layer in which a file parts, accuracy, and gates for all of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit.errors import EdgekitError
+from edgekit.exporters.metadata import Precision
+from edgekit.facts import KEY, assumed, of_provenance
+from edgekit.passes import integer_form
+from edgekit.pipeline.making.manifest import sha256_of
+from edgekit.pipeline.proving.verdicts import Confusion, FileVerdict, Picture
+from edgekit.runtimes.tracing import trace_file, trace_graph, trace_model
+from edgekit.verification import accuracy, compare, gates
+from edgekit.verification.accuracy import Share
+from edgekit.verification.divergence import Comparison, locate
+from edgekit.verification.float_parity import TOLERANCE, compare_floats
+from edgekit.verification.statements import against
+from edgekit.words import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edgekit.config import VerifySettings
+    from edgekit.integer_model import IntegerModel
+    from edgekit.pipeline.proving.candidates import Candidate
+    from edgekit.pipeline.proving.evidence import Evidence
+    from edgekit.pipeline.proving.trials import Answers, Trial
+    from edgekit.verification.accuracy import Accuracy
+    from edgekit.verification.divergence import Divergence
+    from edgekit.verification.float_parity import FloatParity
+    from edgekit.verification.gates import Gate
+    from edgekit.verification.integer_parity import IntegerParity
+    from edgekit.verification.layers import LayerComparison
+
+LAYER_IMAGES = 8  # on which layers are compared with float ones
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What files are held against, and its logits on all images, [N, classes].
+
+    Attributes:
+        evidence: the models.
+        integers: the integer model's logits.
+        reals: what they stand for.
+        floats: the float network's.
+        labels: of the images; empty where they have none.
+        noise: whether the images are none of the network's kind.
+    """
+
+    evidence: Evidence
+    integers: NDArray[Any] | None
+    reals: NDArray[np.floating] | None
+    floats: NDArray[np.float32] | None
+    labels: Sequence[int]
+    noise: bool
+
+    @staticmethod
+    def of(answers: Answers, evidence: Evidence, *, noise: bool) -> Known:
+        """From what the references answered."""
+        integers, floats = (np.concatenate(found) if found else None for found in (answers.integers, answers.floats))
+        reals = None if integers is None or evidence.model is None else _reals(integers, evidence.model)
+        return Known(evidence, integers, reals, floats, answers.labels, noise)
+
+    @property
+    def model(self) -> IntegerModel | None:
+        """What int8 files have to hold."""
+        return self.evidence.model
+
+    @property
+    def float_accuracy(self) -> Accuracy | None:
+        """Of the float network, on labelled images."""
+        return None if self.floats is None or not self.labels else accuracy.measure(self.floats, self.labels)
+
+
+def _reals(integers: NDArray[Any], model: IntegerModel) -> NDArray[np.floating]:
+    """Logits in real units."""
+    params = model.params.get(model.graph.outputs[0])
+    return integers if params is None else params.dequantize(integers)
+
+
+def judge(candidate: Candidate, known: Known, limits: VerifySettings, *, is_reference: bool) -> FileVerdict:
+    """The verdict on a file that was read, and run where that could be done.
+
+    Args:
+        candidate: it.
+        known: what it is held against.
+        limits: what is allowed.
+        is_reference: whether floats were compared with this very file.
+    """
+    verdict = FileVerdict(
+        path=candidate.path,
+        sha256=candidate.sha256,
+        summary=candidate.summary,
+        gates=tuple(candidate.gates),
+        skipped=tuple(candidate.skipped),
+        warnings=_warnings(candidate, known.evidence),
+    )
+    if not candidate.trials:
+        return verdict
+    floats = None if is_reference else known.floats
+    logits = candidate.trials[0].logits
+    if candidate.precision is Precision.INT8:
+        assert known.model is not None
+        logits = _reals(logits, known.model)
+    right = accuracy.measure(logits, known.labels) if known.labels else None
+    drop = None if floats is None or not known.labels else accuracy.paired_drop(logits, floats, known.labels)
+    agreement = None if floats is None else accuracy.agreement(logits, floats)
+    sqnr_db = None if floats is None else accuracy.sqnr_db(logits, floats)
+    parities: list[IntegerParity | FloatParity] = []
+    passed = list(candidate.gates)
+    divergence: Divergence | None = None
+    for trial in candidate.trials:
+        found = _parity(trial, known, limits, is_reference=is_reference)
+        if found is None:
+            continue
+        parities.append(found)
+        if not _is_unclaimed(trial, known.model):
+            located = None if found.passed else _located(candidate.path, trial, known)
+            divergence = divergence or located
+            where = located.sentence if located else ""
+            if not where and known.evidence.trained is None and candidate.precision is not Precision.INT8:
+                where = "it or the float32 file that it is compared with is wrong, --checkpoint FILE tells which"
+            passed.append(gates.parity(found, where))
+    if not is_reference:
+        share = None if agreement is None else Share.of(agreement, len(logits))
+        # Noise is of no class, so it says nothing unless the user wants it to.
+        share = None if known.noise and limits.min_agreement is None else share
+        kernels = _kernels(candidate.trials[0], known.model)
+        passed += gates.task(limits, accuracy=right, drop=drop, agreement=share, sqnr_db=sqnr_db, kernels=kernels)
+    elif known.labels and limits.min_top1 is None:
+        passed.append(_plausible(known))
+    unclaimed = {
+        trial.runner.name: str(trial.runner.differs_because)
+        for trial in candidate.trials
+        if _is_unclaimed(trial, known.model)
+    }
+    default = candidate.trials[0].runner.name
+    differs = (f"{compare.by_default(default)}: {unclaimed[default]}",) if default in unclaimed else ()
+    return replace(
+        verdict,
+        gates=(*passed, *candidate.budgets),
+        parities=tuple(parities),
+        unclaimed=unclaimed,
+        divergence=divergence,
+        is_reference=is_reference,
+        warnings=(*verdict.warnings, *differs),
+        measured_in=default,
+        accuracy=right,
+        drop=drop,
+        agreement=agreement,
+        sqnr_db=sqnr_db,
+    )
+
+
+def judge_references(
+    known: Known, shown: Sequence[Gate], asked: Sequence[Gate], limits: VerifySettings
+) -> tuple[FileVerdict, ...]:
+    """The verdicts on the saved integer model, and on the checkpoint where there is something to say.
+
+    Args:
+        known: they are in it.
+        shown: what the files show to be wrong with the saved model.
+        asked: what the images show of that which everything was exported with.
+        limits: what is allowed.
+    """
+    evidence, found = known.evidence, list[FileVerdict]()
+    if evidence.saved is not None:
+        unchecked = (evidence.unchecked_integers,) if evidence.unchecked_integers else ()
+        doubts = () if evidence.model is None else assumptions(evidence.model.provenance)
+        found.append(_reference(evidence.saved, (*evidence.gates, *shown, *asked), (*unchecked, *doubts)))
+    is_measured = known.floats is not None and known.labels and limits.min_top1 is None
+    # A network that is fed with what it was not trained with is poor, and not to blame for it.
+    if evidence.trained is not None and is_measured and all(gate.passed for gate in asked):
+        found.append(_reference(evidence.trained.path, (_plausible(known),), ()))
+    return tuple(found)
+
+
+def _reference(path: Path, judged: tuple[Gate, ...], warnings: tuple[str, ...]) -> FileVerdict:
+    return FileVerdict(path, sha256_of(path), None, judged, is_reference=True, warnings=warnings)
+
+
+def _plausible(known: Known) -> Gate:
+    assert known.floats is not None
+    right = accuracy.measure(known.floats, known.labels)
+    return gates.plausible(right, accuracy.confidence(known.floats), known.floats.shape[1])
+
+
+def _warnings(candidate: Candidate, evidence: Evidence) -> tuple[str, ...]:
+    """What is taken for true of a file and was not shown."""
+    if candidate.metadata is None:
+        return ()
+    unchecked = evidence.unchecked_integers if candidate.precision is Precision.INT8 else evidence.unchecked_floats
+    _, insisted = against(candidate.metadata, evidence.stated)
+    return tuple(filter(None, (unchecked, *assumptions(candidate.metadata.provenance), *insisted)))
+
+
+def assumptions(provenance: Mapping[str, Any]) -> list[str]:
+    """What a file says was assumed of its network, in sentences."""
+    try:
+        found = assumed(of_provenance(provenance))
+    except (KeyError, ValueError, TypeError):
+        return [f"what was assumed of the network cannot be read: provenance.{KEY} is damaged"]
+    return [
+        f"{fact.name} {plain(fact.value)} is {fact.basis}: {fact.because}; to set it: {fact.setting}" for fact in found
+    ]
+
+
+def _kernels(trial: Trial, model: IntegerModel | None) -> str:
+    """Of a runtime that need not give a file's integers: which, why, and what to do; empty where it has to."""
+    if not _is_unclaimed(trial, model):
+        return ""
+    return f"Measured in {trial.runner.name}, and {trial.runner.differs_because}"
+
+
+def _is_unclaimed(trial: Trial, model: IntegerModel | None) -> bool:
+    if model is None or trial.about.precision is not Precision.INT8:
+        return False
+    return compare.unclaimed(trial.runner, trial.about, model) is not None
+
+
+def _parity(
+    trial: Trial, known: Known, limits: VerifySettings, *, is_reference: bool
+) -> IntegerParity | FloatParity | None:
+    precision = trial.about.precision
+    if precision is Precision.INT8:
+        assert known.model is not None
+        assert known.integers is not None
+        return compare.with_reference(
+            trial.runner.name,
+            trial.logits,
+            known.integers,
+            known.model,
+            exact=trial.about.profile == known.model.profile,
+            max_lsb_allowed=limits.max_lsb,
+        )
+    if known.floats is None or is_reference:
+        return None
+    given = limits.float16_tolerance if precision is Precision.FLOAT16 else limits.float32_tolerance
+    tolerance = TOLERANCE[precision] if given is None else given
+    return compare_floats(trial.runner.name, trial.logits, known.floats, tolerance, precision)
+
+
+def _located(path: Path, trial: Trial, known: Known) -> Divergence | None:
+    """The first layer in which a file parts from what it has to be; None where that cannot be found out here."""
+    if not trial.suspects:
+        return None
+    pixels = np.concatenate(trial.suspects)
+    try:
+        if trial.about.precision is Precision.INT8:
+            assert known.model is not None
+            return locate(path, known.model, pixels, make_runner=trial.make_runner)
+        if known.evidence.floats is None:
+            return None
+        graph = known.evidence.floats.graph
+        expected = trace_graph(graph, trial.about.preprocessing.normalization, pixels)
+        found = trace_file(path, pixels, graph, make_runner=trial.make_runner)
+        return Comparison(expected, found, graph).divergence()
+    except EdgekitError:  # a file that is wrong already is not made worse by what cannot be looked into
+        return None
+
+
+def layers(known: Known, answers: Answers) -> tuple[LayerComparison, ...]:
+    """What quantization costs, layer by layer."""
+    if known.model is None or known.evidence.graph is None or not answers.pictures:
+        return ()
+    pixels = np.stack(list(answers.pictures.values())[:LAYER_IMAGES])
+    graph = integer_form(known.evidence.graph)
+    floats = trace_graph(graph, known.model.preprocessing.normalization, pixels)
+    return Comparison(trace_model(known.model, pixels), floats, known.model).layers()
+
+
+def confusions(known: Known, names: Sequence[str]) -> tuple[Confusion, ...]:
+    """Where the integer model names another class than the float network, the most frequent first."""
+    if known.reals is None or known.floats is None:
+        return ()
+    found: dict[tuple[int, int], list[str]] = defaultdict(list)
+    for name, expected, given in zip(names, known.floats.argmax(1), known.reals.argmax(1), strict=True):
+        if expected != given:
+            found[int(expected), int(given)].append(name)
+    ranked = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
+    return tuple(Confusion(expected, given, tuple(images)) for (expected, given), images in ranked)
+
+
+def pictures(known: Known, answers: Answers) -> tuple[Picture, ...]:
+    """Some of the images, with what the networks say of them."""
+
+    def best(logits: NDArray[Any] | None, index: int) -> int | None:
+        return None if logits is None else int(logits[index].argmax())
+
+    return tuple(
+        Picture(
+            answers.names[index],
+            pixels,
+            known.labels[index] if known.labels else None,
+            best(known.floats, index),
+            best(known.reals, index),
+        )
+        for index, pixels in answers.pictures.items()
+    )

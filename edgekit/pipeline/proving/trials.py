@@ -1,0 +1,206 @@
+"""Files run on images beside what they are held against; of a batch nothing is kept but logits and a few pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit.calibration.images import ImageSource, PixelBatch, open_images
+from edgekit.errors import DataError
+from edgekit.exporters.metadata import Precision
+from edgekit.progress import Progress, silent
+from edgekit.runtimes.runner import encode
+from edgekit.verification import compare
+from edgekit.verification.labels import understand
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from edgekit.config import Settings
+    from edgekit.exporters.metadata import Metadata
+    from edgekit.facts import Fact
+    from edgekit.integer_model import IntegerModel
+    from edgekit.pipeline.making.trained import Trained
+    from edgekit.preprocessing import Preprocessing
+    from edgekit.runtimes.runner import Runner
+
+BATCH_SIZE = 8
+NOISE_IMAGES = 16
+PICTURES = 24  # as many as fit on a screen
+SUSPECTS = 2  # images that show where a file goes wrong
+
+
+@dataclass(slots=True)
+class Trial:
+    """A file in one runner.
+
+    Attributes:
+        about: what the file says about itself.
+        make_runner: opens it again.
+        runner: runs it.
+        outputs: logits, batch by batch: integers of an int8 file, floats of any other.
+        suspects: images [1, H, W, C] on which they are not what they have to be, the first few.
+    """
+
+    about: Metadata
+    make_runner: Callable[[], Runner]
+    runner: Runner
+    outputs: list[NDArray[Any]] = field(default_factory=list)
+    suspects: list[NDArray[np.uint8]] = field(default_factory=list)
+
+    @property
+    def logits(self) -> NDArray[Any]:
+        """On all images, [N, classes]."""
+        return np.concatenate(self.outputs)
+
+    def run(self, pixels: NDArray[np.uint8], model: IntegerModel | None) -> NDArray[Any]:
+        """Run it on a batch [N, H, W, C] and keep what it answers."""
+        if self.about.precision is Precision.INT8:
+            assert model is not None
+            found = compare.run_integers(self.runner, self.about, model, pixels)
+        else:
+            found = self.runner.run(encode(pixels, self.about, None))
+        self.outputs.append(found)
+        return found
+
+    def suspect(self, pixels: NDArray[np.uint8], wrong: NDArray[np.bool_]) -> None:
+        """Keep images of a batch that are ``wrong``, [N], as long as there are few."""
+        images = np.flatnonzero(wrong)[: SUSPECTS - len(self.suspects)]
+        self.suspects += [pixels[i : i + 1] for i in images]
+
+
+@dataclass(slots=True)
+class Answers:
+    """What the references say of all images.
+
+    Attributes:
+        integers: the integer model's logits, batch by batch.
+        floats: the float network's, likewise.
+        labels: class indices; empty where there are none, or none that can be trusted.
+        about_labels: how these are known.
+        names: of the images.
+        pictures: pixels of some of them [H, W, C], by number.
+    """
+
+    integers: list[NDArray[Any]] = field(default_factory=list)
+    floats: list[NDArray[np.float32]] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    about_labels: Fact | None = None
+    names: list[str] = field(default_factory=list)
+    pictures: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
+
+    def add(
+        self, batch: PixelBatch, integers: NDArray[Any] | None, floats: NDArray[np.float32] | None, *, every: int
+    ) -> None:
+        """Take note of a batch; one image in ``every`` is kept as a picture."""
+        if integers is not None:
+            self.integers.append(integers)
+        if floats is not None:
+            self.floats.append(floats)
+        self.labels += batch.labels or ()
+        for name, picture in zip(batch.names, batch.pixels, strict=True):
+            if len(self.names) % every == 0 and len(self.pictures) < PICTURES:
+                self.pictures[len(self.names)] = picture
+            self.names.append(name)
+
+
+def images_of(settings: Settings, preprocessing: Preprocessing) -> ImageSource | list[PixelBatch]:
+    """The images that the settings name, or reproducible noise.
+
+    Raises:
+        DataError: they cannot be used.
+    """
+    wanted = settings.verify
+    if wanted.data is not None:
+        return open_images(wanted.data, preprocessing, limit=wanted.images, strict=wanted.strict)
+    if wanted.images is not None:
+        raise DataError("a number of images is given, but no images: --data DIR")
+    pixels = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *preprocessing.shape), np.uint8)
+    names = tuple(f"noise {i}" for i in range(NOISE_IMAGES))
+    starts = range(0, NOISE_IMAGES, BATCH_SIZE)
+    return [PixelBatch(pixels[i : i + BATCH_SIZE], None, names[i : i + BATCH_SIZE]) for i in starts]
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """What files are held against.
+
+    Attributes:
+        preprocessing: of the images.
+        model: for integers.
+        floats: the trained network, or one of the trials.
+    """
+
+    preprocessing: Preprocessing
+    model: IntegerModel | None
+    floats: Trained | Trial | None
+
+    def logits(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[Any] | None, NDArray[np.float32] | None]:
+        """Of the integer model, and of the trained network, for a batch [N, H, W, C]."""
+        integers = None if self.model is None else compare.reference_logits(self.model, pixels)
+        if self.floats is None or isinstance(self.floats, Trial):
+            return integers, None
+        return integers, self.floats.logits(self.preprocessing.normalization(pixels))
+
+
+def float_reference(firsts: Sequence[Trial], references: References) -> Trial | None:
+    """The float32 file that others are compared with for want of the checkpoint: the one that most of them are near.
+
+    Args:
+        firsts: a trial of each file.
+        references: with the integer model, which is near, too.
+    """
+    trials = [trial for trial in firsts if trial.about.precision is not Precision.INT8]
+    candidates = [trial for trial in trials if trial.about.precision is Precision.FLOAT32]
+    if len(candidates) < 2:
+        return next(iter(candidates), None)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, *references.preprocessing.shape), np.uint8)
+    answers = [trial.runner.run(encode(pixels, trial.about, None)) for trial in trials]
+    if references.model is not None:
+        integers = compare.reference_logits(references.model, pixels)
+        params = references.model.params.get(references.model.graph.outputs[0])
+        answers.append(integers if params is None else params.dequantize(integers))
+
+    def distance(trial: Trial) -> float:
+        """From the answer that half of all are nearer to."""
+        own = answers[trials.index(trial)]
+        return float(np.median([np.abs(own - other).max() for other in answers]))
+
+    return min(candidates, key=distance)
+
+
+def run(
+    trials: Sequence[Trial],
+    images: ImageSource | list[PixelBatch],
+    references: References,
+    progress: Progress = silent,
+) -> Answers:
+    """Run everything on every batch."""
+    answers = Answers()
+    if not trials:
+        return answers
+    batches, total = (
+        (images.batches(BATCH_SIZE), len(images)) if isinstance(images, ImageSource) else (images, NOISE_IMAGES)
+    )
+    ordered = sorted(trials, key=lambda trial: trial is not references.floats)  # what others are held against is first
+    progress("verifying", 0, total)
+    for batch in batches:
+        integers, floats = references.logits(batch.pixels)
+        for trial in ordered:
+            found = trial.run(batch.pixels, references.model)
+            if trial is references.floats:
+                floats = found
+            expected = integers if trial.about.precision is Precision.INT8 else floats
+            if expected is not None:
+                trial.suspect(batch.pixels, compare.is_off(found, expected, trial.about.precision))
+        answers.add(batch, integers, floats, every=max(total // PICTURES, 1))
+        progress("verifying", len(answers.names), max(total, len(answers.names)))
+    folders = images.folders if isinstance(images, ImageSource) else None
+    logits = np.concatenate(answers.floats or answers.integers or trials[0].outputs)
+    understood = understand(answers.labels, folders, trials[0].about.labels, logits)
+    answers.labels, answers.about_labels = list(understood.classes), understood.fact
+    return answers

@@ -1,0 +1,230 @@
+"""Finished files on images, in their real runtimes: integers against the reference, floats against the checkpoint."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit.calibration.images import ImageSource, open_images
+from edgekit.config import CalibrationSettings, PreprocessingSettings
+from edgekit.defaults import CHECKPOINT
+from edgekit.device.bench import bench
+from edgekit.device.plan import Plan
+from edgekit.errors import BadInput, ConfigError
+from edgekit.exporters.metadata import Precision
+from edgekit.facts import Basis, of_provenance, replaced
+from edgekit.pipeline.making.artifacts import expand
+from edgekit.pipeline.making.expectations import Contradicted, settle
+from edgekit.pipeline.making.shown import filled_channel
+from edgekit.pipeline.proving import baseline, trials
+from edgekit.pipeline.proving import candidates as opening
+from edgekit.pipeline.proving.evidence import CHECKPOINT_HASH, gather
+from edgekit.pipeline.proving.judging import Known, confusions, judge, judge_references, layers, pictures
+from edgekit.pipeline.proving.records import Records
+from edgekit.pipeline.proving.trials import References, Trial
+from edgekit.pipeline.proving.verdicts import FileVerdict, Picture, VerifyResult
+from edgekit.progress import Progress, silent
+from edgekit.runtimes.catalog import all_runners, other_runners
+from edgekit.runtimes.emulated import emulated_runners
+from edgekit.runtimes.planned import planned_file
+from edgekit.verification.budgets import Limits
+from edgekit.verification.gates import Gate, Level
+from edgekit.verification.labels import check as check_labels
+from edgekit.verification.proven import proven
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgekit.config import BenchSettings, Settings, VerifySettings
+    from edgekit.device.results import Row
+    from edgekit.exporters.metadata import Metadata
+    from edgekit.facts import Fact
+    from edgekit.pipeline.making.trained import Trained
+    from edgekit.pipeline.proving.candidates import Candidate
+    from edgekit.preprocessing import Preprocessing
+
+
+def verify(artifacts: Sequence[Path], settings: Settings, *, progress: Progress = silent) -> VerifyResult:
+    """Verify exported files of one network.
+
+    Args:
+        artifacts: files, or folders of files. An integer model among them, or beside an int8 file, is the reference.
+        settings: ``verify`` names the images (labelled ones give accuracy) and the limits, ``model.checkpoint`` the
+            trained network, from which every number is made again; where it names none, the manifest beside the files
+            may lead to it. Without it, floats are compared with a float32 file among the artifacts.
+        progress: told about every batch.
+
+    Raises:
+        BadInput: the files or the images cannot be used.
+        MissingDependency: a file's runtime is not installed.
+    """
+    started = time.perf_counter()
+    opening.check_folders(artifacts)
+    records, (paths, named) = Records(), expand(artifacts)
+    candidates = [opening.read(path, records) for path in paths]
+    readable = [candidate for candidate in candidates if candidate.metadata is not None]
+    abouts = [candidate.metadata for candidate in readable if candidate.metadata is not None]
+    if not readable:
+        unread = tuple(FileVerdict(c.path, c.sha256, None, tuple(c.gates)) for c in candidates)
+        return VerifyResult(network="", files=unread, seconds=time.perf_counter() - started)
+    saved = opening.integer_model_of(readable, named)
+    evidence = gather([candidate.path for candidate in readable], abouts, saved, records, settings)
+    opening.check_one_network(readable, evidence)
+    shown = opening.examine(readable, evidence, settings.verify)
+    about, model, trained = abouts[0], evidence.model, evidence.trained
+    preprocessing = about.preprocessing if model is None else model.preprocessing
+    images = trials.images_of(settings, preprocessing)
+    if isinstance(images, ImageSource) and images.labels is not None and images.folders is None:
+        for output in (output for c in readable if c.summary for output in c.summary.outputs if output.shape):
+            check_labels(images.labels, output.shape[-1])
+    with ExitStack() as stack:
+        for candidate in readable:
+            if candidate.is_sound:
+                _open(candidate, settings, stack)
+        everything = [trial for candidate in readable for trial in candidate.trials]
+        reference = (
+            None
+            if trained
+            else trials.float_reference(
+                [candidate.trials[0] for candidate in readable if candidate.trials],
+                References(preprocessing, model, None),
+            )
+        )
+        answers = trials.run(everything, images, References(preprocessing, model, trained or reference), progress)
+    filled = filled_channel(images) if isinstance(images, ImageSource) else None
+    known = Known.of(answers, evidence, noise=not isinstance(images, ImageSource))
+    sound = [candidate for candidate in readable if candidate.is_sound]
+    asked: tuple[Gate, ...] = ()
+    if isinstance(images, ImageSource) and trained is not None:
+        asked = _expected(trained, abouts, preprocessing, settings, progress)
+    for candidate in readable:  # they were exported with what is asked about; the checkpoint they come from is innocent
+        candidate.gates += asked
+    if settings.verify.baseline is not None:
+        _check_budgets(sound, settings.verify, progress)
+    own = next((c.path for c in readable if reference is not None and reference in c.trials), None)
+    return VerifyResult(
+        network=about.network,
+        files=tuple(judge(c, known, settings.verify, is_reference=c.path == own) for c in candidates),
+        references=judge_references(known, shown, asked, settings.verify),
+        facts=(*replaced(_facts(abouts), filter(None, (filled,))), *filter(None, (answers.about_labels,))),
+        notes=(*evidence.notes, *records.unreadable),
+        images=len(answers.names),
+        noise=not isinstance(images, ImageSource),
+        skipped=images.skipped if isinstance(images, ImageSource) else {},
+        integer_reference=saved,
+        float_reference=own or (None if trained is None else trained.path),
+        float_accuracy=known.float_accuracy,
+        labels=about.labels,
+        layers=layers(known, answers),
+        proven={name: said for name in sorted({t.runner.name for t in everything}) if (said := proven(name))},
+        confusions=confusions(known, answers.names),
+        pictures=pictures(known, answers),
+        calibration=_calibration_pictures(readable, preprocessing, records),
+        latencies=_latencies(sound, settings.bench, progress) if settings.verify.latency else (),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _expected(
+    trained: Trained, abouts: Sequence[Metadata], fed: Preprocessing, settings: Settings, progress: Progress
+) -> tuple[Gate, ...]:
+    """Whether batch normalization remembers images as the files take them; nothing where the user insisted."""
+    if any(fact.basis is Basis.CONTRADICTED for fact in _facts(abouts)):
+        return ()  # a warning beside every file says so
+    wanted = settings.verify
+    exported = replace(
+        settings,
+        model=replace(settings.model, insist=False),
+        preprocessing=PreprocessingSettings(
+            resize="none" if fed.resize is None else fed.resize,  # type: ignore[arg-type] # text is "whole"
+            mean=fed.mean,
+            std=fed.std,
+            order=fed.order,  # type: ignore[arg-type] # one of ORDERS
+            interpolation=fed.interpolation,
+            antialias=fed.antialias,
+        ),
+        calibration=CalibrationSettings(data=wanted.data, images=wanted.images, strict=wanted.strict),
+    )
+    name, limit = "what the network expects", "nothing that the images contradict"
+    try:
+        settle(trained, exported, None, progress)
+    except ConfigError as error:
+        why = f"{error.told}. Export them again, {error.flags}" if isinstance(error, Contradicted) else str(error)
+        problem = f"the files were exported with something else than the network was trained with: {why}"
+        return (Gate(Level.TASK, name, None, passed=False, measured="contradicted", limit=limit, problem=problem),)
+    return (Gate(Level.TASK, name, None, passed=True, measured="not contradicted", limit=limit, problem=""),)
+
+
+def _facts(abouts: Sequence[Metadata]) -> tuple[Fact, ...]:
+    """What the files say is taken to be true of their network; where they differ, what is assumed comes first."""
+    found: list[Fact] = []
+    for about in abouts:
+        with suppress(KeyError, ValueError, TypeError):  # a warning beside the file says so
+            found += of_provenance(about.provenance)
+    first = {fact.name: fact for fact in sorted(found, key=lambda fact: not fact.is_assumed)}
+    return tuple(first.values())
+
+
+def are_shipped(artifacts: Sequence[Path]) -> bool:
+    """Whether files are of the network that edgekit ships, whose checkpoint and test images are at hand.
+
+    Raises:
+        ArtifactError: a file cannot be found, or a folder holds files of several networks.
+    """
+    opening.check_folders(artifacts)
+    shipped = hashlib.sha256(CHECKPOINT.read_bytes()).hexdigest()
+    abouts = (opening.read(path, Records()).metadata for path in expand(artifacts)[0])
+    return all(about is not None and about.provenance.get(CHECKPOINT_HASH) == shipped for about in abouts)
+
+
+def _open(candidate: Candidate, settings: Settings, stack: ExitStack) -> None:
+    """Open a file in every runner that this machine has."""
+    assert candidate.metadata is not None
+    make_runners = [*all_runners(candidate.path, threads=settings.bench.first_threads)]
+    if candidate.precision is Precision.INT8:
+        make_runners += other_runners(candidate.path, threads=settings.bench.first_threads)
+    if settings.verify.emulate:
+        emulated = emulated_runners(candidate.path)
+        make_runners += emulated.runners
+        candidate.skipped += emulated.absent
+    for make_runner in make_runners:
+        runner = stack.enter_context(make_runner())
+        if any(runner.name == trial.runner.name for trial in candidate.trials):
+            continue  # torch's engines are one to a float file
+        candidate.trials.append(Trial(candidate.metadata, make_runner, runner))
+
+
+def _check_budgets(sound: Sequence[Candidate], wanted: VerifySettings, progress: Progress) -> None:
+    """Add the gates of what a file costs; nothing else runs while it is timed."""
+    assert wanted.baseline is not None
+    kept = baseline.Baseline.load(wanted.baseline)
+    limits = Limits(wanted.max_size_ratio, wanted.max_memory_ratio, wanted.max_latency_ratio)
+    for candidate in sound:
+        candidate.budgets += baseline.check(candidate.path, kept, limits, progress=progress)
+
+
+def _latencies(sound: Sequence[Candidate], wanted: BenchSettings, progress: Progress) -> tuple[Row, ...]:
+    """Of every file that an application could run here, interleaved."""
+    files = tuple(file for candidate in sound if (file := planned_file(candidate.path)) is not None)
+    if not files:
+        return ()
+    return bench(Plan(files, (wanted.first_threads,), laps=wanted.laps), Path(), progress).rows
+
+
+def _calibration_pictures(
+    readable: Sequence[Candidate], preprocessing: Preprocessing, records: Records
+) -> tuple[Picture, ...]:
+    """Some of the images that int8 was calibrated on, if the manifest beside a file leads to them."""
+    for candidate in readable:
+        record = records.of(candidate.path)
+        data = None if record is None else record.manifest.settings.calibration.data
+        if candidate.precision is not Precision.INT8 or data is None:
+            continue
+        with suppress(BadInput):  # they are elsewhere by now; a contact sheet is no gate
+            (*batches,) = open_images(data, preprocessing, limit=trials.PICTURES).batches(trials.BATCH_SIZE)
+            return tuple(Picture(name, p) for b in batches for name, p in zip(b.names, b.pixels, strict=True))
+    return ()
