@@ -16,7 +16,8 @@ from edgekit.conventions import NORMALIZATIONS
 from edgekit.errors import CheckpointError, ConfigError
 from edgekit.facts import Basis
 from edgekit.pipeline.making.export import export
-from edgekit.pipeline.making.source import _order_behind_exchange, open_source
+from edgekit.pipeline.making.source import open_source
+from edgekit.pipeline.making.trained import _order_behind_exchange
 from edgekit.pipeline.proving.verify import verify
 from edgekit.reports.page.document import render
 from edgekit.verification.float_parity import FloatParity
