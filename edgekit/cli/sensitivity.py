@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,14 +51,15 @@ def sensitivity(  # noqa: PLR0913 - one a flag
             result = run(
                 settings, images=images, opened=lambda source: show_opened(source, settings), progress=progress
             )
-        if out is not None:
+        picture = None if out is None else out / f"{result.network}.sensitivity.svg"
+        if picture is not None:
             from edgekit.reports.pictures.sensitivity import draw  # noqa: PLC0415 - only where one is wanted
 
-            picture = out / f"{result.network}.sensitivity.svg"
             files.write_bytes(picture, draw(result).encode())
             console.note(f"all layers, in the order of the network: {picture}")
         if as_json:
-            console.print_json("sensitivity", result)
+            shown = {field.name: getattr(result, field.name) for field in fields(result)}
+            console.print_json("sensitivity", shown | {"picture": picture})
         else:
             _show(result)
 

@@ -59,6 +59,11 @@ def test_json(run: Run, exported: Path) -> None:
     assert file["total"]["us"] == pytest.approx(sum(entry["us"] for entry in file["operators"]))
 
 
+def test_a_picture_is_an_svg_file(run: Run, exported: Path) -> None:
+    result = run("profile", next(exported.glob("*.int8.tflite")), "--picture", "a.png")
+    assert "--picture a.svg" in result.stderr
+
+
 def test_one_picture_shows_one_file(run: Run, exported: Path) -> None:
     result = run("profile", *sorted(exported.glob("*.tflite")), "--picture", "profile.svg")
     assert result.exit_code == 2

@@ -31,7 +31,7 @@ def result(*sqnr_db: float) -> SensitivityResult:
         for place, (part, db) in enumerate(zip(Part, sqnr_db, strict=True))
     ]
     total = Closeness(1.0, 30.0)
-    return SensitivityResult("tiny", "", (), (), "simulated", 8, {}, tuple(parts), total, total, total, None)
+    return SensitivityResult("tiny", "", (), (), "simulated", 8, {}, tuple(parts), total, total, total)
 
 
 def test_the_longer_the_bar_the_worse() -> None:

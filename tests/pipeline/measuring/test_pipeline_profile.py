@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("ai_edge_litert")
 
-from edgekit.errors import ArtifactError, BadInput
+from edgekit.errors import ArtifactError
 from edgekit.exporters.formats import format_of
 from edgekit.integer_model import IntegerModel
 from edgekit.pipeline.measuring import profile as profiles
@@ -143,8 +143,6 @@ def test_a_torch_file_alone_keeps_its_own_spelling(exported: Path, tmp_path: Pat
 def test_what_cannot_be_profiled(exported: Path, tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="this machine has no runtime for Core ML"):
         profile(next(exported.glob("*.int8.mlpackage")))
-    with pytest.raises(BadInput, match=r"--picture a\.svg"):
-        profile(next(exported.glob("*.int8.tflite")), picture=tmp_path.relative_to(tmp_path) / "a.png")
     broken = tmp_path / "broken.tflite"
     broken.write_bytes(b"no model")
     with pytest.raises(ArtifactError, match=r"broken\.tflite"):
