@@ -235,7 +235,7 @@ def open_images(
                    ``labels.csv`` in it; or else, where all images lie in subfolders and there are two of these or more,
                    the place of the image's subfolder among them, sorted by number where all names are numbers, else by
                    name, as torchvision's ImageFolder has it (no labels where one of the subfolders has no image: the
-                   others' places would be a guess). ``edgekit.verification.labels`` says which classes these are
+                   others' places would be a guess). ``edgekit.tasks`` says which classes these are
     pattern        "photos/*.jpg", with ``**`` for any depth, sorted; no labels
     image file     one image; no labels
     .npy, .npz     uint8 [N, H, W, 3], grey [N, H, W] or [N, H, W, 1], or with a fourth channel [N, H, W, 4]; in an .npz

@@ -18,7 +18,7 @@ from edgekit.benchmarks.peers.networks import NETWORKS, data_folder, prepare, pr
 from edgekit.benchmarks.peers.results import Result
 from edgekit.benchmarks.peers.scores import score
 from edgekit.errors import EdgekitError
-from edgekit.verification import accuracy
+from edgekit.tasks.classification import accuracy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgekit.verification import accuracy
+from edgekit.tasks.classification import accuracy
+from edgekit.tasks.statistics import sqnr_db
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,5 +45,5 @@ def score(found: NDArray[np.generic], floats: NDArray[np.generic], labels: Seque
         drop=drop.points / 100,
         drop_interval=(drop.low / 100, drop.high / 100),
         agreement=accuracy.agreement(found, floats),
-        sqnr_db=accuracy.sqnr_db(found, floats),
+        sqnr_db=sqnr_db(found, floats),
     )

@@ -106,8 +106,8 @@ def verify(  # noqa: PLR0913 - one a flag
 
 
 def _show(result: VerifyResult) -> None:
+    from edgekit.tasks.classification.labels import FACT as LABELS  # noqa: PLC0415 - likewise
     from edgekit.verification.integer_parity import IntegerParity  # noqa: PLC0415 - see the module app
-    from edgekit.verification.labels import FACT as LABELS  # noqa: PLC0415 - likewise
 
     console.skipped(result.skipped)
     if any(isinstance(parity, IntegerParity) and not parity.exact for file in result.files for parity in file.parities):

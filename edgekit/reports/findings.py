@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from edgekit.exporters.metadata import Metadata
     from edgekit.pipeline.proving.verdicts import FileVerdict, VerifyResult
-    from edgekit.verification.accuracy import Drop
+    from edgekit.tasks.classification.accuracy import Drop
     from edgekit.verification.float_parity import FloatParity
     from edgekit.verification.gates import Gate
 
@@ -177,7 +177,7 @@ def worst_parity(file: FileVerdict) -> str:
 def drop(found: Drop) -> str:
     """A drop of top-1 with its 95 % interval, percentage points.
 
-    >>> from edgekit.verification.accuracy import Drop
+    >>> from edgekit.tasks.classification.accuracy import Drop
     >>> drop(Drop(0.31, -0.92, 1.54))
     '0.31 (−0.92 to 1.54)'
     """
@@ -191,17 +191,6 @@ def signed(value: float) -> str:
     ('−1.50', '0.00')
     """
     return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
-
-
-def class_name(index: int | None, labels: Sequence[str]) -> str:
-    """A class for people.
-
-    >>> class_name(1, ["cat", "dog"]), class_name(7, [])
-    ('dog', 'class 7')
-    """
-    if index is None:
-        return "unknown"
-    return labels[index] if index < len(labels) else f"class {index}"
 
 
 def facts(result: VerifyResult) -> list[tuple[str, str]]:

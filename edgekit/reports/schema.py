@@ -29,7 +29,7 @@ from edgekit.facts import Basis, Fact
 from edgekit.pipeline.proving.verdicts import Confusion, FileVerdict, Picture, VerifyResult
 from edgekit.preprocessing import Normalization, Preprocessing
 from edgekit.reports.values import SCHEMA_VERSION, field_names, properties
-from edgekit.verification.accuracy import Accuracy, Drop
+from edgekit.tasks.classification.accuracy import Accuracy, Drop
 from edgekit.verification.cases import Cause
 from edgekit.verification.divergence import Divergence, Example, Where
 from edgekit.verification.float_parity import FloatParity

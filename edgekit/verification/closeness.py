@@ -11,7 +11,8 @@ import torch
 
 from edgekit.executor.float import FloatExecutor
 from edgekit.executor.integer import IntegerExecutor
-from edgekit.verification.accuracy import agreement, sqnr_db
+from edgekit.tasks.classification.accuracy import agreement
+from edgekit.tasks.statistics import sqnr_db
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.exporters.metadata import Precision
-from edgekit.verification import accuracy
+from edgekit.tasks.classification import accuracy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from edgekit.exporters.metadata import Precision
-from edgekit.verification.accuracy import Share
+from edgekit.tasks.statistics import Interval, share
 from edgekit.verification.float_parity import FloatParity
 from edgekit.verification.integer_parity import NEAR, IntegerParity
 from edgekit.words import percent
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgekit.config import VerifySettings
-    from edgekit.verification.accuracy import Accuracy, Drop
+    from edgekit.tasks.classification.accuracy import Accuracy, Drop
 
 # Of the images, the least share with the class that the float network gives, unless the user sets another. Measured on
 # ImageNet networks (docs/accuracy.md): whatever edgekit's recipes make agrees on 87 % or more, other tools' files that
@@ -116,7 +116,7 @@ def task(  # noqa: PLR0913 - one a measurement
     *,
     accuracy: Accuracy | None = None,
     drop: Drop | None = None,
-    agreement: Share | None = None,
+    agreement: Interval | None = None,
     sqnr_db: float | None = None,
     kernels: str = "",
 ) -> tuple[Gate, ...]:
@@ -157,7 +157,7 @@ def _at_least(name: str, limit: float | None, value: float | None, unit: str) ->
     return Gate(Level.TASK, name, None, passed, f"{value:.4g} {unit}", allowed, problem)
 
 
-def _agreement(limit: float | None, found: Share | None, *, advise: bool) -> Gate | None:
+def _agreement(limit: float | None, found: Interval | None, *, advise: bool) -> Gate | None:
     """By the user's limit, or by the default one: then images have to be enough to show that it is not reached."""
     name = "same class as float"
     if limit is not None or found is None:
@@ -184,7 +184,7 @@ def plausible(accuracy: Accuracy, confidence: float, classes: int) -> Gate:
         confidence: its mean confidence on them, 0..1.
         classes: how many there are.
     """
-    found, chance = Share.of(accuracy.top1, accuracy.images), 1 / classes
+    found, chance = share(accuracy.top1, accuracy.images), 1 / classes
     measured = f"{_interval(found)}, where its own confidence says {percent(round(confidence, 2))}"
     at_chance = found.low <= chance and found.high < chance + (1 - chance) / 3
     far_below = found.high < (confidence + chance) / 2
@@ -199,7 +199,7 @@ def plausible(accuracy: Accuracy, confidence: float, classes: int) -> Gate:
     return Gate(Level.TASK, "the float network's own top-1", None, passed, measured, allowed, "" if passed else problem)
 
 
-def _interval(found: Share) -> str:
+def _interval(found: Interval) -> str:
     return f"{percent(round(found.value, 3))} (95 % interval {100 * found.low:.0f} to {100 * found.high:.0f})"
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.verification import accuracy
+from edgekit.tasks.classification import accuracy
 
 # Of relative_rms, behind layers that are more precise than int8. One rounding that turns out otherwise near the image
 # grows to a few LSB of every logit: measured on MobileNetV3-Small with its first hard-swish in float, 0.12 between a

@@ -13,7 +13,7 @@ from edgekit.exporters.metadata import IoDtype, Metadata, Precision
 from edgekit.exporters.summary import Endpoint, Summary
 from edgekit.pipeline.proving.verdicts import Confusion, FileVerdict, Picture, VerifyResult
 from edgekit.preprocessing import Preprocessing
-from edgekit.verification.accuracy import Accuracy, Drop
+from edgekit.tasks.classification.accuracy import Accuracy, Drop
 from edgekit.verification.cases import Cause
 from edgekit.verification.divergence import Divergence, Example, Where
 from edgekit.verification.float_parity import FloatParity

@@ -7,8 +7,9 @@ import pytest
 
 from edgekit.config import VerifySettings
 from edgekit.exporters.metadata import Precision
+from edgekit.tasks.classification.accuracy import Accuracy, Drop
+from edgekit.tasks.statistics import share
 from edgekit.verification import gates
-from edgekit.verification.accuracy import Accuracy, Drop, Share
 from edgekit.verification.float_parity import compare_floats
 from edgekit.verification.gates import Level
 from edgekit.verification.integer_parity import compare_integers
@@ -58,7 +59,7 @@ def test_float_parity_in_units_of_the_last_place() -> None:
     assert gate.problem == "logits are off by 0.002 of the largest one: edgekit diff finds where"
 
 
-RIGHT, DROP, ALIKE = Accuracy(100, 0.75, 0.9), Drop(1.0, -0.5, 2.5), Share.of(0.96, 100)
+RIGHT, DROP, ALIKE = Accuracy(100, 0.75, 0.9), Drop(1.0, -0.5, 2.5), share(0.96, 100)
 
 
 def test_the_task_has_only_the_gates_that_are_asked_for() -> None:
@@ -87,7 +88,7 @@ def test_what_has_a_limit_and_was_not_measured_fails() -> None:
     ],
 )
 def test_agreement_has_a_floor_that_images_have_to_show(agreement: float, images: int, passed: bool) -> None:  # noqa: FBT001 - a column
-    (gate,) = gates.task(VerifySettings(), agreement=Share.of(agreement, images))
+    (gate,) = gates.task(VerifySettings(), agreement=share(agreement, images))
     assert gate.passed is passed
     assert passed or "quantization that works reaches 75 % or more" in gate.problem
 
@@ -95,7 +96,7 @@ def test_agreement_has_a_floor_that_images_have_to_show(agreement: float, images
 def test_kernels_that_clamp_are_blamed_before_the_network() -> None:
     kernels = "Measured in a runtime, and it clamps: export --device x86"
     limits = VerifySettings(min_top1=99, max_drop=0.1)
-    found = gates.task(limits, accuracy=RIGHT, drop=DROP, agreement=Share.of(0.1, 1000), kernels=kernels)
+    found = gates.task(limits, accuracy=RIGHT, drop=DROP, agreement=share(0.1, 1000), kernels=kernels)
     assert [gate.passed for gate in found] == [False] * 3
     for gate in found:
         assert gate.problem.endswith(f". {kernels}")
@@ -104,7 +105,7 @@ def test_kernels_that_clamp_are_blamed_before_the_network() -> None:
 
 
 def test_the_user_may_set_another_floor_or_none() -> None:
-    (gate,) = gates.task(VerifySettings(min_agreement=0), agreement=Share.of(0.1, 100))
+    (gate,) = gates.task(VerifySettings(min_agreement=0), agreement=share(0.1, 100))
     assert gate.passed
 
 

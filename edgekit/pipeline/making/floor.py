@@ -20,8 +20,8 @@ import numpy as np
 from edgekit.errors import GateFailed
 from edgekit.pipeline.making.ranking import rank
 from edgekit.progress import Progress, silent
-from edgekit.verification.accuracy import agreement, measure
-from edgekit.verification.labels import understand
+from edgekit.tasks.classification.accuracy import agreement, measure
+from edgekit.tasks.classification.labels import understand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

@@ -15,8 +15,9 @@ from edgekit.passes import integer_form
 from edgekit.pipeline.making.manifest import sha256_of
 from edgekit.pipeline.proving.verdicts import Confusion, FileVerdict, Picture
 from edgekit.runtimes.tracing import trace_file, trace_graph, trace_model
-from edgekit.verification import accuracy, compare, gates
-from edgekit.verification.accuracy import Share
+from edgekit.tasks.classification import accuracy
+from edgekit.tasks.statistics import share, sqnr_db
+from edgekit.verification import compare, gates
 from edgekit.verification.divergence import Comparison, locate
 from edgekit.verification.float_parity import TOLERANCE, compare_floats
 from edgekit.verification.statements import against
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from edgekit.pipeline.proving.candidates import Candidate
     from edgekit.pipeline.proving.evidence import Evidence
     from edgekit.pipeline.proving.trials import Answers, Trial
-    from edgekit.verification.accuracy import Accuracy
+    from edgekit.tasks.classification.accuracy import Accuracy
     from edgekit.verification.divergence import Divergence
     from edgekit.verification.float_parity import FloatParity
     from edgekit.verification.gates import Gate
@@ -114,7 +115,7 @@ def judge(candidate: Candidate, known: Known, limits: VerifySettings, *, is_refe
     right = accuracy.measure(logits, known.labels) if known.labels else None
     drop = None if floats is None or not known.labels else accuracy.paired_drop(logits, floats, known.labels)
     agreement = None if floats is None else accuracy.agreement(logits, floats)
-    sqnr_db = None if floats is None else accuracy.sqnr_db(logits, floats)
+    ratio = None if floats is None else sqnr_db(logits, floats)
     parities: list[IntegerParity | FloatParity] = []
     passed = list(candidate.gates)
     divergence: Divergence | None = None
@@ -131,11 +132,11 @@ def judge(candidate: Candidate, known: Known, limits: VerifySettings, *, is_refe
                 where = "it or the float32 file that it is compared with is wrong, --checkpoint FILE tells which"
             passed.append(gates.parity(found, where))
     if not is_reference:
-        share = None if agreement is None else Share.of(agreement, len(logits))
+        alike = None if agreement is None else share(agreement, len(logits))
         # Noise is of no class, so it says nothing unless the user wants it to.
-        share = None if known.noise and limits.min_agreement is None else share
+        alike = None if known.noise and limits.min_agreement is None else alike
         kernels = _kernels(candidate.trials[0], known.model)
-        passed += gates.task(limits, accuracy=right, drop=drop, agreement=share, sqnr_db=sqnr_db, kernels=kernels)
+        passed += gates.task(limits, accuracy=right, drop=drop, agreement=alike, sqnr_db=ratio, kernels=kernels)
     elif known.labels and limits.min_top1 is None:
         passed.append(_plausible(known))
     unclaimed = {
@@ -157,7 +158,7 @@ def judge(candidate: Candidate, known: Known, limits: VerifySettings, *, is_refe
         accuracy=right,
         drop=drop,
         agreement=agreement,
-        sqnr_db=sqnr_db,
+        sqnr_db=ratio,
     )
 
 

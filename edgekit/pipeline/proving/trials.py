@@ -12,8 +12,8 @@ from edgekit.errors import DataError
 from edgekit.exporters.metadata import Precision
 from edgekit.progress import Progress, silent
 from edgekit.runtimes.runner import encode
+from edgekit.tasks.classification.labels import understand
 from edgekit.verification import compare
-from edgekit.verification.labels import understand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

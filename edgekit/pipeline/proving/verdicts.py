@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from edgekit.tasks.classification.labels import FACT as LABELS
 from edgekit.verification.gates import Level
-from edgekit.verification.labels import FACT as LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edgekit.device.results import Row
     from edgekit.exporters.summary import Summary
     from edgekit.facts import Fact
-    from edgekit.verification.accuracy import Accuracy, Drop
+    from edgekit.tasks.classification.accuracy import Accuracy, Drop
     from edgekit.verification.divergence import Divergence
     from edgekit.verification.float_parity import FloatParity
     from edgekit.verification.gates import Gate

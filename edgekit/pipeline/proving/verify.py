@@ -31,9 +31,9 @@ from edgekit.progress import Progress, silent
 from edgekit.runtimes.catalog import all_runners, other_runners
 from edgekit.runtimes.emulated import emulated_runners
 from edgekit.runtimes.planned import planned_file
+from edgekit.tasks.classification.labels import check as check_labels
 from edgekit.verification.budgets import Limits
 from edgekit.verification.gates import Gate, Level
-from edgekit.verification.labels import check as check_labels
 from edgekit.verification.proven import proven
 
 if TYPE_CHECKING:

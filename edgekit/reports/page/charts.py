@@ -12,7 +12,7 @@ from edgekit.words import count, decibels
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from edgekit.verification.accuracy import Drop
+    from edgekit.tasks.classification.accuracy import Drop
     from edgekit.verification.layers import LayerComparison
 
 _BARS, _BAR, _HEIGHT, _TEXT = 16, 11, 44, 12  # bars of a histogram, and pixels

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgekit.pipeline.proving.verdicts import FileVerdict, VerifyResult
-    from edgekit.verification.accuracy import Accuracy, Drop
+    from edgekit.tasks.classification.accuracy import Accuracy, Drop
 
 
 def accuracy(result: VerifyResult) -> Markup | None:

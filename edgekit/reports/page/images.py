@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from edgekit.reports import findings
-from edgekit.reports.findings import class_name
 from edgekit.reports.page.markup import Markup, element, join, table
 from edgekit.reports.page.pieces import code, mark, note
+from edgekit.tasks.classification.answers import class_name
 from edgekit.words import count
 
 if TYPE_CHECKING:

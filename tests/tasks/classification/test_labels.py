@@ -10,7 +10,7 @@ import pytest
 
 from edgekit.errors import DataError
 from edgekit.facts import Basis
-from edgekit.verification.labels import binomial_tail, check, matched, natural, understand
+from edgekit.tasks.classification.labels import binomial_tail, check, matched, natural, understand
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

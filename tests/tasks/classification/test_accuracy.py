@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from edgekit.verification import accuracy
+from edgekit.tasks.classification import accuracy
+from edgekit.tasks.statistics import sqnr_db
 
 
 @given(data=st.data(), classes=st.integers(1, 12), images=st.integers(1, 5))
@@ -36,8 +37,8 @@ def test_agreement() -> None:
 
 def test_noise_of_a_tenth_is_twenty_decibels() -> None:
     floats = np.random.default_rng(0).normal(size=(7, 5)).astype(np.float32)
-    assert accuracy.sqnr_db(floats * 1.1, floats) == pytest.approx(20, abs=1e-5)
-    assert accuracy.sqnr_db(floats, floats) == np.inf
+    assert sqnr_db(floats * 1.1, floats) == pytest.approx(20, abs=1e-5)
+    assert sqnr_db(floats, floats) == np.inf
 
 
 @pytest.mark.parametrize("images", [200, 650])

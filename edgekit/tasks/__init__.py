@@ -1,0 +1,1 @@
+"""What networks are for: how their outputs are read, measured and shown."""

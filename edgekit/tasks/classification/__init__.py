@@ -1,0 +1,5 @@
+"""Classification: labels, accuracy, and answers in words."""
+
+from edgekit.tasks.classification.task import Classification
+
+__all__ = ["Classification"]

@@ -1,0 +1,106 @@
+"""Logits as classes with their probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit.tasks.values import Answer
+from edgekit.words import percent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A class that an image may be of.
+
+    Attributes:
+        index: of the class.
+        label: its name; "class 7" where none is known.
+        probability: 0..1.
+    """
+
+    index: int
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Classes(Answer):
+    """The classes that an image may be of.
+
+    Attributes:
+        best: the most probable ones, that first.
+    """
+
+    best: tuple[Candidate, ...]
+
+    @property
+    def text(self) -> str:
+        """The name of the most probable class."""
+        return self.best[0].label
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Each class with its probability."""
+        return tuple(f"{found.label} {percent(found.probability)}" for found in self.best)
+
+    def contradicts(self, right: Answer) -> bool:
+        """Whether the most probable class is another."""
+        assert isinstance(right, Classes)
+        return self.best[0].index != right.best[0].index
+
+
+def probabilities(logits: NDArray[Any]) -> NDArray[np.float64]:
+    """The soft-max of ``logits``, [N, classes].
+
+    >>> import numpy as np
+    >>> probabilities(np.array([[1000.0, 1000.0]])).tolist()
+    [[0.5, 0.5]]
+    """
+    values = logits.astype(np.float64)
+    powers = np.exp(values - values.max(1, keepdims=True))
+    found: NDArray[np.float64] = powers / powers.sum(1, keepdims=True)
+    return found
+
+
+def ranked(logits: NDArray[Any], most: int) -> NDArray[np.intp]:
+    """The classes with the highest of ``logits``, [N, classes], that first: [N, most], or all of them if fewer.
+
+    Equal logits rank in the order of the classes, as argmax has it.
+    """
+    return np.argsort(-logits.astype(np.float64), axis=1, kind="stable")[:, :most]
+
+
+def answers(logits: NDArray[Any], labels: Sequence[str], most: int) -> tuple[Classes, ...]:
+    """What ``logits``, [N, classes], say of each image: at most so many classes.
+
+    >>> import numpy as np
+    >>> answers(np.array([[0.0, 100.0]]), ["cat", "dog"], 1)
+    (Classes(best=(Candidate(index=1, label='dog', probability=1.0),)),)
+    """
+    likely, order = probabilities(logits), ranked(logits, most)
+    return tuple(
+        Classes(tuple(Candidate(int(i), class_name(int(i), labels), float(row[i])) for i in indices))
+        for row, indices in zip(likely, order, strict=True)
+    )
+
+
+def of_class(index: int, labels: Sequence[str]) -> Classes:
+    """The answer of somebody who is sure: a label."""
+    return Classes((Candidate(index, class_name(index, labels), 1.0),))
+
+
+def class_name(index: int, labels: Sequence[str]) -> str:
+    """A class for people.
+
+    >>> class_name(1, ["cat", "dog"]), class_name(7, [])
+    ('dog', 'class 7')
+    """
+    return labels[index] if index < len(labels) else f"class {index}"
