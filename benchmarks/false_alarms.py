@@ -28,7 +28,7 @@ from edgekit.models.architecture import (
 from edgekit.models.network import build
 from edgekit.pipeline.making.export import export
 from edgekit.pipeline.proving.verify import verify
-from edgekit.targets.profiles import names
+from edgekit.profiles.profile import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

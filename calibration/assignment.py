@@ -123,12 +123,12 @@ def quantize(  # noqa: PLR0913 - each is a choice of the user's
         normalization=normalization,
         pixel_input=pixel_input,
         labels=model.labels,
-        profile=_profile(seven_bit=weight_bits == 7, mixed=bool(notes)),
+        lowering=_lowering(seven_bit=weight_bits == 7, mixed=bool(notes)),
         provenance={**model.provenance, **notes},
     )
 
 
-def _profile(*, seven_bit: bool, mixed: bool) -> str:
+def _lowering(*, seven_bit: bool, mixed: bool) -> str:
     parts = [name for name, on in ((SEVEN_BIT, seven_bit), ("mixed", mixed)) if on]
     return "-".join(parts) or "universal"
 

@@ -17,13 +17,13 @@ from typing import Any, Literal
 from edgekit.conventions import USUAL_ORDER, WITHOUT_ANTIALIAS, Interpolation
 from edgekit.device.plan import LAPS
 from edgekit.errors import ConfigError, chosen, did_you_mean
-from edgekit.targets.profiles import profile
+from edgekit.profiles.profile import profile
 
 FILE_NAME = "edgekit.toml"
 
 Target = Literal["onnx", "tflite", "coreml", "torch"]
 PrecisionName = Literal["float32", "float16", "int8"]
-Device = Literal["cpu", "cuda"]
+Accelerator = Literal["cpu", "cuda"]
 TARGETS: tuple[Target, ...] = typing.get_args(Target)
 
 _RATIOS = ("max_size_ratio", "max_memory_ratio", "max_latency_ratio")
@@ -145,7 +145,7 @@ class CalibrationSettings:
 class ExportSettings:
     """[export]: what is written, and where.
 
-    With a device, what its profile chooses takes the place of the defaults (``edgekit.targets``).
+    With a device, what its profile chooses takes the place of the defaults (``edgekit.profiles``).
     """
 
     device: str | None = None
@@ -244,7 +244,7 @@ class FinetuneSettings:
 
     epochs: int | None = None
     minutes: float | None = None
-    device: Device | None = None
+    accelerator: Accelerator | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -277,6 +277,8 @@ class Settings:
 
 
 Overrides = Mapping[str, Mapping[str, Any]]
+
+_RENAMED = {"finetune.device": "accelerator"}  # older spellings, "section.key", which are still read
 
 _SECTIONS: dict[str, type[Any]] = {
     name: kind for name, kind in typing.get_type_hints(Settings).items() if name not in {"source", "origins"}
@@ -407,7 +409,11 @@ def _checked(kind: type[Any], values: Mapping[str, Any], section: str, where: st
     """``values`` as the types that ``kind`` declares; paths start from ``base``."""
     hints = typing.get_type_hints(kind)
     checked = {}
-    for key, value in values.items():
+    for name, value in values.items():
+        key = _RENAMED.get(f"{section}.{name}", name)
+        if key in checked:
+            old = next(before for before, now in _RENAMED.items() if now == key)
+            raise ConfigError(f"{where}: {old} is now called {key}, and both are given: leave the first out")
         if key not in hints:
             raise ConfigError(f"{where}: unknown key {section}.{key}: {did_you_mean(key, hints)}")
         said = f"{where}: {section}.{key}"

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 2  # 1 had no layers in float
 SUFFIX = ".edgekit"
-SEVEN_BIT = "seven-bit"  # how the profiles begin whose weights have seven bits
+SEVEN_BIT = "seven-bit"  # how the lowerings begin whose weights have seven bits
 _HEADER = "model.json"
 _IDENTICAL = Add | Conv2d | Flatten | Linear | Mean | Mul | Pad  # of 8 bits: ``edgekit.quantization`` proves it
 
@@ -59,8 +59,8 @@ class IntegerModel:
             folded into the first convolution this is not the preprocessing's own.
         pixel_input: the int8 input is pixel - 128, exactly (False: the float preprocessing stays outside).
         labels: class names, in order; empty where none are known.
-        profile: the lowering profile. Files of "universal" are claimed identical, those of "mixed" are not. "seven-bit"
-            and "seven-bit-mixed" are the same with weights that no kernel of x86 saturates on.
+        lowering: how operators are written in integers. Files of "universal" are claimed identical, those of "mixed"
+            are not. "seven-bit" and "seven-bit-mixed": likewise, with weights that no kernel of x86 saturates on.
         provenance: where it comes from (checkpoint hash, architecture, ranges), JSON values.
     """
 
@@ -71,7 +71,7 @@ class IntegerModel:
     normalization: Normalization
     pixel_input: bool
     labels: tuple[str, ...] = ()
-    profile: str = "universal"
+    lowering: str = "universal"
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.int8]:
@@ -108,7 +108,7 @@ class IntegerModel:
     @property
     def weight_limit(self) -> int:
         """The largest weight of a layer with 8-bit activations; the smallest is its negative."""
-        return WEIGHT_LIMITS[7 if self.profile.startswith(SEVEN_BIT) else 8]
+        return WEIGHT_LIMITS[7 if self.lowering.startswith(SEVEN_BIT) else 8]
 
     @property
     def int16_nodes(self) -> tuple[Node, ...]:
@@ -156,7 +156,7 @@ class IntegerModel:
             "normalization": {"mean": self.normalization.mean, "std": self.normalization.std},
             "pixel_input": self.pixel_input,
             "labels": list(self.labels),
-            "profile": self.profile,
+            "profile": self.lowering,
             "provenance": dict(self.provenance),
         }
         text = json.dumps(header, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
@@ -215,7 +215,7 @@ def _from_header(header: Mapping[str, Any], constants: Mapping[str, NDArray[Any]
         normalization=Normalization(*(tuple(header["normalization"][key]) for key in ("mean", "std"))),
         pixel_input=header["pixel_input"],
         labels=tuple(header["labels"]),
-        profile=header["profile"],
+        lowering=header["profile"],
         provenance=header["provenance"],
     )
     assert model.width(graph.input) == 8, "the input is not quantized"

@@ -60,7 +60,7 @@ class Metadata:
             the first convolution.
         pixel_input: an int8 input is pixel - 128 and a uint8 input the pixel itself.
         labels: class names, in order; empty where none are known.
-        profile: the lowering profile of an int8 file, "float" otherwise.
+        lowering: how operators are written, of an int8 file, "float" otherwise.
         provenance: where the model comes from, JSON values.
         head: what it gives. The logits are claimed identical; exp is another function in every runtime, so
             probabilities are near.
@@ -73,7 +73,7 @@ class Metadata:
     normalization: Normalization
     pixel_input: bool
     labels: tuple[str, ...]
-    profile: str
+    lowering: str
     provenance: dict[str, Any]
     head: Head = Head.LOGITS
 
@@ -88,7 +88,7 @@ class Metadata:
             "normalization": {"mean": self.normalization.mean, "std": self.normalization.std},
             "pixel_input": self.pixel_input,
             "labels": self.labels,
-            "profile": self.profile,
+            "profile": self.lowering,
             "provenance": self.provenance,
             **({} if self.head is Head.LOGITS else {"head": self.head}),
         }
@@ -110,7 +110,7 @@ class Metadata:
             normalization=Normalization(*(tuple(values["normalization"][key]) for key in ("mean", "std"))),
             pixel_input=values["pixel_input"],
             labels=tuple(values["labels"]),
-            profile=values["profile"],
+            lowering=values["profile"],
             provenance=values["provenance"],
             head=Head(values.get("head", Head.LOGITS)),
         )
@@ -145,7 +145,7 @@ def of_integer_model(model: IntegerModel, io_dtype: IoDtype, head: Head = Head.L
     given = model.preprocessing.normalization if io_dtype is IoDtype.FLOAT32 else model.normalization
     return Metadata(
         model.graph.name, Precision.INT8, io_dtype, model.preprocessing, given, model.pixel_input,
-        model.labels, model.profile, dict(model.provenance), head,
+        model.labels, model.lowering, dict(model.provenance), head,
     )  # fmt: skip
 
 

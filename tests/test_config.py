@@ -311,3 +311,12 @@ def test_values_are_checked_as_those_of_a_file(tmp_path: Path) -> None:
 def test_how_images_are_resized_is_checked(values: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         config.load(None, {"preprocessing": values})
+
+
+def test_an_older_spelling_of_a_key_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "edgekit.toml"
+    path.write_text('[finetune]\ndevice = "cpu"\n')
+    assert config.load(path).finetune.accelerator == "cpu"
+    path.write_text('[finetune]\ndevice = "cpu"\naccelerator = "cpu"\n')
+    with pytest.raises(ConfigError, match=r"finetune\.device is now called accelerator, and both are given"):
+        config.load(path)

@@ -93,7 +93,7 @@ def model() -> IntegerModel:
 def test_everything_comes_back(model: IntegerModel, tmp_path: Path) -> None:
     model.save(tmp_path / "m.edgekit")
     loaded = IntegerModel.load(tmp_path / "m.edgekit")
-    for name in ("preprocessing", "normalization", "pixel_input", "labels", "profile", "provenance"):
+    for name in ("preprocessing", "normalization", "pixel_input", "labels", "lowering", "provenance"):
         assert getattr(loaded, name) == getattr(model, name)
     for name in ("name", "input", "outputs", "nodes", "tensors"):
         assert getattr(loaded.graph, name) == getattr(model.graph, name)
@@ -116,7 +116,7 @@ def test_everything_comes_back(model: IntegerModel, tmp_path: Path) -> None:
     ("profile", "limit"), [("universal", 127), ("mixed", 127), ("seven-bit", 64), ("seven-bit-mixed", 64)]
 )
 def test_the_profile_says_how_large_weights_are(model: IntegerModel, profile: str, limit: int) -> None:
-    assert replace(model, profile=profile).weight_limit == limit
+    assert replace(model, lowering=profile).weight_limit == limit
 
 
 def test_equal_models_give_equal_bytes(model: IntegerModel, tmp_path: Path) -> None:
@@ -279,7 +279,7 @@ def mixed(model: IntegerModel) -> IntegerModel:
     )
     params = {"pool.int8" if name == "pool" else name: value for name, value in model.params.items()}
     ratios = {name: ratio for name, ratio in model.ratios.items() if name != "pool"}
-    return replace(model, graph=graph.with_nodes(nodes, border), params=params, ratios=ratios, profile="mixed")
+    return replace(model, graph=graph.with_nodes(nodes, border), params=params, ratios=ratios, lowering="mixed")
 
 
 def test_layers_in_float_come_back(model: IntegerModel, tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ def test_layers_in_float_come_back(model: IntegerModel, tmp_path: Path) -> None:
     loaded = IntegerModel.load(tmp_path / "m.edgekit")
     assert loaded.graph.nodes == mixed(model).graph.nodes
     assert [node.name for node in loaded.float_nodes] == ["pool"]
-    assert (loaded.exact, loaded.profile) == (False, "mixed")
+    assert (loaded.exact, loaded.lowering) == (False, "mixed")
     reals = np.ones((1, 4, 1, 1), np.float32)
     assert loaded.real("pool", reals) is reals
     assert loaded.real("pool.int8", np.array([[-2]], np.int8)) == loaded.params["pool.int8"].scale

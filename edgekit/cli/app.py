@@ -10,6 +10,7 @@ from edgekit.cli import (
     bundle,
     check,
     compile,  # noqa: A004 - a command's name
+    devices,
     diff,
     doctor,
     emulate,
@@ -19,7 +20,6 @@ from edgekit.cli import (
     profile,
     reproduce,
     sensitivity,
-    targets,
     verify,
 )
 from edgekit.device.threads import wait_quietly
@@ -41,7 +41,8 @@ app.command()(bench.bench)
 app.command()(bundle.bundle)
 app.command()(profile.profile)
 app.command()(baseline.baseline)
-app.command()(targets.targets)
+app.command()(devices.devices)
+app.command("targets", hidden=True)(devices.devices)  # as it was called before
 app.command()(check.check)
 app.command()(compile.compile)
 app.command()(inspect.inspect)

@@ -12,7 +12,7 @@ from edgekit.cli.options import JsonOption  # noqa: TC001 - typer reads the anno
 
 if TYPE_CHECKING:
     from edgekit.pipeline.making.check import CheckResult, FileCheck
-    from edgekit.targets.checks import Finding
+    from edgekit.profiles.checks import Finding
 
 FAILED = 1  # edgekit.errors: a gate failed
 _NAMED = 8  # layers that a line names
@@ -25,7 +25,7 @@ def check(
     ],
     *,
     device: Annotated[
-        str, typer.Option("--device", help="What it has to run on, e.g. edgetpu (edgekit targets).", show_default=False)
+        str, typer.Option("--device", help="What it has to run on, e.g. edgetpu (edgekit devices).", show_default=False)
     ],
     as_json: JsonOption = False,
 ) -> None:
@@ -44,7 +44,7 @@ def check(
 
 def _show(result: CheckResult) -> None:
     rules = console.count(len(result.device.rules), "rule")
-    console.note(f"predicted from {rules} of {result.device.title} (edgekit targets {result.device.name}), not run")
+    console.note(f"predicted from {rules} of {result.device.title} (edgekit devices {result.device.name}), not run")
     for file in result.files:
         mark = "[bold green]✔[/]" if file.passed else "[bold red]✘[/]"
         console.say(f"{mark} {console.escape(str(file.path))}: {_verdict(file)}")

@@ -29,10 +29,11 @@ def compile(  # noqa: A001, PLR0913 - the command's name, and one a flag
         str,
         typer.Option("--device", help="What to compile for: ethos-u55, ethos-u65 or ethos-u85.", show_default=False),
     ],
-    accelerator: Annotated[
+    npu: Annotated[
         str | None,
-        typer.Option("--accelerator", help="How the NPU is built, e.g. ethos-u55-128.", show_default="the profile's"),
+        typer.Option("--npu", help="How the NPU is built, e.g. ethos-u55-128.", show_default="the profile's"),
     ] = None,
+    npu_before: Annotated[str | None, typer.Option("--accelerator", hidden=True)] = None,
     system_config: Annotated[
         str | None,
         typer.Option(
@@ -62,7 +63,7 @@ def compile(  # noqa: A001, PLR0913 - the command's name, and one a flag
                 artifacts,
                 device,
                 out,
-                accelerator=accelerator,
+                accelerator=npu or npu_before,
                 system_config=system_config,
                 memory_mode=memory_mode,
                 vela_config=vela_config,

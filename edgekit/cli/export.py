@@ -163,7 +163,7 @@ def show_export(result: ExportResult, settings: Settings, told: Sequence[str]) -
         console.warn(diagnosed(result.diagnosis.finding, result.facts))
     console.note(f"beside the files: {', '.join(_beside(result))}")
     if result.device is not None:
-        made_for = f"made for {result.device}: edgekit targets {settings.export.device} says how, and why"
+        made_for = f"made for {result.device}: edgekit devices {settings.export.device} says how, and why"
         console.note(made_for)
         if _is_compiled(settings):
             console.note(f"next: edgekit compile {settings.export.out} --device {settings.export.device}")
@@ -193,7 +193,7 @@ def diagnosed(finding: Finding, facts: Sequence[Fact]) -> str:
 
 def _is_compiled(settings: Settings) -> bool:
     """Whether the device runs files only after its own compiler."""
-    from edgekit.targets.profiles import profile  # noqa: PLC0415 - see the module app
+    from edgekit.profiles.profile import profile  # noqa: PLC0415 - see the module app
 
     return settings.export.device is not None and profile(settings.export.device).compiler is not None
 
@@ -235,7 +235,7 @@ def _proofs(result: ExportResult) -> list[str]:
     kinds = [f"{console.count(len(layers), 'layer')} {how}" for how, layers in precise.items() if layers]
     if kinds:
         lines.append(f"{', '.join(kinds)}: behind them integers are near, and need not be identical")
-    if any(file.summary.metadata and file.summary.metadata.profile.endswith("-float16") for file in result.files):
+    if any(file.summary.metadata and file.summary.metadata.lowering.endswith("-float16") for file in result.files):
         lines.append("Core ML's program in float16 rounds scales: integers are near, and need not be identical")
     reasons = {file.unproven: "!" if file.parity is not None else console.NOTHING for file in result.files}
     lines += [f"{mark} {reason}" for reason, mark in reasons.items() if reason]

@@ -29,9 +29,10 @@ def finetune(  # noqa: PLR0913 - one a flag
     minutes: Annotated[
         float | None, typer.Option("--minutes", help="Train for about that long instead.", show_default=False)
     ] = None,
-    device: Annotated[
-        str | None, typer.Option("--device", help="cpu or cuda.", show_default="cuda where there is any")
+    accelerator: Annotated[
+        str | None, typer.Option("--accelerator", help="cpu or cuda.", show_default="cuda where there is any")
     ] = None,
+    accelerator_before: Annotated[str | None, typer.Option("--device", hidden=True)] = None,
     network: NetworkFlags,
     threads: ThreadsOption = None,
     config: ConfigOption = None,
@@ -47,7 +48,7 @@ def finetune(  # noqa: PLR0913 - one a flag
             network.overrides(checkpoint),
             calibration.overrides(),
             files.overrides(),
-            {"finetune": {"epochs": epochs, "minutes": minutes, "device": device}},
+            {"finetune": {"epochs": epochs, "minutes": minutes, "accelerator": accelerator or accelerator_before}},
         )
         settings = export_settings(config, flags, assignments)
 
@@ -68,7 +69,7 @@ def _show(finetuning: Finetuning) -> None:
     trained, others = console.count(finetuning.images, "image"), console.count(finetuning.held_out, "other")
     went_on = ", gone on with" if finetuning.resumed else ""
     console.say(
-        f"[dim]{console.count(finetuning.epochs, 'epoch')} of {trained} on {finetuning.device}{went_on}, "
+        f"[dim]{console.count(finetuning.epochs, 'epoch')} of {trained} on {finetuning.accelerator}{went_on}, "
         f"{finetuning.seconds:.0f} s; compared with float on {others}[/]"
     )
     rows = [

@@ -77,7 +77,7 @@ def _file(summary: Summary, taken: Sequence[Fact]) -> list[tuple[str, str]]:
         return [*facts, ("metadata", "none: written by another tool")]
     return [
         *facts,
-        ("network", f"{about.network}, {about.precision}, profile {about.profile}"),
+        ("network", f"{about.network}, {about.precision}, lowering {about.lowering}"),
         *_fed(about.preprocessing, taken, about.io_dtype),
         ("labels", _labels(about.labels)),
         *origin.provenance(about.provenance),
@@ -89,7 +89,7 @@ def _model(model: IntegerModel, taken: Sequence[Fact]) -> list[tuple[str, str]]:
     about = _as_dict(model)
     return [
         ("format", "edgekit integer model"),
-        ("network", f"{about['network']}, profile {about['profile']}"),
+        ("network", f"{about['network']}, lowering {about['profile']}"),
         ("operators", words.counted(about["operators"])),
         ("weights", f"{about['weights']:,} int8"),
         ("tensors", f"{about['tensors']}, {about['tensors_with_a_factor']} of them carry a factor"),
@@ -145,7 +145,7 @@ def _as_dict(model: IntegerModel) -> dict[str, Any]:
     denominators = [int(q) for ratio in model.ratios.values() for q in ratio.denominator]
     return {
         "network": graph.name,
-        "profile": model.profile,
+        "profile": model.lowering,
         "operators": dict(Counter(type(node.op).__name__ for node in graph)),
         "weights": sum(array.size for array in graph.constants.values() if array.dtype == "int8"),
         "tensors": len(graph.tensors),

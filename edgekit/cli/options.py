@@ -25,7 +25,7 @@ DeviceOption = Annotated[
     str | None,
     typer.Option(
         "--device",
-        help="What the files are for, e.g. raspberrypi4 (edgekit targets); it decides what flags and files do not.",
+        help="What the files are for, e.g. raspberrypi4 (edgekit devices); it decides what flags and files do not.",
         show_default=False,
     ),
 ]

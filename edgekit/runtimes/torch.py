@@ -45,7 +45,7 @@ class TorchRunner:
         self.name = f"torch {torch.__version__.partition('+')[0]}" + (f", {self._engine}" if integers else "")
         # qnnpack widens both factors to 16 bits before it multiplies.
         clamps = integers and self._engine != "qnnpack"
-        self.differs_because = processor.saturation(self.metadata.profile) if clamps else None
+        self.differs_because = processor.saturation(self.metadata.lowering) if clamps else None
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
         """The output [N, classes] for a batch [N, C, H, W], both in the types of the file's boundary."""

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.calibration.images import ImageSource
-    from edgekit.config import Device
+    from edgekit.config import Accelerator
     from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
 
@@ -68,7 +68,7 @@ class Finetuning:
         images: how many were trained on.
         held_out: how many others decided.
         epochs: how often training has seen its images.
-        device: what it was trained on, "cpu" or "cuda".
+        accelerator: what it was trained on, "cpu" or "cuda".
         resumed: whether this went on with an earlier, interrupted training.
         seconds: in all, of this run.
     """
@@ -79,7 +79,7 @@ class Finetuning:
     images: int
     held_out: int
     epochs: int
-    device: Device
+    accelerator: Accelerator
     resumed: bool
     seconds: float
 
@@ -91,7 +91,7 @@ def finetune(  # noqa: PLR0913 - each is a choice of the user's
     *,
     epochs: int | None = None,
     minutes: float | None = None,
-    device: Device | None = None,
+    accelerator: Accelerator | None = None,
     seed: int = 0,
     state: Path | None = None,
     progress: Progress = silent,
@@ -106,7 +106,7 @@ def finetune(  # noqa: PLR0913 - each is a choice of the user's
         images: like those in use, 100 or more; no labels. All are held in memory, 150 kB each at 224 x 224.
         epochs: how often training sees each image; by default so often that it makes 400 updates.
         minutes: train for about that long instead, at least one epoch. Not together with ``epochs``.
-        device: "cpu" or "cuda"; by default CUDA where there is any.
+        accelerator: "cpu" or "cuda"; by default CUDA where there is any.
         seed: of the order of the images and their augmentation.
         state: where to write, every 50 steps, what an interrupted training needs to go on. A file that is there is gone
             on with if model, images and all settings are the same. It is left there for the caller to remove.
@@ -116,13 +116,13 @@ def finetune(  # noqa: PLR0913 - each is a choice of the user's
         The trained model, or ``start`` where it is not worse, and how that came about.
 
     Raises:
-        ConfigError: there is no such device.
+        ConfigError: there is no such accelerator.
         DataError: there are too few images.
         BadInput: the state cannot be written.
     """
     assert epochs is None or minutes is None, "either decides how long to train"
     started = time.perf_counter()
-    device = _device(device)
+    accelerator = _accelerator(accelerator)
     progress("reading images", 0, 1)
     pixels = np.concatenate([batch.pixels for batch in images.batches(BATCH_SIZE)])
     progress("reading images", 1, 1)
@@ -133,8 +133,8 @@ def finetune(  # noqa: PLR0913 - each is a choice of the user's
         )
     held = np.arange(len(pixels)) % HELD_OUT_EVERY == HELD_OUT_EVERY // 2
     with _exact():
-        training = _Training(teacher, start, pixels[~held], device, seed)
-        identity = _identity(start, images, device, [epochs, minutes, seed])
+        training = _Training(teacher, start, pixels[~held], accelerator, seed)
+        identity = _identity(start, images, accelerator, [epochs, minutes, seed])
         resumed = state is not None and training.load(state, identity)
         if not resumed:
             training.epochs = epochs or _epochs(training, minutes)
@@ -155,7 +155,7 @@ def finetune(  # noqa: PLR0913 - each is a choice of the user's
         images=int((~held).sum()),
         held_out=int(held.sum()),
         epochs=training.epochs,
-        device=device,
+        accelerator=accelerator,
         resumed=resumed,
         seconds=time.perf_counter() - started,
     )
@@ -252,10 +252,10 @@ def augment(pixels: NDArray[np.uint8], random: np.random.Generator) -> NDArray[n
     return changed
 
 
-def _device(wanted: Device | None) -> Device:
+def _accelerator(wanted: Accelerator | None) -> Accelerator:
     there = torch.cuda.is_available()
     if wanted == "cuda" and not there:
-        raise ConfigError("the device is cuda, and torch finds none here: leave --device out, or choose cpu")
+        raise ConfigError("the accelerator is cuda, and torch finds none here: leave --accelerator out, or choose cpu")
     return wanted or ("cuda" if there else "cpu")
 
 

@@ -62,9 +62,9 @@ def with_reference(  # noqa: PLR0913 - what is compared, and what is claimed
 def unclaimed(runner: Runner, metadata: Metadata, model: IntegerModel) -> str | None:
     """Why nothing is claimed of an int8 file in a runner, so that there is nothing to compare; None where there is.
 
-    A file of another profile than the model's claims to be near, in any runner.
+    A file of another lowering than the model's claims to be near, in any runner.
     """
-    return runner.differs_because if metadata.profile == model.profile else None
+    return runner.differs_because if metadata.lowering == model.lowering else None
 
 
 def by_default(runner: str) -> str:
@@ -90,10 +90,10 @@ def integers(
 ) -> IntegerParity | FloatParity:
     """The logits of an int8 file against the reference's.
 
-    A file of another profile than the model's, as is a Core ML program in float16, claims to be near, no more.
+    A file of another lowering than the model's, as is a Core ML program in float16, claims to be near, no more.
     """
     found = run_integers(runner, metadata, model, pixels)
-    return with_reference(runner.name, found, expected, model, exact=metadata.profile == model.profile)
+    return with_reference(runner.name, found, expected, model, exact=metadata.lowering == model.lowering)
 
 
 def floats(runner: Runner, metadata: Metadata, pixels: NDArray[np.uint8], expected: NDArray[np.float32]) -> FloatParity:

@@ -63,7 +63,7 @@ def of_integer_model(model: IntegerModel) -> Contents:
         "normalization": dataclasses.asdict(model.normalization),
         "pixel_input": model.pixel_input,
         "labels": list(model.labels),
-        "profile": model.profile,
+        "profile": model.lowering,
         "provenance": dict(model.provenance),
     }
     facts = dict(flat("model", json.loads(json.dumps(about))))  # as a file has it: lists, no tuples

@@ -113,7 +113,7 @@ def _metadata(contents: Contents, model: IntegerModel | FloatModel | None) -> It
     if model is None:
         return
     for key, wanted in metadata_facts(_of(model, contents).to_json()).items():
-        halves = f"{wanted}-{Precision.FLOAT16}"  # the profile of Core ML's programs in float16
+        halves = f"{wanted}-{Precision.FLOAT16}"  # the lowering of Core ML's programs in float16
         if not same(said.get(key), wanted) and (key, said.get(key)) != (f"{KEY}.profile", halves):
             yield Problem(None, f"metadata, {key}: {describe(said.get(key), wanted)}")
 

@@ -17,7 +17,7 @@ A model that keeps its normalization outside takes a float32 array.
 **Layers that are kept in float** are written as in float files; what they read is dequantized as everything is.
 
 **float16.** The Neural Engine takes float16 programs only, and there scales are float16 too. They and the biases are
-rounded, integers can differ from those of the other files, and so the metadata names another profile.
+rounded, integers can differ from those of the other files, and so the metadata names another lowering.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def write_integer_model(
         path: of the package.
         io_dtype: float32, Core ML's only boundary before iOS 26. The input of a model that takes pixels is an image.
         precision: what the program computes in between ``dequantize`` and ``quantize``: in float32 every scale is the
-            model's; float16 rounds them, and the profile in the metadata says so ("universal-float16").
+            model's; float16 rounds them, and the lowering in the metadata says so ("universal-float16").
         head: what stands beside the logits: with labels, the package is a classifier of these probabilities then.
 
     Raises:
@@ -83,7 +83,7 @@ def write_integer_model(
     writer.write()
     about = metadata.of_integer_model(model, io_dtype, head)
     if precision is Precision.FLOAT16:
-        about = replace(about, profile=f"{model.profile}-float16")
+        about = replace(about, lowering=f"{model.lowering}-float16")
     writer.document.save(path, IOS17, about, f"int8 weights and activations in a {precision} program")
 
 

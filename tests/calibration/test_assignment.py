@@ -204,7 +204,7 @@ def test_a_network_with_everything(*, pixel_input: bool) -> None:
     source, pixels = s.model(), s.pixels(8)
     model = quantize(source, s.ranges(), pixel_input=pixel_input)
     check(model, source)
-    assert (model.labels, model.provenance, model.profile) == (source.labels, source.provenance, "universal")
+    assert (model.labels, model.provenance, model.lowering) == (source.labels, source.provenance, "universal")
     assert model.preprocessing == source.preprocessing
     real = model.normalization(pixels)
     stored = stored_pixels(pixels) if pixel_input else model.params["x"].quantize(real)
@@ -234,7 +234,7 @@ def test_equal_ranges_give_equal_models() -> None:
 def test_weights_of_seven_bits(options: dict[str, Any], profile: str) -> None:
     s = everything()
     model = quantize(s.model(), s.ranges(), weight_bits=7, pixel_input=False, **options)
-    assert (model.profile, model.weight_limit) == (profile, 64)
+    assert (model.lowering, model.weight_limit) == (profile, 64)
     chosen = {name for names in options.values() for name in names}
     layers = [node for node in model.graph if isinstance(node.op, Conv2d | Linear) and node.name not in chosen]
     reach = [np.abs(model.graph.constants[node.inputs[1]].astype(int)).max() for node in layers]
@@ -369,7 +369,7 @@ def test_any_layers_may_stay_in_float(seed: int, *, pixel_input: bool) -> None:
     model = quantize(source, s.ranges(), pixel_input=pixel_input, keep_float=kept)
     check(model, source)
     assert {node.name for node in model.float_nodes} == kept
-    assert model.profile == ("mixed" if kept else "universal")
+    assert model.lowering == ("mixed" if kept else "universal")
     assert model.provenance.get("kept_float", []) == [node.name for node in s.nodes if node.name in kept]
     logits = source.graph.outputs[0]
     got = model.real(logits, Reference(model).run(model.encode(pixels)))

@@ -121,7 +121,7 @@ def test_per_tensor_weights_have_one_scale_a_layer_and_stay_near(model: FloatMod
 
 def test_weights_of_seven_bits_are_within_64_and_stay_near(model: FloatModel, found: Ranges, seven: Ranges) -> None:
     integers, eight = integer_model(model, seven), integer_model(model, found)
-    assert (integers.profile, eight.profile) == ("seven-bit", "universal")
+    assert (integers.lowering, eight.lowering) == ("seven-bit", "universal")
     weights = [node.inputs[1] for node in integers.graph if isinstance(node.op, Conv2d | Linear)]
     assert max(np.abs(integers.graph.constants[name].astype(int)).max() for name in weights) == 64
     floats, coarse = logits(model, integers)

@@ -74,7 +74,7 @@ def test_the_16x8_scheme(*, per_tensor_weights: bool) -> None:
     model = quantized(*ALL, per_tensor_weights=per_tensor_weights)
     source, ranges = network()
     assert [node.name for node in model.int16_nodes] == list(ALL)
-    assert (model.profile, model.exact, model.provenance) == ("mixed", False, {"int16": list(ALL)})
+    assert (model.lowering, model.exact, model.provenance) == ("mixed", False, {"int16": list(ALL)})
     assert model.ratios == {}
     for node in model.int16_nodes:
         params = model.params[node.output]

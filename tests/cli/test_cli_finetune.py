@@ -40,7 +40,7 @@ def test_json(run: Run) -> None:
     found = json.loads(run("finetune", *QUICK, "--json", "--no-verify").stdout)
     assert set(found) == {"schema_version", "command", "finetuning", "export"}
     assert set(found["finetuning"]) == {
-        *("improved", "before", "after", "images", "held_out", "epochs", "device", "resumed", "seconds"),
+        *("improved", "before", "after", "images", "held_out", "epochs", "accelerator", "resumed", "seconds"),
     }
     assert set(found["finetuning"]["before"]) == {"agreement", "sqnr_db"}
     assert found["export"]["files"][0]["path"] == f"exported/{NAME}.int8.tflite"
@@ -52,7 +52,7 @@ def test_json(run: Run) -> None:
     [
         (("--epochs", "3", "--minutes", "1"), "set one of them"),
         (("--minutes", "0"), "a positive number is wanted"),
-        (("--device", "tpu"), "finetune.device"),
+        (("--device", "tpu"), "finetune.accelerator"),
         (("checkpoint.pth",), "--calib DIR"),
     ],
 )

@@ -36,7 +36,7 @@ descriptions = st.builds(
     normalization=st.builds(Normalization, mean=channels, std=channels),
     pixel_input=st.booleans(),
     labels=st.lists(st.text()).map(tuple),
-    profile=st.text(),
+    lowering=st.text(),
     provenance=st.dictionaries(st.text(), st.none() | st.integers() | st.text() | st.lists(st.booleans())),
 )
 
@@ -67,14 +67,14 @@ def test_an_int8_file_says_what_its_input_means(integer_model: IntegerModel) -> 
     description = metadata.of_integer_model(replace(integer_model, normalization=left, pixel_input=True), IoDtype.UINT8)
     assert (description.normalization, description.pixel_input) == (left, True)
     assert description.preprocessing == integer_model.preprocessing
-    assert description.profile == integer_model.profile
+    assert description.lowering == integer_model.lowering
 
 
 def test_a_float_file_has_a_float32_boundary(float_model: FloatModel) -> None:
     description = metadata.of_float_model(float_model, Precision.FLOAT16)
     assert (description.precision, description.io_dtype) == (Precision.FLOAT16, IoDtype.FLOAT32)
     assert description.normalization == float_model.preprocessing.normalization
-    assert (description.pixel_input, description.profile) == (False, "float")
+    assert (description.pixel_input, description.lowering) == (False, "float")
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"network": "n"}', "{"])

@@ -60,7 +60,7 @@ def small_weights(exported: Path) -> IntegerModel:
     """The shipped network, with weights of seven bits and so with other logits."""
     model = IntegerModel.load(next(exported.glob("*.edgekit")))
     halved = {n: a // 2 if a.dtype == np.int8 and a.ndim > 1 else a for n, a in model.graph.constants.items()}
-    return replace(model, graph=replace(model.graph, constants=halved), profile="seven-bit")
+    return replace(model, graph=replace(model.graph, constants=halved), lowering="seven-bit")
 
 
 def test_weights_of_seven_bits_never_saturate(

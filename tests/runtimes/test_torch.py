@@ -47,7 +47,7 @@ def integer_file(path: Path, engine: Engine, profile: str = "universal") -> Path
     params = dict.fromkeys("xy", QuantParams(np.array([0.1], np.float32), -5))
     preprocessing = Preprocessing((4, 5), None)
     model = IntegerModel(graph, params, {}, preprocessing, preprocessing.normalization, pixel_input=False)
-    write_integer_model(replace(model, profile=profile), path, io_dtype=IoDtype.INT8, engine=engine)
+    write_integer_model(replace(model, lowering=profile), path, io_dtype=IoDtype.INT8, engine=engine)
     return path
 
 

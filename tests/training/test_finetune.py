@@ -162,7 +162,7 @@ def test_too_few_images(tmp_path: Path) -> None:
 def test_a_device_that_is_not_there(images: ImageSource, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="torch finds none here"):
-        finetune(network(), quantized(images), images, device="cuda")
+        finetune(network(), quantized(images), images, accelerator="cuda")
 
 
 def test_augmentation_moves_and_mirrors() -> None:

@@ -23,7 +23,7 @@ from edgekit.exporters.metadata import KEY
 from edgekit.pipeline.making.check import check
 from edgekit.pipeline.proving.inspect import inspect
 from edgekit.pipeline.proving.verify import verify
-from edgekit.targets.profiles import profile
+from edgekit.profiles.profile import profile
 from edgekit.verification.well_formed import well_formed
 
 if TYPE_CHECKING:

@@ -121,9 +121,9 @@ def test_what_is_claimed_of_layers_in_float(model: IntegerModel) -> None:
 def test_a_file_of_another_profile_claims_to_be_near(model: IntegerModel, pixels: NDArray[np.uint8]) -> None:
     """As a Core ML program in float16, whose scales are rounded."""
     about, expected = of_integer_model(model, IoDtype.INT8), compare.reference_logits(model, pixels)
-    for profile, exact in ((model.profile, True), (f"{model.profile}-float16", False)):
+    for profile, exact in ((model.lowering, True), (f"{model.lowering}-float16", False)):
         runner = ReferenceRunner(model, IoDtype.INT8, off_by=1)
-        parity = compare.integers(runner, replace(about, profile=profile), model, pixels, expected)
+        parity = compare.integers(runner, replace(about, lowering=profile), model, pixels, expected)
         assert isinstance(parity, IntegerParity)
         assert (parity.exact, parity.passed, parity.max_lsb) == (exact, not exact, 1)
 

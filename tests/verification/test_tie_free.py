@@ -152,7 +152,7 @@ def test_integers_beyond_their_bound(model: IntegerModel, position: int, value: 
 
 def test_weights_beyond_seven_bits(model: IntegerModel) -> None:
     """Kernels that saturate beyond 64 give other integers then."""
-    found = broken_conditions(replace(model, profile="seven-bit"))
+    found = broken_conditions(replace(model, lowering="seven-bit"))
     assert found
     assert all("a weight of" in broken.found and "64" in broken.bound for broken in found)
 

@@ -10,8 +10,8 @@ from edgekit.exporters.formats import FORMATS, format_of
 from edgekit.exporters.metadata import Precision
 from edgekit.integer_model import SUFFIX, IntegerModel
 from edgekit.pipeline.making.artifacts import expand
-from edgekit.targets.checks import Finding, findings
-from edgekit.targets.profiles import Profile, profile
+from edgekit.profiles.checks import Finding, findings
+from edgekit.profiles.profile import DeviceProfile, profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,7 +54,7 @@ class CheckResult:
         files: one result a file.
     """
 
-    device: Profile
+    device: DeviceProfile
     files: tuple[FileCheck, ...]
 
     @property
@@ -93,7 +93,7 @@ def check(artifacts: Sequence[Path], device: str) -> CheckResult:
     return CheckResult(wanted, tuple(_file(path, wanted) for path in suited))
 
 
-def _file(path: Path, device: Profile) -> FileCheck:
+def _file(path: Path, device: DeviceProfile) -> FileCheck:
     form = format_of(path)
     contents = form.contents(path)
     found = findings(device, form.name, contents, graph_beside(path))
@@ -106,7 +106,7 @@ def graph_beside(path: Path) -> Graph | None:
     return IntegerModel.load(saved).graph if saved.exists() else None
 
 
-def check_contents(device: Profile, path: Path, graph: Graph) -> tuple[Finding, ...]:
+def check_contents(device: DeviceProfile, path: Path, graph: Graph) -> tuple[Finding, ...]:
     """What in a file that was written of ``graph`` breaks a rule of a device."""
     form = format_of(path)
     return findings(device, form.name, form.contents(path), graph)
@@ -130,7 +130,7 @@ def departures(settings: Settings) -> tuple[str, ...]:
     return () if settings.export.device is None else tuple(_departures(settings, profile(settings.export.device)))
 
 
-def _departures(settings: Settings, device: Profile) -> Iterator[str]:
+def _departures(settings: Settings, device: DeviceProfile) -> Iterator[str]:
     for choice in device.choices:
         if choice.setting is None:
             continue

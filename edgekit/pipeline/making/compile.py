@@ -13,18 +13,18 @@ from edgekit.exporters.tflite import metadata as tflite_metadata
 from edgekit.exporters.tflite import reader
 from edgekit.pipeline.making.artifacts import expand
 from edgekit.pipeline.making.check import graph_beside
+from edgekit.profiles import vela
+from edgekit.profiles.checks import first_name
+from edgekit.profiles.profile import names, profile
 from edgekit.progress import Progress, silent
-from edgekit.targets import vela
-from edgekit.targets.checks import first_name
-from edgekit.targets.profiles import names, profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from edgekit.exporters.summary import Summary
-    from edgekit.targets.profiles import Profile
-    from edgekit.targets.vela import Estimates, Hardware, Optimise
+    from edgekit.profiles.profile import DeviceProfile
+    from edgekit.profiles.vela import Estimates, Hardware, Optimise
 
 _TFLITE = FORMATS["tflite"]
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
@@ -152,7 +152,7 @@ def compile(  # noqa: A001, PLR0913 - the command's name, and one a flag
 
 
 def _hardware(
-    device: Profile,
+    device: DeviceProfile,
     accelerator: str | None,
     system_config: str | None,
     memory_mode: str | None,

@@ -19,9 +19,9 @@ from edgekit.pipeline.making import manifest
 from edgekit.pipeline.making.check import check_contents, departures, told
 from edgekit.pipeline.making.integers import DATA_FREE, PROOF_IMAGES, RANGES_SUFFIX, Integers, integers_of
 from edgekit.pipeline.making.source import Source, open_source
+from edgekit.profiles.profile import profile
 from edgekit.progress import Progress, silent
 from edgekit.runtimes.catalog import all_runners
-from edgekit.targets.profiles import profile
 from edgekit.verification import compare
 from edgekit.verification.float_layers import compare_float_layers
 from edgekit.verification.holding import hold
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from edgekit.facts import Fact
     from edgekit.integer_model import IntegerModel
     from edgekit.pipeline.making.floor import Floor
+    from edgekit.profiles.checks import Finding
     from edgekit.runtimes.runner import Runner
-    from edgekit.targets.checks import Finding
     from edgekit.verification.float_parity import FloatParity
 
     # Another model, and the settings that lead to it again.
@@ -259,7 +259,7 @@ def _check_device(settings: Settings) -> None:
         if refused := [value for value in wanted if value not in runs]:
             raise ConfigError(
                 f"{device.title} runs {' or '.join(runs)} files, not {refused[0]}: leave it out of export.{what}, or "
-                f"leave --device out (edgekit targets {device.name} says more)"
+                f"leave --device out (edgekit devices {device.name} says more)"
             )
 
 

@@ -64,14 +64,14 @@ def finetune(
             open_images(wanted.data, form.preprocessing, limit=wanted.images, strict=wanted.strict),
             epochs=settings.finetune.epochs,
             minutes=settings.finetune.minutes,
-            device=settings.finetune.device,
+            accelerator=settings.finetune.accelerator,
             seed=settings.finetune.seed,
             state=out / f"{form.graph.name}{STATE_SUFFIX}",
             progress=progress,
         )
         done.append(finetuning)
         # What was left open is what it came to: so many minutes are as many epochs as they sufficed for.
-        came_to = replace(settings.finetune, epochs=finetuning.epochs, minutes=None, device=finetuning.device)
+        came_to = replace(settings.finetune, epochs=finetuning.epochs, minutes=None, accelerator=finetuning.accelerator)
         return trained, replace(int8, finetune=came_to)
 
     exported = export(int8, refine=refine, opened=opened, progress=progress)

@@ -300,7 +300,7 @@ def machine(settings: Settings, command: str) -> Machine:
     """This machine, as far as it has a part in an export by these settings."""
     flags = hardware.flags()
     torch = extras.load("torch", "torch") if needs_torch(settings) else None
-    trained_on_gpu = command == "finetune" and settings.finetune.device == "cuda"
+    trained_on_gpu = command == "finetune" and settings.finetune.accelerator == "cuda"
     return Machine(
         processor=hardware.processor(),
         architecture=platform.machine(),

@@ -240,7 +240,7 @@ def _parity(
             trial.logits,
             known.integers,
             known.model,
-            exact=trial.about.profile == known.model.profile,
+            exact=trial.about.lowering == known.model.lowering,
             max_lsb_allowed=limits.max_lsb,
         )
     if known.floats is None or is_reference:

@@ -208,7 +208,7 @@ class TestFloat16Program:
     def test_it_says_so(self, package16: Path) -> None:
         about = coreml.read(package16).metadata
         assert about is not None
-        assert (about.profile, about.precision) == ("universal-float16", Precision.INT8)
+        assert (about.lowering, about.precision) == ("universal-float16", Precision.INT8)
 
     def test_the_boundary_stays_float32(self, package16: Path) -> None:
         program = coreml.read_program(package16)

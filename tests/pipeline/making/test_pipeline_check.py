@@ -20,8 +20,8 @@ from edgekit.ir import Conv2d, Linear
 from edgekit.pipeline.making.check import check, departures, told
 from edgekit.pipeline.making.export import export
 from edgekit.pipeline.proving.verify import verify
-from edgekit.targets.checks import Finding
-from edgekit.targets.profiles import names, profile
+from edgekit.profiles.checks import Finding
+from edgekit.profiles.profile import names, profile
 from edgekit.verification.float_parity import FloatParity
 from edgekit.verification.integer_parity import IntegerParity
 
@@ -119,7 +119,7 @@ def test_a_device_is_enough(settings: MakeSettings, tmp_path: Path) -> None:
     about = file.summary.metadata
     assert about is not None
     assert about.provenance["device"] == "raspberrypi4"
-    assert (about.profile, about.io_dtype) == ("universal", "int8")
+    assert (about.lowering, about.io_dtype) == ("universal", "int8")
     assert isinstance(file.parity, IntegerParity)
     assert file.parity.identical == 1.0
     assert not any("Raspberry" in note for note in result.notes)
@@ -195,7 +195,7 @@ def calibrating(given: Settings) -> Settings:
 def test_weights_of_seven_bits(settings: MakeSettings, tmp_path: Path) -> None:
     result = export(calibrating(for_device(settings, "x86", export={"targets": ["onnx", "tflite", "torch"]})))
     model = IntegerModel.load(tmp_path / "out" / f"{NAME}.int8.edgekit")
-    assert (model.profile, model.weight_limit) == ("seven-bit", 64)
+    assert (model.lowering, model.weight_limit) == ("seven-bit", 64)
     assert max(np.abs(array).max() for array in weights(model)) == 64
     for file in result.files:
         assert isinstance(file.parity, IntegerParity)
@@ -224,7 +224,7 @@ def test_a_program_in_float16_is_near(settings: MakeSettings, tmp_path: Path) ->
     (file,) = export(for_device(settings, "apple-neural-engine")).files
     assert file.path == tmp_path / "out" / f"{NAME}.int8.mlpackage"
     assert file.summary.metadata is not None
-    assert file.summary.metadata.profile == "universal-float16"
+    assert file.summary.metadata.lowering == "universal-float16"
     assert isinstance(file.parity, IntegerParity)
     assert not file.parity.exact
     assert file.parity.max_lsb > 0  # else the claim could be made

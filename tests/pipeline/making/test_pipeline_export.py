@@ -236,7 +236,7 @@ def test_layers_in_float(calibrating: MakeSettings, tmp_path: Path) -> None:
     for file in result.files:
         assert file.proven is not is_clamped(file)
         assert file.summary.metadata is not None
-        assert (file.summary.metadata.profile, file.summary.metadata.provenance) == ("mixed", model.provenance)
+        assert (file.summary.metadata.lowering, file.summary.metadata.provenance) == ("mixed", model.provenance)
         assert 0.7 < file.summary.int8_share < 1
     verdict = verify([tmp_path / "out"], config.load(None, {"verify": {"data": TEST, "images": 8}}))
     assert verdict.passed

@@ -66,7 +66,7 @@ class Rule:
     Attributes:
         name: short, unique in a profile.
         format: of the files that it concerns; "" for all.
-        check: the function of ``edgekit.targets.checks`` that finds what breaks it.
+        check: the function of ``edgekit.profiles.checks`` that finds what breaks it.
         limits: its arguments.
         says: the rule, as a sentence.
         remedy: what to do about a file that breaks it; "{device}" in a TOML file stands for the device's name.
@@ -126,7 +126,7 @@ class Compiler:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
+class DeviceProfile:
     """What is known about a device.
 
     Attributes:
@@ -173,7 +173,7 @@ def names() -> tuple[str, ...]:
 
 
 @functools.cache
-def profile(name: str) -> Profile:
+def profile(name: str) -> DeviceProfile:
     """The profile of a device.
 
     Raises:
@@ -183,7 +183,7 @@ def profile(name: str) -> Profile:
         raise ConfigError(f"unknown device {name!r}: {did_you_mean(name, names())}")
     table = _table(known)
     rules, compiler = table.pop("rule", ()), table.pop("compiler", None)
-    return Profile(
+    return DeviceProfile(
         name=known,
         formats=tuple(table.pop("formats")),
         precisions=tuple(table.pop("precisions")),

@@ -1,4 +1,4 @@
-"""``edgekit targets``."""
+"""``edgekit devices``."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from edgekit.cli import console
 from edgekit.cli.options import JsonOption  # noqa: TC001 - typer reads the annotations
 
 if TYPE_CHECKING:
-    from edgekit.targets.profiles import Choice, Compiler, Profile, Rule, Runtime
+    from edgekit.profiles.profile import Choice, Compiler, DeviceProfile, Rule, Runtime
 
 
-def targets(
+def devices(
     device: Annotated[
         str | None, typer.Argument(help="A device, for everything that is known about it.", show_default=False)
     ] = None,
@@ -21,12 +21,12 @@ def targets(
     as_json: JsonOption = False,
 ) -> None:
     """Show the devices that export --device knows, or what one of them wants of a file, and why."""
-    with console.reporting("targets", as_json=as_json):
-        from edgekit.targets.profiles import names, profile  # noqa: PLC0415 - see the module app
+    with console.reporting("devices", as_json=as_json):
+        from edgekit.profiles.profile import names, profile  # noqa: PLC0415 - see the module app
 
         profiles = [profile(name) for name in ([device] if device is not None else names())]
         if as_json:
-            console.print_json("targets", {"devices": profiles})
+            console.print_json("devices", {"devices": profiles})
         elif device is not None:
             _show(profiles[0])
         else:
@@ -34,7 +34,7 @@ def targets(
             console.table(columns, [_row(profile) for profile in profiles])
 
 
-def _row(profile: Profile) -> list[str]:
+def _row(profile: DeviceProfile) -> list[str]:
     chosen = profile.settings["export"]
     return [
         f"[bold]{profile.name}[/]",
@@ -47,7 +47,7 @@ def _row(profile: Profile) -> list[str]:
     ]
 
 
-def _show(profile: Profile) -> None:
+def _show(profile: DeviceProfile) -> None:
     """Everything about one device; each entry ends with where it comes from."""
     claim = profile.claim
     claimed = "identical to the reference's" if claim.identical else "not promised to be the reference's"

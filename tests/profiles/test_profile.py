@@ -10,19 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from edgekit import config
+from edgekit import config, profiles
 from edgekit.config import PrecisionName, Settings
 from edgekit.errors import ConfigError
-from edgekit.targets import profiles
-from edgekit.targets.checks import CHECKS
-from edgekit.targets.profiles import Choice, Claim, Profile, Rule, Runtime, names, profile
+from edgekit.profiles.checks import CHECKS
+from edgekit.profiles.profile import Choice, Claim, DeviceProfile, Rule, Runtime, names, profile
 
 FOLDER = Path(profiles.__file__).parent
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(params=names())
-def device(request: pytest.FixtureRequest) -> Profile:
+def device(request: pytest.FixtureRequest) -> DeviceProfile:
     return profile(request.param)
 
 
@@ -43,7 +42,7 @@ def test_an_unknown_device(name: str, said: str) -> None:
         profile(name)
 
 
-def test_its_settings_are_settings(device: Profile) -> None:
+def test_its_settings_are_settings(device: DeviceProfile) -> None:
     settings = config.load(None, {"export": {"device": device.name}})
     for section, values in device.settings.items():
         for key, value in values.items():
@@ -53,7 +52,7 @@ def test_its_settings_are_settings(device: Profile) -> None:
     assert set(settings.export.precisions) <= set(device.precisions) <= set(typing.get_args(PrecisionName))
 
 
-def test_everything_has_a_source(device: Profile) -> None:
+def test_everything_has_a_source(device: DeviceProfile) -> None:
     entries: tuple[Claim | Runtime | Choice | Rule, ...] = (*device.runtimes, *device.choices, *device.rules)
     for entry in (device.claim, *entries):
         if not entry.source.startswith("https://"):
@@ -61,7 +60,7 @@ def test_everything_has_a_source(device: Profile) -> None:
             assert (ROOT / entry.source).is_file(), entry.source
 
 
-def test_it_says_what_a_profile_has_to(device: Profile) -> None:
+def test_it_says_what_a_profile_has_to(device: DeviceProfile) -> None:
     said = {choice.what for choice in device.choices}
     assert {"format", "precision", "hard-swish"} <= said
     assert ("int8" not in device.settings["export"]["precisions"]) or {"boundary", "weights"} <= said
@@ -70,7 +69,7 @@ def test_it_says_what_a_profile_has_to(device: Profile) -> None:
         assert len(keys) == len(set(keys))
 
 
-def test_its_rules_can_be_checked(device: Profile) -> None:
+def test_its_rules_can_be_checked(device: DeviceProfile) -> None:
     for rule in device.rules:
         assert rule.format in {"", *device.formats}
         assert rule.effect in {"refused", "slower", "wrong"}

@@ -11,8 +11,8 @@ import pytest
 
 from edgekit.exporters.formats import format_of
 from edgekit.exporters.metadata import Head, Precision
-from edgekit.targets.checks import Finding, findings
-from edgekit.targets.profiles import names, profile
+from edgekit.profiles.checks import Finding, findings
+from edgekit.profiles.profile import names, profile
 
 Files = Any  # of conftest.py
 Break = Callable[[Files], Path]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgekit.targets.profiles import names, profile
+from edgekit.profiles.profile import names, profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from typer.testing import Result
 
-    from edgekit.targets.profiles import Choice, Claim, Rule, Runtime
+    from edgekit.profiles.profile import Choice, Claim, Rule, Runtime
 
     Run = Callable[..., Result]
 
@@ -28,11 +28,11 @@ def words(result: Result) -> str:
     return " ".join(result.stdout.split())
 
 
-# --- targets ----------------------------------------------------------------------------------------------------------
+# --- devices ----------------------------------------------------------------------------------------------------------
 
 
 def test_the_devices_in_a_table(run: Run) -> None:
-    result = run("targets")
+    result = run("devices")
     assert (result.exit_code, result.stderr) == (0, "")
     _, *rows = result.stdout.splitlines()
     assert [row.split()[0] for row in rows] == list(names())
@@ -40,9 +40,13 @@ def test_the_devices_in_a_table(run: Run) -> None:
     assert re.search(r"ethos-u85 .* – +not promised\n", result.stdout)
 
 
+def test_the_command_s_older_name(run: Run) -> None:
+    assert run("targets").stdout == run("devices").stdout
+
+
 @pytest.mark.parametrize("name", names())
 def test_one_device_with_every_source(run: Run, name: str) -> None:
-    result, device = run("targets", name), profile(name)
+    result, device = run("devices", name), profile(name)
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.startswith(f"{name}: {device.title}\n")
     entries: tuple[Claim | Runtime | Choice | Rule, ...] = (*device.runtimes, *device.choices, *device.rules)
@@ -53,10 +57,10 @@ def test_one_device_with_every_source(run: Run, name: str) -> None:
 
 
 def test_devices_as_json(run: Run) -> None:
-    found = json.loads(run("targets", "--json").stdout)
-    assert found["command"] == "targets"
+    found = json.loads(run("devices", "--json").stdout)
+    assert found["command"] == "devices"
     assert [device["name"] for device in found["devices"]] == list(names())
-    (one,) = json.loads(run("targets", "edgetpu", "--json").stdout)["devices"]
+    (one,) = json.loads(run("devices", "edgetpu", "--json").stdout)["devices"]
     assert set(one) == {
         *("name", "title", "processor", "formats", "precisions", "layout", "claim", "runtimes", "choices", "rules"),
         *("compiler", "settings"),
@@ -88,12 +92,12 @@ def test_for_a_device_and_checked(run: Run, exported: Path) -> None:
     ranges = exported / f"{NAME}.ranges.json"
     done = run("export", "--device", "edgetpu", "--ranges", ranges, "--no-verify")
     assert done.exit_code == 0, done.stderr
-    assert "made for Coral Edge TPU: edgekit targets edgetpu says how, and why" in done.stderr
+    assert "made for Coral Edge TPU: edgekit devices edgetpu says how, and why" in done.stderr
     assert "int8.tflite" in done.stdout
     checked = run("check", "exported", "--device", "edgetpu")
     assert (checked.exit_code, checked.stderr) == (
         0,
-        "predicted from 13 rules of Coral Edge TPU (edgekit targets edgetpu), not run\n",
+        "predicted from 13 rules of Coral Edge TPU (edgekit devices edgetpu), not run\n",
     )
     assert re.fullmatch(rf"✔ exported/{NAME}\.int8\.tflite: \d+ operators, no rule is broken\n", checked.stdout)
     assert "made for edgetpu" in words(run("inspect", f"exported/{NAME}.int8.tflite"))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from edgekit.exporters.contents import Contents, Operator, Value
     from edgekit.ir import Graph
-    from edgekit.targets.profiles import Profile, Rule
+    from edgekit.profiles.profile import DeviceProfile, Rule
 
     Broken = tuple[Operator | None, str]
     Check = Callable[..., Iterator[Broken]]
@@ -48,7 +48,7 @@ class Finding:
     text: str
 
 
-def findings(profile: Profile, form: str, contents: Contents, graph: Graph | None = None) -> tuple[Finding, ...]:
+def findings(profile: DeviceProfile, form: str, contents: Contents, graph: Graph | None = None) -> tuple[Finding, ...]:
     """Everything in a file that breaks a rule of a device.
 
     Args:

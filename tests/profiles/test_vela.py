@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgekit.errors import ArtifactError, ConfigError, MissingDependency
-from edgekit.targets import vela
-from edgekit.targets.vela import Estimates, Hardware
+from edgekit.profiles import vela
+from edgekit.profiles.vela import Estimates, Hardware
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -206,4 +206,4 @@ def small_weights(integers: IntegerModel) -> IntegerModel:
         name: array // 2 if array.dtype == np.int8 and array.ndim > 1 else array
         for name, array in integers.graph.constants.items()
     }
-    return replace(integers, graph=replace(integers.graph, constants=halved), profile="seven-bit")
+    return replace(integers, graph=replace(integers.graph, constants=halved), lowering="seven-bit")
