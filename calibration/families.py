@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from edgekit.executor.float import FloatExecutor
-from edgekit.ir import Add, Conv2d, Flatten, Linear, Mean, Mul, Pad
+from edgekit.ir.operators.operator import Gains
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,21 +68,15 @@ def enters_swish(graph: Graph, name: str) -> bool:
 def _roles(graph: Graph, node: Node) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The operands whose gains the result has, and those that can have none."""
     operands = graph.activations(node)
-    others: tuple[str, ...] = ()
-    match node.op:
-        case Conv2d(groups=groups) if groups in {1, graph.tensors[node.output].shape[0]}:
-            carried = 0
-        case Linear():
-            carried = 0
-        case Mul():
-            carried, others = 1, operands[1:]
-        case Mean() | Pad() | Flatten():
-            carried = 1
-        case Add() if len(operands) == 2:
-            carried = 2
-        case _:
-            carried, others = 0, (*operands, node.output)
-    return operands[:carried], others
+    match node.op.gains(*graph.shapes_read(node)):
+        case Gains.SEPARATE:
+            return (), ()
+        case Gains.EQUAL:
+            return operands, ()
+        case Gains.FIRST:
+            return operands[:1], operands[1:]
+        case Gains.NONE:
+            return (), (*operands, node.output)
 
 
 def _passes_gains(node: Node) -> bool:

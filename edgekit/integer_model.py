@@ -22,7 +22,7 @@ import numpy as np
 
 from edgekit import files
 from edgekit.boundary import Alignment, alignment
-from edgekit.errors import ArtifactError
+from edgekit.errors import ArtifactError, UnsupportedOperator
 from edgekit.ir import Add, Conv2d, Dequantize, Flatten, Linear, Mean, Mul, Pad, Quantize, Requantize
 from edgekit.ir.graph import check
 from edgekit.ir.serialization import graph_from_dict, graph_to_dict
@@ -186,6 +186,8 @@ class IntegerModel:
             model = _from_header(header, arrays) if version == FORMAT_VERSION else None
         except _EvenDenominatorError as error:
             raise ArtifactError(f"{path}: {error}. edgekit never writes that: export it again") from error
+        except UnsupportedOperator as error:
+            raise ArtifactError(f"{path}: {error}: install the edgekit that wrote it, or export it again") from error
         except Exception as error:  # there is nothing that a damaged file cannot make zipfile and numpy raise
             raise ArtifactError(f"{path} is not an edgekit integer model, or is damaged: export it again") from error
         if model is None:

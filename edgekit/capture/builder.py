@@ -98,11 +98,6 @@ class GraphBuilder:
 
     def linear(self, name: str, x: str, weight: NDArray[Any], bias: NDArray[Any] | None) -> str:
         """A linear layer; weight [O, I], bias [O] or None."""
-        if self.shape(x)[0] != weight.shape[1]:
-            raise UnsupportedOperator(
-                f"the linear layer {name!r} takes {weight.shape[1]} numbers and reads the shape {self.shape(x)}: put "
-                f"global average pooling and flattening before it"
-            )
         bias = np.zeros(weight.shape[0]) if bias is None else bias
         return self._emit(name, Linear(), (self.flatten(f"{x}.flatten", x),), weight=weight, bias=bias)
 
@@ -152,24 +147,13 @@ class GraphBuilder:
 
     def add(self, name: str, a: str, b: str) -> str:
         """Add two tensors of equal shapes."""
-        a, b = self._of_one_rank(a, b)
-        if self.shape(a) != self.shape(b):
-            raise UnsupportedOperator(
-                f"the addition {name!r} has operands of the shapes {self.shape(a)} and {self.shape(b)}, and edgekit "
-                f"adds equal shapes only"
-            )
-        return self._emit(name, Add(), (a, b))
+        return self._emit(name, Add(), self._of_one_rank(a, b))
 
     def mul(self, name: str, a: str, b: str) -> str:
         """Multiply two tensors of equal shapes, or of which one is [C, 1, 1]."""
         a, b = self._of_one_rank(a, b)
         if np.prod(self.shape(a)) < np.prod(self.shape(b)):  # the order that Mul documents
             a, b = b, a
-        if self.shape(b) not in {self.shape(a), (self.shape(a)[0], 1, 1)}:
-            raise UnsupportedOperator(
-                f"the multiplication {name!r} has operands of the shapes {self.shape(a)} and {self.shape(b)}: edgekit "
-                f"multiplies equal shapes, or by one number a channel"
-            )
         return self._emit(name, Mul(), (a, b))
 
     def mean(self, name: str, x: str) -> str:
@@ -217,9 +201,21 @@ class GraphBuilder:
         """Append a node. Its constants follow its inputs, in the order of the operator's docstring."""
         name = self._unique(name)
         names = [self._constant(f"{name}.{role}", values) for role, values in constants.items()]
-        self._nodes[name] = Node(name, op, (*inputs, *names), name)
-        self._tensors[name] = Tensor(name, self._output_shape(op, self.shape(inputs[0]), constants))
+        node = self._nodes[name] = Node(name, op, (*inputs, *names), name)
+        self._tensors[name] = Tensor(name, self._output_shape(node))
         return name
+
+    def _output_shape(self, node: Node) -> tuple[int, ...]:
+        """The shape of what ``node`` makes.
+
+        Raises:
+            UnsupportedOperator: its operands do not fit together.
+        """
+        shapes = (self.shape(n) if n in self._tensors else self._constants[n].shape for n in node.inputs)
+        try:
+            return node.op.output_shape(*shapes)
+        except ValueError as error:
+            raise UnsupportedOperator(f"layer {node.name!r} {error}") from error
 
     def _constant(self, name: str, values: NDArray[Any]) -> str:
         if not np.isfinite(values).all():
@@ -236,27 +232,6 @@ class GraphBuilder:
         self._taken.add(candidate)
         return candidate
 
-    @staticmethod
-    def _output_shape(op: Op, shape: tuple[int, ...], constants: dict[str, NDArray[Any]]) -> tuple[int, ...]:
-        match op:
-            case Conv2d():
-                channels, _, *kernel = constants["weight"].shape
-                p = op.padding
-                borders = (p.top + p.bottom, p.left + p.right)
-                sizes = zip(shape[1:], borders, kernel, op.stride, strict=True)
-                return (channels, *((size + border - side) // step + 1 for size, border, side, step in sizes))
-            case Linear():
-                return (constants["weight"].shape[0],)
-            case Mean():
-                return (shape[0], 1, 1)
-            case Pad():
-                p = op.padding
-                return (shape[0], shape[1] + p.top + p.bottom, shape[2] + p.left + p.right)
-            case Flatten():
-                return shape[:1]
-            case _:
-                return shape
-
     def _of_one_rank(self, a: str, b: str) -> tuple[str, str]:
         if len(self.shape(a)) == len(self.shape(b)):
             return a, b
@@ -266,15 +241,15 @@ class GraphBuilder:
         if len(self.shape(x)) == _IMAGE_AXES:
             return x
         node = self._nodes[x]
-        if isinstance(node.op, Flatten):
+        op = node.op.as_image()
+        if op is None:
             return node.inputs[0]
         if any(x in other.inputs for other in self._nodes.values() if other is not reader):
             raise UnsupportedOperator(f"the result of {node.name!r} is used both as [N, C] and as [N, C, 1, 1]")
-        op = node.op
-        if isinstance(op, Linear):
-            op = Conv2d()
-            self._constants[node.inputs[1]] = self._constants[node.inputs[1]][:, :, None, None]
+        if node.op.has_weights:
+            weight = node.operand("weight")
+            self._constants[weight] = self._constants[weight][:, :, None, None]
         inputs = tuple(self._as_image(name, node) if name in self._tensors else name for name in node.inputs)
-        self._nodes[x] = replace(node, op=op, inputs=inputs)
-        self._tensors[x] = Tensor(x, (*self.shape(x), 1, 1))
+        node = self._nodes[x] = replace(node, op=op, inputs=inputs)
+        self._tensors[x] = Tensor(x, self._output_shape(node))
         return x

@@ -19,7 +19,6 @@ float32 that is not cut down to bfloat16: ``torch.set_float32_matmul_precision``
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,18 +26,14 @@ import torch
 
 from edgekit.executor import float as float_executor
 from edgekit.executor.graph import GraphExecutor
-from edgekit.executor.operators import operator_table
-from edgekit.ir import Add, Conv2d, Dequantize, Linear, Mean, Mul, Quantize, Requantize
-from edgekit.quantization import FLOAT32_EXACT, INT8_MAX, INT8_MIN, accumulator_bound
+from edgekit.executor.operators import INTEGER, LARGEST
+from edgekit.quantization import FLOAT32_EXACT
 
 if TYPE_CHECKING:
     from edgekit.integer_model import IntegerModel
     from edgekit.ir import Node
 
-_REACH = INT8_MAX - INT8_MIN  # of a stored value minus its zero point
 _FLOAT32_DENOMINATOR = 8192  # see the module's docstring
-
-_TABLE = operator_table("the integer executor")
 
 
 class IntegerExecutor(GraphExecutor):
@@ -69,15 +64,8 @@ class IntegerExecutor(GraphExecutor):
 
     def compute(self, node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
         """The output of ``node``: stored integers without their zero point, or reals."""
-        match node.op:
-            case Quantize():
-                return self._saturated(node.output, inputs[0] / self._scale(node.output))
-            case Requantize():
-                return self._saturated(
-                    node.output, inputs[0] * (self._scale(node.inputs[0]) / self._scale(node.output))
-                )
-            case Dequantize():
-                return inputs[0] * self._scale(node.inputs[0])
+        if node.op.is_border:
+            return self._converted(node, *inputs)
         total = self.accumulate(node, inputs)
         if self.model.width(node.output) != 8:
             real = float_executor.clamped(node, total)
@@ -101,9 +89,18 @@ class IntegerExecutor(GraphExecutor):
         if node.name in self.model.ratios:
             dtype = self.constant(ratio_name(node)).dtype
             inputs = [value.to(dtype) for value in inputs]
-        if isinstance(node.op, Add):
+        if node.op.has_ratio_per_operand:
             inputs = [value * int(p) for value, p in zip(inputs, self.model.ratios[node.name].numerator, strict=True)]
-        return _TABLE[node](node.op, *inputs)
+        return INTEGER[node](*inputs)
+
+    def _converted(self, node: Node, x: torch.Tensor) -> torch.Tensor:
+        """What stands at a border: integers as reals, reals as integers, or integers as those of another width."""
+        source, target = node.operand("x"), node.output
+        if target not in self.model.params:
+            return x * self._scale(source)
+        if source not in self.model.params:
+            return self._saturated(target, x / self._scale(target))
+        return self._saturated(target, x * (self._scale(source) / self._scale(target)))
 
     def _saturated(self, tensor: str, steps: torch.Tensor) -> torch.Tensor:
         """``steps`` rounded, within the type, without the zero point of ``tensor``; ``steps`` is overwritten."""
@@ -128,10 +125,10 @@ class IntegerExecutor(GraphExecutor):
         if ratio is None:  # those of a float node, or of one with 16-bit activations; others have none
             names = [name for name in node.inputs if name in graph.constants]
             return {name: torch.from_numpy(self.model.real_constant(node, name).astype(np.float32)) for name in names}
-        exact = self._bound(node) <= FLOAT32_EXACT and ratio.denominator.max() <= _FLOAT32_DENOMINATOR
+        exact = LARGEST[node](self.model, node) <= FLOAT32_EXACT and ratio.denominator.max() <= _FLOAT32_DENOMINATOR
         dtype = np.float32 if exact else np.float64
-        # An ADD multiplies by its numerators first, to stay with integers.
-        factor = 1 / ratio.denominator[:1] if isinstance(node.op, Add) else ratio.value
+        # Where each operand has a ratio, it is multiplied by its numerator first, to stay with integers.
+        factor = 1 / ratio.denominator[:1] if node.op.has_ratio_per_operand else ratio.value
         values = {ratio_name(node): factor.reshape(-1, *[1] * (len(graph.tensors[node.output].shape) - 1))}
         for name in node.inputs:
             if name in graph.constants:
@@ -139,28 +136,7 @@ class IntegerExecutor(GraphExecutor):
                 values[name] = graph.constants[name].astype(np.float64) - (params.zero_point if params else 0)
         return {name: torch.from_numpy(value.astype(dtype)) for name, value in values.items()}
 
-    def _bound(self, node: Node) -> int:
-        """The largest magnitude that any partial sum of ``node`` can have."""
-        constants = self.model.graph.constants
-        match node.op:
-            case Conv2d() | Linear():
-                x, weight, bias = node.inputs
-                return accumulator_bound(constants[weight], constants[bias], self._zero_point(x))
-            case Add():
-                return _REACH * int(self.model.ratios[node.name].numerator.sum())
-            case Mul():
-                return _REACH**2
-            case Mean():
-                return _REACH * math.prod(self.model.graph.tensors[node.inputs[0]].shape[1:])
-            case _:
-                raise AssertionError(f"{node.name} is requantized, but has no accumulator")
-
 
 def ratio_name(node: Node) -> str:
     """The name of the node's ratio among the executor's constants."""
     return f"{node.name}:ratio"
-
-
-@_TABLE.implements(Mean)
-def _sum(op: Mean, x: torch.Tensor) -> torch.Tensor:
-    return x.sum((2, 3), keepdim=op.keep_dims)

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from edgekit.executor.integer import IntegerExecutor, ratio_name
-from edgekit.ir import Conv2d, Linear
 from edgekit.quantization import BIAS_LIMIT
 
 if TYPE_CHECKING:
@@ -43,8 +42,8 @@ class TrainableExecutor(IntegerExecutor):
         self.latent = torch.nn.ParameterDict()
         self._names: dict[str, str] = {}  # of the ratio, by that of the bias
         for node in model.graph:
-            if isinstance(node.op, Conv2d | Linear) and node.name in model.ratios:
-                _, weight, bias = node.inputs
+            if node.op.has_weights and node.name in model.ratios:
+                weight, bias = node.read("weight", "bias")
                 self._names[bias] = ratio_name(node)
                 self._learn(weight, super().constant(weight).float())
                 self._learn(bias, super().constant(bias).double() * self._output_steps(bias))

@@ -1,24 +1,22 @@
 """The typed graph that everything else reads: tensors, nodes and the operator vocabulary."""
 
 from edgekit.ir.graph import ChannelStatistics, Graph, Node, Tensor
-from edgekit.ir.ops import (
-    Add,
-    BatchNorm,
-    Clamp,
-    Conv2d,
-    Dequantize,
-    Flatten,
-    HardSigmoid,
-    HardSwish,
-    Linear,
-    Mean,
-    Mul,
-    Op,
-    Pad,
-    Padding,
-    Quantize,
-    Requantize,
-)
+from edgekit.ir.operators.add import Add
+from edgekit.ir.operators.batch_norm import BatchNorm
+from edgekit.ir.operators.clamp import Clamp
+from edgekit.ir.operators.conv2d import Conv2d
+from edgekit.ir.operators.dequantize import Dequantize
+from edgekit.ir.operators.flatten import Flatten
+from edgekit.ir.operators.hard_sigmoid import HardSigmoid
+from edgekit.ir.operators.hard_swish import HardSwish
+from edgekit.ir.operators.linear import Linear
+from edgekit.ir.operators.mean import Mean
+from edgekit.ir.operators.mul import Mul
+from edgekit.ir.operators.operator import Op, operators
+from edgekit.ir.operators.pad import Pad
+from edgekit.ir.operators.padding import Padding
+from edgekit.ir.operators.quantize import Quantize
+from edgekit.ir.operators.requantize import Requantize
 
 __all__ = [
     "Add",
@@ -41,4 +39,5 @@ __all__ = [
     "Quantize",
     "Requantize",
     "Tensor",
+    "operators",
 ]

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgekit.ir.ops import Clamp, Op
+    from edgekit.ir.operators.clamp import Clamp
+    from edgekit.ir.operators.operator import Op, Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Node:
     Attributes:
         name: the module of the checkpoint it comes from, unique in the graph ("features.4.conv.0").
         op: what it does, with its attributes.
-        inputs: names of tensors and constants, in the order that the operator's docstring gives.
+        inputs: names of tensors and constants, in the order of the operator's ``roles``.
         output: the name of the tensor it makes.
         activation: a clamp applied to the result, or None.
     """
@@ -53,6 +54,22 @@ class Node:
     inputs: tuple[str, ...]
     output: str
     activation: Clamp | None = None
+
+    def operand(self, role: str) -> str:
+        """The name of the one tensor or constant that is read in this role ("weight")."""
+        (name,) = self.operands(role)
+        return name
+
+    def read(self, *roles: str) -> tuple[str, ...]:
+        """The names of what is read in each of these roles: ``weight, bias = node.read("weight", "bias")``."""
+        return tuple(map(self.operand, roles))
+
+    def operands(self, role: str) -> tuple[str, ...]:
+        """The names of all that are read in this role; several only in the last, and only where it repeats."""
+        roles = self.op.roles
+        place = roles.index(role)
+        is_last = place == len(roles) - 1
+        return self.inputs[place:] if is_last and self.op.repeats else self.inputs[place : place + 1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
@@ -107,6 +124,10 @@ class Graph:
         """The nodes that read ``tensor``."""
         return tuple(node for node in self.nodes if tensor in node.inputs)
 
+    def shapes_read(self, node: Node) -> tuple[Shape, ...]:
+        """The shapes of the activations that ``node`` reads, in order."""
+        return tuple(self.tensors[name].shape for name in self.activations(node))
+
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
 
@@ -142,6 +163,11 @@ def check(graph: Graph) -> None:
     for node in graph:
         assert node.name not in names, f"two nodes are named {node.name!r}"
         names.add(node.name)
+        roles = node.op.roles
+        fits = len(node.inputs) >= len(roles) if node.op.repeats else len(node.inputs) == len(roles)
+        assert fits, (
+            f"{node.name}: {type(node.op).__name__} reads {', '.join(roles)}, and has {len(node.inputs)} inputs"
+        )
         for name in node.inputs:
             assert name in known or name in graph.constants, f"{node.name}: {name!r} is read before it is made"
         assert node.output not in known, f"{node.name}: {node.output!r} is made twice"

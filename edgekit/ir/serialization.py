@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
-from edgekit.ir import ops
+from edgekit.errors import UnsupportedOperator
 from edgekit.ir.graph import Graph, Node, Tensor
+from edgekit.ir.operators.clamp import Clamp
+from edgekit.ir.operators.operator import Op, operators
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
 
@@ -39,13 +41,13 @@ def graph_from_dict(values: Mapping[str, Any], constants: Mapping[str, NDArray[A
     """The inverse of ``graph_to_dict``.
 
     Raises:
-        KeyError, TypeError, AttributeError: the values do not describe a graph.
+        UnsupportedOperator: they name an operator that there is not.
+        KeyError, TypeError, ValueError: they do not describe a graph.
     """
     tensors = {t["name"]: Tensor(t["name"], tuple(t["shape"]), _factor(t["factor"])) for t in values["tensors"]}
     nodes = []
     for node in values["nodes"]:
-        activation = None if node["activation"] is None else _op_from_dict(node["activation"])
-        assert activation is None or isinstance(activation, ops.Clamp)
+        activation = None if node["activation"] is None else _clamp_from_dict(node["activation"])
         nodes.append(Node(node["name"], _op_from_dict(node["op"]), tuple(node["inputs"]), node["output"], activation))
     return Graph(values["name"], values["input"], tuple(values["outputs"]), tuple(nodes), tensors, constants)
 
@@ -54,20 +56,61 @@ def _factor(value: float | list[float]) -> float | tuple[float, ...]:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _op_to_dict(op: ops.Op) -> dict[str, Any]:
-    values = dataclasses.asdict(op)
-    # JSON has no infinity, and ReLU's upper bound is one.
-    infinite = {math.inf: "inf", -math.inf: "-inf"}
-    return {"op": type(op).__name__} | {k: infinite.get(v, v) if isinstance(v, float) else v for k, v in values.items()}
+def _op_to_dict(op: Op) -> dict[str, Any]:
+    return {"op": type(op).__name__} | {key: _to_json(value) for key, value in dataclasses.asdict(op).items()}
 
 
-def _op_from_dict(values: Mapping[str, Any]) -> ops.Op:
-    attributes = {key: value for key, value in values.items() if key != "op"}
-    if "padding" in attributes:
-        attributes["padding"] = ops.Padding(**attributes["padding"])
-    if "stride" in attributes:
-        attributes["stride"] = tuple(attributes["stride"])
-    attributes |= {key: float(value) for key, value in attributes.items() if value in {"inf", "-inf"}}
-    op = getattr(ops, values["op"])(**attributes)
-    assert isinstance(op, ops.Op)
+def _op_from_dict(values: Mapping[str, Any]) -> Op:
+    name = str(values["op"])
+    if name not in operators():
+        raise UnsupportedOperator(f"there is no operator {name}")
+    op: Op = _from_json(operators()[name], _attributes(values))
     return op
+
+
+def _clamp_from_dict(values: Mapping[str, Any]) -> Clamp:
+    assert values["op"] == Clamp.__name__, "only clamps are fused"
+    clamp: Clamp = _from_json(Clamp, _attributes(values))
+    return clamp
+
+
+def _attributes(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key != "op"}
+
+
+# --- attributes of operators, each by the type that its field declares ------------------------------------------------
+
+_INFINITE = {math.inf: "inf", -math.inf: "-inf"}  # JSON has no infinity, and ReLU's upper bound is one
+
+
+def _to_json(value: Any) -> Any:  # noqa: ANN401 - any attribute
+    if isinstance(value, dict):
+        return {key: _to_json(entry) for key, entry in value.items()}
+    if isinstance(value, tuple):
+        return [_to_json(entry) for entry in value]
+    return _INFINITE.get(value, value) if isinstance(value, float) else value
+
+
+def _from_json(declared: Any, value: Any) -> Any:  # noqa: ANN401 - likewise
+    """``value`` as the type ``declared``: a number, a word, a tuple of such, or a dataclass of such.
+
+    Raises:
+        TypeError: it is none, or there are attributes that the dataclass does not have.
+    """
+    if isinstance(declared, type) and dataclasses.is_dataclass(declared) and isinstance(value, Mapping):
+        fields = _fields(declared)
+        return declared(**{key: _from_json(fields.get(key), entry) for key, entry in value.items()})
+    if get_origin(declared) is tuple and isinstance(value, list):
+        return tuple(_from_json(of, entry) for of, entry in zip(get_args(declared), value, strict=True))
+    if declared is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(declared, type) and type(value) is declared:
+        return value
+    raise TypeError(f"{value!r} is no {declared}")
+
+
+@functools.cache
+def _fields(kind: type) -> dict[str, Any]:
+    """The declared types of a dataclass's fields, by name."""
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}

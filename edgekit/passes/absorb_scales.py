@@ -6,13 +6,13 @@ Result  z = (s W) * y' + b, where y' = p stands in the place of y and carries th
 Every tensor gets a factor: what it holds is factor times what the checkpoint computes there.
 
 1. A scaled tensor: the factor of what is scaled, divided by the scale.
-2. A product: the product of the operands' factors.
-3. Mean, Pad, Flatten, Clamp, and a constant that is added: the factor passes through; bounds and constant take it.
-4. A sum: both operands must carry the same factor; the smaller one is raised.
-5. What a hard-swish reads, as that is not homogeneous, and the outputs: 1.
-6. A convolution or linear layer absorbs what its input carries, and can be made to carry any factor itself.
+2. Otherwise what the operator declares (``Factors``): a product carries the product of the operands' factors. The
+   factor passes through means, moves, clamps and sums; bounds and constants take it, and where there are several
+   operands all must carry the same, so the smaller ones are raised. What is not homogeneous reads and makes 1. Layers
+   with weights absorb what their input carries, and can be made to carry any factor themselves.
+3. The outputs: 1.
 
-What 4 and 5 ask of a tensor reaches back through 1 to 4 until it finds the convolutions that take it.
+What is asked of a tensor reaches back until it finds the layers that take it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.errors import UnsupportedOperator
-from edgekit.ir import Add, ChannelStatistics, Clamp, Conv2d, Flatten, Graph, HardSwish, Linear, Mean, Mul, Node, Pad
-from edgekit.passes.matching import has_one_reader
+from edgekit.ir import ChannelStatistics, Graph, Node
+from edgekit.ir.operators.operator import Factors
+from edgekit.passes.matching import constant_operand, has_one_reader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,33 +51,32 @@ def absorb_scales(graph: Graph) -> Graph:
     for node in graph:
         if _is_scale(graph, node):
             continue
-        out, op, activation = factors[node.output], node.op, node.activation
-        if isinstance(op, Conv2d | Linear):
-            x, weight, bias = node.inputs
+        out, activation = factors[node.output], node.activation
+        if node.op.factors is Factors.ABSORBED:
+            x, weight, bias = node.read("x", "weight", "bias")
             constants[weight] = (graph.constants[weight] * (out / factors[x])).astype(np.float32)
             constants[bias] = (graph.constants[bias] * out).astype(np.float32)
             if node.name in graph.statistics:
                 statistics[node.name] = graph.statistics[node.name].rescaled(out)
-        elif isinstance(op, Add) and node.inputs[1] in graph.constants:
-            constants[node.inputs[1]] = (graph.constants[node.inputs[1]] * out).astype(np.float32)
-        elif isinstance(op, Clamp):
-            op = Clamp(op.low * out, op.high * out)
+        elif node.op.factors is Factors.EQUAL:
+            added = [name for name in node.inputs if name in graph.constants]
+            constants |= {name: (graph.constants[name] * out).astype(np.float32) for name in added}
         if activation is not None:
-            activation = Clamp(activation.low * out, activation.high * out)
+            activation = activation.times(out)
         inputs = tuple(places.get(name, name) for name in node.inputs)
-        nodes.append(Node(node.name, op, inputs, places.get(node.output, node.output), activation))
+        nodes.append(Node(node.name, node.op.times(out), inputs, places.get(node.output, node.output), activation))
     tensors = {name: replace(tensor, factor=factors[name]) for name, tensor in graph.tensors.items()}
     outputs = tuple(places.get(name, name) for name in graph.outputs)
     return graph.with_nodes(nodes, tensors, constants, outputs, statistics)
 
 
 def _is_scale(graph: Graph, node: Node) -> bool:
-    return isinstance(node.op, Mul) and node.inputs[1] in graph.constants
+    return node.op.factors is Factors.PRODUCT and constant_operand(graph, node) is not None
 
 
 def _scale(graph: Graph, node: Node) -> float:
     """The constant that ``node`` multiplies by."""
-    value = float(graph.constants[node.inputs[1]].item())
+    value = float(graph.constants[node.operand("b")].item())
     if value <= 0:
         raise UnsupportedOperator(
             f"{node.name!r} multiplies by {value:g}, and only numbers above 0 can be moved into other layers: "
@@ -91,7 +91,7 @@ def _places(graph: Graph) -> Mapping[str, str]:
     for node in graph:
         if not _is_scale(graph, node):
             continue
-        scaled = node.inputs[0]
+        scaled = node.operand("a")
         if scaled == graph.input or scaled in places or not has_one_reader(graph, scaled):
             places[node.output] = places.get(scaled, scaled)
         else:
@@ -123,24 +123,21 @@ def _solve(graph: Graph) -> dict[str, float]:
 
 def _propagate(graph: Graph, node: Node, factors: dict[str, float]) -> None:
     """Give the output of ``node`` its factor."""
-    x = node.inputs[0]
-    match node.op:
-        case Mul() if _is_scale(graph, node):
-            factors[node.output] = _tidy(factors[x] / _scale(graph, node))
-        case Mul():
-            factors[node.output] = factors[x] * factors[node.inputs[1]]
-        case Add() if node.inputs[1] in graph.tensors:
-            factors[node.output] = max(factors[name] for name in node.inputs)
-            for name in node.inputs:
+    read = graph.activations(node)
+    match node.op.factors:
+        case Factors.PRODUCT if _is_scale(graph, node):
+            factors[node.output] = _tidy(factors[read[0]] / _scale(graph, node))
+        case Factors.PRODUCT:
+            factors[node.output] = math.prod(factors[name] for name in read)
+        case Factors.EQUAL:
+            factors[node.output] = max(factors[name] for name in read)
+            for name in read:
                 _carry(graph, name, factors[node.output], factors)
-        case Add() | Clamp() | Flatten() | Mean() | Pad():
-            factors[node.output] = factors[x]
-        case HardSwish():
-            _carry(graph, x, 1.0, factors)
-        case Conv2d() | Linear():
+        case Factors.NONE:
+            for name in read:
+                _carry(graph, name, 1.0, factors)
+        case Factors.ABSORBED:
             pass
-        case _:
-            raise AssertionError(f"{node.op} must be lowered before scales are absorbed")
 
 
 def _carry(graph: Graph, name: str, factor: float, factors: dict[str, float]) -> None:
@@ -148,14 +145,14 @@ def _carry(graph: Graph, name: str, factor: float, factors: dict[str, float]) ->
     if math.isclose(factors[name], factor, rel_tol=_ROUNDING):
         return
     node = graph.producer(name)
-    match None if node is None else node.op:
-        case Conv2d() | Linear():
+    match None if node is None else node.op.factors:
+        case Factors.ABSORBED:
             pass
-        case Mul() if node is not None and _is_scale(graph, node):
-            _carry(graph, node.inputs[0], _tidy(factor * _scale(graph, node)), factors)
-        case Mul() if node is not None:  # by way of the second operand, which is the smaller one
-            _carry(graph, node.inputs[1], factor / factors[node.inputs[0]], factors)
-        case Add() | Clamp() | Flatten() | Mean() | Pad() if node is not None:
+        case Factors.PRODUCT if node is not None and _is_scale(graph, node):
+            _carry(graph, node.operand("a"), _tidy(factor * _scale(graph, node)), factors)
+        case Factors.PRODUCT if node is not None:  # by way of the second operand, which is the smaller one
+            _carry(graph, node.operand("b"), factor / factors[node.operand("a")], factors)
+        case Factors.EQUAL if node is not None:
             for read in graph.activations(node):
                 _carry(graph, read, factor, factors)
         case _:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.errors import UnsupportedOperator
-from edgekit.ir import BatchNorm, ChannelStatistics, Conv2d, Graph, Linear
-from edgekit.passes.matching import has_one_reader
+from edgekit.ir import BatchNorm, ChannelStatistics, Graph
+from edgekit.passes.matching import Pattern, has_one_reader
 
 if TYPE_CHECKING:
     from typing import Any
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.ir import Node
+
+_NORM = Pattern(BatchNorm)
 
 
 def fold_batch_norm(graph: Graph) -> Graph:
@@ -39,21 +41,24 @@ def fold_batch_norm(graph: Graph) -> Graph:
     constants: dict[str, NDArray[Any]] = dict(graph.constants)
     statistics: dict[str, ChannelStatistics] = {}
     for node in graph:
-        if not isinstance(node.op, BatchNorm):
+        norm = _NORM.match(node)
+        if norm is None:
             nodes[node.output] = node
             continue
-        layer = nodes.get(node.inputs[0])
-        if layer is None or not isinstance(layer.op, Conv2d | Linear) or not has_one_reader(graph, layer.output):
+        layer = nodes.get(node.operand("x"))
+        if layer is None or not layer.op.has_weights or not has_one_reader(graph, layer.output):
             raise UnsupportedOperator(
                 f"{node.name!r} computes with one number a channel (as batch normalization does) and does not follow a "
                 f"convolution or linear layer of its own, so it cannot be folded: move it behind one, or, where it "
                 f"normalizes the image, out of the network"
             )
-        gamma, beta, mean, variance = (constants[name].astype(np.float64) for name in node.inputs[1:])
-        weight, bias = (constants[name].astype(np.float64) for name in layer.inputs[1:])
-        gain = gamma / np.sqrt(variance + node.op.eps)  # [O]
-        constants[layer.inputs[1]] = (weight * gain.reshape(-1, *(1,) * (weight.ndim - 1))).astype(np.float32)
-        constants[layer.inputs[2]] = (gain * (bias - mean) + beta).astype(np.float32)
+        gamma, beta, mean, variance = (
+            constants[node.operand(role)].astype(np.float64) for role in ("gamma", "beta", "mean", "variance")
+        )
+        weight, bias = (constants[layer.operand(role)].astype(np.float64) for role in ("weight", "bias"))
+        gain = gamma / np.sqrt(variance + norm.eps)  # [O]
+        constants[layer.operand("weight")] = (weight * gain.reshape(-1, *(1,) * (weight.ndim - 1))).astype(np.float32)
+        constants[layer.operand("bias")] = (gain * (bias - mean) + beta).astype(np.float32)
         if mean.any() or (variance != 1).any():
             statistics[layer.name] = ChannelStatistics(beta, np.abs(gain) * np.sqrt(variance))
         elif layer.name in statistics:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.ir import Add, Conv2d, Graph, Linear, Mul
-from edgekit.passes.matching import has_one_reader
+from edgekit.ir import Add, Graph, Mul
+from edgekit.passes.matching import Pattern, constant_operand, has_one_reader
 
 if TYPE_CHECKING:
     from typing import Any
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from edgekit.ir import Node
 
+_SUM, _PRODUCT = Pattern(Add), Pattern(Mul)
+
 
 def fold_constants(graph: Graph) -> Graph:
     """Fold every Add and Mul of a constant into the convolution or linear layer of which it is the only reader."""
@@ -28,24 +30,25 @@ def fold_constants(graph: Graph) -> Graph:
     constants: dict[str, NDArray[Any]] = dict(graph.constants)
     statistics = dict(graph.statistics)
     for node in graph:
-        layer = nodes.get(node.inputs[0])
+        layer, constant = nodes.get(node.inputs[0]), constant_operand(graph, node)
+        is_sum, is_product = (pattern.match(node) is not None for pattern in (_SUM, _PRODUCT))
         if (
             layer is not None
-            and isinstance(node.op, Add | Mul)
-            and node.inputs[1] in constants
-            and isinstance(layer.op, Conv2d | Linear)
+            and (is_sum or is_product)
+            and constant is not None
+            and layer.op.has_weights
             and layer.activation is None
             and has_one_reader(graph, layer.output)
         ):
-            _, weight, bias = layer.inputs
-            operand = constants[node.inputs[1]].astype(np.float64)
-            if isinstance(node.op, Mul):
+            weight, bias = layer.operand("weight"), layer.operand("bias")
+            operand = constants[constant].astype(np.float64)
+            if is_product:
                 constants[weight] = (constants[weight] * operand).astype(np.float32)
                 constants[bias] = (constants[bias] * operand).astype(np.float32)
             else:
                 constants[bias] = (constants[bias] + operand).astype(np.float32)
             if layer.name in statistics:
-                gain, shift = (operand, np.zeros(1)) if isinstance(node.op, Mul) else (np.ones(1), operand)
+                gain, shift = (operand, np.zeros(1)) if is_product else (np.ones(1), operand)
                 statistics[layer.name] = statistics[layer.name].rescaled(gain, shift)
             del nodes[layer.output]
             nodes[node.output] = replace(layer, output=node.output, activation=node.activation)

@@ -12,10 +12,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgekit.ir import Flatten, Graph, Mean
-from edgekit.passes.matching import has_one_reader
+from edgekit.passes.matching import Pattern, has_one_reader
 
 if TYPE_CHECKING:
     from edgekit.ir import Node
+
+_MEAN, _FLATTEN = Pattern(Mean), Pattern(Flatten)
 
 
 def fold_flatten(graph: Graph) -> Graph:
@@ -25,8 +27,8 @@ def fold_flatten(graph: Graph) -> Graph:
         mean = nodes.get(node.inputs[0])
         if (
             mean is not None
-            and isinstance(node.op, Flatten)
-            and isinstance(mean.op, Mean)
+            and _FLATTEN.match(node) is not None
+            and _MEAN.match(mean) is not None
             and has_one_reader(graph, mean.output)
         ):
             del nodes[mean.output]

@@ -12,9 +12,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgekit.ir import Conv2d, Graph, Pad
+from edgekit.passes.matching import Pattern
 
 if TYPE_CHECKING:
     from edgekit.ir import Node
+
+_PAD, _CONVOLUTION = Pattern(Pad), Pattern(Conv2d)
 
 
 def fold_padding(graph: Graph) -> Graph:
@@ -22,11 +25,12 @@ def fold_padding(graph: Graph) -> Graph:
     nodes: list[Node] = []
     for node in graph:
         padded = node
-        while isinstance(padded.op, Conv2d):
-            pad = graph.producer(padded.inputs[0])
-            if pad is None or not isinstance(pad.op, Pad):
+        while (convolution := _CONVOLUTION.match(padded)) is not None:
+            before = graph.producer(padded.operand("x"))
+            pad = _PAD.match(before)
+            if before is None or pad is None:
                 break
-            op = replace(padded.op, padding=pad.op.padding + padded.op.padding)
-            padded = replace(padded, op=op, inputs=(pad.inputs[0], *padded.inputs[1:]))
+            op = replace(convolution, padding=pad.padding + convolution.padding)
+            padded = replace(padded, op=op, inputs=(before.operand("x"), *padded.inputs[1:]))
         nodes.append(padded)
     return graph.with_nodes(nodes)

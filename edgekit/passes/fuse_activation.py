@@ -13,25 +13,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgekit.ir import Clamp, Graph
-from edgekit.passes.matching import CLAMPABLE, has_one_reader
+from edgekit.passes.matching import Pattern, has_one_reader
 
 if TYPE_CHECKING:
     from edgekit.ir import Node
 
+_CLAMP = Pattern(Clamp)
+
 
 def fuse_activation(graph: Graph) -> Graph:
-    """Fuse every Clamp that is the only reader of a convolution, linear layer, addition or multiplication."""
+    """Fuse every Clamp that is the only reader of a layer that takes one at no cost."""
     nodes: dict[str, Node] = {}  # by output
     for node in graph:
-        layer = nodes.get(node.inputs[0])
-        if (
-            layer is not None
-            and isinstance(node.op, Clamp)
-            and isinstance(layer.op, CLAMPABLE)
-            and has_one_reader(graph, node.inputs[0])
-        ):
+        layer, clamp = nodes.get(node.inputs[0]), _CLAMP.match(node)
+        if layer is not None and clamp is not None and layer.op.takes_clamp and has_one_reader(graph, node.inputs[0]):
             del nodes[layer.output]
-            nodes[node.output] = replace(layer, output=node.output, activation=_then(layer.activation, node.op))
+            nodes[node.output] = replace(layer, output=node.output, activation=_then(layer.activation, clamp))
         else:
             nodes[node.output] = node
     return graph.with_nodes(tuple(nodes.values()))

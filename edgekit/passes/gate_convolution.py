@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.ir import Add, Conv2d, Graph, Mul
+from edgekit.passes.matching import Pattern, constant_operand
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.ir import Node
+
+_SUM, _PRODUCT, _CONVOLUTION = Pattern(Add), Pattern(Mul), Pattern(Conv2d)
 
 
 def gates(graph: Graph) -> tuple[Node, ...]:
@@ -38,7 +41,7 @@ def gate_convolution(graph: Graph, names: Collection[str]) -> Graph:
         if node.name not in names:
             nodes.append(node)
             continue
-        x, shift = node.inputs
+        x, shift = node.read("a", "b")
         channels = graph.tensors[x].shape[0]
         weight, bias = f"{node.name}.weight", f"{node.name}.bias"
         constants[weight] = np.ones((channels, 1, 1, 1), np.float32)
@@ -49,11 +52,13 @@ def gate_convolution(graph: Graph, names: Collection[str]) -> Graph:
 
 def _is_gate(graph: Graph, node: Node) -> bool:
     producer = graph.producer(node.inputs[0])
+    readers = () if producer is None else graph.consumers(producer.output)
     return (
-        isinstance(node.op, Add)
-        and node.inputs[1] in graph.constants
+        _SUM.match(node) is not None
+        and constant_operand(graph, node) is not None
         and node.activation is not None
         and producer is not None
-        and isinstance(producer.op, Conv2d)
-        and {type(reader.op) for reader in graph.consumers(producer.output)} == {Add, Mul}
+        and _CONVOLUTION.match(producer) is not None
+        and all(_SUM.match(reader) or _PRODUCT.match(reader) for reader in readers)
+        and any(_PRODUCT.match(reader) for reader in readers)
     )

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.ir import Add, Clamp, Graph, HardSigmoid, Mul, Node, Tensor
+from edgekit.passes.matching import Pattern
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_SIGMOID = Pattern(HardSigmoid)
 SHIFT, LIMIT = 3.0, 6.0  # hard-sigmoid(x) = relu6(x + 3) / 6: MobileNetV3, arXiv:1905.02244, section 5.2
 
 
@@ -27,7 +29,7 @@ def lower_hard_sigmoid(graph: Graph) -> Graph:
     tensors: dict[str, Tensor] = {}
     constants: dict[str, NDArray[np.float32]] = {}
     for node in graph:
-        if not isinstance(node.op, HardSigmoid):
+        if _SIGMOID.match(node) is None:
             nodes.append(node)
             continue
         shifted, clamped, three, sixth = (f"{node.name}.{part}" for part in ("shift", "relu6", "three", "sixth"))
@@ -35,7 +37,7 @@ def lower_hard_sigmoid(graph: Graph) -> Graph:
         tensors |= {name: Tensor(name, shape) for name in (shifted, clamped)}
         constants |= {three: np.array([SHIFT], np.float32), sixth: np.array([1 / LIMIT], np.float32)}
         nodes += [
-            Node(shifted, Add(), (node.inputs[0], three), shifted),
+            Node(shifted, Add(), (node.operand("x"), three), shifted),
             Node(clamped, Clamp(0.0, LIMIT), (shifted,), clamped),
             Node(node.name, Mul(), (clamped, sixth), node.output),
         ]

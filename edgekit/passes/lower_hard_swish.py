@@ -16,10 +16,12 @@ import numpy as np
 
 from edgekit.ir import Add, Clamp, Graph, HardSwish, Mul, Node, Tensor
 from edgekit.passes.lower_hard_sigmoid import LIMIT, SHIFT
-from edgekit.passes.matching import CLAMPABLE, has_one_reader
+from edgekit.passes.matching import Pattern, has_one_reader
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_SWISH = Pattern(HardSwish)
 
 
 def lower_hard_swish(graph: Graph) -> Graph:
@@ -28,15 +30,15 @@ def lower_hard_swish(graph: Graph) -> Graph:
     tensors: dict[str, Tensor] = {}
     constants: dict[str, NDArray[np.float32]] = {}
     for node in graph:
-        if not isinstance(node.op, HardSwish):
+        if _SWISH.match(node) is None:
             nodes.append(node)
             continue
         bounded, shifted, clamped, product, three, sixth = (
             f"{node.name}.{part}" for part in ("input", "shift", "relu6", "product", "three", "sixth")
         )
-        x, shape = node.inputs[0], graph.tensors[node.output].shape
+        x, shape = node.operand("x"), graph.tensors[node.output].shape
         producer = graph.producer(x)
-        if producer is not None and isinstance(producer.op, CLAMPABLE) and has_one_reader(graph, x):
+        if producer is not None and producer.op.takes_clamp and has_one_reader(graph, x):
             nodes.append(Node(bounded, Clamp(-SHIFT), (x,), bounded))
             tensors[bounded] = Tensor(bounded, shape)
             x = bounded

@@ -18,11 +18,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.ir import Add, Clamp, Graph, HardSigmoid, HardSwish, Mul, Node
+from edgekit.ir import Add, Clamp, Graph, HardSigmoid, HardSwish, Mul
+from edgekit.passes.matching import Pattern, constant_operand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from edgekit.ir import Node
+
+_SUM, _PRODUCT, _CLAMP, _SIGMOID = Pattern(Add), Pattern(Mul), Pattern(Clamp), Pattern(HardSigmoid)
 _TOLERANCE = 1e-4  # relative: TensorFlow's networks write 1/6 as 0.16667
 
 
@@ -46,7 +50,7 @@ def recognize_hard_swish(graph: Graph) -> Graph:
     """Replace every node that ends such a pattern by HardSwish or HardSigmoid."""
     nodes: list[Node] = []
     for node in graph:
-        if not isinstance(node.op, Mul | Clamp):
+        if not (_PRODUCT.match(node) or _CLAMP.match(node)):
             nodes.append(node)
         elif (x := _hard_swished(graph, node.output)) is not None:
             nodes.append(replace(node, op=HardSwish(), inputs=(x,)))
@@ -61,7 +65,7 @@ def _hard_swished(graph: Graph, tensor: str) -> str | None:
     """The x of which ``tensor`` is the hard-swish."""
     for scale, product in _scaled(graph, tensor):
         node = graph.producer(product)
-        if node is None or not isinstance(node.op, Mul) or node.inputs[1] in graph.constants:
+        if node is None or not _PRODUCT.match(node) or constant_operand(graph, node):
             continue
         for left, right in (node.inputs, node.inputs[::-1]):
             for (factor, x), gate in itertools.product(_scaled(graph, left), _gates(graph, right)):
@@ -73,12 +77,12 @@ def _hard_swished(graph: Graph, tensor: str) -> str | None:
 def _gates(graph: Graph, tensor: str) -> Iterator[_Gate]:
     """Every way to say ``tensor`` as a clamp of something."""
     for scale, clamped in _scaled(graph, tensor):
-        match graph.producer(clamped):
-            case Node(op=Clamp(low=low, high=high), inputs=(inner,)):
-                for slope, offset, x in _affine(graph, inner):
-                    yield _Gate(x, scale * slope, scale * offset, scale * low, scale * high)
-            case Node(op=HardSigmoid(), inputs=(x,)):
-                yield _Gate(x, scale / 6, scale / 2, 0.0, scale)
+        node = graph.producer(clamped)
+        if node is not None and (clamp := _CLAMP.match(node)):
+            for slope, offset, x in _affine(graph, node.operand("x")):
+                yield _Gate(x, scale * slope, scale * offset, scale * clamp.low, scale * clamp.high)
+        elif node is not None and _SIGMOID.match(node):
+            yield _Gate(node.operand("x"), scale / 6, scale / 2, 0.0, scale)
 
 
 def _scaled(graph: Graph, tensor: str) -> Iterator[tuple[float, str]]:
@@ -92,11 +96,11 @@ def _affine(graph: Graph, tensor: str) -> Iterator[tuple[float, float, str]]:
     while True:
         yield slope, offset, tensor
         node = graph.producer(tensor)
-        if node is None or not isinstance(node.op, Add | Mul) or node.inputs[1] not in graph.constants:
+        if node is None or not (_SUM.match(node) or _PRODUCT.match(node)) or not (b := constant_operand(graph, node)):
             return
-        operand = float(graph.constants[node.inputs[1]].item())
-        tensor = node.inputs[0]
-        if isinstance(node.op, Add):
+        operand = float(graph.constants[b].item())
+        tensor = node.operand("a")
+        if _SUM.match(node):
             offset += slope * operand
         else:
             slope *= operand

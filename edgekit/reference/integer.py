@@ -11,23 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.ir import Add, Conv2d, Dequantize, Flatten, Linear, Mean, Mul, Pad, Quantize, Requantize
-from edgekit.ir.registry import OperatorTable
 from edgekit.quantization import FLOAT32_EXACT, accumulator_bound, requantize
 from edgekit.reference import float as float_reference
-from edgekit.reference.convolution import convolve, pad
 from edgekit.reference.interpreter import interpret
+from edgekit.reference.operators import INTEGER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import DTypeLike, NDArray
 
     from edgekit.integer_model import IntegerModel
     from edgekit.ir import Node
-
-Int8 = Any  # NDArray[np.int8]; the table's functions take one or more of them
-_TABLE: OperatorTable[Callable[..., NDArray[Any]]] = OperatorTable("the integer reference")
 
 
 class Reference:
@@ -38,7 +31,7 @@ class Reference:
         self._layers = {
             node.name: self._layer(node)
             for node in model.graph
-            if isinstance(node.op, Conv2d | Linear) and model.width(node.output) == 8
+            if node.op.has_weights and model.width(node.output) == 8
         }
 
     def run(self, x: NDArray[np.int8]) -> NDArray[Any]:
@@ -61,10 +54,13 @@ class Reference:
         return np.subtract(stored, self.model.params[name].zero_point, dtype=dtype)
 
     def requantize(self, node: Node, total: NDArray[np.floating]) -> NDArray[Any]:
-        """The output of ``node`` for its accumulators, [N, C, H, W] or [N, C]; those of an ADD have its numerators."""
+        """The output of ``node`` for its accumulators, [N, C, H, W] or [N, C].
+
+        Where each operand has a ratio of its own, they are multiplied by its numerator already.
+        """
         ratio = self.model.ratios[node.name]
         numerator, denominator = ratio.numerator, ratio.denominator
-        if isinstance(node.op, Add):
+        if node.op.has_ratio_per_operand:
             numerator, denominator = np.ones(1, np.int64), denominator[:1]
         shape = (-1, 1, 1) if total.ndim == 4 else (-1,)
         zero_point = self.model.params[node.output].zero_point
@@ -82,8 +78,9 @@ class Reference:
 
     def compute(self, node: Node, inputs: list[NDArray[Any]]) -> NDArray[Any]:
         """The output of ``node`` for its inputs, constants included."""
-        if self.model.width(node.output) == 8 or isinstance(node.op, Quantize | Requantize | Dequantize):
-            return _TABLE[node](self, node, *inputs)
+        if self.model.width(node.output) == 8 or node.op.is_border:
+            computed: NDArray[Any] = INTEGER[node](self, node, *inputs)
+            return computed
         reals = [self._real(node, name, value) for name, value in zip(node.inputs, inputs, strict=True)]
         y = float_reference.compute(node, reals)
         return self.model.params[node.output].quantize(y) if node.output in self.model.params else y
@@ -95,67 +92,8 @@ class Reference:
         return value * self.model.params[name].scale.astype(np.float64) if name in self.model.params else value
 
     def _layer(self, node: Node) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        x, weight, bias = node.inputs
+        x, weight, bias = node.read("x", "weight", "bias")
         constants = self.model.graph.constants
         bound = accumulator_bound(constants[weight], constants[bias], self.model.params[x].zero_point)
         dtype = np.float32 if bound <= FLOAT32_EXACT else np.float64
         return constants[weight].astype(dtype), constants[bias].astype(dtype)
-
-
-@_TABLE.implements(Conv2d)
-def _conv2d(model: Reference, node: Node, x: NDArray[np.int8], *_: NDArray[Any]) -> Int8:
-    assert isinstance(node.op, Conv2d)
-    weight, bias = model.layer(node)
-    total = convolve(node.op, model.centred(node.inputs[0], x, weight.dtype), weight)
-    total += bias[:, None, None]
-    return model.requantize(node, total)
-
-
-@_TABLE.implements(Linear)
-def _linear(model: Reference, node: Node, x: NDArray[np.int8], *_: NDArray[Any]) -> Int8:
-    weight, bias = model.layer(node)
-    return model.requantize(node, model.centred(node.inputs[0], x, weight.dtype) @ weight.T + bias)
-
-
-@_TABLE.implements(Add)
-def _add(model: Reference, node: Node, a: NDArray[np.int8], b: NDArray[np.int8]) -> Int8:
-    p_a, p_b = model.model.ratios[node.name].numerator
-    return model.requantize(node, model.centred(node.inputs[0], a) * p_a + model.centred(node.inputs[1], b) * p_b)
-
-
-@_TABLE.implements(Mul)
-def _mul(model: Reference, node: Node, a: NDArray[np.int8], b: NDArray[np.int8]) -> Int8:
-    return model.requantize(node, model.centred(node.inputs[0], a) * model.centred(node.inputs[1], b))
-
-
-@_TABLE.implements(Mean)
-def _mean(model: Reference, node: Node, x: NDArray[np.int8]) -> Int8:
-    assert isinstance(node.op, Mean)
-    return model.requantize(node, model.centred(node.inputs[0], x).sum((2, 3), keepdims=node.op.keep_dims))
-
-
-@_TABLE.implements(Pad)
-def _pad(model: Reference, node: Node, x: NDArray[np.int8]) -> Int8:
-    assert isinstance(node.op, Pad)
-    return pad(x, node.op.padding, model.model.params[node.output].zero_point)
-
-
-@_TABLE.implements(Flatten)
-def _flatten(_model: Reference, _node: Node, x: NDArray[np.int8]) -> Int8:
-    return x.reshape(len(x), -1)
-
-
-@_TABLE.implements(Quantize)
-def _quantize(model: Reference, node: Node, x: NDArray[np.float64]) -> Int8:
-    return model.model.params[node.output].quantize(x)
-
-
-@_TABLE.implements(Dequantize)
-def _dequantize(model: Reference, node: Node, x: NDArray[np.int8]) -> NDArray[np.float64]:
-    return model.model.params[node.inputs[0]].dequantize(x).astype(np.float64)
-
-
-@_TABLE.implements(Requantize)
-def _requantize(model: Reference, node: Node, x: NDArray[Any]) -> NDArray[Any]:
-    source, target = (model.model.params[name] for name in (node.inputs[0], node.output))
-    return target.quantize((x.astype(np.float64) - source.zero_point) * source.scale.astype(np.float64))

@@ -36,7 +36,6 @@ from edgekit.exporters.coreml.names import REAL, RESULT
 from edgekit.exporters.coreml.operators import OPERATORS
 from edgekit.exporters.coreml.reals import to_real, to_scale, to_weights
 from edgekit.exporters.metadata import Head, IoDtype, Precision
-from edgekit.ir import Dequantize, Quantize
 from edgekit.quantization import INT8_MIN
 
 if TYPE_CHECKING:
@@ -105,20 +104,25 @@ class _IntegerWriter:
         graph = self.model.graph
         self._input()
         for node in graph:
-            match node.op:
-                case Quantize():
-                    self._dequantize(node.output, self._quantize(node.output, self.reals[node.inputs[0]]))
-                case Dequantize():
-                    self.reals[node.output] = self.reals[node.inputs[0]]
-                case _ if node.output in self.model.params:
-                    self._integer_node(node)
-                case _:
-                    self._float_node(node)
+            if node.op.is_border:
+                self._border(node)
+            elif node.output in self.model.params:
+                self._integer_node(node)
+            else:
+                self._float_node(node)
         self.document.finish(self.reals)
+
+    def _border(self, node: Node) -> None:
+        """What others read as reals is there already; what is read as integers is quantized."""
+        source = self.reals[node.operand("x")]
+        if node.output in self.model.params:
+            self._dequantize(node.output, self._quantize(node.output, source))
+        else:
+            self.reals[node.output] = source
 
     def _integer_node(self, node: Node) -> None:
         result = self.program.value(f"{self.names[node.output]}{RESULT}", self.document.shapes[node.output])
-        OPERATORS[node](self.program, node, result, *(self._operand(node, name) for name in node.inputs))
+        OPERATORS[node](self.program, result, *(self._operand(node, name) for name in node.inputs))
         self._dequantize(node.output, self._quantize(node.output, result))
 
     def _float_node(self, node: Node) -> None:

@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from edgekit.exporters.metadata import PROBABILITIES
-from edgekit.ir import Dequantize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,5 +74,5 @@ def activation_names(graph: Graph) -> dict[str, tuple[str, ...]]:
     ends = {tensor: (outputs[tensor],) if tensor in outputs else () for tensor in graph.tensors}
     found = {tensor: (names[tensor], *ends[tensor], f"{names[tensor]}{RESULT}") for tensor in graph.tensors}
     found[graph.input] = (names[graph.input], NORMALIZED, INPUT)
-    borders = {node.output: node.inputs[0] for node in graph if isinstance(node.op, Dequantize)}
+    borders = {node.output: node.operand("x") for node in graph if node.op.is_border and node.op.makes_reals}
     return found | {tensor: (f"{names[source]}{REAL}",) for tensor, source in borders.items()}

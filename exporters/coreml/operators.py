@@ -4,7 +4,7 @@ The same functions serve float and integer models. In an integer model their inp
 result goes into ``quantize``, which is how Core ML spells an integer operator (coremltools, int_op_canonicalization:
 "dequantize -> the floating-point version of this operator -> quantize").
 
-Each takes the node, the value to make and the node's inputs in the order that the operator's docstring gives.
+Each takes the operator, the program, the value to make and what is read, in the order of the operator's roles.
 Sources: coremltools/converters/mil/mil/ops/defs/iOS15, and iOS17 where that has another version.
 """
 
@@ -15,83 +15,85 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.ir import Add, Conv2d, Flatten, HardSwish, Linear, Mean, Mul, Pad
-from edgekit.ir.registry import OperatorTable
+from edgekit.ir import Add, Clamp, Conv2d, Dequantize, Flatten, HardSwish, Linear, Mean, Mul, Pad, Quantize, Requantize
+from edgekit.ir.operators.clamp import UNFUSED
+from edgekit.ir.registry import OperatorTable, canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from edgekit.exporters.coreml.builder import Argument, ProgramBuilder, Value
-    from edgekit.ir import Clamp, Node
+    from edgekit.ir import Node
 
-OPERATORS: OperatorTable[Callable[..., Value]] = OperatorTable("Core ML")
+OPERATORS: OperatorTable[..., Value] = OperatorTable("Core ML", canonical)
 lowers = OPERATORS.implements
 
 
 @lowers(Conv2d)
-def conv2d(program: ProgramBuilder, node: Node, output: Value, *inputs: Argument) -> Value:
+def conv2d(op: Conv2d, program: ProgramBuilder, output: Value, *inputs: Argument) -> Value:
     """Weights are [O, I / groups, kH, kW] as in PyTorch; padding is (top, bottom, left, right)."""
-    assert isinstance(node.op, Conv2d)
     x, weight, bias = inputs
-    p = node.op.padding
+    p = op.padding
     return program.add(
-        "conv", output, x=x, weight=weight, bias=bias, strides=node.op.stride, pad_type="custom",
-        pad=(p.top, p.bottom, p.left, p.right), dilations=(1, 1), groups=node.op.groups,
+        "conv", output, x=x, weight=weight, bias=bias, strides=op.stride, pad_type="custom",
+        pad=(p.top, p.bottom, p.left, p.right), dilations=(1, 1), groups=op.groups,
     )  # fmt: skip
 
 
 @lowers(Linear)
-def linear(program: ProgramBuilder, _: Node, output: Value, x: Value, weight: Value, bias: Argument) -> Value:
+def linear(_: Linear, program: ProgramBuilder, output: Value, x: Value, weight: Value, bias: Argument) -> Value:
     """Weights are [O, I] as in PyTorch."""
     return program.add("linear", output, x=x, weight=weight, bias=bias)
 
 
 @lowers(Add)
-def add(program: ProgramBuilder, _: Node, output: Value, a: Value, b: Value) -> Value:
+def add(_: Add, program: ProgramBuilder, output: Value, a: Value, b: Value) -> Value:
     """Operands broadcast."""
     return program.add("add", output, x=a, y=b)
 
 
 @lowers(Mul)
-def mul(program: ProgramBuilder, _: Node, output: Value, a: Value, b: Value) -> Value:
+def mul(_: Mul, program: ProgramBuilder, output: Value, a: Value, b: Value) -> Value:
     """Operands broadcast."""
     return program.add("mul", output, x=a, y=b)
 
 
 @lowers(Mean)
-def mean(program: ProgramBuilder, node: Node, output: Value, x: Value) -> Value:
+def mean(op: Mean, program: ProgramBuilder, output: Value, x: Value) -> Value:
     """Over the two spatial axes."""
-    assert isinstance(node.op, Mean)
-    return program.add("reduce_mean", output, x=x, axes=(2, 3), keep_dims=node.op.keep_dims)
+    return program.add("reduce_mean", output, x=x, axes=(2, 3), keep_dims=op.keep_dims)
 
 
 @lowers(Pad)
-def pad(program: ProgramBuilder, node: Node, output: Value, x: Value) -> Value:
+def pad(op: Pad, program: ProgramBuilder, output: Value, x: Value) -> Value:
     """With real zeros, which are the zero point. Widths are (before, after) for each axis."""
-    assert isinstance(node.op, Pad)
-    p = node.op.padding
+    p = op.padding
     widths = (0, 0, 0, 0, p.top, p.bottom, p.left, p.right)
     return program.add("pad", output, x=x, pad=widths, mode="constant", constant_val=np.zeros((), x.dtype))
 
 
 @lowers(Flatten)
-def flatten(program: ProgramBuilder, _: Node, output: Value, x: Value) -> Value:
+def flatten(_: Flatten, program: ProgramBuilder, output: Value, x: Value) -> Value:
     """To [1, C]."""
     return program.add("reshape", output, x=x, shape=output.shape)
 
 
 @lowers(HardSwish)
-def hard_swish(program: ProgramBuilder, _: Node, output: Value, x: Value) -> Value:
+def hard_swish(_: HardSwish, program: ProgramBuilder, output: Value, x: Value) -> Value:
     """As x min(max(x / 6 + 1 / 2, 0), 1), which is how coremltools writes PyTorch's Hardswish."""
     gate = program.value(f"{output.name}_gate", output.shape)
     program.add("sigmoid_hard", gate, x=x, alpha=_scalar(1 / 6, program), beta=_scalar(0.5, program))
     return program.add("mul", output, x=x, y=gate)
 
 
+OPERATORS.refuses(Clamp, UNFUSED)
+for _border in (Quantize, Dequantize):
+    OPERATORS.refuses(_border, "the writer of integer models converts at borders itself")
+OPERATORS.refuses(Requantize, "its programs have no integers of 16 bits")
+
+
 def float_layer(program: ProgramBuilder, node: Node, output: Value, *inputs: Argument) -> None:
     """A node with its fused clamp."""
     result = output if node.activation is None else program.value(f"{output.name}_unclamped", output.shape)
-    OPERATORS[node](program, node, result, *inputs)
+    OPERATORS[node](program, result, *inputs)
     if node.activation is not None:
         clamp(program, node.activation, output, result)
 

@@ -11,16 +11,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.ir import Add, Conv2d, Dequantize, Flatten, HardSwish, Linear, Mean, Mul, Pad, Quantize, Requantize
-from edgekit.ir.registry import OperatorTable
+from edgekit.ir import (
+    Add,
+    Clamp,
+    Conv2d,
+    Dequantize,
+    Flatten,
+    HardSwish,
+    Linear,
+    Mean,
+    Mul,
+    Op,
+    Pad,
+    Quantize,
+    Requantize,
+)
+from edgekit.ir.operators.clamp import UNFUSED
+from edgekit.ir.registry import OperatorTable, canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from edgekit.exporters.onnx.builder import OnnxBuilder
     from edgekit.ir import Node
 
-OPERATORS: OperatorTable[Callable[[Node, OnnxBuilder], None]] = OperatorTable("ONNX")
+OPERATORS: OperatorTable[[Node, OnnxBuilder], None] = OperatorTable("ONNX", canonical)
 
 _HARD_SWISH_SINCE = 14  # https://onnx.ai/onnx/operators/onnx__HardSwish.html
 # ONNX Runtime's direct int8 convolution for x86 takes channels by fours (MlasConvSymPackWSize and its dispatch tables,
@@ -29,25 +42,23 @@ _CHANNELS_TOGETHER = 4
 
 
 @OPERATORS.implements(Conv2d)
-def _conv2d(node: Node, model: OnnxBuilder) -> None:
-    assert isinstance(node.op, Conv2d)
-    x, weight, bias = node.inputs
-    p = node.op.padding
-    more = _missing_channels(node, model)
+def _conv2d(op: Conv2d, node: Node, model: OnnxBuilder) -> None:
+    x, weight, bias = node.read("x", "weight", "bias")
+    p = op.padding
+    more = _missing_channels(op, node, model)
     source = _with_more_channels(x, more, model) if more else model.operand(x)
     _emit(
         node, model, "Conv", [source, model.weight(weight, more_channels=more), model.bias(bias, x, weight)],
-        kernel_shape=model.graph.constants[weight].shape[2:], strides=node.op.stride,
-        pads=[p.top, p.left, p.bottom, p.right], group=node.op.groups,
+        kernel_shape=model.graph.constants[weight].shape[2:], strides=op.stride,
+        pads=[p.top, p.left, p.bottom, p.right], group=op.groups,
     )  # fmt: skip
 
 
-def _missing_channels(node: Node, model: OnnxBuilder) -> int:
+def _missing_channels(op: Conv2d, node: Node, model: OnnxBuilder) -> int:
     """How many input channels an int8 convolution of an image lacks for the fast kernel."""
-    assert isinstance(node.op, Conv2d)
-    x, weight, _ = node.inputs
+    x, weight = node.read("x", "weight")
     is_image = x == model.graph.input and len(model.graph.consumers(x)) == 1
-    if not is_image or weight not in model.params or model.params[x].bits != 8 or node.op.groups != 1:
+    if not is_image or weight not in model.params or model.params[x].bits != 8 or op.groups != 1:
         return 0
     return -model.graph.tensors[x].shape[0] % _CHANNELS_TOGETHER
 
@@ -65,38 +76,36 @@ def _with_more_channels(x: str, more: int, model: OnnxBuilder) -> str:
 
 
 @OPERATORS.implements(Linear)
-def _linear(node: Node, model: OnnxBuilder) -> None:
-    x, weight, bias = node.inputs
+def _linear(_: Linear, node: Node, model: OnnxBuilder) -> None:
+    x, weight, bias = node.read("x", "weight", "bias")
     _emit(node, model, "Gemm", [model.operand(x), model.weight(weight), model.bias(bias, x, weight)], transB=1)
 
 
 @OPERATORS.implements(Add)
-def _add(node: Node, model: OnnxBuilder) -> None:
+def _add(_: Add, node: Node, model: OnnxBuilder) -> None:
     _emit(node, model, "Add", [model.operand(name) for name in node.inputs])
 
 
 @OPERATORS.implements(Mul)
-def _mul(node: Node, model: OnnxBuilder) -> None:
+def _mul(_: Mul, node: Node, model: OnnxBuilder) -> None:
     _emit(node, model, "Mul", [model.operand(name) for name in node.inputs])
 
 
 @OPERATORS.implements(Mean)
-def _mean(node: Node, model: OnnxBuilder) -> None:
-    assert isinstance(node.op, Mean)
-    if node.op.keep_dims:
-        _emit(node, model, "GlobalAveragePool", [model.operand(node.inputs[0])])
+def _mean(op: Mean, node: Node, model: OnnxBuilder) -> None:
+    if op.keep_dims:
+        _emit(node, model, "GlobalAveragePool", [model.operand(node.operand("x"))])
         return
     # The mean is quantized before it is flattened, so that runtimes fuse pooling into one integer kernel.
-    mean = model.node("GlobalAveragePool", [model.operand(node.inputs[0])], f"{node.output}.pooled")
+    mean = model.node("GlobalAveragePool", [model.operand(node.operand("x"))], f"{node.output}.pooled")
     if node.output in model.params:
         mean = model.quantize(node.output, mean, f"{mean}.quantized")
     _move(node, model, "Flatten", [mean], axis=1)
 
 
 @OPERATORS.implements(Pad)
-def _pad(node: Node, model: OnnxBuilder) -> None:
-    assert isinstance(node.op, Pad)
-    x, p = node.inputs[0], node.op.padding
+def _pad(op: Pad, node: Node, model: OnnxBuilder) -> None:
+    x, p = node.operand("x"), op.padding
     widths = model.array(f"{node.output}.widths", np.array([0, 0, p.top, p.left, 0, 0, p.bottom, p.right], np.int64))
     if model.moves_stored(node):
         _move(node, model, "Pad", [model.held(x), widths, model.zero_point(x)])
@@ -105,13 +114,13 @@ def _pad(node: Node, model: OnnxBuilder) -> None:
 
 
 @OPERATORS.implements(Flatten)
-def _flatten(node: Node, model: OnnxBuilder) -> None:
-    _move(node, model, "Flatten", [model.held(node.inputs[0])], axis=1)
+def _flatten(_: Flatten, node: Node, model: OnnxBuilder) -> None:
+    _move(node, model, "Flatten", [model.held(node.operand("x"))], axis=1)
 
 
 @OPERATORS.implements(HardSwish)
-def _hard_swish(node: Node, model: OnnxBuilder) -> None:
-    x = model.operand(node.inputs[0])
+def _hard_swish(_: HardSwish, node: Node, model: OnnxBuilder) -> None:
+    x = model.operand(node.operand("x"))
     if model.version.opset >= _HARD_SWISH_SINCE:
         _emit(node, model, "HardSwish", [x])
         return
@@ -119,23 +128,25 @@ def _hard_swish(node: Node, model: OnnxBuilder) -> None:
     _emit(node, model, "Mul", [x, gate])
 
 
-@OPERATORS.implements(Requantize)
-@OPERATORS.implements(Quantize)
-def _quantize(node: Node, model: OnnxBuilder) -> None:
+OPERATORS.refuses(Clamp, UNFUSED)
+
+
+@OPERATORS.implements(Quantize, Requantize)
+def _quantize(_: Op, node: Node, model: OnnxBuilder) -> None:
     """Of reals, or of those that stored integers of another width stand for."""
-    model.quantize(node.output, model.values[node.inputs[0]], model.stored[node.output])
+    model.quantize(node.output, model.values[node.operand("x")], model.stored[node.output])
     model.restore(node.output)
 
 
 @OPERATORS.implements(Dequantize)
-def _dequantize(node: Node, model: OnnxBuilder) -> None:
+def _dequantize(_: Dequantize, node: Node, model: OnnxBuilder) -> None:
     """Steps of scale 1, times the scale: the same product, but nothing that a runtime takes for part of an int8 layer.
 
     ONNX Runtime quantizes the weights of a float convolution between DequantizeLinear and QuantizeLinear itself, with
     one scale for all channels (core/optimizer/qdq_transformer/weight_bias_quantization.cc), and takes a sum or product
     there for an integer one. Nothing of the layer would be kept.
     """
-    x = node.inputs[0]
+    x = node.operand("x")
     unit = model.array(f"{x}.unit_scale", np.array(1, np.float32))
     steps = model.node("DequantizeLinear", [model.stored[x], unit, model.zero_point(x)], f"{node.output}.steps")
     model.node("Mul", [steps, model.parameters(x)[0]], model.values[node.output])

@@ -18,6 +18,7 @@ from edgekit.errors import UnsupportedOperator
 from edgekit.exporters.tflite.builder import nhwc
 from edgekit.ir import (
     Add,
+    Clamp,
     Conv2d,
     Dequantize,
     Flatten,
@@ -25,40 +26,41 @@ from edgekit.ir import (
     Linear,
     Mean,
     Mul,
+    Op,
     Pad,
     Padding,
     Quantize,
     Requantize,
 )
-from edgekit.ir.registry import OperatorTable
+from edgekit.ir.operators.clamp import UNFUSED
+from edgekit.ir.registry import OperatorTable, canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
     from edgekit.exporters.tflite.builder import TfliteBuilder
     from edgekit.ir import Node
 
-OPERATORS: OperatorTable[Callable[[Node, TfliteBuilder], None]] = OperatorTable("TFLite")
+OPERATORS: OperatorTable[[Node, TfliteBuilder], None] = OperatorTable("TFLite", canonical)
 
 
 @OPERATORS.implements(Conv2d)
-def _conv2d(node: Node, model: TfliteBuilder) -> None:
-    assert isinstance(node.op, Conv2d)
-    x, weight, bias = node.inputs
+def _conv2d(op: Conv2d, node: Node, model: TfliteBuilder) -> None:
+    x, weight, bias = node.read("x", "weight", "bias")
     source, target = model.activation(x), model.activation(node.output)
     kernel = model.graph.constants[weight]  # [O, I / groups, kH, kW]
     channels, height, width = model.graph.tensors[x].shape
-    stride_h, stride_w = node.op.stride
+    stride_h, stride_w = op.stride
     options = {"padding": model.schema.Padding.VALID, "strideH": stride_h, "strideW": stride_w}
-    if node.op.padding == Padding.same((height, width), (kernel.shape[2], kernel.shape[3]), node.op.stride):
+    if op.padding == Padding.same((height, width), (kernel.shape[2], kernel.shape[3]), op.stride):
         options["padding"] = model.schema.Padding.SAME
-    elif node.op.padding:  # TFLite's convolutions have no other
-        source = _padded(node, source, node.op.padding, model)
-    if node.op.groups == 1:
+    elif op.padding:  # TFLite's convolutions have no other
+        source = _padded(node, source, op.padding, model)
+    if op.groups == 1:
         _convolution(node, source, kernel.transpose(0, 2, 3, 1), target, options, model)
-    elif node.op.groups == channels:
+    elif op.groups == channels:
         inputs = [source, model.weight(weight, kernel.transpose(1, 2, 3, 0), 3), model.bias(bias, x, weight)]
         options["depthMultiplier"] = len(kernel) // channels
         code = _code("DEPTHWISE_CONV_2D", x, model, 1, 3, 5)
@@ -70,8 +72,8 @@ def _conv2d(node: Node, model: TfliteBuilder) -> None:
 
 
 @OPERATORS.implements(Linear)
-def _linear(node: Node, model: TfliteBuilder) -> None:
-    x, weight, bias = node.inputs
+def _linear(_: Linear, node: Node, model: TfliteBuilder) -> None:
+    x, weight, bias = node.read("x", "weight", "bias")
     source, target = model.activation(x), model.activation(node.output)
     values = model.graph.constants[weight]  # [O, I]
     if weight in model.params and model.params[weight].scale.size > 1:
@@ -93,7 +95,7 @@ def _linear(node: Node, model: TfliteBuilder) -> None:
 
 
 @OPERATORS.implements(Add)
-def _add(node: Node, model: TfliteBuilder) -> None:
+def _add(_: Add, node: Node, model: TfliteBuilder) -> None:
     inputs = [model.operand(name) for name in node.inputs]
     code = _code("ADD", node.output, model, 1, 2, 3)
     options = {"potScaleInt16": False} if model.dtype(node.output) == "int16" else {}
@@ -101,7 +103,7 @@ def _add(node: Node, model: TfliteBuilder) -> None:
 
 
 @OPERATORS.implements(Mul)
-def _mul(node: Node, model: TfliteBuilder) -> None:
+def _mul(_: Mul, node: Node, model: TfliteBuilder) -> None:
     inputs = [model.operand(name) for name in node.inputs]
     code = _code("MUL", node.output, model, 1, 2, 4)
     if model.dtype(node.output) == "int8":
@@ -111,44 +113,44 @@ def _mul(node: Node, model: TfliteBuilder) -> None:
 
 
 @OPERATORS.implements(Mean)
-def _mean(node: Node, model: TfliteBuilder) -> None:
-    assert isinstance(node.op, Mean)
-    inputs = [model.activation(node.inputs[0]), model.integers(f"{node.name}.axes", [1, 2])]
-    options = {"keepDims": node.op.keep_dims}
+def _mean(op: Mean, node: Node, model: TfliteBuilder) -> None:
+    inputs = [model.activation(node.operand("x")), model.integers(f"{node.name}.axes", [1, 2])]
+    options = {"keepDims": op.keep_dims}
     code = _code("MEAN", node.output, model, 1, 2, 3)
     model.operator(*code, inputs, model.activation(node.output), ("ReducerOptions", options))
 
 
 @OPERATORS.implements(Pad)
-def _pad(node: Node, model: TfliteBuilder) -> None:
-    assert isinstance(node.op, Pad)
-    _pad_operator(node, model.activation(node.inputs[0]), model.activation(node.output), node.op.padding, model)
+def _pad(op: Pad, node: Node, model: TfliteBuilder) -> None:
+    _pad_operator(node, model.activation(node.operand("x")), model.activation(node.output), op.padding, model)
 
 
 @OPERATORS.implements(Flatten)
-def _flatten(node: Node, model: TfliteBuilder) -> None:
-    x = node.inputs[0]
+def _flatten(_: Flatten, node: Node, model: TfliteBuilder) -> None:
+    x = node.operand("x")
     assert model.graph.tensors[x].shape[1:] == (1, 1), "in NHWC the values of a feature map would come in another order"
     source, target = model.activation(x), model.activation(node.output)
     _reshape(f"{node.name}.shape", source, target, nhwc(model.graph.tensors[node.output]), model)
 
 
 @OPERATORS.implements(HardSwish)
-def _hard_swish(node: Node, model: TfliteBuilder) -> None:
-    model.operator("HARD_SWISH", 1, [model.activation(node.inputs[0])], model.activation(node.output))
+def _hard_swish(_: HardSwish, node: Node, model: TfliteBuilder) -> None:
+    model.operator("HARD_SWISH", 1, [model.activation(node.operand("x"))], model.activation(node.output))
 
 
-@OPERATORS.implements(Requantize)
-@OPERATORS.implements(Quantize)
-def _quantize(node: Node, model: TfliteBuilder) -> None:
-    source, target = model.activation(node.inputs[0]), model.activation(node.output)
+OPERATORS.refuses(Clamp, UNFUSED)
+
+
+@OPERATORS.implements(Quantize, Requantize)
+def _quantize(_: Op, node: Node, model: TfliteBuilder) -> None:
+    source, target = model.activation(node.operand("x")), model.activation(node.output)
     model.operator(*_code("QUANTIZE", node.output, model, 1, 1, 2), [source], target, ("QuantizeOptions", {}))
 
 
 @OPERATORS.implements(Dequantize)
-def _dequantize(node: Node, model: TfliteBuilder) -> None:
-    source, target = model.activation(node.inputs[0]), model.activation(node.output)
-    model.operator(*_code("DEQUANTIZE", node.inputs[0], model, 2, 2, 3), [source], target, ("DequantizeOptions", {}))
+def _dequantize(_: Dequantize, node: Node, model: TfliteBuilder) -> None:
+    source, target = model.activation(node.operand("x")), model.activation(node.output)
+    model.operator(*_code("DEQUANTIZE", node.operand("x"), model, 2, 2, 3), [source], target, ("DequantizeOptions", {}))
 
 
 def _code(  # noqa: PLR0913, PLR0917 - a version for each type
@@ -197,14 +199,14 @@ def _convolution(  # noqa: PLR0913, PLR0917 - a CONV_2D has this many parts
     node: Node, source: int, kernel: NDArray[Any], target: int, options: Mapping[str, int], model: TfliteBuilder
 ) -> None:
     """CONV_2D with the weight, bias and clamp of ``node``; ``kernel`` is the weight as [O, kH, kW, I]."""
-    x, weight, bias = node.inputs
+    x, weight, bias = node.read("x", "weight", "bias")
     inputs = [source, model.weight(weight, kernel, 0), model.bias(bias, x, weight)]
     _emit(node, model, _code("CONV_2D", x, model, 1, 3, 4), inputs, target, ("Conv2DOptions", options))
 
 
 def _padded(node: Node, source: int, padding: Padding, model: TfliteBuilder) -> int:
     """The input of a convolution whose padding is neither SAME nor VALID, padded by an operator of its own."""
-    x = node.inputs[0]
+    x = node.operand("x")
     _, height, width, channels = nhwc(model.graph.tensors[x])
     shape = (1, height + padding.top + padding.bottom, width + padding.left + padding.right, channels)
     padded = model.tensor(f"{node.name}.padded", shape, model.dtype(x), model.params.get(x))

@@ -8,117 +8,37 @@ compute in half precision take ten to thirty times as long, measured with torch 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import torch
 
 from edgekit import files
 from edgekit.exporters import metadata
 from edgekit.exporters.metadata import Head, IoDtype, Precision
 from edgekit.exporters.summary import Endpoint
 from edgekit.exporters.torch import script
+from edgekit.exporters.torch.operators import FLOAT
 from edgekit.exporters.torch.texts import Texts
-from edgekit.ir import Add, Clamp, Conv2d, Flatten, HardSwish, Linear, Mean, Mul, Pad
-from edgekit.ir.registry import OperatorTable
+from edgekit.exporters.torch.writers import FloatWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from edgekit.float_model import FloatModel
-    from edgekit.ir import Graph, Node
+    from edgekit.ir import Clamp, Node
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
-class Writer:
-    """A float graph on its way into a program."""
-
-    graph: Graph
-    program: script.Program
-    half: bool
-
-    def operand(self, name: str) -> str:
-        """The expression that reads an activation or a constant."""
-        if name in self.graph.tensors:
-            return self.program.variable(name)
-        value = torch.tensor(self.graph.constants[name], dtype=torch.float16 if self.half else torch.float32)
-        # One element as [1], which broadcasts to [N, C, H, W] and to [N, C].
-        stored = self.program.attribute(name, value.reshape(1) if value.numel() == 1 else value)
-        return f"{stored}.to(torch.float32)" if self.half else stored
-
-
-def write_node(node: Node, writer: Writer) -> None:
+def write_node(node: Node, writer: FloatWriter) -> None:
     """Append a node with its fused clamp."""
-    writer.program.assign(node.output, _clamped(OPERATORS[node](node, writer), node.activation))
+    writer.program.assign(node.output, _clamped(FLOAT[node](node, writer), node.activation))
 
 
 def _clamped(expression: str, activation: Clamp | None) -> str:
     """``expression`` within a fused clamp."""
-    match activation:
-        case None:
-            return expression
-        case Clamp(low=0.0, high=math.inf):
-            return f"torch.relu({expression})"
-        case Clamp(low=low, high=math.inf):
-            return f"torch.clamp_min({expression}, {low!r})"
-        case Clamp(low=low, high=high):
-            return f"torch.clamp({expression}, {low!r}, {high!r})"
-
-
-# --- one function an operator: it returns the expression whose value is the node's output, before a fused clamp -----
-
-OPERATORS: OperatorTable[Callable[[Node, Writer], str]] = OperatorTable("torch")
-
-
-@OPERATORS.implements(Conv2d)
-def _conv2d(node: Node, writer: Writer) -> str:
-    assert isinstance(node.op, Conv2d)
-    x, weight, bias = map(writer.operand, node.inputs)
-    padding = script.symmetric(node.op.padding)
-    if padding is None:
-        x, padding = script.padded(x, node.op.padding), (0, 0)
-    return f"torch.conv2d({x}, {weight}, {bias}, {list(node.op.stride)}, {list(padding)}, [1, 1], {node.op.groups})"
-
-
-@OPERATORS.implements(Linear)
-def _linear(node: Node, writer: Writer) -> str:
-    x, weight, bias = map(writer.operand, node.inputs)
-    return f"torch.ops.aten.linear({x}, {weight}, {bias})"
-
-
-@OPERATORS.implements(Add)
-def _add(node: Node, writer: Writer) -> str:
-    a, b = map(writer.operand, node.inputs)
-    return f"torch.add({a}, {b})"
-
-
-@OPERATORS.implements(Mul)
-def _mul(node: Node, writer: Writer) -> str:
-    a, b = map(writer.operand, node.inputs)
-    return f"torch.mul({a}, {b})"
-
-
-@OPERATORS.implements(Mean)
-def _mean(node: Node, writer: Writer) -> str:
-    assert isinstance(node.op, Mean)
-    return f"torch.mean({writer.operand(node.inputs[0])}, [2, 3], {node.op.keep_dims})"
-
-
-@OPERATORS.implements(Pad)
-def _pad(node: Node, writer: Writer) -> str:
-    assert isinstance(node.op, Pad)
-    return script.padded(writer.operand(node.inputs[0]), node.op.padding)
-
-
-@OPERATORS.implements(Flatten)
-def _flatten(node: Node, writer: Writer) -> str:
-    return f"torch.flatten({writer.operand(node.inputs[0])}, 1)"
-
-
-@OPERATORS.implements(HardSwish)
-def _hard_swish(node: Node, writer: Writer) -> str:
-    return f"torch.ops.aten.hardswish({writer.operand(node.inputs[0])})"
+    if activation is None:
+        return expression
+    low, high = activation.low, activation.high
+    if high < math.inf:
+        return f"torch.clamp({expression}, {low!r}, {high!r})"
+    return f"torch.relu({expression})" if low == 0.0 else f"torch.clamp_min({expression}, {low!r})"
 
 
 # --- the whole file -------------------------------------------------------------------------------------------------
@@ -145,11 +65,11 @@ def write_float_model(model: FloatModel, path: Path, *, precision: Precision, he
         head: what a method ``probabilities`` makes of the logits, which are what ``forward`` gives.
 
     Raises:
-        UnsupportedOperator: the graph holds an operator that is not in ``OPERATORS``.
+        UnsupportedOperator: the graph holds an operator that is not in ``operators.FLOAT``.
         BadInput: the file cannot be written.
     """
     graph, program = model.graph, script.Program()
-    writer = Writer(graph, program, half=precision is Precision.FLOAT16)
+    writer = FloatWriter(graph, program, half=precision is Precision.FLOAT16)
     (output,) = graph.outputs
 
     program.takes(graph.input)

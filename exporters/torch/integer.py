@@ -27,14 +27,10 @@ Fused clamps are nothing but the range of the output, so nothing is written for 
 written as in float files.
 """
 
-# ruff: noqa: SLF001 - torch has no public function that makes a quantized tensor from integers
-
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from edgekit import files
@@ -42,21 +38,17 @@ from edgekit.device.engines.torch import deprecations_silenced
 from edgekit.exporters import metadata
 from edgekit.exporters.metadata import Head, IoDtype
 from edgekit.exporters.summary import Endpoint
-from edgekit.exporters.torch import convolution, floating, script
+from edgekit.exporters.torch import floating, script
+from edgekit.exporters.torch.operators import INTEGER
 from edgekit.exporters.torch.texts import Texts
-from edgekit.ir import Add, Conv2d, Dequantize, Flatten, Linear, Mean, Mul, Pad, Quantize
-from edgekit.ir.registry import OperatorTable
+from edgekit.exporters.torch.writers import UINT8_OFFSET, FloatWriter, IntegerWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from edgekit.boundary import Alignment
     from edgekit.exporters.torch.texts import Engine
     from edgekit.integer_model import IntegerModel
-    from edgekit.ir import Node, Padding
-
-UINT8_OFFSET = 128  # a quint8 value is the int8 value plus this, and so is its zero point
 
 # torch's own quantized mean keeps the scale of its input, so the program brings a method: an exact integer sum, then
 # one requantization in float32 as in a convolution. Integers in, integers out, one operator. ``offset`` is the zero
@@ -98,132 +90,6 @@ def crop(self, x: Tensor, top: int, left: int) -> Tensor:
 METHODS = {"mean": MEAN, "pad": PAD, "crop": CROP, "from_int8": FROM_INT8, "to_int8": TO_INT8}
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
-class Writer:
-    """An integer model on its way into a program."""
-
-    model: IntegerModel
-    program: script.Program
-    engine: Engine
-
-    def scale(self, name: str) -> float:
-        """The scale of an activation or constant operand."""
-        return float(self.model.params[name].scale[0])
-
-    def zero_point(self, name: str) -> int:
-        """The zero point of the tensor's quint8 form, 0..255."""
-        return self.model.params[name].zero_point + UINT8_OFFSET
-
-    def operand(self, name: str) -> str:
-        """The expression that reads an activation or a constant."""
-        if name in self.model.graph.tensors:
-            return self.program.variable(name)
-        bits = torch.tensor(self.model.graph.constants[name].astype(np.int16) + UINT8_OFFSET, dtype=torch.uint8)
-        # One element as [1], which broadcasts to [N, C, H, W] and to [N, C].
-        bits = bits.reshape(1) if bits.numel() == 1 else bits
-        value = torch._make_per_tensor_quantized_tensor(bits, self.scale(name), self.zero_point(name))
-        return self.program.attribute(name, value)
-
-    def weight_and_bias(self, node: Node, merged: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
-        """The qint8 weight, axis 0 the output channel, and the float32 bias [O] of a convolution or linear layer.
-
-        The engines take the bias as a real number and divide it by input scale times weight scale. The nearest float32
-        to the exact product gives the integer back as nearly as matters: no result differed with biases below 2**22.
-        With larger ones, and products that cancel them, one in ten thousand did, by 1 LSB.
-        """
-        _, weight, bias = node.inputs
-        stored = self.model.graph.constants[weight]
-        if merged > 1:
-            stored = convolution.block_diagonal(stored, merged)
-        channels = len(stored)
-        scale = np.broadcast_to(self.model.params[weight].scale, (channels,)).astype(np.float64)
-        quantized = torch._make_per_channel_quantized_tensor(
-            torch.tensor(stored), torch.tensor(scale), torch.zeros(channels, dtype=torch.int64), 0
-        )
-        return quantized, torch.tensor(self.model.real_constant(node, bias), dtype=torch.float32)
-
-    def padded(self, name: str, padding: Padding) -> str:
-        """The expression for an activation [N, C, H, W] with real zeros around it."""
-        x, scale, zero_point = self.operand(name), self.scale(name), self.zero_point(name)
-        sides = padding.top, padding.bottom, padding.left, padding.right
-        return self.program.call("pad", x, *sides, scale, zero_point) if padding else x
-
-
-# --- one function an operator: it returns the expression whose value is the node's output ---------------------------
-
-OPERATORS: OperatorTable[Callable[[Node, Writer], str]] = OperatorTable("torch int8")
-
-
-@OPERATORS.implements(Conv2d)
-def _conv2d(node: Node, writer: Writer) -> str:
-    assert isinstance(node.op, Conv2d)
-    op, (x, weight, _) = node.op, node.inputs
-    form = convolution.form(op, writer.model.graph.constants[weight].shape, writer.engine)
-    packed = torch.ops.quantized.conv2d_prepack(
-        *writer.weight_and_bias(node, form.merged), list(op.stride), list(form.inside), [1, 1], op.groups // form.merged
-    )
-    operands = writer.padded(x, form.outside), writer.program.attribute(f"{node.name}.packed", packed)
-    result = _quantized("conv2d", node, writer, *operands)
-    return writer.program.call("crop", result, *form.surplus) if any(form.surplus) else result
-
-
-@OPERATORS.implements(Linear)
-def _linear(node: Node, writer: Writer) -> str:
-    packed = torch.ops.quantized.linear_prepack(*writer.weight_and_bias(node))
-    weight = writer.program.attribute(f"{node.name}.packed", packed)
-    return _quantized("linear", node, writer, writer.operand(node.inputs[0]), weight)
-
-
-@OPERATORS.implements(Add)
-def _add(node: Node, writer: Writer) -> str:
-    return _quantized("add", node, writer, *map(writer.operand, node.inputs))
-
-
-@OPERATORS.implements(Mul)
-def _mul(node: Node, writer: Writer) -> str:
-    return _quantized("mul", node, writer, *map(writer.operand, node.inputs))
-
-
-@OPERATORS.implements(Mean)
-def _mean(node: Node, writer: Writer) -> str:
-    assert isinstance(node.op, Mean)
-    (x,) = node.inputs
-    _, height, width = writer.model.graph.tensors[x].shape
-    summands = height * width
-    return writer.program.call(
-        "mean", writer.operand(x), node.op.keep_dims, writer.zero_point(x) * summands, writer.scale(x) / summands,
-        writer.scale(node.output), writer.zero_point(node.output),
-    )  # fmt: skip
-
-
-@OPERATORS.implements(Pad)
-def _pad(node: Node, writer: Writer) -> str:
-    assert isinstance(node.op, Pad)
-    return writer.padded(node.inputs[0], node.op.padding)
-
-
-@OPERATORS.implements(Flatten)
-def _flatten(node: Node, writer: Writer) -> str:
-    return f"torch.flatten({writer.operand(node.inputs[0])}, 1)"
-
-
-@OPERATORS.implements(Quantize)
-def _quantize(node: Node, writer: Writer) -> str:
-    scale, zero_point = writer.scale(node.output), writer.zero_point(node.output)
-    return f"torch.quantize_per_tensor({writer.operand(node.inputs[0])}, {scale!r}, {zero_point}, torch.quint8)"
-
-
-@OPERATORS.implements(Dequantize)
-def _dequantize(node: Node, writer: Writer) -> str:
-    return f"torch.dequantize({writer.operand(node.inputs[0])})"
-
-
-def _quantized(operator: str, node: Node, writer: Writer, *operands: str) -> str:
-    """A call of torch.ops.quantized: the operands, then the scale and zero point of the output."""
-    scale, zero_point = writer.scale(node.output), writer.zero_point(node.output)
-    return f"torch.ops.quantized.{operator}({', '.join(operands)}, {scale!r}, {zero_point})"
-
-
 # --- the whole file -------------------------------------------------------------------------------------------------
 
 
@@ -242,7 +108,7 @@ def write_integer_model(
 
     Raises:
         ConfigError: the output is kept in float, and ``io_dtype`` is not.
-        UnsupportedOperator: the graph holds an operator that is not in ``OPERATORS``.
+        UnsupportedOperator: the graph holds an operator that is not in ``operators.INTEGER``.
         BadInput: the file cannot be written.
     """
     (output,) = model.graph.outputs
@@ -259,7 +125,7 @@ def write_integer_model(
 
 def _program(model: IntegerModel, io_dtype: IoDtype, engine: Engine, head: Head) -> script.Program:
     graph, program = model.graph, script.Program(METHODS)
-    writer = Writer(model, program, engine)
+    writer = IntegerWriter(model, program, engine)
 
     program.takes(graph.input)
     argument = program.variable(graph.input)
@@ -274,12 +140,12 @@ def _program(model: IntegerModel, io_dtype: IoDtype, engine: Engine, head: Head)
             quantized = program.call("from_int8", argument, scale, zero_point)
     program.assign(graph.input, quantized)
 
-    float_writer, float_nodes = floating.Writer(graph, program, half=False), set(model.float_nodes)
+    float_writer, float_nodes = FloatWriter(graph, program, half=False), set(model.float_nodes)
     for node in graph:
         if node in float_nodes:
             floating.write_node(node, float_writer)
         else:
-            program.assign(node.output, OPERATORS[node](node, writer))
+            program.assign(node.output, INTEGER[node](node, writer))
 
     result = program.variable(graph.outputs[0])
     match io_dtype:

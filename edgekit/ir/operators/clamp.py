@@ -1,0 +1,37 @@
+"""A clamp by itself; most are fused into the layer before (``Node.activation``)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from edgekit.ir.operators.operator import Factors, Gains, Op, Scales, Shape
+
+# Why tables refuse it.
+UNFUSED = "it stands behind no convolution, linear layer, sum or product that it could be part of: put it behind one"
+
+
+@dataclass(frozen=True, slots=True)
+class Clamp(Op):
+    """x -> min(max(x, low), high). ReLU is Clamp(0, inf), ReLU6 is Clamp(0, 6)."""
+
+    roles: ClassVar = ("x",)
+    scales: ClassVar = Scales.NONE
+    factors: ClassVar = Factors.EQUAL
+
+    low: float
+    high: float = math.inf
+
+    def output_shape(self, *operands: Shape) -> Shape:
+        """That of x."""
+        (x,) = operands
+        return x
+
+    def gains(self, *_: Shape) -> Gains:
+        """None: its bounds are the same for all channels."""
+        return Gains.NONE
+
+    def times(self, factor: float) -> Clamp:
+        """With ``factor`` times the bounds."""
+        return Clamp(self.low * factor, self.high * factor)

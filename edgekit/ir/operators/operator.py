@@ -1,0 +1,122 @@
+"""What an operator declares, so that no pass, interpreter or exporter needs to know the operator itself."""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Self
+
+Shape = tuple[int, ...]  # [C, H, W] or [C] of an activation, all axes of a constant
+
+
+class Scales(Enum):
+    """How the scales of the tensors that an operator reads and makes are related in an integer model."""
+
+    FREE = "any scales serve: its weights take up the rest, or the result is rounded to a grid of its own"
+    SOLVED = "the ratio of its scales has to be tie-free (edgekit.quantization), so some of them are moved"
+    SHARED = "integers are moved and stay what they are: one scale and zero point for all"
+    NONE = "it has no integer form"
+
+
+class Factors(Enum):
+    """What becomes of a positive factor that the operands carry: f x instead of x."""
+
+    ABSORBED = "the weights take it, and can give the result any other"
+    EQUAL = "all operands have to carry the same, and so does the result"
+    PRODUCT = "the result carries the product of those of the operands"
+    NONE = "neither operands nor result can carry any"
+
+
+class Gains(Enum):
+    """What becomes of positive factors of single channels, one a channel."""
+
+    SEPARATE = "the weights take those of the operand, and can give the result others"
+    EQUAL = "the result has those of all operands"
+    FIRST = "the result has those of the first operand; the others can have none"
+    NONE = "neither operands nor result can have any"
+
+
+@dataclass(frozen=True, slots=True)
+class Op(abc.ABC):
+    """Base of all operators. A new one declares everything below that has no value here.
+
+    Attributes:
+        roles: what it reads, by name, in the order of ``Node.inputs``. "weight", an array whose first axis is that of
+            the output channels, always comes with "bias", one number for each of them.
+        repeats: the last role stands for any number of operands.
+        scales: how scales are related in an integer model.
+        factors: what becomes of a factor of a whole tensor.
+        takes_clamp: every format and every integer kernel clamps its result at no cost.
+        is_border: it stands between tensors of two kinds (int8, int16, real) and computes nothing.
+        has_ratio_per_operand: in integers each operand is multiplied by a ratio of its own, all of one denominator;
+            of other operators, what was accumulated is.
+        lowered: why no graph that is executed or written holds it, as the end of a sentence; "" if one can.
+        has_weights: it is a layer with weights and a bias. This and what is below follow from the rest.
+        requantizes: an integer kernel accumulates integers, and then rounds them to the scale of the result.
+        moves_values: the result holds what is read and nothing computed.
+        makes_reals: it is the border behind which integers are reals.
+    """
+
+    roles: ClassVar[tuple[str, ...]]
+    scales: ClassVar[Scales]
+    factors: ClassVar[Factors]
+    repeats: ClassVar[bool] = False
+    takes_clamp: ClassVar[bool] = False
+    is_border: ClassVar[bool] = False
+    has_ratio_per_operand: ClassVar[bool] = False
+    lowered: ClassVar[str] = ""
+    has_weights: ClassVar[bool]
+    requantizes: ClassVar[bool]
+    moves_values: ClassVar[bool]
+    makes_reals: ClassVar[bool]
+
+    def __init_subclass__(cls) -> None:
+        """Register the operator; one that leaves a rule undeclared, or has another's name, is a mistake of ours."""
+        missing = [name for name in ("roles", "scales", "factors") if not hasattr(cls, name)]
+        assert not missing, f"the operator {cls.__name__} does not declare {', '.join(missing)}"
+        known = _OPERATORS.setdefault(cls.__name__, cls)
+        assert known.__module__ == cls.__module__, f"{known.__module__} has an operator {cls.__name__} already"
+        _OPERATORS[cls.__name__] = cls  # a dataclass with slots is made twice
+        cls.has_weights = "weight" in cls.roles
+        cls.requantizes = cls.scales is Scales.SOLVED or (cls.has_weights and cls.scales is Scales.FREE)
+        cls.moves_values = cls.scales is Scales.SHARED
+        cls.makes_reals = cls.is_border and cls.scales is Scales.NONE
+
+    @abc.abstractmethod
+    def output_shape(self, *operands: Shape) -> Shape:
+        """The shape of the result, from those of everything that is read, in the order of ``roles``.
+
+        Raises:
+            ValueError: the shapes do not fit; the message continues "layer 'features.0' ...".
+        """
+
+    @abc.abstractmethod
+    def gains(self, *tensors: Shape) -> Gains:
+        """What becomes of gains of channels, for activations of these shapes."""
+
+    def times(self, factor: float) -> Self:
+        """The operator that does the same on tensors that carry ``factor``: its bounds carry it, too."""
+        del factor
+        return self
+
+    def as_image(self) -> Op | None:
+        """What does on [C, 1, 1] the same as this on [C]; None if what it reads is that image already."""
+        return self
+
+    @property
+    def groups_of_weights(self) -> int:
+        """Into how many groups of channels the weights fall, each of which reads its own part of the input."""
+        return 1
+
+
+def operators() -> Mapping[str, type[Op]]:
+    """Every operator by the name of its class."""
+    return dict(_OPERATORS)
+
+
+_OPERATORS: dict[str, type[Op]] = {}

@@ -1,0 +1,38 @@
+"""Zeros around feature maps."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Padding:
+    """Rows and columns of zeros around the two spatial axes."""
+
+    top: int = 0
+    bottom: int = 0
+    left: int = 0
+    right: int = 0
+
+    def __bool__(self) -> bool:
+        return any((self.top, self.bottom, self.left, self.right))
+
+    def __add__(self, other: Padding) -> Padding:
+        return Padding(
+            self.top + other.top, self.bottom + other.bottom, self.left + other.left, self.right + other.right
+        )
+
+    @staticmethod
+    def same(size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]) -> Padding:
+        """TensorFlow's SAME padding for an input of ``size`` (height, width), dilation 1.
+
+        Source: tensorflow/core/framework/kernel_shape_util.cc, GetWindowedOutputSizeVerbose: the odd row or column goes
+        to the bottom or right.
+        """
+        totals = [max((math.ceil(n / s) - 1) * s + k - n, 0) for n, k, s in zip(size, kernel, stride, strict=True)]
+        (top, left), (bottom, right) = [t // 2 for t in totals], [t - t // 2 for t in totals]
+        return Padding(top, bottom, left, right)
+
+
+NO_PADDING = Padding()
