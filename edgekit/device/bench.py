@@ -74,12 +74,13 @@ def bench(plan: Plan, folder: Path, progress: Progress = silent) -> Results:
     progress("measuring memory", total, total)
     if not timed:
         raise ArtifactError("; ".join(refusal.reason for refusal in refused.values()))
-    laps = [(lap, condition) for lap in range(plan.laps) for condition in conditions]
-    for done, (lap, condition) in enumerate(laps):
-        progress("timing", done, len(laps))
+    turns = plan.laps * len(conditions)
+    for done in range(turns):  # never as a list: somebody asks for a hundred million laps, and interrupts them
+        lap, condition = done // len(conditions), conditions[done % len(conditions)]
+        progress("timing", done, turns)
         _lap([t for t in timed if (t.threads, t.batch) == condition], folder, lap)
         watch.look()
-    progress("timing", len(laps), len(laps))
+    progress("timing", turns, turns)
     found = machine.examine()
     fared = watch.conditions()
     rows = tuple(_row(t, timed, folder, found) for t in timed)
