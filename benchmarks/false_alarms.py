@@ -18,13 +18,10 @@ import torch
 from PIL import Image
 
 from edgekit import config
-from edgekit.models.architecture import (
-    mobilenet_v1,
-    mobilenet_v2,
-    mobilenet_v3_digits,
-    mobilenet_v3_large,
-    mobilenet_v3_small,
-)
+from edgekit.models.families.mobilenet_v1 import mobilenet_v1
+from edgekit.models.families.mobilenet_v2 import mobilenet_v2
+from edgekit.models.families.mobilenet_v3 import mobilenet_v3_large, mobilenet_v3_small
+from edgekit.models.families.mobilenet_v3_digits import mobilenet_v3_digits
 from edgekit.models.network import build
 from edgekit.pipeline.making.export import export
 from edgekit.pipeline.proving.verify import verify

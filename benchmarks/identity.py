@@ -29,7 +29,7 @@ from edgekit.errors import EdgekitError
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype
 from edgekit.integer_model import IntegerModel
-from edgekit.models.architecture import Architecture, Block, Family, PaddingStyle, make_divisible
+from edgekit.models.architecture import Architecture, Block, PaddingStyle, make_divisible
 from edgekit.pipeline.making.export import export
 from edgekit.runtimes.catalog import all_runners
 from edgekit.verification import compare
@@ -52,7 +52,7 @@ NETWORKS_A_PROCESS = 25
 CALIBRATED_ON = 12  # images
 COMPARED_ON = 6  # other images, the extremes among them
 RESOLUTIONS = (32, 48, 64, 80, 96)
-FAMILIES: tuple[Family, ...] = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large")
+FAMILIES = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large")
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,6 @@ from edgekit.config import (
 )
 from edgekit.device.plan import PlannedFile
 from edgekit.exporters.formats import FORMATS
-from edgekit.models import architecture
 from edgekit.pipeline.making.export import export
 from edgekit.preprocessing import Preprocessing
 from edgekit.runtimes.planned import ENGINES
@@ -186,7 +185,9 @@ def _export(network: str, folder: Path) -> dict[str, Path]:
 
 
 def _architecture(network: str) -> Architecture:
-    shape = architecture.mobilenet_v2(padding="same")
+    from edgekit.models.families.mobilenet_v2 import mobilenet_v2  # noqa: PLC0415 - needs torch
+
+    shape = mobilenet_v2(padding="same")
     if network != SLOWER:
         return shape
     before, block, after = shape.blocks[:REPEATED], shape.blocks[REPEATED], shape.blocks[REPEATED + 1 :]

@@ -25,7 +25,9 @@ from edgekit.capture.torch_export import capture
 from edgekit.defaults import CHECKPOINT
 from edgekit.float_model import FloatModel
 from edgekit.models import checkpoint
-from edgekit.models.architecture import mobilenet_v1, mobilenet_v2, mobilenet_v3_large, mobilenet_v3_small
+from edgekit.models.families.mobilenet_v1 import mobilenet_v1
+from edgekit.models.families.mobilenet_v2 import mobilenet_v2
+from edgekit.models.families.mobilenet_v3 import mobilenet_v3_large, mobilenet_v3_small
 from edgekit.models.network import build
 from edgekit.passes import integer_form
 from edgekit.passes.gate_convolution import gate_convolution, gates

@@ -48,8 +48,9 @@ NEED_A_TOOLCHAIN = (
     *("edgekit.calibration.recipe", "edgekit.calibration.stem", "edgekit.calibration.witness"),
     *("edgekit.calibration.rounding", "edgekit.calibration.output_error"),
     *("edgekit.capture.torch_export", "edgekit.defaults.train", "edgekit.executor.*", "edgekit.exporters.onnx*"),
-    *("edgekit.models.blocks", "edgekit.models.checkpoint", "edgekit.models.network"),
-    *("edgekit.models.heads", "edgekit.models.readers", "edgekit.models.readers.*", "edgekit.models.sums"),
+    *("edgekit.models.backbone", "edgekit.models.blocks", "edgekit.models.checkpoint", "edgekit.models.network"),
+    *("edgekit.models.families*", "edgekit.models.heads*", "edgekit.models.inference", "edgekit.models.layouts*"),
+    *("edgekit.models.selection", "edgekit.models.readers", "edgekit.models.readers.*", "edgekit.models.sums"),
     *("edgekit.exporters.torch*", "edgekit.runtimes.torch", "edgekit.training.*", "edgekit.verification.closeness"),
 )
 

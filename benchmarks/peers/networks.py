@@ -17,7 +17,7 @@ from edgekit.benchmarks.realdata import save_random
 from edgekit.calibration.images import open_images
 from edgekit.config import CalibrationSettings, ExportSettings, ModelSettings, PreprocessingSettings, Settings
 from edgekit.models import checkpoint
-from edgekit.models.architecture import mobilenet_v3_large, mobilenet_v3_small
+from edgekit.models.families.mobilenet_v3 import mobilenet_v3_large, mobilenet_v3_small
 from edgekit.pipeline.making.export import export
 from edgekit.preprocessing import Preprocessing
 from edgekit.progress import Progress, silent

@@ -22,7 +22,7 @@ from torch.nn import functional
 from edgekit import extras
 from edgekit.defaults import CONFIG, FOLDER
 from edgekit.models import checkpoint
-from edgekit.models.architecture import mobilenet_v3_digits
+from edgekit.models.families.mobilenet_v3_digits import mobilenet_v3_digits
 from edgekit.models.network import build
 from edgekit.preprocessing import Preprocessing
 from edgekit.progress import Progress, silent

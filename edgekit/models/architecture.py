@@ -7,33 +7,16 @@ have no torch.
 from __future__ import annotations
 
 from dataclasses import MISSING, asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, Unpack, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, get_args
 
 from edgekit.errors import ArtifactError, ConfigError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Protocol
-
-    class Factory(Protocol):
-        """One of the functions below that make an architecture."""
-
-        def __call__(self, width: float = ..., num_classes: int = ..., **options: Unpack[Options]) -> Architecture:
-            """The family's architecture at a width."""
-
+    from collections.abc import Mapping
 
 Activation = Literal["relu", "relu6", "hard_swish"]
 HeadActivation = Literal["relu", "relu6", "hard_swish", "none"]
 PaddingStyle = Literal["same", "symmetric"]
-Family = Literal[
-    "mobilenet_v1",
-    "mobilenet_v1_cifar",
-    "mobilenet_v2",
-    "mobilenet_v3_large",
-    "mobilenet_v3_small",
-    "mobilenet_v3_digits",
-    "mobilenet_v3_nas",
-]
 Size = tuple[int, int]  # height and width, in pixels
 
 
@@ -80,7 +63,7 @@ class Architecture:
     """A whole network.
 
     Attributes:
-        family: which wiring, and which names the weights have.
+        family: its name in ``edgekit.models.families``, which says what its blocks are and how weights are named.
         width: the multiplier of all channels; None where the channels belong to no multiplier (a pruned network).
         num_classes: how many logits come out.
         resolution: height and width of the input image in pixels: one number where they are equal, else both.
@@ -102,7 +85,7 @@ class Architecture:
         ConfigError: a size is below 1, or padding or an activation is unknown.
     """
 
-    family: Family
+    family: str
     width: float | None
     num_classes: int
     resolution: int | Size
@@ -121,8 +104,6 @@ class Architecture:
     residuals: bool = True
 
     def __post_init__(self) -> None:
-        if self.family not in FAMILIES:
-            raise ConfigError(f"unknown family {self.family!r}: {did_you_mean(str(self.family), FAMILIES)}")
         kinds = (("padding", PaddingStyle), ("activation", Activation), ("head_activation", HeadActivation))
         for name, kind in kinds:
             value = getattr(self, name)
@@ -158,11 +139,7 @@ class Architecture:
 
     @property
     def name(self) -> str:
-        """Family, width and resolution.
-
-        >>> mobilenet_v2().name, mobilenet_v2(resolution=(192, 256)).name
-        ('mobilenet_v2_1.0_224', 'mobilenet_v2_1.0_192x256')
-        """
+        """Family, width and resolution: "mobilenet_v2_1.0_224", "mobilenet_v2_0.35_192x256"."""
         width = "pruned" if self.width is None else float(self.width)
         return f"{self.family}_{width}_{'x'.join(str(side) for side in dict.fromkeys(self.size))}"
 
@@ -208,276 +185,11 @@ def make_divisible(value: float, divisor: int = 8) -> int:
     return rounded if rounded >= 0.9 * value else rounded + divisor
 
 
-# arXiv:1704.04861, table 1: output channels and stride of each depthwise separable block.
-_V1_STEM = 32
-_V1_ROWS = (
-    (64, 1),
-    (128, 2),
-    (128, 1),
-    (256, 2),
-    (256, 1),
-    (512, 2),
-    (512, 1),
-    (512, 1),
-    (512, 1),
-    (512, 1),
-    (512, 1),
-    (1024, 2),
-    (1024, 1),
-)
+def check_width(width: float) -> None:
+    """Refuses a multiplier of channels that leaves none.
 
-
-# A V1 for images of 32 x 32, as people write it for CIFAR-10: no stride in the stem, and eight blocks.
-_V1_CIFAR_ROWS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1), (512, 1))
-
-
-def mobilenet_v1(width: float = 1.0, num_classes: int = 1000, **options: Unpack[Options]) -> Architecture:
-    """MobileNetV1 (arXiv:1704.04861). Channels are cut off, not rounded, and at least 8 (slim's mobilenet_v1.py)."""
-    return _v1(_V1_ROWS, width, num_classes).with_options(**options)
-
-
-def mobilenet_v1_cifar(width: float = 1.0, num_classes: int = 10, **options: Unpack[Options]) -> Architecture:
-    """A MobileNetV1 of eight blocks for images of 32 x 32, with ReLU, as it is written in PyTorch."""
-    small = replace(_v1(_V1_CIFAR_ROWS, width, num_classes), family="mobilenet_v1_cifar", stem_stride=1)
-    usual = Options(resolution=32, padding="symmetric", bn_eps=1e-5, activation="relu")
-    return small.with_options(**usual).with_options(**options)
-
-
-def _v1(rows: Sequence[tuple[int, int]], width: float, num_classes: int) -> Architecture:
-    _check_width(width)
-    stem = before = max(8, int(_V1_STEM * width))
-    blocks = []
-    for channels, stride in rows:
-        out = max(8, int(channels * width))
-        blocks.append(Block(3, before, out, 0, "relu6", stride, expands=False))
-        before = out
-    return Architecture(
-        family="mobilenet_v1",
-        width=width,
-        num_classes=num_classes,
-        resolution=224,
-        in_channels=3,
-        padding="same",
-        bn_eps=1e-3,
-        stem_channels=stem,
-        stem_stride=2,
-        activation="relu6",
-        blocks=tuple(blocks),
-        head_channels=0,
-        hidden_channels=(),
-    )
-
-
-# arXiv:1801.04381, table 2: expansion, output channels, repetitions, stride of the first.
-_V2_STEM = 32
-_V2_HEAD = 1280
-_V2_ROWS = (
-    (1, 16, 1, 1),
-    (6, 24, 2, 2),
-    (6, 32, 3, 2),
-    (6, 64, 4, 2),
-    (6, 96, 3, 1),
-    (6, 160, 3, 2),
-    (6, 320, 1, 1),
-)
-
-
-def mobilenet_v2(width: float = 1.0, num_classes: int = 1000, **options: Unpack[Options]) -> Architecture:
-    """MobileNetV2 (arXiv:1801.04381). The head keeps its 1280 channels below width 1."""
-    _check_width(width)
-    stem = before = make_divisible(_V2_STEM * width)
-    blocks = []
-    for expansion, channels, repeats, first_stride in _V2_ROWS:
-        for index in range(repeats):
-            out, stride = make_divisible(channels * width), first_stride if index == 0 else 1
-            blocks.append(Block(3, before * expansion, out, 0, "relu6", stride, expands=expansion != 1))
-            before = out
-    architecture = Architecture(
-        family="mobilenet_v2",
-        width=width,
-        num_classes=num_classes,
-        resolution=224,
-        in_channels=3,
-        padding="symmetric",
-        bn_eps=1e-5,
-        stem_channels=stem,
-        stem_stride=2,
-        activation="relu6",
-        blocks=tuple(blocks),
-        head_channels=make_divisible(_V2_HEAD * max(1.0, width)),
-        hidden_channels=(),
-    )
-    return architecture.with_options(**options)
-
-
-# Kernel, expanded channels, output channels, squeeze-and-excite, activation, stride.
-_V3Row: TypeAlias = tuple[int, int, int, bool, Activation, int]
-
-
-@dataclass(frozen=True, slots=True)
-class _V3Table:
-    """A V3-style network at width 1. The last convolution has six times the channels of the last row."""
-
-    family: Family
-    resolution: int
-    stem: int
-    stem_stride: int
-    rows: tuple[_V3Row, ...]
-    hidden: int
-
-
-# arXiv:1905.02244, table 1.
-_V3_LARGE = _V3Table(
-    family="mobilenet_v3_large",
-    resolution=224,
-    stem=16,
-    stem_stride=2,
-    rows=(
-        (3, 16, 16, False, "relu", 1),
-        (3, 64, 24, False, "relu", 2),
-        (3, 72, 24, False, "relu", 1),
-        (5, 72, 40, True, "relu", 2),
-        (5, 120, 40, True, "relu", 1),
-        (5, 120, 40, True, "relu", 1),
-        (3, 240, 80, False, "hard_swish", 2),
-        (3, 200, 80, False, "hard_swish", 1),
-        (3, 184, 80, False, "hard_swish", 1),
-        (3, 184, 80, False, "hard_swish", 1),
-        (3, 480, 112, True, "hard_swish", 1),
-        (3, 672, 112, True, "hard_swish", 1),
-        (5, 672, 160, True, "hard_swish", 2),
-        (5, 960, 160, True, "hard_swish", 1),
-        (5, 960, 160, True, "hard_swish", 1),
-    ),
-    hidden=1280,
-)
-
-# arXiv:1905.02244, table 2.
-_V3_SMALL = _V3Table(
-    family="mobilenet_v3_small",
-    resolution=224,
-    stem=16,
-    stem_stride=2,
-    rows=(
-        (3, 16, 16, True, "relu", 2),
-        (3, 72, 24, False, "relu", 2),
-        (3, 88, 24, False, "relu", 1),
-        (5, 96, 40, True, "hard_swish", 2),
-        (5, 240, 40, True, "hard_swish", 1),
-        (5, 240, 40, True, "hard_swish", 1),
-        (5, 120, 48, True, "hard_swish", 1),
-        (5, 144, 48, True, "hard_swish", 1),
-        (5, 288, 96, True, "hard_swish", 2),
-        (5, 576, 96, True, "hard_swish", 1),
-        (5, 576, 96, True, "hard_swish", 1),
-    ),
-    hidden=1024,
-)
-
-# Ours, for 32 x 32 images: the operators of V3 (both activations, both kernels, squeeze-and-excite, residuals), a stem
-# that keeps the resolution, and few enough weights to ship.
-_V3_DIGITS = _V3Table(
-    family="mobilenet_v3_digits",
-    resolution=32,
-    stem=16,
-    stem_stride=1,
-    rows=(
-        (3, 16, 16, True, "relu", 2),
-        (3, 64, 24, False, "relu", 1),
-        (3, 72, 24, False, "relu", 1),
-        (5, 96, 40, True, "hard_swish", 2),
-        (5, 120, 40, True, "hard_swish", 1),
-        (5, 144, 56, True, "hard_swish", 2),
-        (5, 168, 56, True, "hard_swish", 1),
-    ),
-    hidden=128,
-)
-
-
-# Ours by its name only: eleven rows that a search might give, as written in textbooks. Without residuals, hard-swish
-# everywhere, and squeeze-and-excite before it.
-_V3_NAS = _V3Table(
-    family="mobilenet_v3_nas",
-    resolution=224,
-    stem=32,
-    stem_stride=2,
-    rows=(
-        (3, 96, 24, True, "hard_swish", 1),
-        (3, 72, 24, False, "hard_swish", 2),
-        (5, 72, 40, True, "hard_swish", 2),
-        (5, 120, 40, True, "hard_swish", 1),
-        (3, 240, 80, False, "hard_swish", 2),
-        (3, 200, 80, False, "hard_swish", 1),
-        (3, 480, 112, True, "hard_swish", 1),
-        (3, 672, 112, True, "hard_swish", 1),
-        (5, 672, 160, True, "hard_swish", 2),
-        (5, 960, 160, True, "hard_swish", 1),
-        (5, 960, 160, True, "hard_swish", 1),
-    ),
-    hidden=0,
-)
-_NAS_HEAD = 1280
-
-
-def mobilenet_v3_large(width: float = 1.0, num_classes: int = 1000, **options: Unpack[Options]) -> Architecture:
-    """MobileNetV3-Large (arXiv:1905.02244)."""
-    return _v3(_V3_LARGE, width, num_classes).with_options(**options)
-
-
-def mobilenet_v3_small(width: float = 1.0, num_classes: int = 1000, **options: Unpack[Options]) -> Architecture:
-    """MobileNetV3-Small (arXiv:1905.02244)."""
-    return _v3(_V3_SMALL, width, num_classes).with_options(**options)
-
-
-def mobilenet_v3_digits(width: float = 1.0, num_classes: int = 10, **options: Unpack[Options]) -> Architecture:
-    """A small V3-style network for small images, with every operator that MobileNetV3 has."""
-    return _v3(_V3_DIGITS, width, num_classes).with_options(**options)
-
-
-def mobilenet_v3_nas(width: float = 1.0, num_classes: int = 1000, **options: Unpack[Options]) -> Architecture:
-    """A V3-style network of eleven searched rows, without residuals."""
-    table = _v3(_V3_NAS, width, num_classes)
-    usual = Options(bn_eps=1e-5, squeeze_first=True, residuals=False)
-    return replace(table, head_channels=_NAS_HEAD).with_options(**usual).with_options(**options)
-
-
-def _v3(table: _V3Table, width: float, num_classes: int) -> Architecture:
-    _check_width(width)
-    stem = before = make_divisible(table.stem * width)
-    blocks = []
-    for kernel, expanded, out, squeezes, activation, stride in table.rows:
-        wide = make_divisible(expanded * width)
-        squeeze = make_divisible(wide // 4) if squeezes else 0
-        before, expands = make_divisible(out * width), wide != before
-        blocks.append(Block(kernel, wide, before, squeeze, activation, stride, expands))
-    return Architecture(
-        family=table.family,
-        width=width,
-        num_classes=num_classes,
-        resolution=table.resolution,
-        in_channels=3,
-        padding="symmetric",
-        bn_eps=1e-3,
-        stem_channels=stem,
-        stem_stride=table.stem_stride,
-        activation="hard_swish",
-        blocks=tuple(blocks),
-        head_channels=6 * before,
-        hidden_channels=(make_divisible(table.hidden * width),) if table.hidden else (),
-    )
-
-
-def _check_width(width: float) -> None:
+    Raises:
+        ConfigError: it is 0 or below.
+    """
     if width <= 0:
         raise ConfigError(f"width is {width}, and must be above 0")
-
-
-FAMILIES: Mapping[str, Factory] = {
-    "mobilenet_v1": mobilenet_v1,
-    "mobilenet_v1_cifar": mobilenet_v1_cifar,
-    "mobilenet_v2": mobilenet_v2,
-    "mobilenet_v3_large": mobilenet_v3_large,
-    "mobilenet_v3_small": mobilenet_v3_small,
-    "mobilenet_v3_nas": mobilenet_v3_nas,
-    "mobilenet_v3_digits": mobilenet_v3_digits,
-}

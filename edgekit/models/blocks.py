@@ -1,4 +1,4 @@
-"""The pieces that the networks are made of. Child names are chosen so that state-dict keys equal torchvision's."""
+"""The pieces that blocks of several families are made of. Names of children are such that keys equal torchvision's."""
 
 from __future__ import annotations
 
@@ -85,76 +85,21 @@ class SqueezeExcite(nn.Module):
         return y
 
 
-class DepthwiseSeparable(nn.Module):
-    """The block of V1: depthwise and 1x1 convolution, each with batch normalization and activation."""
-
-    def __init__(self, architecture: Architecture, block: Block, size: Size) -> None:
-        super().__init__()
-        before, after = block.expanded, block.out
-        self.depthwise = conv(_depthwise(block), size, architecture.padding)
-        self.bn1 = nn.BatchNorm2d(before, eps=architecture.bn_eps)
-        self.act1 = activate(block.activation)
-        self.pointwise = nn.Conv2d(before, after, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(after, eps=architecture.bn_eps)
-        self.act2 = activate(block.activation)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, I, H, W] -> [N, O, H / stride, W / stride]."""
-        x = self.act1(self.bn1(self.depthwise(x)))
-        y: Tensor = self.act2(self.bn2(self.pointwise(x)))
-        return y
-
-
-def _depthwise(block: Block) -> Shape:
+def depthwise(block: Block) -> Shape:
+    """A block's depthwise convolution."""
     return Shape(block.expanded, block.expanded, block.kernel, block.stride, groups=block.expanded)
 
 
-def _has_residual(architecture: Architecture, before: int, block: Block) -> bool:
+def has_residual(architecture: Architecture, before: int, block: Block) -> bool:
+    """Whether a block that gets ``before`` channels adds its input."""
     return architecture.residuals and block.stride == 1 and before == block.out
 
 
-def _expand_and_filter(
+def expand_and_filter(
     architecture: Architecture, before: int, block: Block, size: Size, *, activates: bool = True
 ) -> list[nn.Module]:
     """The expansion where there is one, and the depthwise convolution, whose activation may come later."""
-    depthwise = conv_bn(architecture, _depthwise(block), size, block.activation if activates else None)
+    filtered = conv_bn(architecture, depthwise(block), size, block.activation if activates else None)
     if not block.expands:
-        return [depthwise]
-    return [conv_bn(architecture, Shape(before, block.expanded), size, block.activation), depthwise]
-
-
-class InvertedResidualV2(nn.Module):
-    """The block of V2: the projection's convolution and batch normalization are children of their own."""
-
-    def __init__(self, architecture: Architecture, before: int, block: Block, size: Size) -> None:
-        super().__init__()
-        self.conv = nn.Sequential(
-            *_expand_and_filter(architecture, before, block, size),
-            nn.Conv2d(block.expanded, block.out, 1, bias=False),
-            nn.BatchNorm2d(block.out, eps=architecture.bn_eps),
-        )
-        self.has_residual = _has_residual(architecture, before, block)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, I, H, W] -> [N, O, H / stride, W / stride]."""
-        y: Tensor = self.conv(x)
-        return x + y if self.has_residual else y
-
-
-class InvertedResidualV3(nn.Module):
-    """The block of V3: like V2's, with squeeze-and-excite before the projection where the table asks for it."""
-
-    def __init__(self, architecture: Architecture, before: int, block: Block, size: Size) -> None:
-        super().__init__()
-        then = block.activation if architecture.squeeze_first and block.squeeze and block.expands else "none"
-        layers = _expand_and_filter(architecture, before, block, size, activates=then == "none")
-        if block.squeeze:
-            layers.append(SqueezeExcite(block.expanded, block.squeeze, then))
-        layers.append(conv_bn(architecture, Shape(block.expanded, block.out), size))
-        self.block = nn.Sequential(*layers)
-        self.has_residual = _has_residual(architecture, before, block)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, I, H, W] -> [N, O, H / stride, W / stride]."""
-        y: Tensor = self.block(x)
-        return x + y if self.has_residual else y
+        return [filtered]
+    return [conv_bn(architecture, Shape(before, block.expanded), size, block.activation), filtered]

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Unpack, cast
 import torch
 
 from edgekit import extras, files
-from edgekit.errors import CheckpointError
+from edgekit.errors import CheckpointError, did_you_mean
 from edgekit.facts import BY_SETTING, Basis, Fact
-from edgekit.models import buffers, folders, foreign, heads, inference, readers, selection, strays
-from edgekit.models.layouts.names import WAY_BY_ONNX, classifier_names, first_few
+from edgekit.models import buffers, folders, foreign, inference, readers, selection, strays
+from edgekit.models.families import FAMILIES
+from edgekit.models.heads import recognition
+from edgekit.models.names import WAY_BY_ONNX, first_few
 from edgekit.models.network import build
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from edgekit.models.architecture import Activation, Architecture, HeadActivation, Options, PaddingStyle, Size
-    from edgekit.models.layouts.names import Renamed
+    from edgekit.models.names import Renamed
     from edgekit.models.readers import Contents
 
 _OWN = "edgekit checkpoint"
@@ -165,6 +167,11 @@ def save(path: str | PathLike[str], module: nn.Module, architecture: Architectur
 
 def _saved(contents: Contents, saved: Architecture, family: str | None, given: Options) -> _Understood:
     """A network that edgekit saved: its metadata say everything."""
+    if saved.family not in FAMILIES:
+        raise CheckpointError(
+            f"the network is of the family {saved.family!r}, which this edgekit does not know:"
+            f" {did_you_mean(saved.family, FAMILIES)}, or use the version that saved it"
+        )
     if family not in {None, saved.family}:
         raise CheckpointError(f"the network is a {saved.family}, and no {family}")
     architecture = saved.with_options(**given)
@@ -190,11 +197,11 @@ def _understand(path: Path, contents: Contents, family: str | None, given: Optio
         }
         own, kept = buffers.normalization(rest, inference.image_channels(body))
         rest = {key: tensor for key, tensor in rest.items() if key not in own}
-        head = heads.find(rest, inference.body_channels(body), contents.stated.get("bn_eps", _HEAD_EPS))
+        head = recognition.find(rest, inference.body_channels(body), contents.stated.get("bn_eps", _HEAD_EPS))
     except CheckpointError as error:
         foreign.refuse_known(_largest(contents), error)
         raise
-    names = classifier_names(renamed.wiring, len(head.layers) - 1)
+    names = renamed.wiring.classifier_names(len(head.layers) - 1)
     weights = dict(body)
     for name, layer in zip(names, head.layers, strict=True):
         weights |= {f"{name}.weight": layer.weight, f"{name}.bias": layer.bias}

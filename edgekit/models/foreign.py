@@ -10,7 +10,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from edgekit.errors import CheckpointError
-from edgekit.models.layouts.names import NOT_OURS, WAY_BY_ONNX, first_few
+from edgekit.models.names import NOT_OURS, WAY_BY_ONNX, first_few
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

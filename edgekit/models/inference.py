@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from edgekit.errors import CheckpointError, did_you_mean
-from edgekit.models.architecture import FAMILIES, Architecture, Block, make_divisible
-from edgekit.models.layouts.names import Wiring, block_names, classifier_names, first_few, head_names, stem_names
+from edgekit.models.architecture import Architecture, Block, make_divisible
+from edgekit.models.families import FAMILIES
+from edgekit.models.names import first_few
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
 
-    from edgekit.models.architecture import Activation, Family, Options
+    from edgekit.models.architecture import Options
+    from edgekit.models.families import Family
+    from edgekit.models.wiring import Names, Wiring
 
-_BLOCK_KEYS: dict[Wiring, re.Pattern[str]] = {
-    "mobilenet_v1": re.compile(r"features\.(\d+)\.depthwise\."),
-    "mobilenet_v2": re.compile(r"features\.(\d+)\.conv\."),
-    "mobilenet_v3": re.compile(r"features\.(\d+)\.block\."),
-}
 _LINEAR = re.compile(r"classifier\.\d+\.weight$")
 _MINIMAL_KERNEL = 3  # of the minimalistic V3, in pixels
 _BACKGROUND_CLASSES = 1001  # ImageNet in TensorFlow: class 0 is the background
@@ -51,30 +49,28 @@ def architecture_of(weights: Mapping[str, Tensor], family: str | None, options: 
     """
     wiring, count = _wiring(weights)
     chosen, notes = _family(wiring, count, family)
-    table = FAMILIES[chosen](**options)
-    *hidden, classifier = classifier_names(wiring, sum(bool(_LINEAR.match(key)) for key in weights) - 1)
-    head = head_names(wiring, count)
-    stem_channels, in_channels, *_ = _shape(weights, f"{stem_names(wiring)[0]}.weight", 4)
+    table = chosen.make(**options)
+    *hidden, classifier = wiring.classifier_names(sum(bool(_LINEAR.match(key)) for key in weights) - 1)
+    last = wiring.last_names(count)
+    stem_channels, in_channels, *_ = _shape(weights, f"{wiring.stem_names()[0]}.weight", 4)
     blocks = _blocks(weights, wiring, table)
     _check_kernels(blocks, table)
-    activation: Activation = table.activation
-    minimal = wiring == "mobilenet_v3" and all(b.kernel == _MINIMAL_KERNEL and not b.squeeze for b in blocks)
-    if minimal and "activation" not in options:
-        activation = "relu"
-        blocks = tuple(replace(block, activation=activation) for block in blocks)
-        notes.append("ReLU everywhere: the minimalistic V3, as all kernels are 3 and nothing squeezes")
     found = replace(
         table,
         width=None,
         num_classes=_shape(weights, f"{classifier}.weight", 2)[0],
         in_channels=in_channels,
         stem_channels=stem_channels,
-        activation=activation,
         blocks=blocks,
-        head_channels=_shape(weights, f"{head[0]}.weight", 4)[0] if head else 0,
+        head_channels=_shape(weights, f"{last[0]}.weight", 4)[0] if last else 0,
         hidden_channels=tuple(_shape(weights, f"{name}.weight", 2)[0] for name in hidden),
     )
     _check_chain(found)
+    if (told := wiring.told_by(blocks)) is not None:
+        usual, note = told
+        if not usual.keys() <= options.keys():
+            found = found.with_options(**cast("Options", {**usual, **options}))
+            notes.append(note)
     width = _width(found)
     notes.append(
         "channels taken from the weights as they are: they belong to no width multiplier (a pruned network)"
@@ -88,8 +84,8 @@ def architecture_of(weights: Mapping[str, Tensor], family: str | None, options: 
 
 def _wiring(weights: Mapping[str, Tensor]) -> tuple[Wiring, int]:
     """The wiring and the number of blocks."""
-    for wiring, pattern in _BLOCK_KEYS.items():
-        indices = {int(match[1]) for key in weights if (match := pattern.match(key))}
+    for wiring in dict.fromkeys(family.wiring for family in FAMILIES.values()):
+        indices = {int(match[1]) for key in weights if (match := wiring.block_key.match(key))}
         if indices:
             return wiring, len(indices)
     raise CheckpointError(f"no MobileNet block among the weights ({first_few(weights)})")
@@ -99,13 +95,13 @@ def _family(wiring: Wiring, count: int, wanted: str | None) -> tuple[Family, lis
     """The family, and a note if it was guessed."""
     if wanted is not None and wanted not in FAMILIES:
         raise CheckpointError(f"unknown family {wanted!r}: {did_you_mean(wanted, FAMILIES)}")
-    tables = [factory() for name, factory in FAMILIES.items() if name.startswith(wiring)]
-    for table in tables:
-        if len(table.blocks) == count and wanted in {None, table.family}:
-            return table.family, [] if wanted else [f"{table.family}: the names of the weights, and {count} blocks"]
-    known = " or ".join(f"{len(table.blocks)} ({table.family})" for table in tables)
+    blocks = {family.name: len(family.make().blocks) for family in FAMILIES.values() if family.wiring is wiring}
+    for name, own in blocks.items():
+        if own == count and wanted in {None, name}:
+            return FAMILIES[name], [] if wanted else [f"{name}: the names of the weights, and {count} blocks"]
+    known = " or ".join(f"{own} ({name})" for name, own in blocks.items())
     raise CheckpointError(
-        f"the weights have {count} blocks wired as {wiring}, and edgekit knows {known}"
+        f"the weights have {count} blocks wired as {wiring.name}, and edgekit knows {known}"
         + (f": they are no {wanted}" if wanted else ": load a network of one of these families")
     )
 
@@ -114,10 +110,10 @@ def _blocks(weights: Mapping[str, Tensor], wiring: Wiring, table: Architecture) 
     rows = []
     for index, row in enumerate(table.blocks):
         expands, squeezes = _has_expansion(weights, wiring, index), False
-        if wiring == "mobilenet_v3":
-            names = block_names(wiring, index, expands=expands, squeezes=True)
+        if wiring.squeezes:
+            names = wiring.block_names(index, expands=expands, squeezes=True)
             squeezes = f"{names['squeeze'][0]}.weight" in weights
-        names = block_names(wiring, index, expands=expands, squeezes=squeezes)
+        names = wiring.block_names(index, expands=expands, squeezes=squeezes)
         expanded, _, kernel, _ = _shape(weights, f"{names['depthwise'][0]}.weight", 4)
         out = _shape(weights, f"{names['project'][0]}.weight", 4)[0]
         squeeze = _shape(weights, f"{names['squeeze'][0]}.weight", 4)[0] if squeezes else 0
@@ -127,9 +123,9 @@ def _blocks(weights: Mapping[str, Tensor], wiring: Wiring, table: Architecture) 
 
 def _has_expansion(weights: Mapping[str, Tensor], wiring: Wiring, index: int) -> bool:
     """Whether the block's first convolution is 1x1."""
-    if wiring == "mobilenet_v1":
+    if not wiring.expands:
         return False
-    first = block_names(wiring, index, expands=True, squeezes=False)["expand"][0]
+    first = wiring.block_names(index, expands=True, squeezes=False)["expand"][0]
     return _shape(weights, f"{first}.weight", 4)[2:] == (1, 1)
 
 
@@ -162,7 +158,7 @@ def _check_chain(architecture: Architecture) -> None:
 
 def _width(architecture: Architecture) -> float | None:
     """The width multiplier that gives these channels, or None."""
-    factory = FAMILIES[architecture.family]
+    factory = FAMILIES[architecture.family].make
     base = factory()
     return next((width for width in _WIDTHS if _fits(architecture, base, factory(width), width)), None)
 
@@ -194,7 +190,7 @@ def _fits(found: Architecture, base: Architecture, scaled: Architecture, width: 
 
 def has_own_hidden(found: Architecture) -> bool:
     """Whether the first hidden linear layer is as wide as the family's at this width, so that it was not replaced."""
-    pairs = zip(found.hidden_channels, FAMILIES[found.family]().hidden_channels, strict=False)
+    pairs = zip(found.hidden_channels, FAMILIES[found.family].make().hidden_channels, strict=False)
     return any(channels in _scaled(usual, found.width or 1.0) for channels, usual in pairs)
 
 
@@ -214,8 +210,8 @@ def body_channels(weights: Mapping[str, Tensor]) -> int:
         CheckpointError: the last convolution is missing.
     """
     wiring, count = _wiring(weights)
-    last = head_names(wiring, count)
-    name = last[0] if last else block_names(wiring, count - 1, expands=False, squeezes=False)["project"][0]
+    last = wiring.last_names(count)
+    name = last[0] if last else wiring.block_names(count - 1, expands=False, squeezes=False)["project"][0]
     return _shape(weights, f"{name}.weight", 4)[0]
 
 
@@ -225,17 +221,18 @@ def image_channels(weights: Mapping[str, Tensor]) -> int:
     Raises:
         CheckpointError: the first convolution is missing.
     """
-    return _shape(weights, f"{stem_names(_wiring(weights)[0])[0]}.weight", 4)[1]
+    return _shape(weights, f"{_wiring(weights)[0].stem_names()[0]}.weight", 4)[1]
 
 
 def without_biases(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights whose convolutions have no bias: batch normalization takes it off its running mean, which is the same."""
     wiring, count = _wiring(weights)
-    pairs = [stem_names(wiring), *filter(None, [head_names(wiring, count)])]
+    last = wiring.last_names(count)
+    pairs: list[Names] = [wiring.stem_names(), *([last] if last else [])]
     for index in range(count):
-        for squeezes in (True, False) if wiring == "mobilenet_v3" else (False,):
+        for squeezes in (True, False) if wiring.squeezes else (False,):
             for expands in (True, False):
-                pairs += block_names(wiring, index, expands=expands, squeezes=squeezes).values()  # type: ignore[arg-type]
+                pairs += wiring.block_names(index, expands=expands, squeezes=squeezes).values()
     folded = dict(weights)
     for conv, norm in pairs:
         mean = f"{norm}.running_mean"

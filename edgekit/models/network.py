@@ -1,119 +1,123 @@
-"""Networks built from an architecture. State-dict keys of V2 and V3 equal torchvision's; torchvision has no V1."""
+"""Networks: a backbone, and one head or several on it."""
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from edgekit.models.blocks import DepthwiseSeparable, InvertedResidualV2, InvertedResidualV3, Shape, activate, conv_bn
+from edgekit.errors import ConfigError
+from edgekit.models.backbone import POOLED, Backbone, run
+from edgekit.models.families import family_of
+from edgekit.models.heads.linear import LinearHead
 
 if TYPE_CHECKING:
-    from edgekit.models.architecture import Architecture, Size
+    from collections.abc import Mapping
 
-DROPOUT = 0.2  # torchvision's for V2 and V3; only training sees it
+    from edgekit.models.architecture import Architecture, HeadActivation
+    from edgekit.models.heads import Head
 
 
-class MobileNetV1(nn.Module):
-    """MobileNetV1 (arXiv:1704.04861)."""
+class _OnBackbone(nn.Module):
+    """A backbone and heads. The backbone's modules keep their names: its weights are the same keys under any heads."""
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, backbone: Backbone, heads: Mapping[str, Head]) -> None:
         super().__init__()
-        self.conv1, size = _stem(architecture)
-        blocks = []
-        for block in architecture.blocks:
-            blocks.append(DepthwiseSeparable(architecture, block, size))
-            size = _after(size, block.stride)
-        self.features = nn.Sequential(*blocks)
-        self.classifier = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-            *_head(architecture, architecture.blocks[-1].out),
-        )
-        _initialize(self)
+        self.maps, self.pooled = backbone.maps, backbone.pooled
+        self.takes = {name: head.takes for name, head in heads.items()}
+        for name, module in backbone.named_children():
+            self.add_module(name, module)
+        if any(self.pooled in takes for takes in self.takes.values()):
+            self.add_module(POOLED, nn.AdaptiveAvgPool2d(1))
+        for name, head in heads.items():
+            _check(self, name, head)
+            self.add_module(name, head)
+
+    def outputs(self, x: Tensor) -> dict[str, Tensor]:
+        """[N, C, H, W] -> the output of each head, by its name."""
+        wanted = {feature_map for takes in self.takes.values() for feature_map in takes}
+        seen = {}
+        last = x
+        for feature_map, last in run(self, self.maps, x):
+            if feature_map in wanted:
+                seen[feature_map] = last
+        if self.pooled in wanted:
+            seen[self.pooled] = torch.flatten(self.get_submodule(POOLED)(last), 1)
+        return {name: self.get_submodule(name)(*(seen[one] for one in takes)) for name, takes in self.takes.items()}
+
+
+class Network(_OnBackbone):
+    """A backbone and heads, each of which gives one output.
+
+    Args:
+        backbone: trained or not; the network takes its modules over as they are.
+        heads: by the names of their modules and outputs.
+
+    Raises:
+        ConfigError: there is no head, a name cannot be one, or a head takes what the backbone does not give.
+    """
+
+    def __init__(self, backbone: Backbone, heads: Mapping[str, Head]) -> None:
+        if not heads:
+            raise ConfigError("a network needs a head: give at least one, by name")
+        super().__init__(backbone, heads)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """[N, C, H, W] -> the output of each head by its name, in the order in which the heads were given."""
+        return self.outputs(x)
+
+
+class Classifier(_OnBackbone):
+    """A backbone and its family's classifier, with the names of published checkpoints."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__(backbone, {"classifier": _classifier_on(backbone)})
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> logits [N, classes]."""
-        logits: Tensor = self.classifier(self.features(self.conv1(x)))
-        return logits
+        return self.outputs(x)["classifier"]
 
 
-class _InvertedResiduals(nn.Module):
-    """What V2 and V3 have in common: blocks of one kind, the mean over all places, and a head."""
-
-    block: ClassVar[type[InvertedResidualV2 | InvertedResidualV3]]
-
-    def __init__(self, architecture: Architecture) -> None:
-        super().__init__()
-        self.features = _features(architecture, self.block)
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Sequential(*_head(architecture, architecture.head_channels))
-        _initialize(self)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] -> logits [N, classes]."""
-        logits: Tensor = self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
-        return logits
-
-
-class MobileNetV2(_InvertedResiduals):
-    """MobileNetV2 (arXiv:1801.04381)."""
-
-    block = InvertedResidualV2
-
-
-class MobileNetV3(_InvertedResiduals):
-    """MobileNetV3 (arXiv:1905.02244), and smaller networks of its kind."""
-
-    block = InvertedResidualV3
-
-
-def build(architecture: Architecture) -> nn.Module:
-    """The network, with random weights and in training mode.
+def build(architecture: Architecture) -> Classifier:
+    """The classifier, with random weights and in training mode.
 
     Where ``architecture.padding`` is "same", the borders are those of images of ``architecture.resolution``.
+
+    Raises:
+        ConfigError: the architecture's family is unknown.
     """
-    if architecture.family.startswith("mobilenet_v1"):
-        return MobileNetV1(architecture)
-    return MobileNetV2(architecture) if architecture.family == "mobilenet_v2" else MobileNetV3(architecture)
+    network = Classifier(Backbone(architecture))
+    _initialize(network)
+    return network
 
 
-def _after(size: Size, stride: int) -> Size:
-    """What is left of ``size`` behind a padded convolution."""
-    height, width = size
-    return math.ceil(height / stride), math.ceil(width / stride)
+def _check(network: _OnBackbone, name: str, head: Head) -> None:
+    if not name.isidentifier() or hasattr(network, name):
+        raise ConfigError(f"no head can be called {name!r}: give it another word for its name")
+    missing = [one for one in head.takes if one not in (*network.maps, network.pooled)]
+    if missing:
+        raise ConfigError(
+            f"head {name!r} takes {missing[0]}, which this backbone does not give: make the head of the backbone's own"
+            " feature maps"
+        )
 
 
-def _stem(architecture: Architecture) -> tuple[nn.Sequential, Size]:
-    """The first convolution, and the size of what it gives."""
-    shape = Shape(architecture.in_channels, architecture.stem_channels, kernel=3, stride=architecture.stem_stride)
-    stem = conv_bn(architecture, shape, architecture.size, architecture.activation)
-    return stem, _after(architecture.size, architecture.stem_stride)
-
-
-def _features(architecture: Architecture, make: type[InvertedResidualV2 | InvertedResidualV3]) -> nn.Sequential:
-    """Stem, blocks and the last 1x1 convolution."""
-    stem, size = _stem(architecture)
-    layers: list[nn.Module] = [stem]
-    before = architecture.stem_channels
-    for block in architecture.blocks:
-        layers.append(make(architecture, before, block, size))
-        before, size = block.out, _after(size, block.stride)
-    layers.append(conv_bn(architecture, Shape(before, architecture.head_channels), size, architecture.activation))
-    return nn.Sequential(*layers)
-
-
-def _head(architecture: Architecture, channels: int) -> list[nn.Module]:
+def _classifier_on(backbone: Backbone) -> LinearHead:
     """From pooled features to logits: hidden linear layers, each with its activation, dropout, and the last."""
-    layers: list[nn.Module] = []
-    for index, hidden in enumerate(architecture.hidden_channels):
-        is_own = architecture.keeps_hidden and index == 0
-        function = architecture.activation if is_own else architecture.head_activation or architecture.activation
-        layers += [nn.Linear(channels, hidden), activate(function)]
-        channels = hidden
-    return [*layers, nn.Dropout(DROPOUT), nn.Linear(channels, architecture.num_classes)]
+    architecture = backbone.architecture
+    functions: list[HeadActivation] = [
+        architecture.activation
+        if architecture.keeps_hidden and index == 0
+        else architecture.head_activation or architecture.activation
+        for index in range(len(architecture.hidden_channels))
+    ]
+    pools = family_of(architecture.family).wiring.pools_in_classifier
+    return LinearHead(
+        backbone.maps[-1] if pools else backbone.pooled,
+        architecture.num_classes,
+        list(zip(architecture.hidden_channels, functions, strict=True)),
+    )
 
 
 def _initialize(network: nn.Module) -> None:

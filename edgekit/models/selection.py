@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from edgekit.errors import CheckpointError
 from edgekit.models import strays
-from edgekit.models.layouts import LAYOUTS
-from edgekit.models.layouts.names import first_few
+from edgekit.models.layouts import layouts
+from edgekit.models.names import first_few
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor
 
-    from edgekit.models.layouts.names import Layout
+    from edgekit.models.names import Layout
     from edgekit.models.readers import Group
 
 _AVERAGED = frozenset(("ema", "averaged", "average", "avg", "swa", "shadow", "polyak"))
@@ -114,7 +114,7 @@ def _in_group(group: Group) -> _Candidate | None:
     Raises:
         CheckpointError: several are, and nothing tells which is meant.
     """
-    for layout in LAYOUTS:
+    for layout in layouts():
         candidates = [_Candidate(group, layout, root) for root in layout.roots(group.weights)]
         if not candidates:
             continue

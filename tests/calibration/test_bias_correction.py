@@ -12,7 +12,7 @@ from edgekit.calibration.assignment import quantize
 from edgekit.calibration.bias_correction import bias_corrections
 from edgekit.executor.float import FloatExecutor
 from edgekit.ir import Conv2d, Linear
-from edgekit.models import architecture
+from edgekit.models.families.mobilenet_v2 import mobilenet_v2
 from edgekit.reference.integer import Reference
 from tests.networks import with_ranges
 
@@ -26,7 +26,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (8, SIZE, SIZE, 3), np.uint8)
 
 def network() -> tuple[FloatModel, dict[str, Range]]:
     """A MobileNetV2 with random weights, and ranges that clip so much that means shift."""
-    return with_ranges(architecture.mobilenet_v2(0.35, 10, resolution=SIZE), PIXELS, clipped=0.01)
+    return with_ranges(mobilenet_v2(0.35, 10, resolution=SIZE), PIXELS, clipped=0.01)
 
 
 def test_logits_come_nearer_and_means_agree() -> None:

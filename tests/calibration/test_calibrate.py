@@ -18,7 +18,7 @@ from edgekit.executor.float import FloatExecutor
 from edgekit.executor.integer import IntegerExecutor
 from edgekit.float_model import FloatModel
 from edgekit.ir import Conv2d, Linear
-from edgekit.models import architecture
+from edgekit.models.families.mobilenet_v3 import mobilenet_v3_small
 from edgekit.models.network import build
 from edgekit.passes import integer_form
 from edgekit.preprocessing import Preprocessing
@@ -40,7 +40,7 @@ IMAGES = held_images(PIXELS, "noise")
 def model() -> FloatModel:
     """A MobileNetV3 whose first channels reach very differently far, with means that differ between colours."""
     torch.manual_seed(0)
-    shape = architecture.mobilenet_v3_small(0.5, 10, resolution=SIZE)
+    shape = mobilenet_v3_small(0.5, 10, resolution=SIZE)
     preprocessing = Preprocessing((SIZE, SIZE), None)
     module = build(shape).train()
     with torch.no_grad():

@@ -21,7 +21,7 @@ from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.executor.float import FloatExecutor
 from edgekit.facts import Basis, Fact
 from edgekit.float_model import FloatModel
-from edgekit.models import architecture
+from edgekit.models.families.mobilenet_v2 import mobilenet_v2
 from edgekit.models.network import build
 from edgekit.passes import integer_form
 from edgekit.preprocessing import Preprocessing
@@ -54,7 +54,7 @@ def pictures(number: int, seed: int) -> NDArray[np.uint8]:
 def model(request: pytest.FixtureRequest) -> FloatModel:
     """A network whose normalization has seen 512 pictures, which were normalized with ImageNet's mean and std."""
     torch.manual_seed(0)
-    shape = architecture.mobilenet_v2(0.35, 10, resolution=SIZE, padding=request.param)
+    shape = mobilenet_v2(0.35, 10, resolution=SIZE, padding=request.param)
     preprocessing = Preprocessing((SIZE, SIZE), None, IMAGENET_MEAN, IMAGENET_STD)
     module = build(shape).train()
     stem = next(layer for layer in module.modules() if isinstance(layer, torch.nn.Conv2d))

@@ -13,7 +13,7 @@ from edgekit.calibration.families import GATE_OPENS, families
 from edgekit.capture.torch_export import capture
 from edgekit.executor.float import FloatExecutor
 from edgekit.float_model import FloatModel
-from edgekit.models import architecture
+from edgekit.models.families import FAMILIES
 from edgekit.models.network import build
 from edgekit.passes import integer_form
 from edgekit.passes.gate_convolution import gate_convolution, gates
@@ -27,7 +27,7 @@ TWICE = np.concatenate([IMAGES, IMAGES])  # so that none of them is an odd one
 def network(family: str) -> FloatModel:
     """Random weights, and a first layer whose channels reach very differently far."""
     torch.manual_seed(0)
-    shape = architecture.FAMILIES[family](resolution=SIZE)
+    shape = FAMILIES[family].make(resolution=SIZE)
     module = build(shape).train()
     module(torch.from_numpy(IMAGES))  # statistics for batch normalization
     module.eval()

@@ -16,7 +16,9 @@ from edgekit.capture.torch_export import capture
 from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD, NORMALIZATIONS
 from edgekit.executor.float import FloatExecutor
 from edgekit.facts import Basis
-from edgekit.models.architecture import mobilenet_v1, mobilenet_v2, mobilenet_v3_small
+from edgekit.models.families.mobilenet_v1 import mobilenet_v1
+from edgekit.models.families.mobilenet_v2 import mobilenet_v2
+from edgekit.models.families.mobilenet_v3 import mobilenet_v3_small
 from edgekit.models.network import build
 from edgekit.passes import float_form
 from edgekit.preprocessing import Preprocessing

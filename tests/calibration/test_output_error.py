@@ -8,7 +8,7 @@ import torch
 from edgekit.calibration.output_error import OutputError
 from edgekit.capture.torch_export import capture
 from edgekit.executor.float import FloatExecutor
-from edgekit.models import architecture
+from edgekit.models.families.mobilenet_v3 import mobilenet_v3_small
 from edgekit.models.network import build
 from edgekit.passes import integer_form
 
@@ -18,7 +18,7 @@ IMAGES = np.random.default_rng(0).uniform(-1, 1, (2, 3, SIZE, SIZE)).astype(np.f
 
 def test_it_is_what_the_rest_of_the_network_makes_of_it() -> None:
     torch.manual_seed(0)
-    shape = architecture.mobilenet_v3_small(1.0, 10, resolution=SIZE)
+    shape = mobilenet_v3_small(1.0, 10, resolution=SIZE)
     graph = integer_form(capture(build(shape).eval(), shape.name, (3, SIZE, SIZE)))
     errors = OutputError(graph, IMAGES)
 

@@ -17,7 +17,7 @@ from edgekit.capture.torch_export import capture as torch_capture
 from edgekit.errors import CheckpointError, MissingDependency, UnsupportedOperator
 from edgekit.executor.float import FloatExecutor
 from edgekit.ir import Conv2d, HardSigmoid, HardSwish, Linear
-from edgekit.models.architecture import mobilenet_v3_digits
+from edgekit.models.families.mobilenet_v3_digits import mobilenet_v3_digits
 from edgekit.models.network import build
 from edgekit.passes import float_form, integer_form
 

@@ -126,7 +126,7 @@ def test_labels_are_the_digits(settings: config.Settings) -> None:
 
 
 def test_the_checkpoint_says_what_it_is(network: Checkpoint) -> None:
-    from edgekit.models.architecture import mobilenet_v3_digits
+    from edgekit.models.families.mobilenet_v3_digits import mobilenet_v3_digits
 
     assert network.architecture == mobilenet_v3_digits()
     assert network.notes == ()

@@ -14,7 +14,7 @@ import torch
 
 from edgekit.calibration.images import open_images
 from edgekit.defaults import FOLDER, train
-from edgekit.models.architecture import mobilenet_v3_digits
+from edgekit.models.families.mobilenet_v3_digits import mobilenet_v3_digits
 from edgekit.models.network import build
 
 if TYPE_CHECKING:

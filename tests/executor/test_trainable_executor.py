@@ -14,7 +14,7 @@ from edgekit.executor.integer import IntegerExecutor
 from edgekit.executor.trainable import TrainableExecutor, round_straight_through
 from edgekit.integer_model import IntegerModel
 from edgekit.ir import Graph, Linear, Node, Tensor
-from edgekit.models import architecture
+from edgekit.models.families.mobilenet_v3_digits import mobilenet_v3_digits
 from edgekit.preprocessing import Preprocessing
 from edgekit.quantization import QuantParams, Ratio
 from tests.networks import with_ranges
@@ -32,7 +32,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3), np.uint8)
 @functools.cache
 def network() -> tuple[FloatModel, dict[str, Range]]:
     """A network with every operator of MobileNetV3, and ranges that clip a little."""
-    return with_ranges(architecture.mobilenet_v3_digits(), PIXELS, clipped=0.001)
+    return with_ranges(mobilenet_v3_digits(), PIXELS, clipped=0.001)
 
 
 def shown(executor: IntegerExecutor, stored: NDArray[np.int8]) -> dict[str, NDArray[np.generic]]:

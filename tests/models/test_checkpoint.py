@@ -18,9 +18,11 @@ from safetensors.torch import save_file
 
 from edgekit.errors import CheckpointError, ConfigError
 from edgekit.facts import Basis
-from edgekit.models.architecture import Architecture, mobilenet_v1, mobilenet_v2, mobilenet_v3_digits
-from edgekit.models.architecture import mobilenet_v3_small as v3_small
 from edgekit.models.checkpoint import load, save
+from edgekit.models.families.mobilenet_v1 import mobilenet_v1
+from edgekit.models.families.mobilenet_v2 import mobilenet_v2
+from edgekit.models.families.mobilenet_v3 import mobilenet_v3_small as v3_small
+from edgekit.models.families.mobilenet_v3_digits import mobilenet_v3_digits
 from edgekit.models.network import build
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor, nn
+
+    from edgekit.models.architecture import Architecture
 
     State = dict[str, Tensor]
 
@@ -182,7 +186,7 @@ def test_code_in_a_plain_pickle_never_runs(protocol: int, tmp_path: Path) -> Non
 
 
 def test_a_whole_pickled_model_is_refused(digits: nn.Module, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"holds code \(edgekit\.models\.network\.MobileNetV3\)"):
+    with pytest.raises(CheckpointError, match=r"holds code \(edgekit\.models\.network\.Classifier\)"):
         load(saved(digits, tmp_path / "m.pth"))
 
 

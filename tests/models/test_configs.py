@@ -10,14 +10,18 @@ import torch
 
 from edgekit.errors import CheckpointError
 from edgekit.facts import Basis
-from edgekit.models.architecture import Architecture, mobilenet_v1, mobilenet_v2, mobilenet_v3_small
 from edgekit.models.checkpoint import load
+from edgekit.models.families.mobilenet_v1 import mobilenet_v1
+from edgekit.models.families.mobilenet_v2 import mobilenet_v2
+from edgekit.models.families.mobilenet_v3 import mobilenet_v3_small
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from torch import nn
+
+    from edgekit.models.architecture import Architecture
 
     Maker = Callable[[Architecture], nn.Module]
 

@@ -309,7 +309,7 @@ def test_files_that_are_no_checkpoints(content: bytes, message: str, suffix: str
 def test_a_file_is_read_by_its_content(tmp_path: Path) -> None:
     from safetensors.torch import save
 
-    from edgekit.models.architecture import mobilenet_v3_digits
+    from edgekit.models.families.mobilenet_v3_digits import mobilenet_v3_digits
     from edgekit.models.network import build
 
     state = build(mobilenet_v3_digits()).state_dict()
@@ -345,7 +345,7 @@ class Settings:
 
 @pytest.mark.parametrize("as_zip", [False, True])
 def test_objects_beside_the_weights_are_left_unread(*, as_zip: bool, tmp_path: Path) -> None:
-    from edgekit.models.architecture import mobilenet_v3_digits
+    from edgekit.models.families.mobilenet_v3_digits import mobilenet_v3_digits
     from edgekit.models.network import build
 
     state = build(mobilenet_v3_digits()).state_dict()

@@ -12,8 +12,9 @@ import torch
 
 from edgekit.errors import CheckpointError
 from edgekit.facts import Basis
-from edgekit.models.architecture import Architecture, mobilenet_v1, mobilenet_v2
 from edgekit.models.checkpoint import load
+from edgekit.models.families.mobilenet_v1 import mobilenet_v1
+from edgekit.models.families.mobilenet_v2 import mobilenet_v2
 from edgekit.models.readers import keras_config
 from edgekit.models.readers.keras_layers import layers_of
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from edgekit.models.architecture import Architecture
     from edgekit.models.readers.keras_config import Said
 
     Maker = Callable[[Architecture], nn.Module]

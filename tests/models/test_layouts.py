@@ -14,21 +14,16 @@ import pytest
 import torch
 
 from edgekit.errors import CheckpointError
-from edgekit.models import heads, inference
-from edgekit.models.architecture import (
-    Architecture,
-    Block,
-    make_divisible,
-    mobilenet_v1,
-    mobilenet_v2,
-    mobilenet_v3_digits,
-    mobilenet_v3_large,
-    mobilenet_v3_small,
-)
+from edgekit.models import inference
+from edgekit.models.architecture import Architecture, Block, make_divisible
 from edgekit.models.checkpoint import load
+from edgekit.models.families.mobilenet_v1 import mobilenet_v1
+from edgekit.models.families.mobilenet_v2 import mobilenet_v2
+from edgekit.models.families.mobilenet_v3 import mobilenet_v3_large, mobilenet_v3_small
+from edgekit.models.families.mobilenet_v3_digits import mobilenet_v3_digits
+from edgekit.models.heads import recognition
 from edgekit.models.inference import architecture_of
-from edgekit.models.layouts import LAYOUTS
-from edgekit.models.layouts.names import classifier_names
+from edgekit.models.layouts import layouts
 from edgekit.models.network import build
 
 if TYPE_CHECKING:
@@ -255,10 +250,10 @@ def test_widths_are_found_under_all_names(factory: Any, width: float) -> None:
         flat = {f"{layer}/{role}": tensor for layer, roles in layers.items() for role, tensor in roles.items()}
         found += [as_timm(module, architecture), flat]
     for theirs in found:
-        layout = next(layout for layout in LAYOUTS if layout.roots(theirs))
+        layout = next(layout for layout in layouts() if layout.roots(theirs))
         renamed = layout.rename(theirs, layout.roots(theirs)[0], "")
-        head = heads.find(renamed.rest, inference.body_channels(renamed.weights), 1e-5)
-        names = classifier_names(renamed.wiring, len(head.layers) - 1)
+        head = recognition.find(renamed.rest, inference.body_channels(renamed.weights), 1e-5)
+        names = renamed.wiring.classifier_names(len(head.layers) - 1)
         weights = dict(renamed.weights)
         for name, layer in zip(names, head.layers, strict=True):
             weights |= {f"{name}.weight": layer.weight, f"{name}.bias": layer.bias}

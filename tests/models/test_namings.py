@@ -9,21 +9,20 @@ import torch
 
 from edgekit.errors import CheckpointError
 from edgekit.facts import Basis
-from edgekit.models.architecture import (
-    Architecture,
-    mobilenet_v1,
-    mobilenet_v1_cifar,
-    mobilenet_v2,
-    mobilenet_v3_nas,
-    mobilenet_v3_small,
-)
 from edgekit.models.checkpoint import load
+from edgekit.models.families.mobilenet_v1 import mobilenet_v1
+from edgekit.models.families.mobilenet_v1_cifar import mobilenet_v1_cifar
+from edgekit.models.families.mobilenet_v2 import mobilenet_v2
+from edgekit.models.families.mobilenet_v3 import mobilenet_v3_small
+from edgekit.models.families.mobilenet_v3_nas import mobilenet_v3_nas
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from torch import Tensor, nn
+
+    from edgekit.models.architecture import Architecture
 
     Maker = Callable[[Architecture], nn.Module]
     Rename = Callable[[str], str]

@@ -12,22 +12,18 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from edgekit.models.architecture import (
-    FAMILIES,
-    Architecture,
-    mobilenet_v1,
-    mobilenet_v2,
-    mobilenet_v3_digits,
-    mobilenet_v3_large,
-    mobilenet_v3_small,
-)
 from edgekit.models.blocks import PaddedConv2d, Shape, conv
+from edgekit.models.families import FAMILIES
+from edgekit.models.families.mobilenet_v1 import mobilenet_v1
+from edgekit.models.families.mobilenet_v2 import mobilenet_v2
+from edgekit.models.families.mobilenet_v3 import mobilenet_v3_large, mobilenet_v3_small
+from edgekit.models.families.mobilenet_v3_digits import mobilenet_v3_digits
 from edgekit.models.network import build
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgekit.models.architecture import PaddingStyle
+    from edgekit.models.architecture import Architecture, PaddingStyle
 
 LAYERS = (
     *(nn.Conv2d, nn.BatchNorm2d, nn.Linear, nn.AdaptiveAvgPool2d, nn.Flatten, nn.Dropout),
@@ -93,7 +89,7 @@ def test_torchvisions_names() -> None:
 def test_export_sees_the_same_network(
     family: str, padding: PaddingStyle, trained: Callable[[Architecture], nn.Module]
 ) -> None:
-    module = trained(FAMILIES[family](0.35, 5, resolution=64, padding=padding))
+    module = trained(FAMILIES[family].make(0.35, 5, resolution=64, padding=padding))
     x = torch.randn(1, 3, 64, 64)
     logits = module(x)
     assert logits.shape == (1, 5)
@@ -101,9 +97,9 @@ def test_export_sees_the_same_network(
 
 
 def test_only_layers_that_capture_knows() -> None:
-    for factory in FAMILIES.values():
+    for family in FAMILIES.values():
         with torch.device("meta"):
-            leaves = [module for module in build(factory()).modules() if not list(module.children())]
+            leaves = [module for module in build(family.make()).modules() if not list(module.children())]
         assert all(isinstance(leaf, LAYERS) for leaf in leaves)
 
 

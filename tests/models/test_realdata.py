@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from edgekit.models.architecture import mobilenet_v1, mobilenet_v2, mobilenet_v3_small
 from edgekit.models.checkpoint import load
+from edgekit.models.families.mobilenet_v1 import mobilenet_v1
+from edgekit.models.families.mobilenet_v2 import mobilenet_v2
+from edgekit.models.families.mobilenet_v3 import mobilenet_v3_small
 from edgekit.models.network import build
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from edgekit.errors import CheckpointError
-from edgekit.models.architecture import mobilenet_v2
 from edgekit.models.checkpoint import load
+from edgekit.models.families.mobilenet_v2 import mobilenet_v2
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from edgekit.models import heads
+from edgekit.models.heads import recognition
 from edgekit.models.readers.parametrizations import made_whole
 from edgekit.models.sums import sum_of_products
 
@@ -48,7 +48,7 @@ def test_layers_that_are_made_one() -> None:
     first, second = drawn(HIDDEN, CHANNELS), drawn(CLASSES, HIDDEN)
     biases = drawn(HIDDEN), drawn(CLASSES)
     rest = {"0.weight": first, "0.bias": biases[0], "1.weight": second, "1.bias": biases[1]}
-    (layer,) = heads.find({f"classifier.{name}": tensor for name, tensor in rest.items()}, CHANNELS, 1e-5).layers
+    (layer,) = recognition.find({f"classifier.{name}": tensor for name, tensor in rest.items()}, CHANNELS, 1e-5).layers
     assert torch.equal(layer.weight, products(second, first).float())
     assert torch.equal(layer.bias, (biases[1] + products(second, biases[0][:, None])[:, 0]).float())
 
@@ -58,7 +58,8 @@ def test_batch_normalization_in_front_of_a_layer() -> None:
     norm = {"weight": drawn(CHANNELS), "bias": drawn(CHANNELS), "running_mean": drawn(CHANNELS)}
     norm["running_var"] = drawn(CHANNELS).abs()
     rest = {f"classifier.0.{role}": tensor for role, tensor in norm.items()}
-    (layer,) = heads.find({**rest, "classifier.1.weight": weight, "classifier.1.bias": bias}, CHANNELS, 1e-5).layers
+    found = recognition.find({**rest, "classifier.1.weight": weight, "classifier.1.bias": bias}, CHANNELS, 1e-5)
+    (layer,) = found.layers
     scale = (norm["weight"].double() / (norm["running_var"].double() + 1e-5).sqrt()).float()
     shift = norm["bias"] - norm["running_mean"] * scale
     assert torch.equal(layer.bias, (bias + products(weight, shift[:, None])[:, 0]).float())

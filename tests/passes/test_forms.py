@@ -11,7 +11,8 @@ import torch
 from edgekit.capture.torch_export import capture
 from edgekit.executor.float import FloatExecutor
 from edgekit.ir import Add, Conv2d, Flatten, HardSwish, Linear, Mean, Mul, Pad
-from edgekit.models.architecture import FAMILIES, mobilenet_v3_large
+from edgekit.models.families import FAMILIES
+from edgekit.models.families.mobilenet_v3 import mobilenet_v3_large
 from edgekit.models.network import build
 from edgekit.passes import float_form, integer_form
 
@@ -87,7 +88,7 @@ def _module_of(tensor: str) -> str:
 
 @pytest.mark.parametrize(("family", "width", "padding", "resolution"), CASES)
 def test_every_tensor_is_what_the_module_computes(family: str, width: float, padding: Any, resolution: int) -> None:
-    module = _trained(FAMILIES[family](width, 7, resolution=resolution, padding=padding))
+    module = _trained(FAMILIES[family].make(width, 7, resolution=resolution, padding=padding))
     captured = capture(module, family, (3, resolution, resolution))
     x = torch.randn(2, 3, resolution, resolution)
     expected = _module_outputs(module, x)

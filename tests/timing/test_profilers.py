@@ -171,7 +171,9 @@ def test_macs_are_the_published_ones(family: str, published: float, tmp_path: An
         pytest.importorskip(needed)
     from edgekit.capture.torch_export import capture
     from edgekit.float_model import FloatModel
-    from edgekit.models.architecture import mobilenet_v1, mobilenet_v2, mobilenet_v3_small
+    from edgekit.models.families.mobilenet_v1 import mobilenet_v1
+    from edgekit.models.families.mobilenet_v2 import mobilenet_v2
+    from edgekit.models.families.mobilenet_v3 import mobilenet_v3_small
     from edgekit.models.network import build
     from edgekit.passes import float_form
     from edgekit.preprocessing import Preprocessing

@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING
 
 from edgekit.errors import CheckpointError
 from edgekit.models.architecture import Options
-from edgekit.models.layouts.names import Part, Renamed, Wiring, block_names, head_names, split, stem_names
+from edgekit.models.families.mobilenet_v1 import WIRING as V1
+from edgekit.models.families.mobilenet_v2 import WIRING as V2
+from edgekit.models.families.mobilenet_v3 import WIRING as V3
+from edgekit.models.names import Renamed, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from torch import Tensor
+
+    from edgekit.models.wiring import Part, Wiring
 
 _LEAVES = {
     "kernel": "weight",
@@ -26,14 +31,14 @@ _LEAVES = {
     "moving_variance": "running_var",
 }
 _BLOCK_INDEX = {
-    "mobilenet_v1": re.compile(r"conv_dw_(\d+)$"),  # from 1
-    "mobilenet_v2": re.compile(r"block_(\d+)_depthwise$"),  # from 1; block 0 is expanded_conv
-    "mobilenet_v3": re.compile(r"expanded_conv_(\d+)_depthwise$"),  # the same
+    V1: re.compile(r"conv_dw_(\d+)$"),  # from 1
+    V2: re.compile(r"block_(\d+)_depthwise$"),  # from 1; block 0 is expanded_conv
+    V3: re.compile(r"expanded_conv_(\d+)_depthwise$"),  # the same
 }
 _STEM: dict[Wiring, tuple[str, str]] = {
-    "mobilenet_v1": ("conv1", "conv1_bn"),
-    "mobilenet_v2": ("conv1", "bn_conv1"),
-    "mobilenet_v3": ("conv", "conv_bn"),
+    V1: ("conv1", "conv1_bn"),
+    V2: ("conv1", "bn_conv1"),
+    V3: ("conv", "conv_bn"),
 }
 _V3_PARTS: dict[Part, str] = {
     "expand": "expand",
@@ -71,7 +76,7 @@ class Keras:
                 value = _turned(tensor, layer) if role == "kernel" else tensor
                 turned[f"{layer}.{_LEAVES.get(role, role)}"] = value
         renamed, rest = split(turned, modules)
-        own_hidden = "conv_2" if wiring == "mobilenet_v3" else None
+        own_hidden = "conv_2" if wiring is V3 else None
         usual = Options(padding="same", bn_eps=1e-3)
         return Renamed("Keras weights", wiring, renamed, rest, usual, own_hidden=own_hidden, named_hidden=True)
 
@@ -97,36 +102,36 @@ def _layer_name(path: str) -> str:
 
 def _wiring(layers: Iterable[str]) -> Wiring | None:
     if "conv_dw_1" in layers:
-        return "mobilenet_v1"
+        return V1
     if "block_1_depthwise" in layers:
-        return "mobilenet_v2"
-    return "mobilenet_v3" if "expanded_conv_1_depthwise" in layers else None
+        return V2
+    return V3 if "expanded_conv_1_depthwise" in layers else None
 
 
 def _modules(layers: Mapping[str, Mapping[str, Tensor]], wiring: Wiring) -> dict[str, str]:
     """Keras' layer names to edgekit's module names."""
     indices = [int(match[1]) for layer in layers if (match := _BLOCK_INDEX[wiring].match(layer))]
-    count = max(indices) + (wiring != "mobilenet_v1")
-    modules = dict(zip(_STEM[wiring], stem_names(wiring), strict=True))
+    count = max(indices) + (wiring is not V1)
+    modules = dict(zip(_STEM[wiring], wiring.stem_names(), strict=True))
     for index in range(count):
         modules |= _block_modules(layers, wiring, index)
-    head = head_names(wiring, count)
-    if head is not None:
-        modules |= {"conv_1": head[0], "conv_1_bn": head[1]}
+    last = wiring.last_names(count)
+    if last is not None:
+        modules |= dict(zip(("conv_1", "conv_1_bn"), last, strict=True))
     return modules
 
 
 def _block_modules(layers: Mapping[str, Mapping[str, Tensor]], wiring: Wiring, index: int) -> dict[str, str]:
-    if wiring == "mobilenet_v1":
+    if wiring is V1:
         theirs: dict[Part, str] = {"depthwise": f"conv_dw_{index + 1}", "project": f"conv_pw_{index + 1}"}
     else:
-        numbered = f"block_{index}" if wiring == "mobilenet_v2" else f"expanded_conv_{index}"
+        numbered = f"block_{index}" if wiring is V2 else f"expanded_conv_{index}"
         block = numbered if index else "expanded_conv"
         theirs = {part: f"{block}_{name}" for part, name in _V3_PARTS.items()}
     expands = theirs.get("expand") in layers
     squeezes = theirs.get("squeeze") in layers
     modules = {}
-    for part, (conv, norm) in block_names(wiring, index, expands=expands, squeezes=squeezes).items():
+    for part, (conv, norm) in wiring.block_names(index, expands=expands, squeezes=squeezes).items():
         modules[theirs[part]] = conv
         if norm is not None:
             modules[f"{theirs[part]}_bn"] = norm

@@ -12,22 +12,23 @@ from typing import TYPE_CHECKING
 
 from edgekit.errors import CheckpointError
 from edgekit.models.architecture import Options
-from edgekit.models.layouts.names import (
+from edgekit.models.families.mobilenet_v1 import WIRING as V1
+from edgekit.models.families.mobilenet_v2 import WIRING as V2
+from edgekit.models.families.mobilenet_v3 import WIRING as V3
+from edgekit.models.names import (
     WAY_BY_ONNX,
     Renamed,
-    Wiring,
-    block_names,
-    head_names,
     roots_of,
     scopes,
     split,
-    stem_names,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
+
+    from edgekit.models.wiring import Wiring
 
 _BLOCK = re.compile(r"blocks\.(\d+)\.(\d+)\.")
 _TENSORFLOW_NAME = re.compile(r"(^|[^a-z])tf_mobilenet")
@@ -48,7 +49,7 @@ class Timm:
         """
         own = _below(weights, root)
         wiring = _wiring(own)
-        if wiring == "mobilenet_v3" and "conv_head.weight" in own and "conv_head.bias" not in own:
+        if wiring is V3 and "conv_head.weight" in own and "conv_head.bias" not in own:
             raise CheckpointError(
                 "conv_head has no bias, as in timm's mobilenetv3_rw, whose first block lacks the residual of every"
                 f" other MobileNetV3. It can come as ONNX: {WAY_BY_ONNX}"
@@ -70,7 +71,7 @@ class Timm:
             rest=rest,
             usual=constants,
             scopes=scopes(modules, f"{root}blocks."),
-            own_hidden=f"{root}conv_head" if wiring == "mobilenet_v3" else None,
+            own_hidden=f"{root}conv_head" if wiring is V3 else None,
             named_hidden=True,
             notes=(note,),
         )
@@ -95,23 +96,21 @@ def _blocks(weights: Mapping[str, Tensor]) -> list[str]:
 
 def _wiring(weights: Mapping[str, Tensor]) -> Wiring:
     if not any(".conv_pwl." in key for key in weights):
-        return "mobilenet_v1"
-    return "mobilenet_v2" if "bn2.weight" in weights else "mobilenet_v3"
+        return V1
+    return V2 if "bn2.weight" in weights else V3
 
 
 def _modules(weights: Mapping[str, Tensor], wiring: Wiring) -> dict[str, str]:
     """Module names: timm's to edgekit's."""
     blocks = [block for block in _blocks(weights) if f"{block}.conv_dw.weight" in weights]
-    stem, stem_bn = stem_names(wiring)
-    modules = {"conv_stem": stem, "bn1": stem_bn}
+    modules = dict(zip(("conv_stem", "bn1"), wiring.stem_names(), strict=True))
     for index, block in enumerate(blocks):
         modules |= _block_modules(weights, wiring, index, block)
-    head = head_names(wiring, len(blocks))
-    if head is not None and wiring == "mobilenet_v3":
-        last = _blocks(weights)[-1]
-        modules |= {f"{last}.conv": head[0], f"{last}.bn1": head[1]}
-    elif head is not None:
-        modules |= {"conv_head": head[0], "bn2": head[1]}
+    last = wiring.last_names(len(blocks))
+    if last is not None:
+        own = _blocks(weights)[-1]
+        theirs = (f"{own}.conv", f"{own}.bn1") if wiring is V3 else ("conv_head", "bn2")
+        modules |= dict(zip(theirs, last, strict=True))
     return modules
 
 
@@ -126,7 +125,7 @@ def _block_modules(weights: Mapping[str, Tensor], wiring: Wiring, index: int, bl
         "project": ("conv_pwl", "bn3") if expands else ("conv_pw", "bn2"),
     }
     modules = {}
-    for part, (conv, norm) in block_names(wiring, index, expands=expands, squeezes=squeezes).items():
+    for part, (conv, norm) in wiring.block_names(index, expands=expands, squeezes=squeezes).items():
         their_conv, their_norm = theirs[part]
         modules[f"{block}.{their_conv}"] = conv
         if norm is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgekit.errors import CheckpointError
-from edgekit.models.layouts.names import WAY_BY_ONNX
+from edgekit.models.names import WAY_BY_ONNX
 from edgekit.models.readers import kinds
 from edgekit.models.readers.configs import with_config
 from edgekit.models.readers.contents import ARCHITECTURE_KEY, Contents, Group

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from edgekit.errors import CheckpointError
 from edgekit.facts import Basis, Fact
 from edgekit.models.architecture import Activation, Options
-from edgekit.models.layouts.names import NOT_OURS, WAY_BY_ONNX
+from edgekit.models.names import NOT_OURS, WAY_BY_ONNX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

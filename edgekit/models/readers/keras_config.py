@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit.errors import CheckpointError
 from edgekit.ir import Padding
 from edgekit.models.architecture import Options
-from edgekit.models.layouts.names import first_few
+from edgekit.models.names import first_few
 from edgekit.models.readers.keras_layers import CONVS, Layer
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import zipfile
 from typing import TYPE_CHECKING, Literal
 
 from edgekit.errors import CheckpointError
-from edgekit.models.layouts.names import WAY_BY_ONNX
+from edgekit.models.names import WAY_BY_ONNX
 
 if TYPE_CHECKING:
     from pathlib import Path

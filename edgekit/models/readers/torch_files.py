@@ -18,7 +18,7 @@ from torch import Tensor
 from edgekit import extras
 from edgekit.errors import ArtifactError, CheckpointError
 from edgekit.models.architecture import Architecture
-from edgekit.models.layouts.names import WAY_BY_ONNX
+from edgekit.models.names import WAY_BY_ONNX
 from edgekit.models.readers.contents import ARCHITECTURE_KEY, Contents, Group
 from edgekit.models.readers.parametrizations import made_whole
 

@@ -104,7 +104,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str, An
     """Of a network that has seen 512 pictures, normalized as ImageNet's, with some preprocessing that is given."""
     import torch
 
-    from edgekit.models.architecture import mobilenet_v2
+    from edgekit.models.families.mobilenet_v2 import mobilenet_v2
     from edgekit.models.network import build
 
     folder = tmp_path_factory.mktemp("trained")
@@ -207,8 +207,8 @@ def test_what_is_given_to_a_real_network(realdata: Path, given: dict[str, Any], 
 def test_what_is_given_against_the_file_stops_an_export(
     said: dict[str, Any], given: dict[str, Any], flag: str, tmp_path: Path
 ) -> None:
-    from edgekit.models.architecture import mobilenet_v2
     from edgekit.models.checkpoint import save
+    from edgekit.models.families.mobilenet_v2 import mobilenet_v2
     from edgekit.models.network import build
 
     architecture = mobilenet_v2(0.1, 10, resolution=32, **said)

@@ -79,7 +79,7 @@ def assert_proven(result: ExportResult) -> None:
 
 @pytest.mark.parametrize("channels", [1, 4])
 def test_every_file_of_one_and_four_channels(channels: int, tmp_path: Path) -> None:
-    from edgekit.models.architecture import mobilenet_v1
+    from edgekit.models.families.mobilenet_v1 import mobilenet_v1
 
     pixels = images_of(channels)
     np.save(tmp_path / "images.npy", pixels[..., 0] if channels == 1 else pixels)
@@ -102,7 +102,7 @@ def test_every_file_of_one_and_four_channels(channels: int, tmp_path: Path) -> N
 
 
 def test_a_fourth_channel_that_is_made_up_is_told(tmp_path: Path) -> None:
-    from edgekit.models.architecture import mobilenet_v1
+    from edgekit.models.families.mobilenet_v1 import mobilenet_v1
 
     pixels = images_of(4)
     np.save(tmp_path / "four.npy", pixels)
@@ -138,7 +138,7 @@ def test_a_fourth_channel_that_is_made_up_is_told(tmp_path: Path) -> None:
 
 
 def test_grey_files_are_taken_from_any_folder(tmp_path: Path) -> None:
-    from edgekit.models.architecture import mobilenet_v2
+    from edgekit.models.families.mobilenet_v2 import mobilenet_v2
 
     folder = tmp_path / "images"
     folder.mkdir()
@@ -157,7 +157,7 @@ def test_grey_files_are_taken_from_any_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("size", "padding"), [((24, 40), "same"), ((40, 25), "symmetric"), ((33, 47), "same")])
 def test_every_file_of_another_shape(size: tuple[int, int], padding: Any, tmp_path: Path) -> None:
-    from edgekit.models.architecture import mobilenet_v2
+    from edgekit.models.families.mobilenet_v2 import mobilenet_v2
 
     folder = tmp_path / "images"
     folder.mkdir()
@@ -197,7 +197,7 @@ def _settings(path: Path, **sections: Any) -> Settings:
 def test_what_does_not_fit_the_channels_is_refused(
     channels: int, preprocessing: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
-    from edgekit.models.architecture import mobilenet_v1
+    from edgekit.models.families.mobilenet_v1 import mobilenet_v1
 
     path = trained(tmp_path, mobilenet_v1(0.25, num_classes=2, resolution=32, in_channels=channels))
     with pytest.raises(ConfigError, match=message):
@@ -205,7 +205,7 @@ def test_what_does_not_fit_the_channels_is_refused(
 
 
 def test_one_mean_stands_for_all_channels(tmp_path: Path) -> None:
-    from edgekit.models.architecture import mobilenet_v1
+    from edgekit.models.families.mobilenet_v1 import mobilenet_v1
 
     path = trained(tmp_path, mobilenet_v1(0.25, num_classes=2, resolution=32, in_channels=4))
     given = {"mean": [0.25], "std": [0.1, 0.2, 0.3, 0.4], "order": "BGRA"}
@@ -215,7 +215,7 @@ def test_one_mean_stands_for_all_channels(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("channels", [2, 5])
 def test_other_numbers_of_channels_are_refused(channels: int, tmp_path: Path) -> None:
-    from edgekit.models.architecture import mobilenet_v1
+    from edgekit.models.families.mobilenet_v1 import mobilenet_v1
 
     path = trained(tmp_path, mobilenet_v1(0.25, num_classes=2, resolution=32, in_channels=channels))
     with pytest.raises(
@@ -233,7 +233,7 @@ def _onnx(path: Path, **options: Any) -> Path:
 
     import torch
 
-    from edgekit.models.architecture import mobilenet_v2
+    from edgekit.models.families.mobilenet_v2 import mobilenet_v2
     from edgekit.models.network import build
 
     torch.manual_seed(0)

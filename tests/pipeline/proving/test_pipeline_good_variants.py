@@ -38,7 +38,9 @@ VARIANTS: dict[str, tuple[str, float, int, int, dict[str, Any]]] = {
 def test_what_is_exported_passes(name: str, tmp_path: Path) -> None:
     import torch
 
-    from edgekit.models.architecture import mobilenet_v1, mobilenet_v2, mobilenet_v3_digits
+    from edgekit.models.families.mobilenet_v1 import mobilenet_v1
+    from edgekit.models.families.mobilenet_v2 import mobilenet_v2
+    from edgekit.models.families.mobilenet_v3_digits import mobilenet_v3_digits
     from edgekit.models.network import build
 
     family, width, classes, resolution, sections = VARIANTS[name]

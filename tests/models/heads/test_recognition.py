@@ -10,15 +10,18 @@ from torch import nn
 
 from edgekit.errors import CheckpointError
 from edgekit.facts import Basis
-from edgekit.models import heads
-from edgekit.models.architecture import Architecture, mobilenet_v2, mobilenet_v3_digits
 from edgekit.models.checkpoint import load, save
+from edgekit.models.families.mobilenet_v2 import mobilenet_v2
+from edgekit.models.families.mobilenet_v3_digits import mobilenet_v3_digits
+from edgekit.models.heads import recognition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from torch import Tensor
+
+    from edgekit.models.architecture import Architecture
 
     Maker = Callable[[Architecture], nn.Module]
 
@@ -150,7 +153,7 @@ def test_heads_that_nothing_tells_are_refused(head: nn.Module, message: str, tra
 def test_an_order_that_shapes_leave_open_is_refused() -> None:
     rest = {name: torch.zeros(8, 8) for name in ("x.weight", "a.weight")} | {"b.weight": torch.zeros(2, 8)}
     with pytest.raises(CheckpointError, match="no single chain"):
-        heads.find({"z.weight": torch.zeros(8, 8), "y.bias": torch.zeros(3), **rest}, 8, 1e-5)
+        recognition.find({"z.weight": torch.zeros(8, 8), "y.bias": torch.zeros(3), **rest}, 8, 1e-5)
 
 
 @pytest.mark.parametrize("given", [None, "none"])

@@ -1,7 +1,7 @@
 """A layout as a value: each part of the network by its name, and what such networks usually have.
 
 Kernels and channels are read off the weights. Strides, padding, epsilon and activations leave no trace there, so a
-naming stands for one public implementation, whose source says them; names that ``namings`` lacks are refused.
+naming stands for one public implementation, whose source says them; names that no family lists are refused.
 """
 
 from __future__ import annotations
@@ -11,28 +11,20 @@ from itertools import count, takewhile
 from typing import TYPE_CHECKING
 
 from edgekit.models.architecture import Options
-from edgekit.models.layouts.names import (
-    Names,
-    Part,
-    Renamed,
-    Wiring,
-    block_names,
-    head_names,
-    roots_of,
-    scopes,
-    split,
-    stem_names,
-)
+from edgekit.models.names import Renamed, roots_of, scopes, split
+from edgekit.models.wiring import Names, Part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
 
+    from edgekit.models.wiring import Wiring
+
 Form = dict[Part, Names]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Naming:
     """One way of naming weights. Names start from the network's root.
 
@@ -42,10 +34,10 @@ class Naming:
 
     Attributes:
         source: whose names they are, for people.
-        wiring: which of edgekit's networks has these parts.
+        wiring: of edgekit's networks that have these parts.
         stem: names of the first convolution and its batch normalization.
         forms: what a block may consist of; the first that fits counts.
-        head: names of the last 1x1 convolution and its batch normalization, where there is one.
+        last: names of the last 1x1 convolution and its batch normalization, where there is one.
         usual: see ``Renamed``.
         stated: see ``Renamed``.
         first: the form of the first block, where it has names of its own.
@@ -60,7 +52,7 @@ class Naming:
     wiring: Wiring
     stem: Names
     forms: tuple[Form, ...]
-    head: Names | None = None
+    last: Names | None = None
     usual: Options = field(default_factory=lambda: Options(padding="symmetric", bn_eps=1e-5))
     stated: Options = field(default_factory=Options)
     first: Form | None = None
@@ -72,7 +64,7 @@ class Naming:
 
     def roots(self, weights: Mapping[str, Tensor]) -> list[str]:
         """What stands before the names of each network of this layout."""
-        last = f"{self.head[0]}.weight" if self.head is not None and "{" not in self.head[0] else ""
+        last = f"{self.last[0]}.weight" if self.last is not None and "{" not in self.last[0] else ""
         return [
             root
             for root in roots_of(f"{self.stem[0]}.weight", weights)
@@ -84,15 +76,14 @@ class Naming:
     def rename(self, weights: Mapping[str, Tensor], root: str, file_name: str) -> Renamed:  # noqa: ARG002 - keys tell all
         """The network at ``root`` under edgekit's names."""
         forms = [form for form in takewhile(bool, (self._form(weights, root, index) for index in count())) if form]
-        stem, stem_norm = stem_names(self.wiring)
-        modules = self._pair(self.stem, (stem, stem_norm), root, 0)
+        modules = self._pair(self.stem, self.wiring.stem_names(), root, 0)
         for index, form in enumerate(forms):
-            ours = block_names(self.wiring, index, expands="expand" in form, squeezes="squeeze" in form)
+            ours = self.wiring.block_names(index, expands="expand" in form, squeezes="squeeze" in form)
             for part, (conv, norm) in form.items():
                 modules |= self._pair((conv, norm), ours[part], "", 0)
-        head = head_names(self.wiring, len(forms))
-        if self.head is not None and head is not None:
-            modules |= self._pair(self.head, head, root, len(forms) + 1)
+        last = self.wiring.last_names(len(forms))
+        if self.last is not None and last is not None:
+            modules |= self._pair(self.last, last, root, len(forms) + 1)
         renamed, rest = split(weights, modules)
         for key, tensor in renamed.items():
             if key.endswith(("fc1.weight", "fc2.weight")) and tensor.ndim == 2:  # a linear layer on pooled channels
@@ -146,3 +137,37 @@ def _fits(part: Part, kernel: Tensor | None) -> bool:
     if part == "depthwise":
         return kernel.ndim == 4 and kernel.shape[1] == 1 and kernel.shape[2] > 1
     return (kernel.ndim == 2 and part in {"squeeze", "excite"}) or (kernel.ndim == 4 and kernel.shape[2] == 1)
+
+
+def pair(block: str, conv: int) -> Names:
+    """A convolution in a Sequential, and its batch normalization behind it."""
+    return f"{block}.{conv}", f"{block}.{conv + 1}"
+
+
+def named(block: str, conv: str = "conv", norm: str = "bn") -> Names:
+    """A convolution and its batch normalization in a module of their own."""
+    return f"{block}.{conv}", f"{block}.{norm}"
+
+
+def wide(expand: Names, depthwise: Names, project: Names) -> Form:
+    """A block that begins with an expansion."""
+    return {"expand": expand, "depthwise": depthwise, "project": project}
+
+
+def plain(depthwise: Names, project: Names) -> Form:
+    """A block without an expansion."""
+    return {"depthwise": depthwise, "project": project}
+
+
+def squeezing(form: Form, squeeze: str, excite: str) -> Form:
+    """A block with squeeze-and-excite."""
+    return {**form, "squeeze": (squeeze, None), "excite": (excite, None)}
+
+
+def own_forms(wiring: Wiring, block: str) -> tuple[Form, ...]:
+    """Edgekit's own names, which are torchvision's for V2 and V3, in the module ``block``."""
+    return tuple(
+        wiring.parts(block, expands=expands, squeezes=squeezes)
+        for expands in ((True, False) if wiring.expands else (False,))
+        for squeezes in ((True, False) if wiring.squeezes else (False,))
+    )

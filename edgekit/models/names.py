@@ -1,10 +1,10 @@
-"""The names that ``edgekit.models.network`` gives to its convolutions, by what they do."""
+"""Names of weights: what a checkpoint's names become, and words about them."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from edgekit.models.architecture import Options
 
@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-Wiring = Literal["mobilenet_v1", "mobilenet_v2", "mobilenet_v3"]
-Part = Literal["expand", "depthwise", "squeeze", "excite", "project"]
-Names = tuple[str, str | None]  # of a convolution and, where it has one, its batch normalization
+    from edgekit.models.wiring import Wiring
 
 NOT_OURS = "not a MobileNetV1, V2 or V3"
 WAY_BY_ONNX = "torch.onnx.export(model.eval(), image, 'model.onnx'), then edgekit export model.onnx"
@@ -27,7 +25,7 @@ class Renamed:
 
     Attributes:
         source: the layout, for people ("timm state dict").
-        wiring: which of edgekit's networks has these parts.
+        wiring: of edgekit's networks that have these parts.
         weights: of the body, by edgekit's names, with PyTorch's axes.
         rest: everything else, by the file's names: the classifier, and what training left there.
         usual: what leaves no trace in weights, as networks of this layout usually have it.
@@ -62,55 +60,6 @@ class Layout(Protocol):
 
     def rename(self, weights: Mapping[str, Tensor], root: str, file_name: str) -> Renamed:
         """The network at ``root`` under edgekit's names. The names of folder and file may tell what keys do not."""
-
-
-def block_names(wiring: Wiring, index: int, *, expands: bool, squeezes: bool) -> dict[Part, Names]:
-    """Module names of block ``index`` (from 0): each part's convolution and, where it has one, batch normalization."""
-    if wiring == "mobilenet_v1":
-        block = f"features.{index}"
-        return {
-            "depthwise": (f"{block}.depthwise", f"{block}.bn1"),
-            "project": (f"{block}.pointwise", f"{block}.bn2"),
-        }
-    block = f"features.{index + 1}.{'conv' if wiring == 'mobilenet_v2' else 'block'}"
-    names: dict[Part, Names] = {}
-    child = 0
-    if expands:
-        names["expand"] = (f"{block}.0.0", f"{block}.0.1")
-        child = 1
-    names["depthwise"] = (f"{block}.{child}.0", f"{block}.{child}.1")
-    child += 1
-    if wiring == "mobilenet_v2":
-        names["project"] = (f"{block}.{child}", f"{block}.{child + 1}")
-        return names
-    if squeezes:
-        names["squeeze"] = (f"{block}.{child}.fc1", None)
-        names["excite"] = (f"{block}.{child}.fc2", None)
-        child += 1
-    names["project"] = (f"{block}.{child}.0", f"{block}.{child}.1")
-    return names
-
-
-def stem_names(wiring: Wiring) -> tuple[str, str]:
-    """Module names of the first convolution and its batch normalization."""
-    stem = "conv1" if wiring == "mobilenet_v1" else "features.0"
-    return f"{stem}.0", f"{stem}.1"
-
-
-def head_names(wiring: Wiring, blocks: int) -> tuple[str, str] | None:
-    """Module names of the last 1x1 convolution and its batch normalization; V1 has none."""
-    return None if wiring == "mobilenet_v1" else (f"features.{blocks + 1}.0", f"features.{blocks + 1}.1")
-
-
-def classifier_names(wiring: Wiring, hidden: int) -> list[str]:
-    """Module names of the linear layers: so many hidden ones, and the last.
-
-    >>> classifier_names("mobilenet_v3", 1), classifier_names("mobilenet_v1", 0)
-    (['classifier.0', 'classifier.3'], ['classifier.3'])
-    """
-    first = 2 if wiring == "mobilenet_v1" else 0  # pooling and flattening come first there
-    indices = [first + 2 * index for index in range(hidden)]
-    return [f"classifier.{index}" for index in (*indices, first + 2 * hidden + 1)]
 
 
 _TOOLS = {"total_ops", "total_params"}  # what thop counts, in every module

@@ -14,7 +14,7 @@ import torch
 
 from edgekit.errors import CheckpointError
 from edgekit.models import strays
-from edgekit.models.layouts.names import WAY_BY_ONNX, first_few, natural
+from edgekit.models.names import WAY_BY_ONNX, first_few, natural
 from edgekit.models.sums import sum_of_products
 
 if TYPE_CHECKING:

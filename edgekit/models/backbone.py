@@ -1,0 +1,128 @@
+"""A network without its heads, and the feature maps that heads may stand on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from edgekit.errors import ConfigError
+from edgekit.models.blocks import Shape, conv_bn
+from edgekit.models.families import family_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from edgekit.models.architecture import Architecture, Size
+
+POOLED = "avgpool"  # the module whose output is the mean over all places
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureMap:
+    """What a module of a backbone gives: [N, channels, ceil(H / stride), ceil(W / stride)] for images of H x W.
+
+    Attributes:
+        module: its name, "features.3".
+        channels: of the map.
+        stride: pixels of the image from one place of the map to the next; None for the mean over all places,
+            [N, channels].
+    """
+
+    module: str
+    channels: int
+    stride: int | None
+
+
+class Backbone(nn.Module):
+    """Stem, blocks and the last 1x1 convolution where the family has one, with random weights and in training mode.
+
+    Where ``architecture.padding`` is "same", the borders are those of images of ``architecture.resolution``.
+
+    Attributes:
+        architecture: what it was built from; what that says of a classifier is not used here.
+        maps: what its modules give, in the order in which they act.
+
+    Raises:
+        ConfigError: the architecture's family is unknown.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.maps = feature_maps(architecture)
+        for feature_map, module in zip(self.maps, _modules(architecture), strict=True):
+            parent, _, child = feature_map.module.rpartition(".")
+            if parent and parent not in self._modules:
+                self.add_module(parent, nn.Sequential())
+            self.get_submodule(parent).add_module(child, module)
+
+    @property
+    def pooled(self) -> FeatureMap:
+        """The mean of the last feature map over all places."""
+        return FeatureMap(POOLED, self.maps[-1].channels, None)
+
+    def at(self, stride: int) -> FeatureMap:
+        """The last feature map of a stride, in pixels.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        found = [feature_map for feature_map in self.maps if feature_map.stride == stride]
+        if not found:
+            known = ", ".join(str(known) for known in dict.fromkeys(one.stride for one in self.maps))
+            raise ConfigError(f"{self.architecture.name} has no feature map of stride {stride}: choose from {known}")
+        return found[-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> the last feature map."""
+        for _, y in run(self, self.maps, x):
+            x = y
+        return x
+
+
+def feature_maps(architecture: Architecture) -> tuple[FeatureMap, ...]:
+    """What the modules of an architecture's backbone give, in the order in which they act.
+
+    Raises:
+        ConfigError: the architecture's family is unknown.
+    """
+    wiring = family_of(architecture.family).wiring
+    stride = architecture.stem_stride
+    maps = [FeatureMap(wiring.stem, architecture.stem_channels, stride)]
+    for index, block in enumerate(architecture.blocks):
+        stride *= block.stride
+        maps.append(FeatureMap(wiring.block_module(index), block.out, stride))
+    last = wiring.last_module(len(architecture.blocks))
+    if last is not None:
+        maps.append(FeatureMap(last, architecture.head_channels, stride))
+    return tuple(maps)
+
+
+def run(network: nn.Module, maps: Sequence[FeatureMap], x: Tensor) -> Iterator[tuple[FeatureMap, Tensor]]:
+    """Each feature map of images x [N, C, H, W], from the modules of ``network`` that ``maps`` names."""
+    for feature_map in maps:
+        x = network.get_submodule(feature_map.module)(x)
+        yield feature_map, x
+
+
+def _modules(architecture: Architecture) -> Iterator[nn.Module]:
+    """What gives the feature maps, in the same order."""
+    wiring = family_of(architecture.family).wiring
+    before, size = architecture.stem_channels, architecture.size
+    stem = Shape(architecture.in_channels, before, kernel=3, stride=architecture.stem_stride)
+    yield conv_bn(architecture, stem, size, architecture.activation)
+    size = _after(size, architecture.stem_stride)
+    for block in architecture.blocks:
+        yield wiring.block(architecture, before, block, size)
+        before, size = block.out, _after(size, block.stride)
+    if wiring.has_last:
+        yield conv_bn(architecture, Shape(before, architecture.head_channels), size, architecture.activation)
+
+
+def _after(size: Size, stride: int) -> Size:
+    """What is left of ``size`` behind a padded convolution."""
+    height, width = size
+    return math.ceil(height / stride), math.ceil(width / stride)
