@@ -19,11 +19,11 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 import numpy as np
 
-from edgekit.config import TARGETS, CalibrationSettings, ExportSettings, ModelSettings, PreprocessingSettings, Settings
+from edgekit.config import CalibrationSettings, ExportSettings, ModelSettings, PreprocessingSettings, Settings
 from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.errors import EdgekitError
 from edgekit.exporters.formats import FORMATS
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from edgekit.config import Target
 
 T = TypeVar("T")
 
@@ -162,7 +161,7 @@ def draw(seed: int, folder: Path) -> tuple[Settings, str]:
             per_tensor_weights=random.random() < 0.25,
         ),
         export=ExportSettings(
-            targets=cast("tuple[Target, ...]", tuple(name for name in TARGETS if io_dtype in FORMATS[name].io_dtypes)),
+            targets=tuple(name for name, form in FORMATS.items() if io_dtype in form.io_dtypes),
             precisions=("int8",),
             io_dtype=io_dtype.value,
             out=folder / "exported",

@@ -41,10 +41,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgekit.config import Target
     from edgekit.models.architecture import Architecture
 
-TARGETS: tuple[Target, ...] = ("tflite", "onnx")
+TARGETS = ("tflite", "onnx")
 LIMIT = VerifySettings().max_latency_ratio
 BASELINE, RETRAINED, SLOWER = "V2", "V2, other weights", "V2, three blocks more"
 REPEATED, ADDED = 12, 3  # which block of V2 there is more of, and how often: in the middle, 14 x 14 pixels, 96 channels

@@ -9,22 +9,31 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from edgekit.conventions import USUAL_ORDER, WITHOUT_ANTIALIAS, Interpolation
 from edgekit.device.plan import LAPS
 from edgekit.errors import ConfigError, chosen, did_you_mean
+from edgekit.exporters import formats
+from edgekit.exporters.formats import FORMATS
 from edgekit.profiles.profile import profile
 
 FILE_NAME = "edgekit.toml"
 
-Target = Literal["onnx", "tflite", "coreml", "torch"]
+
+@dataclass(frozen=True, slots=True, eq=False)  # what names there are is not known yet
+class OneOf:
+    """What a text has to be: one of some names that are known only when edgekit runs, such as those of plug-ins."""
+
+    names: Collection[str]
+
+
+Target: TypeAlias = Annotated[str, OneOf(FORMATS)]
 PrecisionName = Literal["float32", "float16", "int8"]
 Accelerator = Literal["cpu", "cuda"]
-TARGETS: tuple[Target, ...] = typing.get_args(Target)
 
 _RATIOS = ("max_size_ratio", "max_memory_ratio", "max_latency_ratio")
 
@@ -149,7 +158,7 @@ class ExportSettings:
     """
 
     device: str | None = None
-    targets: tuple[Target, ...] = ("onnx", "tflite")
+    targets: tuple[Target, ...] = field(default_factory=formats.defaults)
     precisions: tuple[PrecisionName, ...] = ("float32",)
     io_dtype: Literal["float32", "int8", "uint8"] = "float32"
     head: Literal["logits", "softmax", "sigmoid"] = "logits"
@@ -198,7 +207,9 @@ class VerifySettings:
 
     def runtime(self, target: str) -> str | None:
         """The oldest runtime that files of a format have to run in, if it was named."""
-        return {"onnx": self.onnxruntime, "tflite": self.litert, "coreml": self.coreml}.get(target)
+        key = FORMATS[target].oldest_runtime
+        named: str | None = None if key is None else getattr(self, key)
+        return named
 
     def __post_init__(self) -> None:
         _at_least(1, "verify.images", self.images)
@@ -407,7 +418,7 @@ def _section(name: str, where: str) -> type[Any]:
 
 def _checked(kind: type[Any], values: Mapping[str, Any], section: str, where: str, base: Path | None) -> dict[str, Any]:
     """``values`` as the types that ``kind`` declares; paths start from ``base``."""
-    hints = typing.get_type_hints(kind)
+    hints = typing.get_type_hints(kind, include_extras=True)
     checked = {}
     for name, value in values.items():
         key = _RENAMED.get(f"{section}.{name}", name)
@@ -436,9 +447,10 @@ def _convert(hint: Any, value: Any, where: str, base: Path | None) -> Any:  # no
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in {typing.Union, types.UnionType}:
         return _convert_union(hint, value, where, base)
-    if origin is Literal and isinstance(value, str):
-        if (choice := chosen(value, arguments)) is None:
-            raise ConfigError(f"{where} is {value!r}: {did_you_mean(value, arguments)}")
+    choices = _choices(hint)
+    if choices and isinstance(value, str):
+        if (choice := chosen(value, choices)) is None:
+            raise ConfigError(f"{where} is {value!r}: {did_you_mean(value, choices)}")
         return choice
     if hint == Size and isinstance(value, str) and re.fullmatch(r"\d+x\d+", value):
         value = [int(side) for side in value.split("x")]
@@ -468,6 +480,13 @@ def _convert_union(hint: Any, value: Any, where: str, base: Path | None) -> Any:
     raise ConfigError(f"{where} is {value!r}: {meant if meant.endswith('?') else f'{_wanted(hint)} is wanted'}")
 
 
+def _choices(hint: Any) -> Collection[str]:  # noqa: ANN401 - any type
+    """The texts that a type allows; none where it is not of texts that are listed."""
+    if typing.get_origin(hint) is Annotated:
+        return next(about.names for about in hint.__metadata__ if isinstance(about, OneOf))
+    return typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
+
+
 def _wanted(hint: Any) -> str:  # noqa: ANN401 - any type
     """A type in words."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
@@ -475,8 +494,8 @@ def _wanted(hint: Any) -> str:  # noqa: ANN401 - any type
         return "HEIGHTxWIDTH"
     if origin is tuple:
         return "a list in brackets"
-    if origin is Literal:
-        return " or ".join(repr(value) for value in arguments)
+    if choices := _choices(hint):
+        return " or ".join(repr(value) for value in choices)
     if arguments:
         return " or ".join(_wanted(option) for option in arguments if option is not type(None))
     return _WORDS[hint]

@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import dataclass
 from typing import Any
 
 from edgekit.errors import MissingDependency
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """A package that a format or a runtime uses.
+
+    Attributes:
+        name: as pip knows it.
+        module: by which edgekit imports it; None where only other packages do.
+        tested: the version that edgekit was tested with; None where it comes with another one.
+    """
+
+    name: str
+    module: str | None = None
+    tested: str | None = None
 
 
 def load(module: str, extra: str) -> Any:  # noqa: ANN401 - a module that may lack type information

@@ -27,12 +27,13 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.importorskip(module)
     from edgekit import config
     from edgekit.defaults import CONFIG
+    from edgekit.exporters.formats import FORMATS
     from edgekit.pipeline.making.export import export
 
     folder = tmp_path_factory.mktemp("shipped") / "exported"
     flags: dict[str, dict[str, object]] = {
         "calibration": {"images": 16},  # enough for ranges that are not absurd
-        "export": {"targets": list(config.TARGETS), "precisions": ["float32", "float16", "int8"], "out": folder},
+        "export": {"targets": list(FORMATS), "precisions": ["float32", "float16", "int8"], "out": folder},
     }
     export(config.load(CONFIG, flags))
     return folder

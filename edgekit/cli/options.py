@@ -8,8 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from edgekit import config
-from edgekit.config import TARGETS, Said, Typed
+from edgekit.config import Said, Typed
 from edgekit.errors import ConfigError, chosen, did_you_mean
+from edgekit.exporters import formats
+from edgekit.exporters.formats import FORMATS
 
 CheckpointArgument = Annotated[
     Path | None,
@@ -18,7 +20,10 @@ CheckpointArgument = Annotated[
 TargetOption = Annotated[
     str | None,
     typer.Option(
-        "--target", "-t", help="onnx, tflite, coreml, torch (comma-separated) or all.", show_default="onnx,tflite"
+        "--target",
+        "-t",
+        help=f"{', '.join(FORMATS)} (comma-separated) or all.",
+        show_default=",".join(formats.defaults()),
     ),
 ]
 DeviceOption = Annotated[
@@ -185,11 +190,11 @@ def targets(text: str) -> list[str]:
     Raises:
         ConfigError: one is unknown.
     """
-    found = {name: chosen(name, (*TARGETS, "all")) for name in names(text)}
+    found = {name: chosen(name, (*FORMATS, "all")) for name in names(text)}
     for name, target in found.items():
         if target is None:
-            raise ConfigError(f"unknown target {name!r}: {did_you_mean(name, (*TARGETS, 'all'))}")
-    return list(TARGETS) if "all" in found.values() else [target for target in found.values() if target]
+            raise ConfigError(f"unknown target {name!r}: {did_you_mean(name, (*FORMATS, 'all'))}")
+    return list(FORMATS) if "all" in found.values() else [target for target in found.values() if target]
 
 
 def _assignment(text: str) -> tuple[str, str, Typed]:

@@ -14,7 +14,7 @@ from PIL import Image
 from edgekit import extras
 from edgekit.device.engines.engine import LOGITS
 from edgekit.errors import ArtifactError
-from edgekit.exporters import coreml
+from edgekit.exporters.coreml import codec as coreml
 from edgekit.runtimes.mil import Interpreter
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgekit.exporters.coreml import Program
+    from edgekit.exporters.coreml.codec import Program
     from edgekit.exporters.summary import Summary
     from edgekit.preprocessing import Normalization
 

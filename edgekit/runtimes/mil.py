@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.errors import ArtifactError
-from edgekit.exporters.coreml import Reference
+from edgekit.exporters.coreml.codec import Reference
 from edgekit.ir import Conv2d, Padding
 from edgekit.reference.convolution import convolve
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgekit.exporters.coreml import Operation, Program, ValueType
+    from edgekit.exporters.coreml.codec import Operation, Program, ValueType
 
 Array = Any  # NDArray of float32, or of the integers that quantize makes
 Real = Any  # NDArray[np.float32]

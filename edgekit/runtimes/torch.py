@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from edgekit.exporters.metadata import Precision
-from edgekit.exporters.torch import load, script
+from edgekit.exporters.torch import script
+from edgekit.exporters.torch.codec import load
 from edgekit.exporters.torch.exposing import expose
 from edgekit.runtimes import processor
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -24,19 +23,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgekit.exporters.format import Format
     from edgekit.exporters.metadata import Metadata
     from edgekit.exporters.summary import Summary
     from edgekit.ir import Graph, Tensor
     from edgekit.preprocessing import Normalization
 
 _UINT8_OFFSET = 128
-# Where the function is that says what tensors are called in files of a format.
-_NAMES = {
-    "coreml": "edgekit.exporters.coreml.names",
-    "onnx": "edgekit.exporters.onnx.exposing",
-    "tflite": "edgekit.exporters.tflite.exposing",
-    "torch": "edgekit.exporters.torch.exposing",
-}
 
 
 @runtime_checkable
@@ -96,7 +89,8 @@ def trace_file(
         ArtifactError: the file cannot be read or run, was not written by edgekit, or nothing here can show its tensors.
         MissingDependency: a runtime is not installed.
     """
-    summary = format_of(path).read(path)
+    form = format_of(path)
+    summary = form.read(path)
     about = summary.metadata
     if about is None:
         raise ArtifactError(f"{path} was not written by edgekit: it does not say how to feed it")
@@ -108,14 +102,14 @@ def trace_file(
         answer = runner.run(batch)
         name, why = runner.name, runner.differs_because
     if model is not None:
-        tensors = _unscaled(_named(found, summary.format, model.graph, model), model.graph)
+        tensors = _unscaled(_named(found, form, model.graph, model), model.graph)
         answer = _answer(answer, about, model)
     elif network is not None:
         assert not isinstance(network, IntegerModel)
-        tensors = _unscaled(_named(found, summary.format, network, None), network)
+        tensors = _unscaled(_named(found, form, network, None), network)
         answer = _without_factor(network.tensors[network.outputs[0]], answer)
     else:
-        tensors = _called_publicly(found, summary)
+        tensors = _called_publicly(found, form, summary)
     return Trace(name, about.precision, tensors, answer, differs_because=why)
 
 
@@ -190,11 +184,11 @@ def _stored(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _named(
-    found: Mapping[str, NDArray[Any]], form: str, graph: Graph, model: IntegerModel | None
+    found: Mapping[str, NDArray[Any]], form: Format, graph: Graph, model: IntegerModel | None
 ) -> dict[str, NDArray[Any]]:
     """What was found, by the names of the graph; first of all what has the type that it has to have."""
     named = {}
-    for tensor, names in importlib.import_module(_NAMES[form]).activation_names(graph).items():
+    for tensor, names in form.activation_names(graph).items():
         there = [found[name] for name in names if name in found]
         is_stored = model is not None and tensor in model.params
         right = [values for values in there if np.issubdtype(values.dtype, np.integer) == is_stored]
@@ -229,11 +223,9 @@ def _answer(output: NDArray[Any], about: Metadata, model: IntegerModel) -> NDArr
     return _without_factor(model.graph.tensors[name], output)
 
 
-def _called_publicly(found: Mapping[str, NDArray[Any]], summary: Summary) -> dict[str, NDArray[Any]]:
+def _called_publicly(found: Mapping[str, NDArray[Any]], form: Format, summary: Summary) -> dict[str, NDArray[Any]]:
     """Tensors with the names of the file, in its order, but for its two ends: "image" first, and "logits" at last."""
-    ends = {as_identifier(summary.inputs[0].name): "image", as_identifier(summary.answer.name): "logits"}
-    if summary.format == "coreml":  # its program takes pixels, and normalizes them itself
-        names = importlib.import_module(_NAMES["coreml"])
-        ends = {names.NORMALIZED if names.NORMALIZED in found else names.INPUT: "image"}
+    given = next((name for name in form.network_input if name in found), summary.inputs[0].name)
+    ends = {as_identifier(summary.answer.name): "logits", as_identifier(given): "image"}
     called = {ends.get(as_identifier(name), name): values for name, values in found.items()}
     return dict(sorted(called.items(), key=lambda item: {"image": 0, "logits": 2}.get(item[0], 1)))

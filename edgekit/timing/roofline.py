@@ -37,7 +37,7 @@ from edgekit.timing.kernels import ProfileWorker
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgekit.exporters.formats import Format
+    from edgekit.exporters.format import Format
     from edgekit.integer_model import IntegerModel
 
 FILE: Final = "rooflines.json"

@@ -21,32 +21,32 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.exporters.contents import Contents, Value
+    from edgekit.exporters.format import Format
     from edgekit.exporters.metadata import Metadata
 
 _ROUNDING: Final = 1e-3  # of a level, from float32: edgekit.boundary
 _QUANTIZES: Final = frozenset({"QUANTIZE", "QuantizeLinear", "quantize", "aten::quantize_per_tensor"})
 _QUINT8: Final = 13  # c10/core/ScalarType.h
-_CHANNELS_LAST: Final = "tflite"
 
 
-def broken_float_input(contents: Contents, form: str, about: Metadata) -> Iterator[str]:
+def broken_float_input(contents: Contents, form: Format, about: Metadata) -> Iterator[str]:
     """What is wrong with the arithmetic of an int8 file with a float32 boundary, in words; nothing if all is well.
 
     Args:
         contents: of the file, whose input is an array.
-        form: the name of its format.
+        form: its format.
         about: what it says about itself.
     """
     pixels = np.arange(256).repeat(len(about.normalization.mean)).reshape(256, 1, 1, -1)
     value: NDArray[np.floating[Any]] = about.normalization(pixels.astype(np.uint8)).astype(np.float64)
-    value = value.transpose(0, 2, 3, 1) if form == _CHANNELS_LAST else value
+    value = value.transpose(0, 2, 3, 1) if form.channels_last else value
     read: str | None = None
     for operator in contents.operators:
         fields = operator.fields
         if read is not None and not any(isinstance(field, str) and field == read for field in fields.values()):
             continue
         if operator.kind in _QUANTIZES:
-            yield from _not_the_pixel(value, fields, pixels if form == _CHANNELS_LAST else pixels.transpose(0, 3, 1, 2))
+            yield from _not_the_pixel(value, fields, pixels if form.channels_last else pixels.transpose(0, 3, 1, 2))
             return
         compute = ARITHMETIC.get(operator.kind)
         if compute is None or fields.get(CLAMP) is not None:

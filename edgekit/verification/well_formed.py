@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgekit.exporters.contents import Contents
+    from edgekit.exporters.format import Format
     from edgekit.exporters.summary import Summary
     from edgekit.float_model import FloatModel
 
@@ -76,17 +77,17 @@ def well_formed(
         text = f"{len(transposes)} operators only transpose, the first makes {transposes[0].name}"
         problems.append(Problem(layer_of(transposes[0].name), text))
     problems += _metadata(contents, model)
-    problems += _float_input(summary, contents)
+    problems += _float_input(form, summary, contents)
     if isinstance(model, IntegerModel):
         problems += _float_operators(summary, model, layer_of)
     return tuple(problems)
 
 
-def _float_input(summary: Summary, contents: Contents) -> Iterator[Problem]:
+def _float_input(form: Format, summary: Summary, contents: Contents) -> Iterator[Problem]:
     about = summary.metadata
     takes_reals = summary.inputs[0].dtype == IoDtype.FLOAT32 if summary.inputs else False  # and no picture
     if about is not None and about.precision is Precision.INT8 and about.pixel_input and takes_reals:
-        for text in broken_float_input(contents, summary.format, about):
+        for text in broken_float_input(contents, form, about):
             yield Problem(None, text)
 
 

@@ -1,5 +1,6 @@
 """Core ML: packages with ML programs, written and read back on any system, without a Mac.
 
+    codec           all that writes and reads packages, in one place
 Writing, from the top:
     integer_writer  the integer model as a program, and why it looks as it does
     float_writer    the float network as a program
@@ -18,26 +19,46 @@ Reading:
     validity        whether a package is well-formed
 """
 
-from edgekit.exporters.coreml.contents import read_contents
-from edgekit.exporters.coreml.float_writer import write_float_model
-from edgekit.exporters.coreml.inspection import read
-from edgekit.exporters.coreml.integer_writer import write_integer_model
-from edgekit.exporters.coreml.names import names_in_file
-from edgekit.exporters.coreml.package import SUFFIX
-from edgekit.exporters.coreml.reader import Operation, Program, Reference, ValueType, read_program
-from edgekit.exporters.coreml.validity import violations
+from __future__ import annotations
 
-__all__ = [
-    "SUFFIX",
-    "Operation",
-    "Program",
-    "Reference",
-    "ValueType",
-    "names_in_file",
-    "read",
-    "read_contents",
-    "read_program",
-    "violations",
-    "write_float_model",
-    "write_integer_model",
-]
+from typing import TYPE_CHECKING, Any
+
+from edgekit.exporters.format import Codec, Format
+from edgekit.extras import Distribution
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edgekit.exporters.metadata import Precision
+
+SUFFIX = ".mlpackage"
+NORMALIZED = "image_scaled"  # the input of a float network behind the preprocessing that its program brings along
+
+
+def _codec() -> Codec:
+    from edgekit.exporters.coreml import codec  # noqa: PLC0415 - only where packages are written or read
+
+    return codec
+
+
+def _options(chosen: Mapping[str, Any], precision: Precision, *, int16: bool) -> dict[str, Any]:
+    """What the writers want to know besides the model: what the program of an int8 package computes in."""
+    del int16
+    from edgekit.exporters.metadata import Precision  # noqa: PLC0415 - formats are listed without numpy
+
+    return {"precision": Precision(chosen["coreml_program"])} if precision is Precision.INT8 else {}
+
+
+FORMAT = Format(
+    name="coreml",
+    suffix=SUFFIX,
+    title="Core ML",
+    distributions=(Distribution("coremltools", "coremltools", "9.0"), Distribution("protobuf")),
+    install="edgekit[coreml]",
+    codec=_codec,
+    is_folder=True,
+    io_dtypes=("float32",),
+    oldest_runtime="coreml",
+    options=_options,
+    network_input=(NORMALIZED,),
+)

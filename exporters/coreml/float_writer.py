@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.exporters import metadata
-from edgekit.exporters.coreml import operators
+from edgekit.exporters.coreml import NORMALIZED, operators
 from edgekit.exporters.coreml.builder import Value
 from edgekit.exporters.coreml.document import IOS15, Document
-from edgekit.exporters.coreml.names import NORMALIZED
 from edgekit.exporters.coreml.reals import to_real
 from edgekit.exporters.metadata import Head
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from edgekit.exporters.coreml import NORMALIZED
 from edgekit.exporters.metadata import PROBABILITIES
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from edgekit.ir import Graph
 
 INPUT, LOGITS = "image", "logits"
-NORMALIZED = "image_scaled"  # the input of a float network behind the preprocessing that its program brings along
 RESULT, REAL = "_result", "_real"  # behind the name of stored integers: what they are made from, what they stand for
 CLASS_LABEL, CLASS_SCORES = "classLabel", "classLabel_probs"  # what coremltools calls them, and so every iOS tutorial
 

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edgekit import files
 from edgekit.errors import ArtifactError
+from edgekit.exporters.coreml import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SUFFIX: Final = ".mlpackage"
 WEIGHTS_REFERENCE: Final = "@model_path/weights/weight.bin"  # how a program names its weights file
 
 _AUTHOR: Final = "com.apple.CoreML"  # of the items, not of the model: coremltools and Xcode look for it

@@ -1,6 +1,7 @@
 """TFLite: the flatbuffer written directly, in NHWC, without a single TRANSPOSE.
 
 Organization:
+    codec.py      all that writes and reads files, in one place
     writer.py     a file from an integer or a float model
     operators.py  one function an operator
     builder.py    tensors, buffers and operators by index
@@ -10,11 +11,28 @@ Organization:
     reader.py     finished files, counted
     contents.py   everything that a finished file says
     validity.py   whether it is well-formed
+    exposing.py   files that show every activation
 """
 
-from edgekit.exporters.tflite.contents import read_contents
-from edgekit.exporters.tflite.reader import read
-from edgekit.exporters.tflite.validity import violations
-from edgekit.exporters.tflite.writer import write_float_model, write_integer_model
+from edgekit.exporters.format import Codec, Format
+from edgekit.extras import Distribution
 
-__all__ = ["read", "read_contents", "violations", "write_float_model", "write_integer_model"]
+
+def _codec() -> Codec:
+    from edgekit.exporters.tflite import codec  # noqa: PLC0415 - only where files are written or read
+
+    return codec
+
+
+FORMAT = Format(
+    name="tflite",
+    suffix=".tflite",
+    title="TFLite",
+    distributions=(Distribution("ai-edge-litert", "ai_edge_litert", "2.3"), Distribution("flatbuffers")),
+    install="edgekit[tflite]",
+    codec=_codec,
+    by_default=True,
+    channels_last=True,
+    int16=True,
+    oldest_runtime="litert",
+)

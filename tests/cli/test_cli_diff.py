@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from edgekit.defaults import CHECKPOINT, FOLDER
-from edgekit.exporters import onnx as onnx_exporter
 from edgekit.exporters.metadata import IoDtype
+from edgekit.exporters.onnx import codec as onnx_exporter
 from edgekit.integer_model import IntegerModel
 
 if TYPE_CHECKING:

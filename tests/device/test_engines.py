@@ -52,7 +52,7 @@ def test_a_batch_answers_as_its_images_do(exported: Path, engine: str) -> None:
 
 
 def test_a_fixed_batch(exported: Path, tmp_path: Path) -> None:
-    from edgekit.exporters.onnx import write_integer_model
+    from edgekit.exporters.onnx.codec import write_integer_model
     from edgekit.integer_model import IntegerModel
 
     one = tmp_path / "one.onnx"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from edgekit.exporters.formats import FORMATS, Format
+from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype, Precision
 from edgekit.reference.float import FloatReference
 from edgekit.runtimes.tracing import renamed, trace_file, trace_model
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgekit.exporters.format import Format
     from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
 

@@ -12,7 +12,7 @@ from edgekit.calibration.assignment import quantize
 from edgekit.calibration.ranges import Range
 from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.exporters.contents import Contents
-from edgekit.exporters.formats import FORMATS, Format
+from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype
 from edgekit.preprocessing import Normalization, Preprocessing
 from edgekit.reference.integer import Reference
@@ -24,6 +24,7 @@ from tests.exporters.conftest import RELU6, Sketch
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edgekit.exporters.format import Format
     from edgekit.integer_model import IntegerModel
 
 NORMALIZATIONS = {
@@ -92,14 +93,14 @@ def test_arithmetic_that_does_not_fit_what_the_file_says(form: Format, name: str
     if form.read(path).inputs[0].dtype != IoDtype.FLOAT32:
         pytest.skip("it takes a picture")
     contents = form.contents(path)
-    assert not list(broken_float_input(contents, form.name, about))
+    assert not list(broken_float_input(contents, form, about))
     mean, std = about.normalization.mean, about.normalization.std
     for other in (Normalization((*mean[:-1], mean[-1] + 1), std), Normalization(mean, (*std[:-1], std[-1] * 1.01))):
-        (text,) = broken_float_input(contents, form.name, replace(about, normalization=other))
+        (text,) = broken_float_input(contents, form, replace(about, normalization=other))
         assert "levels from where it belongs" in text
     without = Contents(contents.operators[:1], contents.facts, contents.io_dtype)
-    assert list(broken_float_input(without, form.name, about)) == ["nothing quantizes the input"]
+    assert list(broken_float_input(without, form, about)) == ["nothing quantizes the input"]
     (first, *others) = contents.operators
     strange = replace(first, fields={**first.fields, "operator": "ERF"})
-    (text,) = broken_float_input(replace(contents, operators=(strange, *others)), form.name, about)
+    (text,) = broken_float_input(replace(contents, operators=(strange, *others)), form, about)
     assert "the input goes through ERF before it is quantized" in text

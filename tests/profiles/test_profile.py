@@ -13,6 +13,7 @@ import pytest
 from edgekit import config, profiles
 from edgekit.config import PrecisionName, Settings
 from edgekit.errors import ConfigError
+from edgekit.exporters.formats import FORMATS
 from edgekit.profiles.checks import CHECKS
 from edgekit.profiles.profile import Choice, Claim, DeviceProfile, Rule, Runtime, names, profile
 
@@ -48,7 +49,7 @@ def test_its_settings_are_settings(device: DeviceProfile) -> None:
         for key, value in values.items():
             found = getattr(getattr(settings, section), key)
             assert found == (tuple(value) if isinstance(value, list) else value)
-    assert set(settings.export.targets) <= set(device.formats) <= set(config.TARGETS)
+    assert set(settings.export.targets) <= set(device.formats) <= set(FORMATS)
     assert set(settings.export.precisions) <= set(device.precisions) <= set(typing.get_args(PrecisionName))
 
 

@@ -14,7 +14,8 @@ import pytest
 
 from edgekit import extras
 from edgekit.errors import ArtifactError
-from edgekit.exporters import coreml, metadata
+from edgekit.exporters import metadata
+from edgekit.exporters.coreml import codec as coreml
 from edgekit.exporters.coreml.reader import read_model
 from edgekit.exporters.coreml.schema import schema
 from edgekit.exporters.metadata import Head, IoDtype

@@ -10,8 +10,8 @@ import pytest
 
 from edgekit.device.engines import litert as engine
 from edgekit.errors import ArtifactError, MissingDependency
-from edgekit.exporters import tflite
 from edgekit.exporters.metadata import IoDtype
+from edgekit.exporters.tflite import codec as tflite
 from edgekit.integer_model import IntegerModel
 from edgekit.runtimes.litert import Kernels, LiteRtRunner
 

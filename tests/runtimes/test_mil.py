@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgekit.errors import ArtifactError
-from edgekit.exporters.coreml import Operation, Program, Reference, ValueType
+from edgekit.exporters.coreml.codec import Operation, Program, Reference, ValueType
 from edgekit.runtimes.mil import Interpreter
 
 torch = pytest.importorskip("torch")

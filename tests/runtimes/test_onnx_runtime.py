@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgekit.errors import ArtifactError, MissingDependency
-from edgekit.exporters.onnx import write_integer_model
+from edgekit.exporters.onnx.codec import write_integer_model
 from edgekit.integer_model import IntegerModel
 from edgekit.runtimes import processor
 from edgekit.runtimes.onnx_runtime import OnnxRuntimeRunner, OptimizationLevel

@@ -13,7 +13,7 @@ import torch
 
 from edgekit.errors import ArtifactError, MissingDependency
 from edgekit.exporters.metadata import IoDtype, Precision
-from edgekit.exporters.torch import write_float_model, write_integer_model
+from edgekit.exporters.torch.codec import write_float_model, write_integer_model
 from edgekit.exporters.torch.texts import Engine
 from edgekit.float_model import FloatModel
 from edgekit.integer_model import IntegerModel

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from edgekit.exporters.contents import OPERATOR, Operator
-from edgekit.exporters.formats import FORMATS, Format
+from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import Precision
 from edgekit.timing import roofline as rooflines
 from edgekit.timing.kernels import middle_kernels, middle_mean
 from edgekit.timing.profilers.costs import Activation, Cost, Costs
 from edgekit.timing.profilers.matching import Work, match
 from edgekit.timing.roofline import Roofline, roofline
+
+if TYPE_CHECKING:
+    from edgekit.exporters.format import Format
 
 
 def operator(name: str, kind: str, *reads: str, **fields: Any) -> Operator:

@@ -262,7 +262,7 @@ class CoremlEditor:
     MODEL, WEIGHTS = "Data/com.apple.CoreML/model.mlmodel", "Data/com.apple.CoreML/weights/weight.bin"
 
     def __init__(self, good: Good) -> None:
-        from edgekit.exporters.coreml import names_in_file
+        from edgekit.exporters.coreml.codec import names_in_file
         from edgekit.exporters.coreml.schema import schema
 
         self.good, self.names = good, names_in_file(good.model.graph)

@@ -132,7 +132,7 @@ def kinds(network: str) -> list[tuple[str, IoDtype, dict[str, Any]]]:
     if network != "V3":
         return plain
     more: list[tuple[str, IoDtype, dict[str, Any]]] = [
-        (target, io_dtype, {}) for target in FORMATS for io_dtype in FORMATS[target].io_dtypes[1:]
+        (target, IoDtype(io_dtype), {}) for target in FORMATS for io_dtype in FORMATS[target].io_dtypes[1:]
     ]
     return [
         *plain, *more, ("onnx", float32, {"runtime": "1.7"}), ("onnx", IoDtype.UINT8, {"runtime": "1.10"}),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from edgekit.exporters.formats import Format
+    from edgekit.exporters.format import Format
 
 NAME = "mobilenet_v3_digits_1.0_32"
 LAYER = "features.2.block.0.0"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from edgekit import files
 from edgekit.errors import ArtifactError, ConfigError, GateFailed, did_you_mean
 from edgekit.exporters.contents import Layers
-from edgekit.exporters.formats import FORMATS, format_of
+from edgekit.exporters.formats import format_of
+from edgekit.exporters.tflite import FORMAT as TFLITE
 from edgekit.exporters.tflite import metadata as tflite_metadata
 from edgekit.exporters.tflite import reader
 from edgekit.pipeline.making.artifacts import expand
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from edgekit.profiles.profile import DeviceProfile
     from edgekit.profiles.vela import Estimates, Hardware, Optimise
 
-_TFLITE = FORMATS["tflite"]
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 
 
@@ -182,9 +182,9 @@ def _sources(artifacts: Sequence[Path]) -> Iterator[Path]:
         ArtifactError: one is no .tflite file, or there is none.
     """
     named, (found, _) = set(artifacts), expand(artifacts)
-    sources = [path for path in found if path in named or (path.suffix == _TFLITE.suffix and _in_integers(path))]
+    sources = [path for path in found if path in named or (path.suffix == TFLITE.suffix and _in_integers(path))]
     for path in sources:
-        if format_of(path) is not _TFLITE:
+        if format_of(path) is not TFLITE:
             raise ArtifactError(f"{path} is {format_of(path).title}, and the compiler takes TFLite files")
         if any(kind == vela.OPERATOR for kind, _ in reader.operators(path)):
             raise ArtifactError(f"{path} is compiled already: name the file that it was compiled from")
@@ -196,7 +196,7 @@ def _sources(artifacts: Sequence[Path]) -> Iterator[Path]:
 
 
 def _in_integers(path: Path) -> bool:
-    return _TFLITE.read(path).int8_share > 0
+    return TFLITE.read(path).int8_share > 0
 
 
 def _complete(source: Path, path: Path) -> None:
@@ -205,11 +205,11 @@ def _complete(source: Path, path: Path) -> None:
     Raises:
         ArtifactError: they are not.
     """
-    before = _TFLITE.read(source)
+    before = TFLITE.read(source)
     if before.metadata is not None and before.metadata.labels:
         labels = {tflite_metadata.LABELS_FILE: tflite_metadata.labels_text(before.metadata.labels)}
         path.write_bytes(tflite_metadata.with_files(path.read_bytes(), labels))
-    after = _TFLITE.read(path)
+    after = TFLITE.read(path)
     if _ends(before) != _ends(after):
         raise ArtifactError(f"compiled, {source} would take {_ends(after)} instead of {_ends(before)}: tell Arm")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
 from dataclasses import dataclass, field, replace
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.calibration.diagnosis import Diagnosis
-    from edgekit.config import ExportSettings, Settings
-    from edgekit.exporters.formats import Format
+    from edgekit.config import Settings
+    from edgekit.exporters.format import Format
     from edgekit.exporters.metadata import Metadata
     from edgekit.exporters.summary import Summary
     from edgekit.facts import Fact
@@ -227,11 +228,8 @@ def _jobs(settings: Settings) -> list[tuple[Format, Precision]]:
         if Precision.INT8 in precisions:
             form.check_boundary(IoDtype(settings.export.io_dtype), Head(settings.export.head))
             form.check_activations(int16=bool(settings.calibration.int16_activations))
-    if settings.export.onnxruntime is not None and FORMATS["onnx"] in targets:
-        from edgekit.exporters.onnx.versions import for_runtime  # noqa: PLC0415 - needs the onnx extra
-
-        int16 = Precision.INT8 in precisions and bool(settings.calibration.int16_activations)
-        for_runtime(settings.export.onnxruntime, int16=int16)
+        for precision in precisions:
+            _options(form, precision, settings)
     wanted = settings.calibration
     if Precision.INT8 in precisions and wanted.data is None and wanted.ranges is None and not wanted.data_free:
         raise DataError(
@@ -274,18 +272,15 @@ def _suited(findings: tuple[Finding, ...], file: str, device: str) -> list[str]:
     return [f"{file} on {device} (predicted): {text}" for text in told(findings)]
 
 
-def _options(form: Format, precision: Precision, settings: ExportSettings) -> dict[str, Any]:
-    """What the writer of a format wants to know besides the model."""
-    head = {"head": Head(settings.head)}
-    match form.name:
-        case "onnx":
-            return {"runtime": settings.onnxruntime, "one_image": settings.onnx_batch == "one", **head}
-        case "coreml" if precision is Precision.INT8:
-            return {"precision": Precision(settings.coreml_program), **head}
-        case "torch" if precision is Precision.INT8:
-            return {"engine": settings.torch_engine, **head}
-        case _:
-            return head
+def _options(form: Format, precision: Precision, settings: Settings) -> dict[str, Any]:
+    """What the writer of a format wants to know besides the model.
+
+    Raises:
+        ConfigError: no such file can be written.
+    """
+    int16 = precision is Precision.INT8 and bool(settings.calibration.int16_activations)
+    own = form.options(dataclasses.asdict(settings.export), precision, int16=int16)
+    return {**own, "head": Head(settings.export.head)}
 
 
 def _write(  # noqa: PLR0913 - what, where to, and from what
@@ -293,7 +288,7 @@ def _write(  # noqa: PLR0913 - what, where to, and from what
 ) -> ExportedFile:
     """Write one file, read it back, and count."""
     started = time.perf_counter()
-    options = _options(form, precision, settings.export)
+    options = _options(form, precision, settings)
     if precision is Precision.INT8:
         assert integers is not None
         io_dtype = IoDtype(settings.export.io_dtype)

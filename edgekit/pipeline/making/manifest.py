@@ -22,6 +22,7 @@ from edgekit import config, extras, files
 from edgekit.device import machine as hardware
 from edgekit.device.machine import installed
 from edgekit.errors import ArtifactError, BadInput, ConfigError
+from edgekit.exporters.formats import FORMATS
 from edgekit.facts import Fact
 from edgekit.version import __version__
 
@@ -40,13 +41,7 @@ _SECTIONS: Final = {
     "export": ("model", "preprocessing", "calibration", "export"),
     "finetune": ("model", "preprocessing", "calibration", "export", "finetune"),
 }
-# Distributions that turn a number into bytes, or bytes into a number, by format and by suffix of the checkpoint.
-_WRITERS: Final = {
-    "onnx": ("onnx", "onnxsim", "protobuf"),
-    "tflite": ("ai-edge-litert", "flatbuffers"),
-    "coreml": ("coremltools", "protobuf"),
-    "torch": ("torch",),
-}
+# Distributions that turn bytes into a number, by suffix of the checkpoint.
 _READERS: Final = {
     ".onnx": ("onnx", "onnxsim", "protobuf"),
     ".safetensors": ("safetensors",),
@@ -288,12 +283,17 @@ def sha256_of(path: Path) -> str:
 def versions(settings: Settings) -> dict[str, str]:
     """Of edgekit, Python, and everything else here that has a part in an export by these settings."""
     wanted = {"numpy", "pillow", *_READERS.get(_checkpoint_suffix(settings), ())}
-    wanted.update(*(_WRITERS[target] for target in settings.export.targets))
+    wanted |= _writers(settings)
     if needs_torch(settings):
         wanted.add("torch")
     found = {name: version for name in sorted(wanted) if (version := installed(name)) is not None}
     own = {"edgekit": __version__, "python": platform.python_version(), "zlib": zlib.ZLIB_RUNTIME_VERSION}
     return own | found
+
+
+def _writers(settings: Settings) -> set[str]:
+    """Distributions that turn a number into bytes of the files that are wanted."""
+    return {used.name for target in settings.export.targets for used in FORMATS[target].distributions}
 
 
 def machine(settings: Settings, command: str) -> Machine:
@@ -314,7 +314,7 @@ def machine(settings: Settings, command: str) -> Machine:
 def needs_torch(settings: Settings) -> bool:
     """Whether torch has a part in an export: float files of an ONNX file do without, unless they are torch's own."""
     wanted = settings.export
-    return _checkpoint_suffix(settings) != ".onnx" or "int8" in wanted.precisions or "torch" in wanted.targets
+    return _checkpoint_suffix(settings) != ".onnx" or "int8" in wanted.precisions or "torch" in _writers(settings)
 
 
 def _checkpoint_suffix(settings: Settings) -> str:

@@ -10,7 +10,7 @@ from edgekit import extras, facts
 from edgekit.capture import input_shape
 from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD, normalization_name
 from edgekit.errors import CheckpointError, ConfigError
-from edgekit.exporters.formats import FORMATS
+from edgekit.exporters.onnx import FORMAT as ONNX
 from edgekit.facts import Basis, Fact
 from edgekit.flags import INPUT_SETTINGS
 from edgekit.passes import float_form
@@ -206,7 +206,7 @@ def _from_onnx(path: Path, settings: ModelSettings) -> Trained:
 
 def _facts_of_metadata(path: Path) -> tuple[Fact, ...]:
     """What an ONNX file that edgekit wrote says of its images, on the basis that this had then."""
-    about = FORMATS["onnx"].read(path).metadata
+    about = ONNX.read(path).metadata
     if about is None:
         return ()
     if known := facts.of_provenance(about.provenance):

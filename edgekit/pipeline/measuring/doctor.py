@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edgekit.device import machine
 from edgekit.device.machine import installed
+from edgekit.exporters.formats import FORMATS
 from edgekit.runtimes import processor
 from edgekit.runtimes.machines import MACHINES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Distribution -> (the extra that brings it, the version that edgekit was tested with).
-PACKAGES = {
-    "numpy": ("", "2.4"),
-    "pillow": ("", "13.0"),
-    "torch": ("torch", "2.13"),
-    "safetensors": ("torch", "0.8"),
-    "onnx": ("onnx", "1.23"),
-    "onnxruntime": ("onnx", "1.31"),
-    "onnxsim": ("onnx", "0.8"),
-    "ai-edge-litert": ("tflite", "2.3"),
-    "coremltools": ("coreml", "9.0"),
-    "h5py": ("keras", "3"),
-    "ethos-u-vela": ("ethos-u", "5.2"),
+# Distributions that belong to no format or runtime -> (what pip installs for them, the version that edgekit was tested
+# with).
+_OTHERS: Final = {
+    "numpy": ("edgekit", "2.4"),
+    "pillow": ("edgekit", "13.0"),
+    "safetensors": ("edgekit[torch]", "0.8"),
+    "h5py": ("edgekit[keras]", "3"),
+    "ethos-u-vela": ("edgekit[ethos-u]", "5.2"),
 }
 
 
@@ -70,14 +66,20 @@ class Diagnosis:
     warnings: tuple[str, ...]
 
 
+def distributions() -> dict[str, tuple[str, str]]:
+    """Distribution -> (what pip installs to get it, the version that edgekit was tested with)."""
+    used = [(form.install, package) for form in FORMATS.values() for package in form.distributions]
+    return {**_OTHERS, **{package.name: (wanted, package.tested) for wanted, package in used if package.tested}}
+
+
 def examine() -> Diagnosis:
     """Look at this machine; imports no toolchain."""
     this = machine.examine()
     packages = tuple(
-        Package(name, installed(name), tested, f"pip install 'edgekit[{extra}]'" if extra else "pip install edgekit")
-        for name, (extra, tested) in PACKAGES.items()
+        Package(name, installed(name), tested, f"pip install '{wanted}'" if "[" in wanted else f"pip install {wanted}")
+        for name, (wanted, tested) in distributions().items()
     )
-    warnings = []
+    warnings = [*FORMATS.failed]
     if processor.lacks_vnni():
         warnings.append(
             "this processor has no VNNI: the uint8 x int8 kernels of ONNX Runtime and torch saturate 16-bit sums "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from edgekit.exporters import coreml
+from edgekit.exporters.coreml import codec as coreml
 from edgekit.exporters.coreml.blobs import BlobWriter, read_blob
 from edgekit.exporters.coreml.schema import schema
 from edgekit.exporters.metadata import IoDtype, Precision

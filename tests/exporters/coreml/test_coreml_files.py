@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgekit.errors import ArtifactError, MissingDependency
-from edgekit.exporters import coreml, metadata
+from edgekit.exporters import metadata
+from edgekit.exporters.coreml import codec as coreml
 from edgekit.exporters.coreml import package
 from edgekit.exporters.coreml.reader import read_model
 from edgekit.exporters.coreml.schema import schema
@@ -54,7 +55,7 @@ class TestBytes:
         integer_model.save(tmp_path / "model.edgekit")
         script = (
             "import sys; from pathlib import Path\n"
-            "from edgekit.exporters import coreml; from edgekit.exporters.metadata import IoDtype\n"
+            "from edgekit.exporters.coreml import codec as coreml; from edgekit.exporters.metadata import IoDtype\n"
             "from edgekit.integer_model import IntegerModel\n"
             "model, path = IntegerModel.load(Path(sys.argv[1])), Path(sys.argv[2])\n"
             "coreml.write_integer_model(model, path, io_dtype=IoDtype.FLOAT32); coreml.read(path)\n"

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from edgekit.errors import ConfigError
-from edgekit.exporters import coreml
+from edgekit.exporters.coreml import codec as coreml
 from edgekit.exporters.metadata import Precision
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgekit.exporters.coreml import Operation, Program
+    from edgekit.exporters.coreml.codec import Operation, Program
     from edgekit.float_model import FloatModel
 
 

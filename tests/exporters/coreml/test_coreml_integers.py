@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgekit.errors import ConfigError, UnsupportedOperator
-from edgekit.exporters import coreml
+from edgekit.exporters.coreml import codec as coreml
 from edgekit.exporters.coreml.reader import Reference
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype, Precision

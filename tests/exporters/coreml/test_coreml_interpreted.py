@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from edgekit.executor.float import FloatExecutor
-from edgekit.exporters import coreml
+from edgekit.exporters.coreml import codec as coreml
 from edgekit.exporters.coreml.names import activation_names
 from edgekit.exporters.metadata import IoDtype, Precision
 from edgekit.preprocessing import Normalization

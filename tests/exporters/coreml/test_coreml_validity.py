@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgekit.errors import ConfigError
-from edgekit.exporters import coreml
+from edgekit.exporters.coreml import codec as coreml
 from edgekit.exporters.coreml.schema import schema
 from edgekit.exporters.coreml.validity import specification_of, violations
 from edgekit.exporters.metadata import KEY, Head, IoDtype

@@ -16,7 +16,7 @@ from edgekit.errors import ArtifactError
 from edgekit.exporters import metadata
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype, Precision
-from edgekit.exporters.onnx import read, write_float_model, write_integer_model
+from edgekit.exporters.onnx.codec import read, write_float_model, write_integer_model
 from edgekit.ir import Tensor
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ def test_metadata_of_another_version_is_named(integer_model: IntegerModel, tmp_p
 
 def test_a_missing_package_is_named_with_its_remedy() -> None:
     """In a process of its own, because this one has imported onnx."""
-    code = "import sys; sys.modules['onnx'] = None; import edgekit.exporters.onnx"
+    code = "import sys; sys.modules['onnx'] = None; from edgekit.exporters.onnx import FORMAT; FORMAT.codec()"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.stderr.endswith("MissingDependency: onnx is not installed: pip install 'edgekit[onnx]'\n")
 

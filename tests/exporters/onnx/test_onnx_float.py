@@ -11,7 +11,7 @@ import pytest
 
 from edgekit.errors import GateFailed, UnsupportedOperator
 from edgekit.exporters.metadata import Precision
-from edgekit.exporters.onnx import read, write_float_model
+from edgekit.exporters.onnx.codec import read, write_float_model
 from edgekit.ir import Clamp
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 
 from edgekit.errors import ConfigError
 from edgekit.exporters.metadata import IoDtype
-from edgekit.exporters.onnx import read, write_integer_model
+from edgekit.exporters.onnx.codec import read, write_integer_model
 from edgekit.reference.integer import Reference
 
 if TYPE_CHECKING:

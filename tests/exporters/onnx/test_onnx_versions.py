@@ -10,7 +10,7 @@ import pytest
 
 from edgekit.errors import ConfigError
 from edgekit.exporters.metadata import Precision
-from edgekit.exporters.onnx import read, write_float_model, write_integer_model
+from edgekit.exporters.onnx.codec import read, write_float_model, write_integer_model
 from edgekit.exporters.onnx.versions import OnnxVersion, for_runtime, newest_read_by, runtime_for
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from edgekit.config import load
 from edgekit.exporters.metadata import Head, IoDtype
-from edgekit.exporters.tflite import write_integer_model
+from edgekit.exporters.tflite.codec import write_integer_model
 from edgekit.reference.integer import Reference
 from tests.exporters.test_head import CLASSES, floats, integers, wanted
 

@@ -13,8 +13,8 @@ import pytest
 from edgekit.errors import ArtifactError, MissingDependency
 from edgekit.exporters import metadata
 from edgekit.exporters.metadata import IoDtype, Precision
-from edgekit.exporters.tflite import read, write_float_model, write_integer_model
 from edgekit.exporters.tflite import schema as tflite_schema
+from edgekit.exporters.tflite.codec import read, write_float_model, write_integer_model
 from edgekit.float_model import FloatModel
 from edgekit.integer_model import IntegerModel
 from edgekit.ir import Clamp, Conv2d, Graph, Linear, Mean, Node, Tensor

@@ -11,7 +11,7 @@ import pytest
 
 from edgekit.errors import UnsupportedOperator
 from edgekit.exporters.metadata import Precision
-from edgekit.exporters.tflite import read, write_float_model
+from edgekit.exporters.tflite.codec import read, write_float_model
 from edgekit.ir import Clamp, Conv2d, Graph, Node, Tensor
 from edgekit.reference.float import FloatReference
 

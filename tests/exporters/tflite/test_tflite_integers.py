@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgekit.exporters.metadata import IoDtype
-from edgekit.exporters.tflite import read, write_integer_model
+from edgekit.exporters.tflite.codec import read, write_integer_model
 from edgekit.ir import Clamp
 from edgekit.reference.integer import Reference
 

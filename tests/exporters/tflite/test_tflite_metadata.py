@@ -12,8 +12,8 @@ import pytest
 
 from edgekit.exporters.metadata import IoDtype, Precision
 from edgekit.exporters.tflite import metadata as tflite_metadata
-from edgekit.exporters.tflite import read, write_float_model, write_integer_model
 from edgekit.exporters.tflite import schema as tflite_schema
+from edgekit.exporters.tflite.codec import read, write_float_model, write_integer_model
 from edgekit.preprocessing import Normalization
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from edgekit.exporters.metadata import Precision
-from edgekit.exporters.torch import read, write_float_model
+from edgekit.exporters.torch.codec import read, write_float_model
 from edgekit.float_model import FloatModel
 from edgekit.ir import Add, Clamp, Conv2d, Flatten, Graph, HardSwish, Linear, Mean, Mul, Node, Pad, Padding, Tensor
 from edgekit.preprocessing import Preprocessing

@@ -13,7 +13,7 @@ import torch
 
 from edgekit.errors import UnsupportedOperator
 from edgekit.exporters.metadata import IoDtype
-from edgekit.exporters.torch import write_integer_model
+from edgekit.exporters.torch.codec import write_integer_model
 from edgekit.exporters.torch.texts import Engine
 from edgekit.ir import BatchNorm, Linear, Node, Padding
 from edgekit.quantization import QuantParams, Ratio

@@ -14,7 +14,7 @@ from edgekit.errors import ArtifactError
 from edgekit.exporters import metadata
 from edgekit.exporters.metadata import IoDtype
 from edgekit.exporters.summary import Endpoint
-from edgekit.exporters.torch import read, write_integer_model
+from edgekit.exporters.torch.codec import read, write_integer_model
 from edgekit.exporters.torch.script import Program
 from edgekit.ir import Padding
 

@@ -13,7 +13,8 @@ from edgekit import config
 from edgekit.calibration import data_free
 from edgekit.defaults import CHECKPOINT, FOLDER
 from edgekit.errors import ArtifactError, BadInput, ConfigError, DataError, GateFailed, UnsupportedOperator
-from edgekit.exporters.formats import FORMATS, Format
+from edgekit.exporters.format import Format
+from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import Precision
 from edgekit.facts import Basis, assumed, of_provenance
 from edgekit.integer_model import IntegerModel

@@ -14,6 +14,7 @@ from edgekit.capture.onnx_head import Arithmetic
 from edgekit.config import Settings
 from edgekit.conventions import NORMALIZATIONS
 from edgekit.errors import CheckpointError, ConfigError
+from edgekit.exporters.formats import FORMATS
 from edgekit.facts import Basis
 from edgekit.pipeline.making.export import export
 from edgekit.pipeline.making.source import open_source
@@ -61,7 +62,7 @@ def exported(folder: Path, architecture: Architecture, images: Path, **sections:
         # Its batch normalization has seen noise: nothing shows what such a network expects.
         "model": {"checkpoint": trained(folder, architecture), "resolution": architecture.resolution, "insist": True},
         "calibration": {"data": images},
-        "export": {"targets": list(config.TARGETS), "precisions": ["float32", "int8"], "out": folder / "out"},
+        "export": {"targets": list(FORMATS), "precisions": ["float32", "int8"], "out": folder / "out"},
     }
     return export(config.load(None, {**flags, **sections}))
 

@@ -14,8 +14,8 @@ from PIL import Image
 
 from edgekit.defaults import CHECKPOINT, FOLDER
 from edgekit.errors import ArtifactError, DataError
-from edgekit.exporters import onnx as onnx_exporter
 from edgekit.exporters.metadata import IoDtype
+from edgekit.exporters.onnx import codec as onnx_exporter
 from edgekit.integer_model import IntegerModel
 from edgekit.pipeline.proving import diff as module
 from edgekit.pipeline.proving.diff import DiffResult, diff

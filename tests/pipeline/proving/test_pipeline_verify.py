@@ -14,9 +14,9 @@ from edgekit import config
 from edgekit.config import Settings
 from edgekit.defaults import CHECKPOINT, CONFIG, FOLDER
 from edgekit.errors import ArtifactError, DataError
-from edgekit.exporters import onnx as onnx_exporter
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype, Precision
+from edgekit.exporters.onnx import codec as onnx_exporter
 from edgekit.integer_model import IntegerModel
 from edgekit.pipeline.making.source import open_source
 from edgekit.pipeline.proving.verify import are_shipped, verify
@@ -198,7 +198,7 @@ def test_another_checkpoint_is_noticed(exported: Path, tmp_path: Path) -> None:
 
 
 def test_float_operators_in_an_int8_file_fail(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgekit.exporters.formats import Format
+    from edgekit.exporters.format import Format
 
     read = Format.read
     monkeypatch.setattr(Format, "read", lambda form, path: replace(read(form, path), float_operators=("SOFTMAX",)))
