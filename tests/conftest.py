@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+try:
+    import fcntl
+except ImportError:  # Windows, where tests run in one process
+    fcntl = None  # type: ignore[assignment] # a module, or nothing
+
 # Thousands of small tensors: handing each to a second thread costs more than it saves. Read when torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
