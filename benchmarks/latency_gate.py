@@ -29,11 +29,10 @@ from edgekit.config import (
     Settings,
     VerifySettings,
 )
-from edgekit.device.plan import PlannedFile
 from edgekit.exporters.formats import FORMATS
 from edgekit.pipeline.making.export import export
 from edgekit.preprocessing import Preprocessing
-from edgekit.runtimes.planned import ENGINES
+from edgekit.runtimes.planned import planned_file
 from edgekit.timing.comparison import compare_latency
 
 if TYPE_CHECKING:
@@ -102,7 +101,8 @@ def main() -> None:
         if time.monotonic() > ends:
             break
         with _neighbour() if case.neighbour else nullcontext():
-            new, old = (PlannedFile(str(paths[n][case.target]), ENGINES[case.target]) for n in (case.network, BASELINE))
+            planned = (planned_file(paths[network][case.target]) for network in (case.network, BASELINE))
+            new, old = (file for file in planned if file is not None)
             found = compare_latency(new, old, limit=LIMIT)
         estimate = found.estimate
         done.append(

@@ -40,7 +40,6 @@ NEED_A_TOOLCHAIN = (
         "edgekit.benchmarks.false_alarms",
         "edgekit.benchmarks.finding",
         "edgekit.benchmarks.peers*",
-        "edgekit.timing.profilers.torch",
     ),
     *("edgekit.calibration.balancing", "edgekit.calibration.bias_correction", "edgekit.calibration.calibrate"),
     *("edgekit.calibration.data_free", "edgekit.calibration.diagnosis", "edgekit.calibration.equalization"),
@@ -51,7 +50,7 @@ NEED_A_TOOLCHAIN = (
     *("edgekit.models.backbone", "edgekit.models.blocks", "edgekit.models.checkpoint", "edgekit.models.network"),
     *("edgekit.models.families*", "edgekit.models.heads*", "edgekit.models.inference", "edgekit.models.layouts*"),
     *("edgekit.models.selection", "edgekit.models.readers", "edgekit.models.readers.*", "edgekit.models.sums"),
-    *("edgekit.exporters.torch.*", "edgekit.runtimes.torch", "edgekit.training.*", "edgekit.verification.closeness"),
+    *("edgekit.exporters.torch.*", "edgekit.training.*", "edgekit.verification.closeness"),
 )
 
 

@@ -1,21 +1,69 @@
-"""Which runners can run a file."""
+"""The runtimes, and which runners can run a file: a file beside this one for each of edgekit's own, and plug-ins."""
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from edgekit import extras
-from edgekit.errors import MissingDependency
+from edgekit import runtimes
+from edgekit.errors import ArtifactError, MissingDependency
 from edgekit.exporters.formats import format_of
+from edgekit.plugins import Registry
 from edgekit.runtimes import processor
+from edgekit.runtimes.runtime import Arithmetic, Runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from edgekit.runtimes.runner import Runner
+    from edgekit.runtimes.runtime import Kernels, Profiling
+
+
+def _own() -> Iterator[Runtime]:
+    """``DESCRIPTORS`` of each module that has some."""
+    for module in pkgutil.iter_modules(runtimes.__path__, f"{runtimes.__name__}."):
+        found: tuple[Runtime, ...] = getattr(importlib.import_module(module.name), "DESCRIPTORS", ())
+        yield from found
+
+
+RUNTIMES = Registry("edgekit.runtimes", Runtime, _own)
+
+
+def runtimes_of(form: str) -> tuple[Runtime, ...]:
+    """The runtimes of a format, by its name, that this machine can have; what applications run comes first."""
+    here = (r for r in RUNTIMES.values() if r.format == form and (r.systems is None or _system() in r.systems))
+    return tuple(sorted(here, key=lambda runtime: not runtime.is_for_applications))
+
+
+def _system() -> str:
+    return sys.platform
+
+
+def engine_of(form: str) -> str | None:
+    """What measures the files of a format, a name of ``edgekit.device.engines``; None where nothing does."""
+    return next((r.engine for r in RUNTIMES.values() if r.format == form and r.engine is not None), None)
+
+
+def needed_elsewhere(form: str) -> str:
+    """What files of a format need to be measured, where edgekit does not do that."""
+    return next((r.elsewhere for r in RUNTIMES.values() if r.format == form), "a runtime to be measured")
+
+
+def profiling_of(path: Path) -> Profiling:
+    """How ``path`` is profiled.
+
+    Raises:
+        ArtifactError: no runtime of its format has a profiler.
+    """
+    form = format_of(path)
+    found = next((r.profiling for r in RUNTIMES.values() if r.format == form.name and r.profiling is not None), None)
+    if found is None:
+        raise ArtifactError(f"{path} needs {needed_elsewhere(form.name)}")
+    return found
 
 
 def default_runner(path: Path, *, threads: int = 1) -> Callable[[], Runner] | None:
@@ -23,42 +71,28 @@ def default_runner(path: Path, *, threads: int = 1) -> Callable[[], Runner] | No
 
     That is so of Core ML but on a Mac: no application interprets a package.
     """
-    if format_of(path).name == "coreml" and not _is_mac():
-        return None
-    return all_runners(path, threads=threads)[0]
+    found = [runtime for runtime in runtimes_of(format_of(path).name) if runtime.is_for_applications]
+    return _runners(found[0], path, threads=threads)[0][1] if found else None
 
 
 def all_runners(path: Path, *, threads: int = 1) -> tuple[Callable[[], Runner], ...]:
     """Every way to run ``path`` whose integers edgekit answers for, the default first, where there is one.
 
+    Whether a runtime is installed shows when the runner is made.
+
     Raises:
         ArtifactError: ``path`` is of no known format.
-        MissingDependency: torch is not installed; other runtimes are looked for when the runner is made.
     """
-    match format_of(path).name:
-        case "onnx":
-            from edgekit.runtimes.onnx_runtime import OnnxRuntimeRunner, OptimizationLevel  # noqa: PLC0415
+    return _of_arithmetic(path, threads=threads, claimed=True)
 
-            levels = (OptimizationLevel.ALL, OptimizationLevel.EXTENDED, OptimizationLevel.DISABLE_ALL)
-            return tuple(partial(OnnxRuntimeRunner, path, threads=threads, level=level) for level in levels)
-        case "tflite":
-            from edgekit.runtimes.litert import LiteRtRunner  # noqa: PLC0415
 
-            return (partial(LiteRtRunner, path, threads=threads),)
-        case "torch":
-            extras.load("torch", "torch")
-            from edgekit.runtimes.torch import TorchRunner  # noqa: PLC0415
+def other_runners(path: Path, *, threads: int = 1) -> tuple[Callable[[], Runner], ...]:
+    """Ways to run ``path`` that give other integers, which is worth knowing: TFLite's own kernels, without XNNPACK.
 
-            usual = partial(TorchRunner, path, threads=threads)
-            # qnnpack widens before it multiplies, so it shows a file's integers where fbgemm's kernels clamp sums.
-            return (usual, partial(usual, engine="qnnpack")) if processor.lacks_vnni() else (usual,)
-        case "coreml":
-            from edgekit.runtimes.coreml import CoreMlInterpreter, CoreMlRunner  # noqa: PLC0415
-
-            interpreted = partial(CoreMlInterpreter, path)
-            return (partial(CoreMlRunner, path), interpreted) if _is_mac() else (interpreted,)
-        case name:
-            raise AssertionError(f"there is a format {name}, and nothing runs it")
+    Raises:
+        ArtifactError: ``path`` is of no known format.
+    """
+    return _of_arithmetic(path, threads=threads, claimed=False)
 
 
 def claimed_runner(path: Path, *, threads: int = 1) -> Callable[[], Runner]:
@@ -77,18 +111,19 @@ def claimed_runner(path: Path, *, threads: int = 1) -> Callable[[], Runner]:
     raise MissingDependency(f"nothing here runs {path} as it is meant: {'; '.join(reasons)}")
 
 
-def other_runners(path: Path, *, threads: int = 1) -> tuple[Callable[[], Runner], ...]:
-    """Ways to run ``path`` that give other integers, which is worth knowing: TFLite's own kernels, without XNNPACK.
-
-    Raises:
-        ArtifactError: ``path`` is of no known format.
-    """
-    if format_of(path).name != "tflite":
-        return ()
-    from edgekit.runtimes.litert import Kernels, LiteRtRunner  # noqa: PLC0415
-
-    return (partial(LiteRtRunner, path, threads=threads, kernels=Kernels.BUILTIN),)
+def _of_arithmetic(path: Path, *, threads: int, claimed: bool) -> tuple[Callable[[], Runner], ...]:
+    return tuple(
+        make_runner
+        for runtime in runtimes_of(format_of(path).name)
+        for kernels, make_runner in _runners(runtime, path, threads=threads)
+        if (kernels.arithmetic is Arithmetic.SINGLE) == claimed
+    )
 
 
-def _is_mac() -> bool:
-    return sys.platform == "darwin"
+def _runners(runtime: Runtime, path: Path, *, threads: int) -> list[tuple[Kernels, Callable[[], Runner]]]:
+    """With each of the kernels that are of use on this machine."""
+    return [
+        (kernels, partial(runtime.open, path, kernels=kernels.name, threads=threads))
+        for kernels in runtime.kernels
+        if not kernels.only_without_vnni or processor.lacks_vnni()
+    ]

@@ -15,7 +15,9 @@ from edgekit import extras
 from edgekit.device.engines.engine import LOGITS
 from edgekit.errors import ArtifactError
 from edgekit.exporters.coreml import codec as coreml
+from edgekit.extras import Distribution
 from edgekit.runtimes.mil import Interpreter
+from edgekit.runtimes.runtime import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -208,3 +210,36 @@ def _precision(program: Program) -> str:
 def _rounding(program: Program) -> str | None:
     """Why the integers of a program need not be the reference's."""
     return "its program computes in float16" if _precision(program) == "float16" else None
+
+
+def _framework(path: Path, *, kernels: str, threads: int) -> CoreMlRunner:
+    del kernels, threads  # it has no choice of either
+    return CoreMlRunner(path)
+
+
+def _interpreter(path: Path, *, kernels: str, threads: int) -> CoreMlInterpreter:
+    del kernels, threads  # likewise
+    return CoreMlInterpreter(path)
+
+
+_COREMLTOOLS = (Distribution("coremltools", "coremltools", "9.0"),)
+
+DESCRIPTORS = (
+    Runtime(
+        "coreml",
+        format="coreml",
+        open=_framework,
+        distributions=_COREMLTOOLS,
+        install="edgekit[coreml]",
+        systems=("darwin",),
+        elsewhere="an Apple system to run: time it in Xcode, with Instruments, on a Mac or on the phone it is for",
+    ),
+    Runtime(
+        "coreml-interpreted",
+        format="coreml",
+        open=_interpreter,
+        distributions=_COREMLTOOLS,
+        install="edgekit[coreml]",
+        is_for_applications=False,
+    ),
+)

@@ -9,6 +9,11 @@ import numpy as np
 
 from edgekit.device.engines import litert
 from edgekit.exporters.tflite.exposing import expose
+from edgekit.extras import Distribution
+from edgekit.runtimes import machines, runtime
+from edgekit.runtimes.machines import AARCH64, HASWELL, PI_5, WITHOUT_VNNI, Setting
+from edgekit.runtimes.profilers import litert as profiler
+from edgekit.runtimes.runtime import Arithmetic, Profiling, Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +90,34 @@ class LiteRtRunner:
         del self._engine
 
 
+def _open(path: Path, *, kernels: str, threads: int) -> LiteRtRunner:
+    return LiteRtRunner(path, threads=threads, kernels=Kernels(kernels))
+
+
 def _as_stored(batch: NDArray[Any]) -> NDArray[Any]:
     """[N, C, H, W] -> [N, H, W, C], which is how TFLite has it."""
     return np.ascontiguousarray(batch.transpose(0, 2, 3, 1))
+
+
+DESCRIPTORS = (
+    Runtime(
+        "litert",
+        format="tflite",
+        open=_open,
+        kernels=(
+            runtime.Kernels(Kernels.XNNPACK),
+            runtime.Kernels(Kernels.BUILTIN, Arithmetic.DOUBLE),
+        ),
+        distributions=(Distribution("ai-edge-litert", "ai_edge_litert", "2.3"),),
+        install="edgekit[tflite]",
+        engine="litert",
+        profiling=Profiling(profiler.LiteRtProfiler, profiler.NAMES),
+        emulated=(
+            *(Setting(AARCH64, processor, machines.NEWEST_LITERT, Kernels.XNNPACK) for processor in AARCH64.processors),
+            Setting(AARCH64, PI_5, machines.OLDEST_LITERT, Kernels.XNNPACK),
+            Setting(AARCH64, PI_5, machines.NEWEST_LITERT, Kernels.BUILTIN),
+            Setting(AARCH64, PI_5, machines.TFLITE_RUNTIME, Kernels.XNNPACK),
+            Setting(WITHOUT_VNNI, HASWELL, kernels=Kernels.XNNPACK),
+        ),
+    ),
+)

@@ -159,3 +159,22 @@ AARCH64: Final = Machine(
 )
 WITHOUT_VNNI: Final = Machine("x86-64-no-vnni", "x86-64 without VNNI", "qemu-x86_64", {"Haswell-noTSX": "Haswell"})
 MACHINES: Final = {machine.name: machine for machine in (AARCH64, WITHOUT_VNNI)}
+PI_5: Final = "cortex-a76"  # a processor of AARCH64
+HASWELL, *_ = WITHOUT_VNNI.processors
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a file is run with.
+
+    Attributes:
+        machine: that is emulated.
+        processor: a key of its processors.
+        wheels: what its Python imports; none where the machine has none of its own.
+        kernels: as ``edgekit.runtimes.worker`` takes them.
+    """
+
+    machine: Machine
+    processor: str
+    wheels: tuple[Wheel, ...] = ()
+    kernels: str = ""

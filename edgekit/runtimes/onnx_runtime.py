@@ -10,7 +10,11 @@ import numpy as np
 from edgekit.device.engines import onnx_runtime
 from edgekit.exporters.contents import metadata_facts
 from edgekit.exporters.metadata import KEY
-from edgekit.runtimes import processor
+from edgekit.extras import Distribution, load
+from edgekit.runtimes import machines, processor
+from edgekit.runtimes.machines import AARCH64, HASWELL, PI_5, WITHOUT_VNNI, Setting
+from edgekit.runtimes.profilers import onnx_runtime as profiler
+from edgekit.runtimes.runtime import Kernels, Profiling, Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +64,7 @@ class OnnxRuntimeRunner:
         Raises:
             MissingDependency: onnx is not installed.
         """
+        load("onnx", "onnx")  # where it is missing, that is said with a remedy
         from edgekit.exporters.onnx.exposing import expose  # noqa: PLC0415 - running files needs no onnx
 
         content = expose(self._path).SerializeToString()
@@ -81,3 +86,26 @@ class OnnxRuntimeRunner:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         del self._engine
+
+
+def _open(path: Path, *, kernels: str, threads: int) -> OnnxRuntimeRunner:
+    return OnnxRuntimeRunner(path, threads=threads, level=OptimizationLevel(kernels))
+
+
+DESCRIPTORS = (
+    Runtime(
+        "onnxruntime",
+        format="onnx",
+        open=_open,
+        kernels=tuple(map(Kernels, (OptimizationLevel.ALL, OptimizationLevel.EXTENDED, OptimizationLevel.DISABLE_ALL))),
+        distributions=(Distribution("onnxruntime", "onnxruntime", "1.31"),),
+        install="edgekit[onnx]",
+        engine="onnxruntime",
+        profiling=Profiling(profiler.OnnxRuntimeProfiler, profiler.NAMES),
+        emulated=(
+            *(Setting(AARCH64, cpu, machines.NEWEST_ONNX, OptimizationLevel.ALL) for cpu in AARCH64.processors),
+            Setting(AARCH64, PI_5, machines.OLDEST_ONNX, OptimizationLevel.ALL),
+            *(Setting(WITHOUT_VNNI, HASWELL, kernels=level) for level in OptimizationLevel),
+        ),
+    ),
+)

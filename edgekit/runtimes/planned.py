@@ -8,11 +8,10 @@ from edgekit.device.plan import PlannedFile
 from edgekit.errors import ArtifactError
 from edgekit.exporters.formats import format_of
 from edgekit.exporters.metadata import Precision
+from edgekit.runtimes.catalog import engine_of
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-ENGINES = {"tflite": "litert", "onnx": "onnxruntime", "torch": "torch"}
 
 
 def planned_file(path: Path) -> PlannedFile | None:
@@ -24,7 +23,7 @@ def planned_file(path: Path) -> PlannedFile | None:
     Raises:
         ArtifactError: ``path`` does not exist, or is of no known format.
     """
-    engine = ENGINES.get(format_of(path).name)
+    engine = engine_of(format_of(path).name)
     if not path.exists():
         raise ArtifactError(f"{path} does not exist")
     precision = path.stem.rpartition(".")[2]

@@ -6,19 +6,21 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
 
+from edgekit import extras
 from edgekit.exporters.metadata import Precision
-from edgekit.exporters.torch import script
-from edgekit.exporters.torch.codec import load
-from edgekit.exporters.torch.exposing import expose
+from edgekit.extras import Distribution
 from edgekit.runtimes import processor
+from edgekit.runtimes.machines import HASWELL, WITHOUT_VNNI, Setting
+from edgekit.runtimes.profilers import torch as profiler
+from edgekit.runtimes.runtime import Kernels, Profiling, Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import TracebackType
 
+    import torch
     from numpy.typing import NDArray
 
 
@@ -37,13 +39,16 @@ class TorchRunner:
 
         Raises:
             ArtifactError: the file is missing, damaged, or not what edgekit writes.
-            MissingDependency: this build of torch does not have the engine.
+            MissingDependency: torch is not installed, or this build does not have the engine.
         """
+        self._torch = extras.load("torch", "torch")
+        from edgekit.exporters.torch.codec import load  # noqa: PLC0415 - needs torch
+
         loaded = load(path, engine=engine)
         self._module, self._engine, self._threads = loaded.module, loaded.engine, threads
         self.metadata = loaded.texts.metadata
         integers = self.metadata.precision is Precision.INT8
-        self.name = f"torch {torch.__version__.partition('+')[0]}" + (f", {self._engine}" if integers else "")
+        self.name = f"torch {self._torch.__version__.partition('+')[0]}" + (f", {self._engine}" if integers else "")
         # qnnpack widens both factors to 16 bits before it multiplies.
         clamps = integers and self._engine != "qnnpack"
         self.differs_because = processor.saturation(self.metadata.lowering) if clamps else None
@@ -51,12 +56,12 @@ class TorchRunner:
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
         """The output [N, classes] for a batch [N, C, H, W], both in the types of the file's boundary."""
         with self._settings():
-            output: NDArray[Any] = self._module(_tensor(batch)).numpy()
+            output: NDArray[Any] = self._module(self._tensor(batch)).numpy()
         return output
 
     def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
         """A function that runs the module on ``batch``; what it sets and restores takes 5 microseconds."""
-        tensor = _tensor(batch)
+        tensor = self._tensor(batch)
 
         def run_module() -> object:
             with self._settings():
@@ -66,22 +71,30 @@ class TorchRunner:
 
     def trace(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Every variable of the program for a batch [N, C, H, W], by its name; of quantized tensors the integers."""
+        from edgekit.exporters.torch.exposing import expose  # noqa: PLC0415 - needs torch
+
         exposed = expose(self._module)
         with self._settings():
-            values = exposed.run(_tensor(batch))
+            values = exposed.run(self._tensor(batch))
         found = {name: _shown(value) for name, value in zip(exposed.names, values, strict=True)}
         return {exposed.argument: batch, **found}
 
     @contextlib.contextmanager
     def _settings(self) -> Iterator[None]:
         """Engine and threads belong to the process, so they are set for a run and then restored."""
-        threads = torch.get_num_threads()
-        torch.set_num_threads(self._threads)
+        from edgekit.exporters.torch import script  # noqa: PLC0415 - needs torch
+
+        threads = self._torch.get_num_threads()
+        self._torch.set_num_threads(self._threads)
         try:
-            with script.pinned(self._engine), torch.inference_mode():
+            with script.pinned(self._engine), self._torch.inference_mode():
                 yield
         finally:
-            torch.set_num_threads(threads)
+            self._torch.set_num_threads(threads)
+
+    def _tensor(self, batch: NDArray[Any]) -> torch.Tensor:
+        tensor: torch.Tensor = self._torch.from_numpy(np.ascontiguousarray(batch))
+        return tensor
 
     def __enter__(self) -> Self:
         return self
@@ -92,10 +105,30 @@ class TorchRunner:
         """Nothing to close: ``run`` leaves the process as it found it."""
 
 
-def _tensor(batch: NDArray[Any]) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(batch))
-
-
 def _shown(value: torch.Tensor) -> NDArray[Any]:
     shown: NDArray[Any] = (value.int_repr() if value.is_quantized else value).numpy()
     return shown
+
+
+def _open(path: Path, *, kernels: str, threads: int) -> TorchRunner:
+    return TorchRunner(path, threads=threads, engine=kernels or None)
+
+
+def _profiler(path: Path, batch: NDArray[Any], *, threads: int) -> profiler.TorchProfiler:
+    return profiler.TorchProfiler(TorchRunner(path, threads=threads).bind(batch))
+
+
+DESCRIPTORS = (
+    Runtime(
+        "torch",
+        format="torch",
+        open=_open,
+        # qnnpack widens before it multiplies, so it shows a file's integers where fbgemm's kernels clamp sums.
+        kernels=(Kernels(), Kernels("qnnpack", only_without_vnni=True)),
+        distributions=(Distribution("torch", "torch", "2.13"),),
+        install="edgekit[torch]",
+        engine="torch",
+        profiling=Profiling(_profiler, profiler.NAMES),
+        emulated=(Setting(WITHOUT_VNNI, HASWELL),),
+    ),
+)

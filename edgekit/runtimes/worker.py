@@ -19,13 +19,13 @@ import numpy as np
 
 from edgekit.errors import ArtifactError, EdgekitError
 from edgekit.exporters.formats import format_of
+from edgekit.runtimes.catalog import runtimes_of
+from edgekit.runtimes.tracing import TracingRunner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
-
-    from edgekit.runtimes.tracing import TracingRunner
 
 
 def main(path: Path, kernels: str) -> None:
@@ -67,28 +67,18 @@ def open_runner(path: Path, kernels: str) -> TracingRunner:
 
     Args:
         path: of the file.
-        kernels: a value of ``Kernels`` for a .tflite file, of ``OptimizationLevel`` for an .onnx file. Files of torch
-            say it themselves.
+        kernels: by name, as the first runtime of its format has them.
 
     Raises:
         ArtifactError: the runtime refuses the file, or there is none for its format.
         MissingDependency: the runtime is not installed.
     """
-    match format_of(path).name:
-        case "tflite":
-            from edgekit.runtimes.litert import Kernels, LiteRtRunner  # noqa: PLC0415 - each is optional
-
-            return LiteRtRunner(path, kernels=Kernels(kernels))
-        case "onnx":
-            from edgekit.runtimes.onnx_runtime import OnnxRuntimeRunner, OptimizationLevel  # noqa: PLC0415 - likewise
-
-            return OnnxRuntimeRunner(path, level=OptimizationLevel(kernels))
-        case "torch":
-            from edgekit.runtimes.torch import TorchRunner  # noqa: PLC0415 - likewise
-
-            return TorchRunner(path)
-        case other:
-            raise ArtifactError(f"there is no worker for {other} ({path})")
+    found = runtimes_of(format_of(path).name)
+    if not found:
+        raise ArtifactError(f"nothing here runs {path}")
+    runner = found[0].open(path, kernels=kernels, threads=1)
+    assert isinstance(runner, TracingRunner), "what runs elsewhere shows its tensors"
+    return runner
 
 
 def pack(arrays: Iterable[NDArray[Any]]) -> bytes:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgekit.timing.profilers.profiler import Kernel
+    from edgekit.runtimes.profilers.profiler import Kernel
 
 ANSWER_SECONDS: Final = 300.0  # what takes longer hangs
 _ROUND: Final = 20  # runs between two signs of life

@@ -13,7 +13,8 @@ from edgekit.device.engines import torch as torch_engine
 from edgekit.device.engines.engine import FixedBatch
 from edgekit.device.worker import noise
 from edgekit.errors import ArtifactError, MissingDependency
-from edgekit.runtimes.planned import ENGINES as BY_FORMAT
+from edgekit.exporters.formats import FORMATS
+from edgekit.runtimes.catalog import engine_of
 from edgekit.runtimes.torch import TorchRunner
 
 if TYPE_CHECKING:
@@ -97,5 +98,5 @@ def test_without_the_runtime(monkeypatch: pytest.MonkeyPatch, engine: str, modul
 def test_an_engine_that_there_is_not(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"net is to be run by 'tvm': choose from litert, litert-gpu, onnxruntime,"):
         open_file(tmp_path / "net", "tvm")
-    assert set(BY_FORMAT.values()) == set(ON_GPU) < set(ENGINES)
+    assert {engine_of(form) for form in FORMATS} - {None} == set(ON_GPU) < set(ENGINES)
     assert torch_engine.Opened.placement is None

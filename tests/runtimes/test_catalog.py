@@ -9,8 +9,7 @@ import pytest
 
 from edgekit.errors import ArtifactError, MissingDependency
 from edgekit.runtimes import catalog, processor
-from edgekit.runtimes.catalog import all_runners, claimed_runner, default_runner
-from edgekit.runtimes.coreml import CoreMlInterpreter, CoreMlRunner
+from edgekit.runtimes.catalog import RUNTIMES, all_runners, claimed_runner, default_runner
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     ],
 )
 def test_runners_of_a_format(exported: Path, suffix: str, names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog, "_is_mac", lambda: False)
+    monkeypatch.setattr(catalog, "_system", lambda: "linux")
     monkeypatch.setattr(processor, "lacks_vnni", lambda: False)
     path = next(exported.glob(f"*.int8.{suffix}"))
     runners = all_runners(path)
@@ -70,11 +69,11 @@ def test_where_nothing_is_claimed_the_reasons_are_told(exported: Path, monkeypat
 
 
 def test_on_a_mac_the_framework_runs_beside_the_interpreter(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog, "_is_mac", lambda: True)
+    monkeypatch.setattr(catalog, "_system", lambda: "darwin")
     path = next(exported.glob("*.int8.mlpackage"))
     default, *others = (getattr(make, "func", None) for make in (default_runner(path), *all_runners(path)))
-    assert default is CoreMlRunner
-    assert others == [CoreMlRunner, CoreMlInterpreter]
+    assert default is RUNTIMES["coreml"].open
+    assert others == [RUNTIMES["coreml"].open, RUNTIMES["coreml-interpreted"].open]
 
 
 def test_a_file_of_no_format(tmp_path: Path) -> None:

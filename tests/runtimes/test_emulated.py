@@ -14,9 +14,9 @@ from packaging.requirements import Requirement
 
 from edgekit.runtimes import machines, processor
 from edgekit.runtimes.catalog import default_runner
-from edgekit.runtimes.emulated import Setting, emulated_runners, open_runner
+from edgekit.runtimes.emulated import emulated_runners, open_runner
 from edgekit.runtimes.litert import Kernels
-from edgekit.runtimes.machines import AARCH64, MACHINES, WITHOUT_VNNI, Machine
+from edgekit.runtimes.machines import AARCH64, MACHINES, WITHOUT_VNNI, Machine, Setting
 from edgekit.runtimes.onnx_runtime import OptimizationLevel
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import pytest
 from edgekit.exporters.contents import OPERATOR, Operator
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import Precision
+from edgekit.runtimes.profilers import litert, onnx_runtime, torch
 from edgekit.timing import roofline as rooflines
 from edgekit.timing.kernels import middle_kernels, middle_mean
 from edgekit.timing.profilers.costs import Activation, Cost, Costs
@@ -20,13 +21,16 @@ if TYPE_CHECKING:
     from edgekit.exporters.format import Format
 
 
+NAMES = {"onnx": onnx_runtime.NAMES, "tflite": litert.NAMES, "torch": torch.NAMES}
+
+
 def operator(name: str, kind: str, *reads: str, **fields: Any) -> Operator:
     return Operator(name, {OPERATOR: kind, **{f"input {i}": read for i, read in enumerate(reads)}, **fields})
 
 
 def matched(form: str, kernels: list[str], operators: list[Operator]) -> list[tuple[list[str], list[str]]]:
     """Names of the kernels and operators of each work; each has to be in one."""
-    works = match(form, kernels, operators)
+    works = match(NAMES[form], kernels, operators)
     assert sorted(kernel for work in works for kernel in work.kernels) == list(range(len(kernels)))
     assert sorted(place for work in works for place in work.operators) == list(range(len(operators)))
     return [([kernels[i] for i in work.kernels], [operators[i].name for i in work.operators]) for work in works]
@@ -128,8 +132,8 @@ def test_a_method_of_torch_is_several_kernels() -> None:
 
 
 def test_a_run_without_kernels() -> None:
-    assert match("tflite", [], []) == ()
-    assert match("onnx", ["Transpose"], []) == (Work((0,), ()),)
+    assert match(NAMES["tflite"], [], []) == ()
+    assert match(NAMES["onnx"], ["Transpose"], []) == (Work((0,), ()),)
 
 
 # --- costs ------------------------------------------------------------------------------------------------------------

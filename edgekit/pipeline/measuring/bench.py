@@ -19,6 +19,7 @@ from edgekit.integer_model import SUFFIX
 from edgekit.pipeline.making.artifacts import RECORDS
 from edgekit.pipeline.measuring.bundle import pack
 from edgekit.progress import Progress, silent
+from edgekit.runtimes.catalog import engine_of, needed_elsewhere
 from edgekit.runtimes.planned import planned_file
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from edgekit.config import BenchSettings
     from edgekit.device.check import Checked
     from edgekit.device.plan import PlannedFile
-
-_NO_RUNTIME = "coreml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,7 @@ def plan(artifacts: Sequence[Path], settings: BenchSettings, *, against: Path | 
     """
     paths, left_out = _expand(artifacts)
     if against is not None:
-        _refuse_package(against)
+        _refuse_without_engine(against)
         baselines = dict.fromkeys((path for path in paths if path != against), against)
     else:
         baselines = {path: twin for path in paths if (twin := _float_twin(path)) is not None}
@@ -134,7 +133,7 @@ def plan(artifacts: Sequence[Path], settings: BenchSettings, *, against: Path | 
 
 def _file(path: Path, baselines: Mapping[Path, Path]) -> PlannedFile:
     file = planned_file(path)
-    assert file is not None, "packages are refused"
+    assert file is not None, "what no engine runs is refused"
     return replace(file, baseline=str(baselines[path]) if path in baselines else None)
 
 
@@ -146,19 +145,19 @@ def _on_gpu(file: PlannedFile) -> Iterator[PlannedFile]:
 
 def _expand(artifacts: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Folders replaced by the files in them, and those of these that cannot be timed."""
-    runnable = {form.suffix for form in FORMATS.values() if form.name != _NO_RUNTIME}
-    package = FORMATS[_NO_RUNTIME].suffix
+    runnable = {form.suffix for form in FORMATS.values() if engine_of(form.name) is not None}
+    others = tuple(form.suffix for form in FORMATS.values() if form.suffix not in runnable)
     paths: list[Path] = []
     left_out: list[Path] = []
     for artifact in artifacts:
-        if len(artifacts) > 1 and artifact.name.endswith((package, SUFFIX, *RECORDS)):  # as in a shell's NAME.*
-            left_out += [artifact] if artifact.suffix == package else []
+        if len(artifacts) > 1 and artifact.name.endswith((*others, SUFFIX, *RECORDS)):  # as in a shell's NAME.*
+            left_out += [artifact] if artifact.suffix in others else []
             continue
-        _refuse_package(artifact)
+        _refuse_without_engine(artifact)
         if artifact.is_dir():
             entries = sorted(artifact.iterdir(), key=lambda entry: (entry.suffix, entry.name))
             paths += [entry for entry in entries if entry.suffix in runnable]
-            left_out += [entry for entry in entries if entry.suffix == package]
+            left_out += [entry for entry in entries if entry.suffix in others]
         else:
             format_of(artifact)  # says what is wrong with a name that is no exported file's
             paths.append(artifact)
@@ -167,11 +166,10 @@ def _expand(artifacts: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     return list(dict.fromkeys(paths)), left_out
 
 
-def _refuse_package(path: Path) -> None:
-    if path.suffix == FORMATS[_NO_RUNTIME].suffix:
-        raise ArtifactError(
-            f"{path} needs an Apple system to run: time it in Xcode, on a Mac or on the phone it is for"
-        )
+def _refuse_without_engine(path: Path) -> None:
+    for form in FORMATS.values():
+        if path.suffix == form.suffix and engine_of(form.name) is None:
+            raise ArtifactError(f"{path} needs {needed_elsewhere(form.name)}")
 
 
 def _float_twin(path: Path) -> Path | None:

@@ -19,8 +19,7 @@ from edgekit.exporters.formats import format_of
 from edgekit.exporters.metadata import Precision
 from edgekit.progress import Progress, silent
 from edgekit.remote import packing
-from edgekit.runtimes.catalog import claimed_runner, default_runner
-from edgekit.runtimes.planned import ENGINES
+from edgekit.runtimes.catalog import claimed_runner, default_runner, engine_of
 from edgekit.runtimes.runner import encode
 from edgekit.verification.float_parity import TOLERANCE
 from edgekit.verification.integer_parity import NEAR
@@ -181,7 +180,9 @@ def _boundary(file: PlannedFile) -> tuple[tuple[int, ...] | None, str | None]:
     if file.shape is not None and file.dtype is not None:
         return file.shape, file.dtype
     path = Path(file.path)
-    engine = open_file(path, ENGINES[format_of(path).name])  # the processor's: a GPU may be over there only
+    name = engine_of(format_of(path).name)  # the processor's: a GPU may be over there only
+    assert name is not None, "it is in a plan"
+    engine = open_file(path, name)
     return engine.shape, engine.dtype
 
 

@@ -10,10 +10,14 @@ from edgekit.device import machine
 from edgekit.device.machine import installed
 from edgekit.exporters.formats import FORMATS
 from edgekit.runtimes import processor
+from edgekit.runtimes.catalog import RUNTIMES
 from edgekit.runtimes.machines import MACHINES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from edgekit.exporters.format import Format
+    from edgekit.runtimes.runtime import Runtime
 
 # Distributions that belong to no format or runtime -> (what pip installs for them, the version that edgekit was tested
 # with).
@@ -68,7 +72,8 @@ class Diagnosis:
 
 def distributions() -> dict[str, tuple[str, str]]:
     """Distribution -> (what pip installs to get it, the version that edgekit was tested with)."""
-    used = [(form.install, package) for form in FORMATS.values() for package in form.distributions]
+    users: tuple[Format | Runtime, ...] = (*FORMATS.values(), *RUNTIMES.values())
+    used = [(user.install, package) for user in users for package in user.distributions]
     return {**_OTHERS, **{package.name: (wanted, package.tested) for wanted, package in used if package.tested}}
 
 
@@ -79,7 +84,7 @@ def examine() -> Diagnosis:
         Package(name, installed(name), tested, f"pip install '{wanted}'" if "[" in wanted else f"pip install {wanted}")
         for name, (wanted, tested) in distributions().items()
     )
-    warnings = [*FORMATS.failed]
+    warnings = [*FORMATS.failed, *RUNTIMES.failed]
     if processor.lacks_vnni():
         warnings.append(
             "this processor has no VNNI: the uint8 x int8 kernels of ONNX Runtime and torch saturate 16-bit sums "

@@ -13,6 +13,7 @@ from edgekit.exporters.formats import format_of
 from edgekit.exporters.metadata import Precision
 from edgekit.integer_model import SUFFIX, IntegerModel
 from edgekit.progress import Progress, silent
+from edgekit.runtimes.catalog import profiling_of
 from edgekit.timing.kernels import ProfileWorker
 from edgekit.timing.profilers.costs import Costs
 from edgekit.timing.profilers.matching import match, reads
@@ -209,7 +210,7 @@ def profile(path: Path, *, threads: int = 1, runs: int = RUNS, progress: Progres
         costs = Costs(operators, worker.activations())
         times = worker.kernels(runs, progress)
     machine = roofline(form, about.precision, times.runner, threads=threads, progress=progress)
-    works = match(form.name, [name for name, _ in times.kernels], operators)
+    works = match(profiling_of(path).names, [name for name, _ in times.kernels], operators)
     counted = [costs.of(work.operators) for work in works]
     # What an operator reads was just written: it lies in the nearest cache with room for it. Weights have all others
     # read between two runs.

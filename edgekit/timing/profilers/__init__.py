@@ -1,1 +1,1 @@
-"""The profilers of the runtimes, and what they say of a file's operators."""
+"""What the runtimes' profilers say of a file's operators."""

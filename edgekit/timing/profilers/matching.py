@@ -7,41 +7,14 @@ sequence of pairs that fit is taken.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from edgekit.exporters.contents import Operator
-
-# How kernels of XNNPACK are called (src/operator-utils.c, xnn_operator_type_to_string_v2) that compute an operator of
-# TFLite; whoever is left to TFLite itself is called by its own name.
-_XNNPACK: Final = {
-    "ADD": ("Add",),
-    "AVERAGE_POOL_2D": ("Average Pooling",),
-    "CONV_2D": ("Convolution", "Fully Connected"),
-    "DEPTHWISE_CONV_2D": ("Convolution",),
-    "DEQUANTIZE": ("Convert",),
-    "FULLY_CONNECTED": ("Fully Connected", "Convolution"),
-    "HARD_SWISH": ("HardSwish",),
-    "MAXIMUM": ("Maximum",),
-    "MEAN": ("Mean", "Global Average Pooling"),
-    "MINIMUM": ("Minimum",),
-    # x (x + 3) with both clamps is one table of 256 entries, which is called a unary operator without a name.
-    "MUL": ("Multiply", "Invalid Unary Op"),
-    "PAD": ("Constant Pad",),
-    "QUANTIZE": ("Convert",),
-    "RESHAPE": ("Static Reshape", "Copy"),
-    "SOFTMAX": ("Softmax",),
-}
-# What the methods of an int8 TorchScript file call first: edgekit/exporters/torch/integer.py
-_METHODS: Final = {"crop": "aten::slice", "mean": "aten::int_repr", "pad": "aten::empty"}
-# What ONNX Runtime puts around the name of a node that it rewrote.
-_REWRITTEN: Final = re.compile(r"^InsertedPrecisionFreeCast_|(_nchwc|_token_\d+)+$")
-# Operators that are fused into the last one that they read; others into the first that reads them.
-_BEHIND: Final = {"Add", "Clip", "Flatten", "HardSigmoid", "HardSwish", "Mul", "QuantizeLinear", "RESHAPE", "Relu"}
+    from edgekit.runtimes.profilers.profiler import KernelNames
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,28 +30,27 @@ class Work:
     operators: tuple[int, ...]
 
 
-def match(form: str, kernels: Sequence[str], operators: Sequence[Operator]) -> tuple[Work, ...]:
+def match(names: KernelNames, kernels: Sequence[str], operators: Sequence[Operator]) -> tuple[Work, ...]:
     """Match the kernels of a run with the operators of a file.
 
     Args:
-        form: the format of the file, by its name.
+        names: how the runtime calls its kernels.
         kernels: names of the kernels, in the order of execution.
         operators: of the file, in the order of execution.
 
     Returns:
         In the order of execution. Every kernel and every operator is in one of them.
     """
-    named = _by_name if form == "onnx" else _by_order
-    main = dict(named(kernels, operators))
+    main = dict(_by_order(names, kernels, operators) if names.around is None else _by_name(names, kernels, operators))
     works: list[tuple[list[int], list[int]]] = []
     for kernel in range(len(kernels)):
         if kernel in main:
             works.append(([kernel], [main[kernel]]))
-        elif form == "torch" and works:  # a method goes on
+        elif names.go_on and works:
             works[-1][0].append(kernel)
         else:
             works.append(([kernel], []))
-    for operator, work in _fused(operators, {ours[0]: work for work, (_, ours) in enumerate(works) if ours}):
+    for operator, work in _fused(names, operators, {ours[0]: work for work, (_, ours) in enumerate(works) if ours}):
         works[work][1].append(operator)
     return tuple(Work(tuple(of_run), tuple(of_file)) for of_run, of_file in works)
 
@@ -90,18 +62,19 @@ def reads(operator: Operator, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(value for several in values for value in several if isinstance(value, str) and value in known)
 
 
-def _by_name(kernels: Sequence[str], operators: Sequence[Operator]) -> Iterator[tuple[int, int]]:
+def _by_name(names: KernelNames, kernels: Sequence[str], operators: Sequence[Operator]) -> Iterator[tuple[int, int]]:
+    assert names.around is not None
     places = {operator.name: place for place, operator in enumerate(operators)}
     for kernel, name in enumerate(kernels):
-        place = places.pop(name if name in places else _REWRITTEN.sub("", name), None)
+        place = places.pop(name if name in places else names.around.sub("", name), None)
         if place is not None:
             yield kernel, place
 
 
-def _by_order(kernels: Sequence[str], operators: Sequence[Operator]) -> Iterator[tuple[int, int]]:
+def _by_order(names: KernelNames, kernels: Sequence[str], operators: Sequence[Operator]) -> Iterator[tuple[int, int]]:
     """The longest common subsequence, by the table of its lengths; of several, the one whose pairs come first."""
     length = [[0] * (len(operators) + 1) for _ in range(len(kernels) + 1)]
-    fit = [[_fits(name, operator.kind) for operator in operators] for name in kernels]
+    fit = [[_fits(names, name, operator.kind) for operator in operators] for name in kernels]
     for i in reversed(range(len(kernels))):
         for j in reversed(range(len(operators))):
             skipped = max(length[i + 1][j], length[i][j + 1])
@@ -117,14 +90,15 @@ def _by_order(kernels: Sequence[str], operators: Sequence[Operator]) -> Iterator
             i += 1
 
 
-def _fits(kernel: str, kind: str) -> bool:
-    return kernel in {kind, _METHODS.get(kind)} or any(kernel.startswith(name) for name in _XNNPACK.get(kind, ()))
+def _fits(names: KernelNames, kernel: str, kind: str) -> bool:
+    called = (kind, *names.called.get(kind, ()))
+    return any(kernel.startswith(name) and not kernel[len(name) :][:1].isidentifier() for name in called)
 
 
-def _fused(operators: Sequence[Operator], works: dict[int, int]) -> Iterator[tuple[int, int]]:
+def _fused(names: KernelNames, operators: Sequence[Operator], works: dict[int, int]) -> Iterator[tuple[int, int]]:
     """The other operators with the work that each is fused into: that of a neighbour."""
-    names = {operator.name: place for place, operator in enumerate(operators)}
-    before = {place: [names[name] for name in reads(o, names)] for place, o in enumerate(operators)}
+    places = {operator.name: place for place, operator in enumerate(operators)}
+    before = {place: [places[name] for name in reads(o, places)] for place, o in enumerate(operators)}
     behind: dict[int, list[int]] = {place: [] for place in before}
     for place, sources in before.items():
         for source in sources:
@@ -135,7 +109,7 @@ def _fused(operators: Sequence[Operator], works: dict[int, int]) -> Iterator[tup
         while grown:
             grown = False
             for place in left:
-                is_behind = (operators[place].kind in _BEHIND) is wanted
+                is_behind = (operators[place].kind in names.behind) is wanted
                 near = [n for n in (before if is_behind else behind)[place] if n in works]
                 if place not in works and near:
                     works[place], grown = works[max(near) if is_behind else min(near)], True

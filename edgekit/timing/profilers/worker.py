@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any
 from edgekit.device.worker import times_ms
 from edgekit.errors import ArtifactError, EdgekitError
 from edgekit.exporters.formats import format_of
-from edgekit.runtimes.catalog import default_runner
+from edgekit.runtimes.catalog import default_runner, needed_elsewhere, profiling_of
 from edgekit.runtimes.runner import noise
 from edgekit.runtimes.tracing import TracingRunner
-from edgekit.timing.profilers.opening import open_profiler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -28,8 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgekit.runtimes.profilers.profiler import Kernel
     from edgekit.runtimes.runner import Runner
-    from edgekit.timing.profilers.profiler import Kernel
 
 WARMUP = 5
 TURN = 10  # runs of one kind before the other has its turn
@@ -69,7 +68,7 @@ def serve(commands: Iterable[str], answers: TextIO, path: Path, *, threads: int)
 def _open(path: Path, threads: int) -> Runner:
     make_runner = default_runner(path, threads=threads)
     if make_runner is None:
-        raise ArtifactError(f"this machine has no runtime for {format_of(path).title} ({path}): profile it on a Mac")
+        raise ArtifactError(f"{path} needs {needed_elsewhere(format_of(path).name)}")
     return make_runner()
 
 
@@ -89,7 +88,7 @@ def _shapes(runner: Runner, batch: NDArray[Any]) -> dict[str, tuple[tuple[int, .
 def _profile(path: Path, runner: Runner, batch: NDArray[Any], threads: int, runs: int) -> dict[str, Any]:
     """Runs without the profiler in turns with runs under it."""
     whole = runner.bind(batch)
-    profiler = open_profiler(path, batch, threads=threads)
+    profiler = profiling_of(path).open(path, batch, threads=threads)
     _time(whole, WARMUP, threads)
     profiler.run(WARMUP)
     whole_ms: list[float] = []

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
-from torch.profiler import ProfilerActivity, profile
-
-from edgekit.runtimes.torch import TorchRunner
+from edgekit import extras
+from edgekit.runtimes.profilers.profiler import KernelNames
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
-    from numpy.typing import NDArray
+    from edgekit.runtimes.profilers.profiler import Kernel
 
-    from edgekit.timing.profilers.profiler import Kernel
+# What the methods of an int8 TorchScript file call first (edgekit/exporters/torch/integer.py); then they go on.
+NAMES: Final = KernelNames(
+    called={"crop": ("aten::slice",), "mean": ("aten::int_repr",), "pad": ("aten::empty",)}, go_on=True
+)
 
 
 class TorchProfiler:
@@ -22,13 +24,14 @@ class TorchProfiler:
     source = "torch.profiler"
     resolution_us = 0.001
 
-    def __init__(self, path: Path, batch: NDArray[Any], *, threads: int) -> None:
-        """Load ``path``; see ``open_profiler``."""
-        self._run = TorchRunner(path, threads=threads).bind(batch)
+    def __init__(self, run: Callable[[], object]) -> None:
+        """Profile what ``run`` runs."""
+        self._run = run
 
     def run(self, times: int) -> list[list[Kernel]]:
         """The operators of each run, without those that they call in turn."""
-        with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        profiler = extras.load("torch.profiler", "torch")
+        with profiler.profile(activities=[profiler.ProfilerActivity.CPU]) as profiled:
             for _ in range(times):
                 self._run()
         wholes = [event for event in profiled.events() or () if event.cpu_parent is None and event.name == "forward"]

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from edgekit import extras
 from edgekit.errors import ArtifactError
+from edgekit.runtimes.profilers.profiler import KernelNames
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgekit.timing.profilers.profiler import Kernel
+    from edgekit.runtimes.profilers.profiler import Kernel
 
 _KERNEL: Final = "_kernel_time"
 _RUN: Final = "model_run"
 # Times are cut off to whole microseconds: half a one is missing, on average.
 # Source: TimeDiffMicroSeconds in onnxruntime/core/common/profiler.cc
 _CUT_OFF_US: Final = 0.5
+NAMES: Final = KernelNames(
+    around=re.compile(r"^InsertedPrecisionFreeCast_|(_nchwc|_token_\d+)+$"),
+    behind={"Add", "Clip", "Flatten", "HardSigmoid", "HardSwish", "Mul", "QuantizeLinear", "Relu"},
+)
 
 
 class OnnxRuntimeProfiler:
@@ -29,7 +35,7 @@ class OnnxRuntimeProfiler:
     resolution_us = 1.0
 
     def __init__(self, path: Path, batch: NDArray[Any], *, threads: int) -> None:
-        """Load ``path``; see ``open_profiler``."""
+        """Load ``path``, to run it on ``batch``."""
         self._path, self._batch, self._threads = path, batch, threads
         self._runtime = extras.load("onnxruntime", "onnx")
         self._folder = Path(tempfile.mkdtemp())  # in the worker's, which goes with it

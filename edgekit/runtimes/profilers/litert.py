@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from edgekit.errors import ArtifactError, MissingDependency
+from edgekit.runtimes.profilers.profiler import KernelNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from edgekit.timing.profilers.profiler import Kernel
+    from edgekit.runtimes.profilers.profiler import Kernel
 
 _CPU: Final = 1  # kLiteRtHwAcceleratorCpu, litert_common.h
 _WRITE: Final = 1  # kLiteRtTensorBufferLockModeWrite, litert_tensor_buffer_types.h
@@ -33,6 +34,28 @@ _MOST_EVENTS: Final = 1 << 16  # of a run
 # XNNPACK takes the difference of two times in nanoseconds and cuts off what is no whole microsecond: half a one, on
 # average. Source: xnn_get_elapsed_time in XNNPACK's src/runtime.c
 _CUT_OFF_US: Final = 0.5
+
+# How kernels of XNNPACK are called (src/operator-utils.c, xnn_operator_type_to_string_v2) that compute an operator of
+# TFLite; whoever is left to TFLite itself is called by its own name.
+_XNNPACK: Final = {
+    "ADD": ("Add",),
+    "AVERAGE_POOL_2D": ("Average Pooling",),
+    "CONV_2D": ("Convolution", "Fully Connected"),
+    "DEPTHWISE_CONV_2D": ("Convolution",),
+    "DEQUANTIZE": ("Convert",),
+    "FULLY_CONNECTED": ("Fully Connected", "Convolution"),
+    "HARD_SWISH": ("HardSwish",),
+    "MAXIMUM": ("Maximum",),
+    "MEAN": ("Mean", "Global Average Pooling"),
+    "MINIMUM": ("Minimum",),
+    # x (x + 3) with both clamps is one table of 256 entries, which is called a unary operator without a name.
+    "MUL": ("Multiply", "Invalid Unary Op"),
+    "PAD": ("Constant Pad",),
+    "QUANTIZE": ("Convert",),
+    "RESHAPE": ("Static Reshape", "Copy"),
+    "SOFTMAX": ("Softmax",),
+}
+NAMES: Final = KernelNames(called=_XNNPACK, behind={"RESHAPE"})
 
 
 class _Layout(Structure):
@@ -69,7 +92,7 @@ class LiteRtProfiler:
     resolution_us = 1.0
 
     def __init__(self, path: Path, batch: NDArray[Any], *, threads: int) -> None:
-        """Load ``path``; see ``open_profiler``."""
+        """Load ``path``, to run it on ``batch``."""
         self._path, self._library = path, _library()
         make = self._make
         environment = make("LiteRtCreateEnvironment", c_int(0), None)
