@@ -15,118 +15,47 @@ from edgekit.calibration.assignment import fold_normalization, quantize
 from edgekit.calibration.ranges import MIN_RANGE, Range
 from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.errors import ConfigError, DataError, UnsupportedOperator
-from edgekit.float_model import FloatModel
 from edgekit.ir import (
     Add,
     Clamp,
     Conv2d,
     Flatten,
-    Graph,
-    HardSwish,
     Linear,
     Mean,
     Mul,
     Node,
-    Op,
     Pad,
-    Padding,
     Quantize,
-    Tensor,
 )
 from edgekit.preprocessing import Normalization, Preprocessing
 from edgekit.quantization import BIAS_LIMIT, MAX_DENOMINATOR, MAX_TERM_ADD
 from edgekit.reference.float import FloatReference
 from edgekit.reference.integer import Reference
+from tests.networks import RELU, RELU6, SAME, FloatSketch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
 
-RELU, RELU6 = Clamp(0.0), Clamp(0.0, 6.0)
-SAME = Padding(1, 1, 1, 1)
+SHAPE = (3, 10, 8)
 
 
-class Sketch:
-    """A float network in the making, with random weights; every method appends a node and names its output."""
-
-    def __init__(self, shape: tuple[int, ...] = (3, 10, 8)) -> None:
-        self.random = np.random.default_rng(0)
-        self.nodes: list[Node] = []
-        self.tensors = {"x": Tensor("x", shape)}
-        self.constants: dict[str, NDArray[Any]] = {}
-
-    def node(self, op: Op, inputs: tuple[str, ...], shape: tuple[int, ...], clamp: Clamp | None = None) -> str:
-        name = f"n.{len(self.nodes)}"
-        self.nodes.append(Node(name, op, inputs, name, clamp))
-        self.tensors[name] = Tensor(name, shape)
-        return name
-
-    def constant(self, values: NDArray[Any]) -> str:
-        name = f"c.{len(self.constants)}"
-        self.constants[name] = values.astype(np.float32)
-        return name
-
-    def layer(self, shape: tuple[int, ...]) -> tuple[str, str]:
-        weight = self.random.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))
-        return self.constant(weight), self.constant(0.3 * self.random.standard_normal(shape[0]))
-
-    def conv(self, x: str, channels: int, kernel: int = 1, stride: int = 1, clamp: Clamp | None = None) -> str:
-        inputs, height, width = self.tensors[x].shape
-        p = (kernel - 1) // 2
-        shape = (channels, (height + 2 * p - kernel) // stride + 1, (width + 2 * p - kernel) // stride + 1)
-        op = Conv2d((stride, stride), Padding(p, p, p, p))
-        return self.node(op, (x, *self.layer((channels, inputs, kernel, kernel))), shape, clamp)
-
-    def depthwise(self, x: str, clamp: Clamp | None = None) -> str:
-        shape = self.tensors[x].shape
-        return self.node(Conv2d(padding=SAME, groups=shape[0]), (x, *self.layer((shape[0], 1, 3, 3))), shape, clamp)
-
-    def linear(self, x: str, classes: int) -> str:
-        return self.node(Linear(), (x, *self.layer((classes, *self.tensors[x].shape))), (classes,))
-
-    def add(self, a: str, b: str, clamp: Clamp | None = None) -> str:
-        return self.node(Add(), (a, b), self.tensors[a].shape, clamp)
-
-    def hard_swish(self, x: str) -> str:
-        """6 hard_swish(x), as an integer form has it."""
-        return self.mul(x, self.add(x, self.constant(np.array([3.0])), RELU6))
-
-    def mul(self, a: str, b: str) -> str:
-        return self.node(Mul(), (a, b), self.tensors[a].shape)
-
-    def mean(self, x: str) -> str:
-        return self.node(Mean(), (x,), (self.tensors[x].shape[0], 1, 1))
-
-    def head(self, x: str, classes: int = 5) -> str:
-        return self.linear(self.node(Flatten(), (self.mean(x),), self.tensors[x].shape[:1]), classes)
-
-    def model(self) -> FloatModel:
-        shape = self.tensors["x"].shape
-        graph = Graph("tiny", "x", (self.nodes[-1].output,), tuple(self.nodes), self.tensors, self.constants)
-        return FloatModel(graph, Preprocessing((shape[1], shape[2]), None), ("cat", "dog"), {"made by": "hand"})
-
-    def pixels(self, count: int = 16) -> NDArray[np.uint8]:
-        shape = self.tensors["x"].shape
-        return self.random.integers(0, 256, (count, *shape[1:], shape[0])).astype(np.uint8)
-
-    def ranges(self) -> dict[str, Range]:
-        """Of every tensor for random pixels."""
-        model = self.model()
-        values = FloatReference(model.graph).run_all(model.preprocessing.normalization(self.pixels()))
-        return {name: Range(min(float(v.min()), 0.0), max(float(v.max()), 0.0)) for name, v in values.items()}
+def head(s: FloatSketch, x: str, classes: int = 5) -> None:
+    s.linear(s.flatten(s.mean(x)), classes)
 
 
-def everything() -> Sketch:
+def everything() -> FloatSketch:
     """Inverted residuals with ReLU6, hard-swish and squeeze-and-excite."""
-    s = Sketch()
-    x = s.hard_swish(s.conv("x", 8, 3, 2))
-    y = s.depthwise(s.conv(x, 24, clamp=RELU6), RELU6)
+    s = FloatSketch(SHAPE)
+    x = s.integer_hard_swish(s.conv("x", 8, 3, (2, 2), SAME))
+    y = s.conv(s.conv(x, 24, clamp=RELU6), None, 3, padding=SAME, clamp=RELU6)
     x = s.add(x, s.conv(y, 8))
-    y = s.depthwise(s.conv(x, 24, clamp=RELU), RELU)
+    y = s.conv(s.conv(x, 24, clamp=RELU), None, 3, padding=SAME, clamp=RELU)
     y = s.mul(y, s.conv(s.conv(s.mean(y), 6, clamp=RELU), 24, clamp=RELU6))
     x = s.add(s.conv(y, 8), x)
-    s.head(s.node(Pad(SAME), (x,), (8, 7, 6)))
+    head(s, s.pad(x, SAME))
     return s
 
 
@@ -201,7 +130,7 @@ def stored_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.int8]:
 @pytest.mark.parametrize("pixel_input", [True, False])
 def test_a_network_with_everything(*, pixel_input: bool) -> None:
     s = everything()
-    source, pixels = s.model(), s.pixels(8)
+    source, pixels = s.float_model(), s.pixels(8)
     model = quantize(source, s.ranges(), pixel_input=pixel_input)
     check(model, source)
     assert (model.labels, model.provenance, model.lowering) == (source.labels, source.provenance, "universal")
@@ -220,7 +149,7 @@ def test_a_network_with_everything(*, pixel_input: bool) -> None:
 def test_equal_ranges_give_equal_models() -> None:
     s = everything()
     ranges = s.ranges()
-    one, other = (quantize(s.model(), ranges) for _ in range(2))
+    one, other = (quantize(s.float_model(), ranges) for _ in range(2))
     for name, array in one.graph.constants.items():
         np.testing.assert_array_equal(array, other.graph.constants[name])
     for name, params in one.params.items():
@@ -229,11 +158,11 @@ def test_equal_ranges_give_equal_models() -> None:
 
 @pytest.mark.parametrize(
     ("options", "profile"),
-    [({}, "seven-bit"), ({"keep_float": ["n.0"]}, "seven-bit-mixed"), ({"int16": ["n.0"]}, "seven-bit-mixed")],
+    [({}, "seven-bit"), ({"keep_float": ["layer.0"]}, "seven-bit-mixed"), ({"int16": ["layer.0"]}, "seven-bit-mixed")],
 )
 def test_weights_of_seven_bits(options: dict[str, Any], profile: str) -> None:
     s = everything()
-    model = quantize(s.model(), s.ranges(), weight_bits=7, pixel_input=False, **options)
+    model = quantize(s.float_model(), s.ranges(), weight_bits=7, pixel_input=False, **options)
     assert (model.lowering, model.weight_limit) == (profile, 64)
     chosen = {name for names in options.values() for name in names}
     layers = [node for node in model.graph if isinstance(node.op, Conv2d | Linear) and node.name not in chosen]
@@ -245,7 +174,7 @@ def test_weights_of_seven_bits(options: dict[str, Any], profile: str) -> None:
 def test_scales_stay_near_their_ranges() -> None:
     s = everything()
     ranges = s.ranges()
-    model = quantize(s.model(), ranges, pixel_input=False)
+    model = quantize(s.float_model(), ranges, pixel_input=False)
     for node in s.nodes:
         if not isinstance(node.op, Pad | Flatten):  # they have their inputs' scales
             width = ranges[node.output].high - ranges[node.output].low
@@ -254,32 +183,32 @@ def test_scales_stay_near_their_ranges() -> None:
 
 def test_convolutions_leave_scales_to_sums() -> None:
     """Both operands of the sum are read by convolutions before: the second one still moves."""
-    s = Sketch()
+    s = FloatSketch(SHAPE)
     a, b = s.conv("x", 4), s.conv("x", 4)
     s.conv(a, 4)
     s.conv(b, 4)
-    s.head(s.add(a, b))
-    model = quantize(s.model(), s.ranges(), pixel_input=False)
-    check(model, s.model())
+    head(s, s.add(a, b))
+    model = quantize(s.float_model(), s.ranges(), pixel_input=False)
+    check(model, s.float_model())
 
 
 def test_operands_in_either_order() -> None:
     for swapped in (False, True):
-        s = Sketch()
+        s = FloatSketch(SHAPE)
         fixed = s.mul(s.conv("x", 4), s.conv("x", 4))
         free = s.conv("x", 4)
         s.add(free, fixed) if swapped else s.add(fixed, free)
-        check(quantize(s.model(), s.ranges(), pixel_input=False), s.model())
+        check(quantize(s.float_model(), s.ranges(), pixel_input=False), s.float_model())
 
 
 def test_a_clamp_is_the_range_even_if_the_ranges_say_more() -> None:
-    s = Sketch()
+    s = FloatSketch(SHAPE)
     x = s.conv("x", 4, clamp=RELU6)
     y = s.conv(x, 4, clamp=Clamp(-3.0))
     z = s.conv(y, 4, clamp=RELU)
-    s.head(z)
+    head(s, z)
     ranges = s.ranges() | {x: Range(-2.0, 9.0), y: Range(-8.0, 9.0), z: Range(-2.0, 9.0)}
-    model = quantize(s.model(), ranges, pixel_input=False)
+    model = quantize(s.float_model(), ranges, pixel_input=False)
     for name, low, high in ((x, 0, 6), (y, -3, 9), (z, 0, 9)):
         ends = model.params[name].dequantize(np.array([-128, 127], np.int8))
         np.testing.assert_allclose(ends, [low, high], atol=float(model.params[name].scale[0]) * 0.51)
@@ -304,9 +233,9 @@ IMAGENET = Normalization(tuple(255 * m for m in IMAGENET_MEAN), tuple(255 * s fo
     ids=["half", "imagenet", "zero", "raw", "wild", "negative"],
 )
 def test_folding_the_normalization(normalization: Normalization, centre: int, limit: float) -> None:
-    s = Sketch((3, 12, 9))
-    s.conv("x", 16, 3, 2)
-    graph, pixels = s.model().graph, s.pixels(4)
+    s = FloatSketch((3, 12, 9))
+    s.conv("x", 16, 3, (2, 2), SAME)
+    graph, pixels = s.float_model().graph, s.pixels(4)
     folded, meaning = fold_normalization(graph, normalization)
     assert list(meaning.mean) == [centre] * 3
     assert len(set(meaning.std)) == 1
@@ -322,9 +251,9 @@ def test_folding_the_normalization(normalization: Normalization, centre: int, li
 
 def test_pixels_are_exact() -> None:
     for mean, std in (((0.5,) * 3, (0.5,) * 3), (IMAGENET_MEAN, IMAGENET_STD), ((0.0,) * 3, (1.0,) * 3)):
-        s = Sketch()
-        s.head(s.conv("x", 4, 3))
-        source = replace(s.model(), preprocessing=Preprocessing((10, 8), None, mean, std))
+        s = FloatSketch(SHAPE)
+        head(s, s.conv("x", 4, 3, padding=SAME))
+        source = replace(s.float_model(), preprocessing=Preprocessing((10, 8), None, mean, std))
         model = quantize(source, {name: r for name, r in s.ranges().items() if name != "x"})
         check(model, source)
         levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, 3)
@@ -333,28 +262,28 @@ def test_pixels_are_exact() -> None:
 
 
 def test_an_input_that_cannot_be_folded() -> None:
-    s = Sketch()
+    s = FloatSketch(SHAPE)
     s.add(s.conv("x", 3), "x")
-    with pytest.raises(UnsupportedOperator, match=r"the input of tiny goes into 'n\.1', which is no convolution"):
-        quantize(s.model(), s.ranges())
-    check(quantize(s.model(), s.ranges(), pixel_input=False), s.model())
+    with pytest.raises(UnsupportedOperator, match=r"the input of tiny goes into 'layer\.1', which is no convolution"):
+        quantize(s.float_model(), s.ranges())
+    check(quantize(s.float_model(), s.ranges(), pixel_input=False), s.float_model())
 
 
 @pytest.mark.parametrize("kind", ["two convolutions", "depthwise"])
 def test_an_input_of_several_convolutions(kind: str) -> None:
-    s = Sketch()
+    s = FloatSketch(SHAPE)
     if kind == "depthwise":
-        s.conv(s.depthwise("x"), 3, 1)
+        s.conv(s.conv("x", None, 3, padding=SAME), 3)
     else:
-        s.add(s.conv("x", 3, 1), s.conv("x", 3, 1))
-    graph, pixels = s.model().graph, s.pixels(4)
+        s.add(s.conv("x", 3), s.conv("x", 3))
+    graph, pixels = s.float_model().graph, s.pixels(4)
     folded, meaning = fold_normalization(graph, IMAGENET)
     expected, got = (
         reference.run(x)[..., 1:-1, 1:-1]  # the border is padded with another value
         for reference, x in ((FloatReference(graph), IMAGENET(pixels)), (FloatReference(folded), meaning(pixels)))
     )
     np.testing.assert_allclose(got, expected, atol=1e-5 * np.abs(expected).max())
-    check(quantize(s.model(), s.ranges()), s.model())
+    check(quantize(s.float_model(), s.ranges()), s.float_model())
 
 
 # --- layers in float ------------------------------------------------------------------------------------------------
@@ -364,7 +293,7 @@ def test_an_input_of_several_convolutions(kind: str) -> None:
 @pytest.mark.parametrize("pixel_input", [True, False])
 def test_any_layers_may_stay_in_float(seed: int, *, pixel_input: bool) -> None:
     s, random = everything(), np.random.default_rng(seed)
-    source, pixels = s.model(), s.pixels(8)
+    source, pixels = s.float_model(), s.pixels(8)
     kept = {node.name for node in s.nodes if random.random() < (seed + 1) / 12}
     model = quantize(source, s.ranges(), pixel_input=pixel_input, keep_float=kept)
     check(model, source)
@@ -380,7 +309,7 @@ def test_any_layers_may_stay_in_float(seed: int, *, pixel_input: bool) -> None:
 def test_all_layers_in_float_are_the_float_network() -> None:
     """But for the image, which is quantized; and the border, where the normalization is folded."""
     s = everything()
-    source, pixels = s.model(), s.pixels(4)
+    source, pixels = s.float_model(), s.pixels(4)
     model = quantize(source, {}, keep_float=[node.name for node in s.nodes])
     got = Reference(model).run(model.encode(pixels))
     inside = FloatReference(fold_normalization(source.graph, source.preprocessing.normalization)[0])
@@ -393,30 +322,30 @@ def test_ranges_are_asked_for_what_is_quantized() -> None:
     inner, border = s.nodes[1].output, s.nodes[2].output  # within the first hard-swish, and what it makes
     del ranges[inner]
     kept = [node.name for node in s.nodes[:3]]
-    check(quantize(s.model(), ranges, keep_float=kept), s.model())
+    check(quantize(s.float_model(), ranges, keep_float=kept), s.float_model())
     del ranges[border]
     with pytest.raises(DataError, match=f"no range for {border}: calibrate"):
-        quantize(s.model(), ranges, keep_float=kept)
+        quantize(s.float_model(), ranges, keep_float=kept)
 
 
 def test_a_sum_that_no_scales_fit_may_stay_in_float() -> None:
-    s = Sketch()
+    s = FloatSketch(SHAPE)
     s.add(s.mul(s.conv("x", 4), s.conv("x", 4)), s.mul(s.conv("x", 4), s.conv("x", 4)))
-    check(quantize(s.model(), s.ranges(), pixel_input=False, keep_float=["n.6"]), s.model())
+    check(quantize(s.float_model(), s.ranges(), pixel_input=False, keep_float=["layer.6"]), s.float_model())
 
 
 def test_unknown_layers_are_named() -> None:
     s = everything()
     with pytest.raises(ConfigError, match="tiny has no layer 'm'"):
-        quantize(s.model(), s.ranges(), keep_float=["m"])
+        quantize(s.float_model(), s.ranges(), keep_float=["m"])
 
 
 # --- degenerate networks --------------------------------------------------------------------------------------------
 
 
-def evaluate(s: Sketch, ranges: dict[str, Range] | None = None) -> IntegerModel:
-    model = quantize(s.model(), ranges or s.ranges())
-    check(model, s.model())
+def evaluate(s: FloatSketch, ranges: dict[str, Range] | None = None) -> IntegerModel:
+    model = quantize(s.float_model(), ranges or s.ranges())
+    check(model, s.float_model())
     Reference(model).run(stored_pixels(s.pixels(2)))
     return model
 
@@ -430,14 +359,14 @@ def test_dead_channels() -> None:
 
 
 def test_a_tensor_that_is_always_zero() -> None:
-    s = Sketch()
+    s = FloatSketch(SHAPE)
     x = s.conv("x", 8, clamp=RELU6)
     s.constants[s.nodes[-1].inputs[1]][:] = 0
     s.constants[s.nodes[-1].inputs[2]][:] = -1
     y = s.conv(x, 8)
-    y = s.add(y, s.depthwise(s.hard_swish(x), RELU))
+    y = s.add(y, s.conv(s.integer_hard_swish(x), None, 3, padding=SAME, clamp=RELU))
     y = s.mul(y, s.conv(s.mean(x), 8, clamp=RELU6))
-    s.head(y)
+    head(s, y)
     assert s.ranges()[x] == Range(0.0, 0.0)
     model = evaluate(s)
     assert model.params[x].scale[0] * 255 >= MIN_RANGE * 0.99
@@ -451,11 +380,11 @@ def test_ranges_of_nothing() -> None:
 
 
 def test_operands_that_cancel_each_other() -> None:
-    s = Sketch()
+    s = FloatSketch(SHAPE)
     x = s.conv("x", 4)
     a, b = s.conv(x, 4), s.conv(x, 4)
     total = s.add(a, b)
-    s.head(total)
+    head(s, total)
     ranges = s.ranges() | {a: Range(-100.0, 100.0), b: Range(-100.0, 100.0), total: Range(0.0, MIN_RANGE)}
     evaluate(s, ranges)
 
@@ -463,12 +392,12 @@ def test_operands_that_cancel_each_other() -> None:
 def test_operands_of_very_different_size() -> None:
     for small in (1e-6, 1e-3, 0.03):
         for swapped in (False, True):
-            s = Sketch()
+            s = FloatSketch(SHAPE)
             x = s.conv("x", 4)
             a, b = s.conv(x, 4), s.conv(x, 4)
             s.conv(a, 4)
             total = s.add(b, a) if swapped else s.add(a, b)
-            s.head(total)
+            head(s, total)
             ranges = s.ranges() | {a: Range(-small, small), b: Range(-9.0, 9.0), total: Range(-9.0, 9.0)}
             model = evaluate(s, ranges)
             assert model.params[b].scale[0] * 255 == pytest.approx(18, rel=0.006)
@@ -476,31 +405,31 @@ def test_operands_of_very_different_size() -> None:
 
 
 def test_huge_weights_and_biases() -> None:
-    s = Sketch()
+    s = FloatSketch(SHAPE)
     x = s.conv("x", 8, clamp=RELU6)
     s.constants[s.nodes[-1].inputs[2]][:] = [-1e9, 1e9, 1e4, -1e4, 0, 1, 30, 1e30]
     s.constants[s.nodes[-1].inputs[1]][6] *= 1e-12
-    s.head(x)
+    head(s, x)
     model, pixels = evaluate(s), s.pixels(4)
-    expected = FloatReference(s.model().graph).run_all(HALF(pixels))[x]
+    expected = FloatReference(s.float_model().graph).run_all(HALF(pixels))[x]
     got = model.params[x].dequantize(Reference(model).run_all(stored_pixels(pixels))[x])
     for channel in (0, 1, 2, 3, 7):  # saturated, as they should be
         np.testing.assert_allclose(got[:, channel], expected[:, channel], rtol=0.006)
 
 
 def test_one_class() -> None:
-    s = Sketch()
-    s.head(s.conv("x", 4, 3, clamp=RELU6), 1)
-    assert evaluate(s).params["n.3"].scale.shape == (1,)
+    s = FloatSketch(SHAPE)
+    head(s, s.conv("x", 4, 3, padding=SAME, clamp=RELU6), 1)
+    assert evaluate(s).params["layer.3"].scale.shape == (1,)
 
 
 def test_a_large_mean_does_not_saturate() -> None:
-    s = Sketch((3, 120, 110))
+    s = FloatSketch((3, 120, 110))
     x = s.conv("x", 4, clamp=RELU6)
     mean = s.mean(x)
     s.conv(mean, 4)
     ranges = s.ranges() | {mean: Range(0.0, 6.0), x: Range(0.0, 6.0)}
-    model = quantize(s.model(), ranges)
+    model = quantize(s.float_model(), ranges)
     assert model.ratios[s.nodes[1].name].denominator[0] > MAX_DENOMINATOR
     assert model.params[mean].scale[0] * 255 == pytest.approx(6, rel=0.006)
 
@@ -517,7 +446,7 @@ def test_any_ranges_make_a_model(drawn: list[tuple[float, float, str]]) -> None:
     ranges = {}
     for name, (low, high, signs) in zip(s.tensors, drawn, strict=True):
         ranges[name] = Range(-(2.0**low) * (signs != "positive"), 2.0**high * (signs != "negative"))
-    check(quantize(s.model(), ranges), s.model())
+    check(quantize(s.float_model(), ranges), s.float_model())
 
 
 # --- what users are told --------------------------------------------------------------------------------------------
@@ -526,30 +455,32 @@ def test_any_ranges_make_a_model(drawn: list[tuple[float, float, str]]) -> None:
 def test_missing_ranges_are_named() -> None:
     s = everything()
     ranges = s.ranges()
-    del ranges["n.3"], ranges["n.5"]
-    with pytest.raises(DataError, match=r"no range for n\.3, n\.5: calibrate"):
-        quantize(s.model(), ranges)
+    del ranges["layer.3"], ranges["layer.5"]
+    with pytest.raises(DataError, match=r"no range for layer\.3, layer\.5: calibrate"):
+        quantize(s.float_model(), ranges)
     with pytest.raises(DataError, match="no range for x: calibrate"):
-        quantize(s.model(), {n: r for n, r in s.ranges().items() if n != "x"}, pixel_input=False)
+        quantize(s.float_model(), {n: r for n, r in s.ranges().items() if n != "x"}, pixel_input=False)
 
 
 def test_an_operator_without_an_integer_form() -> None:
-    s = Sketch()
-    s.node(HardSwish(), (s.conv("x", 4),), (4, 10, 8))
-    with pytest.raises(UnsupportedOperator, match=r"layer 'n\.1' \(HardSwish\) has no integer form"):
-        quantize(s.model(), s.ranges())
+    s = FloatSketch(SHAPE)
+    s.hard_swish(s.conv("x", 4))
+    with pytest.raises(UnsupportedOperator, match=r"layer 'layer\.1' \(HardSwish\) has no integer form"):
+        quantize(s.float_model(), s.ranges())
 
 
 def test_operands_with_unrelated_scales() -> None:
-    s = Sketch()
+    s = FloatSketch(SHAPE)
     s.add(s.mul(s.conv("x", 4), s.conv("x", 4)), s.mul(s.conv("x", 4), s.conv("x", 4)))
-    with pytest.raises(UnsupportedOperator, match=r"layer 'n\.6': no tie-free ratios fit .* put a convolution between"):
-        quantize(s.model(), s.ranges(), pixel_input=False)
+    with pytest.raises(
+        UnsupportedOperator, match=r"layer 'layer\.6': no tie-free ratios fit .* put a convolution between"
+    ):
+        quantize(s.float_model(), s.ranges(), pixel_input=False)
 
 
 def test_weights_beyond_all_measure() -> None:
-    s = Sketch()
-    s.head(s.conv("x", 4, clamp=RELU6))
+    s = FloatSketch(SHAPE)
+    head(s, s.conv("x", 4, clamp=RELU6))
     s.constants[s.nodes[0].inputs[1]][:] *= 1e9
-    with pytest.raises(UnsupportedOperator, match=r"layer 'n\.0' has inputs or weights far too large"):
-        quantize(s.model(), s.ranges())
+    with pytest.raises(UnsupportedOperator, match=r"layer 'layer\.0' has inputs or weights far too large"):
+        quantize(s.float_model(), s.ranges())

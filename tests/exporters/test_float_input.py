@@ -19,7 +19,7 @@ from edgekit.reference.integer import Reference
 from edgekit.runtimes.catalog import all_runners
 from edgekit.verification.float_input import broken_float_input
 from edgekit.verification.well_formed import well_formed
-from tests.exporters.conftest import RELU6, Sketch
+from tests.networks import RELU6, FloatSketch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +51,7 @@ def form(request: pytest.FixtureRequest) -> Format:
 
 def network(mean: tuple[float, ...], std: tuple[float, ...]) -> IntegerModel:
     """Two layers; weights of seven bits, so that no kernel of any processor saturates."""
-    s = Sketch((len(mean), 12, 10))
+    s = FloatSketch((len(mean), 12, 10))
     s.linear(s.mean(s.conv(s.conv("x", 8, 3, (2, 2), "same", RELU6), 12, clamp=RELU6), keep_dims=False), 10)
     model = replace(s.float_model(), preprocessing=Preprocessing((12, 10), None, mean, std), labels=())
     ranges = {name: Range(-4.0, 4.0) for name in model.graph.tensors}

@@ -20,7 +20,7 @@ from edgekit.preprocessing import Preprocessing
 from edgekit.reference.integer import Reference
 from edgekit.runtimes.catalog import all_runners
 from edgekit.verification.well_formed import well_formed
-from tests.exporters.conftest import RELU6, Sketch
+from tests.networks import RELU6, FloatSketch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,7 @@ def form(request: pytest.FixtureRequest) -> Format:
 
 
 def floats(labels: tuple[str, ...] = ()) -> FloatModel:
-    s = Sketch((3, 12, 10))
+    s = FloatSketch((3, 12, 10))
     s.linear(s.mean(s.conv(s.conv("x", 8, 3, (2, 2), "same", RELU6), 12, clamp=RELU6), keep_dims=False), 10)
     return replace(s.float_model(), preprocessing=Preprocessing((12, 10), None), labels=labels)
 

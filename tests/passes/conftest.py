@@ -37,8 +37,8 @@ SHAPE = (4, 6, 6)  # [C, H, W] of the graphs here
 NO_PADDING = Padding()
 
 
-class Sketch(GraphBuilder):
-    """A graph builder that thinks up the weights, of all signs."""
+class CapturedSketch(GraphBuilder):
+    """A graph as capture makes it, before any pass, with random weights of all signs."""
 
     def __init__(self) -> None:
         super().__init__("x", SHAPE)
@@ -82,8 +82,8 @@ class Sketch(GraphBuilder):
 
 
 @pytest.fixture
-def sketch() -> Sketch:
-    return Sketch()
+def sketch() -> CapturedSketch:
+    return CapturedSketch()
 
 
 def _apply(node: Node, a: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:  # noqa: C901 - one case an operator

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 import re
@@ -10,7 +9,6 @@ import shutil
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -19,8 +17,11 @@ import pytest
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import KEY, IoDtype
 from edgekit.integer_model import IntegerModel
+from tests.networks import MIXED_BLOCK, FloatSketch, v3_block
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from edgekit.ir import Node
@@ -520,23 +521,12 @@ FAULTS = [fault for target in EDITORS for make in (_of_layers, _of_files) for fa
 
 
 @pytest.fixture(scope="session")
-def sketches() -> Any:
-    """The small networks of the exporters' tests."""
-    spec = importlib.util.spec_from_file_location("sketches", Path(__file__).parents[1] / "exporters" / "conftest.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="session")
-def good_files(exported: Path, sketches: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Good]:
+def good_files(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Good]:
     """A good int8 file by format and network: "shipped", or "mixed", a block of V3 with some layers in float."""
     shipped = IntegerModel.load(next(exported.glob("*.edgekit")))
-    sketch = sketches.Sketch((3, 32, 32), seed=5)
-    sketches.v3_block(sketch)
-    mixed, folder = sketch.integer_model(sketches.MIXED_BLOCK), tmp_path_factory.mktemp("mixed")
+    sketch = FloatSketch((3, 32, 32), seed=5)
+    v3_block(sketch)
+    mixed, folder = sketch.integer_model(MIXED_BLOCK), tmp_path_factory.mktemp("mixed")
     for form in FORMATS.values():
         form.write_integer_model(mixed, folder / f"mixed{form.suffix}", io_dtype=IoDtype.FLOAT32)
 

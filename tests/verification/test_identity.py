@@ -12,32 +12,32 @@ import math
 import os
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype
-from edgekit.integer_model import IntegerModel
-from edgekit.ir import Add, Conv2d, Flatten, Graph, Linear, Mean, Mul, Node, Op, Pad, Padding, Tensor
+from edgekit.ir import Add, Conv2d, Linear, Mean, Mul, Op, Padding
 from edgekit.mean import disagreement
-from edgekit.preprocessing import Preprocessing
 from edgekit.quantization import (
     MAX_DENOMINATOR,
     MAX_TERM_ADD,
     RATIO_LIMIT,
-    QuantParams,
     odd_fractions,
     solve_add_constant,
 )
 from edgekit.runtimes.catalog import all_runners
 from edgekit.runtimes.runner import decode
+from tests.networks import IntegerSketch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
+
+    from edgekit.integer_model import IntegerModel
 
     Integers = NDArray[np.int64]
     Run = Callable[[IntegerModel, NDArray[np.int8]], dict[str, Integers]]
@@ -49,58 +49,10 @@ RATIOS = int(os.environ.get("EDGEKIT_RATIOS", "45"))  # of sums and of products;
 SIMULATED = ("DISABLE_ALL", "Core ML")  # they compute in floats what a file means, and round every partial sum
 
 
-class Sketch:
-    """An integer model in the making. Every tensor has the scale that it is given, as an exact fraction."""
-
-    def __init__(self, shape: tuple[int, ...], scale: Fraction = Fraction(1), zero_point: int = 0) -> None:
-        self.nodes: list[Node] = []
-        self.tensors: dict[str, Tensor] = {}
-        self.constants: dict[str, NDArray[Any]] = {}
-        self.params: dict[str, QuantParams] = {}
-        self.scales: dict[str, Fraction] = {}
-        self.tensor("x", shape, scale, zero_point)
-
-    def tensor(self, name: str, shape: tuple[int, ...], scale: Fraction, zero_point: int) -> None:
-        self.tensors[name], self.scales[name] = Tensor(name, shape), scale
-        self.params[name] = QuantParams(np.array([float(scale)], np.float32), zero_point)
-
-    def node(self, op: Op, inputs: tuple[str, ...], shape: tuple[int, ...], scale: Fraction, zero_point: int) -> str:
-        name = f"t{len(self.nodes)}"
-        self.tensor(name, shape, scale, zero_point)
-        self.nodes.append(Node(name, op, inputs, name))
-        return name
-
-    def constant(self, values: NDArray[Any], scale: Sequence[Fraction] = ()) -> str:
-        name = f"constant{len(self.constants)}"
-        self.constants[name] = values
-        if scale:
-            self.params[name] = QuantParams(np.array([float(s) for s in scale], np.float32))
-        return name
-
-    def layer(  # a convolution or linear layer
-        self,
-        op: Op,
-        x: str,
-        weight: NDArray[np.int8],
-        bias: Integers,
-        shape: tuple[int, ...],
-        ratios: Sequence[Fraction],
-        scale: Fraction,
-        zero_point: int,
-    ) -> str:
-        one_a_channel = ratios if len(set(ratios)) > 1 else ratios[:1]
-        w = self.constant(weight, [ratio * scale / self.scales[x] for ratio in one_a_channel])
-        return self.node(op, (x, w, self.constant(bias.astype(np.int32))), shape, scale, zero_point)
-
-    def copy(self, x: str, rows: NDArray[np.int8], op: Conv2d, shape: tuple[int, ...], scale: Fraction, z: int) -> str:
-        """Channels of ``x`` as they are, under another scale and zero point: rows of the unit matrix as weights."""
-        bias = np.full(len(rows), self.params[x].zero_point - z)
-        return self.layer(op, x, rows[:, :, None, None], bias, shape, [Fraction(1)] * len(rows), scale, z)
-
-    def model(self) -> IntegerModel:
-        graph = Graph("tiny", "x", (self.nodes[-1].output,), tuple(self.nodes), self.tensors, self.constants)
-        some = Preprocessing((1, 1), None)
-        return IntegerModel(graph, self.params, {}, some, some.normalization, pixel_input=False)
+def copy(s: IntegerSketch, x: str, rows: NDArray[np.int8], op: Conv2d, scale: Fraction, zero_point: int) -> str:
+    """Channels of ``x`` as they are, under another scale and zero point: rows of the unit matrix as weights."""
+    bias = np.full(len(rows), s.params[x].zero_point - zero_point)
+    return s.layer(op, x, (rows[:, :, None, None], bias), [Fraction(1)] * len(rows), scale, zero_point)
 
 
 def rounded(total: Integers, q: int | Integers, zero_point: int) -> Integers:
@@ -162,11 +114,9 @@ def integer_kernels(found: dict[str, Integers]) -> dict[str, Integers]:
 
 
 def pairs_model(op: Op, scales: Sequence[Fraction], zeros: Sequence[int]) -> IntegerModel:
-    s = Sketch((2, 256, 256))
-    a, b = (
-        s.copy("x", np.eye(2, dtype=np.int8)[i : i + 1], Conv2d(), (1, 256, 256), scales[i], zeros[i]) for i in (0, 1)
-    )
-    s.node(op, (a, b), (1, 256, 256), scales[2], zeros[2])
+    s = IntegerSketch((2, 256, 256), scale=Fraction(1), zero_point=0)
+    a, b = (copy(s, "x", np.eye(2, dtype=np.int8)[i : i + 1], Conv2d(), scales[i], zeros[i]) for i in (0, 1))
+    s.integers(op, (a, b), scales[2], zeros[2])
     return s.model()
 
 
@@ -240,11 +190,11 @@ def test_mul_of_every_pair(ratio: tuple[int, int], run: Run) -> None:
 def test_mul_by_a_gate(ratio: tuple[int, int], zeros: tuple[int, int, int], run: Run) -> None:
     """One value a channel times a feature map, as squeeze-and-excite has it; all pairs again."""
     p, q = ratio
-    s = Sketch((256, 1, 257), Fraction(0.0423), zeros[0])
+    s = IntegerSketch((256, 1, 257), scale=Fraction(0.0423), zero_point=zeros[0])
     unit = np.eye(256, dtype=np.int8)
-    gate = s.copy("x", unit, Conv2d((1, 257)), (256, 1, 1), Fraction(0.0117), zeros[1])
+    gate = copy(s, "x", unit, Conv2d((1, 257)), Fraction(0.0117), zeros[1])
     scale = s.scales["x"] * s.scales[gate] * q / p
-    s.node(Mul(), ("x", gate), (256, 1, 257), scale, zeros[2])
+    s.integers(Mul(), ("x", gate), scale, zeros[2])
     stored = np.empty((1, 256, 1, 257), np.int8)
     stored[0, :, 0, 0], stored[0, :, 0, 1:] = INT8, INT8
     total = (stored.astype(np.int64) - zeros[0]) * (INT8[:, None, None] - zeros[1]) * p
@@ -255,12 +205,12 @@ def test_mul_by_a_gate(ratio: tuple[int, int], zeros: tuple[int, int, int], run:
 @pytest.mark.parametrize("width", [0.7, 6.0, 11.3, 190.0])
 def test_hard_swish_of_every_input(width: float, zero_point: int, run: Run) -> None:
     """x (x + 3), the sum cut off at 0 and 6 by int8's ends."""
-    s = Sketch((1, 1, 256), Fraction(width / 255), zero_point)
+    s = IntegerSketch((1, 1, 256), scale=Fraction(width / 255), zero_point=zero_point)
     solved = solve_add_constant(s.scales["x"], 3.0, Fraction(6 / 255), tolerance=1e-3)
-    constant = s.constant(np.array([solved.stored], np.int8), [solved.constant])
-    gate = s.node(Add(), ("x", constant), (1, 1, 256), solved.out, -128)
+    constant = s.stored_constant("constant", np.array([solved.stored], np.int8), [solved.constant])
+    gate = s.integers(Add(), ("x", constant), solved.out, -128)
     product = odd_fractions(np.array([255 / 6 / 255 * 1.3])).fraction()
-    s.node(Mul(), ("x", gate), (1, 1, 256), s.scales["x"] * solved.out / product, zero_point)
+    s.integers(Mul(), ("x", gate), s.scales["x"] * solved.out / product, zero_point)
     x, (p_x, p_c), q = INT8 - zero_point, solved.ratio.numerator, int(solved.ratio.denominator[0])
     added = rounded(x * p_x + solved.stored * p_c, q, -128) + 128
     expected = rounded(x * added * product.numerator, product.denominator, zero_point)
@@ -316,10 +266,10 @@ def test_layers_next_to_ties(name: str, seed: int, run: Run) -> None:
     sums = (weight * centred).sum(2)  # [6, O]
     bias = np.array([next_to_a_tie(ratio, random) for ratio in ratios]) - sums[0]
     out = (channels,) if isinstance(op, Linear) else (channels, 1, 1)
-    s = Sketch(shape, Fraction(float(np.exp(random.uniform(-6, 1)))), zero_in)
-    x = s.node(Flatten(), ("x",), shape[:1], s.scales["x"], zero_in) if isinstance(op, Linear) else "x"
+    s = IntegerSketch(shape, scale=Fraction(float(np.exp(random.uniform(-6, 1)))), zero_point=zero_in)
+    x = s.flatten("x") if isinstance(op, Linear) else "x"
     scale = Fraction(float(np.exp(random.uniform(-6, 1))))
-    s.layer(op, x, weight.reshape(weight_shape).astype(np.int8), bias, out, ratios, scale, zero_out)
+    s.layer(op, x, (weight.reshape(weight_shape).astype(np.int8), bias), ratios, scale, zero_out)
     p, q = np.array([[ratio.numerator, ratio.denominator] for ratio in ratios]).T
     expected = rounded((sums + bias) * p, q, zero_out).reshape(6, *out)
     found = integer_kernels(run(s.model(), stored))
@@ -356,10 +306,10 @@ def test_mean_next_to_ties(size: tuple[int, int], spread: float, run: Run) -> No
     sums = np.array([next_to_a_tie(ratio, random) for _ in range(channels)])
     sums = np.clip(sums, count * (-128 - zero_in), count * (127 - zero_in))
     stored = with_sums(sums + count * zero_in, count, random).reshape(1, channels, *size)
-    s = Sketch((channels, *size), Fraction(0.0311), zero_in)
+    s = IntegerSketch((channels, *size), scale=Fraction(0.0311), zero_point=zero_in)
     scale = s.scales["x"] / count / ratio
-    s.node(Mean(keep_dims=True), ("x",), (channels, 1, 1), scale, zero_out)
-    assert disagreement(ratio, count, s.params["x"], s.params["t0"]) is None
+    s.integers(Mean(keep_dims=True), ("x",), scale, zero_out)
+    assert disagreement(ratio, count, s.params["x"], s.params["layer.0"]) is None
     expected = rounded(sums * ratio.numerator, ratio.denominator, zero_out).reshape(1, channels, 1, 1)
     assert wrong(integer_kernels(run(s.model(), stored)), expected) == {}
 
@@ -384,13 +334,13 @@ def with_sums(sums: Integers, count: int, random: np.random.Generator) -> NDArra
 @pytest.mark.parametrize("scale", [1 / 127.5, 0.0001, 0.0235, 1.0, 37.3])
 def test_what_only_moves(scale: float, zero_point: int, run: Run) -> None:
     """PAD and the boundary: all 256 integers, and the zero point around them."""
-    s = Sketch((1, 16, 16), Fraction(scale), zero_point)
-    s.node(Pad(Padding(1, 0, 2, 3)), ("x",), (1, 17, 21), s.scales["x"], zero_point)
+    s = IntegerSketch((1, 16, 16), scale=Fraction(scale), zero_point=zero_point)
+    s.pad("x", Padding(1, 0, 2, 3))
     stored = INT8.astype(np.int8).reshape(1, 1, 16, 16)
     expected = np.pad(stored, ((0, 0), (0, 0), (1, 0), (2, 3)), constant_values=zero_point)
     assert wrong(run(s.model(), stored), expected.astype(np.int64)) == {}
-    s = Sketch((256, 1, 1), Fraction(scale), zero_point)
-    s.node(Flatten(), ("x",), (256,), s.scales["x"], zero_point)
+    s = IntegerSketch((256, 1, 1), scale=Fraction(scale), zero_point=zero_point)
+    s.flatten("x")
     assert wrong(run(s.model(), stored.reshape(1, 256, 1, 1)), INT8[None]) == {}
 
 
@@ -411,9 +361,9 @@ def test_tflites_own_kernels_round_twice(ratio: Fraction, tmp_path: Path) -> Non
     pytest.importorskip("ai_edge_litert")
     from edgekit.runtimes.litert import Kernels, LiteRtRunner
 
-    s = Sketch((1, 16, 16))
+    s = IntegerSketch((1, 16, 16), scale=Fraction(1), zero_point=0)
     weight, bias = np.full((1, 1, 1, 1), 100, np.int8), np.zeros(1, np.int64)
-    s.layer(Conv2d(), "x", weight, bias, (1, 16, 16), [ratio], Fraction(0.0371), 0)
+    s.layer(Conv2d(), "x", (weight, bias), [ratio], Fraction(0.0371), 0)
     FORMATS["tflite"].write_integer_model(s.model(), tmp_path / "m.tflite", io_dtype=IoDtype.INT8, options={})
     found = {}
     for kernels in Kernels:
@@ -476,9 +426,9 @@ def test_means_beyond_what_is_proven(run: Run) -> None:
         while named is None:
             q = int(random.integers(50_000, 100_000)) * 2 + 1
             ratio, scale = Fraction(int(random.integers(1, 3)), q), Fraction(float(np.float32(random.uniform(0.01, 1))))
-            s = Sketch((1, *size), scale, zeros[0])
-            s.node(Mean(keep_dims=True), ("x",), (1, 1, 1), scale / count / ratio, zeros[1])
-            named = disagreement(ratio, count, s.params["x"], s.params["t0"])
+            s = IntegerSketch((1, *size), scale=scale, zero_point=zeros[0])
+            s.integers(Mean(keep_dims=True), ("x",), scale / count / ratio, zeros[1])
+            named = disagreement(ratio, count, s.params["x"], s.params["layer.0"])
         total = np.array([named[1]])
         stored = with_sums(total + count * zeros[0], count, random).reshape(1, 1, *size)
         expected = rounded(total * ratio.numerator, ratio.denominator, zeros[1]).reshape(1, 1, 1, 1)

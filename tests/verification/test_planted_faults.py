@@ -18,6 +18,7 @@ from edgekit.runtimes.catalog import all_runners
 from edgekit.verification import compare
 from edgekit.verification.tie_free import broken_conditions
 from edgekit.verification.well_formed import well_formed
+from tests.networks import MIXED_BLOCK, RELU6, FloatSketch, hard_swish_block, v2_block, v3_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,27 +100,26 @@ class TestTruncated:
 # --- good files -------------------------------------------------------------------------------------------------------
 
 
-def networks(sketches: Any) -> dict[str, IntegerModel]:
-    def v1_block(s: Any) -> None:
-        x = s.conv("x", 8, 3, (2, 2), "same", sketches.RELU6)
+def networks() -> dict[str, IntegerModel]:
+    def v1_block(s: FloatSketch) -> None:
+        x = s.conv("x", 8, 3, (2, 2), "same", RELU6)
         for channels, stride in ((16, (1, 1)), (24, (2, 2))):
-            x = s.conv(s.conv(x, None, 3, stride, "same", sketches.RELU6), channels, clamp=sketches.RELU6)
+            x = s.conv(s.conv(x, None, 3, stride, "same", RELU6), channels, clamp=RELU6)
         s.linear(s.flatten(s.mean(x)), 10)
 
-    def sketched(build: Callable[[Any], object], **options: Any) -> IntegerModel:
-        s = sketches.Sketch((3, 32, 32), seed=2)
+    def sketched(build: Callable[[FloatSketch], object], **options: Any) -> IntegerModel:
+        s = FloatSketch((3, 32, 32), seed=2)
         build(s)
-        model: IntegerModel = s.integer_model(**options)
-        return model
+        return s.integer_model(**options)
 
     return {
         "V1": sketched(v1_block),
-        "V2": sketched(sketches.v2_block),
-        "V3": sketched(sketches.v3_block),
+        "V2": sketched(v2_block),
+        "V3": sketched(v3_block),
         "per tensor": sketched(lambda s: s.linear(s.mean(s.conv("x", 8, 3, per_tensor=True), keep_dims=False), 10)),
-        "keep float": sketched(sketches.v3_block, keep_float=sketches.MIXED_BLOCK),
-        "int16": sketched(sketches.v3_block, int16=("layer.1", "layer.2")),
-        "float output": sketched(sketches.v2_block, keep_float=("layer.9",)),
+        "keep float": sketched(v3_block, keep_float=MIXED_BLOCK),
+        "int16": sketched(v3_block, int16=("layer.1", "layer.2")),
+        "float output": sketched(v2_block, keep_float=("layer.9",)),
     }
 
 
@@ -140,9 +140,9 @@ def kinds(network: str) -> list[tuple[str, IoDtype, dict[str, Any]]]:
     ]  # fmt: skip
 
 
-def test_good_int8_files_say_what_they_have_to(sketches: Any, tmp_path: Path, subtests: pytest.Subtests) -> None:
+def test_good_int8_files_say_what_they_have_to(tmp_path: Path, subtests: pytest.Subtests) -> None:
     files = 0
-    for network, model in networks(sketches).items():
+    for network, model in networks().items():
         assert broken_conditions(model) == ()
         for target, io_dtype, options in kinds(network):
             with subtests.test(network=network, target=target, io_dtype=io_dtype, options=options):
@@ -186,12 +186,10 @@ def test_another_tool_may_write_the_same_in_other_bytes(
 
 @pytest.mark.parametrize("precision", [Precision.FLOAT32, Precision.FLOAT16])
 @pytest.mark.parametrize("target", FORMATS)
-def test_float_files_are_compared_with_the_float_model(
-    target: str, precision: Precision, sketches: Any, tmp_path: Path
-) -> None:
+def test_float_files_are_compared_with_the_float_model(target: str, precision: Precision, tmp_path: Path) -> None:
     pytest.importorskip("onnxsim")
-    s = sketches.Sketch((3, 32, 32))
-    sketches.hard_swish_block(s)
+    s = FloatSketch((3, 32, 32))
+    hard_swish_block(s)
     model, form, path = s.float_model(), FORMATS[target], tmp_path / f"m{FORMATS[target].suffix}"
     form.write_float_model(model, path, precision=precision)
     assert form.differences(path, model) == ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from edgekit.ir import Add, Conv2d, Flatten, HardSwish, Mean, Mul, Op
 from edgekit.quantization import QuantParams, Ratio
 from edgekit.verification.tie_free import broken_conditions
+from tests.networks import MIXED_BLOCK, FloatSketch, v3_block
 
 if TYPE_CHECKING:
     from edgekit.integer_model import IntegerModel
@@ -18,11 +19,10 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def model(sketches: Any) -> IntegerModel:
-    s = sketches.Sketch((3, 32, 32), seed=2)
-    sketches.v3_block(s)
-    result: IntegerModel = s.integer_model()
-    return result
+def model() -> IntegerModel:
+    s = FloatSketch((3, 32, 32), seed=2)
+    v3_block(s)
+    return s.integer_model()
 
 
 def first(model: IntegerModel, op: type[Op], inputs: int = 1) -> Node:
@@ -76,10 +76,10 @@ def test_a_mean_whose_kernels_are_not_precise_enough(model: IntegerModel) -> Non
 
 
 @pytest.mark.parametrize("size", [128, 160, 192, 224, 256, 320])
-def test_means_of_many_values_are_given_scales_that_serve(size: int, sketches: Any) -> None:
+def test_means_of_many_values_are_given_scales_that_serve(size: int) -> None:
     """V3's first mean at 512 x 512 is one of 16,384 values or, where the first block has stride 1, of 65,536."""
     for seed in range(3):
-        s = sketches.Sketch((4, size, size), seed=seed)
+        s = FloatSketch((4, size, size), seed=seed)
         s.linear(s.mean("x", keep_dims=False), 10)
         assert broken_conditions(s.integer_model()) == ()
 
@@ -157,8 +157,8 @@ def test_weights_beyond_seven_bits(model: IntegerModel) -> None:
     assert all("a weight of" in broken.found and "64" in broken.bound for broken in found)
 
 
-def test_what_only_moves_integers_keeps_their_meaning(sketches: Any) -> None:
-    s = sketches.Sketch((8, 7, 7))
+def test_what_only_moves_integers_keeps_their_meaning() -> None:
+    s = FloatSketch((8, 7, 7))
     s.linear(s.flatten(s.mean("x")), 10)
     model: IntegerModel = s.integer_model()
     node = first(model, Flatten)
@@ -169,8 +169,8 @@ def test_what_only_moves_integers_keeps_their_meaning(sketches: Any) -> None:
     assert "nothing is requantized" in only.bound
 
 
-def test_layers_that_claim_nothing_are_left_out(sketches: Any) -> None:
-    for options in ({"keep_float": sketches.MIXED_BLOCK}, {"int16": ("layer.1", "layer.2")}):
-        s = sketches.Sketch((3, 32, 32), seed=5)
-        sketches.v3_block(s)
+def test_layers_that_claim_nothing_are_left_out() -> None:
+    for options in ({"keep_float": MIXED_BLOCK}, {"int16": ("layer.1", "layer.2")}):
+        s = FloatSketch((3, 32, 32), seed=5)
+        v3_block(s)
         assert broken_conditions(s.integer_model(**options)) == ()

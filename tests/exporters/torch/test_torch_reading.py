@@ -17,6 +17,7 @@ from edgekit.exporters.summary import Endpoint
 from edgekit.exporters.torch.codec import read, write_integer_model
 from edgekit.exporters.torch.script import Program
 from edgekit.ir import Padding
+from tests.networks import IntegerSketch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def model(network: Any) -> IntegerModel:
+def model() -> IntegerModel:
     """conv, pad, add, mean, linear."""
-    tiny = network()
-    x = tiny.conv("image", 8, 3, 2, Padding(0, 1, 0, 1))
+    tiny = IntegerSketch()
+    x = tiny.conv("x", 8, 3, 2, Padding(0, 1, 0, 1))
     x = tiny.mean(tiny.pad(tiny.add_constant(x, Fraction(3)), Padding(1, 1, 1, 1)), keep_dims=False)
     tiny.linear(x, 5)
     model: IntegerModel = tiny.model()
@@ -57,9 +58,10 @@ def test_an_integer_file_is_all_integers(model: IntegerModel, io_dtype: IoDtype,
     assert summary.metadata == metadata.of_integer_model(model, io_dtype)
     assert summary.size_bytes == path.stat().st_size
     assert summary.version == "TorchScript 3 with lite bytecode, for fbgemm"
-    params, offset = model.params["image"], 128 if io_dtype is IoDtype.UINT8 else 0
-    scale, zero_point = (None, None) if io_dtype is IoDtype.FLOAT32 else (float(params.scale[0]), offset)
-    assert summary.inputs == (Endpoint("image", io_dtype, (-1, 3, 9, 11), scale, zero_point),)
+    params, offset = model.params["x"], 128 if io_dtype is IoDtype.UINT8 else 0
+    stored = float(params.scale[0]), params.zero_point + offset
+    scale, zero_point = (None, None) if io_dtype is IoDtype.FLOAT32 else stored
+    assert summary.inputs == (Endpoint("x", io_dtype, (-1, 3, 9, 11), scale, zero_point),)
     assert summary.outputs[0].shape == (-1, 5)
 
 
@@ -78,9 +80,9 @@ def test_float_operators_bear_the_names_of_their_layers(mixed_block: IntegerMode
 
 
 @pytest.mark.parametrize(("engine", "operators"), [("fbgemm", {"pad": 1, "crop": 1}), ("qnnpack", {"pad": 1})])
-def test_the_layout_is_read_back(engine: Engine, operators: dict[str, int], network: Any, tmp_path: Path) -> None:
-    tiny = network((8, 10, 12))
-    tiny.conv("image", 8, 3, 2, Padding(0, 1, 0, 1), 8)
+def test_the_layout_is_read_back(engine: Engine, operators: dict[str, int], tmp_path: Path) -> None:
+    tiny = IntegerSketch((8, 10, 12))
+    tiny.conv("x", 8, 3, 2, Padding(0, 1, 0, 1), 8)
     write_integer_model(tiny.model(), tmp_path / "tiny.pt", io_dtype=IoDtype.INT8, engine=engine)
     summary = read(tmp_path / "tiny.pt")
     assert summary.version.endswith(f", for {engine}")
