@@ -36,6 +36,7 @@ from edgekit.pipeline.measuring.bench import bench
 from edgekit.pipeline.proving.verify import verify
 from edgekit.preprocessing import Preprocessing
 from edgekit.reference.integer import Reference
+from edgekit.tasks.values import measured_as
 from edgekit.verification.integer_parity import IntegerParity
 
 if TYPE_CHECKING:
@@ -135,15 +136,17 @@ def _accuracy_row(name: str, result: VerifyResult) -> list[str]:
     int8 = [file for file, summary in summaries if summary.int8_share == 1.0]
     parities = [parity for file in int8 for parity in file.parities if isinstance(parity, IntegerParity)]
     top1 = " / ".join(
-        f"{file.accuracy.top1:.2%} ({file.path.suffix})" for file in int8 if file.accuracy and name != RANDOM
+        f"{found.value:.2f} % ({file.path.suffix})"
+        for file in int8
+        if (found := measured_as("top1", file.measured)) and name != RANDOM
     )
-    floats = result.float_accuracy
-    agreement = next((file.agreement for file in int8 if file.agreement is not None), None)
+    floats = measured_as("top1", result.float_measured)
+    agreement = next((found for file in int8 if (found := measured_as("agreement", file.measured))), None)
     return [
         name,
-        f"{floats.top1:.2%}" if floats and name != RANDOM else "–",
+        f"{floats.value:.2f} %" if floats and name != RANDOM else "–",
         top1 or "–",
-        f"{agreement:.2%}" if agreement is not None else "–",
+        f"{agreement.value:.2f} %" if agreement else "–",
         f"{parities[0].values:,}",
         "; ".join(f"{p.runner} {'all' if p.passed else f'{p.identical:.4%}, max {p.max_lsb} LSB'}" for p in parities),
     ]

@@ -179,9 +179,10 @@ class ExportSettings:
 
 @dataclass(frozen=True, slots=True)
 class VerifySettings:
-    """[verify]: on what finished files are checked, and what is allowed; a limit that is None is not asked for.
+    """[verify]: on what finished files are checked, and what is allowed; a tolerance that is None is the usual one.
 
-    Shares are in percent, drops in percentage points, tolerances relative to the largest logit.
+    Tolerances are relative to the largest logit. ``limits`` is the table [verify.limits]: of each metric of the
+    network's task (``edgekit.tasks``) by name, the least or largest value that passes, in the metric's own unit.
     """
 
     data: Path | None = None
@@ -190,11 +191,7 @@ class VerifySettings:
     float32_tolerance: float | None = None
     float16_tolerance: float | None = None
     max_lsb: int = 0
-    min_top1: float | None = None
-    min_top5: float | None = None
-    max_drop: float | None = None
-    min_agreement: float | None = None
-    min_sqnr_db: float | None = None
+    limits: Mapping[str, float] = field(default_factory=dict)
     onnxruntime: str | None = None
     litert: str | None = None
     coreml: str | None = None
@@ -217,9 +214,6 @@ class VerifySettings:
         for name in ("float32_tolerance", "float16_tolerance", *_RATIOS):
             if (value := getattr(self, name)) is not None and value <= 0:
                 raise ConfigError(f"verify.{name} is {value:g}: a positive number is wanted")
-        for name in ("min_top1", "min_top5", "min_agreement"):
-            if (value := getattr(self, name)) is not None and not 0 <= value <= 100:
-                raise ConfigError(f"verify.{name} is {value:g}: percent, 0 to 100, are wanted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +283,14 @@ class Settings:
 
 Overrides = Mapping[str, Mapping[str, Any]]
 
-_RENAMED = {"finetune.device": "accelerator"}  # older spellings, "section.key", which are still read
+_RENAMED = {  # older spellings, "section.key", which are still read
+    "finetune.device": "accelerator",
+    "verify.min_top1": "limits.top1",
+    "verify.min_top5": "limits.top5",
+    "verify.max_drop": "limits.drop",
+    "verify.min_agreement": "limits.agreement",
+    "verify.min_sqnr_db": "limits.sqnr_db",
+}
 
 _SECTIONS: dict[str, type[Any]] = {
     name: kind for name, kind in typing.get_type_hints(Settings).items() if name not in {"source", "origins"}
@@ -313,16 +314,24 @@ def load(path: Path | None, overrides: Overrides | None = None) -> Settings:
     if path is not None:
         settings = _from_tables(tables, path, settings)
     for section, values in given.items():
-        kind = _section(section, "the command line")
-        changes = _checked(kind, values, section, "the command line", None)
-        settings = dataclasses.replace(
-            settings, **{section: dataclasses.replace(getattr(settings, section), **changes)}
-        )
-    origins = {f"{section}.{key}": str(path) for section, values in tables.items() for key in values}
+        settings = _changed(settings, section, values, "the command line", None)
+    origins = {
+        f"{section}.{key}": str(path)
+        for section, values in tables.items()
+        for key in _gathered(values, section, str(path))
+    }
     for section, values in given.items():
-        said = {f"{section}.{key}": value.by for key, value in values.items() if isinstance(value, Said)}
-        origins |= {f"{section}.{key}": "the command line" for key in values} | said
+        origins |= {
+            f"{section}.{key}": _by(value) for key, value in _gathered(values, section, "the command line").items()
+        }
     return dataclasses.replace(settings, origins=origins)
+
+
+def _by(value: Any) -> str:  # noqa: ANN401 - any type
+    """Who says an overriding value; of a table, who says its entries."""
+    if isinstance(value, dict):
+        return ", ".join(dict.fromkeys(map(_by, value.values())))
+    return value.by if isinstance(value, Said) else "the command line"
 
 
 def to_values(settings: Settings, base: Path) -> dict[str, dict[str, Any]]:
@@ -332,7 +341,9 @@ def to_values(settings: Settings, base: Path) -> dict[str, dict[str, Any]]:
     """
 
     def plain(value: Any) -> Any:  # noqa: ANN401 - any type
-        return _seen_from(base, value) if isinstance(value, Path) else list(value) if type(value) is tuple else value
+        if isinstance(value, Path):
+            return _seen_from(base, value)
+        return list(value) if type(value) is tuple else dict(value) if isinstance(value, Mapping) else value
 
     return {
         section: {key.name: plain(getattr(values, key.name)) for key in dataclasses.fields(values)}
@@ -369,10 +380,7 @@ def _of_device(name: str | None) -> Settings:
     if name is None:
         return settings
     for section, values in profile(name).settings.items():
-        changes = _checked(_section(section, name), values, section, f"the profile of {name}", None)
-        settings = dataclasses.replace(
-            settings, **{section: dataclasses.replace(getattr(settings, section), **changes)}
-        )
+        settings = _changed(settings, section, values, f"the profile of {name}", None)
     return settings
 
 
@@ -397,17 +405,55 @@ def _tables_of(path: Path) -> dict[str, Any]:
 
 def _from_tables(tables: Mapping[str, Any], path: Path, defaults: Settings) -> Settings:
     """Settings from sections as they were found in the file ``path``, in place of ``defaults``."""
-    loaded: dict[str, Any] = {}
+    settings = defaults
     for name, values in tables.items():
-        kind = _section(name, str(path))
+        _section(name, str(path))
         if not isinstance(values, dict):
             raise ConfigError(f"{path}: {name} is a section: write [{name}] and its keys below")
-        checked = _checked(kind, values, name, str(path), path.parent)
-        try:
-            loaded[name] = dataclasses.replace(getattr(defaults, name), **checked)
-        except ConfigError as error:
-            raise ConfigError(f"{path}: {error}") from error
-    return dataclasses.replace(defaults, **loaded, source=path)
+        settings = _changed(settings, name, values, str(path), path.parent)
+    return dataclasses.replace(settings, source=path)
+
+
+def _changed(settings: Settings, section: str, values: Mapping[str, Any], where: str, base: Path | None) -> Settings:
+    """Settings with some keys of a section changed; of a table within it, only the entries that are given."""
+    kind, before = _section(section, where), getattr(settings, section)
+    checked = _checked(kind, _gathered(values, section, where), section, where, base)
+    tables = {key: {**getattr(before, key), **value} for key, value in checked.items() if isinstance(value, dict)}
+    try:
+        return dataclasses.replace(settings, **{section: dataclasses.replace(before, **(checked | tables))})
+    except ConfigError as error:
+        if base is None:
+            raise
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _gathered(values: Mapping[str, Any], section: str, where: str) -> dict[str, Any]:
+    """The keys of a section as they are spelled today; what is given as "limits.top1" is an entry of the table there.
+
+    >>> _gathered({"limits.top1": 75, "max_drop": 1, "images": 8}, "verify", "edgekit.toml")
+    {'limits': {'top1': 75, 'drop': 1}, 'images': 8}
+    """
+    gathered: dict[str, Any] = {}
+    spelled: dict[str, str] = {}  # every key and entry, and how it was given
+    for key, value in values.items():
+        called = _RENAMED.get(f"{section}.{key}", key)
+        if isinstance(value, dict):
+            gathered.setdefault(called, {})
+        for path, given in _entries(called, value).items():
+            if path in spelled:
+                old = key if called != key else spelled[path]
+                raise ConfigError(
+                    f"{where}: {section}.{old} is now called {path}, and both are given: leave the first out"
+                )
+            spelled[path] = key
+            name, is_entry, entry = path.partition(".")
+            gathered[name] = {**gathered.get(name, {}), entry: given} if is_entry else given
+    return gathered
+
+
+def _entries(key: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - any type
+    """What a key holds, each entry of a table by a path of its own."""
+    return {f"{key}.{entry}": given for entry, given in value.items()} if isinstance(value, dict) else {key: value}
 
 
 def _section(name: str, where: str) -> type[Any]:
@@ -420,19 +466,24 @@ def _checked(kind: type[Any], values: Mapping[str, Any], section: str, where: st
     """``values`` as the types that ``kind`` declares; paths start from ``base``."""
     hints = typing.get_type_hints(kind, include_extras=True)
     checked = {}
-    for name, value in values.items():
-        key = _RENAMED.get(f"{section}.{name}", name)
-        if key in checked:
-            old = next(before for before, now in _RENAMED.items() if now == key)
-            raise ConfigError(f"{where}: {old} is now called {key}, and both are given: leave the first out")
+    for key, value in values.items():
         if key not in hints:
             raise ConfigError(f"{where}: unknown key {section}.{key}: {did_you_mean(key, hints)}")
-        said = f"{where}: {section}.{key}"
-        if isinstance(value, Said):
-            value, said = value.value, value.by  # noqa: PLW2901 - what was said is what counts
-        read = _read_typed if isinstance(value, Typed) else _convert
-        checked[key] = read(hints[key], value, said, base)
+        hint, said = hints[key], f"{where}: {section}.{key}"
+        if isinstance(value, dict) and typing.get_origin(hint) is Mapping:
+            (_, kept) = typing.get_args(hint)
+            checked[key] = {entry: _value(kept, given, f"{said}.{entry}", base) for entry, given in value.items()}
+        else:
+            checked[key] = _value(hint, value, said, base)
     return checked
+
+
+def _value(hint: Any, value: Any, where: str, base: Path | None) -> Any:  # noqa: ANN401 - any type
+    """One value as its declared type; what was said by a flag is called by that."""
+    if isinstance(value, Said):
+        value, where = value.value, value.by
+    read = _read_typed if isinstance(value, Typed) else _convert
+    return read(hint, value, where, base)
 
 
 def _read_typed(hint: Any, text: Typed, where: str, base: Path | None) -> Any:  # noqa: ANN401 - any type
@@ -492,8 +543,8 @@ def _wanted(hint: Any) -> str:  # noqa: ANN401 - any type
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint == Size:
         return "HEIGHTxWIDTH"
-    if origin is tuple:
-        return "a list in brackets"
+    if origin in {tuple, Mapping}:
+        return "a list in brackets" if origin is tuple else "a table, with a key for each value,"
     if choices := _choices(hint):
         return " or ".join(repr(value) for value in choices)
     if arguments:

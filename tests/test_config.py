@@ -320,3 +320,26 @@ def test_an_older_spelling_of_a_key_is_read(tmp_path: Path) -> None:
     path.write_text('[finetune]\ndevice = "cpu"\naccelerator = "cpu"\n')
     with pytest.raises(ConfigError, match=r"finetune\.device is now called accelerator, and both are given"):
         config.load(path)
+
+
+def test_limits_are_a_table_whose_entries_are_set_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "edgekit.toml"
+    path.write_text("[verify.limits]\ntop1 = 75\ndrop = 1.0\n")
+    given = {"verify": {"limits.drop": config.Typed("100"), "limits.sqnr_db": config.Said(20, "--set")}}
+    assert config.load(path, given).verify.limits == {"top1": 75.0, "drop": 100.0, "sqnr_db": 20.0}
+    with pytest.raises(ConfigError, match=r"verify\.limits\.top1 is 'high': a number is wanted"):
+        config.load(path, {"verify": {"limits.top1": config.Typed("high")}})
+    with pytest.raises(ConfigError, match=r"verify\.limits is 3: a table, with a key for each value, is wanted"):
+        config.load(path, {"verify": {"limits": 3}})
+
+
+def test_older_spellings_of_limits_are_still_read(tmp_path: Path) -> None:
+    older = {"min_top1": 75, "min_top5": 90, "max_drop": 1, "min_agreement": 95, "min_sqnr_db": 12}
+    path = tmp_path / "edgekit.toml"
+    path.write_text("[verify]\n" + "".join(f"{key} = {value}\n" for key, value in older.items()))
+    limits = {"top1": 75.0, "top5": 90.0, "drop": 1.0, "agreement": 95.0, "sqnr_db": 12.0}
+    assert config.load(path).verify.limits == limits
+    assert config.load(path, {"verify": {"max_drop": config.Typed("9")}}).verify.limits == limits | {"drop": 9.0}
+    path.write_text("[verify]\nmax_drop = 1\n[verify.limits]\ndrop = 2\n")
+    with pytest.raises(ConfigError, match=r"verify\.max_drop is now called limits\.drop, and both are given"):
+        config.load(path)

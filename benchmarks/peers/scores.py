@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgekit.tasks.classification import accuracy
+from edgekit.tasks.classification import Classification, accuracy
 from edgekit.tasks.statistics import sqnr_db
 
 if TYPE_CHECKING:
@@ -38,11 +38,14 @@ class Score:
 
 def score(found: NDArray[np.generic], floats: NDArray[np.generic], labels: Sequence[int]) -> Score:
     """Logits, [N, classes], against the float network's and the labels."""
-    drop = accuracy.paired_drop(found, floats, labels)
+    task = Classification.of({"logits": floats.shape[1:]}, ())
+    drop = task.drop({"logits": found}, {"logits": floats}, tuple(labels))
+    assert drop.low is not None
+    assert drop.high is not None
     return Score(
         images=len(found),
         top1=accuracy.measure(found, labels).top1,
-        drop=drop.points / 100,
+        drop=drop.value / 100,
         drop_interval=(drop.low / 100, drop.high / 100),
         agreement=accuracy.agreement(found, floats),
         sqnr_db=sqnr_db(found, floats),

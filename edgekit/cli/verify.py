@@ -23,8 +23,11 @@ from edgekit.device.threads import limited
 from edgekit.facts import Basis
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edgekit.config import Overrides
     from edgekit.pipeline.proving.verdicts import FileVerdict, VerifyResult
+    from edgekit.tasks.values import Measured, Metric
     from edgekit.verification.float_parity import FloatParity
     from edgekit.verification.integer_parity import IntegerParity
 
@@ -106,7 +109,7 @@ def verify(  # noqa: PLR0913 - one a flag
 
 
 def _show(result: VerifyResult) -> None:
-    from edgekit.tasks.classification.labels import FACT as LABELS  # noqa: PLC0415 - likewise
+    from edgekit.tasks.values import TARGETS  # noqa: PLC0415 - likewise
     from edgekit.verification.integer_parity import IntegerParity  # noqa: PLC0415 - see the module app
 
     console.skipped(result.skipped)
@@ -118,7 +121,7 @@ def _show(result: VerifyResult) -> None:
     for text in result.notes:
         console.note(text)
     for fact in result.facts:
-        if fact.name == LABELS and fact.basis is Basis.FOUND:
+        if fact.name == TARGETS and fact.basis is Basis.FOUND:
             console.note(fact.because)
     _show_files(result)
     for text in result.warnings:
@@ -144,14 +147,15 @@ def _mark(said: str) -> str:
 def _show_files(result: VerifyResult) -> None:
     """A table that fits into 80 columns: a row a file, and below it one a runtime."""
     from edgekit.integer_model import SUFFIX  # noqa: PLC0415 - see the module app
-    from edgekit.reports.findings import short_names  # noqa: PLC0415 - likewise
+    from edgekit.reports.findings import metric, short_names  # noqa: PLC0415 - likewise
 
     names, ran = short_names(result), _Runtimes(result)
     judged = [reference for reference in result.references if reference.path.suffix == SUFFIX or reference.failed]
     told: set[tuple[str, str]] = set()
-    rows = [row for file in (*judged, *result.files) for row in _rows(file, names[file.path], ran, told)]
-    if result.float_accuracy is not None and result.float_reference is not None:
-        rows.append(["", "float", console.percent(result.float_accuracy.top1), "", ""])
+    columns = [metric(result, name) for name in ("first", "drop", "agreement")] if result.metrics else []
+    rows = [row for file in (*judged, *result.files) for row in _rows(file, names[file.path], columns, ran, told)]
+    if result.float_measured and result.float_reference is not None:
+        rows.append(["", "float", *(_value(column, result.float_measured) for column in columns)])
     images = f"{console.count(result.images, 'image')}{' of noise' if result.noise else ''}"
     measured = f"measured on {images}" if result.images else "nothing was run"
     against = f", against {result.float_reference.name}" if result.float_reference else ""
@@ -159,7 +163,8 @@ def _show_files(result: VerifyResult) -> None:
         console.say(f"[bold]{console.escape(result.network)}[/]")
     console.say(f"[dim]{measured}{console.escape(against)}[/]")
     titles = [ran.titles()] if result.images else []
-    console.table(["", "file", ">top-1", ">drop", ">as float"], [*titles, *rows])
+    called = [columns[0].title, columns[1].title.partition(" ")[0], "as float"] if columns else []
+    console.table(["", "file", *(f">{title}" for title in called)], [*titles, *rows])
     for number, reason in enumerate(ran.reasons, start=1):
         text = f"{_superscript(number)} integers may differ: {reason}"
         lines = textwrap.wrap(text, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
@@ -202,16 +207,28 @@ def _superscript(number: int) -> str:
     return str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
-def _rows(file: FileVerdict, name: str, ran: _Runtimes, told: set[tuple[str, str]]) -> list[list[str] | str]:
+def _value(metric: Metric, found: Sequence[Measured]) -> str:
+    """What was measured of a metric; of a change, half of the interval."""
+    from edgekit.tasks.values import measured_as  # noqa: PLC0415 - see the module app
+
+    one = measured_as(metric.name, found)
+    if one is None:
+        return ""
+    if metric.name == "drop" and one.low is not None and one.high is not None:
+        return f"{metric.number(one.value)} ± {metric.number((one.high - one.low) / 2)}"
+    return metric.text(one.value)
+
+
+def _rows(
+    file: FileVerdict, name: str, columns: Sequence[Metric], ran: _Runtimes, told: set[tuple[str, str]]
+) -> list[list[str] | str]:
     """The file, below it what is wrong, and each runtime; what is ``told``, name and problem, is not told again."""
     from edgekit.reports.findings import remark, verdict  # noqa: PLC0415 - see the module app
     from edgekit.verification.gates import Level  # noqa: PLC0415 - likewise
 
     mark = _mark(verdict(file))
-    top1 = console.percent(file.accuracy.top1) if file.accuracy else ""
-    drop = f"{file.drop.points:.2f} ± {(file.drop.high - file.drop.low) / 2:.2f}" if file.drop else ""
-    agreement = console.percent(file.agreement) if file.agreement is not None else ""
-    rows: list[list[str] | str] = [[mark, console.escape(name), top1, drop, agreement]]
+    values = [_value(column, file.measured) for column in columns]
+    rows: list[list[str] | str] = [[mark, console.escape(name), *values]]
     for gate in (gate for gate in file.gates if not gate.passed):
         said = f"{gate.name}, as above" if (gate.name, gate.problem) in told else gate.problem
         rows.append(f"     [red]{gate.level.title}: {console.escape(said)}[/]")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from edgekit.integer_model import SUFFIX
 from edgekit.reports import origin
+from edgekit.tasks.values import measured_as
 from edgekit.verification.gates import Level
 from edgekit.verification.integer_parity import IntegerParity
 from edgekit.words import NOTHING, count, percent, some
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from edgekit.exporters.metadata import Metadata
     from edgekit.pipeline.proving.verdicts import FileVerdict, VerifyResult
-    from edgekit.tasks.classification.accuracy import Drop
+    from edgekit.tasks.values import Measured, Metric
     from edgekit.verification.float_parity import FloatParity
     from edgekit.verification.gates import Gate
 
@@ -27,6 +28,7 @@ PASSED: Final = "passed"
 WARNED: Final = "passed with warnings"  # something is taken for true
 REFERENCE: Final = "reference"
 NOT_COMPARED: Final = "not compared"
+DROP: Final = "drop"  # the name of what every task has: by how much its first metric is worse
 
 
 def verdict(file: FileVerdict) -> str:
@@ -174,23 +176,42 @@ def worst_parity(file: FileVerdict) -> str:
     return "; ".join([f"{parity(worst)} in {worst.runner}{others}", *said])
 
 
-def drop(found: Drop) -> str:
-    """A drop of top-1 with its 95 % interval, percentage points.
+def metric(result: VerifyResult, name: str) -> Metric:
+    """One of the result's metrics; the first, for "first"."""
+    return result.metrics[0] if name == "first" else next(one for one in result.metrics if one.name == name)
 
-    >>> from edgekit.tasks.classification.accuracy import Drop
-    >>> drop(Drop(0.31, -0.92, 1.54))
+
+def value(wanted: Metric, found: Iterable[Measured]) -> str:
+    """What was measured of a metric; of a change, with its interval, and without its unit."""
+    one = measured_as(wanted.name, found)
+    if one is None:
+        return NOTHING
+    return change(one) if wanted.name == DROP else wanted.text(one.value)
+
+
+def change(found: Measured) -> str:
+    """By how much something changed, with its 95 % interval, without a unit.
+
+    >>> from edgekit.tasks.values import Better, Measured, Metric
+    >>> change(Measured(Metric("drop", "drop of top-1", "points", Better.LOWER), 0.31, -0.92, 1.54))
     '0.31 (−0.92 to 1.54)'
     """
-    return f"{signed(found.points)} ({signed(found.low)} to {signed(found.high)})"
+    if found.low is None or found.high is None:
+        return signed(found.metric, found.value)
+    low, high = (signed(found.metric, end) for end in (found.low, found.high))
+    return f"{signed(found.metric, found.value)} ({low} to {high})"
 
 
-def signed(value: float) -> str:
-    """A number with two decimals and a true minus; nothing is −0.00.
+def signed(of: Metric, value: float) -> str:
+    """A value of a metric with a true minus; nothing is −0.00.
 
-    >>> signed(-1.5), signed(-0.001)
+    >>> from edgekit.tasks.values import Better, Metric
+    >>> drop = Metric("drop", "drop of top-1", "points", Better.LOWER)
+    >>> signed(drop, -1.5), signed(drop, -0.001)
     ('−1.50', '0.00')
     """
-    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
+    number = of.number(value)
+    return (number.removeprefix("-") if float(number) == 0 else number).replace("-", "−")
 
 
 def facts(result: VerifyResult) -> list[tuple[str, str]]:
@@ -212,12 +233,6 @@ def about(result: VerifyResult) -> Metadata | None:
     """What a file says of the network: an int8 file where there is one, for it also says how it was calibrated."""
     found = [file.summary.metadata for file in result.files if file.summary and file.summary.metadata]
     return next((metadata for metadata in found if "calibration" in metadata.provenance), next(iter(found), None))
-
-
-def classes(result: VerifyResult) -> int:
-    """How many classes the network tells apart."""
-    outputs = [output for file in result.files if file.summary for output in file.summary.outputs]
-    return len(result.labels) or max((output.shape[-1] for output in outputs if output.shape), default=0)
 
 
 def runners(result: VerifyResult) -> list[str]:

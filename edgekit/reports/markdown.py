@@ -7,13 +7,14 @@ import re
 from typing import TYPE_CHECKING
 
 from edgekit.reports import findings, origin
-from edgekit.words import NOTHING, percent, printable
+from edgekit.words import NOTHING, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from edgekit.pipeline.proving.verdicts import FileVerdict, VerifyResult
     from edgekit.reports.findings import Failure
+    from edgekit.tasks.values import Metric
 
 # What GitHub Flavored Markdown reads as more than text: anywhere, and where a line begins. Source: its specification,
 # chapters 6 and 4. Where tables are split, it looks for bars before anything else, so ``_table`` sees to those.
@@ -76,22 +77,32 @@ def _basis(result: VerifyResult) -> str:
 
 def _files(result: VerifyResult) -> str:
     names = findings.names(result)
-    rows = [_row(file, names[file.path]) for file in findings.failed_first(result)]
-    if result.float_accuracy is not None and result.float_reference is not None:
-        top1 = percent(result.float_accuracy.top1)
-        rows.append(["", f"float: {code(result.float_reference.name)}", "", "", top1, "", ""])
-    return _table(["", "file", ">gates", "logits", ">top-1", ">drop (95 %)", ">as float"], rows)
+    rows = [_row(file, names[file.path], result) for file in findings.failed_first(result)]
+    if result.float_measured and result.float_reference is not None:
+        of_float = [findings.value(one, result.float_measured).strip(NOTHING) for one in _metrics(result)]
+        rows.append(["", f"float: {code(result.float_reference.name)}", "", "", *of_float])
+    return _table(["", "file", ">gates", "logits", *(f">{title}" for title in _titles(result))], rows)
 
 
-def _row(file: FileVerdict, name: str) -> list[str]:
+def _metrics(result: VerifyResult) -> list[Metric]:
+    """Those that have a column: the one that networks are judged by, its drop, and how near to float a file is."""
+    return [findings.metric(result, name) for name in ("first", "drop", "agreement")] if result.metrics else []
+
+
+def _titles(result: VerifyResult) -> list[str]:
+    if not result.metrics:
+        return []
+    first, dropped, _ = _metrics(result)
+    return [first.title, f"{dropped.title.partition(' ')[0]} (95 %)", "as float"]
+
+
+def _row(file: FileVerdict, name: str, result: VerifyResult) -> list[str]:
     return [
         findings.sign(findings.verdict(file)),
         code(name),
         findings.share(file.gates),
         findings.worst_parity(file) or findings.remark(file) or NOTHING,
-        percent(file.accuracy.top1) if file.accuracy else NOTHING,
-        findings.drop(file.drop) if file.drop else NOTHING,
-        percent(file.agreement) if file.agreement is not None else NOTHING,
+        *(findings.value(one, file.measured) for one in _metrics(result)),
     ]
 
 

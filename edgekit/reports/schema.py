@@ -26,10 +26,10 @@ from edgekit.device.statistics import Interval
 from edgekit.exporters.metadata import IoDtype, Metadata, Precision
 from edgekit.exporters.summary import Endpoint, Summary
 from edgekit.facts import Basis, Fact
-from edgekit.pipeline.proving.verdicts import Confusion, FileVerdict, Picture, VerifyResult
+from edgekit.pipeline.proving.verdicts import FileVerdict, Picture, Saying, VerifyResult
 from edgekit.preprocessing import Normalization, Preprocessing
 from edgekit.reports.values import SCHEMA_VERSION, field_names, properties
-from edgekit.tasks.classification.accuracy import Accuracy, Drop
+from edgekit.tasks.values import Better, Differences, Disagreement, Measured, Metric, Point
 from edgekit.verification.cases import Cause
 from edgekit.verification.divergence import Divergence, Example, Where
 from edgekit.verification.float_parity import FloatParity
@@ -41,9 +41,10 @@ from edgekit.verification.layers import LayerComparison
 _NAMED: Final[dict[str, Any]] = {
     kind.__name__: kind
     for kind in (
-        *(Accuracy, Basis, Cause, Confusion, Divergence, Drop, Endpoint, Example, Fact, FileVerdict, FloatParity, Gate),
-        *(IntegerParity, Interval, IoDtype, LayerComparison, Level, Mapping, Metadata, Normalization, Path, Picture),
-        *(Precision, Preprocessing, Ratio, Row, Summary, VerifyResult, Where),
+        *(Basis, Better, Cause, Differences, Disagreement, Divergence, Endpoint, Example, Fact, FileVerdict),
+        *(FloatParity, Gate, IntegerParity, Interval, IoDtype, LayerComparison, Level, Mapping, Measured, Metadata),
+        *(Metric, Normalization, Path, Picture, Point, Precision, Preprocessing, Ratio, Row, Saying, Summary),
+        *(VerifyResult, Where),
     )
 } | {"np": np, "NDArray": NDArray}
 _PLAIN: Final[dict[Any, dict[str, Any]]] = {

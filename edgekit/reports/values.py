@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3  # 2 had accuracy, drop and agreement of classifiers in keys of their own
 
 
 def as_json(command: str, value: Any) -> str:  # noqa: ANN401 - any result

@@ -1,22 +1,29 @@
 """What a network is for, as a value: what its outputs mean, and what is measured and shown of them.
 
-Everything that depends on it is asked of a ``Task``. One kind of task is one module or folder beside this one, and one
-line in ``registry.py``.
+Whatever depends on it is asked of a ``Task``. One kind of task is one module or folder beside this one, and one line in
+``registry.py``.
+
+Outputs come by name, in real units, whatever their shapes: logits [N, classes], boxes [N, boxes, 4] beside scores, a
+map [N, C, H, W]. Targets are whatever a task makes of what lies beside the images; nobody else looks into them. A
+network with several heads has one task that asks one task a head.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from edgekit.tasks.values import Answer, Outputs
+    from edgekit.calibration.images import ImageSource
+    from edgekit.tasks.values import Answer, Differences, Measured, Metric, Nearness, Outputs, Plausibility, Understood
+
+T = TypeVar("T")
 
 
-class Task(ABC):
-    """What one network is for; each kind of task is a frozen class that knows which outputs it reads."""
+class Task(ABC, Generic[T]):
+    """What one network is for, with targets of the type ``T``; each kind is a frozen class that knows its outputs."""
 
     __slots__ = ()
 
@@ -35,6 +42,86 @@ class Task(ABC):
             ConfigError: such outputs are of another task.
         """
 
+    @property
+    @abstractmethod
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the outputs that it reads."""
+
+    @property
+    @abstractmethod
+    def metrics(self) -> tuple[Metric, ...]:
+        """What ``measure`` measures; the first is the one that a network is judged by."""
+
+    @property
+    @abstractmethod
+    def dropped(self) -> Metric:
+        """What ``drop`` measures."""
+
+    @property
+    @abstractmethod
+    def nearness(self) -> Nearness:
+        """What ``agreement`` measures."""
+
+    # --- targets
+
+    @abstractmethod
+    def check(self, images: ImageSource) -> None:
+        """Look at the targets of images before anything is run.
+
+        Raises:
+            DataError: they cannot be of this network.
+        """
+
+    @abstractmethod
+    def targets(self, images: ImageSource, outputs: Outputs) -> Understood[T]:
+        """The targets of images that were all read once.
+
+        Args:
+            images: those that could not be read are left out by now.
+            outputs: what the network says of them, which may decide what their targets mean.
+
+        Raises:
+            DataError: they are not of this network.
+        """
+
+    # --- how good a network is, and how near two of them are
+
+    @abstractmethod
+    def measure(self, outputs: Outputs, targets: T) -> tuple[Measured, ...]:
+        """The values of all ``metrics``."""
+
+    @abstractmethod
+    def drop(self, found: Outputs, expected: Outputs, targets: T) -> Measured:
+        """By how much the first metric of ``found`` is worse than that of ``expected``, paired by image."""
+
+    @abstractmethod
+    def agreement(self, found: Outputs, expected: Outputs) -> Measured:
+        """How near the answers of one network are to another's on the same images, 0 to 100 %."""
+
+    @abstractmethod
+    def trusts(self, outputs: Outputs, targets: T) -> bool:
+        """Whether targets are what a trained network answers: what it loses is then measured by them."""
+
+    @abstractmethod
+    def plausible(self, outputs: Outputs, targets: T) -> Plausibility:
+        """Whether a float network is as good as one that is fed with what it was trained with."""
+
+    # --- what people see
+
     @abstractmethod
     def decode(self, outputs: Outputs, most: int = 5) -> tuple[Answer, ...]:
         """What the outputs for N images say, one answer an image, each of at most ``most`` things."""
+
+    @abstractmethod
+    def stated(self, targets: T) -> tuple[Answer, ...]:
+        """What the targets say, one answer an image."""
+
+    @abstractmethod
+    def differences(self, found: Outputs, expected: Outputs, names: Sequence[str]) -> Differences:
+        """Where ``found``, of the integer model, says something else than ``expected``, of the float network.
+
+        Args:
+            found: for N images.
+            expected: for the same.
+            names: of these images.
+        """

@@ -1,19 +1,24 @@
-"""What tasks speak in: metrics with name, unit and direction, what was measured of them, and answers for one image."""
+"""What tasks speak in: metrics with name, unit and direction, what was measured of them, answers, and differences."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from edgekit.words import decibels, percent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
+    from edgekit.facts import Fact
+
+T = TypeVar("T")
+
+TARGETS: Final = "labels"  # the fact that says how the targets of images are known
 Outputs: TypeAlias = "Mapping[str, NDArray[Any]]"  # what a network gives for N images, [N, ...], by the output's name
 
 
@@ -57,8 +62,14 @@ class Metric:
                 return f"{self.number(value)} {self.unit}".rstrip()
 
     def number(self, value: float) -> str:
-        """A value without its unit, as fine as it is read: points to the hundredth, all else to three digits."""
-        return f"{value:.2f}" if self.unit == "points" else f"{value:.3g}"
+        """A value without its unit: points to the hundredth, percent whole, all else to three digits."""
+        match self.unit:
+            case "points":
+                return f"{value:.2f}"
+            case "%":
+                return f"{value:.0f}"
+            case _:
+                return f"{value:.3g}"
 
     def allowed(self, limit: float) -> str:
         """What a limit lets pass, in words."""
@@ -86,6 +97,64 @@ class Measured:
     low: float | None = None
     high: float | None = None
 
+    def text(self) -> str:
+        """It with its unit and interval, for people."""
+        if self.low is None or self.high is None:
+            return self.metric.text(self.value)
+        value = round(self.value, 1) if self.metric.unit == "%" else self.value
+        low, high = map(self.metric.number, (self.low, self.high))
+        return f"{self.metric.text(value)} (95 % interval {low} to {high})"
+
+
+def measured_as(name: str, found: Iterable[Measured]) -> Measured | None:
+    """The one of ``found`` whose metric has this name; None where it was not measured."""
+    return next((one for one in found if one.metric.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Nearness:
+    """How near the answers of two networks are, as a share: what is asked where nobody set a limit.
+
+    Attributes:
+        metric: "agreement", in percent.
+        least: percent; what quantization that works reaches.
+        words: what is wrong below that, with {} for what was measured.
+    """
+
+    metric: Metric
+    least: float
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Understood(Generic[T]):
+    """The targets of images, and how they are known.
+
+    Attributes:
+        targets: of all images, as the task has them; None where they are not known or cannot be trusted.
+        fact: how that is known; None where the images come without any.
+    """
+
+    targets: T | None
+    fact: Fact | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plausibility:
+    """Whether a network is as good as it has to be to be worth measuring others against it.
+
+    Attributes:
+        name: what was looked at.
+        measured: in words.
+        limit: what is allowed, in words.
+        problem: what is wrong, and what to do next; empty where nothing is.
+    """
+
+    name: str
+    measured: str
+    limit: str
+    problem: str
+
 
 class Answer(ABC):
     """What a network, or the target of an image, says of one image; each task has a frozen class of its own."""
@@ -105,3 +174,50 @@ class Answer(ABC):
     @abstractmethod
     def contradicts(self, right: Answer) -> bool:
         """Whether it is wrong if ``right`` is right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """Images of which two networks say different things, the same two of each.
+
+    Attributes:
+        expected: what the float network says.
+        found: what the integer model says.
+        images: their names.
+    """
+
+    expected: str
+    found: str
+    images: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A number as two networks have it.
+
+    Attributes:
+        expected: the float network's.
+        found: the integer model's.
+        name: of the image, and of the number where there are several.
+    """
+
+    expected: float
+    found: float
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """Where the integer model says something else than the float network.
+
+    Attributes:
+        sentence: on how many images, in words.
+        disagreements: the most telling first.
+        categories: everything that can be said, in order, where that is a list of names: then pairs can be tabulated.
+        points: of numbers, all of them.
+    """
+
+    sentence: str
+    disagreements: tuple[Disagreement, ...] = ()
+    categories: tuple[str, ...] = ()
+    points: tuple[Point, ...] = ()

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.exporters.metadata import Precision
-from edgekit.tasks.classification import accuracy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from edgekit.tasks.values import Measured
 
 # Largest difference of a logit relative to the largest logit. float32: sums of up to 1e4 products in another order,
 # each rounded to 2**-24, stay far below. float16 keeps 11 bits, and some fifty layers follow each other.
@@ -27,20 +28,20 @@ class FloatParity:
         images: how many were compared.
         max_abs_error: in the logits' own units.
         max_rel_error: max_abs_error relative to the largest logit.
-        top1_agreement: share of images whose highest logit is the same class, 0..1.
         max_ulp: max_abs_error in units of the last place that the largest logit has in ``precision``.
         tolerance: of max_rel_error.
         precision: of the file.
+        agreement: of the answers, as the network's task has it; None where that was not asked.
     """
 
     runner: str
     images: int
     max_abs_error: float
     max_rel_error: float
-    top1_agreement: float
     max_ulp: float
     tolerance: float
     precision: Precision
+    agreement: Measured | None = None
 
     @property
     def passed(self) -> bool:
@@ -68,7 +69,6 @@ def compare_floats(
         images=len(found),
         max_abs_error=error,
         max_rel_error=error / max(largest, float(np.finfo(np.float32).tiny)),
-        top1_agreement=accuracy.agreement(found, expected),
         max_ulp=error / float(last_place),
         tolerance=tolerance,
         precision=precision,

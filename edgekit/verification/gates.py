@@ -8,25 +8,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from edgekit.exporters.metadata import Precision
-from edgekit.tasks.statistics import Interval, share
+from edgekit.tasks.scoring import metrics
+from edgekit.tasks.values import Better, measured_as
 from edgekit.verification.float_parity import FloatParity
 from edgekit.verification.integer_parity import NEAR, IntegerParity
-from edgekit.words import percent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from edgekit.config import VerifySettings
-    from edgekit.tasks.classification.accuracy import Accuracy, Drop
+    from edgekit.tasks.task import Task
+    from edgekit.tasks.values import Measured, Metric, Nearness, Plausibility
 
-# Of the images, the least share with the class that the float network gives, unless the user sets another. Measured on
-# ImageNet networks (docs/accuracy.md): whatever edgekit's recipes make agrees on 87 % or more, other tools' files that
-# lose up to 5 points of top-1 on 82 % or more, those that lose 18 points or more on 64 % or less.
-LEAST_AGREEMENT = 0.75
+T = TypeVar("T")
 
 
 class Level(IntEnum):
@@ -35,7 +32,7 @@ class Level(IntEnum):
     WELL_FORMED = 1  # the file itself, before it is run
     FLOAT = 2  # floats against the trained network
     INTEGER = 3  # integers against the reference
-    TASK = 4  # accuracy on labelled images
+    TASK = 4  # what the network is for: its metrics, and how near to float it is
     BUDGET = 5  # latency, size, memory
 
     @property
@@ -111,109 +108,62 @@ def parity(found: IntegerParity | FloatParity, where: str = "") -> Gate:
     return Gate(level, name, found.runner, found.passed, measured, allowed, "" if found.passed else problem)
 
 
-def task(  # noqa: PLR0913 - one a measurement
-    limits: VerifySettings,
+def task(
+    judged: Task[T],
+    measured: Sequence[Measured],
+    limits: Mapping[str, float],
     *,
-    accuracy: Accuracy | None = None,
-    drop: Drop | None = None,
-    agreement: Interval | None = None,
-    sqnr_db: float | None = None,
+    noise: bool = False,
     kernels: str = "",
 ) -> tuple[Gate, ...]:
     """The gates of level 4 for which there is a limit; what is limited and was not measured fails.
 
-    Where ``agreement`` was measured there always is one: ``LEAST_AGREEMENT``, unless the user sets another.
+    Where nearness was measured there always is one, that of the task, unless the user sets another.
 
     Args:
-        limits: what is allowed.
-        accuracy: of the file, on labelled images.
-        drop: of top-1 from the float network's.
-        agreement: of images, how many are of the class that float says.
-        sqnr_db: of the logits, against the float network's.
+        judged: what the network is for.
+        measured: what was measured of a file.
+        limits: what the user allows, by the names of metrics.
+        noise: the images are none of the network's kind, so nearness on them says nothing unless the user wants it to.
         kernels: of the runtime that all of it was measured in, where they give other integers than the file says:
             which, why, and what to do. Then that is why a gate fails, before anything else.
     """
+    found = []
+    for metric in metrics(judged):
+        value = measured_as(metric.name, measured)
+        if metric.name in limits:
+            found.append(_limited(metric, value, limits[metric.name]))
+        elif metric == judged.nearness.metric and value is not None and not noise:
+            found.append(_near(judged.nearness, value, advise=not kernels))
     return tuple(
-        replace(gate, problem=f"{gate.problem}. {kernels}") if kernels and gate.problem else gate
-        for gate in (
-            _at_least("top-1", limits.min_top1, None if accuracy is None else 100 * accuracy.top1, "%"),
-            _at_least("top-5", limits.min_top5, None if accuracy is None else 100 * accuracy.top5, "%"),
-            _drop(limits.max_drop, drop),
-            _agreement(limits.min_agreement, agreement, advise=not kernels),
-            _at_least("SQNR of the logits", limits.min_sqnr_db, sqnr_db, "dB"),
-        )
-        if gate is not None
+        replace(gate, problem=f"{gate.problem}. {kernels}") if kernels and gate.problem else gate for gate in found
     )
 
 
-def _at_least(name: str, limit: float | None, value: float | None, unit: str) -> Gate | None:
-    if limit is None:
-        return None
-    allowed = f"{limit:g} {unit} or more"
-    if value is None:
-        return _unmeasured(name, allowed)
-    passed = value >= limit
-    problem = "" if passed else f"{name} is {value:.4g} {unit}, {limit:g} {unit} or more is wanted"
-    return Gate(Level.TASK, name, None, passed, f"{value:.4g} {unit}", allowed, problem)
+def _limited(metric: Metric, found: Measured | None, limit: float) -> Gate:
+    """Whether a value keeps the limit that the user set."""
+    allowed = metric.allowed(limit)
+    if found is None:
+        return _unmeasured(metric.title, allowed)
+    passed, wanted = metric.reaches(found.value, limit), "wanted" if metric.better is Better.HIGHER else "allowed"
+    problem = "" if passed else f"{metric.title} is {found.text()}, {allowed} is {wanted}"
+    return Gate(Level.TASK, metric.title, None, passed, found.text(), allowed, problem)
 
 
-def _agreement(limit: float | None, found: Interval | None, *, advise: bool) -> Gate | None:
-    """By the user's limit, or by the default one: then images have to be enough to show that it is not reached."""
-    name = "same class as float"
-    if limit is not None or found is None:
-        return _at_least(name, limit, None if found is None else 100 * found.value, "%")
-    allowed = f"{percent(LEAST_AGREEMENT)} or more"
-    measured = _interval(found)
-    passed = found.high >= LEAST_AGREEMENT
-    problem = (
-        f"it names the class that float names on {measured} of the images: quantization that works reaches {allowed}"
-    )
+def _near(asked: Nearness, found: Measured, *, advise: bool) -> Gate:
+    """Whether a file is as near to float as any that works; images have to be enough to show that it is not."""
+    allowed = asked.metric.allowed(asked.least)
+    passed = (found.value if found.high is None else found.high) >= asked.least
+    problem = f"{asked.words.format(found.text())}: quantization that works reaches {allowed}"
     if advise:
-        problem += ". Compare with the trained network, --checkpoint FILE; verify.min_agreement sets another limit"
-    return Gate(Level.TASK, name, None, passed, measured, allowed, "" if passed else problem)
+        name = asked.metric.name
+        problem += f". Compare with the trained network, --checkpoint FILE; verify.limits.{name} sets another limit"
+    return Gate(Level.TASK, asked.metric.title, None, passed, found.text(), allowed, "" if passed else problem)
 
 
-def plausible(accuracy: Accuracy, confidence: float, classes: int) -> Gate:
-    """The gate of the float network itself: whether it is as good as it takes itself to be.
-
-    It fails where the whole 95 % interval of top-1 is nearer to chance than to the mean confidence, or where top-1 is
-    not above chance and could not be a third of the way from there to 1.
-
-    Args:
-        accuracy: of the float network, on labelled images.
-        confidence: its mean confidence on them, 0..1.
-        classes: how many there are.
-    """
-    found, chance = share(accuracy.top1, accuracy.images), 1 / classes
-    measured = f"{_interval(found)}, where its own confidence says {percent(round(confidence, 2))}"
-    at_chance = found.low <= chance and found.high < chance + (1 - chance) / 3
-    far_below = found.high < (confidence + chance) / 2
-    is_what = "at chance level" if at_chance else "far below what it takes itself to be"
-    problem = (
-        f"the float network itself is {is_what}: top-1 is {measured}. Its preprocessing or padding is not what it was "
-        f"trained with, or these are not its labels: every file of it is as wrong. verify.min_top1 sets what is "
-        f"expected, if that is right"
-    )
-    passed = not (at_chance or far_below)
-    allowed = f"more than {percent(round((confidence + chance) / 2, 2))}"
-    return Gate(Level.TASK, "the float network's own top-1", None, passed, measured, allowed, "" if passed else problem)
-
-
-def _interval(found: Interval) -> str:
-    return f"{percent(round(found.value, 3))} (95 % interval {100 * found.low:.0f} to {100 * found.high:.0f})"
-
-
-def _drop(limit: float | None, drop: Drop | None) -> Gate | None:
-    name = "drop of top-1"
-    if limit is None:
-        return None
-    allowed = f"{limit:g} points at most"
-    if drop is None:
-        return _unmeasured(name, allowed)
-    measured = f"{drop.points:.2f} points (95 % interval {drop.low:.2f} to {drop.high:.2f})"
-    passed = drop.points <= limit
-    problem = "" if passed else f"top-1 is {measured} below the float network's, {allowed} are wanted"
-    return Gate(Level.TASK, name, None, passed, measured, allowed, problem)
+def plausible(found: Plausibility) -> Gate:
+    """The gate of the float network itself: whether it is as good as it has to be."""
+    return Gate(Level.TASK, found.name, None, not found.problem, found.measured, found.limit, found.problem)
 
 
 def _unmeasured(name: str, allowed: str) -> Gate:

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.tasks.classification import accuracy
-
 # Of relative_rms, behind layers that are more precise than int8. One rounding that turns out otherwise near the image
 # grows to a few LSB of every logit: measured on MobileNetV3-Small with its first hard-swish in float, 0.12 between a
 # runtime and the reference, where int8 itself costs 0.3. A file that computes something else is off by 1 and more.
@@ -30,7 +28,6 @@ class IntegerParity:
         values: how many logits were compared.
         differences: how many logits are off by how many LSB; 0 included.
         images_identical: images without a single difference.
-        top1_agreement: share of images whose highest logit is the same class, 0..1.
         relative_rms: root mean square of the differences, relative to the standard deviation of the reference's logits.
         exact: identity is claimed. It is not behind layers that are more precise than int8.
         max_lsb_allowed: where it is, by how much integers may differ all the same; 0 unless the user says otherwise.
@@ -41,7 +38,6 @@ class IntegerParity:
     values: int
     differences: Mapping[int, int] = field(repr=False)
     images_identical: int
-    top1_agreement: float
     relative_rms: float
     exact: bool = True
     max_lsb_allowed: int = 0
@@ -82,7 +78,6 @@ def compare_integers(
         values=int(found.size),
         differences={int(size): int(count) for size, count in zip(sizes, counts, strict=True)},
         images_identical=int((distance.max(1) == 0).sum()),
-        top1_agreement=accuracy.agreement(found, expected),
         # Logits that are all the same have no spread: then one LSB is measured against one LSB.
         relative_rms=float(np.sqrt(squares / max(np.square(values - values.mean()).sum(), values.size)))
         if found.size

@@ -22,7 +22,7 @@ from edgekit.models.families.mobilenet_v3 import mobilenet_v3_small
 from edgekit.models.network import build
 from edgekit.passes import integer_form
 from edgekit.preprocessing import Preprocessing
-from edgekit.tasks.classification.accuracy import sqnr_db
+from edgekit.tasks.statistics import sqnr_db
 
 if TYPE_CHECKING:
     from pathlib import Path

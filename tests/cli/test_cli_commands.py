@@ -33,7 +33,7 @@ QUICK = ("--set", "calibration.images=16")
 def one_object(result: Any, command: str) -> dict[str, Any]:
     """The one JSON object on stdout."""
     found: dict[str, Any] = json.loads(result.stdout)
-    assert found["schema_version"] == 2
+    assert found["schema_version"] == 3
     assert found["command"] == command
     return found
 
@@ -169,17 +169,20 @@ SCHEMA = {
     },
     "verify": {
         *("schema_version", "command", "network", "files", "images", "noise", "skipped", "integer_reference"),
-        *("float_reference", "float_accuracy", "labels", "layers", "confusions", "pictures", "proven", "seconds"),
+        *("float_reference", "float_measured", "labels", "layers", "differences", "pictures", "proven", "seconds"),
+        *("task", "metrics"),
         *("calibration", "latencies", "passed", "references", "facts", "notes", "warnings", "is_proven"),
         "unmeasured",
     },
     "verify.files": {
         *("path", "sha256", "summary", "gates", "parities", "unclaimed", "skipped", "divergence", "is_reference"),
-        *("accuracy", "drop", "agreement", "sqnr_db", "failed", "passed", "warnings", "is_proven", "measured_in"),
+        *("measured", "failed", "passed", "warnings", "is_proven", "measured_in"),
     },
+    "verify.files.measured": {"metric", "value", "low", "high"},
+    "verify.files.measured.metric": {"name", "title", "unit", "better"},
     "verify.files.gates": {"level", "name", "runner", "passed", "measured", "limit", "problem"},
     "verify.files.parities": {
-        *("runner", "images", "values", "differences", "images_identical", "top1_agreement", "identical", "max_lsb"),
+        *("runner", "images", "values", "differences", "images_identical", "identical", "max_lsb"),
         *("relative_rms", "exact", "max_lsb_allowed", "passed"),
     },
     "bench": {"schema_version", "command", "results", "extras", "left_out", "device", "checked"},
@@ -234,7 +237,7 @@ def test_json_of_every_command(run: Run, exported: Path) -> None:
     assert Path(found["export"]["integer_model"]).exists()
     assert found["verify"]["passed"]
     assert not found["verify"]["noise"]
-    assert found["verify"]["float_accuracy"]["top1"] > 0.9
+    assert found["verify"]["float_measured"][0]["value"] > 90
     rows = found["bench"]["results"]["rows"]
     assert [row["path"] for row in rows[1:]] == found["bench"]["extras"]
     assert rows[0]["ratio"]["value"]["value"] > 0

@@ -11,9 +11,11 @@ import pytest
 
 from edgekit.exporters.metadata import IoDtype, Metadata, Precision
 from edgekit.exporters.summary import Endpoint, Summary
-from edgekit.pipeline.proving.verdicts import Confusion, FileVerdict, Picture, VerifyResult
+from edgekit.pipeline.proving.verdicts import FileVerdict, Picture, Saying, VerifyResult
 from edgekit.preprocessing import Preprocessing
-from edgekit.tasks.classification.accuracy import Accuracy, Drop
+from edgekit.tasks.classification import Classification
+from edgekit.tasks.scoring import metrics
+from edgekit.tasks.values import Differences, Disagreement, Measured
 from edgekit.verification.cases import Cause
 from edgekit.verification.divergence import Divergence, Example, Where
 from edgekit.verification.float_parity import FloatParity
@@ -27,6 +29,14 @@ HOSTILE = (
     "*b* _i_ [l](http://e.org) ![i](http://e.org/i) ~~s~~ @everyone #1",
     "\x00\x1b[31m\x7f", "\udcff\ufffe", "two\nlines\r|\t", "\\|",
 )  # fmt: skip
+
+
+METRICS = metrics(Classification("logits", 3))
+TOP1, TOP5, DROP, AGREEMENT, SQNR = METRICS
+MEASURED = (
+    *(Measured(TOP1, 75.0), Measured(TOP5, 100.0), Measured(DROP, 25.0, -17.4, 67.4)),
+    *(Measured(AGREEMENT, 75.0, 30.1, 95.4), Measured(SQNR, 23.4)),
+)
 
 
 def metadata(precision: Precision, labels: tuple[str, ...] = (), provenance: dict[str, Any] | None = None) -> Metadata:
@@ -52,7 +62,7 @@ def summary(path: Path, about: Metadata, classes: int = 3) -> Summary:
 def integers(runner: str, differences: dict[int, int], images: int = 4) -> IntegerParity:
     values = sum(differences.values())
     right = images if set(differences) == {0} else images - 1
-    return IntegerParity(runner, images, values, differences, right, 1.0, 0.01)
+    return IntegerParity(runner, images, values, differences, right, 0.01)
 
 
 def layer(name: str, noise: float) -> LayerComparison:
@@ -71,10 +81,7 @@ def file(
             summary=summary(path, about),
             gates=(Gate(Level.WELL_FORMED, "readable", None, True, "TFLite, schema 3", "none"), *gates),
             parities=parities,
-            accuracy=Accuracy(4, 0.75, 1.0),
-            drop=Drop(25.0, -17.4, 67.4),
-            agreement=0.75,
-            sqnr_db=23.4,
+            measured=MEASURED,
         ),
         **changes,
     )
@@ -82,6 +89,13 @@ def file(
 
 def result(*files: FileVerdict, **changes: Any) -> VerifyResult:
     pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8)
+    said = (
+        (Saying(("label", "float", "int8"), "cat", wrong=False),),
+        (
+            Saying(("label", "float"), "dog", wrong=False),
+            Saying(("int8",), "owl", wrong=True),
+        ),
+    )
     return replace(
         VerifyResult(
             network="net",
@@ -91,14 +105,18 @@ def result(*files: FileVerdict, **changes: Any) -> VerifyResult:
             skipped={"broken.png": "it is no image"},
             integer_reference=Path("exported/net.int8.edgekit"),
             float_reference=Path("net.pth"),
-            float_accuracy=Accuracy(4, 1.0, 1.0),
+            task="classification",
+            metrics=METRICS,
+            float_measured=(Measured(TOP1, 100.0), Measured(TOP5, 100.0)),
             labels=("cat", "dog", "owl"),
             layers=(layer("input", 0.0), layer("features.0", 0.1), layer("features.1", 10.0), layer("classifier", 1.0)),
             proven={"LiteRT 2.3.0, XNNPACK": "identical on x86-64 with VNNI, 24,080 logits of 4 networks"},
-            confusions=(Confusion(1, 2, ("b.png",)),),
-            pictures=tuple(
-                Picture(f"{n}.png", pixels[i], i % 3, i % 3, 2 if i == 1 else i % 3) for i, n in enumerate("abcd")
+            differences=Differences(
+                "int8 names another class than float on 1 of 4 images.",
+                (Disagreement("dog", "owl", ("b.png",)),),
+                ("cat", "dog", "owl"),
             ),
+            pictures=tuple(Picture(f"{n}.png", pixels[i], said[i == 1]) for i, n in enumerate("abcd")),
             seconds=1.5,
         ),
         **changes,
@@ -108,10 +126,15 @@ def result(*files: FileVerdict, **changes: Any) -> VerifyResult:
 @pytest.fixture
 def passing() -> VerifyResult:
     exact = integers("LiteRT 2.3.0, XNNPACK", {0: 12})
-    near = FloatParity("torch 2.13.0", 4, 1e-6, 1e-7, 1.0, 0.5, 1e-4, Precision.FLOAT32)
+    near = FloatParity("torch 2.13.0", 4, 1e-6, 1e-7, 0.5, 1e-4, Precision.FLOAT32)
     return result(
         file("net.int8.tflite", parity(exact), parities=(exact,)),
-        file("net.float32.pt", parity(near), parities=(near,), drop=None, sqnr_db=float("inf"), agreement=1.0),
+        file(
+            "net.float32.pt",
+            parity(near),
+            parities=(near,),
+            measured=(*MEASURED[:2], Measured(AGREEMENT, 100.0), Measured(SQNR, float("inf"))),
+        ),
     )
 
 
@@ -140,8 +163,8 @@ def failing(passing: VerifyResult) -> VerifyResult:
                 skipped=("no emulated Raspberry Pi on this machine: edgekit emulate aarch64",),
                 divergence=parts,
             ),
-            replace(file("net.int8.pt"), gates=(damaged,), summary=None, accuracy=None, drop=None, agreement=None),
-            file("net.float16.mlpackage", accuracy=None, drop=None, agreement=None, sqnr_db=None),
+            replace(file("net.int8.pt"), gates=(damaged,), summary=None, measured=()),
+            file("net.float16.mlpackage", measured=()),
         ),
     )
 
@@ -149,10 +172,9 @@ def failing(passing: VerifyResult) -> VerifyResult:
 @pytest.fixture
 def uncompared() -> VerifyResult:
     """Nothing is wrong with the only file, and nothing was compared, either."""
-    nothing: dict[str, Any] = {"accuracy": None, "drop": None, "agreement": None, "sqnr_db": None}
     return result(
-        file("net.float32.tflite", is_reference=True, **nothing),
-        integer_reference=None, float_accuracy=None, layers=(), confusions=(), pictures=(), skipped={},
+        file("net.float32.tflite", is_reference=True, measured=()),
+        integer_reference=None, float_measured=(), layers=(), differences=None, pictures=(), skipped={},
     )  # fmt: skip
 
 
@@ -180,8 +202,8 @@ def named(evil: str) -> VerifyResult:
         labels=(evil, "dog", evil),
         layers=(layer(evil, 1.0),),
         proven={evil: evil},
-        confusions=(Confusion(0, 1, (evil,) * 5),),
-        pictures=(Picture(evil, np.zeros((8, 8, 3), np.uint8), 0, 0, 1),),
+        differences=Differences(evil, (Disagreement(evil, "dog", (evil,) * 5),), (evil, "dog")),
+        pictures=(Picture(evil, np.zeros((8, 8, 3), np.uint8), (Saying(("label", "float"), evil, wrong=True),)),),
     )
 
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from edgekit.pipeline.proving.verdicts import Confusion, Picture
+from edgekit.pipeline.proving.verdicts import Picture
 from edgekit.reports.page import document
+from edgekit.tasks.values import Differences, Disagreement
 from edgekit.verification.gates import Gate, Level
 from edgekit.words import printable
 
@@ -191,14 +192,16 @@ def test_confusions_are_a_matrix_where_classes_are_few(passing: VerifyResult) ->
     found = Page(document.render(passing))
     assert "int8 names another class than float on 1 of 4 images." in found.text
     assert [text for where, text in found.texts if text == "="] == ["="] * 3
-    many = replace(passing, labels=tuple(f"c{i}" for i in range(21)), confusions=(Confusion(1, 20, ("b.png",) * 5),))
-    text = Page(document.render(many)).text
+    names = tuple(f"c{i}" for i in range(21))
+    one = Differences("some", (Disagreement("c1", "c20", ("b.png",) * 5),), names)
+    text = Page(document.render(replace(passing, differences=one))).text
     assert "c1 c20 5 b.png , b.png , b.png , …" in text
-    pairs = tuple(Confusion(1, 2, (f"{i}.png",)) for i in range(60))
-    assert "And 10 other pairs" in Page(document.render(replace(many, confusions=pairs))).text
-    same = replace(passing, confusions=())
-    assert "int8 and float name the same class on all 4 images." in Page(document.render(same)).text
-    assert "Confusion" not in document.render(replace(same, float_reference=None))
+    pairs = tuple(Disagreement("c1", "c2", (f"{i}.png",)) for i in range(60))
+    many = replace(passing, differences=replace(one, disagreements=pairs))
+    assert "And 10 other pairs" in Page(document.render(many)).text
+    same = replace(passing, differences=Differences("int8 and float say the same.", (), names))
+    assert "int8 and float say the same." in Page(document.render(same)).text
+    assert 'id="differences"' not in document.render(replace(passing, differences=None))
 
 
 def test_pictures_are_what_the_network_sees(passing: VerifyResult) -> None:
@@ -219,7 +222,7 @@ def test_pictures_are_what_the_network_sees(passing: VerifyResult) -> None:
 
 def test_large_pictures_become_thumbnails(passing: VerifyResult) -> None:
     pixels = np.arange(224 * 224 * 3, dtype=np.uint32).reshape(224, 224, 3).astype(np.uint8)
-    found = Page(document.render(replace(passing, pictures=(Picture("a.png", pixels, None, 0, 0),))))
+    found = Page(document.render(replace(passing, pictures=(Picture("a.png", pixels),))))
     data = base64.b64decode(found.all("img")[0]["src"].partition(",")[2])
     means = pixels.reshape(112, 2, 112, 2, 3).mean((1, 3))
     np.testing.assert_allclose(np.asarray(Image.open(io.BytesIO(data)), np.float64), means, atol=0.5)

@@ -53,7 +53,7 @@ def test_json_is_what_is_printed(failing: VerifyResult, tmp_path: Path) -> None:
     assert text == values.as_json("verify", failing)
     body = json.loads(text)
     assert (body["command"], body["passed"], body["files"][2]["failed"]) == ("verify", False, True)
-    assert body["files"][1]["sqnr_db"] is None, "infinite"
+    assert body["files"][1]["measured"][-1]["value"] is None, "infinite"
 
 
 def test_reports_of_real_files(real: tuple[VerifyResult, VerifyResult], tmp_path: Path) -> None:

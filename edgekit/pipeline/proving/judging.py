@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +12,9 @@ from edgekit.exporters.metadata import Precision
 from edgekit.facts import KEY, assumed, of_provenance
 from edgekit.passes import integer_form
 from edgekit.pipeline.making.manifest import sha256_of
-from edgekit.pipeline.proving.verdicts import Confusion, FileVerdict, Picture
+from edgekit.pipeline.proving.verdicts import FileVerdict, Picture, Saying
 from edgekit.runtimes.tracing import trace_file, trace_graph, trace_model
-from edgekit.tasks.classification import accuracy
-from edgekit.tasks.statistics import share, sqnr_db
+from edgekit.tasks.scoring import score
 from edgekit.verification import compare, gates
 from edgekit.verification.divergence import Comparison, locate
 from edgekit.verification.float_parity import TOLERANCE, compare_floats
@@ -34,7 +32,8 @@ if TYPE_CHECKING:
     from edgekit.pipeline.proving.candidates import Candidate
     from edgekit.pipeline.proving.evidence import Evidence
     from edgekit.pipeline.proving.trials import Answers, Trial
-    from edgekit.tasks.classification.accuracy import Accuracy
+    from edgekit.tasks.task import Task
+    from edgekit.tasks.values import Answer, Differences, Measured, Outputs
     from edgekit.verification.divergence import Divergence
     from edgekit.verification.float_parity import FloatParity
     from edgekit.verification.gates import Gate
@@ -50,26 +49,28 @@ class Known:
 
     Attributes:
         evidence: the models.
+        task: what the network is for.
         integers: the integer model's logits.
         reals: what they stand for.
         floats: the float network's.
-        labels: of the images; empty where they have none.
+        targets: of the images, as the task has them; None where they are not known.
         noise: whether the images are none of the network's kind.
     """
 
     evidence: Evidence
+    task: Task[Any]
     integers: NDArray[Any] | None
     reals: NDArray[np.floating] | None
     floats: NDArray[np.float32] | None
-    labels: Sequence[int]
+    targets: Any
     noise: bool
 
     @staticmethod
-    def of(answers: Answers, evidence: Evidence, *, noise: bool) -> Known:
+    def of(answers: Answers, evidence: Evidence, task: Task[Any], *, noise: bool) -> Known:
         """From what the references answered."""
         integers, floats = (np.concatenate(found) if found else None for found in (answers.integers, answers.floats))
         reals = None if integers is None or evidence.model is None else _reals(integers, evidence.model)
-        return Known(evidence, integers, reals, floats, answers.labels, noise)
+        return Known(evidence, task, integers, reals, floats, answers.targets, noise)
 
     @property
     def model(self) -> IntegerModel | None:
@@ -77,9 +78,14 @@ class Known:
         return self.evidence.model
 
     @property
-    def float_accuracy(self) -> Accuracy | None:
-        """Of the float network, on labelled images."""
-        return None if self.floats is None or not self.labels else accuracy.measure(self.floats, self.labels)
+    def float_measured(self) -> tuple[Measured, ...]:
+        """Of the float network, on images with targets."""
+        return () if self.floats is None else score(self.task, self.named(self.floats), None, self.targets)
+
+    def named(self, logits: NDArray[Any]) -> Outputs:
+        """What a network gave, by the names that the task knows."""
+        (name,) = self.task.outputs
+        return {name: logits}
 
 
 def _reals(integers: NDArray[Any], model: IntegerModel) -> NDArray[np.floating]:
@@ -112,10 +118,8 @@ def judge(candidate: Candidate, known: Known, limits: VerifySettings, *, is_refe
     if candidate.precision is Precision.INT8:
         assert known.model is not None
         logits = _reals(logits, known.model)
-    right = accuracy.measure(logits, known.labels) if known.labels else None
-    drop = None if floats is None or not known.labels else accuracy.paired_drop(logits, floats, known.labels)
-    agreement = None if floats is None else accuracy.agreement(logits, floats)
-    ratio = None if floats is None else sqnr_db(logits, floats)
+    compared = None if floats is None else known.named(floats)
+    measured = score(known.task, known.named(logits), compared, known.targets)
     parities: list[IntegerParity | FloatParity] = []
     passed = list(candidate.gates)
     divergence: Divergence | None = None
@@ -132,12 +136,9 @@ def judge(candidate: Candidate, known: Known, limits: VerifySettings, *, is_refe
                 where = "it or the float32 file that it is compared with is wrong, --checkpoint FILE tells which"
             passed.append(gates.parity(found, where))
     if not is_reference:
-        alike = None if agreement is None else share(agreement, len(logits))
-        # Noise is of no class, so it says nothing unless the user wants it to.
-        alike = None if known.noise and limits.min_agreement is None else alike
         kernels = _kernels(candidate.trials[0], known.model)
-        passed += gates.task(limits, accuracy=right, drop=drop, agreement=alike, sqnr_db=ratio, kernels=kernels)
-    elif known.labels and limits.min_top1 is None:
+        passed += gates.task(known.task, measured, limits.limits, noise=known.noise, kernels=kernels)
+    elif _has_to_be_plausible(known, limits):
         passed.append(_plausible(known))
     unclaimed = {
         trial.runner.name: str(trial.runner.differs_because)
@@ -155,10 +156,7 @@ def judge(candidate: Candidate, known: Known, limits: VerifySettings, *, is_refe
         is_reference=is_reference,
         warnings=(*verdict.warnings, *differs),
         measured_in=default,
-        accuracy=right,
-        drop=drop,
-        agreement=agreement,
-        sqnr_db=ratio,
+        measured=measured,
     )
 
 
@@ -178,9 +176,8 @@ def judge_references(
         unchecked = (evidence.unchecked_integers,) if evidence.unchecked_integers else ()
         doubts = () if evidence.model is None else assumptions(evidence.model.provenance)
         found.append(_reference(evidence.saved, (*evidence.gates, *shown, *asked), (*unchecked, *doubts)))
-    is_measured = known.floats is not None and known.labels and limits.min_top1 is None
     # A network that is fed with what it was not trained with is poor, and not to blame for it.
-    if evidence.trained is not None and is_measured and all(gate.passed for gate in asked):
+    if evidence.trained is not None and _has_to_be_plausible(known, limits) and all(gate.passed for gate in asked):
         found.append(_reference(evidence.trained.path, (_plausible(known),), ()))
     return tuple(found)
 
@@ -189,10 +186,15 @@ def _reference(path: Path, judged: tuple[Gate, ...], warnings: tuple[str, ...]) 
     return FileVerdict(path, sha256_of(path), None, judged, is_reference=True, warnings=warnings)
 
 
+def _has_to_be_plausible(known: Known, limits: VerifySettings) -> bool:
+    """Whether the float network is judged by itself: it was measured, and the user says nothing of its first metric."""
+    is_measured = known.floats is not None and known.targets is not None
+    return is_measured and known.task.metrics[0].name not in limits.limits
+
+
 def _plausible(known: Known) -> Gate:
     assert known.floats is not None
-    right = accuracy.measure(known.floats, known.labels)
-    return gates.plausible(right, accuracy.confidence(known.floats), known.floats.shape[1])
+    return gates.plausible(known.task.plausible(known.named(known.floats), known.targets))
 
 
 def _warnings(candidate: Candidate, evidence: Evidence) -> tuple[str, ...]:
@@ -247,7 +249,9 @@ def _parity(
         return None
     given = limits.float16_tolerance if precision is Precision.FLOAT16 else limits.float32_tolerance
     tolerance = TOLERANCE[precision] if given is None else given
-    return compare_floats(trial.runner.name, trial.logits, known.floats, tolerance, precision)
+    found = compare_floats(trial.runner.name, trial.logits, known.floats, tolerance, precision)
+    agreement = known.task.agreement(known.named(trial.logits), known.named(known.floats))
+    return replace(found, agreement=agreement)
 
 
 def _located(path: Path, trial: Trial, known: Known) -> Divergence | None:
@@ -279,31 +283,43 @@ def layers(known: Known, answers: Answers) -> tuple[LayerComparison, ...]:
     return Comparison(trace_model(known.model, pixels), floats, known.model).layers()
 
 
-def confusions(known: Known, names: Sequence[str]) -> tuple[Confusion, ...]:
-    """Where the integer model names another class than the float network, the most frequent first."""
+def differences(known: Known, names: Sequence[str]) -> Differences | None:
+    """Where the integer model says something else than the float network; None without both."""
     if known.reals is None or known.floats is None:
-        return ()
-    found: dict[tuple[int, int], list[str]] = defaultdict(list)
-    for name, expected, given in zip(names, known.floats.argmax(1), known.reals.argmax(1), strict=True):
-        if expected != given:
-            found[int(expected), int(given)].append(name)
-    ranked = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
-    return tuple(Confusion(expected, given, tuple(images)) for (expected, given), images in ranked)
+        return None
+    return known.task.differences(known.named(known.reals), known.named(known.floats), names)
 
 
 def pictures(known: Known, answers: Answers) -> tuple[Picture, ...]:
-    """Some of the images, with what the networks say of them."""
+    """Some of the images, with what is said of them."""
+    chosen = list(answers.pictures)
 
-    def best(logits: NDArray[Any] | None, index: int) -> int | None:
-        return None if logits is None else int(logits[index].argmax())
+    def said(logits: NDArray[Any] | None) -> Sequence[Answer] | None:
+        return None if logits is None else known.task.decode(known.named(logits[chosen]), most=1)
 
+    stated = None if known.targets is None else known.task.stated(known.targets)
+    everybody = {
+        "label": None if stated is None else [stated[index] for index in chosen],
+        "float": said(known.floats),
+        "int8": said(known.reals),
+    }
     return tuple(
         Picture(
             answers.names[index],
-            pixels,
-            known.labels[index] if known.labels else None,
-            best(known.floats, index),
-            best(known.reals, index),
+            answers.pictures[index],
+            _sayings({who: found[place] for who, found in everybody.items() if found is not None}),
         )
-        for index, pixels in answers.pictures.items()
+        for place, index in enumerate(chosen)
+    )
+
+
+def _sayings(answers: Mapping[str, Answer]) -> tuple[Saying, ...]:
+    """What is said of an image, those together who say the same; the first of all is right."""
+    together: dict[str, list[str]] = {}
+    for who, answer in answers.items():
+        together.setdefault(answer.text, []).append(who)
+    right = next(iter(answers.values()), None)
+    return tuple(
+        Saying(tuple(who), text, wrong=right is not None and answers[who[0]].contradicts(right))
+        for text, who in together.items()
     )

@@ -12,7 +12,6 @@ from edgekit.errors import DataError
 from edgekit.exporters.metadata import Precision
 from edgekit.progress import Progress, silent
 from edgekit.runtimes.runner import encode
-from edgekit.tasks.classification.labels import understand
 from edgekit.verification import compare
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from edgekit.pipeline.making.trained import Trained
     from edgekit.preprocessing import Preprocessing
     from edgekit.runtimes.runner import Runner
+    from edgekit.tasks.task import Task
 
 BATCH_SIZE = 8
 NOISE_IMAGES = 16
@@ -80,16 +80,16 @@ class Answers:
     Attributes:
         integers: the integer model's logits, batch by batch.
         floats: the float network's, likewise.
-        labels: class indices; empty where there are none, or none that can be trusted.
-        about_labels: how these are known.
+        targets: of the images, as the task has them; None where there are none, or none that can be trusted.
+        about_targets: how these are known.
         names: of the images.
         pictures: pixels of some of them [H, W, C], by number.
     """
 
     integers: list[NDArray[Any]] = field(default_factory=list)
     floats: list[NDArray[np.float32]] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
-    about_labels: Fact | None = None
+    targets: Any = None
+    about_targets: Fact | None = None
     names: list[str] = field(default_factory=list)
     pictures: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
 
@@ -101,7 +101,6 @@ class Answers:
             self.integers.append(integers)
         if floats is not None:
             self.floats.append(floats)
-        self.labels += batch.labels or ()
         for name, picture in zip(batch.names, batch.pixels, strict=True):
             if len(self.names) % every == 0 and len(self.pictures) < PICTURES:
                 self.pictures[len(self.names)] = picture
@@ -177,9 +176,10 @@ def run(
     trials: Sequence[Trial],
     images: ImageSource | list[PixelBatch],
     references: References,
+    task: Task[Any],
     progress: Progress = silent,
 ) -> Answers:
-    """Run everything on every batch."""
+    """Run everything on every batch; what the images' targets mean may depend on what the networks say of them."""
     answers = Answers()
     if not trials:
         return answers
@@ -199,8 +199,10 @@ def run(
                 trial.suspect(batch.pixels, compare.is_off(found, expected, trial.about.precision))
         answers.add(batch, integers, floats, every=max(total // PICTURES, 1))
         progress("verifying", len(answers.names), max(total, len(answers.names)))
-    folders = images.folders if isinstance(images, ImageSource) else None
-    logits = np.concatenate(answers.floats or answers.integers or trials[0].outputs)
-    understood = understand(answers.labels, folders, trials[0].about.labels, logits)
-    answers.labels, answers.about_labels = list(understood.classes), understood.fact
+    if isinstance(images, ImageSource):
+        (name,) = task.outputs
+        understood = task.targets(
+            images, {name: np.concatenate(answers.floats or answers.integers or trials[0].outputs)}
+        )
+        answers.targets, answers.about_targets = understood.targets, understood.fact
     return answers

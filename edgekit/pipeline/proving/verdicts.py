@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from edgekit.tasks.classification.labels import FACT as LABELS
+from edgekit.tasks.values import TARGETS
 from edgekit.verification.gates import Level
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edgekit.device.results import Row
     from edgekit.exporters.summary import Summary
     from edgekit.facts import Fact
-    from edgekit.tasks.classification.accuracy import Accuracy, Drop
+    from edgekit.tasks.values import Differences, Measured, Metric
     from edgekit.verification.divergence import Divergence
     from edgekit.verification.float_parity import FloatParity
     from edgekit.verification.gates import Gate
@@ -43,11 +43,9 @@ class FileVerdict:
         divergence: where it parts from what it has to be, in the first runner that does.
         is_reference: others were compared with it.
         warnings: what is taken for true of it and was not shown: then no tick stands beside it, though it may pass.
-        measured_in: what runs it by default on this machine: accuracy, drop, agreement and SQNR are of that runner.
-        accuracy: on labelled images.
-        drop: of top-1 from the float network's; None without one, or without labels.
-        agreement: share of images on which it and the float network name the same class, 0..1; None without one.
-        sqnr_db: of its logits, against the float network's; None without one.
+        measured_in: what runs it by default on this machine: everything measured is of that runner.
+        measured: those of the result's metrics that could be measured: some need the targets of images, some the float
+            network.
     """
 
     path: Path
@@ -61,10 +59,7 @@ class FileVerdict:
     is_reference: bool = False
     warnings: tuple[str, ...] = ()
     measured_in: str | None = None
-    accuracy: Accuracy | None = None
-    drop: Drop | None = None
-    agreement: float | None = None
-    sqnr_db: float | None = None
+    measured: tuple[Measured, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -83,37 +78,33 @@ class FileVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Saying:
+    """What somebody says of an image.
+
+    Attributes:
+        who: "label", "float", "int8": all who say the same.
+        text: what they say.
+        wrong: whether that contradicts the label, or what float says where there is none.
+    """
+
+    who: tuple[str, ...]
+    text: str
+    wrong: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """One of the images, as the network sees it.
 
     Attributes:
         name: of the image.
         pixels: [H, W, C], uint8.
-        label: the right class, where it is known.
-        float_class: what the float network says, where there is one.
-        int8_class: what the integer model says, where there is one.
+        sayings: what is said of it, the right answer first.
     """
 
     name: str
     pixels: NDArray[np.uint8] = field(repr=False, metadata={"json": False})
-    label: int | None = None
-    float_class: int | None = None
-    int8_class: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Confusion:
-    """Images that the float network and the integer model see differently.
-
-    Attributes:
-        float_class: what the float network says.
-        int8_class: what the integer model says.
-        images: their names.
-    """
-
-    float_class: int
-    int8_class: int
-    images: tuple[str, ...]
+    sayings: tuple[Saying, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +128,7 @@ class VerifyResult:
         labels: class names; empty where none are known.
         layers: what quantization costs in each layer, on some of the images; empty without the trained network.
         proven: what was proven before of the runners' very versions, on this kind of machine, by their names.
-        confusions: where int8 and float differ, the most frequent first; empty without both.
+        differences: where int8 says something else than float; None without both.
         pictures: some of the images.
         calibration: some of the images that int8 was calibrated on, where the manifest beside the files leads to them.
         latencies: of the files that this machine runs, interleaved, if they were asked for.
@@ -154,11 +145,13 @@ class VerifyResult:
     skipped: Mapping[str, str] = field(default_factory=dict)
     integer_reference: Path | None = None
     float_reference: Path | None = None
-    float_accuracy: Accuracy | None = None
+    task: str = ""
+    metrics: tuple[Metric, ...] = ()
+    float_measured: tuple[Measured, ...] = ()
     labels: tuple[str, ...] = field(default=(), repr=False)
     layers: tuple[LayerComparison, ...] = field(default=(), repr=False)
     proven: Mapping[str, str] = field(default_factory=dict)
-    confusions: tuple[Confusion, ...] = ()
+    differences: Differences | None = None
     pictures: tuple[Picture, ...] = field(default=(), repr=False)
     calibration: tuple[Picture, ...] = field(default=(), repr=False)
     latencies: tuple[Row, ...] = ()
@@ -179,7 +172,7 @@ class VerifyResult:
     def unmeasured(self) -> tuple[str, ...]:
         """Why accuracy was not measured, where images or their classes are missing."""
         noise = "no images were named (--data DIR): compared on noise, so accuracy was not measured"
-        unread = (fact for fact in self.facts if fact.name == LABELS and fact.is_assumed)
+        unread = (fact for fact in self.facts if fact.name == TARGETS and fact.is_assumed)
         return (
             *([noise] if self.noise and self.images else []),
             *(f"{fact.because}; {fact.setting} decides" for fact in unread),

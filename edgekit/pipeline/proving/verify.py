@@ -23,7 +23,7 @@ from edgekit.pipeline.making.shown import filled_channel
 from edgekit.pipeline.proving import baseline, trials
 from edgekit.pipeline.proving import candidates as opening
 from edgekit.pipeline.proving.evidence import CHECKPOINT_HASH, gather
-from edgekit.pipeline.proving.judging import Known, confusions, judge, judge_references, layers, pictures
+from edgekit.pipeline.proving.judging import Known, differences, judge, judge_references, layers, pictures
 from edgekit.pipeline.proving.records import Records
 from edgekit.pipeline.proving.trials import References, Trial
 from edgekit.pipeline.proving.verdicts import FileVerdict, Picture, VerifyResult
@@ -31,7 +31,8 @@ from edgekit.progress import Progress, silent
 from edgekit.runtimes.catalog import all_runners, other_runners
 from edgekit.runtimes.emulated import emulated_runners
 from edgekit.runtimes.planned import planned_file
-from edgekit.tasks.classification.labels import check as check_labels
+from edgekit.tasks.registry import task_of
+from edgekit.tasks.scoring import check_limits, metrics
 from edgekit.verification.budgets import Limits
 from edgekit.verification.gates import Gate, Level
 from edgekit.verification.proven import proven
@@ -78,9 +79,10 @@ def verify(artifacts: Sequence[Path], settings: Settings, *, progress: Progress 
     about, model, trained = abouts[0], evidence.model, evidence.trained
     preprocessing = about.preprocessing if model is None else model.preprocessing
     images = trials.images_of(settings, preprocessing)
-    if isinstance(images, ImageSource) and images.labels is not None and images.folders is None:
-        for output in (output for c in readable if c.summary for output in c.summary.outputs if output.shape):
-            check_labels(images.labels, output.shape[-1])
+    task, about_task = task_of(_shapes(readable), about.labels, _facts(abouts))
+    check_limits(task, settings.verify.limits)
+    if isinstance(images, ImageSource):
+        task.check(images)
     with ExitStack() as stack:
         for candidate in readable:
             if candidate.is_sound:
@@ -94,9 +96,9 @@ def verify(artifacts: Sequence[Path], settings: Settings, *, progress: Progress 
                 References(preprocessing, model, None),
             )
         )
-        answers = trials.run(everything, images, References(preprocessing, model, trained or reference), progress)
+        answers = trials.run(everything, images, References(preprocessing, model, trained or reference), task, progress)
     filled = filled_channel(images) if isinstance(images, ImageSource) else None
-    known = Known.of(answers, evidence, noise=not isinstance(images, ImageSource))
+    known = Known.of(answers, evidence, task, noise=not isinstance(images, ImageSource))
     sound = [candidate for candidate in readable if candidate.is_sound]
     asked: tuple[Gate, ...] = ()
     if isinstance(images, ImageSource) and trained is not None:
@@ -110,23 +112,31 @@ def verify(artifacts: Sequence[Path], settings: Settings, *, progress: Progress 
         network=about.network,
         files=tuple(judge(c, known, settings.verify, is_reference=c.path == own) for c in candidates),
         references=judge_references(known, shown, asked, settings.verify),
-        facts=(*replaced(_facts(abouts), filter(None, (filled,))), *filter(None, (answers.about_labels,))),
+        facts=(*replaced(_facts(abouts), filter(None, (filled, about_task))), *filter(None, (answers.about_targets,))),
         notes=(*evidence.notes, *records.unreadable),
         images=len(answers.names),
         noise=not isinstance(images, ImageSource),
         skipped=images.skipped if isinstance(images, ImageSource) else {},
         integer_reference=saved,
         float_reference=own or (None if trained is None else trained.path),
-        float_accuracy=known.float_accuracy,
+        task=task.name,
+        metrics=metrics(task),
+        float_measured=known.float_measured,
         labels=about.labels,
         layers=layers(known, answers),
         proven={name: said for name in sorted({t.runner.name for t in everything}) if (said := proven(name))},
-        confusions=confusions(known, answers.names),
+        differences=differences(known, answers.names),
         pictures=pictures(known, answers),
         calibration=_calibration_pictures(readable, preprocessing, records),
         latencies=_latencies(sound, settings.bench, progress) if settings.verify.latency else (),
         seconds=time.perf_counter() - started,
     )
+
+
+def _shapes(readable: Sequence[Candidate]) -> dict[str, tuple[int, ...]]:
+    """The outputs of the network for one image, by name, as the first file has them that says so."""
+    answers = [candidate.summary.answer for candidate in readable if candidate.summary is not None]
+    return next(({answer.name: answer.shape[1:]} for answer in answers if answer.shape), {})
 
 
 def _expected(

@@ -12,7 +12,7 @@ from edgekit.words import count, decibels
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from edgekit.tasks.classification.accuracy import Drop
+    from edgekit.tasks.values import Measured
     from edgekit.verification.layers import LayerComparison
 
 _BARS, _BAR, _HEIGHT, _TEXT = 16, 11, 44, 12  # bars of a histogram, and pixels
@@ -58,20 +58,24 @@ def _span(bar: int, width: int) -> str:
     return str(bar) if width == 1 or not bar else f"{(bar - 1) * width + 1} to {bar * width}"
 
 
-def interval(drop: Drop, others: Sequence[Drop]) -> Markup:
-    """A drop and its interval on a line that all ``others`` fit on, with a mark at 0."""
-    width, height = 96, 16
-    low, high = min(0.0, *(d.low for d in others)), max(0.0, *(d.high for d in others))
+def interval(found: Measured, others: Sequence[Measured]) -> Markup | None:
+    """A change and its interval on a line that all ``others`` fit on, with a mark at 0."""
+    width, height, metric = 96, 16, found.metric
+    if found.low is None or found.high is None:
+        return None
+    ends = [end for one in others for end in (one.low, one.high) if end is not None]
+    low, high = min(0.0, *ends), max(0.0, *ends)
     span = max(high - low, 1e-9)
 
-    def x(points: float) -> str:
-        return _number(6 + (points - low) / span * (width - 12))
+    def x(value: float) -> str:
+        return _number(6 + (value - low) / span * (width - 12))
 
+    said, *between = (signed(metric, value) for value in (found.value, found.low, found.high))
     return _svg(
-        width, height, f"{signed(drop.points)} points, 95 % interval {signed(drop.low)} to {signed(drop.high)}",
+        width, height, f"{said} {metric.unit}, 95 % interval {' to '.join(between)}",
         element("line", class_="axis", x1=x(0), y1=0, x2=x(0), y2=height),
-        element("line", class_="whisker", x1=x(drop.low), y1=height / 2, x2=x(drop.high), y2=height / 2),
-        element("circle", class_="point", cx=x(drop.points), cy=height / 2, r=4),
+        element("line", class_="whisker", x1=x(found.low), y1=height / 2, x2=x(found.high), y2=height / 2),
+        element("circle", class_="point", cx=x(found.value), cy=height / 2, r=4),
     )  # fmt: skip
 
 

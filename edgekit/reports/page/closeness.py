@@ -8,49 +8,56 @@ from edgekit.reports import findings
 from edgekit.reports.page import charts
 from edgekit.reports.page.markup import Markup, element, join, scrolling, table
 from edgekit.reports.page.pieces import badge, code, mark, note
+from edgekit.tasks.values import measured_as
 from edgekit.verification.float_parity import FloatParity
 from edgekit.verification.integer_parity import IntegerParity
-from edgekit.words import NOTHING, count, decibels, percent
+from edgekit.words import NOTHING, count, decibels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgekit.pipeline.proving.verdicts import FileVerdict, VerifyResult
-    from edgekit.tasks.classification.accuracy import Accuracy, Drop
+    from edgekit.tasks.values import Measured, Metric
+
+_SQNR = "sqnr_db"  # which alone says nothing of a task
 
 
 def accuracy(result: VerifyResult) -> Markup | None:
-    """How often each network is right, and how near to the float one."""
-    measured = [file for file in result.files if file.accuracy is not None or file.agreement is not None]
+    """How good each network is at its task, and how near to the float one."""
+    measured = [file for file in result.files if any(one.metric.name != _SQNR for one in file.measured)]
     if not measured:
         return None
     names = findings.short_names(result)
-    drops = [file.drop for file in measured if file.drop is not None]
+    drops = [found for file in measured if (found := measured_as(findings.DROP, file.measured))]
     rows = [
-        [code(names[file.path]), file.measured_in or NOTHING, *_top(file.accuracy), *_drop(file, drops)]
+        [code(names[file.path]), file.measured_in or NOTHING, *_values(result, file.measured, drops)]
         for file in measured
     ]
-    if result.float_accuracy is not None and result.float_reference is not None:
+    if result.float_measured and result.float_reference is not None:
         name = join("float: ", code(result.float_reference.name))
-        rows.insert(0, [name, NOTHING, *_top(result.float_accuracy), *[NOTHING] * 4])
-    numbers = (">top-1", ">top-5", ">drop (95 % interval)", "in points", ">same class as float", ">SQNR")
-    columns = ["network", "measured in", *numbers]
-    paired = "The drop is paired: only images on which one of the two is right and the other wrong make it uncertain."
-    return join(table(columns, rows, f"Accuracy on {findings.images(result)}"), note(paired) if drops else None)
+        rows.insert(0, [name, NOTHING, *_values(result, result.float_measured, drops)])
+    numbers = [f">{title}" for metric in result.metrics for title in _titles(metric)]
+    paired = "Intervals are paired by image: only images on which the two networks differ make them uncertain."
+    return join(
+        table(["network", "measured in", *numbers], rows, f"Accuracy on {findings.images(result)}"),
+        note(paired) if drops else None,
+    )
 
 
-def _top(found: Accuracy | None) -> list[str]:
-    return [NOTHING, NOTHING] if found is None else [percent(found.top1), percent(found.top5)]
+def _titles(metric: Metric) -> list[str]:
+    """The columns of a metric: a change has a picture beside it."""
+    return [f"{metric.title} (95 % interval)", f"in {metric.unit}"] if metric.name == findings.DROP else [metric.title]
 
 
-def _drop(file: FileVerdict, others: Sequence[Drop]) -> list[str]:
-    """How far a file is from the float network."""
-    return [
-        NOTHING if file.drop is None else findings.drop(file.drop),
-        NOTHING if file.drop is None else charts.interval(file.drop, others),
-        NOTHING if file.agreement is None else percent(file.agreement),
-        NOTHING if file.sqnr_db is None else decibels(file.sqnr_db),
-    ]
+def _values(result: VerifyResult, found: Sequence[Measured], drops: Sequence[Measured]) -> list[str]:
+    """What stands in these columns."""
+    cells: list[str] = []
+    for metric in result.metrics:
+        cells.append(findings.value(metric, found))
+        if metric.name == findings.DROP:
+            own = measured_as(metric.name, found)
+            cells.append(NOTHING if own is None else charts.interval(own, drops) or NOTHING)
+    return cells
 
 
 def integers(result: VerifyResult) -> Markup | None:
@@ -96,7 +103,7 @@ def floats(result: VerifyResult) -> Markup | None:
             f"{found.tolerance:.1e}",
             f"{found.max_abs_error:.1e}",
             f"{found.max_ulp:,.1f} ULP",
-            percent(found.top1_agreement),
+            NOTHING if found.agreement is None else found.agreement.metric.text(found.agreement.value),
         ]
         for file in result.files
         for found in file.parities
@@ -109,7 +116,7 @@ def floats(result: VerifyResult) -> Markup | None:
         ">limit",
         ">largest difference",
         ">in ULP",
-        ">same class",
+        ">same answer",
     ]
     return table(columns, rows, "Float logits of each runtime against the trained network's") if rows else None
 

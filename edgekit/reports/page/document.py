@@ -25,7 +25,7 @@ _SECTIONS: Final[dict[str, Callable[[VerifyResult], Markup | None]]] = {
     "Integers": closeness.integers,
     "Floats": closeness.floats,
     "Layers": closeness.layers,
-    "Confusion": images.confusion,
+    "Differences": images.differences,
     "Pictures": images.pictures,
     "Calibration": images.calibration,
     "Operators": contents.operators,

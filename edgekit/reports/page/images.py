@@ -12,7 +12,6 @@ from PIL import Image
 from edgekit.reports import findings
 from edgekit.reports.page.markup import Markup, element, join, table
 from edgekit.reports.page.pieces import code, mark, note
-from edgekit.tasks.classification.answers import class_name
 from edgekit.words import count
 
 if TYPE_CHECKING:
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgekit.pipeline.proving.verdicts import Confusion, Picture, VerifyResult
+    from edgekit.pipeline.proving.verdicts import Picture, VerifyResult
+    from edgekit.tasks.values import Differences, Disagreement
 
 _MATRIX: Final = 20  # classes up to which a confusion matrix can be read
 _PAIRS: Final = 50  # how many confusions are listed where there are more classes
@@ -28,53 +28,44 @@ _NAMES: Final = 3  # how many images of each
 _THUMBNAIL: Final = 112  # pixels
 
 
-def confusion(result: VerifyResult) -> Markup | None:
-    """Where int8 names another class than float."""
-    if not (result.images and result.integer_reference and result.float_reference):
+def differences(result: VerifyResult) -> Markup | None:
+    """Where int8 says something else than float."""
+    found = result.differences
+    if found is None or not result.images:
         return None
-    differing = sum(len(confusion.images) for confusion in result.confusions)
-    if not differing:
-        return element("p", f"int8 and float name the same class on all {count(result.images, 'image')}.")
-    sentence = f"int8 names another class than float on {differing:,} of {count(result.images, 'image')}."
-    classes = findings.classes(result)
-    shown = _matrix(result, classes) if classes <= _MATRIX else _pairs(result)
-    return join(element("p", sentence), shown)
+    sentence = element("p", found.sentence)
+    if not found.disagreements:
+        return sentence
+    is_small = 0 < len(found.categories) <= _MATRIX
+    return join(sentence, _matrix(found) if is_small else _pairs(found))
 
 
-def _matrix(result: VerifyResult, classes: int) -> Markup:
-    found = {(c.float_class, c.int8_class): len(c.images) for c in result.confusions}
-    most = max(found.values())
-    names = [class_name(index, result.labels) for index in range(classes)]
+def _matrix(found: Differences) -> Markup:
+    images = {(pair.expected, pair.found): len(pair.images) for pair in found.disagreements}
+    most = max(images.values())
 
-    def cell(row: int, column: int) -> str:
-        number = found.get((row, column), 0)
+    def cell(row: str, column: str) -> str:
+        number = images.get((row, column), 0)
         if row == column:
             return element("span", "=", class_="same")
         # How dark it is only repeats the number.
         return element("span", str(number), class_="count", style=f"--share:{number / most:.2f}") if number else ""
 
-    rows = [[name, *(cell(row, column) for column in range(classes))] for row, name in enumerate(names)]
-    return table(["float \\ int8", *(f">{name}" for name in names)], rows, "Images, by what float and int8 say")
+    rows = [[row, *(cell(row, column) for column in found.categories)] for row in found.categories]
+    columns = ["float \\ int8", *(f">{name}" for name in found.categories)]
+    return table(columns, rows, "Images, by what float and int8 say")
 
 
-def _pairs(result: VerifyResult) -> Markup:
-    rows = [
-        [
-            class_name(found.float_class, result.labels),
-            class_name(found.int8_class, result.labels),
-            f"{len(found.images):,}",
-            _some(found),
-        ]
-        for found in result.confusions[:_PAIRS]
-    ]
-    left = len(result.confusions) - len(rows)
+def _pairs(found: Differences) -> Markup:
+    rows = [[pair.expected, pair.found, f"{len(pair.images):,}", _some(pair)] for pair in found.disagreements[:_PAIRS]]
+    left = len(found.disagreements) - len(rows)
     return join(
         table(["float says", "int8 says", ">images", "which"], rows, "Images, by what float and int8 say"),
         note(f"And {count(left, 'other pair')}: a report with the suffix .json has all of them.") if left else None,
     )
 
 
-def _some(found: Confusion) -> Markup:
+def _some(found: Disagreement) -> Markup:
     names = [code(name) for name in found.images[:_NAMES]]
     return join(*names, "…" if len(found.images) > _NAMES else None, between=", ")
 
@@ -98,25 +89,20 @@ def _sheet(result: VerifyResult, images: Sequence[Picture], title: str) -> Marku
     metadata = findings.about(result)
     is_bgr = metadata is not None and metadata.preprocessing.order.startswith("BGR")
     height, width = images[0].pixels.shape[:2]
-    figures = [_figure(picture, result.labels, is_bgr=is_bgr) for picture in images]
+    figures = [_figure(picture, is_bgr=is_bgr) for picture in images]
     return join(note(f"{title}: {width} × {height} pixels."), element("div", *figures, class_="sheet"))
 
 
-def _figure(picture: Picture, labels: Sequence[str], *, is_bgr: bool) -> Markup:
-    """A picture, and below it every class that someone names, with those who name it."""
-    right = picture.float_class if picture.label is None else picture.label
-    named: dict[int, list[str]] = {}
-    for who, index in (("label", picture.label), ("float", picture.float_class), ("int8", picture.int8_class)):
-        if index is not None:
-            named.setdefault(index, []).append(who)
+def _figure(picture: Picture, *, is_bgr: bool) -> Markup:
+    """A picture, and below it everything that somebody says of it, with those who say it."""
     lines = [
         element(
             "div",
-            element("dt", ", ".join(who)),
-            element("dd", None if index == right else mark(passed=False), f" {class_name(index, labels)}"),
-            class_=None if index == right else "wrong",
+            element("dt", ", ".join(saying.who)),
+            element("dd", mark(passed=False) if saying.wrong else None, f" {saying.text}"),
+            class_="wrong" if saying.wrong else None,
         )
-        for index, who in named.items()
+        for saying in picture.sayings
     ]
     colours = picture.pixels[..., :3]  # a fourth channel would look like transparency, and is often something else
     pixels = colours[..., ::-1] if is_bgr else colours
@@ -124,7 +110,7 @@ def _figure(picture: Picture, labels: Sequence[str], *, is_bgr: bool) -> Markup:
         "figure",
         element("img", src=f"data:image/png;base64,{_png(pixels)}", alt=picture.name, title=picture.name),
         element("figcaption", element("dl", *lines)),
-        class_="differs" if len(named) > 1 else None,
+        class_="differs" if any(saying.wrong for saying in picture.sayings) else None,
     )
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.tasks.classification.answers import probabilities, ranked
-from edgekit.tasks.statistics import paired
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,21 +28,6 @@ class Accuracy:
     images: int
     top1: float
     top5: float
-
-
-@dataclass(frozen=True, slots=True)
-class Drop:
-    """By how much less often one network is right than another, on the same labelled images.
-
-    Attributes:
-        points: the difference of both top-1, percentage points; negative where it is right more often.
-        low: lower end of its 95 % interval.
-        high: upper end.
-    """
-
-    points: float
-    low: float
-    high: float
 
 
 def measure(logits: NDArray[np.generic], labels: Sequence[int]) -> Accuracy:
@@ -73,15 +57,3 @@ def confidence(logits: NDArray[np.generic]) -> float:
 def agreement(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:
     """The share of images, 0..1, for which both logits, [N, classes], are highest in the same class."""
     return float((a.argmax(1) == b.argmax(1)).mean()) if len(a) else 0.0
-
-
-def paired_drop(found: NDArray[np.generic], floats: NDArray[np.generic], labels: Sequence[int]) -> Drop:
-    """By how much less often the logits ``found`` are right than ``floats``, both [N, classes] and of the same images.
-
-    >>> import numpy as np
-    >>> paired_drop(np.array([[1, 0], [1, 0]]), np.array([[1, 0], [0, 1]]), [0, 0]).points
-    -50.0
-    """
-    right, expected = (logits.argmax(1) == np.asarray(labels) for logits in (found, floats))
-    found_drop = paired(100.0 * (expected.astype(np.float64) - right))
-    return Drop(found_drop.value, found_drop.low, found_drop.high)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -78,8 +79,8 @@ def ranked(logits: NDArray[Any], most: int) -> NDArray[np.intp]:
     return np.argsort(-logits.astype(np.float64), axis=1, kind="stable")[:, :most]
 
 
-def answers(logits: NDArray[Any], labels: Sequence[str], most: int) -> tuple[Classes, ...]:
-    """What ``logits``, [N, classes], say of each image: at most so many classes.
+def answers(logits: NDArray[Any], names: Sequence[str], most: int) -> tuple[Classes, ...]:
+    """What ``logits``, [N, classes], say of each image: at most so many classes, by their ``names``.
 
     >>> import numpy as np
     >>> answers(np.array([[0.0, 100.0]]), ["cat", "dog"], 1)
@@ -87,20 +88,24 @@ def answers(logits: NDArray[Any], labels: Sequence[str], most: int) -> tuple[Cla
     """
     likely, order = probabilities(logits), ranked(logits, most)
     return tuple(
-        Classes(tuple(Candidate(int(i), class_name(int(i), labels), float(row[i])) for i in indices))
+        Classes(tuple(Candidate(int(i), names[i], float(row[i])) for i in indices))
         for row, indices in zip(likely, order, strict=True)
     )
 
 
-def of_class(index: int, labels: Sequence[str]) -> Classes:
+def of_class(index: int, names: Sequence[str]) -> Classes:
     """The answer of somebody who is sure: a label."""
-    return Classes((Candidate(index, class_name(index, labels), 1.0),))
+    return Classes((Candidate(index, names[index], 1.0),))
 
 
-def class_name(index: int, labels: Sequence[str]) -> str:
-    """A class for people.
+def class_names(classes: int, labels: Sequence[str]) -> tuple[str, ...]:
+    """All classes for people; labels that several classes share are told apart by their indices.
 
-    >>> class_name(1, ["cat", "dog"]), class_name(7, [])
-    ('dog', 'class 7')
+    >>> class_names(3, ["crane", "cat", "crane"])
+    ('crane (0)', 'cat', 'crane (2)')
+    >>> class_names(2, [])
+    ('class 0', 'class 1')
     """
-    return labels[index] if index < len(labels) else f"class {index}"
+    named = [labels[index] if index < len(labels) else f"class {index}" for index in range(classes)]
+    often = Counter(named)
+    return tuple(f"{name} ({index})" if often[name] > 1 else name for index, name in enumerate(named))

@@ -21,13 +21,13 @@ import numpy as np
 
 from edgekit.errors import DataError
 from edgekit.facts import Basis, Fact
+from edgekit.tasks.values import TARGETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-FACT = "labels"
 SETTING = "labels.csv beside the images, or folders named as in --labels FILE"
 SIGNIFICANCE = 0.01  # how often chance may look like evidence
 _SYNSET = re.compile(r"n\d{8}\b")
@@ -86,7 +86,7 @@ def understand(
         return _of_indices(labels, classes, answers)
     if by_name := matched(folders, names):
         because = f"the {len(folders)} folders are named as classes of the network"
-        return Understood(_through(by_name, labels), Fact(FACT, "names", Basis.STATED, because, SETTING))
+        return Understood(_through(by_name, labels), Fact(TARGETS, "names", Basis.STATED, because, SETTING))
     return _of_folders(labels, folders, names, classes, answers)
 
 
@@ -163,7 +163,7 @@ def _of_indices(labels: Sequence[int], classes: int, answers: NDArray[np.intp]) 
     if not is_valid:
         raise _no_class(labels, classes)
     because = "the images come with class indices"
-    return Understood(given.classes, Fact(FACT, "indices", Basis.GIVEN, because, SETTING))
+    return Understood(given.classes, Fact(TARGETS, "indices", Basis.GIVEN, because, SETTING))
 
 
 def _no_class(labels: Sequence[int], classes: int) -> DataError:
@@ -254,8 +254,8 @@ def _found(best: _Reading, others: Sequence[_Reading], answers: NDArray[np.intp]
     because = f"by {best.words} the network is right on {_hits(best, answers)} of {images} images"
     if others:
         because += f", by {others[0].words} on {_hits(others[0], answers)}"
-    return Fact(FACT, best.words, Basis.FOUND, because, SETTING)
+    return Fact(TARGETS, best.words, Basis.FOUND, because, SETTING)
 
 
 def _unknown(because: str) -> Understood:
-    return Understood((), Fact(FACT, "unknown", Basis.ASSUMED, f"{because}, so no accuracy is measured", SETTING))
+    return Understood((), Fact(TARGETS, "unknown", Basis.ASSUMED, f"{because}, so no accuracy is measured", SETTING))

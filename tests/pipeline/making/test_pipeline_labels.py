@@ -12,6 +12,7 @@ from edgekit import config
 from edgekit.defaults import FOLDER
 from edgekit.pipeline.proving.verify import verify
 from edgekit.reports import markdown
+from edgekit.tasks.values import measured_as
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -63,8 +64,9 @@ def test_labels_that_are_found(
     folders: Mapping[str, int], verified: Callable[[Mapping[str, int]], VerifyResult]
 ) -> None:
     result = verified(folders)
-    assert result.files[0].accuracy is not None
-    assert result.files[0].accuracy.top1 > 0.8
+    top1 = measured_as("top1", result.files[0].measured)
+    assert top1 is not None
+    assert top1.value > 80
     assert not labels_of(result).is_assumed
 
 
@@ -79,7 +81,7 @@ def test_labels_that_are_found(
 )
 def test_labels_that_are_not(folders: Mapping[str, int], verified: Callable[[Mapping[str, int]], VerifyResult]) -> None:
     result = verified(folders)
-    assert result.files[0].accuracy is None
+    assert measured_as("top1", result.files[0].measured) is None
     assert not result.files[0].failed  # integers are proven whatever the labels are
     assert labels_of(result).is_assumed
     said = markdown.render(result)

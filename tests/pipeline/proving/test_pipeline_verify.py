@@ -13,7 +13,7 @@ from PIL import Image
 from edgekit import config
 from edgekit.config import Settings
 from edgekit.defaults import CHECKPOINT, CONFIG, FOLDER
-from edgekit.errors import ArtifactError, DataError
+from edgekit.errors import ArtifactError, ConfigError, DataError
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype, Precision
 from edgekit.exporters.onnx import codec as onnx_exporter
@@ -23,6 +23,7 @@ from edgekit.pipeline.proving.verify import are_shipped, verify
 from edgekit.reports import findings, junit
 from edgekit.runtimes import processor
 from edgekit.runtimes.processor import lacks_vnni
+from edgekit.tasks.values import measured_as
 from edgekit.verification.integer_parity import IntegerParity
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def test_a_whole_folder(exported: Path) -> None:
         runtimes += file.path.name == f"{NAME}.int8.tflite"  # its other kernels, for the record
         runtimes += file.path.name == f"{NAME}.int8.pt" and lacks_vnni()  # the engine that needs none
         assert len(file.parities) == runtimes
-        assert file.accuracy is not None
+        assert measured_as("top1", file.measured) is not None
         if ".int8." in file.path.name:
             assert all(isinstance(p, IntegerParity) and p.values == 200 for p in file.parities)
         clamped = lacks_vnni() and file.path.name in {f"{NAME}.int8.onnx", f"{NAME}.int8.pt"}
@@ -98,8 +99,9 @@ def test_without_the_checkpoint_a_float32_file_is_the_reference(alone: Callable[
     assert result.passed
     (reference,) = (file for file in result.files if file.is_reference)
     assert result.float_reference == reference.path
-    assert (reference.passed, reference.failed, reference.agreement) == (False, False, None)  # it does not prove itself
-    assert result.float_accuracy == reference.accuracy
+    assert (reference.passed, reference.failed) == (False, False)  # it does not prove itself
+    assert [one.metric.name for one in reference.measured] == ["top1", "top5"]
+    assert result.float_measured == reference.measured
     assert not result.is_proven
     assert not any(file.is_proven for file in result.files)
 
@@ -109,8 +111,9 @@ def test_with_the_checkpoint_every_float_file_is_compared(exported: Path) -> Non
     result = verify(paths, on(model={"checkpoint": CHECKPOINT}))
     assert result.float_reference == CHECKPOINT
     assert [file.passed for file in result.files] == [True] * 3
-    assert [file.agreement for file in result.files] == [1.0] * 3
-    assert result.float_accuracy is not None
+    alike = [measured_as("agreement", file.measured) for file in result.files]
+    assert [found.value for found in alike if found] == [100.0] * 3
+    assert result.float_measured
 
 
 def test_the_checkpoint_is_read_as_the_export_read_it(exported: Path, tmp_path: Path) -> None:
@@ -150,7 +153,7 @@ def test_noise_where_no_images_are_named(exported: Path) -> None:
     result = verify([exported / f"{NAME}.int8.tflite"], Settings())
     assert result.passed
     assert (result.noise, result.images) == (True, 16)
-    assert result.files[0].accuracy is None
+    assert measured_as("top1", result.files[0].measured) is None
 
 
 @pytest.mark.parametrize("name", ["float32.onnx", "float32.mlpackage", "float16.tflite"])
@@ -232,9 +235,9 @@ def test_a_file_with_stale_metadata_fails(exported: Path, model: IntegerModel, t
 @pytest.mark.parametrize(
     ("limit", "wanted"),
     [
-        ({"min_top1": 100.0}, "top-1"),
-        ({"max_drop": -50.0}, "drop of top-1"),
-        ({"min_sqnr_db": 99.0}, "SQNR of the logits"),
+        ({"limits.top1": 100.0}, "top-1"),
+        ({"limits.drop": -50.0}, "drop of top-1"),
+        ({"limits.sqnr_db": 99.0}, "SQNR of the logits"),
     ],
 )
 def test_limits_of_the_task(exported: Path, limit: dict[str, float], wanted: str) -> None:
@@ -243,8 +246,23 @@ def test_limits_of_the_task(exported: Path, limit: dict[str, float], wanted: str
     settings = config.load(None, {"verify": data | limit, "model": {"checkpoint": CHECKPOINT}})
     (file,) = verify(paths, settings).files
     assert [gate.name for gate in file.gates if not gate.passed] == [wanted]
-    assert file.drop is not None
-    assert file.drop.low <= file.drop.points <= file.drop.high
+    drop = measured_as("drop", file.measured)
+    assert drop is not None
+    assert drop.low is not None
+    assert drop.high is not None
+    assert drop.low <= drop.value <= drop.high
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        ({"topp1": 1.0}, r"verify\.limits\.topp1: classification has no such metric: did you mean 'top1'\?"),
+        ({"top1": 750.0}, r"verify\.limits\.top1 is 750: percent, 0 to 100, are wanted"),
+    ],
+)
+def test_limits_of_something_else_are_refused(exported: Path, limit: dict[str, float], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        verify([exported / f"{NAME}.int8.tflite"], config.load(None, {"verify": {"limits": limit}}))
 
 
 @pytest.mark.parametrize("target", ["onnx", "tflite"])
@@ -252,7 +270,7 @@ def test_a_failure_of_kernels_that_clamp_names_the_way_out(
     exported: Path, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
     monkeypatch.setattr(processor, "lacks_vnni", lambda: True)
-    wanted = {"data": FOLDER / "test.npz", "images": 50, "min_sqnr_db": 99.0}
+    wanted = {"data": FOLDER / "test.npz", "images": 50, "limits.sqnr_db": 99.0}
     settings = config.load(None, {"verify": wanted, "model": {"checkpoint": CHECKPOINT}})
     (file,) = verify([exported / f"{NAME}.int8.{target}"], settings).files
     (problem,) = problems(file)
@@ -292,7 +310,7 @@ def test_what_was_not_measured_is_a_warning(exported: Path, tmp_path: Path) -> N
         folder.mkdir(exist_ok=True)
         Image.fromarray(np.full((32, 32, 3), 40 * number, np.uint8)).save(folder / f"{number}.png")
     result = verify([file], config.load(None, {"verify": {"data": tmp_path}, "model": checkpoint}))
-    assert result.float_accuracy is None
+    assert not result.float_measured
     (unread,) = result.unmeasured
     assert "so no accuracy is measured; labels.csv beside the images" in unread
     assert unread in result.warnings
@@ -302,7 +320,7 @@ def test_what_was_not_measured_is_a_warning(exported: Path, tmp_path: Path) -> N
 
 
 def test_a_limit_that_cannot_be_measured_fails(exported: Path) -> None:
-    (file,) = verify([exported / f"{NAME}.int8.tflite"], config.load(None, {"verify": {"min_top1": 10.0}})).files
+    (file,) = verify([exported / f"{NAME}.int8.tflite"], config.load(None, {"verify": {"limits.top1": 10.0}})).files
     (problem,) = problems(file)
     assert "top-1 has a limit and was not measured: give labelled images" in problem
 
@@ -311,9 +329,12 @@ def test_images_on_which_int8_and_float_differ(exported: Path) -> None:
     settings = on(100, model={"checkpoint": CHECKPOINT})
     result = verify([exported / f"{NAME}.int8.onnx"], settings)
     (file,) = result.files
-    differ = sum(len(confusion.images) for confusion in result.confusions)
-    assert file.agreement == pytest.approx(1 - differ / 100)
-    assert all(confusion.float_class != confusion.int8_class for confusion in result.confusions)
+    assert result.differences is not None
+    differ = sum(len(pair.images) for pair in result.differences.disagreements)
+    agreement = measured_as("agreement", file.measured)
+    assert agreement is not None
+    assert agreement.value == pytest.approx(100 - differ)
+    assert all(pair.expected != pair.found for pair in result.differences.disagreements)
     assert len(result.pictures) == 24
     assert len({picture.name for picture in result.pictures}) == 24
     assert all(picture.pixels.shape == (32, 32, 3) for picture in result.pictures)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from edgekit.tasks.classification import accuracy
+from edgekit.tasks.classification import Classification, accuracy
 from edgekit.tasks.statistics import sqnr_db
 
 
@@ -48,9 +48,11 @@ def test_the_paired_interval_covers_the_true_drop(images: int) -> None:
     random = np.random.default_rng(images)
     fate = random.choice(["lost", "gained", "same"], size=(2000, images), p=[lost, gained, 1 - lost - gained])
     right, wrong = np.array([1, 0]), np.array([0, 1])
-    covered = 0
+    covered, task = 0, Classification("logits", 2)
     for row in fate:
         found, floats = (np.where((row == bad)[:, None], wrong, right) for bad in ("lost", "gained"))
-        drop = accuracy.paired_drop(found, floats, [0] * images)
+        drop = task.drop({"logits": found}, {"logits": floats}, (0,) * images)
+        assert drop.low is not None
+        assert drop.high is not None
         covered += drop.low <= 100 * (lost - gained) <= drop.high
     assert 0.93 <= covered / len(fate) <= 0.97

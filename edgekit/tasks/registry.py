@@ -1,0 +1,44 @@
+"""All kinds of task, and which one a network has: given, stated by its file, or assumed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from edgekit.errors import ConfigError, did_you_mean
+from edgekit.facts import Basis, Fact
+from edgekit.tasks.classification import Classification
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from edgekit.tasks.task import Task
+
+TASKS: Final[Mapping[str, type[Task[Any]]]] = {kind.name: kind for kind in (Classification,)}
+FACT: Final = "task"
+SETTING: Final = f"--task {'|'.join(TASKS)}"
+
+
+def task_of(
+    shapes: Mapping[str, tuple[int, ...]], labels: Sequence[str], facts: Iterable[Fact]
+) -> tuple[Task[Any], Fact]:
+    """The task of a network, and how that is known.
+
+    Args:
+        shapes: of its outputs for one image, by name.
+        labels: names of what it tells apart; empty where none are known.
+        facts: what is known of it; one of them may be its task.
+
+    Raises:
+        ConfigError: there is no such task, or it reads other outputs.
+    """
+    fact = next((fact for fact in facts if fact.name == FACT), None) or _usual(labels)
+    if fact.value not in TASKS:
+        raise ConfigError(f"the task {fact.value!r} is none that edgekit knows: {did_you_mean(fact.value, TASKS)}")
+    return TASKS[fact.value].of(shapes, labels), fact
+
+
+def _usual(labels: Sequence[str]) -> Fact:
+    name = Classification.name
+    if labels:
+        return Fact(FACT, name, Basis.STATED, f"its metadata name {len(labels)} classes", SETTING)
+    return Fact(FACT, name, Basis.ASSUMED, "usual for networks with one output of [N, classes]", SETTING)
