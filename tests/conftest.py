@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 try:
     import fcntl
@@ -35,13 +41,34 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from edgekit.exporters.formats import FORMATS
     from edgekit.pipeline.making.export import export
 
-    folder = tmp_path_factory.mktemp("shipped") / "exported"
-    flags: dict[str, dict[str, object]] = {
-        "calibration": {"images": 16},  # enough for ranges that are not absurd
-        "export": {"targets": list(FORMATS), "precisions": ["float32", "float16", "int8"], "out": folder},
-    }
-    export(config.load(CONFIG, flags))
-    return folder
+    with made_once(tmp_path_factory, "shipped") as (folder, is_new):
+        out = folder / "exported"
+        flags: dict[str, dict[str, object]] = {
+            "calibration": {"images": 16},  # enough for ranges that are not absurd
+            "export": {"targets": list(FORMATS), "precisions": ["float32", "float16", "int8"], "out": out},
+        }
+        if is_new:
+            export(config.load(CONFIG, flags))
+    return out
+
+
+@contextmanager
+def made_once(factory: pytest.TempPathFactory, name: str) -> Iterator[tuple[Path, bool]]:
+    """A folder that all processes of one test run share, and whether this is the one that has to fill it."""
+    root = factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    folder = root / name
+    with (root / f"{name}.lock").open("w") as lock:
+        if fcntl is not None:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        is_new = not folder.is_dir()
+        folder.mkdir(exist_ok=True)
+        try:
+            yield folder, is_new
+        except BaseException:
+            if is_new:
+                shutil.rmtree(folder)
+            raise
 
 
 @pytest.fixture(scope="session")
