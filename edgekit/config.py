@@ -146,8 +146,11 @@ class CalibrationSettings:
             raise ConfigError(f"calibration.percentile is {self.percentile:g}: above 50 and at most 100 is wanted")
         if self.weight_bits not in {7, 8}:
             raise ConfigError(f"calibration.weight_bits is {self.weight_bits}: 7 or 8 is wanted")
-        if self.floor is not None and not 0 <= self.floor <= 100:
-            raise ConfigError(f"calibration.floor is {self.floor:g}: points of top-1, 0 to 100, are wanted")
+        if self.floor is not None and self.floor < 0:
+            raise ConfigError(
+                f"calibration.floor is {self.floor:g}: 0 or more is wanted, of what the task is measured in (points of "
+                f"top-1)"
+            )
 
 
 @dataclass(frozen=True, slots=True)

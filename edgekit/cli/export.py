@@ -211,15 +211,16 @@ def _beside(result: ExportResult) -> Iterator[str]:
 
 def _floor(floor: Floor) -> str:
     """Which layers are in float for it, and what that gained."""
-    measured = f"simulated on {console.count(floor.images, 'held-out image')}, one is {100 / floor.images:.2f} points"
+    measured = f"simulated on {console.count(floor.images, 'held-out image')}"
+    title, number, unit = floor.measure.title, floor.measure.number, floor.measure.unit
     if not floor.kept:
         return (
-            f"{floor.measure}: [bold]{floor.points:.2f} points[/] without any layer in float for it, "
-            f"{floor.allowed_points:g} are allowed [dim]({measured})[/]"
+            f"{title}: [bold]{number(floor.lost)} {unit}[/] without any layer in float for it, {floor.allowed:g} "
+            f"allowed [dim]({measured})[/]"
         )
     kept = f"{len(floor.kept)} of {console.count(floor.layers, 'layer')}"
     return (
-        f"{floor.measure}: [bold]{floor.points:.2f} points[/] with {kept} in float, {floor.points_without:.2f} without "
+        f"{title}: [bold]{number(floor.lost)} {unit}[/] with {kept} in float, {number(floor.lost_without)} without "
         f"[dim]({measured})[/]: {console.escape(', '.join(floor.kept))}"
     )
 

@@ -65,7 +65,7 @@ FloorOption = Annotated[
     typer.Option(
         "--floor",
         metavar="POINTS",
-        help="Keep as few layers in float as it takes to lose at most so many points of top-1 on a fifth of --calib.",
+        help="Keep as few layers in float as it takes to lose no more (points of top-1, or of another task's metric).",
         show_default="no layer",
     ),
 ]

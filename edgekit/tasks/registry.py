@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.errors import ConfigError, did_you_mean
-from edgekit.facts import Basis, Fact
+from edgekit.facts import Basis, Fact, of_provenance
 from edgekit.tasks.classification import Classification
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from edgekit.float_model import FloatModel
     from edgekit.tasks.task import Task
 
 TASKS: Final[Mapping[str, type[Task[Any]]]] = {kind.name: kind for kind in (Classification,)}
@@ -35,6 +36,16 @@ def task_of(
     if fact.value not in TASKS:
         raise ConfigError(f"the task {fact.value!r} is none that edgekit knows: {did_you_mean(fact.value, TASKS)}")
     return TASKS[fact.value].of(shapes, labels), fact
+
+
+def task_of_model(model: FloatModel) -> Task[Any]:
+    """The task of a network that was loaded, by what it says of itself.
+
+    Raises:
+        ConfigError: there is no such task, or it reads other outputs.
+    """
+    shapes = {name: model.graph.tensors[name].shape for name in model.graph.outputs}
+    return task_of(shapes, model.labels, of_provenance(model.provenance))[0]
 
 
 def _usual(labels: Sequence[str]) -> Fact:

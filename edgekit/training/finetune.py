@@ -33,6 +33,7 @@ from edgekit.errors import ConfigError, DataError
 from edgekit.executor.float import FloatExecutor
 from edgekit.executor.trainable import TrainableExecutor
 from edgekit.progress import Progress, silent
+from edgekit.tasks.registry import task_of_model
 from edgekit.verification.closeness import Closeness, compare, float_logits, integer_logits
 from edgekit.version import __version__
 
@@ -143,9 +144,9 @@ def finetune(  # noqa: PLR0913 - each is a choice of the user's
             progress(f"fine-tuning, loss {loss:.4f}", training.step, training.steps)
             if state is not None and training.step % SAVE_EVERY == 0:
                 training.save(state, identity)
-    floats = float_logits(teacher, pixels[held])
+    floats, task = float_logits(teacher, pixels[held]), task_of_model(teacher)
     trained = training.executor.integer_model()
-    before, after = (compare(floats, integer_logits(model, pixels[held])) for model in (start, trained))
+    before, after = (compare(task, floats, integer_logits(model, pixels[held])) for model in (start, trained))
     about = {"digest": images.digest, "images": len(pixels), "epochs": training.epochs, "seed": seed}
     trained = replace(trained, provenance={**start.provenance, "finetuning": about})
     finetuning = Finetuning(

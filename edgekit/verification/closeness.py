@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
 
 from edgekit.executor.float import FloatExecutor
 from edgekit.executor.integer import IntegerExecutor
-from edgekit.tasks.classification.accuracy import agreement
+from edgekit.tasks.scoring import only
 from edgekit.tasks.statistics import sqnr_db
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
+    from edgekit.tasks.task import Task
+
+T = TypeVar("T")
 
 BATCH_SIZE = 16
 
@@ -28,8 +31,9 @@ class Closeness:
     """Of an integer model to its float network, on the same images.
 
     Attributes:
-        agreement: share of the images whose highest logit is that of the same class, 0..1.
-        sqnr_db: of the logits, decibels: the signal's power over that of the difference.
+        agreement: how near the answers are as the network's task has it, 0..1; of a classifier, the share of images
+            with the same class.
+        sqnr_db: of the outputs, decibels: the signal's power over that of the difference.
     """
 
     agreement: float
@@ -38,16 +42,17 @@ class Closeness:
     def beats(self, other: Closeness, images: int) -> bool:
         """Whether the SQNR is higher, and the agreement not lower by more than chance.
 
-        The SQNR is a mean over all logits and decides. Of so many ``images``, agreement moves by a standard error, or
+        The SQNR is a mean over all outputs and decides. Of so many ``images``, agreement moves by a standard error, or
         by one image, without any reason.
         """
         chance = max(math.sqrt(other.agreement * (1 - other.agreement) / images), 1 / images)
         return self.sqnr_db > other.sqnr_db and self.agreement >= other.agreement - chance - 1e-9
 
 
-def compare(floats: NDArray[np.float32], found: NDArray[np.float32]) -> Closeness:
-    """The closeness of logits to those of the float network, both [N, classes]."""
-    return Closeness(agreement(found, floats), sqnr_db(found, floats))
+def compare(task: Task[T], floats: NDArray[np.float32], found: NDArray[np.float32]) -> Closeness:
+    """The closeness of what a network gives for N images to what its float network gives for the same."""
+    alike = task.agreement(only(task, found), only(task, floats))
+    return Closeness(alike.value / 100, sqnr_db(found, floats))
 
 
 def float_logits(model: FloatModel, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

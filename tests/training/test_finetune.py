@@ -19,6 +19,7 @@ from edgekit.executor.float import FloatExecutor
 from edgekit.float_model import FloatModel
 from edgekit.ir import Clamp, Conv2d, Graph, Linear, Mean, Node, Padding, Tensor
 from edgekit.preprocessing import Preprocessing
+from edgekit.tasks.registry import task_of_model
 from edgekit.training import finetune as module
 from edgekit.training.finetune import augment, finetune
 from edgekit.verification.closeness import compare, float_logits, integer_logits
@@ -96,8 +97,8 @@ def test_it_comes_closer(images: ImageSource, monkeypatch: pytest.MonkeyPatch) -
     assert model.provenance["finetuning"]["epochs"] == 10
     pixels = next(images.batches(IMAGES)).pixels[2::5]
     floats = float_logits(network(), pixels)
-    assert compare(floats, integer_logits(model, pixels)) == finetuning.after
-    assert compare(floats, integer_logits(start, pixels)) == finetuning.before
+    assert compare(task_of_model(network()), floats, integer_logits(model, pixels)) == finetuning.after
+    assert compare(task_of_model(network()), floats, integer_logits(start, pixels)) == finetuning.before
 
 
 def test_what_does_not_come_closer_is_discarded(images: ImageSource, monkeypatch: pytest.MonkeyPatch) -> None:

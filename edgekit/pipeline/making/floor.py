@@ -12,16 +12,16 @@ its weights, not of its activation's. So a part that is an activation takes with
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from edgekit.errors import GateFailed
 from edgekit.pipeline.making.ranking import rank
 from edgekit.progress import Progress, silent
-from edgekit.tasks.classification.accuracy import agreement, measure
-from edgekit.tasks.classification.labels import understand
+from edgekit.tasks.registry import task_of_model
+from edgekit.tasks.scoring import only
+from edgekit.tasks.values import Better, Metric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -41,16 +41,13 @@ HELD_OUT_EVERY = 5  # one image in five decides
 LEAST_IMAGES = 2 * HELD_OUT_EVERY
 RANKED_ON = 16  # images
 LARGEST_SHARE = 1 / 3  # of the layers; beyond, little is left of an int8 model
-TRUSTED = 0.5  # labels count if the float network agrees with so many: subfolders may be named by anything
 _BATCH_SIZE = 16
 _STAGE = "looking for layers to keep in float"
 
 
-class Measure(StrEnum):
-    """What the floor is about, in points: percent of the held-out images."""
-
-    DROP = "top-1 drop"  # of images on which float is right, less those on which int8 is
-    CHANGED = "changed top-1"  # images on which int8 names another class than float: at least as many
+# What counts as lost where images have no targets, or none that the float network agrees with: answers that are not
+# float's. No drop of a classifier is larger.
+CHANGED: Final = Metric("changed", "changed answers", "points", Better.LOWER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,41 +55,41 @@ class Floor:
     """How a floor was kept; all numbers are simulated, by the executor that gives the deployed integers.
 
     Attributes:
-        allowed_points: what may be lost.
-        measure: what the points are of: the drop where labels are known, else what is stricter and needs none.
-        images: how many held-out images decided; one of them is ``100 / images`` points.
+        measure: what may be lost: the drop of the task's first metric where targets are known, else ``CHANGED``.
+        allowed: how much of it, in its unit.
+        images: how many held-out images decided.
         kept: the layers that are in float for it, in the order of the network.
         layers: how many layers the network has.
-        points_without: lost without them.
-        points: lost with them.
+        lost_without: lost without them.
+        lost: lost with them.
     """
 
-    allowed_points: float
-    measure: Measure
+    measure: Metric
+    allowed: float
     images: int
     kept: tuple[str, ...]
     layers: int
-    points_without: float
-    points: float
+    lost_without: float
+    lost: float
 
 
 def keep_floor(  # noqa: PLR0913 - a network, what makes it, and what decides
     model: FloatModel,
     make: Callable[[Collection[str]], Quantized],
     *,
-    allowed_points: float,
+    allowed: float,
     ranked_on: NDArray[np.uint8],
     held_out: ImageSource,
     keep_float: Collection[str] = (),
     never: Collection[str] = (),
     progress: Progress = silent,
 ) -> tuple[Quantized, Floor]:
-    """The model with the fewest layers in float, of those that were tried, that loses at most ``allowed_points``.
+    """The model with the fewest layers in float, of those that were tried, that loses at most ``allowed``.
 
     Args:
         model: in ``passes.integer_form``.
         make: calibrates it with the named layers in float.
-        allowed_points: percent of the held-out images.
+        allowed: of the task's first metric, in the unit of its drop, on the held-out images.
         ranked_on: pixels [N, H, W, C] of images that the parts are ranked on.
         held_out: images that ``make`` does not see.
         keep_float: layers that are in float in any case.
@@ -100,7 +97,7 @@ def keep_floor(  # noqa: PLR0913 - a network, what makes it, and what decides
         progress: told of every candidate.
 
     Raises:
-        DataError: there are too few images, or their labels are of another network.
+        DataError: there are too few images, or their targets are of another network.
         GateFailed: a third of the layers does not suffice.
     """
     total = len(model.graph.nodes)
@@ -109,20 +106,20 @@ def keep_floor(  # noqa: PLR0913 - a network, what makes it, and what decides
     def tried(kept: tuple[str, ...]) -> _Candidate:
         progress(f"{_STAGE}, {len(kept) or 'none'} so far", len(kept), total)
         quantized = make((*keep_float, *kept))
-        return _Candidate(kept, quantized, loss.points(quantized[1]))
+        return _Candidate(kept, quantized, loss.of(quantized[1]))
 
     first = found = tried(())
-    if first.points > allowed_points:
+    if first.lost > allowed:
         from edgekit.calibration.one_at_a_time import quantize_one_at_a_time  # noqa: PLC0415 - needs torch
 
-        ranking = rank(quantize_one_at_a_time(model, *first.quantized, ranked_on))
+        ranking = rank(quantize_one_at_a_time(model, *first.quantized, ranked_on), loss.task)
         integers = first.quantized[1]
         settled = {*never, *(node.name for node in integers.float_nodes + integers.int16_nodes)}
         choices = _choices(model.graph, ranking, settled)
-        found = _fewest(choices, tried, allowed_points) if choices else first
+        found = _fewest(choices, tried, allowed) if choices else first
     progress(_STAGE, total, total)
-    floor = Floor(allowed_points, loss.measure, loss.images, found.kept, total, first.points, found.points)
-    if found.points > allowed_points:
+    floor = Floor(loss.measure, allowed, loss.images, found.kept, total, first.lost, found.lost)
+    if found.lost > allowed:
         raise GateFailed(_refusal(floor))
     return found.quantized, floor
 
@@ -133,13 +130,14 @@ class _Candidate:
 
     kept: tuple[str, ...]
     quantized: Quantized
-    points: float
+    lost: float
 
 
 class _Loss:
     """What models lose on the held-out images.
 
     Attributes:
+        task: what the network is for.
         images: how many these are.
         measure: what counts as lost.
     """
@@ -147,22 +145,22 @@ class _Loss:
     def __init__(self, model: FloatModel, held_out: ImageSource) -> None:
         from edgekit.verification.closeness import float_logits  # noqa: PLC0415 - needs torch
 
-        batches = list(held_out.batches(_BATCH_SIZE))
-        self._pixels = np.concatenate([batch.pixels for batch in batches])
-        self._floats = float_logits(model, self._pixels)
-        labels = [label for batch in batches for label in batch.labels or ()]
-        self._labels = understand(labels, held_out.folders, model.labels, self._floats).classes
+        self.task = task_of_model(model)
+        self._pixels = np.concatenate([batch.pixels for batch in held_out.batches(_BATCH_SIZE)])
+        self._floats = only(self.task, float_logits(model, self._pixels))
         self.images = len(self._pixels)
-        trusted = bool(self._labels) and measure(self._floats, self._labels).top1 >= TRUSTED
-        self.measure = Measure.DROP if trusted else Measure.CHANGED
+        targets = self.task.targets(held_out, self._floats).targets
+        self._targets = targets if targets is not None and self.task.trusts(self._floats, targets) else None
+        self.measure = CHANGED if self._targets is None else self.task.dropped
 
-    def points(self, model: IntegerModel) -> float:
+    def of(self, model: IntegerModel) -> float:
+        """What an integer model loses, in the measure's unit."""
         from edgekit.verification.closeness import integer_logits  # noqa: PLC0415 - needs torch
 
-        found = integer_logits(model, self._pixels)
-        if self.measure is Measure.DROP:
-            return 100 * (measure(self._floats, self._labels).top1 - measure(found, self._labels).top1)
-        return 100 * (1 - agreement(found, self._floats))
+        found = only(self.task, integer_logits(model, self._pixels))
+        if self._targets is None:
+            return 100 - self.task.agreement(found, self._floats).value
+        return self.task.drop(found, self._floats, self._targets).value
 
 
 def _choices(graph: Graph, ranking: Sequence[Sensitivity], settled: Collection[str]) -> list[tuple[str, ...]]:
@@ -190,18 +188,18 @@ def _choices(graph: Graph, ranking: Sequence[Sensitivity], settled: Collection[s
 
 
 def _fewest(
-    choices: Sequence[tuple[str, ...]], tried: Callable[[tuple[str, ...]], _Candidate], allowed_points: float
+    choices: Sequence[tuple[str, ...]], tried: Callable[[tuple[str, ...]], _Candidate], allowed: float
 ) -> _Candidate:
     """The shortest choice that suffices, found by doubling and bisection; the longest where none does."""
     failed, place = -1, 0
     found = tried(choices[place])
-    while found.points > allowed_points and place < len(choices) - 1:
+    while found.lost > allowed and place < len(choices) - 1:
         failed, place = place, min(2 * place + 1, len(choices) - 1)
         found = tried(choices[place])
-    while found.points <= allowed_points and place - failed > 1:
+    while found.lost <= allowed and place - failed > 1:
         middle = (failed + place) // 2
         candidate = tried(choices[middle])
-        if candidate.points <= allowed_points:
+        if candidate.lost <= allowed:
             found, place = candidate, middle
         else:
             failed = middle
@@ -210,9 +208,10 @@ def _fewest(
 
 def _refusal(floor: Floor) -> str:
     """What was reached, and what to do next."""
+    measure = floor.measure
     return (
-        f"a {floor.measure} of at most {floor.allowed_points:g} points cannot be had with a third of the layers in "
-        f"float: it is {floor.points:.2f} with {len(floor.kept)} of {floor.layers}, and {floor.points_without:.2f} "
-        f"without, on {floor.images} held-out images (one is {100 / floor.images:.2f}). Train it to be closer to "
+        f"{measure.title}: {measure.allowed(floor.allowed)} cannot be had with a third of the layers in float: it is "
+        f"{measure.number(floor.lost)} with {len(floor.kept)} of {floor.layers}, and "
+        f"{measure.number(floor.lost_without)} without, on {floor.images} held-out images. Train it to be closer to "
         f"float, edgekit finetune; or give more images, or a higher --floor"
     )

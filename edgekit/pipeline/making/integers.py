@@ -161,7 +161,7 @@ def _within_floor(
     return keep_floor(
         form,
         lambda kept: _calibrated(form, seen, settings, kept, silent),
-        allowed_points=wanted.floor,
+        allowed=wanted.floor,
         ranked_on=seen.sample(RANKED_ON).pixels,
         held_out=held_out,
         keep_float=wanted.keep_float,

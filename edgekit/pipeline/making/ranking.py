@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from edgekit.calibration.one_at_a_time import OneAtATime, Part
+    from edgekit.tasks.task import Task
     from edgekit.verification.closeness import Closeness
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +30,12 @@ class Sensitivity:
     closeness: Closeness
 
 
-def rank(found: OneAtATime) -> tuple[Sensitivity, ...]:
-    """The parts of a network, the one with the lowest SQNR of the logits first."""
+def rank(found: OneAtATime, task: Task[T]) -> tuple[Sensitivity, ...]:
+    """The parts of a network with this task, the one with the lowest SQNR of the logits first."""
     from edgekit.verification.closeness import compare  # noqa: PLC0415 - needs torch
 
     parts = [
-        Sensitivity(alone.layer, alone.part, place, compare(alone.reference, alone.logits))
+        Sensitivity(alone.layer, alone.part, place, compare(task, alone.reference, alone.logits))
         for place, alone in enumerate(found.alone)
     ]
     return tuple(sorted(parts, key=lambda part: part.closeness.sqnr_db))

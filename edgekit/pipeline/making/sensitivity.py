@@ -11,6 +11,7 @@ from edgekit.pipeline.making.integers import integers_of
 from edgekit.pipeline.making.ranking import Sensitivity, rank
 from edgekit.pipeline.making.source import Source, open_source
 from edgekit.progress import Progress, silent
+from edgekit.tasks.registry import task_of_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -94,6 +95,7 @@ def sensitivity(
         raise DataError(
             f"{len(pixels)} images are too few to tell how sensitive a layer is: give {LEAST_IMAGES} or more"
         )
+    task = task_of_model(form)
     integers = integers_of(source, settings, progress)
     found = quantize_one_at_a_time(form, integers.ranges, integers.model, pixels, progress=progress)
     return SensitivityResult(
@@ -104,8 +106,8 @@ def sensitivity(
         kind="simulated",
         images=len(pixels),
         skipped=integers.skipped,
-        parts=rank(found),
-        activations=compare(found.floats, found.activations),
-        weights=compare(found.floats, found.weights),
-        everything=compare(found.floats, integer_logits(integers.model, pixels)),
+        parts=rank(found, task),
+        activations=compare(task, found.floats, found.activations),
+        weights=compare(task, found.floats, found.weights),
+        everything=compare(task, found.floats, integer_logits(integers.model, pixels)),
     )

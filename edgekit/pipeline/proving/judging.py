@@ -14,7 +14,7 @@ from edgekit.passes import integer_form
 from edgekit.pipeline.making.manifest import sha256_of
 from edgekit.pipeline.proving.verdicts import FileVerdict, Picture, Saying
 from edgekit.runtimes.tracing import trace_file, trace_graph, trace_model
-from edgekit.tasks.scoring import score
+from edgekit.tasks.scoring import only, score
 from edgekit.verification import compare, gates
 from edgekit.verification.divergence import Comparison, locate
 from edgekit.verification.float_parity import TOLERANCE, compare_floats
@@ -84,8 +84,7 @@ class Known:
 
     def named(self, logits: NDArray[Any]) -> Outputs:
         """What a network gave, by the names that the task knows."""
-        (name,) = self.task.outputs
-        return {name: logits}
+        return only(self.task, logits)
 
 
 def _reals(integers: NDArray[Any], model: IntegerModel) -> NDArray[np.floating]:

@@ -12,6 +12,7 @@ from edgekit.errors import DataError
 from edgekit.exporters.metadata import Precision
 from edgekit.progress import Progress, silent
 from edgekit.runtimes.runner import encode
+from edgekit.tasks.scoring import only
 from edgekit.verification import compare
 
 if TYPE_CHECKING:
@@ -200,9 +201,7 @@ def run(
         answers.add(batch, integers, floats, every=max(total // PICTURES, 1))
         progress("verifying", len(answers.names), max(total, len(answers.names)))
     if isinstance(images, ImageSource):
-        (name,) = task.outputs
-        understood = task.targets(
-            images, {name: np.concatenate(answers.floats or answers.integers or trials[0].outputs)}
-        )
+        logits = np.concatenate(answers.floats or answers.integers or trials[0].outputs)
+        understood = task.targets(images, only(task, logits))
         answers.targets, answers.about_targets = understood.targets, understood.fact
     return answers

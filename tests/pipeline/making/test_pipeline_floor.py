@@ -15,8 +15,10 @@ from edgekit.calibration.images import ImageSource, open_images
 from edgekit.errors import DataError, GateFailed
 from edgekit.float_model import FloatModel
 from edgekit.ir import Clamp, Conv2d, Graph, Linear, Mean, Node, Padding, Tensor
-from edgekit.pipeline.making.floor import Floor, Measure, _Candidate, _fewest, keep_floor
+from edgekit.pipeline.making.floor import CHANGED, Floor, _Candidate, _fewest, keep_floor
 from edgekit.preprocessing import Preprocessing
+from edgekit.tasks.classification import Classification
+from edgekit.tasks.classification.task import DROP
 from edgekit.verification.closeness import compare, float_logits, integer_logits
 
 if TYPE_CHECKING:
@@ -91,7 +93,7 @@ def search(
     (_, model), floor = keep_floor(
         form,
         make,
-        allowed_points=points,
+        allowed=points,
         ranked_on=seen.sample(8).pixels,
         held_out=held_out,
         keep_float=keep_float,
@@ -106,18 +108,18 @@ def test_the_layer_that_int8_ruins_is_kept(tmp_path: Path) -> None:
     model, floor = search(form, images, 10.0)
     assert floor.kept == ("b",)
     assert [node.name for node in model.float_nodes] == ["b"]
-    assert (floor.measure, floor.images, floor.layers, floor.allowed_points) == (Measure.CHANGED, 12, 7, 10.0)
-    assert floor.points <= 10.0 < 30.0 < floor.points_without
+    assert (floor.measure, floor.images, floor.layers, floor.allowed) == (CHANGED, 12, 7, 10.0)
+    assert floor.lost <= 10.0 < 30.0 < floor.lost_without
     pixels = next(images.split(5)[1].batches(60)).pixels
-    closeness = compare(float_logits(form, pixels), integer_logits(model, pixels))
-    assert floor.points == pytest.approx(100 * (1 - closeness.agreement))
+    closeness = compare(Classification("head", 10), float_logits(form, pixels), integer_logits(model, pixels))
+    assert floor.lost == pytest.approx(100 * (1 - closeness.agreement))
 
 
 def test_where_everything_may_be_lost_nothing_is_kept(tmp_path: Path) -> None:
     form = network("b")
     model, floor = search(form, open_noise(tmp_path, form), 100.0)
     assert floor.kept == ()
-    assert floor.points == floor.points_without > 30.0
+    assert floor.lost == floor.lost_without > 30.0
     assert model.exact
 
 
@@ -138,17 +140,17 @@ def test_labels_that_float_finds_right_count(tmp_path: Path) -> None:
     form = network("b")
     right = open_noise(tmp_path, form, lambda logits: logits.argmax(1))
     _, floor = search(form, right, 10.0)
-    assert (floor.measure, floor.kept) == (Measure.DROP, ("b",))
+    assert (floor.measure, floor.kept) == (DROP, ("b",))
     wrong = open_noise(tmp_path, form, lambda logits: logits.argmin(1))
     _, floor = search(form, wrong, 10.0)  # the drop would be less than nothing
-    assert (floor.measure, floor.kept) == (Measure.CHANGED, ("b",))
+    assert (floor.measure, floor.kept) == (CHANGED, ("b",))
     with pytest.raises(DataError, match="has 10 classes"):
         search(form, open_noise(tmp_path, form, lambda logits: logits.argmin(1) + 10), 10.0)
 
 
 def test_what_cannot_be_had_is_refused(tmp_path: Path) -> None:
     form = network(*POINTS)
-    said = r"at most 10 points cannot be had with a third .* it is .* with 2 of 7, and .* without, on 12 .*finetune"
+    said = r"10 points at most cannot be had with a third .* it is .* with 2 of 7, and .* without, on 12 .*finetune"
     with pytest.raises(GateFailed, match=said):
         search(form, open_noise(tmp_path, form), 10.0)
 
