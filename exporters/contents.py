@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from edgekit.exporters.metadata import KEY, Head, IoDtype, Precision
+from edgekit.exporters.vocabulary import Does
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -32,10 +33,6 @@ OPERATOR: Final = "operator"  # the field with the operator's own name
 CLAMP: Final = "clamp"  # the field of a fused clamp
 LABELS: Final = "labels"  # the fact that is the labels as the format itself stores them, where it does
 
-_CLAMPS: Final = frozenset({"Clip", "Relu", "clip", "relu", "relu6", "MAXIMUM", "MINIMUM", "RELU", "RELU6"}) | {
-    f"aten::{name}" for name in ("clamp", "clamp_min", "relu")
-}
-_QUANTIZES: Final = frozenset({"QuantizeLinear", "quantize", "QUANTIZE", "aten::quantize_per_tensor"})
 _FLOATS: Final = frozenset({"float16", "float32", "float64", "bfloat16"})
 _MOST_DIGITS: Final = 17  # a float64 has no more
 
@@ -48,11 +45,13 @@ class Operator:
         name: of what it makes, unique in the file.
         fields: what it says, by name: ``OPERATOR``, attributes, what it reads, and the parameters of what it makes.
         constants: what the file calls those that it reads; a matter of taste, so two files may differ in it.
+        does: what it does, in the words of all formats.
     """
 
     name: str
     fields: Mapping[str, Value]
     constants: tuple[str, ...] = ()
+    does: Does = Does.OTHER
 
     @property
     def kind(self) -> str:
@@ -284,7 +283,7 @@ def _of_operator(found: Operator, wanted: Operator, layer: str | None) -> Iterat
     name = wanted.name
     if found.kind != wanted.kind:
         text = f"{found.kind} instead of {wanted.kind}"
-        clamp = wanted.kind in _CLAMPS and found.kind not in _CLAMPS
+        clamp = wanted.does is Does.CLAMP and found.does is not Does.CLAMP
         text = f"clamp of {name}: missing, there is {text}" if clamp else f"operator of {name}: {text}"
         yield ContentDifference(layer, CLAMP if clamp else OPERATOR, found.kind, wanted.kind, text)
         return  # fields of another operator mean something else
@@ -296,9 +295,9 @@ def _of_operator(found: Operator, wanted: Operator, layer: str | None) -> Iterat
 
 def _missing(wanted: Operator, layer: str | None) -> ContentDifference:
     text, key = f"{wanted.kind} of {wanted.name} is missing", OPERATOR
-    if wanted.kind in _CLAMPS:
+    if wanted.does is Does.CLAMP:
         text, key = f"clamp of {wanted.name}: missing ({wanted.kind})", CLAMP
-    elif wanted.kind in _QUANTIZES:
+    elif wanted.does is Does.QUANTIZE:
         text += ": what it is to quantize stays float"
     return ContentDifference(layer, key, None, wanted.kind, text)
 

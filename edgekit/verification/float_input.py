@@ -13,6 +13,7 @@ import numpy as np
 
 from edgekit.boundary import REACH
 from edgekit.exporters.contents import CLAMP
+from edgekit.exporters.vocabulary import Does
 from edgekit.quantization import INT8_MIN
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from edgekit.exporters.metadata import Metadata
 
 _ROUNDING: Final = 1e-3  # of a level, from float32: edgekit.boundary
-_QUANTIZES: Final = frozenset({"QUANTIZE", "QuantizeLinear", "quantize", "aten::quantize_per_tensor"})
 _QUINT8: Final = 13  # c10/core/ScalarType.h
 
 
@@ -45,10 +45,10 @@ def broken_float_input(contents: Contents, form: Format, about: Metadata) -> Ite
         fields = operator.fields
         if read is not None and not any(isinstance(field, str) and field == read for field in fields.values()):
             continue
-        if operator.kind in _QUANTIZES:
+        if operator.does is Does.QUANTIZE:
             yield from _not_the_pixel(value, fields, pixels if form.channels_last else pixels.transpose(0, 3, 1, 2))
             return
-        compute = ARITHMETIC.get(operator.kind)
+        compute = ARITHMETIC.get(operator.does)
         if compute is None or fields.get(CLAMP) is not None:
             yield f"the input goes through {operator.kind} before it is quantized: what comes of it, nobody knows"
             return
@@ -101,13 +101,13 @@ def _as_it_is(value: NDArray[Any], _: Mapping[str, Value]) -> NDArray[Any]:
     return value
 
 
-# By the kind of the operator; the names of what it reads are those of ``Contents``.
-ARITHMETIC: Final[Mapping[str, Callable[[NDArray[Any], Mapping[str, Value]], NDArray[Any]]]] = {
-    **dict.fromkeys(("MUL", "mul"), _product),
-    **dict.fromkeys(("ADD", "Add", "add", "aten::add"), _sum),
-    "BatchNormalization": _batch_normalization,
-    "aten::addcmul": _sum_with_product,
-    "cast": _as_it_is,
+# By what the operator does; the names of what it reads are those of ``Contents``.
+ARITHMETIC: Final[Mapping[Does, Callable[[NDArray[Any], Mapping[str, Value]], NDArray[Any]]]] = {
+    Does.MULTIPLY: _product,
+    Does.ADD: _sum,
+    Does.NORMALIZE: _batch_normalization,
+    Does.MULTIPLY_AND_ADD: _sum_with_product,
+    Does.KEEP: _as_it_is,
 }
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from edgekit.errors import ArtifactError
 from edgekit.exporters import metadata
 from edgekit.exporters.contents import LABELS, Layers, describe, metadata_facts, same
 from edgekit.exporters.formats import format_of
 from edgekit.exporters.metadata import KEY, Head, IoDtype, Precision
+from edgekit.exporters.vocabulary import Does
 from edgekit.integer_model import IntegerModel
 from edgekit.verification.float_input import broken_float_input
 from edgekit.verification.float_layers import compare_float_layers
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from edgekit.exporters.format import Format
     from edgekit.exporters.summary import Summary
     from edgekit.float_model import FloatModel
-
-_TRANSPOSES: Final = frozenset({"TRANSPOSE", "Transpose", "transpose", "aten::permute", "aten::t", "aten::transpose"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ def well_formed(
         summary, contents = form.read(path), form.contents(path)
     except ArtifactError as error:
         return (*problems, Problem(None, str(error)))
-    transposes = [operator for operator in contents.operators if operator.kind in _TRANSPOSES]
+    transposes = [operator for operator in contents.operators if operator.does is Does.TRANSPOSE]
     if transposes:
         text = f"{len(transposes)} operators only transpose, the first makes {transposes[0].name}"
         problems.append(Problem(layer_of(transposes[0].name), text))

@@ -20,6 +20,7 @@ from edgekit.exporters.contents import (
 from edgekit.exporters.coreml.inspection import Flow
 from edgekit.exporters.coreml.reader import Reference, read_model
 from edgekit.exporters.metadata import KEY, IoDtype, Precision
+from edgekit.exporters.vocabulary import Does
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,20 @@ if TYPE_CHECKING:
 _ARGUMENTS: Final = {
     "quantized_data": "integers", "zero_point": "zero point", "pad": "padding", "strides": "stride"
 }  # fmt: skip
+_DOES: Final = {
+    "add": Does.ADD,
+    "cast": Does.KEEP,  # of an image's pixels
+    "clip": Does.CLAMP,
+    "dequantize": Does.DEQUANTIZE,
+    "mul": Does.MULTIPLY,
+    "pad": Does.PAD,
+    "quantize": Does.QUANTIZE,
+    "reduce_mean": Does.POOL,
+    "relu": Does.CLAMP,
+    "relu6": Does.CLAMP,
+    "reshape": Does.RESHAPE,
+    "transpose": Does.TRANSPOSE,
+}
 _CLASSIFY: Final = "classify"  # its classes are the labels
 
 
@@ -44,7 +59,10 @@ def read_contents(path: Path) -> Contents:
     model = read_model(path)
     operations = model.program.operations
     names = unique_names(operation.output for operation in operations)
-    operators = tuple(Operator(name, dict(_fields(o))) for name, o in zip(names, operations, strict=True))
+    operators = tuple(
+        Operator(name, dict(_fields(o)), does=_DOES.get(o.operator, Does.OTHER))
+        for name, o in zip(names, operations, strict=True)
+    )
     halves = any(o.operator == "quantize" and o.array("scale").dtype == np.float16 for o in operations)
     options: dict[str, Any] = {"precision": Precision.FLOAT16} if halves else {}
     facts, flow = dict(_facts(model)), Flow(model.program)

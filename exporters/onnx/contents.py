@@ -21,6 +21,7 @@ from edgekit.exporters.contents import (
 from edgekit.exporters.metadata import KEY
 from edgekit.exporters.onnx.reader import load, opset_of
 from edgekit.exporters.onnx.versions import OnnxVersion, runtime_for
+from edgekit.exporters.vocabulary import Does
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,6 +43,24 @@ _ROLES: Final = {
     "Pad": ("input", "widths", "value"),
     "QuantizeLinear": ("input", "scale", "zero point"),
 }
+_DOES: Final = {
+    "Add": Does.ADD,
+    "BatchNormalization": Does.NORMALIZE,
+    "Cast": Does.CONVERT,
+    "Clip": Does.CLAMP,
+    "DequantizeLinear": Does.DEQUANTIZE,
+    "Flatten": Does.RESHAPE,
+    "Gather": Does.PAD,  # edgekit puts channels behind those of an image
+    "GlobalAveragePool": Does.POOL,
+    "HardSigmoid": Does.HARD_SIGMOID,
+    "HardSwish": Does.HARD_SWISH,
+    "Mul": Does.MULTIPLY,
+    "Pad": Does.PAD,
+    "QuantizeLinear": Does.QUANTIZE,
+    "ReduceMean": Does.POOL,
+    "Relu": Does.CLAMP,
+    "Transpose": Does.TRANSPOSE,
+}
 _ATTRIBUTES: Final = {"strides": "stride", "pads": "padding", "group": "groups", "kernel_shape": "kernel shape"}
 
 
@@ -55,10 +74,7 @@ def read_contents(path: Path) -> Contents:
     graph = model.graph
     constants = {entry.name: entry for entry in graph.initializer}
     names = unique_names(node.output[0] for node in graph.node)
-    operators = tuple(
-        Operator(name, dict(_fields(node, constants)), tuple(read for read in node.input if read in constants))
-        for name, node in zip(names, graph.node, strict=True)
-    )
+    operators = tuple(_operator(name, node, constants) for name, node in zip(names, graph.node, strict=True))
     inputs = [value for value in graph.input if value.name not in constants]
     version = OnnxVersion(opset_of(model), model.ir_version)
     facts = dict(_facts(model, inputs, constants))
@@ -69,6 +85,12 @@ def read_contents(path: Path) -> Contents:
         {"runtime": runtime_for(version), "one_image": bool(inputs) and _takes_one_image(inputs[0])}
         | head_option(facts),
     )
+
+
+def _operator(name: str, node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> Operator:
+    fields = dict(_fields(node, constants))
+    read = tuple(name for name in node.input if name in constants)
+    return Operator(name, fields, read, _DOES.get(str(fields[OPERATOR]), Does.OTHER))
 
 
 def _takes_one_image(value: onnx.ValueInfoProto) -> bool:

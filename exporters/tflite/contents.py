@@ -22,6 +22,7 @@ from edgekit.exporters.metadata import KEY
 from edgekit.exporters.tflite import metadata as tflite_metadata
 from edgekit.exporters.tflite import reader
 from edgekit.exporters.tflite import schema as tflite_schema
+from edgekit.exporters.vocabulary import Does
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +43,23 @@ _ROLES: Final = {
     "MUL": ("first", "second"),
     "PAD": ("input", "paddings"),
     "RESHAPE": ("input", "target shape"),
+}
+_DOES: Final = {
+    "ADD": Does.ADD,
+    "AVERAGE_POOL_2D": Does.POOL,
+    "DEPTHWISE_CONV_2D": Does.DEPTHWISE,
+    "DEQUANTIZE": Does.DEQUANTIZE,
+    "HARD_SWISH": Does.HARD_SWISH,
+    "MAXIMUM": Does.CLAMP,
+    "MEAN": Does.POOL,
+    "MINIMUM": Does.CLAMP,
+    "MUL": Does.MULTIPLY,
+    "PAD": Does.PAD,
+    "QUANTIZE": Does.QUANTIZE,
+    "RELU": Does.CLAMP,
+    "RELU6": Does.CLAMP,
+    "RESHAPE": Does.RESHAPE,
+    "TRANSPOSE": Does.TRANSPOSE,
 }
 _OPTIONS: Final = {"fusedActivationFunction": CLAMP, "strideH": "stride, rows", "strideW": "stride, columns"}
 _RUNTIME_ENTRY: Final = "min_runtime_version"
@@ -73,9 +91,7 @@ class _Decoder:
         self._made |= {int(index) for index in self._graph.inputs}
 
     def contents(self) -> Contents:
-        operators = tuple(
-            Operator(self._result(o), dict(self._fields(o)), self._constants(o)) for o in self._graph.operators
-        )
+        operators = tuple(map(self._operator, self._graph.operators))
         inputs = [self._graph.tensors[index] for index in self._graph.inputs]
         io_dtype = io_dtype_of(self._file.dtype(inputs[0]))
         facts = dict(self._facts())
@@ -83,6 +99,10 @@ class _Decoder:
         return Contents(operators, facts, io_dtype, head_option(facts), boundary)
 
     # --- operators ----------------------------------------------------------------------------------------------------
+
+    def _operator(self, operator: Any) -> Operator:  # noqa: ANN401 - generated classes
+        does = _DOES.get(self._file.kind(operator), Does.OTHER)
+        return Operator(self._result(operator), dict(self._fields(operator)), self._constants(operator), does)
 
     def _result(self, operator: Any) -> str:  # noqa: ANN401 - generated classes
         index: int = operator.outputs[0]

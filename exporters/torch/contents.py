@@ -27,6 +27,7 @@ from edgekit.exporters.contents import (
 from edgekit.exporters.torch import script
 from edgekit.exporters.torch.forward import Forward, Step, value_id
 from edgekit.exporters.torch.reading import Loaded, load
+from edgekit.exporters.vocabulary import Does
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +50,32 @@ _ROLES: Final = {
     "Y_scale_i": "scale",
     "Y_zero_point_i": "zero point",
     "zero_point": "zero point",
+}
+
+# By the operators that torch has, and by the methods that edgekit writes.
+_DOES: Final = {
+    "aten::add": Does.ADD,
+    "aten::addcmul": Does.MULTIPLY_AND_ADD,
+    "aten::clamp": Does.CLAMP,
+    "aten::clamp_min": Does.CLAMP,
+    "aten::constant_pad_nd": Does.PAD,
+    "aten::dequantize": Does.DEQUANTIZE,
+    "aten::flatten": Does.RESHAPE,
+    "aten::hardsigmoid": Does.HARD_SIGMOID,
+    "aten::hardswish": Does.HARD_SWISH,
+    "aten::mean": Does.POOL,
+    "aten::mul": Does.MULTIPLY,
+    "aten::permute": Does.TRANSPOSE,
+    "aten::quantize_per_tensor": Does.QUANTIZE,
+    "aten::relu": Does.CLAMP,
+    "aten::t": Does.TRANSPOSE,
+    "aten::to": Does.CONVERT,
+    "aten::transpose": Does.TRANSPOSE,
+    "crop": Does.CROP,
+    "mean": Does.POOL,
+    "pad": Does.PAD,
+    "quantized::add": Does.ADD,
+    "quantized::mul": Does.MULTIPLY,
 }
 
 
@@ -85,9 +112,8 @@ class _Decoder:
         constants = self._forward.constants
         for step in self._forward.steps:
             read = (value_id(value) for value in step.node.inputs())
-            yield Operator(
-                step.name, dict(self._fields(step)), tuple(constants[value] for value in read if value in constants)
-            )
+            named = tuple(constants[value] for value in read if value in constants)
+            yield Operator(step.name, dict(self._fields(step)), named, _DOES.get(step.kind, Does.OTHER))
 
     def facts(self) -> Iterator[tuple[str, Value]]:
         for role in ("inputs", "outputs"):

@@ -21,6 +21,7 @@ from edgekit.exporters.contents import (
     unique_names,
 )
 from edgekit.exporters.metadata import IoDtype, Precision
+from edgekit.exporters.vocabulary import Does
 from edgekit.ir import Conv2d, Graph, Linear, Node, Tensor
 
 if TYPE_CHECKING:
@@ -66,8 +67,11 @@ def test_names_belong_to_layers(graph: Graph, name: str, layer: str | None) -> N
     assert Layers(graph).of(name) == layer
 
 
+DOES = {"Clip": Does.CLAMP, "QuantizeLinear": Does.QUANTIZE}
+
+
 def operator(name: str, kind: str, **fields: Any) -> Operator:
-    return Operator(name, {OPERATOR: kind, **fields})
+    return Operator(name, {OPERATOR: kind, **fields}, does=DOES.get(kind, Does.OTHER))
 
 
 def said(*operators: Operator, **facts: Value) -> Contents:

@@ -14,6 +14,7 @@ from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.exporters.contents import Contents
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype
+from edgekit.exporters.vocabulary import Does
 from edgekit.preprocessing import Normalization, Preprocessing
 from edgekit.reference.integer import Reference
 from edgekit.runtimes.catalog import all_runners
@@ -101,6 +102,6 @@ def test_arithmetic_that_does_not_fit_what_the_file_says(form: Format, name: str
     without = Contents(contents.operators[:1], contents.facts, contents.io_dtype)
     assert list(broken_float_input(without, form, about)) == ["nothing quantizes the input"]
     (first, *others) = contents.operators
-    strange = replace(first, fields={**first.fields, "operator": "ERF"})
+    strange = replace(first, fields={**first.fields, "operator": "ERF"}, does=Does.OTHER)
     (text,) = broken_float_input(replace(contents, operators=(strange, *others)), form, about)
     assert "the input goes through ERF before it is quantized" in text

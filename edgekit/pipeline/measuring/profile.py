@@ -11,6 +11,7 @@ from edgekit.errors import ArtifactError
 from edgekit.exporters.contents import as_identifier
 from edgekit.exporters.formats import format_of
 from edgekit.exporters.metadata import Precision
+from edgekit.exporters.vocabulary import Does
 from edgekit.integer_model import SUFFIX, IntegerModel
 from edgekit.progress import Progress, silent
 from edgekit.runtimes.catalog import profiling_of
@@ -31,24 +32,18 @@ if TYPE_CHECKING:
 RUNS: Final = 100
 CALM: Final = 0.1  # the spread of runs on a machine with nothing else to do is smaller
 
-# What operators do, in words, by the formats' own names; those with weights are told apart by these.
-_KINDS: Final = {
-    "addition": {"ADD", "Add", "aten::add", "quantized::add"},
-    "multiplication": {"BatchNormalization", "MUL", "Mul", "aten::addcmul", "aten::mul", "quantized::mul"},
-    "hard-swish": {"HARD_SWISH", "HardSwish", "aten::hardswish"},
-    "pooling": {"AVERAGE_POOL_2D", "GlobalAveragePool", "MEAN", "ReduceMean", "aten::mean", "mean"},
-    "reshaping": {"Flatten", "RESHAPE", "aten::flatten"},
-    "padding": {"Gather", "PAD", "Pad", "aten::constant_pad_nd", "crop", "pad"},
-    "activation": {
-        *("Clip", "HardSigmoid", "MAXIMUM", "MINIMUM", "Relu"),
-        *("aten::clamp", "aten::clamp_min", "aten::hardsigmoid", "aten::relu"),
-    },
-    "conversion of type": {
-        *("Cast", "DEQUANTIZE", "DequantizeLinear", "QUANTIZE", "QuantizeLinear"),
-        *("aten::dequantize", "aten::quantize_per_tensor", "aten::to"),
-    },
-}
+# What operators do, in words; those with weights are told apart by these.
 _CONVERSION, _PADDING, _HARD_SWISH = "conversion of type", "padding", "hard-swish"
+_WORDS: Final = {
+    Does.ADD: "addition",
+    **dict.fromkeys((Does.MULTIPLY, Does.MULTIPLY_AND_ADD, Does.NORMALIZE), "multiplication"),
+    Does.HARD_SWISH: _HARD_SWISH,
+    **dict.fromkeys((Does.CLAMP, Does.HARD_SIGMOID), "activation"),
+    Does.POOL: "pooling",
+    **dict.fromkeys((Does.PAD, Does.CROP), _PADDING),
+    Does.RESHAPE: "reshaping",
+    **dict.fromkeys((Does.CONVERT, Does.KEEP, Does.QUANTIZE, Does.DEQUANTIZE), _CONVERSION),
+}
 BY_RUNTIME: Final = "added by the runtime"  # conversions of layouts and types
 # What edgekit's writers put behind the name of a layer, or of what it makes: edgekit/passes, exporters/*/writer.py
 _PARTS: Final = re.compile(
@@ -263,7 +258,7 @@ class _Rows:
         )  # fmt: skip
 
     def _kind(self, operator: Operator) -> str:
-        kind = next((words for words, names in _KINDS.items() if operator.kind in names), "other")
+        kind = _WORDS.get(operator.does, "other")
         names = (operator.name, *operator.constants, *reads(operator, self._made))
         if any(_GATE.search(name) for name in names) and kind != _CONVERSION:
             return _HARD_SWISH  # x (x + 3) with a clamp, in two operators: edgekit/passes/lower_hard_swish.py
@@ -272,7 +267,7 @@ class _Rows:
             return kind
         made = self._costs.activation(operator.name).shape
         read = self._costs.inputs(operator)[0].shape
-        if operator.kind == "DEPTHWISE_CONV_2D" or operator.fields.get("groups", 1) != 1:
+        if operator.does is Does.DEPTHWISE or operator.fields.get("groups", 1) != 1:
             return "depthwise convolution"
         if all(size == 1 for size in (*made[1:], *read[1:])):
             return "fully connected"
@@ -283,12 +278,12 @@ class _Rows:
         readers: Sequence[Operator] = self._readers.get(operator.name, ())
         if operator.name in self._input:
             return "input"
-        if operator.kind in _KINDS[_CONVERSION]:
+        if _WORDS.get(operator.does) == _CONVERSION:
             if not reads(operator, self._made):
                 return "input"
             if not readers:
                 return "output"
-        if operator.kind in _KINDS[_PADDING] and operator.kind != "crop":
+        if operator.does is Does.PAD:
             while readers and self._costs.weight(readers[0]) is None:
                 readers = self._readers.get(readers[0].name, ())
             if readers:
@@ -306,8 +301,8 @@ def _of_the_input(operators: Sequence[Operator]) -> set[str]:
     names = set()
     for operator in operators:
         names.add(operator.name)
-        if operator.kind not in ARITHMETIC:
-            return names if operator.kind in _KINDS[_CONVERSION] else set()
+        if operator.does not in ARITHMETIC:
+            return names if _WORDS.get(operator.does) == _CONVERSION else set()
     return set()
 
 
