@@ -103,9 +103,9 @@ def normalizations(model: IntegerModel) -> Mapping[str, Callable[[NDArray[np.uin
 
 def identity(model: IntegerModel, pixels: NDArray[np.uint8], work: Path) -> Iterator[list[str]]:
     """Runner, logits compared in all ways to normalize, and the share that is the reference's."""
-    reference, logits = Reference(model), model.params[model.graph.outputs[0]]
+    reference, logits = Reference(model), model.params[model.graph.output_tensors[0]]
     batches = [pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH)]
-    expected = [logits.dequantize(reference.run(model.encode(batch))) for batch in batches]
+    expected = [logits.dequantize(reference.run(model.encode(batch))["logits"]) for batch in batches]
     for name, form in FORMATS.items():
         path = work / f"boundary{form.suffix}"
         form.write_integer_model(model, path, io_dtype=IoDtype.FLOAT32)

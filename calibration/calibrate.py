@@ -111,7 +111,7 @@ def calibrate(  # noqa: PLR0913 - each is a choice of the user's
         ranges = {name: without_one_outlier(ranges[name], histograms[name], find) for name in ranges}
     steady = range_stability(histograms, find, images=seen) if method in _QUICK else None
     if synthetic:
-        ranges |= {name: ranges[name].scaled(LOGITS_MARGIN) for name in model.graph.outputs}
+        ranges |= {name: ranges[name].scaled(LOGITS_MARGIN) for name in model.graph.output_tensors}
     nearest = quantize(
         equalized,
         ranges,

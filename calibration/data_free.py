@@ -80,15 +80,13 @@ def synthesize(
     x = (torch.from_numpy(first_pictures(images, model.preprocessing.shape, seed)) - mean) / std
     x = x.clamp(darkest, brightest).requires_grad_()
     network = _Compared(graph)
-    classes = graph.tensors[graph.outputs[0]].shape[0]
-    meant = torch.arange(images) * classes // images  # evenly spaced
     optimizer = torch.optim.Adam([x], lr=_LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for step in range(steps):
         progress("making images", step, steps)
         optimizer.zero_grad()
-        divergence, logits = network.compare(x)
-        (divergence + _SURENESS * F.cross_entropy(logits, meant)).backward()  # type: ignore[no-untyped-call]  # torch has no types for it
+        divergence, unsure = network.compare(x)
+        (divergence + _SURENESS * unsure).backward()  # type: ignore[no-untyped-call]  # torch has no types for it
         optimizer.step()
         schedule.step()
         with torch.no_grad():
@@ -146,10 +144,19 @@ class _Compared(FloatExecutor):
         self.found: list[torch.Tensor] = []
 
     def compare(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The divergence from training, mean over layers, nats a channel, and the logits, of images [N, C, H, W]."""
+        """How images [N, C, H, W] differ from those of training, and how unsure the network is of their classes.
+
+        The first is the divergence, mean over layers, nats a channel. The second is the cross-entropy of classes that
+        are evenly spaced over the images; 0 where there are no logits.
+        """
         self.found = []
-        logits = self(x)
-        return torch.stack(self.found).mean(), logits
+        given = self(x)
+        divergence = torch.stack(self.found).mean()
+        if self.graph.logits is None:
+            return divergence, torch.zeros(())
+        logits = given[self.graph.logits.name]
+        meant = torch.arange(len(x)) * logits.shape[1] // len(x)
+        return divergence, F.cross_entropy(logits, meant)
 
     def accumulate(self, node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
         y = super().accumulate(node, inputs)

@@ -31,7 +31,7 @@ BATCH_SIZE = 8
 def families(graph: Graph) -> list[tuple[str, ...]]:
     """Tensors that have to carry the same gains, in the order of the graph; those that can carry none are left out."""
     joined = {name: name for name in graph.tensors}
-    fixed = {graph.input, *graph.outputs}
+    fixed = {graph.input, *graph.output_tensors}
 
     def root(name: str) -> str:
         while joined[name] != name:

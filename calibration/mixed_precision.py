@@ -84,7 +84,7 @@ def with_borders(graph: Graph, kinds: Mapping[str, Kind]) -> tuple[Graph, dict[s
 
     def add_borders(tensor: str) -> None:
         wanted = {kinds[reader.name] for reader in graph.consumers(tensor)}
-        if tensor in graph.outputs and made[tensor] is Kind.INT16:
+        if tensor in graph.output_tensors and made[tensor] is Kind.INT16:
             wanted.add(Kind.FLOAT)
         for kind in sorted(wanted - {made[tensor]}):
             name = converted(tensor, kind)
@@ -96,7 +96,10 @@ def with_borders(graph: Graph, kinds: Mapping[str, Kind]) -> tuple[Graph, dict[s
         inputs = (converted(name, kinds[node.name]) if name in graph.tensors else name for name in node.inputs)
         nodes.append(replace(node, inputs=tuple(inputs)))
         add_borders(node.output)
-    outputs = tuple(converted(name, Kind.FLOAT) if made[name] is Kind.INT16 else name for name in graph.outputs)
+    outputs = tuple(
+        replace(output, tensor=converted(output.tensor, Kind.FLOAT)) if made[output.tensor] is Kind.INT16 else output
+        for output in graph.outputs
+    )
     bordered = graph.with_nodes(nodes, tensors, outputs=outputs)
     return bordered, made | {name: Kind(name.rpartition(".")[2]) for name in tensors}
 

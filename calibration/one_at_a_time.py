@@ -1,4 +1,4 @@
-"""What each tensor, and the weights of each layer, do to the logits if they alone are quantized, all else in float.
+"""What each tensor, and the weights of each layer, do to a classifier's logits if they alone are quantized.
 
 A tensor's own error does not tell: some errors the rest of the network forgets, others it multiplies. So each part is
 quantized with exactly the parameters of the integer model, and the rest of the network is run on it: sensitivity
@@ -108,6 +108,8 @@ def quantize_one_at_a_time(
         progress: told after every batch.
     """
     graph = equalize(model, ranges.gains).graph
+    assert graph.logits is not None, f"{graph.name} is no classifier"
+    logits = graph.logits.name
     if integers.pixel_input:
         graph, _ = fold_normalization(graph, model.preprocessing.normalization)
     given, rounded_graph = FloatExecutor(model.graph), _with_integer_weights(graph, integers)
@@ -120,16 +122,17 @@ def quantize_one_at_a_time(
         quantizing, rounded = _Quantizing(graph, means, integers.params), _Correcting(rounded_graph, means)
 
         def alone(tensor: str) -> torch.Tensor:
-            return errors.logits(tensor, fake_quantized(errors.values[tensor], integers.params[tensor]))
+            return errors.outputs(tensor, fake_quantized(errors.values[tensor], integers.params[tensor]))[logits]
 
         def with_integers(node: Node) -> torch.Tensor:
             known = [errors.values[name] if name in errors.values else rounded.constant(name) for name in node.inputs]
-            return errors.logits(node.output, rounded.compute(node, known))
+            return errors.outputs(node.output, rounded.compute(node, known))[logits]
 
-        found = [given(torch.from_numpy(model.preprocessing.normalization(batch))), errors.values[graph.outputs[0]]]
-        found += [quantizing(images), rounded(images), alone(graph.input)]
+        normalized = torch.from_numpy(model.preprocessing.normalization(batch))
+        found = [given(normalized)[logits], graph.named(errors.values)[logits]]
+        found += [quantizing(images)[logits], rounded(images)[logits], alone(graph.input)]
         found += [alone(node.output) if part is Part.ACTIVATION else with_integers(node) for node, part in parts]
-        return [logits.numpy() for logits in found]
+        return [given_logits.numpy() for given_logits in found]
 
     batches, done = [], 0
     with torch.inference_mode():

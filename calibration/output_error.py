@@ -1,4 +1,4 @@
-"""What an error in one tensor alone does to the logits, computed by running the rest of the network on it.
+"""What an error in one tensor alone does to the outputs, computed by running the rest of the network on it.
 
 It is exact, not a gradient: large errors, as clipping makes them, count as what they are.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class OutputError:
-    """Relative squared errors of the logits, for replaced values of single tensors.
+    """Relative squared errors of the outputs, for replaced values of single tensors.
 
     Attributes:
         values: every tensor of the float network, by name, [N, ...].
@@ -39,15 +39,22 @@ class OutputError:
         self.values: dict[str, torch.Tensor] = {}
         with torch.inference_mode():
             self._executor(torch.from_numpy(images), self.values.__setitem__)
-        self._logits = self.values[graph.outputs[0]]
-        self._power = float(self._logits.double().square().sum())
+        self._outputs = graph.named(self.values)
+        self._powers = {name: float(z.double().square().sum()) or 1.0 for name, z in self._outputs.items()}
 
     def of(self, tensor: str, value: torch.Tensor) -> float:
-        """||z' - z||^2 / ||z||^2 over all logits z, where z' are those with ``value`` in the place of ``tensor``."""
-        return float((self.logits(tensor, value) - self._logits).double().square().sum()) / self._power
+        """||z' - z||^2 / ||z||^2 of an output z, where z' is it with ``value`` in the place of ``tensor``.
 
-    def logits(self, tensor: str, value: torch.Tensor) -> torch.Tensor:
-        """The logits [N, classes] with ``value`` in the place of ``tensor``."""
+        Of several outputs, the mean: each counts the same, whatever its units and its size.
+        """
+        changed = self.outputs(tensor, value)
+        errors = (
+            float((changed[name] - z).double().square().sum()) / self._powers[name] for name, z in self._outputs.items()
+        )
+        return sum(errors) / len(self._outputs)
+
+    def outputs(self, tensor: str, value: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The outputs by name with ``value`` in the place of ``tensor``."""
         replaced = {tensor: value}
 
         def known(name: str) -> torch.Tensor:
@@ -58,7 +65,7 @@ class OutputError:
             for node in self._graph.nodes[self._place[tensor] + 1 :]:
                 if any(name in replaced for name in node.inputs):
                     replaced[node.output] = self._executor.compute(node, [known(name) for name in node.inputs])
-        return replaced.get(self._graph.outputs[0], self._logits)
+        return self._graph.named({name: replaced.get(name, self.values[name]) for name in self._graph.output_tensors})
 
 
 def fake_quantized(value: torch.Tensor, params: QuantParams) -> torch.Tensor:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from edgekit import files
 from edgekit.boundary import Alignment, alignment
 from edgekit.errors import ArtifactError, UnsupportedOperator
 from edgekit.ir import Add, Conv2d, Dequantize, Flatten, Linear, Mean, Mul, Pad, Quantize, Requantize
-from edgekit.ir.graph import check
+from edgekit.ir.graph import Output, check
 from edgekit.ir.serialization import graph_from_dict, graph_to_dict
 from edgekit.preprocessing import Normalization, Preprocessing
 from edgekit.quantization import WEIGHT_LIMITS, QuantParams, Ratio
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
     from edgekit.ir import Graph, Node
 
-FORMAT_VERSION = 2  # 1 had no layers in float
+FORMAT_VERSION = 3  # 2 had outputs without names; 1 had no layers in float
+_NAMELESS_OUTPUTS = 2
 SUFFIX = ".edgekit"
 SEVEN_BIT = "seven-bit"  # how the lowerings begin whose weights have seven bits
 _HEADER = "model.json"
@@ -183,6 +184,8 @@ class IntegerModel:
                 arrays = {name: archive[name] for name in archive.files}
             header = json.loads(arrays.pop(_HEADER).tobytes())
             version = header["format_version"]
+            if version == _NAMELESS_OUTPUTS:
+                header, version = _with_named_outputs(header), FORMAT_VERSION
             model = _from_header(header, arrays) if version == FORMAT_VERSION else None
         except _EvenDenominatorError as error:
             raise ArtifactError(f"{path}: {error}. edgekit never writes that: export it again") from error
@@ -192,9 +195,18 @@ class IntegerModel:
             raise ArtifactError(f"{path} is not an edgekit integer model, or is damaged: export it again") from error
         if model is None:
             raise ArtifactError(
-                f"{path} has format version {version}, this edgekit reads {FORMAT_VERSION}: export it again"
+                f"{path} has format version {version}, this edgekit reads {_NAMELESS_OUTPUTS} and {FORMAT_VERSION}: "
+                f"export it again"
             )
         return model
+
+
+def _with_named_outputs(header: Mapping[str, Any]) -> dict[str, Any]:
+    """The header of a file of version 2 as this version has it: its one output was a classifier's."""
+    graph = header["graph"]
+    (tensor,) = graph["outputs"]
+    tensors = [{"axes": (), **values} for values in graph["tensors"]]
+    return {**header, "graph": {**graph, "outputs": [asdict(Output.logits(tensor))], "tensors": tensors}}
 
 
 class _EvenDenominatorError(ValueError):

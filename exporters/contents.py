@@ -178,7 +178,7 @@ class Layers:
     def __init__(self, graph: Graph) -> None:
         self._exact: dict[str, str | None] = {graph.input: None}
         self._plain: dict[str, str | None] = {}
-        outputs = {tensor: f"logits_{index}" if index else "logits" for index, tensor in enumerate(graph.outputs)}
+        outputs = {output.tensor: output.name for output in graph.outputs}
         names = [(graph.input, None), *((node.output, node.name) for node in graph)]
         names += [(name, node.name) for node in graph for name in node.inputs if name in graph.constants]
         for name, layer in names:

@@ -213,7 +213,7 @@ class Format:
         with tempfile.TemporaryDirectory() as folder:
             written = Path(folder) / f"model{self.suffix}"
             if isinstance(model, IntegerModel):
-                real = any(name not in model.params for name in model.graph.outputs)  # those leave no choice
+                real = any(name not in model.params for name in model.graph.output_tensors)  # those leave no choice
                 io_dtype = IoDtype.FLOAT32 if real else found.io_dtype
                 self.write_integer_model(model, written, io_dtype=io_dtype, options=found.options)
             else:

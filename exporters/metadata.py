@@ -13,6 +13,7 @@ from edgekit.preprocessing import Normalization, Preprocessing
 if TYPE_CHECKING:
     from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
+    from edgekit.ir import Graph
 
 KEY = "edgekit"  # the name of the entry in each format's metadata
 FLOAT_PROFILE = "float"  # of files that hold no integers
@@ -129,6 +130,18 @@ def check_head(io_dtype: IoDtype, head: Head) -> None:
         )
 
 
+def logits_of(graph: Graph) -> str:
+    """The tensor that probabilities are made of.
+
+    Raises:
+        ConfigError: the network gives no logits.
+    """
+    if graph.logits is None:
+        names = ", ".join(output.name for output in graph.outputs)
+        raise ConfigError(f"probabilities are made of logits, and {graph.name} gives {names}: use --head logits")
+    return graph.logits.tensor
+
+
 def of_integer_model(model: IntegerModel, io_dtype: IoDtype, head: Head = Head.LOGITS) -> Metadata:
     """The metadata of an int8 file.
 
@@ -136,7 +149,7 @@ def of_integer_model(model: IntegerModel, io_dtype: IoDtype, head: Head = Head.L
         ConfigError: an output is kept in float, or is to be probabilities, and ``io_dtype`` is not float32.
     """
     check_head(io_dtype, head)
-    real = [name for name in model.graph.outputs if name not in model.params]
+    real = [name for name in model.graph.output_tensors if name not in model.params]
     if real and io_dtype is not IoDtype.FLOAT32:
         raise ConfigError(
             f"the output {real[0]!r} is kept in float, so the file cannot take and give {io_dtype}: "

@@ -15,7 +15,23 @@ from edgekit.capture.torch_export import capture
 from edgekit.executor.float import FloatExecutor
 from edgekit.float_model import FloatModel
 from edgekit.integer_model import IntegerModel
-from edgekit.ir import Add, Clamp, Conv2d, Flatten, Graph, HardSwish, Linear, Mean, Mul, Node, Op, Pad, Padding, Tensor
+from edgekit.ir import (
+    Add,
+    Clamp,
+    Conv2d,
+    Flatten,
+    Graph,
+    HardSwish,
+    Linear,
+    Mean,
+    Mul,
+    Node,
+    Op,
+    Output,
+    Pad,
+    Padding,
+    Tensor,
+)
 from edgekit.models.backbone import Backbone
 from edgekit.models.families.mobilenet_v2 import mobilenet_v2
 from edgekit.models.heads.convolution import ConvolutionHead
@@ -84,8 +100,8 @@ def three_heads(architecture: Architecture | None = None) -> Network:
 class Sketch:
     """A graph in the making: every method appends a node and returns the name of the tensor that it makes.
 
-    Nodes are "layer.0", "layer.1", ..., and so are their tensors. The last tensor is the network's output, unless
-    ``outputs`` names others.
+    Nodes are "layer.0", "layer.1", ..., and so are their tensors. The last tensor is the network's output, "logits",
+    unless ``outputs`` names others: these are called "logits", "output_1", ....
     """
 
     def __init__(self, shape: tuple[int, ...], seed: int = 0) -> None:
@@ -109,7 +125,8 @@ class Sketch:
         return name
 
     def graph(self) -> Graph:
-        outputs = self.outputs or (self.nodes[-1].output,)
+        first, *others = self.outputs or (self.nodes[-1].output,)
+        outputs = (Output.logits(first), *(Output(f"output_{i}", tensor) for i, tensor in enumerate(others, start=1)))
         return Graph("tiny", "x", outputs, tuple(self.nodes), self.tensors, self.constants)
 
     def preprocessing(self) -> Preprocessing:

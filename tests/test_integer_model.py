@@ -24,6 +24,7 @@ from edgekit.ir import (
     Linear,
     Mean,
     Node,
+    Output,
     Padding,
     Quantize,
     Requantize,
@@ -42,7 +43,7 @@ def model() -> IntegerModel:
     graph = Graph(
         name="tiny",
         input="image",
-        outputs=("logits",),
+        outputs=(Output.logits("logits"),),
         nodes=(
             Node("stem.0", Conv2d((2, 2), Padding(0, 1, 0, 1)), ("image", "stem.0.weight", "stem.0.bias"), "stem.0"),
             Node("shift", Add(), ("stem.0", "shift.three"), "shift"),
@@ -210,9 +211,23 @@ def test_another_version(model: IntegerModel, tmp_path: Path) -> None:
     header, path = header_of(model, tmp_path), tmp_path / "m.edgekit"
     write(path, model, header | {"format_version": FORMAT_VERSION + 1})
     with pytest.raises(
-        ArtifactError, match=f"format version {FORMAT_VERSION + 1}, this edgekit reads {FORMAT_VERSION}"
+        ArtifactError,
+        match=f"format version {FORMAT_VERSION + 1}, this edgekit reads 2 and {FORMAT_VERSION}: export it again",
     ):
         IntegerModel.load(path)
+
+
+def test_a_file_whose_outputs_have_no_names_is_a_classifiers(model: IntegerModel, tmp_path: Path) -> None:
+    """Version 2: outputs were names of tensors, and axes were left to the rank."""
+    header, path = header_of(model, tmp_path), tmp_path / "m.edgekit"
+    graph = header["graph"]
+    graph["outputs"] = [output["tensor"] for output in graph["outputs"]]
+    for tensor in graph["tensors"]:
+        del tensor["axes"]
+    write(path, model, header | {"format_version": 2})
+    found = IntegerModel.load(path)
+    assert found.graph.outputs == model.graph.outputs
+    assert found.graph.tensors == model.graph.tensors
 
 
 def header_of(model: IntegerModel, tmp_path: Path) -> dict[str, Any]:

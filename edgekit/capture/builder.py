@@ -33,14 +33,13 @@ from edgekit.ir import (
     Padding,
     Tensor,
 )
-from edgekit.ir.graph import check
+from edgekit.ir.graph import IMAGE, LOGITS, VALUES, VECTOR, Output, check
+from edgekit.ir.naming import output_names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
-
-_IMAGE_AXES = 3  # [C, H, W]
 
 
 class GraphBuilder:
@@ -185,17 +184,49 @@ class GraphBuilder:
         """[C, 1, 1] in the place of [C]: the layers since the last Flatten work on images of one pixel instead."""
         return self._as_image(x, reader=None)
 
-    def finish(self, name: str, output: str) -> Graph:
-        """The graph; ``output`` becomes [C]."""
-        if len(self.shape(output)) == _IMAGE_AXES and self.shape(output)[1:] != (1, 1):
-            raise UnsupportedOperator(
-                f"the network gives feature maps of the shape {self.shape(output)}: edgekit wants a classifier, which "
-                f"gives [N, classes]"
+    def of_rank(self, x: str, rank: int) -> str:
+        """``x`` as [N, C] or as [N, C, 1, 1], whichever has so many axes; as it is where it has neither form."""
+        if rank == len(VECTOR) and self.shape(x)[1:] == (1, 1):
+            return self.flatten(f"{x}.flatten", x)
+        return self.image(x) if rank == len(IMAGE) else x
+
+    def finish(self, name: str, given: Mapping[str, str], logits: Collection[str] = ()) -> Graph:
+        """The graph that gives these tensors.
+
+        What gives one number a class and nothing else is a classifier: its output is [N, classes], and called "logits"
+        whatever the network calls it.
+
+        Args:
+            name: of the network.
+            given: the tensors, by what the network calls its outputs.
+            logits: which of them are known to be logits, besides one that is called so.
+
+        Raises:
+            UnsupportedOperator: an output is the image itself, or another one, too.
+        """
+        for called, tensor in given.items():
+            if tensor == self.input:
+                raise UnsupportedOperator(f"the network gives its own input, as {called!r}: leave that output out")
+        if len(given) == 1:
+            ((called, tensor),) = given.items()
+            shape = self.shape(tensor)
+            outputs: tuple[Output, ...] = (Output(output_names([called])[0], tensor),)
+            if shape[1:] in {(), (1, 1)}:
+                outputs = (Output.logits(self.flatten(f"{tensor}.flatten", tensor)),)
+        else:
+            outputs = tuple(
+                Output(public, tensor, LOGITS if self._is_logits(tensor, {called, public}, logits) else VALUES)
+                for public, (called, tensor) in zip(output_names(given), given.items(), strict=True)
             )
-        output = self.flatten(f"{output}.flatten", output)
-        graph = Graph(name, self.input, (output,), tuple(self._nodes.values()), self._tensors, self._constants)
+        if twice := [output for output in outputs if [o.tensor for o in outputs].count(output.tensor) > 1]:
+            names = " and as ".join(repr(output.name) for output in twice)
+            raise UnsupportedOperator(f"the network gives the same tensor as {names}: let it give that once")
+        graph = Graph(name, self.input, outputs, tuple(self._nodes.values()), self._tensors, self._constants)
         check(graph)
         return graph
+
+    def _is_logits(self, tensor: str, names: Collection[str], logits: Collection[str]) -> bool:
+        return self._tensors[tensor].axes == VECTOR and not {*logits, LOGITS}.isdisjoint(names)
 
     def _emit(self, name: str, op: Op, inputs: Sequence[str], **constants: NDArray[Any]) -> str:
         """Append a node. Its constants follow its inputs, in the order of the operator's docstring."""
@@ -233,12 +264,12 @@ class GraphBuilder:
         return candidate
 
     def _of_one_rank(self, a: str, b: str) -> tuple[str, str]:
-        if len(self.shape(a)) == len(self.shape(b)):
+        if self._tensors[a].axes == self._tensors[b].axes:
             return a, b
         return self.flatten(f"{a}.flatten", a), self.flatten(f"{b}.flatten", b)
 
     def _as_image(self, x: str, reader: Node | None) -> str:
-        if len(self.shape(x)) == _IMAGE_AXES:
+        if self._tensors[x].is_image:
             return x
         node = self._nodes[x]
         op = node.op.as_image()

@@ -45,7 +45,7 @@ _ADVICE = {
     "LayerNormalization": "it belongs to another kind of network than MobileNets",
     "Erf": "it belongs to GELU: train with hard-swish",
     "Gelu": "train with hard-swish",
-    "NonMaxSuppression": "this is a detector, and edgekit takes classifiers",
+    "NonMaxSuppression": "cut it off: edgekit takes a detector up to the outputs of its convolutions",
 }
 _USUAL_ADVICE = (
     "replace it by Conv, BatchNormalization, Relu, Clip, HardSwish, HardSigmoid, Add, Mul, GlobalAveragePool or Gemm"
@@ -57,7 +57,7 @@ class Captured:
     """What was captured from a file.
 
     Attributes:
-        graph: takes [N, C, H, W] and gives logits, whatever the file does before and after.
+        graph: takes [N, C, H, W] and gives logits or feature maps, whatever the file does before and after.
         arithmetic: what the file computes of its input by itself, if it does. That is left out of the graph, and so
             belongs into the preprocessing.
         order: of the channels that the graph takes, as ``Preprocessing.order`` has it, where the file takes another
@@ -75,7 +75,7 @@ def capture(path: Path, size: tuple[int, int] | None = None) -> Captured:
     """The inference graph of a float MobileNet in an .onnx file.
 
     Args:
-        path: the file; one image input, and logits or what is computed of them.
+        path: the file; one image input, and outputs that are logits, feature maps, or what is computed of them.
         size: (height, width) of the image in pixels, for a file that leaves them open.
 
     Raises:
@@ -95,7 +95,8 @@ class _Walk:
     """What is known while the operators of a file are walked through."""
 
     def __init__(self, file: OnnxFile) -> None:
-        self.file, self.tail = without_tail(file)
+        self.ends = without_tail(file)
+        self.file = self.ends.file
         sizes = dict(zip(file.layout, file.shapes[file.input], strict=True))
         self.builder = GraphBuilder(readable(file.input) or "input", (sizes["C"], sizes["H"], sizes["W"]))
         self.values: dict[str, Value] = dict(file.constants)
@@ -108,11 +109,14 @@ class _Walk:
             result = self._lowered(operator)
             results = result if isinstance(result, tuple) else (result,)
             self.values.update(zip(operator.outputs, results, strict=False))
-        logits = self.values[self.file.outputs[0]]
-        if not isinstance(logits, View):
-            raise CheckpointError("its output does not depend on its input: export the network again")
-        head = without_head(self.builder.finish(name, logits.tensor), self.file)
-        return Captured(head.graph, head.arithmetic, head.order, (*self.file.notes, *self.tail, *head.notes))
+        given: dict[str, str] = {}
+        for called, tensor in self.ends.given.items():
+            value = self.values[tensor]
+            if not isinstance(value, View):
+                raise CheckpointError(f"its output {called!r} does not depend on its input: export the network again")
+            given[called] = self.builder.of_rank(value.tensor, len(value.axes))
+        head = without_head(self.builder.finish(name, given, self.ends.logits), self.file)
+        return Captured(head.graph, head.arithmetic, head.order, (*self.file.notes, *self.ends.notes, *head.notes))
 
     def _lowered(self, operator: Operator) -> View | Channels | tuple[Channels, ...]:
         call = Call(operator, self.values, self.file.shapes)
@@ -146,6 +150,12 @@ class _Walk:
 
     def _unknown(self, operator: Operator) -> UnsupportedOperator:
         advice = _ADVICE.get(operator.op_type, _USUAL_ADVICE)
+        if len(self.file.outputs) > 1:
+            names = ", ".join(self.ends.given)
+            advice += (
+                f". Or cut off the outputs that need it (it has {names}): "
+                f"onnx.utils.extract_model(FILE, NEW_FILE, [{self.file.input!r}], [NAME, …])"
+            )
         return UnsupportedOperator(
             f"edgekit does not know the operator {operator.op_type} (node {operator.name!r}): {advice}"
         )

@@ -67,7 +67,7 @@ def without_head(graph: Graph, file: OnnxFile) -> Head:
         UnsupportedOperator: it multiplies a channel by 0, or turns the sign of what is no convolution's input.
     """
     found = _Found(graph.tensors[graph.input].shape[0])
-    while len(readers := graph.consumers(graph.input)) == 1 and readers[0].output not in graph.outputs:
+    while len(readers := graph.consumers(graph.input)) == 1 and readers[0].output not in graph.output_tensors:
         (node,) = readers
         values = [graph.constants[name].astype(np.float64) for name in node.inputs[1:] if name in graph.constants]
         if not found.takes(node, values):

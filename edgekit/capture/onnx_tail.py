@@ -6,13 +6,11 @@ is asked for, and by whoever takes the answer.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from edgekit.errors import CheckpointError
-
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from edgekit.capture.onnx_file import OnnxFile, Operator
 
@@ -37,27 +35,50 @@ _LENGTH = {"ReduceL2", "ReduceSumSquare", "ReduceSum"}  # of these one sums up w
 _OF_LENGTH = {*_LENGTH, "Mul", "Pow", "Abs", "Sqrt", "Reciprocal", "Div", "Clip", "Max", "Add", "Expand", *_MOVES}
 
 
-def without_tail(file: OnnxFile) -> tuple[OnnxFile, tuple[str, ...]]:
-    """The file up to its logits, and what was left out, for people.
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """A file up to what edgekit's files give.
 
-    Raises:
-        CheckpointError: it has several outputs that are not all computed of the same logits.
+    Attributes:
+        file: it, without what is computed of its outputs; these are the tensors that are given instead.
+        given: the same tensors, by the names of the file's outputs.
+        logits: names of those of which soft-max or the like was left out.
+        notes: what was left out, for people.
     """
+
+    file: OnnxFile
+    given: Mapping[str, str]
+    logits: frozenset[str]
+    notes: tuple[str, ...]
+
+
+def without_tail(file: OnnxFile) -> Ends:
+    """The file up to its logits; of several outputs, those that are computed of the same tensor become one."""
     makers = {output: operator for operator in file.operators for output in operator.outputs}
-    found = [_logits(output, file, makers) for output in file.outputs]
-    roots = {_unmoved(logits, makers) for logits, _ in found}
-    if len(roots) != 1:
-        names = ", ".join(file.outputs)
-        raise CheckpointError(
-            f"it has {len(file.outputs)} outputs ({names}), and edgekit wants one, its logits: cut the others off, "
-            f"onnx.utils.extract_model(FILE, NEW_FILE, [{file.input!r}], [{file.outputs[0]!r}])"
-        )
-    # Of several ways to the same logits, that which moves them about least: it is the earliest.
-    logits = min((logits for logits, _ in found), key=lambda name: _place(name, file))
-    notes = tuple(dict.fromkeys(note for _, notes in found for note in notes))
-    if len(file.outputs) > 1:
-        notes += (f"of the outputs {', '.join(file.outputs)} the logits are taken: all are computed of them",)
-    return replace(file, outputs=(logits,), operators=_needed(logits, file.operators, makers)), notes
+    found = {output: _logits(output, file, makers) for output in file.outputs}
+    by_root: dict[str, list[str]] = {}
+    for output, (tensor, _) in found.items():
+        by_root.setdefault(_unmoved(tensor, makers), []).append(output)
+    given, logits, notes = dict[str, str](), set[str](), list[str]()
+    for outputs in by_root.values():
+        # Of several ways to the same tensor, that which moves it about least: it is the earliest.
+        tensor = min((found[output][0] for output in outputs), key=lambda name: _place(name, file))
+        name = next((output for output in outputs if not found[output][1]), outputs[0])
+        given[name] = tensor
+        notes += [note for output in outputs for note in found[output][1]]
+        if any(found[output][1] for output in outputs):
+            logits.add(name)
+        elif file.shapes.get(tensor, ())[1:] != file.shapes.get(name, ())[1:] and any(
+            size > 1 for size in file.shapes.get(tensor, ())[2:]
+        ):
+            notes.append(f"the output {name!r} as it is before it is moved about: edgekit's files give feature maps")
+        if len(outputs) > 1:
+            taken = "the logits are taken: all are computed of them"
+            other = f"{name} is taken, or what it is computed of: all are computed of that"
+            notes.append(f"of the outputs {', '.join(outputs)} {taken if len(by_root) == 1 else other}")
+    needed = _needed(given.values(), file.operators, makers)
+    ended = replace(file, outputs=tuple(given.values()), operators=needed)
+    return Ends(ended, given, frozenset(logits), tuple(dict.fromkeys(notes)))
 
 
 def _logits(output: str, file: OnnxFile, makers: Mapping[str, Operator]) -> tuple[str, list[str]]:
@@ -134,9 +155,11 @@ def _place(name: str, file: OnnxFile) -> int:
     return next((place for place, operator in enumerate(file.operators) if name in operator.outputs), -1)
 
 
-def _needed(output: str, operators: tuple[Operator, ...], makers: Mapping[str, Operator]) -> tuple[Operator, ...]:
-    """What it takes to compute ``output``, in order."""
-    needed, pending = set[str](), [output]
+def _needed(
+    outputs: Iterable[str], operators: tuple[Operator, ...], makers: Mapping[str, Operator]
+) -> tuple[Operator, ...]:
+    """What it takes to compute ``outputs``, in order."""
+    needed, pending = set[str](), [*outputs]
     while pending:
         name = pending.pop()
         if name in makers and name not in needed:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.utils import _pytree as pytree  # which torch.export itself describes results with
 
 from edgekit.capture.builder import GraphBuilder
 from edgekit.errors import UnsupportedOperator
@@ -33,7 +34,8 @@ def capture(module: torch.nn.Module, name: str, input_shape: tuple[int, int, int
     """The inference graph of ``module``, whether or not it is in eval mode. Its weights are copied.
 
     Args:
-        module: float32, on the CPU; takes one image tensor and returns one tensor, [N, classes].
+        module: float32, on the CPU; takes one image tensor, and returns a tensor, or a dict, tuple or named tuple of
+            some: keys and fields name the outputs.
         name: of the network.
         input_shape: [C, H, W].
 
@@ -101,17 +103,29 @@ class _Capture:
         self.values[image.name] = image.name
 
     def graph(self, name: str) -> Graph:
-        (outputs,) = self.exported.graph.output_node().args
-        assert isinstance(outputs, tuple)
-        if len(outputs) != 1:
-            raise UnsupportedOperator(f"the network returns {len(outputs)} tensors: return the logits only")
         for fx_node in self.exported.graph.nodes:
             if fx_node.op == "call_function":
                 self.values[fx_node.name] = self._evaluate(fx_node)
-        logits = self.values.get(getattr(outputs[0], "name", ""))
-        if not isinstance(logits, str):
-            raise UnsupportedOperator("what the network returns does not depend on the image")
-        return self.builder.finish(name, logits)
+        return self.builder.finish(name, self._given())
+
+    def _given(self) -> dict[str, str]:
+        """The tensors that are returned, by their names."""
+        (returned,) = self.exported.graph.output_node().args
+        structure = self.exported.call_spec.out_spec
+        assert isinstance(returned, tuple)
+        assert structure is not None
+        given: dict[str, str] = {}
+        for path, place in pytree.tree_leaves_with_path(structure.unflatten(range(len(returned)))):
+            if returned[place] is None:
+                continue
+            name = _output_name(path)
+            value = self.values.get(getattr(returned[place], "name", ""))
+            if not isinstance(value, str):
+                raise UnsupportedOperator(f"what the network returns as {name!r} does not depend on the image")
+            given[name] = self.builder.of_rank(value, len(returned[place].meta["val"].shape))
+        if not given:
+            raise UnsupportedOperator("the network returns nothing: its forward has to return what it computes")
+        return given
 
     def _evaluate(self, fx_node: torch.fx.Node) -> Any:  # noqa: ANN401 - constants may be tensors and tuples of them
         target = _operator(fx_node)
@@ -143,6 +157,12 @@ class _Capture:
         assert callable(fx_node.target)
         with torch.no_grad():
             return fx_node.target(*args, **kwargs)
+
+
+def _output_name(path: tuple[Any, ...]) -> str:
+    """What an output is called by its place in what ``forward`` returns: "boxes", "boxes_0"; "output_0" in a tuple."""
+    keys = [next(getattr(step, kind) for kind in ("key", "name", "idx") if hasattr(step, kind)) for step in path]
+    return "_".join(map(str, keys if keys and isinstance(keys[0], str) else ("output", *keys)))
 
 
 def _operator(fx_node: torch.fx.Node) -> str:

@@ -127,7 +127,7 @@ def _fed(preprocessing: Preprocessing, taken: Sequence[Fact], *boundaries: str) 
 
 def _source_as_dict(source: Source) -> dict[str, Any]:
     model = source.float_model
-    (answer,) = (model.graph.tensors[name] for name in model.graph.outputs)
+    (answer,) = (model.graph.tensors[name] for name in model.graph.output_tensors)
     return {
         "network": model.graph.name,
         "description": source.description,

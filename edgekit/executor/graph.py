@@ -25,7 +25,7 @@ class GraphExecutor(torch.nn.Module):
         for name, value in constants.items():
             self.register_buffer(self._keys[name], value)
 
-    def forward(self, x: torch.Tensor, observe: Observer | None = None) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, observe: Observer | None = None) -> dict[str, torch.Tensor]:
         """Run the network.
 
         Args:
@@ -33,12 +33,13 @@ class GraphExecutor(torch.nn.Module):
             observe: called with the name and the value of every tensor, the input first.
 
         Returns:
-            The first output, [N, classes].
+            The outputs by name.
         """
         if x.ndim == 4:  # otherwise oneDNN would reorder the feature maps around every layer
             x = x.contiguous(memory_format=torch.channels_last)
         values = {self.graph.input: self.enter(x)}
         remaining = {name: len(self.graph.consumers(name)) for name in self.graph.tensors}
+        given = self.graph.output_tensors
         if observe is not None:
             observe(self.graph.input, x)
         for node in self.graph:
@@ -48,10 +49,9 @@ class GraphExecutor(torch.nn.Module):
                 observe(node.output, self.leave(node.output, y))
             for name in set(self.graph.activations(node)):
                 remaining[name] -= 1
-                if remaining[name] == 0 and name not in self.graph.outputs:
+                if remaining[name] == 0 and name not in given:
                     del values[name]  # a batch of large images would otherwise hold every feature map at once
-        output = self.graph.outputs[0]
-        return self.leave(output, values[output])
+        return self.graph.named({name: self.leave(name, values[name]) for name in given})
 
     def constant(self, name: str) -> torch.Tensor:
         """A constant that was given, by name."""

@@ -1,6 +1,6 @@
 """The typed graph that everything else reads: tensors, nodes and the operator vocabulary."""
 
-from edgekit.ir.graph import ChannelStatistics, Graph, Node, Tensor
+from edgekit.ir.graph import IMAGE, LOGITS, VALUES, VECTOR, Axis, ChannelStatistics, Graph, Node, Output, Tensor
 from edgekit.ir.operators.add import Add
 from edgekit.ir.operators.batch_norm import BatchNorm
 from edgekit.ir.operators.clamp import Clamp
@@ -19,7 +19,12 @@ from edgekit.ir.operators.quantize import Quantize
 from edgekit.ir.operators.requantize import Requantize
 
 __all__ = [
+    "IMAGE",
+    "LOGITS",
+    "VALUES",
+    "VECTOR",
     "Add",
+    "Axis",
     "BatchNorm",
     "ChannelStatistics",
     "Clamp",
@@ -34,6 +39,7 @@ __all__ = [
     "Mul",
     "Node",
     "Op",
+    "Output",
     "Pad",
     "Padding",
     "Quantize",

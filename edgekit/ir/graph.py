@@ -7,7 +7,8 @@ NOTES for developers: no torch, no protobuf, no files in here. What a graph look
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
@@ -20,21 +21,53 @@ if TYPE_CHECKING:
     from edgekit.ir.operators.operator import Op, Shape
 
 
+T = TypeVar("T")
+
+
+class Axis(StrEnum):
+    """What an axis of a tensor counts."""
+
+    BATCH = "N"
+    CHANNEL = "C"
+    HEIGHT = "H"
+    WIDTH = "W"
+
+
+Axes = tuple[Axis, ...]
+IMAGE: Final[Axes] = (Axis.BATCH, Axis.CHANNEL, Axis.HEIGHT, Axis.WIDTH)
+VECTOR: Final[Axes] = (Axis.BATCH, Axis.CHANNEL)
+_USUAL_AXES: Final = {len(axes) - 1: axes for axes in (IMAGE, VECTOR)}  # by the length of a shape
+
+
 @dataclass(frozen=True, slots=True)
 class Tensor:
     """An activation.
 
     Attributes:
         name: unique in the graph.
-        shape: [C, H, W] or [C]; the batch is left out.
+        shape: the sizes of ``axes`` but the batch, [C, H, W] or [C].
         factor: the tensor carries ``factor`` times what the checkpoint computes there (1/6 of a hard-swish that is
             folded into the weights behind it leaves a 6). Where channels were equalized there is one factor a channel.
             Comparisons with float divide by it.
+        axes: what the axes are, the batch first. Left out, three sizes are those of an image and one is a vector's.
     """
 
     name: str
     shape: tuple[int, ...]
     factor: float | tuple[float, ...] = 1.0
+    axes: Axes = ()
+
+    def __post_init__(self) -> None:
+        """Fill in the usual axes; they have to fit the shape."""
+        axes = self.axes or _USUAL_AXES[len(self.shape)]
+        assert len(axes) == len(self.shape) + 1, f"{self.name}: {self.shape} has not the axes {axes}"
+        assert axes[0] is Axis.BATCH, f"{self.name}: the batch comes first"
+        object.__setattr__(self, "axes", axes)
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is [N, C, H, W]."""
+        return self.axes == IMAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +105,30 @@ class Node:
         return self.inputs[place:] if is_last and self.op.repeats else self.inputs[place : place + 1]
 
 
+LOGITS: Final = "logits"  # the role, and the name, of what a classifier gives: [N, classes], before soft-max
+VALUES: Final = "values"  # the role of an output of which no more is known than its numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a network gives: a tensor, and what callers know it by, in every file and report.
+
+    Attributes:
+        name: an identifier, unique among the outputs.
+        tensor: the name of the tensor.
+        role: what it means: ``LOGITS``, ``VALUES``, or what a task calls it.
+    """
+
+    name: str
+    tensor: str
+    role: str = VALUES
+
+    @classmethod
+    def logits(cls, tensor: str) -> Output:
+        """The output of a classifier."""
+        return cls(LOGITS, tensor, LOGITS)
+
+
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
 class ChannelStatistics:
     """How the results of a layer, before its activation, were distributed while the network was trained.
@@ -96,7 +153,7 @@ class Graph:
     Attributes:
         name: of the network ("mobilenet_v2_1.0_224").
         input: name of the input tensor.
-        outputs: names of the output tensors.
+        outputs: what it gives, in order; no two are the same tensor.
         nodes: in topological order.
         tensors: every activation by name, the input included.
         constants: weights, biases and other arrays by name: float32, or int8 and int32 in an integer model.
@@ -106,11 +163,25 @@ class Graph:
 
     name: str
     input: str
-    outputs: tuple[str, ...]
+    outputs: tuple[Output, ...]
     nodes: tuple[Node, ...]
     tensors: Mapping[str, Tensor]
     constants: Mapping[str, NDArray[Any]] = field(repr=False)
     statistics: Mapping[str, ChannelStatistics] = field(default_factory=dict, repr=False)
+
+    @property
+    def output_tensors(self) -> tuple[str, ...]:
+        """The names of the tensors that it gives, in order."""
+        return tuple(output.tensor for output in self.outputs)
+
+    @property
+    def logits(self) -> Output | None:
+        """The first output whose role that is; None of a network that is no classifier."""
+        return next((output for output in self.outputs if output.role == LOGITS), None)
+
+    def named(self, tensors: Mapping[str, T]) -> dict[str, T]:
+        """What is known of the output tensors, by the outputs' names."""
+        return {output.name: tensors[output.tensor] for output in self.outputs}
 
     def activations(self, node: Node) -> tuple[str, ...]:
         """The inputs of ``node`` that are activations, in order."""
@@ -136,7 +207,7 @@ class Graph:
         nodes: Sequence[Node],
         tensors: Mapping[str, Tensor] | None = None,
         constants: Mapping[str, NDArray[Any]] | None = None,
-        outputs: tuple[str, ...] | None = None,
+        outputs: tuple[Output, ...] | None = None,
         statistics: Mapping[str, ChannelStatistics] | None = None,
     ) -> Graph:
         """This graph with other nodes; what is given beside them is added, and what belongs to no node is dropped."""
@@ -173,6 +244,9 @@ def check(graph: Graph) -> None:
         assert node.output not in known, f"{node.name}: {node.output!r} is made twice"
         known.add(node.output)
     assert known == set(graph.tensors), f"tensors and nodes disagree: {sorted(known ^ set(graph.tensors))}"
-    assert set(graph.outputs) <= known, f"an output is never made: {graph.outputs}"
+    assert graph.outputs, "nothing is given"
+    assert set(graph.output_tensors) <= known, f"an output is never made: {graph.outputs}"
+    for which in (graph.output_tensors, [output.name for output in graph.outputs]):
+        assert len(set(which)) == len(which), f"an output is given twice: {graph.outputs}"
     for name, array in graph.constants.items():
         assert np.isfinite(array).all(), f"{name} is not finite"

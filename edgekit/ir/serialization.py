@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from edgekit.errors import UnsupportedOperator
-from edgekit.ir.graph import Graph, Node, Tensor
+from edgekit.ir.graph import Axis, Graph, Node, Output, Tensor
 from edgekit.ir.operators.clamp import Clamp
 from edgekit.ir.operators.operator import Op, operators
 
@@ -22,8 +22,11 @@ def graph_to_dict(graph: Graph) -> dict[str, Any]:
     return {
         "name": graph.name,
         "input": graph.input,
-        "outputs": list(graph.outputs),
-        "tensors": [{"name": t.name, "shape": list(t.shape), "factor": t.factor} for t in graph.tensors.values()],
+        "outputs": [dataclasses.asdict(output) for output in graph.outputs],
+        "tensors": [
+            {"name": t.name, "axes": "".join(t.axes), "shape": list(t.shape), "factor": t.factor}
+            for t in graph.tensors.values()
+        ],
         "nodes": [
             {
                 "name": node.name,
@@ -44,12 +47,17 @@ def graph_from_dict(values: Mapping[str, Any], constants: Mapping[str, NDArray[A
         UnsupportedOperator: they name an operator that there is not.
         KeyError, TypeError, ValueError: they do not describe a graph.
     """
-    tensors = {t["name"]: Tensor(t["name"], tuple(t["shape"]), _factor(t["factor"])) for t in values["tensors"]}
+    tensors = {t["name"]: _tensor(t) for t in values["tensors"]}
+    outputs = tuple(Output(**output) for output in values["outputs"])
     nodes = []
     for node in values["nodes"]:
         activation = None if node["activation"] is None else _clamp_from_dict(node["activation"])
         nodes.append(Node(node["name"], _op_from_dict(node["op"]), tuple(node["inputs"]), node["output"], activation))
-    return Graph(values["name"], values["input"], tuple(values["outputs"]), tuple(nodes), tensors, constants)
+    return Graph(values["name"], values["input"], outputs, tuple(nodes), tensors, constants)
+
+
+def _tensor(values: Mapping[str, Any]) -> Tensor:
+    return Tensor(values["name"], tuple(values["shape"]), _factor(values["factor"]), tuple(map(Axis, values["axes"])))
 
 
 def _factor(value: float | list[float]) -> float | tuple[float, ...]:

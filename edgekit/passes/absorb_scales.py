@@ -66,7 +66,7 @@ def absorb_scales(graph: Graph) -> Graph:
         inputs = tuple(places.get(name, name) for name in node.inputs)
         nodes.append(Node(node.name, node.op.times(out), inputs, places.get(node.output, node.output), activation))
     tensors = {name: replace(tensor, factor=factors[name]) for name, tensor in graph.tensors.items()}
-    outputs = tuple(places.get(name, name) for name in graph.outputs)
+    outputs = tuple(replace(o, tensor=places.get(o.tensor, o.tensor)) for o in graph.outputs)
     return graph.with_nodes(nodes, tensors, constants, outputs, statistics)
 
 
@@ -109,7 +109,7 @@ def _solve(graph: Graph) -> dict[str, float]:
         before = dict(factors)
         for node in graph:
             _propagate(graph, node, factors)
-        for name in graph.outputs:
+        for name in graph.output_tensors:
             _carry(graph, name, 1.0, factors)
         if factors == before:
             return factors

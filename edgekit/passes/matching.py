@@ -34,7 +34,7 @@ class Pattern(Generic[AnOp]):
 
 def has_one_reader(graph: Graph, tensor: str) -> bool:
     """Whether one node reads ``tensor`` and nobody else sees it, so that it may change or go along with that node."""
-    return tensor not in graph.outputs and len(graph.consumers(tensor)) == 1
+    return tensor not in graph.output_tensors and len(graph.consumers(tensor)) == 1
 
 
 def constant_operand(graph: Graph, node: Node) -> str | None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def remove_dead(graph: Graph) -> Graph:
     """Drop every node that no output depends on."""
-    needed = set(graph.outputs)
+    needed = set(graph.output_tensors)
     alive: list[Node] = []
     for node in reversed(graph.nodes):
         if node.output in needed:

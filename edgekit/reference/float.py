@@ -22,10 +22,9 @@ class FloatReference:
         self.graph = graph
         self._constants = {name: array.astype(np.float64) for name, array in graph.constants.items()}
 
-    def run(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
-        """The first output for normalized images [N, C, H, W]: [N, classes]."""
-        output = self.graph.outputs[0]
-        return self.run_all(x, keep=(output,))[output]
+    def run(self, x: NDArray[np.floating]) -> dict[str, NDArray[np.float64]]:
+        """The outputs by name for normalized images [N, C, H, W]."""
+        return self.graph.named(self.run_all(x, keep=self.graph.output_tensors))
 
     def run_all(self, x: NDArray[np.floating], keep: tuple[str, ...] | None = None) -> dict[str, NDArray[np.float64]]:
         """Every tensor by name (or those in ``keep``) for normalized images [N, C, H, W]."""

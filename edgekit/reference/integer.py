@@ -34,10 +34,10 @@ class Reference:
             if node.op.has_weights and model.width(node.output) == 8
         }
 
-    def run(self, x: NDArray[np.int8]) -> NDArray[Any]:
-        """The first output for int8 inputs [N, C, H, W]: int8 [N, classes], or float64 where it is kept in float."""
-        output = self.model.graph.outputs[0]
-        return self.run_all(x, keep=(output,))[output]
+    def run(self, x: NDArray[np.int8]) -> dict[str, NDArray[Any]]:
+        """The outputs by name for int8 inputs [N, C, H, W]: int8, or float64 where they are kept in float."""
+        graph = self.model.graph
+        return graph.named(self.run_all(x, keep=graph.output_tensors))
 
     def run_all(self, x: NDArray[np.int8], keep: tuple[str, ...] | None = None) -> dict[str, NDArray[Any]]:
         """Every tensor by name (or those in ``keep``) for int8 inputs [N, C, H, W], each in the type as ``run``'s."""
@@ -62,7 +62,7 @@ class Reference:
         numerator, denominator = ratio.numerator, ratio.denominator
         if node.op.has_ratio_per_operand:
             numerator, denominator = np.ones(1, np.int64), denominator[:1]
-        shape = (-1, 1, 1) if total.ndim == 4 else (-1,)
+        shape = (-1, 1, 1) if self.model.graph.tensors[node.output].is_image else (-1,)
         zero_point = self.model.params[node.output].zero_point
         return self.round(total, numerator.reshape(shape), denominator.reshape(shape), zero_point)
 

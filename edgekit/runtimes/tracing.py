@@ -107,7 +107,7 @@ def trace_file(
     elif network is not None:
         assert not isinstance(network, IntegerModel)
         tensors = _unscaled(_named(found, form, network, None), network)
-        answer = _without_factor(network.tensors[network.outputs[0]], answer)
+        answer = _without_factor(network.tensors[network.output_tensors[0]], answer)
     else:
         tensors = _called_publicly(found, form, summary)
     return Trace(name, about.precision, tensors, answer, differs_because=why)
@@ -116,7 +116,7 @@ def trace_file(
 def trace_model(model: IntegerModel, pixels: NDArray[np.uint8]) -> Trace:
     """What the numpy reference makes of pixels [N, H, W, C]."""
     tensors = _unscaled(Reference(model).run_all(model.encode(pixels)), model.graph)
-    answer = tensors[model.graph.outputs[0]]
+    answer = tensors[model.graph.output_tensors[0]]
     return Trace("the numpy reference", Precision.INT8, tensors, answer, is_reference=True)
 
 
@@ -138,7 +138,7 @@ def trace_graph(graph: Graph, normalization: Normalization, pixels: NDArray[np.u
         FloatExecutor(graph)(torch.from_numpy(normalization(pixels)), observe=keep)
     tensors = _unscaled(found, graph)
     name = f"torch {torch.__version__.partition('+')[0]}, the checkpoint"
-    return Trace(name, Precision.FLOAT32, tensors, tensors[graph.outputs[0]])
+    return Trace(name, Precision.FLOAT32, tensors, tensors[graph.output_tensors[0]])
 
 
 def renamed(trace: Trace, names: Collection[str], ends: tuple[str, str]) -> Trace:
@@ -217,7 +217,7 @@ def factor_of(tensor: Tensor) -> NDArray[np.float64]:
 
 def _answer(output: NDArray[Any], about: Metadata, model: IntegerModel) -> NDArray[Any]:
     """The first output of an int8 file, as integers, or as reals where it is kept in float."""
-    name = model.graph.outputs[0]
+    name = model.graph.output_tensors[0]
     if name in model.params:
         return decode(output, about.io_dtype, model.params[name])
     return _without_factor(model.graph.tensors[name], output)

@@ -44,7 +44,7 @@ def task_of_model(model: FloatModel) -> Task[Any]:
     Raises:
         ConfigError: there is no such task, or it reads other outputs.
     """
-    shapes = {name: model.graph.tensors[name].shape for name in model.graph.outputs}
+    shapes = {name: tensor.shape for name, tensor in model.graph.named(model.graph.tensors).items()}
     return task_of(shapes, model.labels, of_provenance(model.provenance))[0]
 
 

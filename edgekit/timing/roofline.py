@@ -29,7 +29,7 @@ from edgekit import files
 from edgekit.device import machine
 from edgekit.exporters.metadata import IoDtype, Precision
 from edgekit.float_model import FloatModel
-from edgekit.ir import Conv2d, Graph, Mean, Node, Tensor
+from edgekit.ir import Conv2d, Graph, Mean, Node, Output, Tensor
 from edgekit.preprocessing import Preprocessing
 from edgekit.progress import Progress, silent
 from edgekit.timing.kernels import ProfileWorker
@@ -175,7 +175,7 @@ def convolutions() -> FloatModel:
         tensors[read] = Tensor(read, shape)
     nodes.append(Node("mean", Mean(keep_dims=False), (read,), "mean"))
     tensors["mean"] = Tensor("mean", (_CHANNELS,))
-    graph = Graph("roofline", "x", ("mean",), tuple(nodes), tensors, constants)
+    graph = Graph("roofline", "x", (Output.logits("mean"),), tuple(nodes), tensors, constants)
     return FloatModel(graph, Preprocessing((_SIZE, _SIZE), None))
 
 

@@ -199,7 +199,8 @@ class _Training:
         with torch.no_grad():
             wanted = self._teacher(self._tensor(self._normalization(pixels)))
         found = self.executor(self._tensor(self.executor.model.encode(pixels)))
-        loss: torch.Tensor = (found - wanted).square().sum() / wanted.square().sum()
+        errors = [(found[name] - z).square().sum() / z.square().sum() for name, z in wanted.items()]
+        loss: torch.Tensor = torch.stack(errors).mean()
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call] # torch declares no types here
         return loss.item()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
+    from edgekit.ir import Graph, Output
     from edgekit.tasks.task import Task
 
 T = TypeVar("T")
@@ -56,19 +57,25 @@ def compare(task: Task[T], floats: NDArray[np.float32], found: NDArray[np.float3
 
 
 def float_logits(model: FloatModel, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The logits [N, classes] of the float network for pixels [N, H, W, C]."""
-    executor = FloatExecutor(model.graph)
+    """The logits [N, classes] of the float network, which is a classifier, for pixels [N, H, W, C]."""
+    executor, logits = FloatExecutor(model.graph), _logits(model.graph)
     images = (model.preprocessing.normalization(part) for part in _parts(pixels))
     with torch.inference_mode():
-        return np.concatenate([executor(torch.from_numpy(part)).numpy() for part in images])
+        return np.concatenate([executor(torch.from_numpy(part))[logits.name].numpy() for part in images])
 
 
 def integer_logits(model: IntegerModel, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The logits [N, classes] of an integer model, in real units, for pixels [N, H, W, C]."""
-    executor, output = IntegerExecutor(model), model.params.get(model.graph.outputs[0])
+    """The logits [N, classes] of an integer model, likewise, in real units, for pixels [N, H, W, C]."""
+    executor, logits = IntegerExecutor(model), _logits(model.graph)
+    stored = (torch.from_numpy(model.encode(part)) for part in _parts(pixels))
     with torch.inference_mode():
-        stored = np.concatenate([executor(torch.from_numpy(model.encode(part))).numpy() for part in _parts(pixels)])
-    return stored if output is None else output.dequantize(stored)
+        given = np.concatenate([executor(part)[logits.name].numpy() for part in stored])
+    return model.real(logits.tensor, given).astype(np.float32, copy=False)
+
+
+def _logits(graph: Graph) -> Output:
+    assert graph.logits is not None, f"{graph.name} is no classifier"
+    return graph.logits
 
 
 def _parts(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:

@@ -24,13 +24,13 @@ def reference_logits(model: IntegerModel, pixels: NDArray[np.uint8]) -> NDArray[
     """The logits of the numpy reference [N, classes], image by image: int8, or float64 where they are kept in float."""
     reference = Reference(model)
     stored = model.encode(pixels)
-    return np.concatenate([reference.run(stored[i : i + 1]) for i in range(len(stored))])
+    return np.concatenate([next(iter(reference.run(stored[i : i + 1]).values())) for i in range(len(stored))])
 
 
 def run_integers(runner: Runner, metadata: Metadata, model: IntegerModel, pixels: NDArray[np.uint8]) -> NDArray[Any]:
     """The logits [N, classes] that an int8 file gives: int8, or float32 where they are kept in float."""
     output = runner.run(encode(pixels, metadata, model.params[model.graph.input]))
-    params = model.params.get(model.graph.outputs[0])
+    params = model.params.get(model.graph.output_tensors[0])
     return output if params is None else decode(output, metadata.io_dtype, params)
 
 
@@ -54,7 +54,7 @@ def with_reference(  # noqa: PLR0913 - what is compared, and what is claimed
         max_lsb_allowed: by how much integers may differ all the same.
     """
     exact = exact and model.exact
-    if model.graph.outputs[0] in model.params:
+    if model.graph.output_tensors[0] in model.params:
         return compare_integers(runner, found, expected, exact=exact, max_lsb_allowed=max_lsb_allowed)
     return compare_floats(runner, found, expected, TOLERANCE[Precision.FLOAT32] if exact else NEAR)
 

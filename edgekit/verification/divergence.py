@@ -361,7 +361,7 @@ class Comparison:
 
     def _boundary(self) -> Divergence:
         """Every layer is the same, and the answers are not."""
-        name = self.graph.outputs[0] if self.graph else "logits"
+        name = self.graph.output_tensors[0] if self.graph else "logits"
         found = Finding(
             Cause.BOUNDARY,
             "every layer is the same and the answer is not: it is converted otherwise on its way out, or a kernel is "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgekit.exporters.contents import as_identifier
+from edgekit.exporters.names import public_names
 from edgekit.ir import Conv2d, Dequantize, Linear, Quantize
 
 if TYPE_CHECKING:
@@ -53,9 +54,7 @@ def compare_float_layers(summary: Summary, model: IntegerModel) -> FloatLayers:
 
 def _names(model: IntegerModel, node: Node) -> tuple[str, ...]:
     """What the result of a node may be called in a file."""
-    public = [f"logits_{index}" if index else "logits" for index in range(len(model.graph.outputs))]
-    outputs = dict(zip(model.graph.outputs, public, strict=True))
-    return (node.name, node.output, outputs.get(node.output, node.output))
+    return (node.name, node.output, public_names(model.graph).get(node.output, node.output))
 
 
 def _layer(result: str, names: dict[str, Node]) -> Node | None:

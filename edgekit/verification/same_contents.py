@@ -57,7 +57,7 @@ def of_integer_model(model: IntegerModel) -> Contents:
     seen = model.params[model.graph.input]
     about = {
         "network": model.graph.name,
-        "outputs": list(model.graph.outputs),
+        "outputs": [dataclasses.asdict(output) for output in model.graph.outputs],
         "input": {"scale": seen.scale.tolist(), "zero_point": seen.zero_point},
         "preprocessing": model.preprocessing.to_dict(),
         "normalization": dataclasses.asdict(model.normalization),
@@ -93,4 +93,4 @@ def _fields(model: IntegerModel, node: Node) -> Iterator[tuple[str, Value]]:
         ratio = model.ratios[node.name]
         yield from (("ratio numerators", ratio.numerator), ("ratio denominators", ratio.denominator))
     made = model.graph.tensors[node.output]
-    yield from (("shape", made.shape), ("factor", made.factor))
+    yield from (("shape", made.shape), ("axes", made.axes), ("factor", made.factor))

@@ -121,6 +121,6 @@ def _metadata(contents: Contents, model: IntegerModel | FloatModel | None) -> It
 def _of(model: IntegerModel | FloatModel, contents: Contents) -> metadata.Metadata:
     head = contents.options.get("head", Head.LOGITS)
     if isinstance(model, IntegerModel):
-        real = any(name not in model.params for name in model.graph.outputs)
+        real = any(name not in model.params for name in model.graph.output_tensors)
         return metadata.of_integer_model(model, IoDtype.FLOAT32 if real else contents.io_dtype, head)
     return metadata.of_float_model(model, contents.precision, head)

@@ -13,9 +13,9 @@ import numpy as np
 
 from edgekit.exporters.coreml import blobs
 from edgekit.exporters.coreml.blobs import BlobWriter
-from edgekit.exporters.coreml.names import Names
 from edgekit.exporters.coreml.package import WEIGHTS_REFERENCE
 from edgekit.exporters.coreml.schema import schema
+from edgekit.ir.naming import Names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

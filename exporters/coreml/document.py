@@ -12,13 +12,15 @@ from edgekit.exporters.coreml import names, package
 from edgekit.exporters.coreml.builder import ProgramBuilder, Value
 from edgekit.exporters.coreml.schema import schema
 from edgekit.exporters.metadata import Head, Precision
+from edgekit.exporters.names import INPUT
+from edgekit.ir import LOGITS, VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from edgekit.exporters.metadata import Metadata
-    from edgekit.ir import Graph
+    from edgekit.ir import Graph, Output
     from edgekit.preprocessing import Preprocessing
 
 # Core ML's images, by the order of the channels; with a fourth channel it takes an array only.
@@ -55,18 +57,19 @@ class Document:
         self.names = names.names_in_file(graph)
         self.program = ProgramBuilder(precision, self.names.values())
         self.shapes = {name: (1, *tensor.shape) for name, tensor in graph.tensors.items()}
-        self._input, self._first, self._preprocessing = graph.input, graph.outputs[0], preprocessing
-        scores = self.shapes[graph.outputs[0]]
+        self._input, self._preprocessing = graph.input, preprocessing
+        self._scored = None if head is Head.LOGITS else metadata.logits_of(graph)
         # What a classifier gives are probabilities, to Core ML, Vision and whoever calls them: logits make none. They
         # come as a dictionary by label, which would lose a class if two had one label.
-        has_labels = len(graph.outputs) == 1 and scores == (1, len(labels)) and len(set(labels)) == len(labels)
-        self._labels = labels if has_labels and head is not Head.LOGITS else ()
+        scores = self.shapes[self._scored] if self._scored is not None and len(graph.outputs) == 1 else None
+        self._labels = labels if scores == (1, len(labels)) and len(set(labels)) == len(labels) else ()
         self._description = schema().model.ModelDescription()
         self._head = head
+        self._texts = {output.tensor: _text(output, graph) for output in graph.outputs}
         self._returned: list[str] = []
         self._outputs = {
-            name: self.program.value(wanted, self.shapes[name], "float32")
-            for name, wanted in names.output_names(graph).items()
+            output.tensor: self.program.value(output.name, self.shapes[output.tensor], "float32")
+            for output in graph.outputs
         }
 
     @property
@@ -77,7 +80,7 @@ class Document:
 
     def image(self) -> Value:
         """Declare an image as the input, in one of ``COLOUR_SPACES``: pixels 0..255 as float32, [1, C, H, W]."""
-        value = self.program.value(names.INPUT, self.shapes[self._input], "float32")
+        value = self.program.value(INPUT, self.shapes[self._input], "float32")
         (*_, height, width), order = value.shape, self._preprocessing.order
         text = f"the image, {order}, cropped and scaled to {width} x {height} pixels"
         image = self._description.input.add(name=value.name, shortDescription=text).type.imageType
@@ -87,7 +90,7 @@ class Document:
 
     def array(self) -> Value:
         """Declare a float32 array as the input: the normalized image, [1, C, H, W]."""
-        value = self.program.value(names.INPUT, self.shapes[self._input], "float32")
+        value = self.program.value(INPUT, self.shapes[self._input], "float32")
         text = "the image, (pixel - mean) / std"
         self._multi_array(self._description.input.add(name=value.name, shortDescription=text), value)
         return self.program.input(value)
@@ -107,12 +110,12 @@ class Document:
         for tensor, output in self._outputs.items():
             if reals[tensor] != output:
                 self._cast(reals[tensor], output)
-            scores = self._probabilities(output) if tensor == self._first and self._head is not Head.LOGITS else output
+            scores = self._probabilities(output) if tensor == self._scored else output
             if self._labels:
                 self._classify(scores)
             elif scores is not output:
                 self._give(scores, "the probability of each class")
-            self._give(output, "class scores: logits, no softmax")
+            self._give(output, self._texts[tensor])
 
     def save(self, path: Path, target: Target, about: Metadata, kind: str) -> None:
         """Write the package. Its version follows from its contents, so that equal versions are equal models.
@@ -160,3 +163,11 @@ class Document:
         array = feature.type.multiArrayType
         array.dataType = schema().features.ArrayFeatureType.ArrayDataType.Value(value.dtype.upper())
         array.shape.extend(value.shape)
+
+
+def _text(output: Output, graph: Graph) -> str:
+    """What an output is, for people."""
+    if output.role == LOGITS:
+        return "class scores: logits, no softmax"
+    axes = ", ".join(graph.tensors[output.tensor].axes)
+    return f"what the network computes, [{axes}]" if output.role == VALUES else f"{output.role}, [{axes}]"

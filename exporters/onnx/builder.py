@@ -8,6 +8,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.exporters import metadata as file_metadata
+from edgekit.exporters.names import public_names
 from edgekit.ir import Dequantize, Flatten, Pad
 
 if TYPE_CHECKING:
@@ -21,17 +22,10 @@ if TYPE_CHECKING:
     from edgekit.ir import Graph, Node
     from edgekit.quantization import QuantParams
 
-INPUT, OUTPUT = "image", "logits"  # what callers know the endpoints by, in every file
 BATCH = "batch"  # the name of the free axis
 ELEMENT_TYPES = {"float32": TensorProto.FLOAT, "int8": TensorProto.INT8, "uint8": TensorProto.UINT8}
 
 _UINT8_OFFSET = 128
-
-
-def public_names(graph: Graph) -> dict[str, str]:
-    """What the endpoints of a file are called, by the names of the graph's tensors."""
-    outputs = {name: OUTPUT if index == 0 else f"{OUTPUT}_{index}" for index, name in enumerate(graph.outputs)}
-    return {graph.input: INPUT, **outputs}
 
 
 class OnnxBuilder:

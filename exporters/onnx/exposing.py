@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from onnx import ModelProto, TensorProto, helper
 
-from edgekit.exporters.onnx.builder import public_names
+from edgekit.exporters.names import public_names
 from edgekit.exporters.onnx.reader import CLAMPS, CONVERSIONS, FLOATS, Census, load
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from edgekit import extras, files
 from edgekit.errors import GateFailed
 from edgekit.exporters import metadata as file_metadata
 from edgekit.exporters.metadata import Head, IoDtype, Precision
-from edgekit.exporters.onnx.builder import ELEMENT_TYPES, OnnxBuilder, public_names
+from edgekit.exporters.names import public_names
+from edgekit.exporters.onnx.builder import ELEMENT_TYPES, OnnxBuilder
 from edgekit.exporters.onnx.operators import OPERATORS
 from edgekit.exporters.onnx.versions import for_runtime
 
@@ -61,7 +62,7 @@ def write_integer_model(  # noqa: PLR0913 - one a choice of the user's
     _take_in(builder, model, names[graph.input], io_dtype)
     for node in graph:
         OPERATORS[node](node, builder)
-    for name in graph.outputs:
+    for name in graph.output_tensors:
         if name in model.params:
             _give_out(builder, name, names[name], io_dtype)
     _write(builder, ELEMENT_TYPES[io_dtype], about, path, one_image=one_image)
@@ -101,7 +102,7 @@ def write_float_model(  # noqa: PLR0913 - likewise
     for node in graph:
         OPERATORS[node](node, builder)
     if precision is Precision.FLOAT16:
-        for name in graph.outputs:
+        for name in graph.output_tensors:
             builder.node("Cast", [builder.values[name]], names[name], to=TensorProto.FLOAT)
     _write(builder, TensorProto.FLOAT, file_metadata.of_float_model(model, precision, head), path, one_image=one_image)
 
@@ -168,10 +169,10 @@ def _write(builder: OnnxBuilder, dtype: int, metadata: file_metadata.Metadata, p
     graph, names = builder.graph, public_names(builder.graph)
     inputs, outputs = (
         [builder.endpoint(names[name], name, dtype, one_image=one_image) for name in tensors]
-        for tensors in ((graph.input,), graph.outputs)
+        for tensors in ((graph.input,), graph.output_tensors)
     )
     if metadata.head is not Head.LOGITS:
-        logits = graph.outputs[0]
+        logits = file_metadata.logits_of(graph)
         # The last axis of [N, classes]; older operators take all axes from it on, which is the same.
         attributes = {"axis": 1} if metadata.head is Head.SOFTMAX else {}
         builder.node(_HEADS[metadata.head], [names[logits]], file_metadata.PROBABILITIES, **attributes)

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgekit.exporters.names import public_names
 from edgekit.exporters.tflite import schema as tflite_schema
+from edgekit.ir import VECTOR
 from edgekit.quantization import QuantParams
 
 if TYPE_CHECKING:
@@ -16,24 +18,16 @@ if TYPE_CHECKING:
 
     from edgekit.ir import Graph, Tensor
 
-INPUT, OUTPUT = "image", "logits"  # what callers know the endpoints by, in every file and its signature
-
 _RUNTIME_ENTRY = "min_runtime_version"  # tflite/tools/versioning/runtime_version.cc
 _RUNTIME_ENTRY_BYTES = 16  # the same file: a fixed size, filled up with zeros
 
 
 def nhwc(tensor: Tensor) -> tuple[int, ...]:
     """The shape of an activation in the file, with a batch of 1: [1, H, W, C] or [1, C]."""
-    if len(tensor.shape) == 1:
+    if tensor.axes == VECTOR:
         return (1, *tensor.shape)
     channels, height, width = tensor.shape
     return (1, height, width, channels)
-
-
-def public_names(graph: Graph) -> dict[str, str]:
-    """What the endpoints of a file are called, by the names of the graph's tensors."""
-    outputs = {name: OUTPUT if index == 0 else f"{OUTPUT}_{index}" for index, name in enumerate(graph.outputs)}
-    return {graph.input: INPUT, **outputs}
 
 
 def inner_name(name: str, public: Collection[str]) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edgekit.exporters.names import public_names
 from edgekit.exporters.tflite import schema as tflite_schema
-from edgekit.exporters.tflite.builder import inner_name, public_names
+from edgekit.exporters.tflite.builder import inner_name
 from edgekit.exporters.tflite.reader import items, opened, text
 
 if TYPE_CHECKING:

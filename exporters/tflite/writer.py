@@ -10,8 +10,9 @@ import numpy as np
 from edgekit import files
 from edgekit.exporters import metadata as file_metadata
 from edgekit.exporters.metadata import Head, IoDtype, Precision
+from edgekit.exporters.names import public_names
 from edgekit.exporters.tflite import metadata as tflite_metadata
-from edgekit.exporters.tflite.builder import TfliteBuilder, nhwc, public_names
+from edgekit.exporters.tflite.builder import TfliteBuilder, nhwc
 from edgekit.exporters.tflite.operators import OPERATORS
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def write_integer_model(
     names, graph = public_names(model.graph), model.graph
     about = file_metadata.of_integer_model(model, io_dtype, head)
     # Seen as they are: integers at an int8 boundary, and outputs that are kept in float.
-    endpoints = names if io_dtype is IoDtype.INT8 else {n: names[n] for n in graph.outputs if n not in model.params}
+    reals = {name: names[name] for name in graph.output_tensors if name not in model.params}
+    endpoints = names if io_dtype is IoDtype.INT8 else reals
     builder = TfliteBuilder(graph, model.params, endpoints)
     image = _endpoint(builder, graph.input, names[graph.input], io_dtype)
     if io_dtype is not IoDtype.INT8:
@@ -47,8 +49,8 @@ def write_integer_model(
         builder.operator("QUANTIZE", 1, [source], builder.activation(graph.input), ("QuantizeOptions", {}))
     for node in graph:
         OPERATORS[node](node, builder)
-    outputs = [_endpoint(builder, name, names[name], io_dtype) for name in graph.outputs]
-    for name, output in zip(graph.outputs, outputs, strict=True):
+    outputs = {name: _endpoint(builder, name, names[name], io_dtype) for name in graph.output_tensors}
+    for name, output in outputs.items():
         if name in endpoints:
             continue
         if io_dtype is IoDtype.FLOAT32:
@@ -71,7 +73,7 @@ def write_float_model(
     image = builder.activation(model.graph.input)
     for node in model.graph:
         OPERATORS[node](node, builder)
-    outputs = [builder.activation(name) for name in model.graph.outputs]
+    outputs = {name: builder.activation(name) for name in model.graph.output_tensors}
     _write(builder, image, outputs, file_metadata.of_float_model(model, precision, head), path)
 
 
@@ -106,10 +108,11 @@ def _aligned(builder: TfliteBuilder, image: int, alignment: Alignment) -> int:
     return image
 
 
-def _probabilities(builder: TfliteBuilder, logits: int, head: Head) -> list[int]:
+def _probabilities(builder: TfliteBuilder, outputs: dict[str, int], head: Head) -> list[int]:
     """The output beside the logits, if there is one."""
     if head is Head.LOGITS:
         return []
+    logits = outputs[file_metadata.logits_of(builder.graph)]
     result = builder.tensor(file_metadata.PROBABILITIES, builder.tensors[logits].shape, "float32")
     if head is Head.SOFTMAX:
         builder.operator("SOFTMAX", 1, [logits], result, ("SoftmaxOptions", {"beta": 1.0}))
@@ -118,12 +121,13 @@ def _probabilities(builder: TfliteBuilder, logits: int, head: Head) -> list[int]
     return [result]
 
 
-def _write(builder: TfliteBuilder, image: int, outputs: list[int], metadata: Metadata, path: Path) -> None:
-    outputs = [*_probabilities(builder, outputs[0], metadata.head), *outputs]
-    names = [builder.tensors[index].name for index in (image, *outputs)]
+def _write(builder: TfliteBuilder, image: int, outputs: dict[str, int], metadata: Metadata, path: Path) -> None:
+    """Pack what was built; ``outputs`` are the indices of the output tensors."""
+    indices = [*_probabilities(builder, outputs, metadata.head), *outputs.values()]
+    names = [builder.tensors[index].name for index in (image, *indices)]
     data = builder.finish(
         [image],
-        outputs,
+        indices,
         {
             file_metadata.KEY: metadata.to_json().encode(),
             tflite_metadata.ENTRY: tflite_metadata.model_metadata(metadata, names[0], names[1:]),

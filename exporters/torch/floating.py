@@ -70,7 +70,7 @@ def write_float_model(model: FloatModel, path: Path, *, precision: Precision, he
     """
     graph, program = model.graph, script.Program()
     writer = FloatWriter(graph, program, half=precision is Precision.FLOAT16)
-    (output,) = graph.outputs
+    (output,) = graph.output_tensors
 
     program.takes(graph.input)
     for node in graph:

@@ -111,7 +111,7 @@ def write_integer_model(
         UnsupportedOperator: the graph holds an operator that is not in ``operators.INTEGER``.
         BadInput: the file cannot be written.
     """
-    (output,) = model.graph.outputs
+    (output,) = model.graph.output_tensors
     texts = Texts(
         metadata.of_integer_model(model, io_dtype, head),
         _endpoint(model, model.graph.input, io_dtype),
@@ -147,9 +147,9 @@ def _program(model: IntegerModel, io_dtype: IoDtype, engine: Engine, head: Head)
         else:
             program.assign(node.output, INTEGER[node](node, writer))
 
-    result = program.variable(graph.outputs[0])
+    result = program.variable(graph.output_tensors[0])
     match io_dtype:
-        case IoDtype.FLOAT32 if graph.outputs[0] not in model.params:
+        case IoDtype.FLOAT32 if graph.output_tensors[0] not in model.params:
             program.returns(result)
         case IoDtype.FLOAT32:
             program.returns(f"torch.dequantize({result})")

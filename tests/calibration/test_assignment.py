@@ -140,9 +140,9 @@ def test_a_network_with_everything(*, pixel_input: bool) -> None:
     assert model.pixel_input == pixel_input
     if pixel_input:
         np.testing.assert_allclose(model.params["x"].dequantize(stored), real, atol=1e-6)
-    logits = source.graph.outputs[0]
-    got = model.params[logits].dequantize(Reference(model).run(stored))
-    expected = FloatReference(source.graph).run(source.preprocessing.normalization(pixels))
+    logits = source.graph.output_tensors[0]
+    got = model.params[logits].dequantize(Reference(model).run(stored)["logits"])
+    expected = FloatReference(source.graph).run(source.preprocessing.normalization(pixels))["logits"]
     assert np.sqrt(((got - expected) ** 2).mean() / (expected**2).mean()) < 0.06
 
 
@@ -239,8 +239,8 @@ def test_folding_the_normalization(normalization: Normalization, centre: int, li
     folded, meaning = fold_normalization(graph, normalization)
     assert list(meaning.mean) == [centre] * 3
     assert len(set(meaning.std)) == 1
-    expected = FloatReference(graph).run(normalization(pixels))
-    got = FloatReference(folded).run(meaning(pixels))
+    expected = FloatReference(graph).run(normalization(pixels))["logits"]
+    got = FloatReference(folded).run(meaning(pixels))["logits"]
     scale = np.abs(expected).max()
     off = np.abs(got - expected) / scale
     assert off[:, :, 1:-1, 1:-1].max() < 1e-5
@@ -279,7 +279,7 @@ def test_an_input_of_several_convolutions(kind: str) -> None:
     graph, pixels = s.float_model().graph, s.pixels(4)
     folded, meaning = fold_normalization(graph, IMAGENET)
     expected, got = (
-        reference.run(x)[..., 1:-1, 1:-1]  # the border is padded with another value
+        reference.run(x)["logits"][..., 1:-1, 1:-1]  # the border is padded with another value
         for reference, x in ((FloatReference(graph), IMAGENET(pixels)), (FloatReference(folded), meaning(pixels)))
     )
     np.testing.assert_allclose(got, expected, atol=1e-5 * np.abs(expected).max())
@@ -300,9 +300,9 @@ def test_any_layers_may_stay_in_float(seed: int, *, pixel_input: bool) -> None:
     assert {node.name for node in model.float_nodes} == kept
     assert model.lowering == ("mixed" if kept else "universal")
     assert model.provenance.get("kept_float", []) == [node.name for node in s.nodes if node.name in kept]
-    logits = source.graph.outputs[0]
-    got = model.real(logits, Reference(model).run(model.encode(pixels)))
-    expected = FloatReference(source.graph).run(source.preprocessing.normalization(pixels))
+    logits = source.graph.output_tensors[0]
+    got = model.real(logits, Reference(model).run(model.encode(pixels))["logits"])
+    expected = FloatReference(source.graph).run(source.preprocessing.normalization(pixels))["logits"]
     assert np.sqrt(((got - expected) ** 2).mean() / (expected**2).mean()) < 0.06
 
 
@@ -311,9 +311,9 @@ def test_all_layers_in_float_are_the_float_network() -> None:
     s = everything()
     source, pixels = s.float_model(), s.pixels(4)
     model = quantize(source, {}, keep_float=[node.name for node in s.nodes])
-    got = Reference(model).run(model.encode(pixels))
+    got = Reference(model).run(model.encode(pixels))["logits"]
     inside = FloatReference(fold_normalization(source.graph, source.preprocessing.normalization)[0])
-    np.testing.assert_allclose(got, inside.run(model.normalization(pixels)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(got, inside.run(model.normalization(pixels))["logits"], rtol=1e-5, atol=1e-6)
 
 
 def test_ranges_are_asked_for_what_is_quantized() -> None:

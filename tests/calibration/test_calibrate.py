@@ -65,9 +65,9 @@ def logits(model: FloatModel, integers: IntegerModel) -> tuple[NDArray[np.float3
     """In float, and what the integers stand for."""
     images = torch.from_numpy(model.preprocessing.normalization(PIXELS))
     with torch.inference_mode():
-        floats: NDArray[np.float32] = FloatExecutor(model.graph)(images).numpy()
-        stored = IntegerExecutor(integers)(torch.from_numpy(integers.encode(PIXELS))).numpy()
-    return floats, integers.params[integers.graph.outputs[0]].dequantize(stored)
+        floats: NDArray[np.float32] = FloatExecutor(model.graph)(images)["logits"].numpy()
+        stored = IntegerExecutor(integers)(torch.from_numpy(integers.encode(PIXELS)))["logits"].numpy()
+    return floats, integers.params[integers.graph.output_tensors[0]].dequantize(stored)
 
 
 def test_a_saved_file_gives_the_same_integers(model: FloatModel, found: Ranges, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional
 
 from edgekit import config
 from edgekit.calibration import data_free
@@ -44,8 +43,7 @@ def test_the_network_takes_them_for_its_training_images(digits: FloatModel) -> N
         before, unsure = network.compare(torch.from_numpy(normalization(first)))
         after, sure = network.compare(torch.from_numpy(normalization(made)))
     assert after < before / 3
-    meant = torch.arange(8) * 10 // 8
-    assert functional.cross_entropy(sure, meant) < functional.cross_entropy(unsure, meant)
+    assert sure < unsure
 
 
 def test_the_same_seed_gives_the_same_images(digits: FloatModel) -> None:
@@ -62,8 +60,10 @@ def test_calibration_on_them_is_nearly_as_good(digits: FloatModel) -> None:
     assert settings.verify.data is not None
     pixels = open_images(settings.verify.data, digits.preprocessing).sample(360).pixels
     with torch.inference_mode():
-        expected = FloatExecutor(digits.graph)(torch.from_numpy(digits.preprocessing.normalization(pixels))).argmax(1)
-        found = IntegerExecutor(model)(torch.from_numpy(model.encode(pixels))).argmax(1)
+        expected = FloatExecutor(digits.graph)(torch.from_numpy(digits.preprocessing.normalization(pixels)))[
+            "logits"
+        ].argmax(1)
+        found = IntegerExecutor(model)(torch.from_numpy(model.encode(pixels)))["logits"].argmax(1)
     assert (found == expected).double().mean() > 0.97
 
 

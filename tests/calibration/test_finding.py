@@ -199,7 +199,7 @@ def test_a_folded_graph_tells_order_and_normalization(network: Network) -> None:
     def ask(graph: Graph) -> dict[str, Finding]:
         def logits(_: Expectations, images: NDArray[np.float32]) -> NDArray[np.float32]:
             with torch.no_grad():
-                found: NDArray[np.float32] = FloatExecutor(graph)(torch.from_numpy(images)).numpy()
+                found: NDArray[np.float32] = FloatExecutor(graph)(torch.from_numpy(images))["logits"].numpy()
             return found
 
         question = Question(Expectations(START), {})

@@ -11,7 +11,7 @@ from edgekit.calibration.assignment import quantize
 from edgekit.calibration.ranges import Range
 from edgekit.executor.integer import IntegerExecutor
 from edgekit.float_model import FloatModel
-from edgekit.ir import Add, Clamp, Conv2d, Flatten, Graph, Linear, Mean, Mul, Node, Pad, Padding, Tensor
+from edgekit.ir import Add, Clamp, Conv2d, Flatten, Graph, Linear, Mean, Mul, Node, Output, Pad, Padding, Tensor
 from edgekit.preprocessing import Preprocessing
 from edgekit.reference.float import FloatReference
 from edgekit.reference.integer import Reference
@@ -49,7 +49,9 @@ def network() -> tuple[FloatModel, dict[str, Range]]:
         constants[f"{name}.weight"] = random.normal(0, 0.3, shape).astype(np.float32)
         constants[f"{name}.bias"] = random.normal(0, 0.3, shape[0]).astype(np.float32)
     tensors = {name: Tensor(name, shape) for name, shape in SHAPES.items()}
-    model = FloatModel(Graph("tiny", "x", ("head",), NODES, tensors, constants), Preprocessing((12, 12), None))
+    model = FloatModel(
+        Graph("tiny", "x", (Output.logits("head"),), NODES, tensors, constants), Preprocessing((12, 12), None)
+    )
     values = FloatReference(model.graph).run_all(model.preprocessing.normalization(PIXELS))
     return model, {name: Range(min(v.min(), 0.0), max(v.max(), 0.0)) for name, v in values.items()}
 
@@ -62,10 +64,10 @@ def quantized(*int16: str, keep_float: tuple[str, ...] = (), per_tensor_weights:
 
 def error(model: IntegerModel) -> float:
     """Of the logits, relative to their size."""
-    output = model.graph.outputs[0]
-    found = model.real(output, Reference(model).run(model.encode(PIXELS)))
+    output = model.graph.output_tensors[0]
+    found = model.real(output, Reference(model).run(model.encode(PIXELS))["logits"])
     source, _ = network()
-    expected = FloatReference(source.graph).run(source.preprocessing.normalization(PIXELS))
+    expected = FloatReference(source.graph).run(source.preprocessing.normalization(PIXELS))["logits"]
     return float(np.sqrt(((found - expected) ** 2).mean() / (expected**2).mean()))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from edgekit.calibration.mixed_precision import Kind, select_kinds, select_layers, with_borders
 from edgekit.errors import ConfigError
-from edgekit.ir import Add, Clamp, Dequantize, Graph, Mul, Node, Quantize, Requantize, Tensor
+from edgekit.ir import Add, Clamp, Dequantize, Graph, Mul, Node, Output, Quantize, Requantize, Tensor
 from edgekit.ir.graph import check
 
 NAMES = ("stem.0", "block.1.conv", "block.1.swish", "block.10", "add", "head")
@@ -22,7 +22,7 @@ def network() -> Graph:
         nodes.append(Node(name, op, reads.get(name, (last, last)), name, Clamp(0.0)))
         last = name
     tensors = {name: Tensor(name, (2, 3, 3), 6.0) for name in ("x", *NAMES)}
-    return Graph("tiny", "x", ("head",), tuple(nodes), tensors, {"c": np.ones(1, np.float32)})
+    return Graph("tiny", "x", (Output.logits("head"),), tuple(nodes), tensors, {"c": np.ones(1, np.float32)})
 
 
 def bordered(*kept: str, int16: tuple[str, ...] = ()) -> Graph:
@@ -88,7 +88,7 @@ def test_a_tensor_is_converted_once_for_all_its_readers() -> None:
 def test_outputs_stay_what_makes_them() -> None:
     for kept in (("head",), NAMES):
         graph = bordered(*kept)
-        assert graph.outputs == ("head",)
+        assert graph.output_tensors == ("head",)
         assert not any(op is Quantize for op, _ in borders(graph).values())
 
 
@@ -109,7 +109,7 @@ def test_three_kinds_meet() -> None:
 
 def test_an_output_of_16_bits_is_dequantized() -> None:
     graph = bordered(int16=("head",))
-    assert graph.outputs == ("head.float32",)
+    assert graph.output_tensors == ("head.float32",)
     assert borders(graph) == {"add.int16": (Requantize, "add"), "head.float32": (Dequantize, "head")}
 
 

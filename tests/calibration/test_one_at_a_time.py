@@ -16,7 +16,7 @@ from edgekit.calibration.images import held_images
 from edgekit.calibration.one_at_a_time import OneAtATime, Part, quantize_one_at_a_time
 from edgekit.executor.float import FloatExecutor
 from edgekit.float_model import FloatModel
-from edgekit.ir import Add, Clamp, Conv2d, Graph, Linear, Mean, Node, Padding, Tensor
+from edgekit.ir import Add, Clamp, Conv2d, Graph, Linear, Mean, Node, Output, Padding, Tensor
 from edgekit.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ def network() -> FloatModel:
         "add": (8, 8, 8),
     }
     tensors |= {"mean": (8,), "logits": (10,)}
-    graph = Graph("tiny", "x", ("logits",), nodes, {n: Tensor(n, shape) for n, shape in tensors.items()}, constants)
+    graph = Graph(
+        "tiny", "x", (Output.logits("logits"),), nodes, {n: Tensor(n, shape) for n, shape in tensors.items()}, constants
+    )
     return FloatModel(graph, Preprocessing((SIZE, SIZE), None, mean=(0.4, 0.5, 0.6)))
 
 
@@ -130,7 +132,7 @@ def test_weights_alone(analysis: Analysis, layer: str) -> None:
 def test_the_input_does_what_folding_the_normalization_does(analysis: Analysis) -> None:
     with torch.inference_mode():
         images = torch.from_numpy(analysis.form.preprocessing.normalization(PIXELS))
-        floats = FloatExecutor(analysis.form.graph)(images).numpy()
+        floats = FloatExecutor(analysis.form.graph)(images)["logits"].numpy()
     alone = analysis.found.alone[0]
     assert (alone.layer, alone.part) == ("x", Part.ACTIVATION)
     close(alone.reference, floats)

@@ -27,9 +27,9 @@ def test_it_is_what_the_rest_of_the_network_makes_of_it() -> None:
             y = super().compute(node, inputs)
             return y.round() if node.output == name else y
 
-    for name in ("features.0.2", "features.4.block.2.activation", "features.12.2", graph.outputs[0]):
+    for name in ("features.0.2", "features.4.block.2.activation", "features.12.2", graph.output_tensors[0]):
         with torch.inference_mode():
-            found, expected = Replacing(graph)(torch.from_numpy(IMAGES)), errors.values[graph.outputs[0]]
+            found, expected = Replacing(graph)(torch.from_numpy(IMAGES)), errors.values[graph.output_tensors[0]]
         wanted = float((found - expected).square().sum() / expected.square().sum())
         np.testing.assert_allclose(errors.of(name, errors.values[name].round()), wanted, rtol=1e-4)
     assert errors.of(graph.input, errors.values[graph.input]) == 0.0

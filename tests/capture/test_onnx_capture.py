@@ -243,7 +243,7 @@ def test_a_final_softmax_is_left_out_and_noted(sketch: OnnxSketch, run_onnx: Any
     assert note.startswith("Softmax at the end left out (node 'net.Softmax_")
     assert [type(node.op).__name__ for node in captured.graph] == ["Conv2d", "Mean", "Conv2d", "Flatten"]
     x = torch.randn(1, 3, 8, 8)
-    found = FloatExecutor(float_form(captured.graph))(x).softmax(1)
+    found = FloatExecutor(float_form(captured.graph))(x)["logits"].softmax(1)
     torch.testing.assert_close(found, run_onnx(path, x), rtol=1e-4, atol=1e-6)
 
 
@@ -302,7 +302,7 @@ def test_pixels_of_eight_bits(sketch: OnnxSketch, run_onnx: Any) -> None:
     assert captured.arithmetic is not None
     assert captured.arithmetic == Arithmetic((127.5,) * 3, (127.5,) * 3, 255.0)
     pixels = torch.randint(0, 256, (1, 3, 8, 8)).float()
-    found = FloatExecutor(float_form(captured.graph))(pixels / 127.5 - 1)
+    found = FloatExecutor(float_form(captured.graph))(pixels / 127.5 - 1)["logits"]
     torch.testing.assert_close(found, run_onnx(path, pixels), rtol=1e-4, atol=1e-4)
 
 
@@ -319,7 +319,7 @@ def test_float16_becomes_float32(sketch: OnnxSketch, run_onnx: Any) -> None:
     graph = capture(path).graph
     assert {array.dtype.name for array in graph.constants.values()} == {"float32"}
     x = torch.randn(1, 3, 8, 8)
-    torch.testing.assert_close(FloatExecutor(float_form(graph))(x), run_onnx(path, x), rtol=1e-2, atol=1e-2)
+    torch.testing.assert_close(FloatExecutor(float_form(graph))(x)["logits"], run_onnx(path, x), rtol=1e-2, atol=1e-2)
 
 
 def test_weights_in_a_file_of_their_own(sketch: OnnxSketch, matches: Callable[[Path], Captured]) -> None:

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from edgekit.errors import CheckpointError, ConfigError, UnsupportedOperator
 from edgekit.executor.float import FloatExecutor
-from edgekit.ir import Conv2d
+from edgekit.ir import LOGITS, VALUES, Conv2d
 from edgekit.passes import float_form
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def test_what_stands_behind_the_logits_is_left_out(
     assert any(note.startswith(f"{named} at the end left out (node ") for note in captured.notes), captured.notes
     assert [type(node.op).__name__ for node in captured.graph] == ["Conv2d", "Clamp", "Mean", "Flatten", "Linear"]
     x = torch.randn(1, 3, 8, 8)
-    found = computes(FloatExecutor(float_form(captured.graph))(x))
+    found = computes(FloatExecutor(float_form(captured.graph))(x)["logits"])
     torch.testing.assert_close(found, run_onnx(path, x), rtol=1e-4, atol=1e-5)
 
 
@@ -133,7 +133,7 @@ def test_a_single_class(sketch: OnnxSketch, run_onnx: Run) -> None:
     pooled = sketch.node("Flatten", sketch.node("GlobalAveragePool", sketch.conv("image", (3, 4), 3)))
     path = sketch.save(sketch.node("Sigmoid", sketch.gemm(pooled, (4, 1))))
     x = torch.randn(1, 3, 8, 8)
-    found = FloatExecutor(float_form(capture(path).graph))(x).sigmoid()
+    found = FloatExecutor(float_form(capture(path).graph))(x)["logits"].sigmoid()
     torch.testing.assert_close(found, run_onnx(path, x), rtol=1e-4, atol=1e-6)
 
 
@@ -166,14 +166,28 @@ def test_of_several_outputs_the_logits_are_taken(second: str, sketch: OnnxSketch
     assert type(captured.graph.nodes[-1].op).__name__ == "Linear"
 
 
-def test_outputs_that_are_not_the_logits_are_refused(sketch: OnnxSketch) -> None:
+def test_several_outputs_keep_their_names(sketch: OnnxSketch) -> None:
+    """A feature map, and probabilities of which the logits are taken: each is what the file computes."""
     features = sketch.conv("image", (3, 4), 3)
-    model = sketch.model(sketch.head(features), 13)
+    probabilities = sketch.node("Softmax", sketch.head(features), axis=1)
+    model = sketch.model(probabilities, 13)
+    model.graph.node[-1].output[0] = model.graph.output[0].name = "scores"
     model.graph.output.append(sketch.onnx.helper.make_tensor_value_info(features, 1, (None,) * 4))
     path = sketch.folder / "two.onnx"
     sketch.onnx.save(model, path)
-    with pytest.raises(CheckpointError, match=r"it has 2 outputs \(logits, .*extract_model\(FILE, NEW"):
-        capture(path)
+    captured = capture(path)
+    graph = captured.graph
+    assert [(o.name, o.role, graph.tensors[o.tensor].shape) for o in graph.outputs] == [
+        ("scores", LOGITS, (3,)),
+        ("_net_Conv_0_output", VALUES, (4, *graph.tensors[graph.outputs[1].tensor].shape[1:])),
+    ]
+    assert any(note.startswith("Softmax at the end left out") for note in captured.notes)
+    image = np.random.default_rng(0).normal(size=(1, *graph.tensors[graph.input].shape)).astype(np.float32)
+    runtime = pytest.importorskip("onnxruntime", reason="pip install 'edgekit[onnx]'")
+    expected, feature_map = runtime.InferenceSession(path).run(None, {"image": image})
+    found = FloatExecutor(float_form(graph))(torch.from_numpy(image))
+    np.testing.assert_allclose(torch.softmax(found["scores"], 1), expected, atol=1e-5)
+    np.testing.assert_allclose(found["_net_Conv_0_output"], feature_map, atol=1e-4)
 
 
 # --- before the first layer
@@ -392,7 +406,7 @@ def test_a_fixed_batch_becomes_one(write: Any, sketch: OnnxSketch, run_onnx: Run
         "its batch of 8 became 1, with the same results: edgekit's files take images one by one or many"
     )
     x = torch.randn(batch, 3, 8, 8)
-    found = FloatExecutor(float_form(captured.graph))(x)
+    found = FloatExecutor(float_form(captured.graph))(x)["logits"]
     found = found.softmax(1) if len(captured.notes) > 1 else found
     torch.testing.assert_close(found.reshape(1, -1), run_onnx(path, x), rtol=1e-4, atol=1e-5)
 
@@ -412,7 +426,7 @@ def test_an_open_size_is_given(sketch: OnnxSketch, run_onnx: Run) -> None:
     graph = capture(path, (8, 10)).graph
     assert graph.tensors[graph.input].shape == (3, 8, 10)
     x = torch.randn(1, 3, 8, 10)
-    torch.testing.assert_close(FloatExecutor(float_form(graph))(x), run_onnx(path, x), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(FloatExecutor(float_form(graph))(x)["logits"], run_onnx(path, x), rtol=1e-4, atol=1e-5)
 
 
 def test_a_fixed_size_stays(sketch: OnnxSketch) -> None:

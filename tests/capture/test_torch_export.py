@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 import torch
@@ -13,7 +13,12 @@ from torch.nn.utils import prune
 from edgekit.capture import input_shape, num_classes
 from edgekit.capture.torch_export import capture
 from edgekit.errors import CheckpointError, UnsupportedOperator
+from edgekit.executor.float import FloatExecutor
 from edgekit.ir import (
+    IMAGE,
+    LOGITS,
+    VALUES,
+    VECTOR,
     Add,
     Clamp,
     Conv2d,
@@ -54,11 +59,11 @@ class Net(nn.Module):
 class Apply(nn.Module):
     """A function as a module."""
 
-    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    def __init__(self, function: Callable[[torch.Tensor], Any]) -> None:
         super().__init__()
         self.function = function
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor) -> Any:
         return self.function(x)
 
 
@@ -315,17 +320,51 @@ def test_the_networks_own_forward_is_named_as_such() -> None:
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (nn.Conv2d(4, 4, 1), "gives feature maps of the shape"),
+        (Apply(lambda x: (x.relu(), x)), "gives its own input, as 'output_1'"),
+        (Apply(lambda x: {"a": (y := x.relu()), "b": y}), "gives the same tensor as 'a' and as 'b'"),
+        (Apply(lambda x: {}), "returns nothing"),
         (nn.Sequential(nn.Flatten(), nn.Linear(256, 3)), r"reshapes from \(1, 4, 8, 8\)"),
         (Apply(lambda x: x.mean((2, 3), keepdim=True).squeeze()), "reshapes from"),
         (Apply(lambda x: torch.ones(1, 3) if x.ndim else x), "does not depend on the image"),
-        (Apply(lambda x: (x.relu(), x)), "returns 2 tensors"),  # type: ignore[arg-type,return-value]  # what is tested
         (nn.Bilinear(8, 8, 3), "must take one image tensor"),
     ],
 )
-def test_networks_that_are_no_classifiers(module: nn.Module, message: str) -> None:
+def test_results_that_are_refused(module: nn.Module, message: str) -> None:
     with pytest.raises(UnsupportedOperator, match=message):
         capture(module, "net", SHAPE)
+
+
+class Maps(NamedTuple):
+    coarse: torch.Tensor
+    fine: torch.Tensor
+
+
+@pytest.mark.parametrize(
+    ("returned", "names"),
+    [
+        (lambda a, b: (a, b), ("output_0", "output_1")),
+        (lambda a, b: {"boxes": a, "logits": b}, ("boxes", "logits")),
+        (lambda a, b: {"maps": [a, b]}, ("maps_0", "maps_1")),
+        (lambda a, b: {"image": a, "ends with 2": (b, None)}, ("image_2", "ends_with_2_0")),
+        (Maps, ("coarse", "fine")),
+    ],
+)
+def test_outputs_are_called_as_they_are_returned(returned: Any, names: tuple[str, ...]) -> None:
+    """With the role of logits where one is a vector and called so."""
+    module = Apply(lambda x: returned(x.relu(), x.mean((2, 3))))
+    graph = capture(module, "net", SHAPE)
+    assert tuple(output.name for output in graph.outputs) == names
+    assert [output.role == LOGITS for output in graph.outputs] == [name == "logits" for name in names]
+    assert [graph.tensors[output.tensor].axes for output in graph.outputs] == [IMAGE, VECTOR]
+    x = torch.randn(2, *SHAPE)
+    found = FloatExecutor(graph)(x)
+    torch.testing.assert_close(found[names[0]], x.relu())
+    torch.testing.assert_close(found[names[1]], x.mean((2, 3)))
+
+
+def test_one_feature_map_is_no_logits() -> None:
+    graph = capture(nn.Conv2d(4, 4, 1), "net", SHAPE)
+    assert (graph.outputs[0].name, graph.outputs[0].role, graph.logits) == ("output", VALUES, None)
 
 
 def test_weights_must_be_finite_and_variances_positive() -> None:

@@ -152,5 +152,7 @@ def test_int8_agrees_with_float_on_every_test_image(
     images = open_images(settings.calibration.data, preprocessing)
     model = quantize(source.integer_form, calibrate(source.integer_form, images).ranges)
     stored = (test_images.pixels.astype(np.int16) - 128).astype(np.int8).transpose(0, 3, 1, 2)
-    logits = np.concatenate([Reference(model).run(np.ascontiguousarray(part)) for part in np.split(stored, 6)])
+    logits = np.concatenate(
+        [Reference(model).run(np.ascontiguousarray(part))["logits"] for part in np.split(stored, 6)]
+    )
     assert (logits.argmax(axis=1) == float_top1).all()

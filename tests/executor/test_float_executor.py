@@ -20,6 +20,7 @@ from edgekit.ir import (
     Mean,
     Mul,
     Node,
+    Output,
     Pad,
     Padding,
     Tensor,
@@ -66,7 +67,9 @@ def network() -> Graph:
             "head.bias": (4,),
         }.items()
     }
-    return Graph("tiny", "x", ("logits",), nodes, {n: Tensor(n, s) for n, s in shapes.items()}, constants)
+    return Graph(
+        "tiny", "x", (Output.logits("logits"),), nodes, {n: Tensor(n, s) for n, s in shapes.items()}, constants
+    )
 
 
 IMAGES = np.random.default_rng(1).standard_normal((3, 3, 10, 12)).astype(np.float32)
@@ -74,7 +77,7 @@ IMAGES = np.random.default_rng(1).standard_normal((3, 3, 10, 12)).astype(np.floa
 
 def test_every_tensor() -> None:
     graph, seen = network(), dict[str, torch.Tensor]()
-    output = FloatExecutor(graph)(torch.from_numpy(IMAGES), observe=seen.setdefault)
+    output = FloatExecutor(graph)(torch.from_numpy(IMAGES), observe=seen.setdefault)["logits"]
     expected = FloatReference(graph).run_all(IMAGES)
     assert list(seen) == ["x", *(node.output for node in graph)]
     for name, array in expected.items():
@@ -99,6 +102,8 @@ def test_constants_are_copied() -> None:
 def test_an_operator_that_is_not_canonical() -> None:
     statistics = {name: np.ones(3, np.float32) for name in ("gamma", "beta", "mean", "variance")}
     tensors = {name: Tensor(name, (3, 10, 12)) for name in ("x", "y")}
-    graph = Graph("tiny", "x", ("y",), (Node("bn", BatchNorm(1e-5), ("x", *statistics), "y"),), tensors, statistics)
+    graph = Graph(
+        "tiny", "x", (Output.logits("y"),), (Node("bn", BatchNorm(1e-5), ("x", *statistics), "y"),), tensors, statistics
+    )
     with pytest.raises(UnsupportedOperator, match="the float executor has no BatchNorm"):
         FloatExecutor(graph)(torch.from_numpy(IMAGES))

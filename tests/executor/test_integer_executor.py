@@ -52,13 +52,15 @@ def check(sketch: IntegerSketch) -> IntegerExecutor:
     expected = Reference(model).run_all(x)
     executor = IntegerExecutor(model)
     seen: dict[str, NDArray[np.int8]] = {}
-    output = executor(torch.from_numpy(x), observe=lambda name, value: seen.setdefault(name, value.numpy().copy()))
+    output = executor(torch.from_numpy(x), observe=lambda name, value: seen.setdefault(name, value.numpy().copy()))[
+        "logits"
+    ]
     assert output.dtype == torch.int8
     assert list(seen) == list(expected)  # the input first, then in order
     for name, array in expected.items():
         assert seen[name].dtype == np.int8
         np.testing.assert_array_equal(seen[name], array, err_msg=name)
-    np.testing.assert_array_equal(output.numpy(), expected[model.graph.outputs[0]])
+    np.testing.assert_array_equal(output.numpy(), expected[model.graph.output_tensors[0]])
     return executor
 
 
@@ -170,9 +172,9 @@ def test_a_float_output() -> None:
     s = Mixed((4, 9, 9))
     s.real_conv(s.dequantize("x"), 3)
     model, images = s.model(), s.images()
-    output = IntegerExecutor(model)(torch.from_numpy(images))
+    output = IntegerExecutor(model)(torch.from_numpy(images))["logits"]
     assert output.dtype == torch.float32
-    np.testing.assert_allclose(output.numpy(), Reference(model).run(images), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(output.numpy(), Reference(model).run(images)["logits"], rtol=1e-5, atol=1e-5)
 
 
 def test_an_operator_without_an_integer_form() -> None:

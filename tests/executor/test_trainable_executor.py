@@ -13,7 +13,7 @@ from edgekit.calibration.assignment import quantize
 from edgekit.executor.integer import IntegerExecutor
 from edgekit.executor.trainable import TrainableExecutor, round_straight_through
 from edgekit.integer_model import IntegerModel
-from edgekit.ir import Graph, Linear, Node, Tensor
+from edgekit.ir import Graph, Linear, Node, Output, Tensor
 from edgekit.models.families.mobilenet_v3_digits import mobilenet_v3_digits
 from edgekit.preprocessing import Preprocessing
 from edgekit.quantization import QuantParams, Ratio
@@ -87,7 +87,7 @@ def test_gradients_are_those_of_the_clamp_without_the_rounding() -> None:
         "w": QuantParams(np.ones(3, np.float32)),
     }
     tensors = {"x": Tensor("x", (2,)), "y": Tensor("y", (3,))}
-    graph = Graph("one", "x", ("y",), (Node("n", Linear(), ("x", "w", "b"), "y"),), tensors, constants)
+    graph = Graph("one", "x", (Output.logits("y"),), (Node("n", Linear(), ("x", "w", "b"), "y"),), tensors, constants)
     preprocessing = Preprocessing((1, 1), None)
     model = IntegerModel(graph, params, {"n": ratio}, preprocessing, preprocessing.normalization, pixel_input=False)
     executor = TrainableExecutor(model)
@@ -95,7 +95,7 @@ def test_gradients_are_those_of_the_clamp_without_the_rounding() -> None:
     with torch.no_grad():
         weight[2, 1] = 140.0
         weight[0, 0] += 0.3  # below the next integer
-    executor(torch.tensor([[12, 2]], dtype=torch.int8)).sum().backward()
+    executor(torch.tensor([[12, 2]], dtype=torch.int8))["logits"].sum().backward()
     assert weight.grad is not None
     assert bias.grad is not None
     x = np.array([40.0, 30.0])

@@ -108,7 +108,7 @@ def integer_case(request: pytest.FixtureRequest) -> tuple[IntegerModel, NDArray[
     name, seed = request.param
     model = integer_network(name, seed)
     stored = stored_images(model)
-    return model, stored, Reference(model).run(stored)
+    return model, stored, Reference(model).run(stored)["logits"]
 
 
 @pytest.fixture(scope="session", params=INTEGER_CASES)
@@ -116,7 +116,7 @@ def mixed_case(request: pytest.FixtureRequest) -> tuple[IntegerModel, NDArray[np
     """As ``integer_case``, with some layers, chosen at random, kept in float."""
     model = mixed_network(request.param, seed=4)
     stored = stored_images(model)
-    return model, stored, Reference(model).run(stored)
+    return model, stored, Reference(model).run(stored)["logits"]
 
 
 @pytest.fixture(scope="session", params=[name for name in INTEGER_CASES if "per tensor" not in name])
@@ -128,7 +128,7 @@ def int16_case(request: pytest.FixtureRequest) -> tuple[IntegerModel, NDArray[np
     kept = [name for name in names if name not in wide and s.random.random() < 0.2]
     model = s.integer_model(kept, wide)
     stored = stored_images(model)
-    return model, stored, Reference(model).run(stored)
+    return model, stored, Reference(model).run(stored)["logits"]
 
 
 @pytest.fixture(scope="session", params=FLOAT_CASES)
@@ -138,7 +138,7 @@ def float_case(request: pytest.FixtureRequest) -> tuple[FloatModel, NDArray[np.f
     s = FloatSketch(shape)
     build(s)
     model, images = s.float_model(), s.images(3)
-    return model, images, FloatExecutor(model.graph)(torch.from_numpy(images)).numpy()
+    return model, images, FloatExecutor(model.graph)(torch.from_numpy(images))["logits"].numpy()
 
 
 @pytest.fixture(scope="session", params=["block of V2", "block of V3"])
@@ -146,7 +146,7 @@ def integer_block(request: pytest.FixtureRequest) -> tuple[IntegerModel, NDArray
     """As ``integer_case``, the two that resemble whole networks."""
     model = integer_network(request.param, seed=2)
     stored = stored_images(model)
-    return model, stored, Reference(model).run(stored)
+    return model, stored, Reference(model).run(stored)["logits"]
 
 
 @pytest.fixture(scope="session")
@@ -177,7 +177,7 @@ def assert_near() -> Callable[[IntegerModel, NDArray[Any], NDArray[Any]], None]:
 
     def check(model: IntegerModel, found: NDArray[Any], expected: NDArray[Any]) -> None:
         int16 = bool(model.int16_nodes)
-        if model.graph.outputs[0] in model.params:
+        if model.graph.output_tensors[0] in model.params:
             distance = np.abs(found.astype(int) - expected)
             assert distance.max() <= (2 if int16 else 1)
             assert distance.mean() < (0.05 if int16 else 0.01)

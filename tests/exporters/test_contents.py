@@ -22,7 +22,7 @@ from edgekit.exporters.contents import (
 )
 from edgekit.exporters.metadata import IoDtype, Precision
 from edgekit.exporters.vocabulary import Does
-from edgekit.ir import Conv2d, Graph, Linear, Node, Tensor
+from edgekit.ir import Conv2d, Graph, Linear, Node, Output, Tensor
 
 if TYPE_CHECKING:
     from edgekit.exporters.contents import Value
@@ -40,7 +40,7 @@ def graph() -> Graph:
     )
     tensors = {name: Tensor(name, (4,)) for name in ("x", "block.1", "block_1", "scores")}
     constants = {name: np.zeros(1, np.float32) for node in nodes for name in node.inputs if name not in tensors}
-    return Graph("tiny", "x", ("scores",), nodes, tensors, constants)
+    return Graph("tiny", "x", (Output.logits("scores"),), nodes, tensors, constants)
 
 
 @pytest.mark.parametrize(

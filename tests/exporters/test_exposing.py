@@ -81,14 +81,14 @@ def test_floats(
     images = float_model.preprocessing.normalization(pixels)
     expected = FloatReference(graph).run_all(images)
     tolerance = 1e-5 if precision is Precision.FLOAT32 else 1e-2
-    unnamed = renamed(trace_file(path, pixels), graph.tensors, (graph.input, graph.outputs[0]))
+    unnamed = renamed(trace_file(path, pixels), graph.tensors, (graph.input, graph.output_tensors[0]))
     for found in (trace_file(path, pixels, graph), unnamed):
         assert set(graph.tensors) <= found.tensors.keys()
         for name in graph.tensors:
             reach = np.abs(expected[name]).max()
             np.testing.assert_allclose(found.tensors[name], expected[name], atol=tolerance * reach, err_msg=name)
-        reach = np.abs(expected[graph.outputs[0]]).max()
-        np.testing.assert_allclose(found.answer, expected[graph.outputs[0]], atol=tolerance * reach)
+        reach = np.abs(expected[graph.output_tensors[0]]).max()
+        np.testing.assert_allclose(found.answer, expected[graph.output_tensors[0]], atol=tolerance * reach)
 
 
 def test_factors_are_taken_out(
@@ -99,7 +99,7 @@ def test_factors_are_taken_out(
     form.write_float_model(float_model, path, precision=Precision.FLOAT32)
     channels = tuple(np.arange(1.0, graph.tensors["layer.0"].shape[0] + 1))
     carrying = {"layer.0": replace(graph.tensors["layer.0"], factor=channels)}
-    carrying[graph.outputs[0]] = replace(graph.tensors[graph.outputs[0]], factor=6.0)
+    carrying[graph.output_tensors[0]] = replace(graph.tensors[graph.output_tensors[0]], factor=6.0)
     plain = trace_file(path, pixels, graph)
     divided = trace_file(path, pixels, replace(graph, tensors={**graph.tensors, **carrying}))
     np.testing.assert_allclose(divided.answer * 6, plain.answer, rtol=1e-6)

@@ -65,8 +65,8 @@ def test_the_logits_are_the_references(form: Format, name: str, tmp_path: Path) 
     model, path = network(mean, std), tmp_path / f"m{form.suffix}"
     pixels = np.random.default_rng(0).integers(0, 256, (4, 12, 10, len(mean)), np.uint8)
     pixels[:3].reshape(-1, len(mean))[:256] = np.arange(256, dtype=np.uint8)[:, None]
-    logits = model.params[model.graph.outputs[0]]
-    expected = logits.dequantize(Reference(model).run(model.encode(pixels)))
+    logits = model.params[model.graph.output_tensors[0]]
+    expected = logits.dequantize(Reference(model).run(model.encode(pixels))["logits"])
     form.write_integer_model(model, path, io_dtype=IoDtype.FLOAT32)
     own = model.preprocessing.normalization(pixels)
     to_tensor = (pixels / np.float32(255) - np.array(mean, np.float32)) / np.array(std, np.float32)

@@ -110,8 +110,10 @@ def test_they_stand_beside_the_logits(form: Format, head: Head, precision: Preci
             logits = runner.run(batch)
             np.testing.assert_array_equal(logits, other.run(batch), err_msg=runner.name)
     if isinstance(network, IntegerModel):
-        scale = network.params[network.graph.outputs[0]]
-        np.testing.assert_array_equal(logits, scale.dequantize(Reference(network).run(network.encode(pixels))))
+        scale = network.params[network.graph.output_tensors[0]]
+        np.testing.assert_array_equal(
+            logits, scale.dequantize(Reference(network).run(network.encode(pixels))["logits"])
+        )
     found = given_by(path, form, batch, pixels)
     np.testing.assert_allclose(found, wanted(head, logits), atol=1e-5)
     summary = form.read(path)
@@ -157,11 +159,11 @@ def test_a_classifier_of_core_ml_scores_with_probabilities(tmp_path: Path) -> No
     assert described.predictedProbabilitiesName == "classLabel_probs"
     assert [output.name for output in described.output] == ["classLabel", "classLabel_probs", "logits"]
     pixels = np.random.default_rng(0).integers(0, 256, (2, 12, 10, 3), np.uint8)
-    expected = Reference(model).run(model.encode(pixels))
+    expected = Reference(model).run(model.encode(pixels))["logits"]
     (make,) = all_runners(path)
     with make() as runner:
         logits = runner.run(model.preprocessing.normalization(pixels))
-    scale = model.params[model.graph.outputs[0]]
+    scale = model.params[model.graph.output_tensors[0]]
     np.testing.assert_array_equal(logits, scale.dequantize(expected))
     from edgekit.runtimes.mil import Interpreter
 

@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError, replace
 import numpy as np
 import pytest
 
-from edgekit.ir import Add, Clamp, Conv2d, Graph, Node, Tensor
+from edgekit.ir import Add, Clamp, Conv2d, Graph, Node, Output, Tensor
 from edgekit.ir.graph import check
 
 
@@ -18,7 +18,7 @@ def graph() -> Graph:
     return Graph(
         name="toy",
         input="x",
-        outputs=("sum",),
+        outputs=(Output.logits("sum"),),
         nodes=(
             Node("conv", Conv2d(), ("x", "conv.weight", "conv.bias"), "conv"),
             Node("relu", Clamp(0.0), ("conv",), "relu"),
@@ -47,11 +47,11 @@ def test_values_do_not_change(graph: Graph) -> None:
 
 
 def test_with_nodes_drops_what_nobody_needs(graph: Graph) -> None:
-    shorter = graph.with_nodes([Node("relu", Clamp(0.0), ("x",), "relu")], outputs=("relu",))
+    shorter = graph.with_nodes([Node("relu", Clamp(0.0), ("x",), "relu")], outputs=(Output.logits("relu"),))
     check(shorter)
     assert set(shorter.tensors) == {"x", "relu"}
     assert shorter.constants == {}
-    assert shorter.outputs == ("relu",)
+    assert shorter.output_tensors == ("relu",)
     assert set(graph.tensors) == {"x", "conv", "relu", "sum"}
 
 
@@ -76,7 +76,7 @@ def test_what_check_refuses(graph: Graph) -> None:
         "read before it is made": replace(graph, nodes=(relu, conv, total)),
         "is made twice": replace(graph, nodes=(conv, relu, replace(total, output="relu"))),
         "tensors and nodes disagree": replace(graph, tensors={**graph.tensors, "ghost": Tensor("ghost", (1,))}),
-        "an output is never made": replace(graph, outputs=("nothing",)),
+        "an output is never made": replace(graph, outputs=(Output.logits("nothing"),)),
         "conv.bias is not finite": replace(graph, constants={**graph.constants, "conv.bias": np.array([0, np.nan])}),
     }
     for message, faulty in faults.items():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edgekit import ir
 from edgekit.errors import UnsupportedOperator
-from edgekit.ir import Clamp, Conv2d, Graph, Node, Op, Padding, Tensor
+from edgekit.ir import Clamp, Conv2d, Graph, Node, Op, Output, Padding, Tensor
 from edgekit.ir.serialization import graph_from_dict, graph_to_dict
 
 OPS: dict[type[Op], Op] = {
@@ -42,7 +42,7 @@ def _round_trip(graph: Graph) -> Graph:
 def _graph(op: Op, activation: Clamp | None = None, factor: float | tuple[float, ...] = 1.0) -> Graph:
     tensors = {"x": Tensor("x", (8, 4, 4)), "y": Tensor("y", (8,), factor)}
     node = Node("layer.0", op, ("x", "layer.0.weight"), "y", activation)
-    return Graph("toy", "x", ("y",), (node,), tensors, {"layer.0.weight": np.ones(1, np.float32)})
+    return Graph("toy", "x", (Output.logits("y"),), (node,), tensors, {"layer.0.weight": np.ones(1, np.float32)})
 
 
 @pytest.mark.parametrize("op", OPS.values(), ids=lambda op: type(op).__name__)

@@ -76,9 +76,13 @@ class CapturedSketch(GraphBuilder):
     def plus(self, name: str, x: str, shift: float) -> str:
         return self.affine(name, x, np.ones(1), np.array([shift]))
 
+    def ending_in(self, output: str) -> Graph:
+        """A classifier that ends with a tensor."""
+        return self.finish("toy", {"logits": output})
+
     def end(self, x: str) -> Graph:
         """The graph, with a mean, a flatten and a linear layer after ``x``."""
-        return self.finish("toy", self.dense("classifier", self.mean("pool", x)))
+        return self.ending_in(self.dense("classifier", self.mean("pool", x)))
 
 
 @pytest.fixture
@@ -143,7 +147,7 @@ def unchanged() -> Callable[..., None]:
         x = 3 * torch.randn(2, *before.tensors[before.input].shape)
         expected, found = _evaluate(before, x), _evaluate(after, x)
         assert len(before.outputs) == len(after.outputs)
-        for old, new in zip(before.outputs, after.outputs, strict=True):
+        for old, new in zip(before.output_tensors, after.output_tensors, strict=True):
             torch.testing.assert_close(found[new], expected[old], rtol=rtol, atol=1e-5)
         for name in after.tensors.keys() & before.tensors.keys():
             one, other = (torch.as_tensor(graph.tensors[name].factor).double() for graph in (before, after))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edgekit.errors import UnsupportedOperator
-from edgekit.ir import Clamp, HardSwish, Padding
+from edgekit.ir import Clamp, HardSwish, Output, Padding
 from edgekit.passes.absorb_scales import absorb_scales
 from edgekit.passes.lower_hard_swish import lower_hard_swish
 
@@ -95,9 +95,9 @@ def test_hard_swish_wants_its_input_as_it_is(sketch: Any, unchanged: Unchanged) 
 
 def test_so_does_an_output(sketch: Any, unchanged: Unchanged) -> None:
     x = sketch.unary("relu", Clamp(0.0), sketch.dense("dense", sketch.mean("mean", "x")))
-    before = sketch.finish("toy", sketch.times("half", x, 0.5))
+    before = sketch.ending_in(sketch.times("half", x, 0.5))
     after = absorb_scales(before)
-    assert after.outputs == ("half",)
+    assert after.output_tensors == ("half",)
     assert after.tensors["half"].factor == 1.0
     unchanged(before, after)
 
@@ -172,5 +172,5 @@ def test_a_sum_with_a_product_of_itself_never_settles(sketch: Any) -> None:
 
 def test_several_outputs(sketch: Any, unchanged: Unchanged) -> None:
     graph = sketch.end(sketch.times("scaled", sketch.conv("conv", "x"), 0.5))
-    before = replace(graph, outputs=(*graph.outputs, "scaled"))
+    before = replace(graph, outputs=(*graph.outputs, Output("seen", "scaled")))
     unchanged(before, absorb_scales(before))

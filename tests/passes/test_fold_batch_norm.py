@@ -13,6 +13,7 @@ from torch.nn import functional
 from edgekit.capture.torch_export import capture
 from edgekit.errors import UnsupportedOperator
 from edgekit.executor.float import FloatExecutor
+from edgekit.ir import Output
 from edgekit.passes import integer_form
 from edgekit.passes.fold_batch_norm import fold_batch_norm
 
@@ -28,7 +29,7 @@ def test_after_every_kind_of_layer(
     x = sketch.norm("conv.norm", sketch.conv("conv", "x", out=8, kernel=3))
     x = sketch.norm("depthwise.norm", sketch.conv("depthwise", x, out=8, kernel=3, groups=8))
     x = sketch.norm("linear.norm", sketch.dense("linear", sketch.mean("mean", x), out=5))
-    before = sketch.finish("toy", sketch.dense("classifier", x))
+    before = sketch.ending_in(sketch.dense("classifier", x))
     after = fold_batch_norm(before)
     assert kinds(after) == ["Conv2d", "Conv2d", "Mean", "Flatten", "Linear", "Linear"]
     assert [node.output for node in after][:2] == ["conv.norm", "depthwise.norm"]
@@ -61,7 +62,7 @@ def test_a_second_reader_needs_the_convolution_as_it_is(sketch: Any) -> None:
 def test_so_does_an_output(sketch: Any) -> None:
     graph = sketch.end(sketch.norm("norm", sketch.conv("conv", "x")))
     with pytest.raises(UnsupportedOperator, match="'norm'"):
-        fold_batch_norm(replace(graph, outputs=(*graph.outputs, "conv")))
+        fold_batch_norm(replace(graph, outputs=(*graph.outputs, Output("seen", "conv"))))
 
 
 def test_normalization_of_the_image_is_told_apart(sketch: Any) -> None:

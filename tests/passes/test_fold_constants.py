@@ -18,7 +18,7 @@ def test_any_number_of_them(
 ) -> None:
     x = sketch.plus("b", sketch.times("a", sketch.conv("conv", "x"), -2.5), 3.0)
     x = sketch.times("d", sketch.plus("c", sketch.dense("dense", sketch.mean("mean", x)), -1.0), 0.5)
-    before = sketch.finish("toy", x)
+    before = sketch.ending_in(x)
     after = fold_constants(before)
     assert kinds(after) == ["Conv2d", "Mean", "Flatten", "Linear"]
     assert [after.nodes[0].output, after.nodes[-1].output] == ["b", "d"]

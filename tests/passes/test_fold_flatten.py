@@ -28,7 +28,7 @@ def test_not_where_others_need_the_axes(
 ) -> None:
     mean = sketch.mean("mean", "x")
     sketch.dense("first", mean)
-    before = sketch.finish("toy", sketch.conv("conv", mean))
+    before = sketch.ending_in(sketch.conv("conv", mean))
     after = fold_flatten(before)
     assert kinds(after) == kinds(before)
     unchanged(before, after)
@@ -36,5 +36,5 @@ def test_not_where_others_need_the_axes(
 
 def test_not_past_another_layer(sketch: Any, kinds: Callable[[Graph], list[str]]) -> None:
     x = sketch.unary("act", HardSwish(), sketch.mean("mean", "x"))
-    graph = sketch.finish("toy", sketch.dense("classifier", x))
+    graph = sketch.ending_in(sketch.dense("classifier", x))
     assert kinds(fold_flatten(graph)) == ["Mean", "HardSwish", "Flatten", "Linear"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgekit.ir import Clamp
+from edgekit.ir import Clamp, Output
 from edgekit.passes.fuse_activation import fuse_activation
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def test_every_kind_of_layer_takes_one(
     x = sketch.unary("sum.act", relu, sketch.add("sum", x, sketch.conv("other", "x")))
     x = sketch.unary("product.act", relu6, sketch.mul("product", x, sketch.mean("pool", x)))
     x = sketch.unary("dense.act", Clamp(-1.0, 1.0), sketch.dense("dense", sketch.mean("mean", x)))
-    before = sketch.finish("toy", sketch.dense("classifier", x))
+    before = sketch.ending_in(sketch.dense("classifier", x))
     after = fuse_activation(before)
     assert "Clamp" not in kinds(after)
     clamps = {node.output: node.activation for node in after if node.activation is not None}
@@ -56,10 +56,10 @@ def test_not_where_others_see_the_layer_unclamped(sketch: Any, kinds: Callable[[
     graph = sketch.end(sketch.add("sum", conv, sketch.unary("relu", Clamp(0.0), conv)))
     assert kinds(fuse_activation(graph)) == kinds(graph)
     one_reader = sketch.end(sketch.unary("relu", Clamp(0.0), sketch.conv("conv", "x")))
-    seen = replace(one_reader, outputs=(*one_reader.outputs, one_reader.nodes[-5].output))
+    seen = replace(one_reader, outputs=(*one_reader.outputs, Output("seen", one_reader.nodes[-5].output)))
     assert kinds(fuse_activation(seen)) == kinds(seen)
 
 
 def test_not_into_a_mean(sketch: Any, kinds: Callable[[Graph], list[str]]) -> None:
-    graph = sketch.finish("toy", sketch.dense("classifier", sketch.unary("relu", Clamp(0.0), sketch.mean("m", "x"))))
+    graph = sketch.ending_in(sketch.dense("classifier", sketch.unary("relu", Clamp(0.0), sketch.mean("m", "x"))))
     assert kinds(fuse_activation(graph)) == kinds(graph)

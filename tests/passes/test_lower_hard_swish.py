@@ -37,7 +37,7 @@ def test_not_where_others_read_it(
 def test_nor_where_nothing_takes_the_clamp(
     sketch: Any, kinds: Callable[[Graph], list[str]], unchanged: Callable[[Graph, Graph], None]
 ) -> None:
-    before = sketch.finish("toy", sketch.dense("classifier", sketch.unary("act", HardSwish(), sketch.mean("m", "x"))))
+    before = sketch.ending_in(sketch.dense("classifier", sketch.unary("act", HardSwish(), sketch.mean("m", "x"))))
     after = lower_hard_swish(before)
     assert kinds(after)[:5] == ["Mean", "Add", "Clamp", "Mul", "Mul"]
     unchanged(before, after)

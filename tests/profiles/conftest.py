@@ -12,7 +12,7 @@ from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype, Precision
 from edgekit.float_model import FloatModel
 from edgekit.integer_model import IntegerModel
-from edgekit.ir import Conv2d, Flatten, Graph, Mean, Node, Tensor
+from edgekit.ir import Conv2d, Flatten, Graph, Mean, Node, Output, Tensor
 from edgekit.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def mlpackage(
     graph = Graph(
         name="net",
         input="x",
-        outputs=("c",),
+        outputs=(Output.logits("c"),),
         nodes=nodes,
         tensors={name: Tensor(name, axes) for name, axes in shapes.items()},
         constants={

@@ -23,6 +23,7 @@ from edgekit.ir import (
     Mul,
     Node,
     Op,
+    Output,
     Pad,
     Padding,
     Tensor,
@@ -44,8 +45,8 @@ def run(
 ) -> NDArray[np.float64]:
     named = {f"c{i}": constant for i, constant in enumerate(constants)}
     tensors = {name: Tensor(name, x.shape[1:]) for name in ("x", "y")}
-    graph = Graph("tiny", "x", ("y",), (Node("node", op, ("x", *named), "y", clamp),), tensors, named)
-    return FloatReference(graph).run(x)
+    graph = Graph("tiny", "x", (Output.logits("y"),), (Node("node", op, ("x", *named), "y", clamp),), tensors, named)
+    return FloatReference(graph).run(x)["logits"]
 
 
 X, MAPS = normal(2, 6), normal(2, 6, 7, 9)

@@ -25,6 +25,7 @@ from edgekit.ir import (
     Mul,
     Node,
     Op,
+    Output,
     Pad,
     Padding,
     Quantize,
@@ -59,7 +60,7 @@ def model(
     ratios: dict[str, Ratio],
 ) -> IntegerModel:
     tensors = {name: Tensor(name, shape) for name, shape in shapes.items()}
-    graph = Graph("tiny", "x", (nodes[-1].output,), tuple(nodes), tensors, constants)
+    graph = Graph("tiny", "x", (Output.logits(nodes[-1].output),), tuple(nodes), tensors, constants)
     params = {name: QuantParams(np.ones(1, np.float32), zero) for name, zero in zero_points.items()}
     preprocessing = Preprocessing((1, 1), None)
     return IntegerModel(graph, params, ratios, preprocessing, preprocessing.normalization, pixel_input=False)
@@ -230,10 +231,12 @@ def test_layers_in_float() -> None:
 
 def check(net: IntegerModel, x: NDArray[np.int8], expected: NDArray[np.int8]) -> None:
     reference = Reference(net)
-    got = reference.run(x)
+    got = reference.run(x)["logits"]
     assert got.dtype == np.int8
     np.testing.assert_array_equal(got, expected)
-    np.testing.assert_array_equal(np.concatenate([reference.run(x[i : i + 1]) for i in range(len(x))]), expected)
+    np.testing.assert_array_equal(
+        np.concatenate([reference.run(x[i : i + 1])["logits"] for i in range(len(x))]), expected
+    )
 
 
 def test_run_all_keeps_what_is_asked_for() -> None:
@@ -245,7 +248,7 @@ def test_run_all_keeps_what_is_asked_for() -> None:
     everything = Reference(net).run_all(x)
     assert {name: array.shape[1:] for name, array in everything.items()} == shapes
     assert list(Reference(net).run_all(x, keep=("a",))) == ["a"]
-    np.testing.assert_array_equal(Reference(net).run(x), everything["c"])
+    np.testing.assert_array_equal(Reference(net).run(x)["logits"], everything["c"])
 
 
 def test_an_operator_without_an_integer_form() -> None:

@@ -17,7 +17,7 @@ from edgekit.exporters.torch.codec import write_float_model, write_integer_model
 from edgekit.exporters.torch.texts import Engine
 from edgekit.float_model import FloatModel
 from edgekit.integer_model import IntegerModel
-from edgekit.ir import Graph, Mean, Node, Pad, Padding, Tensor
+from edgekit.ir import Graph, Mean, Node, Output, Pad, Padding, Tensor
 from edgekit.preprocessing import Preprocessing
 from edgekit.quantization import QuantParams
 from edgekit.runtimes import processor
@@ -35,7 +35,7 @@ TORCH = f"torch {torch.__version__.split('+')[0]}"
 def path(tmp_path: Path) -> Path:
     """A float file that takes the mean over the spatial axes."""
     tensors = {"x": Tensor("x", (3, 4, 5)), "y": Tensor("y", (3,))}
-    graph = Graph("tiny", "x", ("y",), (Node("mean", Mean(keep_dims=False), ("x",), "y"),), tensors, {})
+    graph = Graph("tiny", "x", (Output.logits("y"),), (Node("mean", Mean(keep_dims=False), ("x",), "y"),), tensors, {})
     write_float_model(FloatModel(graph, Preprocessing((4, 5), None)), tmp_path / "x.pt", precision=Precision.FLOAT32)
     return tmp_path / "x.pt"
 
@@ -43,7 +43,9 @@ def path(tmp_path: Path) -> Path:
 def integer_file(path: Path, engine: Engine, profile: str = "universal") -> Path:
     """An int8 file that puts a frame around the image."""
     tensors = {"x": Tensor("x", (3, 4, 5)), "y": Tensor("y", (3, 6, 7))}
-    graph = Graph("tiny", "x", ("y",), (Node("frame", Pad(Padding(1, 1, 1, 1)), ("x",), "y"),), tensors, {})
+    graph = Graph(
+        "tiny", "x", (Output.logits("y"),), (Node("frame", Pad(Padding(1, 1, 1, 1)), ("x",), "y"),), tensors, {}
+    )
     params = dict.fromkeys("xy", QuantParams(np.array([0.1], np.float32), -5))
     preprocessing = Preprocessing((4, 5), None)
     model = IntegerModel(graph, params, {}, preprocessing, preprocessing.normalization, pixel_input=False)

@@ -47,7 +47,7 @@ def test_showing_what_is_inside_changes_no_answer(suffix: str, exported: Path, p
     path = next(exported.glob(f"*.int8.{suffix}"))
     for make in all_runners(path):
         found = trace_file(path, pixels, model, make_runner=make)
-        np.testing.assert_array_equal(found.answer, found.tensors[model.graph.outputs[0]])
+        np.testing.assert_array_equal(found.answer, found.tensors[model.graph.output_tensors[0]])
         with make() as runner:
             assert isinstance(runner, TracingRunner)
             assert (runner.name, runner.differs_because) == (found.runner, found.differs_because)

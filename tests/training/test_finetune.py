@@ -17,7 +17,7 @@ from edgekit.calibration.ranges import Range
 from edgekit.errors import ConfigError, DataError
 from edgekit.executor.float import FloatExecutor
 from edgekit.float_model import FloatModel
-from edgekit.ir import Clamp, Conv2d, Graph, Linear, Mean, Node, Padding, Tensor
+from edgekit.ir import Clamp, Conv2d, Graph, Linear, Mean, Node, Output, Padding, Tensor
 from edgekit.preprocessing import Preprocessing
 from edgekit.tasks.registry import task_of_model
 from edgekit.training import finetune as module
@@ -57,7 +57,12 @@ def network() -> FloatModel:
     )
     tensors = {"x": (3, SIZE, SIZE), "stem": (8, 8, 8), "point": (16, 8, 8), "mean": (16,), "logits": (10,)}
     graph = Graph(
-        "tiny", "x", ("logits",), nodes, {name: Tensor(name, shape) for name, shape in tensors.items()}, constants
+        "tiny",
+        "x",
+        (Output.logits("logits"),),
+        nodes,
+        {name: Tensor(name, shape) for name, shape in tensors.items()},
+        constants,
     )
     return FloatModel(graph, Preprocessing((SIZE, SIZE), None))
 

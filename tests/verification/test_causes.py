@@ -12,7 +12,7 @@ import pytest
 from edgekit.calibration.assignment import quantize
 from edgekit.calibration.ranges import Range
 from edgekit.float_model import FloatModel
-from edgekit.ir import Add, Clamp, Conv2d, Graph, Mul, Node, Padding, Tensor
+from edgekit.ir import Add, Clamp, Conv2d, Graph, Mul, Node, Output, Padding, Tensor
 from edgekit.preprocessing import Preprocessing
 from edgekit.reference import float as float_reference
 from edgekit.reference.integer import Reference
@@ -47,7 +47,7 @@ def float_model() -> FloatModel:
     }
     constants |= {f"b{i}": RANDOM.normal(0, 0.3, 8).astype(np.float32) for i in range(3)}
     tensors = {name: Tensor(name, shape) for name, shape in {"x": (3, 20, 20), **SHAPES}.items()}
-    graph = Graph("tiny", "x", ("product",), NODES, tensors, constants)
+    graph = Graph("tiny", "x", (Output.logits("product"),), NODES, tensors, constants)
     return FloatModel(graph, Preprocessing((20, 20), None))
 
 

@@ -11,7 +11,7 @@ import pytest
 from edgekit.exporters.metadata import IoDtype, Precision, of_float_model, of_integer_model
 from edgekit.float_model import FloatModel
 from edgekit.integer_model import IntegerModel
-from edgekit.ir import Dequantize, Node, Quantize
+from edgekit.ir import Dequantize, Node, Output, Quantize
 from edgekit.reference.integer import Reference
 from edgekit.verification import compare
 from edgekit.verification.float_parity import TOLERANCE, FloatParity
@@ -44,7 +44,8 @@ class ReferenceRunner:
             stored = (batch.astype(np.int16) - 128).astype(np.int8)
         assert stored.dtype == np.int8
         logits = (
-            np.concatenate([Reference(self.model).run(stored[i : i + 1]) for i in range(len(stored))]) + self.off_by
+            np.concatenate([Reference(self.model).run(stored[i : i + 1])["logits"] for i in range(len(stored))])
+            + self.off_by
         )
         match self.io_dtype:
             case IoDtype.INT8:
@@ -52,7 +53,7 @@ class ReferenceRunner:
             case IoDtype.UINT8:
                 return (logits.astype(np.int16) + 128).astype(np.uint8)
             case IoDtype.FLOAT32:
-                params = self.model.params[self.model.graph.outputs[0]]
+                params = self.model.params[self.model.graph.output_tensors[0]]
                 return (params.scale * (logits.astype(np.float32) - params.zero_point)).astype(np.float32)
 
     def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
@@ -99,14 +100,16 @@ def test_the_same_integers_through_every_boundary(
 
 def test_what_is_claimed_of_layers_in_float(model: IntegerModel) -> None:
     """Reals at the end are those of one float layer; what integers follow from reals is near at best."""
-    graph, output = model.graph, model.graph.outputs[0]
-    last = replace(graph, nodes=(*graph.nodes, Node("last", Dequantize(), (output,), "real")), outputs=("real",))
+    graph, output = model.graph, model.graph.output_tensors[0]
+    last = replace(
+        graph, nodes=(*graph.nodes, Node("last", Dequantize(), (output,), "real")), outputs=(Output.logits("real"),)
+    )
     tensors = {**graph.tensors, "real": replace(graph.tensors[output], name="real")}
     at_the_end = replace(model, graph=replace(last, tensors=tensors))
     inside = replace(graph, nodes=(Node("border", Quantize(), ("real",), "stored"), *graph.nodes))
     params = {**model.params, "stored": model.params[output]}
     in_the_middle = replace(model, graph=inside, params=params)
-    both = replace(at_the_end, graph=replace(inside, outputs=("real",)), params=params)
+    both = replace(at_the_end, graph=replace(inside, outputs=(Output.logits("real"),)), params=params)
     logits = np.arange(20, dtype=np.int8).reshape(2, 10)
     for mixed, exact in ((model, True), (in_the_middle, False)):
         parity = compare.with_reference("x", logits, logits, mixed)

@@ -14,7 +14,7 @@ from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype
 from edgekit.exporters.summary import Summary
 from edgekit.float_model import FloatModel
-from edgekit.ir import Clamp, Conv2d, Graph, Linear, Mean, Mul, Node, Padding, Tensor
+from edgekit.ir import Clamp, Conv2d, Graph, Linear, Mean, Mul, Node, Output, Padding, Tensor
 from edgekit.preprocessing import Preprocessing
 from edgekit.verification.float_layers import compare_float_layers
 
@@ -36,7 +36,7 @@ def network(*kept: str) -> IntegerModel:
     shapes = {"w0": (4, 3, 3, 3), "b0": (4,), "w1": (4, 1, 1, 1), "b1": (4,), "w2": (5, 4), "b2": (5,)}
     constants = {name: random.normal(0, 0.3, shape).astype(np.float32) for name, shape in shapes.items()}
     tensors = {name: Tensor(name, shape) for name, shape in {"x": (3, 16, 16), **SHAPES}.items()}
-    graph = Graph("tiny", "x", ("head",), nodes, tensors, constants)
+    graph = Graph("tiny", "x", (Output.logits("head"),), nodes, tensors, constants)
     ranges = dict.fromkeys(tensors, Range(-1.0, 1.0))
     return quantize(FloatModel(graph, Preprocessing((16, 16), None)), ranges, keep_float=kept)
 

@@ -80,7 +80,7 @@ def run(tmp_path: Path) -> Run:
     def run(model: IntegerModel, stored: NDArray[np.int8]) -> dict[str, Integers]:
         nonlocal count
         found = {}
-        output = model.graph.outputs[0]
+        output = model.graph.output_tensors[0]
         for name in targets():
             form, count = FORMATS[name], count + 1
             io_dtype = IoDtype.INT8 if IoDtype.INT8 in form.io_dtypes else IoDtype.FLOAT32

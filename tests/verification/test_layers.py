@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from edgekit.ir import Add, Graph, Node, Tensor
+from edgekit.ir import Add, Graph, Node, Output, Tensor
 from edgekit.verification.layers import LayerComparison, merged, steepest_fall
 
 
@@ -45,7 +45,7 @@ def test_the_steepest_fall_is_from_what_a_layer_reads() -> None:
     reads = {"b": ("a",), "c": ("a", "b"), "e": ("b",), "d": ("c", "e")}
     nodes = tuple(Node(name, Add(), tuple(f"{x}.out" for x in names), f"{name}.out") for name, names in reads.items())
     tensors = {f"{name}.out": Tensor(f"{name}.out", (1,)) for name in "abcde"}
-    graph = Graph("tiny", "a.out", ("d.out",), nodes, tensors, {})
+    graph = Graph("tiny", "a.out", (Output.logits("d.out"),), nodes, tensors, {})
     found = steepest_fall(layers, graph)
     assert found is not None
     assert found.layer == "c"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edgekit.capture import logits_of
 from edgekit.errors import GateFailed
 from edgekit.pipeline.making.ranking import rank
 from edgekit.progress import Progress, silent
@@ -97,9 +98,11 @@ def keep_floor(  # noqa: PLR0913 - a network, what makes it, and what decides
         progress: told of every candidate.
 
     Raises:
+        ConfigError: the network gives no logits.
         DataError: there are too few images, or their targets are of another network.
         GateFailed: a third of the layers does not suffice.
     """
+    logits_of(model.graph, "--floor")
     total = len(model.graph.nodes)
     loss = _Loss(model, held_out)
 

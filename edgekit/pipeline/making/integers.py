@@ -165,7 +165,7 @@ def _within_floor(
         ranked_on=seen.sample(RANKED_ON).pixels,
         held_out=held_out,
         keep_float=wanted.keep_float,
-        never=[node.name for node in form.graph if integer_output and node.output in form.graph.outputs],
+        never=[node.name for node in form.graph if integer_output and node.output in form.graph.output_tensors],
         progress=progress,
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgekit import extras
+from edgekit.capture import logits_of
 from edgekit.errors import DataError
 from edgekit.pipeline.making.integers import integers_of
 from edgekit.pipeline.making.ranking import Sensitivity, rank
@@ -88,6 +89,7 @@ def sensitivity(
     opened(source)
     progress("loading", 1, 1)
     form = source.integer_form
+    logits_of(form.graph, "sensitivity")
     pixels = (
         open_images(wanted.data, form.preprocessing, limit=wanted.images, strict=wanted.strict).sample(images).pixels
     )

@@ -77,7 +77,7 @@ def found(
     def answer(candidate: Expectations, images: NDArray[np.float32]) -> NDArray[np.float32]:
         if candidate.options not in built:
             built[candidate.options] = trained.variant(dict(candidate.options))
-        return _logits(built[candidate.options], images)
+        return _answers(built[candidate.options], images)
 
     findings = finding.find(
         asked,
@@ -133,16 +133,31 @@ def filled_channel(images: ImageSource) -> Fact | None:
     return Fact("fourth_channel", 255, Basis.ASSUMED, because, _WITH_FOURTH)
 
 
-def _logits(network: nn.Module | Graph, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Of a network that was built by some options."""
+def _answers(network: nn.Module | Graph, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The logits [N, classes] of a network that was built by some options; without any, all it gives, [N, 1, values].
+
+    Args:
+        network: a module of a checkpoint's, which gives logits, or a graph.
+        images: normalized, [N, C, H, W].
+    """
     import torch  # noqa: PLC0415 - a Raspberry Pi does without
 
     from edgekit.calibration.witness import BATCH  # noqa: PLC0415 - needs torch
     from edgekit.executor.float import FloatExecutor  # noqa: PLC0415 - likewise
 
     module = network if isinstance(network, torch.nn.Module) else FloatExecutor(network)
+
+    def answers(part: torch.Tensor) -> torch.Tensor:
+        given: dict[str, torch.Tensor] | torch.Tensor = module(part)
+        if isinstance(given, torch.Tensor):
+            return given
+        assert not isinstance(network, torch.nn.Module), "a checkpoint's gives logits"
+        if network.logits is not None:
+            return given[network.logits.name]
+        return torch.cat([values.flatten(1) for values in given.values()], 1)[:, None]
+
     with torch.inference_mode():  # a few at a time: memory for large tensors takes longer to get than to fill
-        parts = [module(torch.from_numpy(images[i : i + BATCH])).numpy() for i in range(0, len(images), BATCH)]
+        parts = [answers(torch.from_numpy(images[i : i + BATCH])).numpy() for i in range(0, len(images), BATCH)]
     return np.concatenate(parts)
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from edgekit import facts
-from edgekit.errors import DataError
+from edgekit.capture import num_classes
+from edgekit.errors import ConfigError, DataError
 from edgekit.float_model import FloatModel
 from edgekit.passes import float_form, integer_form
 from edgekit.pipeline.making.expectations import settle
@@ -74,8 +75,7 @@ def open_source(settings: Settings, progress: Progress = silent) -> Source:
         trained = load_trained(replace(settings.model, **settled.options))
     graph = trained.capture()
     form = float_form(graph)
-    (classes,) = form.tensors[form.outputs[0]].shape
-    labels = () if settings.model.labels is None else read_labels(settings.model.labels, classes)
+    labels = () if settings.model.labels is None else _labels(settings.model.labels, form)
     provenance = {
         **trained.provenance,
         facts.KEY: [fact.to_dict() for fact in settled.facts],
@@ -101,6 +101,15 @@ def _ranges(settings: Settings) -> Ranges | None:
     from edgekit.calibration.ranges import Ranges  # noqa: PLC0415 - float exports do without
 
     return Ranges.load(wanted.ranges)
+
+
+def _labels(path: Path, graph: Graph) -> tuple[str, ...]:
+    """The names of the classes, one a logit."""
+    classes = num_classes(graph)
+    if classes is None:
+        names = ", ".join(output.name for output in graph.outputs)
+        raise ConfigError(f"model.labels is set, and {graph.name} gives no logits, but {names}: leave it out")
+    return read_labels(path, classes)
 
 
 def read_labels(path: Path, classes: int) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from edgekit import extras, facts
-from edgekit.capture import input_shape
+from edgekit.capture import input_shape, num_classes
 from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD, normalization_name
 from edgekit.errors import CheckpointError, ConfigError
 from edgekit.exporters.onnx import FORMAT as ONNX
@@ -167,10 +167,9 @@ def _from_onnx(path: Path, settings: ModelSettings) -> Trained:
     side = settings.resolution
     captured = capture(path, (side, side) if isinstance(side, int) else side)
     form = float_form(captured.graph)
-    (classes,) = form.tensors[form.outputs[0]].shape
-    if settings.classes not in {None, classes}:
+    if settings.classes not in {None, classes := num_classes(form)}:
         raise CheckpointError(
-            f"{path}: the network has {classes} classes, and {settings.classes} are expected:"
+            f"{path}: the network has {classes or 'no'} classes, and {settings.classes} are expected:"
             " give the file of the network that was trained on them"
         )
 
@@ -184,7 +183,8 @@ def _from_onnx(path: Path, settings: ModelSettings) -> Trained:
         from edgekit.executor.float import FloatExecutor  # noqa: PLC0415 - needs torch
 
         with torch.inference_mode():
-            result: NDArray[np.float32] = FloatExecutor(form)(torch.from_numpy(images)).numpy()
+            given = FloatExecutor(form)(torch.from_numpy(images))
+        result: NDArray[np.float32] = next(iter(given.values())).numpy()
         return result
 
     return Trained(

@@ -299,7 +299,7 @@ def _tracer(
         return partial(trace_model, own) if side.model else partial(trace_file, side.path, network=own)
     if model is None:
         return partial(trace_file, side.path, network=graph)
-    ends = model.graph.input, model.graph.outputs[0]
+    ends = model.graph.input, model.graph.output_tensors[0]
     return lambda pixels: renamed(trace_file(side.path, pixels), model.graph.tensors, ends)
 
 

@@ -89,7 +89,7 @@ class Known:
 
 def _reals(integers: NDArray[Any], model: IntegerModel) -> NDArray[np.floating]:
     """Logits in real units."""
-    params = model.params.get(model.graph.outputs[0])
+    params = model.params.get(model.graph.output_tensors[0])
     return integers if params is None else params.dequantize(integers)
 
 

@@ -162,7 +162,7 @@ def float_reference(firsts: Sequence[Trial], references: References) -> Trial | 
     answers = [trial.runner.run(encode(pixels, trial.about, None)) for trial in trials]
     if references.model is not None:
         integers = compare.reference_logits(references.model, pixels)
-        params = references.model.params.get(references.model.graph.outputs[0])
+        params = references.model.params.get(references.model.graph.output_tensors[0])
         answers.append(integers if params is None else params.dequantize(integers))
 
     def distance(trial: Trial) -> float:

@@ -15,7 +15,22 @@ import pytest
 
 from edgekit.float_model import FloatModel
 from edgekit.integer_model import IntegerModel
-from edgekit.ir import Add, Clamp, Conv2d, Flatten, Graph, HardSwish, Linear, Mean, Mul, Node, Pad, Padding, Tensor
+from edgekit.ir import (
+    Add,
+    Clamp,
+    Conv2d,
+    Flatten,
+    Graph,
+    HardSwish,
+    Linear,
+    Mean,
+    Mul,
+    Node,
+    Output,
+    Pad,
+    Padding,
+    Tensor,
+)
 from edgekit.preprocessing import Normalization, Preprocessing
 from edgekit.quantization import QuantParams
 
@@ -60,7 +75,7 @@ _ZERO_POINTS = {
 
 def _graph(constants: dict[str, NDArray[Any]]) -> Graph:
     tensors = {name: Tensor(name, shape) for name, shape in _SHAPES.items()}
-    return Graph("tiny", "x", ("logits",), _NODES, tensors, constants)
+    return Graph("tiny", "x", (Output.logits("logits"),), _NODES, tensors, constants)
 
 
 @pytest.fixture(autouse=True)

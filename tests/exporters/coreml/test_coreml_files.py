@@ -18,6 +18,7 @@ from edgekit.exporters.coreml import package
 from edgekit.exporters.coreml.reader import read_model
 from edgekit.exporters.coreml.schema import schema
 from edgekit.exporters.metadata import Head, IoDtype, Precision
+from edgekit.ir import Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,11 +109,12 @@ class TestEndpoints:
         assert summary.metadata.labels == labels
 
     def test_several_outputs(self, tmp_path: Path, integer_model: IntegerModel) -> None:
-        model = replace(integer_model, graph=replace(integer_model.graph, outputs=("logits", "swish")))
+        outputs = (Output.logits("logits"), Output("feature_map", "swish"))
+        model = replace(integer_model, graph=replace(integer_model.graph, outputs=outputs))
         summary = coreml.read(write(model, tmp_path / "m.mlpackage"))
         assert [(output.name, output.shape) for output in summary.outputs] == [
             ("logits", (1, 4)),
-            ("logits_1", (1, 16, 8, 6)),
+            ("feature_map", (1, 16, 8, 6)),
         ]
         assert summary.float_operators == ()
 

@@ -13,7 +13,7 @@ from edgekit.exporters.coreml import codec as coreml
 from edgekit.exporters.coreml.reader import Reference
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype, Precision
-from edgekit.ir import Dequantize, HardSigmoid, Node, Tensor
+from edgekit.ir import Dequantize, HardSigmoid, Node, Output, Tensor
 from edgekit.quantization import QuantParams
 
 if TYPE_CHECKING:
@@ -92,7 +92,9 @@ class TestFloat32Program:
 
     def test_another_network_is_all_differences(self, package: Path, integer_model: IntegerModel) -> None:
         graph = integer_model.graph
-        other = replace(integer_model, graph=graph.with_nodes(graph.nodes[:1], outputs=("features.0.0",)))
+        other = replace(
+            integer_model, graph=graph.with_nodes(graph.nodes[:1], outputs=(Output.logits("features.0.0"),))
+        )
         found = differences(package, other)
         assert any("logits_2_result" in line.text for line in found)
         assert not any("0_weight" in line.text for line in found)  # the first convolution is in both

@@ -39,7 +39,7 @@ def interpret(model: IntegerModel, path: Path, stored: NDArray[np.int8], precisi
     with CoreMlInterpreter(path) as runner:
         assert runner.name == f"Core ML program, interpreted, {precision}"
         found = runner.run(model.params["x"].dequantize(stored))
-    params = model.params.get(model.graph.outputs[0])
+    params = model.params.get(model.graph.output_tensors[0])
     return found if params is None else params.quantize(found)
 
 
@@ -73,7 +73,7 @@ def test_floats_are_torchs(
     if len(images[0]) == 3:  # the input is a picture
         pixels = np.random.default_rng(0).integers(0, 256, (3, *images.shape[2:], 3), np.uint8)
         images = model.preprocessing.normalization(pixels)
-        expected = FloatExecutor(model.graph)(torch.from_numpy(images)).numpy()
+        expected = FloatExecutor(model.graph)(torch.from_numpy(images))["logits"].numpy()
     coreml.write_float_model(model, tmp_path / "f.mlpackage", precision=precision)
     with CoreMlInterpreter(tmp_path / "f.mlpackage") as runner:
         found = runner.run(images)
@@ -106,7 +106,7 @@ class TestPictures:
             found = compare.run_integers(runner, about, model, pixels)
             image = runner.trace(about.normalization(pixels))["image"]
         np.testing.assert_array_equal(image, pixels.transpose(0, 3, 1, 2))
-        np.testing.assert_array_equal(found, Reference(model).run(model.encode(pixels)))
+        np.testing.assert_array_equal(found, Reference(model).run(model.encode(pixels))["logits"])
 
 
 def test_every_tensor_can_be_seen(integer_block: Case, tmp_path: Path) -> None:

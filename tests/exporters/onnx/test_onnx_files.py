@@ -44,7 +44,7 @@ def test_what_is_written_is_read_back(io_dtype: IoDtype, integer_model: IntegerM
     (image,), (logits,) = summary.inputs, summary.outputs
     assert (image.name, image.dtype, image.shape) == ("image", io_dtype, (-1, 3, 32, 32))
     assert (logits.name, logits.dtype, logits.shape) == ("logits", io_dtype, (-1, 10))
-    for end, tensor in (image, integer_model.graph.input), (logits, integer_model.graph.outputs[0]):
+    for end, tensor in (image, integer_model.graph.input), (logits, integer_model.graph.output_tensors[0]):
         params = integer_model.params[tensor]
         if io_dtype is IoDtype.FLOAT32:
             assert (end.scale, end.zero_point) == (None, None)

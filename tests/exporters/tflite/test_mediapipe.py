@@ -62,7 +62,9 @@ def test_it_shows_probabilities_first_and_the_same_logits(pixels: np.ndarray, tm
     assert (chosen.io_dtype, chosen.head) == ("float32", "softmax")
     model, path = integers(floats(CLASSES)), tmp_path / "m.tflite"
     write_integer_model(model, path, io_dtype=IoDtype(chosen.io_dtype), head=Head(chosen.head))
-    (expected,) = model.params[model.graph.outputs[0]].dequantize(Reference(model).run(model.encode(pixels[None])))
+    (expected,) = model.params[model.graph.output_tensors[0]].dequantize(
+        Reference(model).run(model.encode(pixels[None]))["logits"]
+    )
     (probabilities,) = wanted(Head.SOFTMAX, expected[None])
     found = classified(path, pixels)
     assert list(found) == ["probabilities", "logits"]
@@ -77,6 +79,8 @@ def test_it_shows_probabilities_first_and_the_same_logits(pixels: np.ndarray, tm
 def test_it_takes_both_boundaries_that_it_has(io_dtype: IoDtype, pixels: np.ndarray, tmp_path: Path) -> None:
     model, path = integers(floats(CLASSES)), tmp_path / "m.tflite"
     write_integer_model(model, path, io_dtype=io_dtype)
-    (expected,) = model.params[model.graph.outputs[0]].dequantize(Reference(model).run(model.encode(pixels[None])))
+    (expected,) = model.params[model.graph.output_tensors[0]].dequantize(
+        Reference(model).run(model.encode(pixels[None]))["logits"]
+    )
     found = classified(path, pixels)["logits"]
     assert [found[name] for name in CLASSES] == pytest.approx(expected.tolist(), abs=1e-6)

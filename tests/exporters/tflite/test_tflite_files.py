@@ -17,7 +17,7 @@ from edgekit.exporters.tflite import schema as tflite_schema
 from edgekit.exporters.tflite.codec import read, write_float_model, write_integer_model
 from edgekit.float_model import FloatModel
 from edgekit.integer_model import IntegerModel
-from edgekit.ir import Clamp, Conv2d, Graph, Linear, Mean, Node, Tensor
+from edgekit.ir import Clamp, Conv2d, Graph, Linear, Mean, Node, Output, Tensor
 from edgekit.preprocessing import Preprocessing
 from edgekit.quantization import QuantParams
 
@@ -68,7 +68,7 @@ def tiny_integer_model() -> IntegerModel:
     }
     preprocessing = Preprocessing((4, 4), None)
     return IntegerModel(
-        graph=Graph("tiny", "x", ("head",), nodes, tensors, constants), params=params, ratios={},
+        graph=Graph("tiny", "x", (Output.logits("head"),), nodes, tensors, constants), params=params, ratios={},
         preprocessing=preprocessing, normalization=preprocessing.normalization, pixel_input=True, labels=("cat", "dog"),
     )  # fmt: skip
 
@@ -95,7 +95,7 @@ def test_what_is_written_is_read_back(io_dtype: IoDtype, integer_model: IntegerM
     (image,), (logits,) = summary.inputs, summary.outputs
     assert (image.name, image.dtype, image.shape) == ("image", io_dtype, (1, 32, 32, 3))
     assert (logits.name, logits.dtype, logits.shape) == ("logits", io_dtype, (1, 10))
-    for end, tensor in (image, integer_model.graph.input), (logits, integer_model.graph.outputs[0]):
+    for end, tensor in (image, integer_model.graph.input), (logits, integer_model.graph.output_tensors[0]):
         params = integer_model.params[tensor]
         if io_dtype is IoDtype.FLOAT32:
             assert (end.scale, end.zero_point) == (None, None)

@@ -12,7 +12,7 @@ import pytest
 from edgekit.errors import UnsupportedOperator
 from edgekit.exporters.metadata import Precision
 from edgekit.exporters.tflite.codec import read, write_float_model
-from edgekit.ir import Clamp, Conv2d, Graph, Node, Tensor
+from edgekit.ir import Clamp, Conv2d, Graph, Node, Output, Tensor
 from edgekit.reference.float import FloatReference
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def test_clamps_are_fused_as_far_as_tflite_can(
     s.conv("x", 12, clamp=clamp)
     model, images = s.float_model(), s.images(3)
     write_float_model(model, tmp_path / "m.tflite")
-    expected = FloatReference(model.graph).run(images)
+    expected = FloatReference(model.graph).run(images)["logits"]
     assert {clamp.low, clamp.high} - {math.inf, 6.0} <= {float(expected.min()), float(expected.max())}
     np.testing.assert_allclose(litert(tmp_path / "m.tflite").run(images)[0], expected, rtol=1e-5, atol=1e-5)
     assert read(tmp_path / "m.tflite").operators == operators
@@ -96,7 +96,7 @@ def test_what_tflite_cannot_express_is_refused(
     shapes = {"weight": (4, 4, 1, 1), "grouped": (4, 2, 1, 1), "bias": (4,)}
     constants = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
     tensors = {name: Tensor(name, (4, 5, 5)) for name in ("x", "y")}
-    graph = Graph("tiny", "x", ("y",), (node,), tensors, constants)
+    graph = Graph("tiny", "x", (Output.logits("y"),), (node,), tensors, constants)
     with pytest.raises(UnsupportedOperator, match=message):
         write_float_model(replace(float_model, graph=graph), tmp_path / "m.tflite")
     assert not (tmp_path / "m.tflite").exists()

@@ -147,7 +147,7 @@ def test_only_the_first_output_has_labels(sketch: Callable[..., Any], tmp_path: 
     (subgraph,) = standard_metadata(tmp_path / "m.tflite").tables(3)
     assert [(output.text(0), len(output.tables(6))) for output in subgraph.tables(3)] == [
         ("logits", 1),
-        ("logits_1", 0),
+        ("output_1", 0),
     ]
 
 

@@ -55,7 +55,7 @@ def evaluate(model: IntegerModel, image: NDArray[np.int8]) -> NDArray[np.int8]:
             case Flatten():
                 result = values[node.inputs[0]].reshape(len(x), -1)
         values[node.output] = result
-    return values[graph.outputs[0]]
+    return values[graph.output_tensors[0]]
 
 
 def padded(x: NDArray[np.int64], padding: Padding) -> NDArray[np.int64]:

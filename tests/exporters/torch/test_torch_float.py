@@ -13,7 +13,22 @@ from torch.nn import functional
 from edgekit.exporters.metadata import Precision
 from edgekit.exporters.torch.codec import read, write_float_model
 from edgekit.float_model import FloatModel
-from edgekit.ir import Add, Clamp, Conv2d, Flatten, Graph, HardSwish, Linear, Mean, Mul, Node, Pad, Padding, Tensor
+from edgekit.ir import (
+    Add,
+    Clamp,
+    Conv2d,
+    Flatten,
+    Graph,
+    HardSwish,
+    Linear,
+    Mean,
+    Mul,
+    Node,
+    Output,
+    Pad,
+    Padding,
+    Tensor,
+)
 from edgekit.preprocessing import Preprocessing
 from edgekit.runtimes.torch import TorchRunner
 
@@ -53,7 +68,7 @@ def model() -> FloatModel:
         "three": np.array(3.0, np.float32), "fc.w": normal(5, 8), "fc.b": normal(5),
     }  # fmt: skip
     tensors = {name: Tensor(name, shape) for name, shape in shapes.items()}
-    graph = Graph("tiny", "image", ("logits",), nodes, tensors, constants)
+    graph = Graph("tiny", "image", (Output.logits("logits"),), nodes, tensors, constants)
     return FloatModel(graph, Preprocessing((12, 10), None), labels=("größe", "cat"))
 
 

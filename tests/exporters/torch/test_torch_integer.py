@@ -221,7 +221,9 @@ def test_the_three_boundaries_agree(tmp_path: Path) -> None:
         assert outputs[io_dtype].dtype == io_dtype.value
     stored = outputs[IoDtype.INT8]
     np.testing.assert_array_equal(outputs[IoDtype.UINT8], stored.astype(np.int16) + 128)
-    np.testing.assert_array_equal(outputs[IoDtype.FLOAT32], model.params[model.graph.outputs[0]].dequantize(stored))
+    np.testing.assert_array_equal(
+        outputs[IoDtype.FLOAT32], model.params[model.graph.output_tensors[0]].dequantize(stored)
+    )
 
 
 def test_layers_in_float_change_nothing_around_them(
@@ -231,7 +233,7 @@ def test_layers_in_float_change_nothing_around_them(
     write_integer_model(model, tmp_path / "tiny.pt", io_dtype=IoDtype.FLOAT32)
     with claimed_runner(tmp_path / "tiny.pt")() as runner:
         found = runner.run(model.params["x"].dequantize(stored))
-    output = model.graph.outputs[0]
+    output = model.graph.output_tensors[0]
     assert_near(model, model.params[output].quantize(found) if output in model.params else found, expected)
 
 

@@ -14,7 +14,7 @@ from edgekit.calibration.calibrate import calibrate, integer_model
 from edgekit.calibration.images import ImageSource, open_images
 from edgekit.errors import DataError, GateFailed
 from edgekit.float_model import FloatModel
-from edgekit.ir import Clamp, Conv2d, Graph, Linear, Mean, Node, Padding, Tensor
+from edgekit.ir import Clamp, Conv2d, Graph, Linear, Mean, Node, Output, Padding, Tensor
 from edgekit.pipeline.making.floor import CHANGED, Floor, _Candidate, _fewest, keep_floor
 from edgekit.preprocessing import Preprocessing
 from edgekit.tasks.classification import Classification
@@ -60,7 +60,12 @@ def network(*ruined: str) -> FloatModel:
         last = name
     tensors = {"x": (3, SIZE, SIZE), **dict.fromkeys(("stem", *POINTS), (8, 8, 8)), "mean": (8,), "head": (10,)}
     graph = Graph(
-        "tiny", "x", ("head",), tuple(nodes), {n: Tensor(n, shape) for n, shape in tensors.items()}, constants
+        "tiny",
+        "x",
+        (Output.logits("head"),),
+        tuple(nodes),
+        {n: Tensor(n, shape) for n, shape in tensors.items()},
+        constants,
     )
     model = FloatModel(graph, Preprocessing((SIZE, SIZE), None))
     constants["head.b"] -= float_logits(model, PIXELS).mean(0)  # or all images would be of one class

@@ -29,8 +29,8 @@ def test_both_forms_compute_what_was_trained() -> None:
     images = np.random.default_rng(0).normal(0, 1, (2, 3, 32, 32)).astype(np.float32)
     expected = source.logits(images)
     for form in (source.float_model, source.integer_form):
-        found = np.concatenate([FloatReference(form.graph).run(images[i : i + 1]) for i in range(2)])
-        scale = form.graph.tensors[form.graph.outputs[0]].factor
+        found = np.concatenate([FloatReference(form.graph).run(images[i : i + 1])["logits"] for i in range(2)])
+        scale = form.graph.tensors[form.graph.output_tensors[0]].factor
         assert found / scale == pytest.approx(expected, rel=1e-4, abs=1e-4)
     assert (
         source.float_model.provenance["checkpoint_sha256"]
