@@ -56,17 +56,15 @@ def compile(  # noqa: A001, PLR0913 - the command's name, and one a flag
 ) -> None:
     """Compile files for an NPU, and show which operators run there, what stays on the processor, and why."""
     with console.reporting("compile", as_json=as_json):
-        from edgekit.pipeline.making.compile import compile as run  # noqa: PLC0415 - see the module app
+        from edgekit.pipeline.making.compile import HardwareChoice  # noqa: PLC0415 - see the module app
+        from edgekit.pipeline.making.compile import compile as run  # noqa: PLC0415 - likewise
 
         with console.progress_bar() as progress:
             result = run(
                 artifacts,
                 device,
                 out,
-                accelerator=npu or npu_before,
-                system_config=system_config,
-                memory_mode=memory_mode,
-                vela_config=vela_config,
+                hardware=HardwareChoice(npu or npu_before, system_config, memory_mode, vela_config),
                 optimise=optimise,
                 progress=progress,
             )

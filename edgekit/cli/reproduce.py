@@ -39,16 +39,14 @@ def reproduce(  # noqa: PLR0913 - one a flag
 ) -> None:
     """Make exported files again from their manifest: the same bytes, or what differs."""
     with console.reporting("reproduce", as_json=as_json):
-        from edgekit.pipeline.proving.reproduce import reproduce as run  # noqa: PLC0415 - see the module app
+        from edgekit.pipeline.proving.reproduce import Moved  # noqa: PLC0415 - see the module app
+        from edgekit.pipeline.proving.reproduce import reproduce as run  # noqa: PLC0415 - likewise
 
         with console.progress_bar() as progress:
             result = run(
                 manifest,
                 out=out,
-                checkpoint=checkpoint,
-                labels=labels,
-                calib=calib,
-                ranges=ranges,
+                moved=Moved(checkpoint, labels, calib, ranges),
                 threads=threads,
                 progress=progress,
             )

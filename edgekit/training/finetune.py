@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.calibration.images import ImageSource
-    from edgekit.config import Accelerator
+    from edgekit.config import Accelerator, FinetuneSettings
     from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
 
@@ -85,15 +85,12 @@ class Finetuning:
     seconds: float
 
 
-def finetune(  # noqa: PLR0913 - each is a choice of the user's
+def finetune(  # noqa: PLR0913 - what is trained, on what, and how
     teacher: FloatModel,
     start: IntegerModel,
     images: ImageSource,
+    how: FinetuneSettings,
     *,
-    epochs: int | None = None,
-    minutes: float | None = None,
-    accelerator: Accelerator | None = None,
-    seed: int = 0,
     state: Path | None = None,
     progress: Progress = silent,
 ) -> tuple[IntegerModel, Finetuning]:
@@ -105,10 +102,9 @@ def finetune(  # noqa: PLR0913 - each is a choice of the user's
         teacher: in ``passes.integer_form``; what ``start`` was made from.
         start: the result of post-training quantization.
         images: like those in use, 100 or more; no labels. All are held in memory, 150 kB each at 224 x 224.
-        epochs: how often training sees each image; by default so often that it makes 400 updates.
-        minutes: train for about that long instead, at least one epoch. Not together with ``epochs``.
-        accelerator: "cpu" or "cuda"; by default CUDA where there is any.
-        seed: of the order of the images and their augmentation.
+        how: how long, on what, and with which seed. Without epochs and minutes each image is seen so often that there
+            are 400 updates. Minutes train for about that long, at least one epoch. Without an accelerator, CUDA is
+            taken where there is any.
         state: where to write, every 50 steps, what an interrupted training needs to go on. A file that is there is gone
             on with if model, images and all settings are the same. It is left there for the caller to remove.
         progress: told after every step.
@@ -121,9 +117,8 @@ def finetune(  # noqa: PLR0913 - each is a choice of the user's
         DataError: there are too few images.
         BadInput: the state cannot be written.
     """
-    assert epochs is None or minutes is None, "either decides how long to train"
     started = time.perf_counter()
-    accelerator = _accelerator(accelerator)
+    accelerator = _accelerator(how.accelerator)
     progress("reading images", 0, 1)
     pixels = np.concatenate([batch.pixels for batch in images.batches(BATCH_SIZE)])
     progress("reading images", 1, 1)
@@ -134,11 +129,11 @@ def finetune(  # noqa: PLR0913 - each is a choice of the user's
         )
     held = np.arange(len(pixels)) % HELD_OUT_EVERY == HELD_OUT_EVERY // 2
     with _exact():
-        training = _Training(teacher, start, pixels[~held], accelerator, seed)
-        identity = _identity(start, images, accelerator, [epochs, minutes, seed])
+        training = _Training(teacher, start, pixels[~held], accelerator, how.seed)
+        identity = _identity(start, images, accelerator, [how.epochs, how.minutes, how.seed])
         resumed = state is not None and training.load(state, identity)
         if not resumed:
-            training.epochs = epochs or _epochs(training, minutes)
+            training.epochs = how.epochs or _epochs(training, how.minutes)
         while training.step < training.steps:
             loss = training.update()
             progress(f"fine-tuning, loss {loss:.4f}", training.step, training.steps)
@@ -147,7 +142,7 @@ def finetune(  # noqa: PLR0913 - each is a choice of the user's
     floats, task = float_logits(teacher, pixels[held]), task_of_model(teacher)
     trained = training.executor.integer_model()
     before, after = (compare(task, floats, integer_logits(model, pixels[held])) for model in (start, trained))
-    about = {"digest": images.digest, "images": len(pixels), "epochs": training.epochs, "seed": seed}
+    about = {"digest": images.digest, "images": len(pixels), "epochs": training.epochs, "seed": how.seed}
     trained = replace(trained, provenance={**start.provenance, "finetuning": about})
     finetuning = Finetuning(
         improved=after.beats(before, int(held.sum())),

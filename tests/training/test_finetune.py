@@ -14,6 +14,7 @@ import torch
 from edgekit.calibration.assignment import quantize
 from edgekit.calibration.images import ImageSource, open_images
 from edgekit.calibration.ranges import Range
+from edgekit.config import FinetuneSettings
 from edgekit.errors import ConfigError, DataError
 from edgekit.executor.float import FloatExecutor
 from edgekit.float_model import FloatModel
@@ -93,7 +94,11 @@ def test_it_comes_closer(images: ImageSource, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(module, "LEARNING_RATE", 0.3)  # or so few steps would not get far
     start, losses = quantized(images, shift=0.05), list[str]()
     model, finetuning = finetune(
-        network(), start, images, epochs=10, progress=lambda stage, _, __: losses.append(stage.partition("loss ")[2])
+        network(),
+        start,
+        images,
+        FinetuneSettings(epochs=10),
+        progress=lambda stage, _, __: losses.append(stage.partition("loss ")[2]),
     )
     assert finetuning.improved
     assert finetuning.after.sqnr_db > finetuning.before.sqnr_db + 3
@@ -109,7 +114,7 @@ def test_it_comes_closer(images: ImageSource, monkeypatch: pytest.MonkeyPatch) -
 def test_what_does_not_come_closer_is_discarded(images: ImageSource, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LEARNING_RATE", 30.0)
     start = quantized(images)
-    model, finetuning = finetune(network(), start, images, epochs=2)
+    model, finetuning = finetune(network(), start, images, FinetuneSettings(epochs=2))
     assert not finetuning.improved
     assert finetuning.after.sqnr_db < finetuning.before.sqnr_db
     assert model is start
@@ -118,20 +123,20 @@ def test_what_does_not_come_closer_is_discarded(images: ImageSource, monkeypatch
 def test_an_interruption_changes_nothing(images: ImageSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SAVE_EVERY", 3)
     start, state = quantized(images), tmp_path / "state"
-    whole, _ = finetune(network(), start, images, epochs=3)
+    whole, _ = finetune(network(), start, images, FinetuneSettings(epochs=3))
 
     def interrupt(stage: str, done: int, total: int) -> None:
         if stage.startswith("fine-tuning") and done == 8:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        finetune(network(), start, images, epochs=3, state=state, progress=interrupt)
+        finetune(network(), start, images, FinetuneSettings(epochs=3), state=state, progress=interrupt)
     steps: list[int] = []
 
     def count(stage: str, done: int, total: int) -> None:
         steps.extend([done] if stage.startswith("fine-tuning") else [])
 
-    resumed, finetuning = finetune(network(), start, images, epochs=3, state=state, progress=count)
+    resumed, finetuning = finetune(network(), start, images, FinetuneSettings(epochs=3), state=state, progress=count)
     assert finetuning.resumed
     assert steps == [7, 8, 9, 10, 11, 12]
     assert constants(resumed) == constants(whole)
@@ -142,19 +147,19 @@ def test_what_was_left_by_other_settings_is_not_gone_on_with(
 ) -> None:
     monkeypatch.setattr(module, "SAVE_EVERY", 1)
     start, state = quantized(images), tmp_path / "state"
-    finetune(network(), start, images, epochs=1, state=state)
-    assert finetune(network(), start, images, epochs=1, state=state)[1].resumed
-    assert not finetune(network(), start, images, epochs=1, seed=1, state=state)[1].resumed
+    finetune(network(), start, images, FinetuneSettings(epochs=1), state=state)
+    assert finetune(network(), start, images, FinetuneSettings(epochs=1), state=state)[1].resumed
+    assert not finetune(network(), start, images, FinetuneSettings(epochs=1, seed=1), state=state)[1].resumed
     other = replace(start, params={**start.params, "mean": replace(start.params["mean"], zero_point=-127)})
-    assert not finetune(network(), other, images, epochs=1, state=state)[1].resumed
+    assert not finetune(network(), other, images, FinetuneSettings(epochs=1), state=state)[1].resumed
     state.write_bytes(state.read_bytes()[:1000])
-    assert not finetune(network(), start, images, epochs=1, state=state)[1].resumed
+    assert not finetune(network(), start, images, FinetuneSettings(epochs=1), state=state)[1].resumed
 
 
 def test_minutes_become_epochs(images: ImageSource) -> None:
-    model, finetuning = finetune(network(), quantized(images), images, minutes=1e-9)
+    model, finetuning = finetune(network(), quantized(images), images, FinetuneSettings(minutes=1e-9))
     assert finetuning.epochs == 1
-    same, _ = finetune(network(), quantized(images), images, epochs=1)
+    same, _ = finetune(network(), quantized(images), images, FinetuneSettings(epochs=1))
     assert constants(model) == constants(same)
 
 
@@ -162,13 +167,13 @@ def test_too_few_images(tmp_path: Path) -> None:
     np.save(tmp_path / "few.npy", np.zeros((9, SIZE, SIZE, 3), np.uint8))
     images = open_images(tmp_path / "few.npy", network().preprocessing)
     with pytest.raises(DataError, match="there are 9 images, too few"):
-        finetune(network(), quantized(images), images)
+        finetune(network(), quantized(images), images, FinetuneSettings())
 
 
 def test_a_device_that_is_not_there(images: ImageSource, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="torch finds none here"):
-        finetune(network(), quantized(images), images, accelerator="cuda")
+        finetune(network(), quantized(images), images, FinetuneSettings(accelerator="cuda"))
 
 
 def test_augmentation_moves_and_mirrors() -> None:

@@ -96,15 +96,32 @@ class CompileResult:
     files: tuple[CompiledFile, ...]
 
 
-def compile(  # noqa: A001, PLR0913 - the command's name, and one a flag
+@dataclass(frozen=True, slots=True)
+class HardwareChoice:
+    """How the NPU of a device is built, where it is not as the device's profile says.
+
+    Attributes:
+        npu: its configuration, "ethos-u55-128".
+        system_config: clocks and memories of the chip, by the compiler's name.
+        memory_mode: what lies where, likewise.
+        vela_config: a file in the compiler's own format that describes the last two; None for Arm's.
+    """
+
+    npu: str | None = None
+    system_config: str | None = None
+    memory_mode: str | None = None
+    vela_config: Path | None = None
+
+
+AS_PROFILED = HardwareChoice()
+
+
+def compile(  # noqa: A001, PLR0913 - the command's name, and what it takes
     artifacts: Sequence[Path],
     device: str,
     out: Path,
     *,
-    accelerator: str | None = None,
-    system_config: str | None = None,
-    memory_mode: str | None = None,
-    vela_config: Path | None = None,
+    hardware: HardwareChoice = AS_PROFILED,
     optimise: Optimise = "performance",
     progress: Progress = silent,
 ) -> CompileResult:
@@ -117,10 +134,7 @@ def compile(  # noqa: A001, PLR0913 - the command's name, and one a flag
         artifacts: files, or folders of them; of a folder, those are taken that compute in integers.
         device: its name.
         out: the folder to write to.
-        accelerator: a configuration of the NPU; what the device's profile says where None.
-        system_config: clocks and memories of the chip, likewise.
-        memory_mode: what lies where, likewise.
-        vela_config: a file in the compiler's own format that describes the last two; None for Arm's.
+        hardware: how its NPU is built, where it is not as the device's profile says.
         optimise: what is to be small: time or memory.
         progress: told a step a file.
 
@@ -131,15 +145,15 @@ def compile(  # noqa: A001, PLR0913 - the command's name, and one a flag
         MissingDependency: the compiler is not installed.
     """
     wanted = profile(device)
-    hardware = _hardware(wanted, accelerator, system_config, memory_mode, vela_config)
+    built = _hardware(wanted, hardware)
     vela.check_installed()
     sources = list(_sources(artifacts))
     version, compiled = "", []
     with files.staging(out) as folder:
         for done, source in enumerate(sources):
             progress("compiling", done, len(sources))
-            path = folder / f"{source.stem}.{hardware.accelerator}_vela.tflite"
-            made = vela.compile_file(source, path, hardware, optimise)
+            path = folder / f"{source.stem}.{built.accelerator}_vela.tflite"
+            made = vela.compile_file(source, path, built, optimise)
             _complete(source, path)
             placements = tuple(_placements(source, made, device))
             if not any(placement.on_npu for placement in placements):
@@ -148,30 +162,24 @@ def compile(  # noqa: A001, PLR0913 - the command's name, and one a flag
             version = made.version
             compiled.append(CompiledFile(source, out / path.name, path.stat().st_size, placements, made.estimates))
         progress("compiling", len(sources), len(sources))
-    return CompileResult(device, f"ethos-u-vela {version}", hardware, optimise, tuple(compiled))
+    return CompileResult(device, f"ethos-u-vela {version}", built, optimise, tuple(compiled))
 
 
-def _hardware(
-    device: DeviceProfile,
-    accelerator: str | None,
-    system_config: str | None,
-    memory_mode: str | None,
-    vela_config: Path | None,
-) -> Hardware:
+def _hardware(device: DeviceProfile, choice: HardwareChoice) -> Hardware:
     if device.compiler is None:
         compiled = [name for name in names() if profile(name).compiler is not None]
         raise ConfigError(f"edgekit has no compiler for {device.title}: it compiles for {', '.join(compiled)}")
-    if accelerator is not None and accelerator not in device.compiler.accelerators:
+    if choice.npu is not None and choice.npu not in device.compiler.accelerators:
         raise ConfigError(
-            f"{device.title} is not built as {accelerator!r}: {did_you_mean(accelerator, device.compiler.accelerators)}"
+            f"{device.title} is not built as {choice.npu!r}: {did_you_mean(choice.npu, device.compiler.accelerators)}"
         )
-    if vela_config is not None and not vela_config.is_file():
-        raise ConfigError(f"{vela_config} does not exist: name a file in the format of Arm's vela.ini")
+    if choice.vela_config is not None and not choice.vela_config.is_file():
+        raise ConfigError(f"{choice.vela_config} does not exist: name a file in the format of Arm's vela.ini")
     return vela.Hardware(
-        accelerator or device.compiler.accelerator,
-        system_config or device.compiler.system_config,
-        memory_mode or device.compiler.memory_mode,
-        vela.ARM_CONFIG if vela_config is None else str(vela_config),
+        choice.npu or device.compiler.accelerator,
+        choice.system_config or device.compiler.system_config,
+        choice.memory_mode or device.compiler.memory_mode,
+        vela.ARM_CONFIG if choice.vela_config is None else str(choice.vela_config),
     )
 
 

@@ -64,10 +64,7 @@ def finetune(
             form,
             model,
             open_images(wanted.data, form.preprocessing, limit=wanted.images, strict=wanted.strict),
-            epochs=settings.finetune.epochs,
-            minutes=settings.finetune.minutes,
-            accelerator=settings.finetune.accelerator,
-            seed=settings.finetune.seed,
+            settings.finetune,
             state=out / f"{form.graph.name}{STATE_SUFFIX}",
             progress=progress,
         )

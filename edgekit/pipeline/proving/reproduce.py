@@ -78,14 +78,31 @@ class Reproduction:
         return not self.inputs and all(file.identical for file in self.files)
 
 
-def reproduce(  # noqa: PLR0913 - one a thing that may have moved
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Where the inputs of an export are now; None where the manifest still says it.
+
+    Attributes:
+        checkpoint: the trained network.
+        labels: the class names.
+        calib: the calibration images.
+        ranges: the saved ranges.
+    """
+
+    checkpoint: Path | None = None
+    labels: Path | None = None
+    calib: Path | None = None
+    ranges: Path | None = None
+
+
+NOTHING_MOVED = Moved()
+
+
+def reproduce(
     manifest: Path,
     *,
     out: Path | None = None,
-    checkpoint: Path | None = None,
-    labels: Path | None = None,
-    calib: Path | None = None,
-    ranges: Path | None = None,
+    moved: Moved = NOTHING_MOVED,
     threads: int | None = None,
     progress: Progress = silent,
 ) -> Reproduction:
@@ -98,10 +115,7 @@ def reproduce(  # noqa: PLR0913 - one a thing that may have moved
     Args:
         manifest: a file that export or finetune wrote.
         out: the folder to keep the rebuilt files in; a temporary one if None.
-        checkpoint: where the checkpoint is now; None where the manifest says.
-        labels: likewise, the file of labels.
-        calib: likewise, the calibration images.
-        ranges: likewise, the file of ranges.
+        moved: where its inputs are now.
         threads: that torch computes with; None for as many as then.
         progress: told of every stage.
 
@@ -115,17 +129,19 @@ def reproduce(  # noqa: PLR0913 - one a thing that may have moved
         raise ConfigError(f"{out} is where the files of the manifest are: choose another --out to compare with them")
     read, images = then.inputs, then.inputs.images
     for flag, path, was_read in (
-        ("--labels", labels, read.labels_sha256),
-        ("--calib", calib, images),
-        ("--ranges", ranges, read.ranges_sha256),
+        ("--labels", moved.labels, read.labels_sha256),
+        ("--calib", moved.calib, images),
+        ("--ranges", moved.ranges, read.ranges_sha256),
     ):
         if path is not None and was_read is None:
             raise ConfigError(f"{flag} is given, and nothing of that kind was read then: leave it out")
     model, calibration = then.settings.model, then.settings.calibration
     settings = replace(
         then.settings,
-        model=replace(model, checkpoint=checkpoint or model.checkpoint, labels=labels or model.labels),
-        calibration=replace(calibration, data=calib or calibration.data, ranges=ranges or calibration.ranges),
+        model=replace(model, checkpoint=moved.checkpoint or model.checkpoint, labels=moved.labels or model.labels),
+        calibration=replace(
+            calibration, data=moved.calib or calibration.data, ranges=moved.ranges or calibration.ranges
+        ),
     )
     progress("checking the inputs", 0, 1)
     inputs = tuple(_changed_inputs(then, settings))

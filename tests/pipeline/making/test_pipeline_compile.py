@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +12,7 @@ from edgekit.exporters.formats import format_of
 from edgekit.exporters.metadata import IoDtype
 from edgekit.exporters.tflite import reader
 from edgekit.integer_model import IntegerModel
+from edgekit.pipeline.making.compile import HardwareChoice
 from edgekit.pipeline.making.compile import compile as compile_for_npu
 
 pytest.importorskip("ethosu.vela", reason="ethos-u-vela is not installed: pip install 'edgekit[ethos-u]'")
@@ -61,7 +62,7 @@ def test_the_compiled_file_takes_and_says_what_its_source_does(whole: Path, tmp_
 
 
 def test_the_conversions_of_a_float_boundary_stay_on_the_processor(exported: Path, tmp_path: Path) -> None:
-    file = compiled(exported / f"{NAME}.int8.tflite", tmp_path, accelerator="ethos-u55-128")
+    file = compiled(exported / f"{NAME}.int8.tflite", tmp_path, hardware=HardwareChoice("ethos-u55-128"))
     first, second, last = (operator for operator in file.operators if not operator.on_npu)
     assert (first.operator, second.operator, last.operator) == ("ADD", "QUANTIZE", "DEQUANTIZE")
     assert "unsupported DataType Float32" in first.reason
@@ -100,13 +101,13 @@ def test_what_cannot_be_compiled(whole: Path, exported: Path, tmp_path: Path) ->
     ("device", "options", "said"),
     [
         ("edgetpu", {}, "no compiler for Coral Edge TPU: it compiles for ethos-u55, ethos-u65, ethos-u85"),
-        ("ethos-u55", {"accelerator": "ethos-u55-25"}, "did you mean 'ethos-u55-256'"),
+        ("ethos-u55", {"npu": "ethos-u55-25"}, "did you mean 'ethos-u55-256'"),
         ("ethos-u55", {"vela_config": Path("nowhere.ini")}, "nowhere.ini does not exist"),
         ("ethos-u55", {"memory_mode": "Shared"}, "Section Memory_Mode.Shared not found"),
     ],
 )
 def test_hardware_that_there_is_not(
-    device: str, options: dict[str, object], said: str, whole: Path, tmp_path: Path
+    device: str, options: dict[str, Any], said: str, whole: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError, match=said):
-        compile_for_npu([whole], device, tmp_path, **options)  # type: ignore[arg-type]
+        compile_for_npu([whole], device, tmp_path, hardware=HardwareChoice(**options))

@@ -20,7 +20,7 @@ from edgekit.pipeline.making import manifest as manifests
 from edgekit.pipeline.making.export import export
 from edgekit.pipeline.making.finetune import finetune
 from edgekit.pipeline.making.manifest import Images, Manifest, PublishedFile
-from edgekit.pipeline.proving.reproduce import _difference, reproduce
+from edgekit.pipeline.proving.reproduce import Moved, _difference, reproduce
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,9 +69,7 @@ def test_the_same_bytes_from_the_manifest_alone(made: Path, tmp_path: Path) -> N
     alone = edited(Path(shutil.copy(made, tmp_path / made.name)), settings=gone)
     found = reproduce(
         alone,
-        checkpoint=CHECKPOINT,
-        labels=FOLDER / "labels.txt",
-        calib=FOLDER / "calibration.npz",
+        moved=Moved(checkpoint=CHECKPOINT, labels=FOLDER / "labels.txt", calib=FOLDER / "calibration.npz"),
         out=tmp_path / "again",
     )
     assert found.passed
@@ -135,10 +133,10 @@ def test_images_in_another_order(pictures: Path, tmp_path: Path) -> None:
     listed = tmp_path / "list.csv"
     names = [f"pictures/{i}.png" for i in (4, 1, 2, 3, 0)]
     listed.write_text("\n".join(names))
-    (said,) = reproduce(pictures, calib=listed, progress=no_work).inputs
+    (said,) = reproduce(pictures, moved=Moved(calib=listed), progress=no_work).inputs
     assert "1 changed" not in said  # as their names start elsewhere, they are other images to it
     (tmp_path / "pictures" / "list.csv").write_text("\n".join(name.partition("/")[2] for name in names))
-    (said,) = reproduce(pictures, calib=tmp_path / "pictures" / "list.csv", progress=no_work).inputs
+    (said,) = reproduce(pictures, moved=Moved(calib=tmp_path / "pictures" / "list.csv"), progress=no_work).inputs
     assert said.endswith("are not those of then: the same ones in another order, or some of them more often")
 
 
@@ -146,7 +144,7 @@ def test_another_checkpoint_and_other_labels(made: Path, tmp_path: Path) -> None
     checkpoint, labels = tmp_path / "net.safetensors", tmp_path / "labels.txt"
     checkpoint.write_bytes(CHECKPOINT.read_bytes()[:-1] + b"\0")
     labels.write_text("\n".join("9876543210"))
-    found = reproduce(made, checkpoint=checkpoint, labels=labels, progress=no_work)
+    found = reproduce(made, moved=Moved(checkpoint=checkpoint, labels=labels), progress=no_work)
     assert not found.passed
     assert [said.partition(":")[0] for said in found.inputs] == [
         f"the checkpoint {checkpoint} is not the one of then",
@@ -168,23 +166,19 @@ def test_another_checkpoint_and_other_labels(made: Path, tmp_path: Path) -> None
 def test_missing_inputs(made: Path, place: dict[str, str], said: str) -> None:
     there: dict[str, Any] = {name: Path(path) for name, path in place.items()}
     with pytest.raises(DataError, match=said):
-        reproduce(made, **there, progress=no_work)
+        reproduce(made, moved=Moved(**there), progress=no_work)
 
 
 def test_what_contradicts_the_manifest(made: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--ranges is given, and nothing of that kind was read then"):
-        reproduce(made, ranges=made, progress=no_work)
+        reproduce(made, moved=Moved(ranges=made), progress=no_work)
     with pytest.raises(ConfigError, match="is where the files of the manifest are: choose another --out"):
         reproduce(made, out=made.parent / ".", progress=no_work)
     if not torch.cuda.is_available():
         tuned = edited(Path(shutil.copy(made, tmp_path / made.name)), machine={"gpu": "NVIDIA H200"})
-        places: dict[str, Any] = {
-            "checkpoint": CHECKPOINT,
-            "labels": FOLDER / "labels.txt",
-            "calib": FOLDER / "calibration.npz",
-        }
+        places = Moved(checkpoint=CHECKPOINT, labels=FOLDER / "labels.txt", calib=FOLDER / "calibration.npz")
         with pytest.raises(ConfigError, match="it was fine-tuned on NVIDIA H200, and torch finds no GPU here"):
-            reproduce(tuned, **places, progress=no_work)
+            reproduce(tuned, moved=places, progress=no_work)
 
 
 # --- other files ------------------------------------------------------------------------------------------------------
@@ -279,7 +273,9 @@ def test_what_was_fine_tuned_for_some_time(settings: MakeSettings, tmp_path: Pat
     result = finetune(replace(wanted, calibration=replace(wanted.calibration, ranges=None)))
     found = Manifest.load(result.export.manifest)
     assert found.command == "finetune"
-    assert found.settings.finetune == config.FinetuneSettings(epochs=result.finetuning.epochs, device="cpu", seed=3)
+    assert found.settings.finetune == config.FinetuneSettings(
+        epochs=result.finetuning.epochs, accelerator="cpu", seed=3
+    )
     assert found.settings.export.precisions == ("int8",)
     assert reproduce(result.export.manifest).passed
 
