@@ -24,7 +24,6 @@ import numpy as np
 import torch
 
 from edgekit.calibration.families import GATE_OPENS, ceiling, enters_swish
-from edgekit.ir import Conv2d, Linear
 from edgekit.quantization import INT8_MAX, INT8_MIN, WEIGHT_MAX
 
 if TYPE_CHECKING:
@@ -133,7 +132,7 @@ class _Noise:
         read: dict[str, torch.Tensor] = {}  # squared norms of the columns, by the first of the family
         self._layers = []
         for node in graph:
-            if isinstance(node.op, Conv2d | Linear):
+            if node.op.has_weights:
                 layer, columns = self._layer(node)
                 self._layers.append(layer)
                 name = first.get(layer.x, layer.x)
@@ -142,11 +141,11 @@ class _Noise:
         self._weight = {name: read.get(first.get(name, name), one) for name, one in ones.items()}
 
     def _layer(self, node: Node) -> tuple[_Layer, torch.Tensor]:
-        x, weight, _ = node.inputs
+        x, weight = node.read("x", "weight")
         kernel = torch.from_numpy(self._graph.constants[weight]).float()
         taps = kernel.reshape(*kernel.shape[:2], -1)  # [O, I, taps]
         largest, columns = taps.abs().amax(2), taps.square().sum(2)
-        if isinstance(node.op, Conv2d) and node.op.groups > 1:
+        if node.op.groups_of_weights > 1:
             return _Layer(x, node.output, largest[:, 0], taps.shape[2]), columns[:, 0]
         return _Layer(x, node.output, largest, taps.shape[2]), columns.sum(0)
 

@@ -16,7 +16,6 @@ import torch
 
 from edgekit.executor.float import FloatExecutor
 from edgekit.executor.integer import IntegerExecutor
-from edgekit.ir import Conv2d, Linear
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +61,7 @@ class _Means(FloatExecutor):
 
     def accumulate(self, node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
         y = super().accumulate(node, inputs)
-        if isinstance(node.op, Conv2d | Linear):
+        if node.op.has_weights:
             self.found[node.name] = channel_means(y)
         return y
 
@@ -78,9 +77,9 @@ class _Correcting(IntegerExecutor):
     def accumulate(self, node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
         total = super().accumulate(node, inputs)
         width = self.model.width(node.output)
-        if not isinstance(node.op, Conv2d | Linear) or width is None:
+        if not node.op.has_weights or width is None:
             return total  # a layer that is kept in float needs no correction
-        x, weight, bias = node.inputs
+        x, weight, bias = node.read("x", "weight", "bias")
         params = self.model.params
         step = float(params[x].scale[0]) * torch.from_numpy(params[weight].scale).double()  # [O], of the accumulator
         if width == 16:  # whose accumulator is real

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from edgekit.calibration.assignment import fold_normalization, quantize
+from edgekit.calibration.assignment import quantize
 from edgekit.calibration.bias_correction import bias_corrections
 from edgekit.calibration.data_free import LOGITS_MARGIN, trusted_gains
 from edgekit.calibration.equalization import equalize, find_gains
 from edgekit.calibration.observers import StreamingHistogram
+from edgekit.calibration.pixel_input import fold_normalization
 from edgekit.calibration.ranges import DEFAULT_PERCENTILE, RangeMethod, Ranges, find_range
 from edgekit.calibration.rounding import InputMoments, round_weights, with_weights
 from edgekit.calibration.stability import GROUPS, merged, range_stability, without_one_outlier
@@ -182,7 +183,11 @@ def integer_model(
     )
     integers, limit = nearest.graph.constants, nearest.weight_limit
     # The weights behind the input are others if the normalization is not folded into them, and so is what suits them.
-    unsuitable = set() if pixel_input else {node.inputs[1] for node in model.graph.consumers(model.graph.input)}
+    unsuitable = (
+        set()
+        if pixel_input
+        else {node.operand("weight") for node in model.graph.consumers(model.graph.input) if node.op.has_weights}
+    )
     rounded = {  # clipped: where the last bit of a scale is another machine's, the nearest integer may be, too
         name: np.clip(integers[name].astype(np.int16) + offset, -limit, limit).astype(np.int8)
         for name, offset in ranges.roundings.items()

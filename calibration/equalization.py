@@ -23,7 +23,6 @@ import torch
 from edgekit.calibration.balancing import balanced_gains
 from edgekit.calibration.families import GATE_OPENS, ceiling, enters_swish, families, observe_channels
 from edgekit.calibration.output_error import OutputError
-from edgekit.ir import Conv2d, Linear
 from edgekit.passes.gate_convolution import gate_convolution, gates
 from edgekit.quantization import INT8_MAX, INT8_MIN
 
@@ -55,7 +54,7 @@ def find_gains(
     """
     graph = model.graph
     seen = observe_channels(graph, images)
-    swishes = {gate.inputs[0]: gate for gate in gates(graph)}
+    swishes = {gate.operand("a"): gate for gate in gates(graph)}
     found: dict[str, NDArray[np.float64]] = {}
     gated: dict[str, tuple[str, ...]] = {}
     members = families(gate_convolution(graph, [gate.name for gate in swishes.values()]))
@@ -110,7 +109,7 @@ def equalize(model: FloatModel, gains: Gains) -> FloatModel:
         if family[0] in gains:
             of_tensor |= dict.fromkeys(family, np.asarray(gains[family[0]]))
     assert gains.keys() <= of_tensor.keys(), "these gains belong to another network"
-    graph = gate_convolution(graph, [gate.name for gate in gates(graph) if gate.inputs[0] in of_tensor])
+    graph = gate_convolution(graph, [gate.name for gate in gates(graph) if gate.operand("a") in of_tensor])
     return replace(model, graph=_scaled(graph, of_tensor))
 
 
@@ -168,13 +167,13 @@ def _scaled(graph: Graph, gains: Mapping[str, NDArray[np.float64]]) -> Graph:
     constants: dict[str, NDArray[Any]] = {}
     statistics = {}
     for node in graph:
-        if not isinstance(node.op, Conv2d | Linear):
+        if not node.op.has_weights:
             continue
-        x, weight, bias = node.inputs
+        x, weight, bias = node.read("x", "weight", "bias")
         kernel = graph.constants[weight].astype(np.float64)
         spatial = (None,) * (kernel.ndim - 2)
         if x in gains:  # [O, I, kH, kW]; depthwise: [C, 1, kH, kW]
-            depthwise = isinstance(node.op, Conv2d) and node.op.groups > 1
+            depthwise = node.op.groups_of_weights > 1
             kernel /= gains[x][(slice(None), None, *spatial) if depthwise else (None, slice(None), *spatial)]
         if node.output in gains:
             gain = gains[node.output]

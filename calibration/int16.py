@@ -13,7 +13,7 @@ import numpy as np
 
 from edgekit.calibration.mixed_precision import Kind
 from edgekit.calibration.ranges import MIN_RANGE
-from edgekit.ir import Add, Conv2d, Flatten, Linear, Pad, Requantize
+from edgekit.ir.operators.operator import Border
 from edgekit.quantization import BIAS_LIMIT, INT16_MAX, WEIGHT_MAX, WEIGHT_MIN, QuantParams
 
 if TYPE_CHECKING:
@@ -48,21 +48,20 @@ def assign_int16(
         if kinds[node.output] is not Kind.INT16:
             continue
         x = node.inputs[0]
-        match node.op:
-            case Requantize():  # what int8 holds is held exactly
-                params[node.output] = QuantParams(int8[x].scale, bits=16)
-            case Pad() | Flatten():
-                params[node.output] = params[x]
-            case _:
-                found = ranges[node.output]
-                params[node.output] = _full_scale(max(-found.low, found.high, MIN_RANGE))
-        if isinstance(node.op, Conv2d | Linear):
-            weight, bias = node.inputs[1:]
+        if node.op.border is Border.TO_ANOTHER_WIDTH:  # what int8 holds is held exactly
+            params[node.output] = QuantParams(int8[x].scale, bits=16)
+        elif node.op.moves_values:
+            params[node.output] = params[x]
+        else:
+            found = ranges[node.output]
+            params[node.output] = _full_scale(max(-found.low, found.high, MIN_RANGE))
+        if node.op.has_weights:
+            weight, bias = node.read("weight", "bias")
             params[weight], constants[weight], constants[bias] = _weights(
                 graph, node, params[x], per_tensor=per_tensor_weights
             )
-        elif isinstance(node.op, Add) and node.inputs[1] in graph.constants:
-            constant = node.inputs[1]
+            continue
+        for constant in (name for name in node.inputs if name in graph.constants):  # operands of one element
             value = graph.constants[constant].reshape(-1)[:1]
             params[constant] = _full_scale(max(float(np.abs(value[0])), MIN_RANGE))
             constants[constant] = params[constant].quantize(value)
@@ -77,7 +76,7 @@ def _weights(
     graph: Graph, node: Node, source: QuantParams, *, per_tensor: bool
 ) -> tuple[QuantParams, NDArray[np.int8], NDArray[np.int32]]:
     """The parameters of the weight, the weight and the bias of a convolution or linear layer."""
-    real, real_bias = (graph.constants[name].astype(np.float64) for name in node.inputs[1:])
+    real, real_bias = (graph.constants[name].astype(np.float64) for name in node.read("weight", "bias"))
     step = float(source.scale[0])
     largest = np.abs(real).reshape(len(real), -1).max(1) / WEIGHT_MAX  # [O]
     scale = np.maximum(largest, np.abs(real_bias) / (step * BIAS_LIMIT))  # a dead channel still has its bias

@@ -11,7 +11,7 @@ weights of MobileNetV3-Small's classifier.0 seem to be the worst of all, at 16 d
 
 The float network has the form that was quantized: channels equalized, and the normalization folded into the first
 convolution where the integer model has it there. What that fold changes at the border of the picture
-(``assignment.fold_normalization``) is the harm that the input does.
+(``pixel_input.fold_normalization``) is the harm that the input does.
 """
 
 from __future__ import annotations
@@ -24,12 +24,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from edgekit.calibration.assignment import fold_normalization
 from edgekit.calibration.bias_correction import channel_means
 from edgekit.calibration.equalization import equalize
 from edgekit.calibration.output_error import OutputError, fake_quantized
+from edgekit.calibration.pixel_input import fold_normalization
 from edgekit.executor.float import FloatExecutor
-from edgekit.ir import Conv2d, Linear
 from edgekit.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -170,7 +169,7 @@ class _Correcting(FloatExecutor):
 
     def accumulate(self, node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
         y = super().accumulate(node, inputs)
-        if not isinstance(node.op, Conv2d | Linear):
+        if not node.op.has_weights:
             return y
         mean = channel_means(y)
         shift = self.means.setdefault(node.name, mean) - mean

@@ -26,7 +26,6 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
-from edgekit.ir import Conv2d, Linear
 from edgekit.progress import Progress, silent
 from edgekit.quantization import WEIGHT_MAX
 
@@ -78,14 +77,11 @@ class InputMoments:
 
     def __init__(self, graph: Graph) -> None:
         self._readers = {
-            name: [node for node in graph.consumers(name) if isinstance(node.op, Conv2d | Linear)]
-            for name in graph.tensors
+            name: [node for node in graph.consumers(name) if node.op.has_weights] for name in graph.tensors
         }
         self._graph = graph
         self._sums = {
-            node.name: _Sums.empty(
-                node.op.groups if isinstance(node.op, Conv2d) else 1, graph.constants[node.inputs[1]][0].size
-            )
+            node.name: _Sums.empty(node.op.groups_of_weights, graph.constants[node.operand("weight")][0].size)
             for nodes in self._readers.values()
             for node in nodes
         }
@@ -93,7 +89,7 @@ class InputMoments:
     def update(self, name: str, value: torch.Tensor) -> None:
         """Count the tensor of this name, [N, C, H, W] or [N, C], float32."""
         for node in self._readers[name]:
-            self._sums[node.name].add(_columns(node, self._graph.constants[node.inputs[1]].shape, value))
+            self._sums[node.name].add(_columns(node, self._graph.constants[node.operand("weight")].shape, value))
 
     def covariance(self, node: Node) -> NDArray[np.float64]:
         """Of the inputs of ``node``, [B, K, K]: K weights an output channel; B is 1, or the channels if depthwise."""
@@ -102,23 +98,20 @@ class InputMoments:
 
 def _columns(node: Node, shape: tuple[int, ...], value: torch.Tensor) -> torch.Tensor:
     """What the weights of an output channel are multiplied by, [B, samples, K], at some positions of the map."""
-    if not isinstance(node.op, Conv2d):
+    window = node.op.window
+    if window is None:
         return value[None]
-    (_, _, height, width), op = shape, node.op
-    p = op.padding
+    (_, _, height, width), p = shape, window.padding
+    _, rows, columns = node.op.output_shape(tuple(value.shape[1:]), shape, shape[:1])
     padded = F.pad(value, (p.left, p.right, p.top, p.bottom))
-    rows, columns = (
-        (size - kernel) // stride + 1
-        for size, kernel, stride in zip(padded.shape[2:], (height, width), op.stride, strict=True)
-    )
     places = np.arange(rows * columns)
     if len(places) > POSITIONS:  # the same ones in every image
         places = np.sort(np.random.default_rng(0).choice(places, POSITIONS, replace=False))
-    y = torch.from_numpy(places // columns * op.stride[0])[:, None, None] + torch.arange(height)[None, :, None]
-    x = torch.from_numpy(places % columns * op.stride[1])[:, None, None] + torch.arange(width)[None, None, :]
+    y = torch.from_numpy(places // columns * window.stride[0])[:, None, None] + torch.arange(height)[None, :, None]
+    x = torch.from_numpy(places % columns * window.stride[1])[:, None, None] + torch.arange(width)[None, None, :]
     taps = padded[:, :, y, x]  # [N, C, P, kH, kW]
     n, channels, count = taps.shape[:3]
-    if op.groups > 1:
+    if node.op.groups_of_weights > 1:
         return taps.permute(1, 0, 2, 3, 4).reshape(channels, n * count, height * width)
     return taps.permute(0, 2, 1, 3, 4).reshape(1, n * count, channels * height * width)
 
@@ -140,15 +133,15 @@ def round_weights(
         input_gain: what folding multiplied the input channels' weights by, [C].
         progress: told of every layer.
     """
-    layers = [node for node in graph if isinstance(node.op, Conv2d | Linear) and node.inputs[1] in model.params]
+    layers = [node for node in graph if node.op.has_weights and node.operand("weight") in model.params]
     rounded = {}
     for done, node in enumerate(layers):
         progress("rounding weights", done, len(layers))
-        weight = node.inputs[1]
+        weight = node.operand("weight")
         real = graph.constants[weight].astype(np.float64)
         scale = model.params[weight].scale.astype(np.float64).reshape(-1, *[1] * (real.ndim - 1))
         covariance = moments.covariance(node)
-        if node.inputs[0] == graph.input:
+        if node.operand("x") == graph.input:
             gain = np.repeat(input_gain, math.prod(real.shape[2:]))
             covariance = covariance / gain[:, None] / gain[None, :]
         rows = (len(covariance), -1, covariance.shape[-1])  # [B, O / B, K]

@@ -13,12 +13,12 @@ import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from edgekit.conventions import ORDERS
-from edgekit.ir import Conv2d
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.ir import ChannelStatistics, Graph
+    from edgekit.ir.operators.operator import Window
     from edgekit.preprocessing import Preprocessing
 
 # A channel of smaller spread, compared with the median one, is dead: what is divided by it says nothing.
@@ -40,7 +40,7 @@ class Stem:
 
     def __init__(
         self,
-        op: Conv2d,
+        window: Window,
         weight: NDArray[np.floating],
         bias: NDArray[np.floating],
         statistics: ChannelStatistics,
@@ -49,19 +49,19 @@ class Stem:
         alive = statistics.std > _DEAD * np.median(statistics.std)
         self.weight, self.bias = (array.astype(np.float64)[alive] for array in (weight, bias))
         self.mean, self.std = statistics.mean[alive], statistics.std[alive]
-        self._first, self._second = _moments(op, (weight.shape[2], weight.shape[3]), pixels)
+        self._first, self._second = _moments(window, (weight.shape[2], weight.shape[3]), pixels)
 
     @staticmethod
     def of_graph(graph: Graph, pixels: NDArray[np.uint8]) -> Stem | None:
         """The convolution of the image; None where batch normalization does not tell its statistics."""
         readers = graph.consumers(graph.input)
-        known = [node for node in readers if isinstance(node.op, Conv2d) and node.op.groups == 1]
-        if not (len(known) == len(readers) == 1 and known[0].name in graph.statistics):
+        if len(readers) != 1 or readers[0].name not in graph.statistics:
             return None
-        (node,) = known
-        assert isinstance(node.op, Conv2d)
-        weight, bias = (graph.constants[name] for name in node.inputs[1:])
-        return Stem(node.op, weight, bias, graph.statistics[node.name], pixels)
+        (node,) = readers
+        if node.op.window is None or node.op.groups_of_weights != 1:
+            return None
+        weight, bias = (graph.constants[name] for name in node.read("weight", "bias"))
+        return Stem(node.op.window, weight, bias, graph.statistics[node.name], pixels)
 
     def moments(self, given: Preprocessing, meant: Preprocessing) -> NDArray[np.float64]:
         """What the convolution makes of pixels that were read as ``given``, if they reach it as ``meant``.
@@ -98,16 +98,16 @@ class Stem:
 
 
 def _moments(
-    op: Conv2d, kernel: tuple[int, int], pixels: NDArray[np.uint8]
+    window: Window, kernel: tuple[int, int], pixels: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Means over all places of an image of the K numbers of a patch, [N, K], and of their products, [N, K, K]."""
-    p = op.padding
+    p = window.padding
     border = (p.left, p.right, p.top, p.bottom)
-    inside = F.unfold(F.pad(torch.ones(1, 1, *pixels.shape[1:3]), border), kernel, stride=op.stride)[0]
+    inside = F.unfold(F.pad(torch.ones(1, 1, *pixels.shape[1:3]), border), kernel, stride=window.stride)[0]
     first, second = [], []
     for image in pixels:
         centred = torch.from_numpy(image).permute(2, 0, 1)[None].float() - 127.5
-        patches = torch.cat([F.unfold(F.pad(centred, border), kernel, stride=op.stride)[0], inside])  # [K, places]
+        patches = torch.cat([F.unfold(F.pad(centred, border), kernel, stride=window.stride)[0], inside])  # [K, places]
         first.append(patches.mean(1).double().numpy())
         second.append((patches @ patches.T / patches.shape[1]).double().numpy())
     return np.stack(first), np.stack(second)

@@ -20,7 +20,8 @@ from torch import nn
 
 from edgekit.calibration.stem import Stem
 from edgekit.executor.float import FloatExecutor
-from edgekit.ir import ChannelStatistics, Conv2d, Padding
+from edgekit.ir import ChannelStatistics, Padding
+from edgekit.ir.operators.operator import Window
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -149,7 +150,7 @@ class _ModuleWitness(Witness):
         stride = (conv.stride[0], conv.stride[1])
         known = ChannelStatistics(norm.running_mean.double().numpy(), norm.running_var.double().sqrt().numpy())
         bias = np.zeros(conv.out_channels) if conv.bias is None else conv.bias.detach().numpy()
-        return Stem(Conv2d(stride, padding), conv.weight.detach().numpy(), bias, known, pixels)
+        return Stem(Window(stride, padding), conv.weight.detach().numpy(), bias, known, pixels)
 
     def _run(self, images: torch.Tensor, told: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
         self._told.append(told)

@@ -23,8 +23,8 @@ import numpy as np
 from edgekit import files
 from edgekit.boundary import Alignment, alignment
 from edgekit.errors import ArtifactError, UnsupportedOperator
-from edgekit.ir import Add, Conv2d, Dequantize, Flatten, Linear, Mean, Mul, Pad, Quantize, Requantize
 from edgekit.ir.graph import Output, check
+from edgekit.ir.operators.operator import Border, Scales
 from edgekit.ir.serialization import graph_from_dict, graph_to_dict
 from edgekit.preprocessing import Normalization, Preprocessing
 from edgekit.quantization import WEIGHT_LIMITS, QuantParams, Ratio
@@ -42,7 +42,6 @@ _NAMELESS_OUTPUTS = 2
 SUFFIX = ".edgekit"
 SEVEN_BIT = "seven-bit"  # how the lowerings begin whose weights have seven bits
 _HEADER = "model.json"
-_IDENTICAL = Add | Conv2d | Flatten | Linear | Mean | Mul | Pad  # of 8 bits: ``edgekit.quantization`` proves it
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
@@ -91,20 +90,41 @@ class IntegerModel:
     @property
     def float_nodes(self) -> tuple[Node, ...]:
         """The layers that are kept in float."""
-        return tuple(
-            node for node in self.graph if node.output not in self.params and not isinstance(node.op, Dequantize)
-        )
+        return tuple(node for node in self.graph if node.output not in self.params and not node.op.border)
+
+    @property
+    def near(self) -> Mapping[str, str]:
+        """Of which tensors identity is not claimed, by name, with the reason, as the end of a sentence.
+
+        Of all others it is: every runtime computes the same integers, or the same reals of them but for the last bits
+        of float32. That is so unless integers follow from reals or from 16 bits: kernels differ there in the last bits,
+        and where such a value lies next to a tie, one rounds it up and another down. Nor is it claimed of operators
+        whose kernels do not move or requantize integers as ``edgekit.quantization`` proves. What follows from a tensor
+        that is near is near.
+        """
+        near: dict[str, str] = {}
+        for node in self.graph:
+            inherited = next((near[name] for name in self.graph.activations(node) if name in near), None)
+            reason = inherited or self._not_claimed(node)
+            if reason:
+                near[node.output] = reason
+        return near
+
+    def _not_claimed(self, node: Node) -> str:
+        """Why what ``node`` makes of integers is not claimed to be the same everywhere; "" if it is."""
+        width = self.width(node.output)
+        if width == 16 or any(self.width(name) == 16 for name in self.graph.activations(node)):
+            return f"{node.name} has activations of 16 bits"
+        if width is not None and node.op.border:
+            return f"{node.name} rounds reals"
+        if width is not None and not (node.op.requantizes or node.op.moves_values):
+            return f"nothing is proven of {type(node.op).__name__} ({node.name})"
+        return ""
 
     @property
     def exact(self) -> bool:
-        """Whether every runtime computes the same integers.
-
-        It does unless integers follow from reals or from 16 bits: kernels differ there in the last bits, and where such
-        a value lies next to a tie, Quantize rounds it up here and down there. Nor is it claimed of other operators
-        than those of which it is proven (``edgekit.quantization``).
-        """
-        integers = (node for node in self.graph if self.width(node.output) is not None)
-        return not self.int16_nodes and all(isinstance(node.op, _IDENTICAL) for node in integers)
+        """Whether identity is claimed of every output (``near``)."""
+        return self.near.keys().isdisjoint(self.graph.output_tensors)
 
     @property
     def weight_limit(self) -> int:
@@ -114,8 +134,7 @@ class IntegerModel:
     @property
     def int16_nodes(self) -> tuple[Node, ...]:
         """The layers with 16-bit activations."""
-        borders = Quantize | Requantize
-        return tuple(node for node in self.graph if self.width(node.output) == 16 and not isinstance(node.op, borders))
+        return tuple(node for node in self.graph if self.width(node.output) == 16 and not node.op.border)
 
     def width(self, tensor: str) -> int | None:
         """The bits of a quantized tensor; None of a real one."""
@@ -133,7 +152,7 @@ class IntegerModel:
             return values * (scale.reshape(-1, *[1] * (values.ndim - 1)) if scale.size > 1 else scale)
         if node.output not in self.params:  # of a layer that is kept in float
             return values
-        x, weight, _ = node.inputs
+        x, weight = node.read("x", "weight")
         return values * (self.params[x].scale.astype(np.float64) * self.params[weight].scale.astype(np.float64))
 
     def save(self, path: Path) -> None:
@@ -251,17 +270,18 @@ def _ratio(values: Mapping[str, Any], node: Node) -> Ratio:
 def _check_types(model: IntegerModel, node: Node) -> None:
     """Assert that ``node`` is an integer node, a float node, or the border between them."""
     made, read = model.width(node.output), {model.width(name) for name in model.graph.activations(node)}
-    match node.op:
-        case Quantize():
+    match node.op.border:
+        case Border.TO_INTEGERS:
             assert read == {None}, f"{node.name} quantizes integers"
             assert made, f"{node.name} has no parameters"
-        case Requantize():
+        case Border.TO_ANOTHER_WIDTH:
             assert made and None not in read and made not in read, f"{node.name} changes no width"  # noqa: PT018 - one thought
-        case Dequantize():
+        case Border.TO_REALS:
             assert None not in read, f"{node.name} dequantizes reals"
             assert made is None, f"{node.name} makes integers"
-        case _:
+        case None:
             assert read == {made}, f"{node.name} reads or makes tensors of several kinds"
+            assert made != 8 or node.op.scales is not Scales.NONE, f"{node.name} has no integer form"
             types = {None: (np.float32,), 8: (np.int8, np.int32), 16: (np.int8, np.int16, np.int32)}[made]
             constants = [model.graph.constants[name] for name in node.inputs if name in model.graph.constants]
             assert all(array.dtype in types for array in constants), f"{node.name} has constants of another type"

@@ -14,12 +14,14 @@ import numpy as np
 from edgekit.conventions import ORDERS, USUAL_ORDER, orders_of
 from edgekit.errors import UnsupportedOperator
 from edgekit.ir import Add, BatchNorm, Conv2d, Graph, Mul, Node
+from edgekit.passes.matching import Pattern
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.capture.onnx_file import OnnxFile
 
+_SUM, _PRODUCT, _NORM, _CONVOLUTION = Pattern(Add), Pattern(Mul), Pattern(BatchNorm), Pattern(Conv2d)
 _LEVELS = 255.0
 # What batch normalization of 8-bit pixels remembers of photographs, on a 0..1 scale: anything else is no such input.
 _MEANS, _STDS = (0.2, 0.8), (0.08, 0.5)
@@ -116,26 +118,25 @@ class _Found:
 
     def takes(self, node: Node, values: list[NDArray[Any]]) -> bool:
         """Whether a node works on each channel by itself, or exchanges them: then it is taken note of."""
-        match node.op:
-            case Mul() if values:
-                self._then(values[0], 0.0)
-            case Add() if values:
-                self._then(1.0, values[0])
-            case BatchNorm(eps=eps):
-                gamma, beta, mean, variance = values
-                if np.any(mean) or np.any(variance != 1):  # else it is arithmetic with one number a channel
-                    self.statistics = (mean - self.shift) / self.scale, np.sqrt(variance + eps) / np.abs(self.scale)
-                gain = gamma / np.sqrt(variance + eps)
-                self._then(gain, beta - mean * gain)
-            case Conv2d():
-                order = _exchanged(node.op, values, self.places)
-                if order is None:
-                    return False
-                weight, bias = values
-                self.places, self.scale, self.shift = self.places[order], self.scale[order], self.shift[order]
-                self._then(weight[range(len(order)), order, 0, 0], bias)
-            case _:
+        if _PRODUCT.match(node) and values:
+            self._then(values[0], 0.0)
+        elif _SUM.match(node) and values:
+            self._then(1.0, values[0])
+        elif norm := _NORM.match(node):
+            gamma, beta, mean, variance = values
+            deviation = np.sqrt(variance + norm.eps)
+            if np.any(mean) or np.any(variance != 1):  # else it is arithmetic with one number a channel
+                self.statistics = (mean - self.shift) / self.scale, deviation / np.abs(self.scale)
+            self._then(gamma / deviation, beta - mean * (gamma / deviation))
+        elif convolution := _CONVOLUTION.match(node):
+            order = _exchanged(convolution, values, self.places)
+            if order is None:
                 return False
+            weight, bias = values
+            self.places, self.scale, self.shift = self.places[order], self.scale[order], self.shift[order]
+            self._then(weight[range(len(order)), order, 0, 0], bias)
+        else:
+            return False
         return True
 
     def _then(self, scale: float | NDArray[Any], shift: float | NDArray[Any]) -> None:
@@ -179,13 +180,14 @@ def _with_positive(graph: Graph, scale: NDArray[Any], shift: NDArray[Any]) -> tu
         return graph, scale, shift
     constants = {}
     for node in graph.consumers(graph.input):
-        if not isinstance(node.op, Conv2d) or node.op.groups != 1:
+        if node.op.window is None or not node.op.has_weights or node.op.groups_of_weights != 1:
             raise UnsupportedOperator(
                 f"node {node.name!r} reads an image whose sign was turned, and is no plain convolution: let it read "
                 f"the image as it is"
             )
-        weight = graph.constants[node.inputs[1]]
-        constants[node.inputs[1]] = (weight * sign[None, :, None, None]).astype(np.float32)
+        name = node.operand("weight")
+        weight = graph.constants[name]
+        constants[name] = (weight * sign[None, :, None, None]).astype(np.float32)
     return graph.with_nodes(graph.nodes, constants=constants), scale * sign, shift * sign
 
 

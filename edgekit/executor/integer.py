@@ -64,7 +64,7 @@ class IntegerExecutor(GraphExecutor):
 
     def compute(self, node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
         """The output of ``node``: stored integers without their zero point, or reals."""
-        if node.op.is_border:
+        if node.op.border:
             return self._converted(node, *inputs)
         total = self.accumulate(node, inputs)
         if self.model.width(node.output) != 8:

@@ -78,7 +78,7 @@ class Reference:
 
     def compute(self, node: Node, inputs: list[NDArray[Any]]) -> NDArray[Any]:
         """The output of ``node`` for its inputs, constants included."""
-        if self.model.width(node.output) == 8 or node.op.is_border:
+        if self.model.width(node.output) == 8 or node.op.border:
             computed: NDArray[Any] = INTEGER[node](self, node, *inputs)
             return computed
         reals = [self._real(node, name, value) for name, value in zip(node.inputs, inputs, strict=True)]

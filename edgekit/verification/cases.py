@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
-from edgekit.ir import Conv2d, Graph, Op
 from edgekit.quantization import INT8_MAX, INT8_MIN
 from edgekit.reference import float as float_reference
 from edgekit.reference.integer import Reference
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.integer_model import IntegerModel
-    from edgekit.ir import Node
+    from edgekit.ir import Graph, Node, Op
 
     Limits = tuple[Any, Any]  # two numbers, or two arrays that broadcast to [N, C, H, W] or [N, C]
 
@@ -245,11 +244,13 @@ class Case:
 
 def at_border_only(differs: NDArray[np.bool_], node: Node, graph: Graph) -> bool:
     """Whether only those outputs [N, C, H, W] of a convolution differ that it computes with the help of padding."""
-    if not isinstance(node.op, Conv2d) or not node.op.padding or differs.ndim != 4:
+    window = node.op.window
+    if window is None or not window.padding or differs.ndim != 4:
         return False
-    p, (rows, columns) = node.op.padding, graph.tensors[node.inputs[0]].shape[1:]
-    kernel = graph.constants[node.inputs[1]].shape[2:]
-    sides = zip(differs.shape[2:], node.op.stride, kernel, ((p.top, rows), (p.left, columns)), strict=True)
+    x, weight = node.read("x", "weight")
+    p, (rows, columns) = window.padding, graph.tensors[x].shape[1:]
+    kernel = graph.constants[weight].shape[2:]
+    sides = zip(differs.shape[2:], window.stride, kernel, ((p.top, rows), (p.left, columns)), strict=True)
     inner = [_without_padding(count, stride, size, *side) for count, stride, size, side in sides]
     return bool(differs.any()) and not differs[:, :, inner[0][:, None] & inner[1]].any()
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from edgekit.exporters.metadata import Precision
 from edgekit.integer_model import IntegerModel
-from edgekit.ir import Quantize, Requantize
 from edgekit.runtimes.tracing import Trace, factor_of, trace_file, trace_graph, trace_model
 from edgekit.verification.cases import Case, Cause, Finding, FloatLayer, IntegerLayer, Variant, at_border_only
 from edgekit.verification.causes import explain
@@ -154,7 +153,7 @@ class Comparison:
         # Integers never are the reals that they stand for, and what float16 costs adds up from layer to layer.
         self.comparable = a.precision is b.precision is not Precision.FLOAT16
         self.tolerance = max(TOLERANCE.get(trace.precision, TOLERANCE[Precision.FLOAT32]) for trace in (a, b))
-        self._claimed = _claimed(self.model) if self.model else None
+        self._near = self.model.near if self.model else {}
 
     @property
     def steps(self) -> tuple[_Step, ...]:
@@ -253,8 +252,7 @@ class Comparison:
         return real / factor_of(self.model.graph.tensors[tensor])
 
     def _part(self, tensor: str) -> bool:
-        claimed = self._claimed is None or tensor in self._claimed
-        return self._differ(self.a.tensors[tensor], self.b.tensors[tensor], claimed=claimed)
+        return self._differ(self.a.tensors[tensor], self.b.tensors[tensor], claimed=tensor not in self._near)
 
     def _differ(self, a: NDArray[Any], b: NDArray[Any], *, claimed: bool) -> bool:
         """Whether values differ by more than they may."""
@@ -328,7 +326,7 @@ class Comparison:
         inputs = {name: self.a.tensors[name][images] for name in self.graph.activations(node)}
         if self.model is None:
             return FloatLayer(self.graph, node, inputs)
-        is_plain = self.model.width(node.output) == 8 and not isinstance(node.op, Quantize | Requantize)
+        is_plain = self.model.width(node.output) == 8 and not node.op.border
         return IntegerLayer(self.model, node, inputs) if is_plain else None
 
     def _described(self, step: _Step, a: NDArray[Any], b: NDArray[Any], found: Finding) -> Divergence:
@@ -395,16 +393,6 @@ def locate(
     found = trace_file(path, pixels, network.graph, make_runner=make_runner)
     expected = trace_graph(network.graph, network.preprocessing.normalization, pixels)
     return Comparison(found, expected, network.graph).divergence()
-
-
-def _claimed(model: IntegerModel) -> frozenset[str]:
-    """The tensors that every runtime makes of the same integers: none of them follows from reals or from 16 bits."""
-    claimed = {model.graph.input}
-    for node in model.graph:
-        precise = isinstance(node.op, Quantize | Requantize) or model.width(node.output) == 16
-        if not precise and claimed.issuperset(model.graph.activations(node)):
-            claimed.add(node.output)
-    return frozenset(claimed)
 
 
 def _examples(

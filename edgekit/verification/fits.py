@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edgekit.ir import Add
 from edgekit.verification.cases import NEAR_TIE, Case, Cause, Finding, IntegerLayer, Variant, at_border_only
 
 if TYPE_CHECKING:
@@ -112,7 +111,7 @@ def scale(case: Case) -> Finding | None:
 def scale_of_operand(case: Case) -> Finding | None:
     """A factor of one of the two tensors that an ADD reads."""
     layer, zero_point = case.layer, case.zero_point or 0
-    if layer is None or not isinstance(layer.node.op, Add) or len(layer.inputs) != 2:
+    if layer is None or not layer.node.op.has_ratio_per_operand or len(layer.inputs) != 2:
         return None
     nothing = {name: np.zeros_like(values) for name, values in layer.inputs.items()}
     if isinstance(layer, IntegerLayer):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from edgekit.exporters.contents import as_identifier
 from edgekit.exporters.names import public_names
-from edgekit.ir import Conv2d, Dequantize, Linear, Quantize
 
 if TYPE_CHECKING:
     from edgekit.exporters.summary import Summary
@@ -38,17 +37,13 @@ def compare_float_layers(summary: Summary, model: IntegerModel) -> FloatLayers:
     without weights are not missed: in Core ML a float sum of integers that becomes an integer at once is spelt like an
     integer one, and computes the same.
     """
-    borders = [node for node in model.graph if isinstance(node.op, Quantize | Dequantize)]
+    borders = [node for node in model.graph if node.op.border]
     names = {as_identifier(name): node for node in (*model.float_nodes, *borders) for name in _names(model, node)}
     found = [(operator, _layer(operator.rpartition(" ")[2], names)) for operator in summary.float_operators]
     computed = {node.name for _, node in found if node is not None}
     return FloatLayers(
         surplus=tuple(operator for operator, node in found if node is None),
-        missing=tuple(
-            node.name
-            for node in model.float_nodes
-            if isinstance(node.op, Conv2d | Linear) and node.name not in computed
-        ),
+        missing=tuple(node.name for node in model.float_nodes if node.op.has_weights and node.name not in computed),
     )
 
 

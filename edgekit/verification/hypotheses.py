@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.ir import Conv2d, Linear, Padding
+from edgekit.ir import Padding
 from edgekit.quantization import INT8_MIN
 from edgekit.verification.cases import Case, Cause, Finding, FloatLayer, IntegerLayer, Variant, at_border_only
 
@@ -34,15 +34,15 @@ def padding(case: Case) -> Finding | None:
     def hypotheses() -> Iterator[tuple[Variant, str]]:
         assert case.layer is not None
         op = case.layer.node.op
-        if not isinstance(op, Conv2d) or not op.padding:
+        if op.window is None or not op.window.padding:
             return
-        p = op.padding
+        p = op.window.padding
         rows, columns = p.top + p.bottom, p.left + p.right
         for top, left in itertools.product(range(rows + 1), range(columns + 1)):
             other = Padding(top, rows - top, left, columns - left)
             if other != p and (rows != columns or top == left):
                 words = f"it pads ({_sides(other)}) instead of ({_sides(p)}): top, bottom, left, right"
-                yield Variant(op=replace(op, padding=other)), words
+                yield Variant(op=op.with_padding(other)), words
 
     return _recomputed(case, hypotheses(), Cause.PADDING)
 
@@ -53,12 +53,12 @@ def padding_with(case: Case) -> Finding | None:
     if layer is None or not at_border_only(case.differs(case.exact), layer.node, layer.graph):
         return None
     op, (name,) = layer.node.op, layer.inputs
-    assert isinstance(op, Conv2d)
-    p, usual = op.padding, layer.model.params[name].zero_point if isinstance(layer, IntegerLayer) else 0
+    assert op.window is not None, "it has a border"
+    p, usual = op.window.padding, layer.model.params[name].zero_point if isinstance(layer, IntegerLayer) else 0
     widths = ((0, 0), (0, 0), (p.top, p.bottom), (p.left, p.right))
     x = layer.inputs[name].astype(np.float64)
     around = np.pad(x, widths, constant_values=usual + 1)
-    step = layer.compute(Variant(op=replace(op, padding=Padding()), inputs={name: around})) - case.exact
+    step = layer.compute(Variant(op=op.with_padding(Padding()), inputs={name: around})) - case.exact
     inside = case.inside & (step != 0)
     if not inside.any():
         return None
@@ -75,12 +75,13 @@ def kernel_layout(case: Case) -> Finding | None:
     def hypotheses() -> Iterator[tuple[Variant, str]]:
         assert case.layer is not None
         node, constants = case.layer.node, case.layer.graph.constants
-        if not isinstance(node.op, Conv2d | Linear):
+        if not node.op.has_weights:
             return
-        weight = constants[node.inputs[1]]
+        name = node.operand("weight")
+        weight = constants[name]
         for words, other in _other_layouts(weight):
             if other.shape == weight.shape and not np.array_equal(other, weight):
-                yield Variant(constants={node.inputs[1]: other}), words
+                yield Variant(constants={name: other}), words
 
     return _recomputed(case, hypotheses(), Cause.LAYOUT)
 
@@ -103,15 +104,16 @@ def channels_of_weights(case: Case) -> Finding | None:
     def hypotheses() -> Iterator[tuple[Variant, str]]:
         assert case.layer is not None
         node, channels = case.layer.node, case.channels
-        if not isinstance(node.op, Conv2d | Linear):
+        if not node.op.has_weights:
             return
-        weight = case.layer.graph.constants[node.inputs[1]]
+        name = node.operand("weight")
+        weight = case.layer.graph.constants[name]
         if len(channels) == 2:
             swapped = weight.copy()
             swapped[channels] = weight[channels[::-1]]
             words = f"the weights of output channels {channels[0]} and {channels[1]} are exchanged"
-            yield Variant(constants={node.inputs[1]: swapped}), words
-        yield Variant(constants={node.inputs[1]: weight[::-1]}), "the weights' output channels are in reverse order"
+            yield Variant(constants={name: swapped}), words
+        yield Variant(constants={name: weight[::-1]}), "the weights' output channels are in reverse order"
         (x,) = case.layer.inputs
         inputs = case.layer.inputs[x].shape[1]
         orders = itertools.permutations(range(3)) if inputs == 3 else [tuple(reversed(range(inputs)))]
@@ -151,9 +153,10 @@ def no_bias(case: Case) -> Finding | None:
     def hypotheses() -> Iterator[tuple[Variant, str]]:
         assert case.layer is not None
         node = case.layer.node
-        if isinstance(node.op, Conv2d | Linear):
-            bias = case.layer.graph.constants[node.inputs[2]]
-            yield Variant(constants={node.inputs[2]: np.zeros_like(bias)}), "its bias is not added"
+        if node.op.has_weights:
+            bias = node.operand("bias")
+            nothing = np.zeros_like(case.layer.graph.constants[bias])
+            yield Variant(constants={bias: nothing}), "its bias is not added"
 
     return _recomputed(case, hypotheses(), Cause.BIAS)
 

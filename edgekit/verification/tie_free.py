@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edgekit import mean
-from edgekit.ir import Add, Conv2d, Flatten, Linear, Mean, Mul, Pad, Quantize, Requantize
+from edgekit.ir import Add, Conv2d, Linear, Mean, Mul, Op
+from edgekit.ir.registry import OperatorTable
 from edgekit.quantization import (
     BIAS_LIMIT,
     MAX_DENOMINATOR,
@@ -24,13 +25,15 @@ from edgekit.quantization import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from fractions import Fraction
 
     from numpy.typing import NDArray
 
     from edgekit.integer_model import IntegerModel
     from edgekit.ir import Node
+
+    Bounds = Callable[[Fraction, int], Iterator[tuple[str, str]]]
 
 _ROUNDING: Final = 2.0**-24  # of one float32 number, relative
 _ALL: Final = "LiteRT, ONNX Runtime, Core ML and torch"
@@ -68,31 +71,54 @@ def broken_conditions(model: IntegerModel) -> tuple[BrokenCondition, ...]:
 
 
 def _of_node(model: IntegerModel, node: Node) -> Iterator[BrokenCondition]:
-    if model.width(node.output) != 8:
+    if model.width(node.output) != 8 or node.op.border:  # what integers follow from reals or 16 bits claims nothing
         return
-    match node.op:
-        case Conv2d() | Linear():
-            x, weight, _ = node.inputs
-            channels = len(model.graph.constants[weight])
-            scale = np.broadcast_to(model.params[weight].scale.astype(np.float64), (channels,))
-            yield from _ratios(model, node, _scale(model, x) * scale, roundings=3)
-            yield from _integers(model, node)
-        case Add():
-            yield from _ratios(model, node, np.array([_scale(model, name) for name in node.inputs]), roundings=2)
-        case Mul():
-            a, b = (_scale(model, name) for name in node.inputs)
-            yield from _ratios(model, node, np.array([a * b]), roundings=3)
-        case Mean():
-            count = math.prod(model.graph.tensors[node.inputs[0]].shape[1:])
-            yield from _ratios(model, node, np.array([_scale(model, node.inputs[0]) / count]), roundings=2)
-            yield from _sums(model, node, count)
-        case Pad() | Flatten():
-            yield from _moved(model, node)
-        case Quantize() | Requantize():  # what integers follow from reals or 16 bits claims nothing
-            return
-        case op:
-            kind = type(op).__name__
-            yield BrokenCondition(node.name, node.output, f"it is made by {kind}", "nothing is proven of that", _ALL)
+    if node.op.moves_values:
+        yield from _moved(model, node)
+    elif type(node.op) in REQUANTIZED:
+        yield from REQUANTIZED[node](model, node)
+    else:
+        kind = type(node.op).__name__
+        yield BrokenCondition(node.name, node.output, f"it is made by {kind}", "nothing is proven of that", _ALL)
+
+
+def _requantizing(op: type[Op]) -> str:
+    """The scope of the proof: what accumulates integers and rounds them."""
+    return "" if op.requantizes else "it requantizes nothing"
+
+
+# The conditions of each operator of which ``edgekit.quantization`` proves something.
+REQUANTIZED: OperatorTable[[IntegerModel, Node], Iterator[BrokenCondition]] = OperatorTable("the proof", _requantizing)
+
+
+@REQUANTIZED.implements(Conv2d, Linear)
+def _layer(_: Op, model: IntegerModel, node: Node) -> Iterator[BrokenCondition]:
+    x, weight = node.read("x", "weight")
+    channels = len(model.graph.constants[weight])
+    scale = np.broadcast_to(model.params[weight].scale.astype(np.float64), (channels,))
+    yield from _ratios(model, node, _scale(model, x) * scale, _single, roundings=3)
+    yield from _integers(model, node)
+
+
+@REQUANTIZED.implements(Add)
+def _sum(_: Add, model: IntegerModel, node: Node) -> Iterator[BrokenCondition]:
+    scales = np.array([_scale(model, name) for name in node.read("a", "b")])
+    yield from _ratios(model, node, scales, _of_sum, roundings=2)
+
+
+@REQUANTIZED.implements(Mul)
+def _product(_: Mul, model: IntegerModel, node: Node) -> Iterator[BrokenCondition]:
+    a, b = (_scale(model, name) for name in node.read("a", "b"))
+    yield from _ratios(model, node, np.array([a * b]), _single, roundings=3)
+
+
+@REQUANTIZED.implements(Mean)
+def _mean(_: Mean, model: IntegerModel, node: Node) -> Iterator[BrokenCondition]:
+    x = node.operand("x")
+    count = math.prod(model.graph.tensors[x].shape[1:])
+    # Its denominator has no bound: ``_sums`` asks the kernels instead.
+    yield from _ratios(model, node, np.array([_scale(model, x) / count]), _limited, roundings=2)
+    yield from _sums(model, node, count)
 
 
 def _scale(model: IntegerModel, name: str) -> float:
@@ -100,7 +126,7 @@ def _scale(model: IntegerModel, name: str) -> float:
 
 
 def _ratios(
-    model: IntegerModel, node: Node, accumulator_scales: NDArray[np.float64], *, roundings: int
+    model: IntegerModel, node: Node, accumulator_scales: NDArray[np.float64], bounds: Bounds, *, roundings: int
 ) -> Iterator[BrokenCondition]:
     """Of one requantization: the stored ratios are those of the stored scales, and keep the bounds.
 
@@ -108,6 +134,7 @@ def _ratios(
         model: the model.
         node: what requantizes.
         accumulator_scales: what one step of what is requantized means, [n], for each ratio.
+        bounds: that each ratio has to keep.
         roundings: how many float32 numbers a ratio is computed of, each off by half a unit in the last place.
     """
 
@@ -128,26 +155,38 @@ def _ratios(
         found = f"the scales give {given[worst]:.9g} for {_text(ratio.fraction(worst), worst, len(given))}"
         yield broken(found, f"float32 rounds by {tolerance:.2g} at most, not {error[worst]:.2g}", _ALL)
     fractions = [ratio.fraction(index) for index in range(len(given))]
-    common = math.lcm(*(fraction.denominator for fraction in fractions)) if isinstance(node.op, Add) else None
+    common = math.lcm(*(fraction.denominator for fraction in fractions))
     seen: set[str] = set()
     for index, fraction in enumerate(fractions):
-        for bound, runtimes in _bounds(node, fraction, common):
+        for bound, runtimes in bounds(fraction, common):
             if bound not in seen:  # one channel stands for all
                 seen.add(bound)
                 yield broken(_text(fraction, index, len(fractions)), bound, runtimes)
 
 
-def _bounds(node: Node, fraction: Fraction, common: int | None) -> Iterator[tuple[str, str]]:
-    """The bounds that a ratio in lowest terms breaks, and who is concerned; ``common`` is an ADD's denominator."""
-    q = common or fraction.denominator
+# --- the bounds that a ratio in lowest terms breaks, and who is concerned; the second argument is the denominator that
+# all ratios of the operator have in common
+
+
+def _limited(fraction: Fraction, _: int) -> Iterator[tuple[str, str]]:
+    """Of any ratio."""
     if fraction >= RATIO_LIMIT:
         yield f"it has to be below {RATIO_LIMIT}", f"{_XNNPACK} refuses it; others"
-    if common is not None:
-        largest = max(q, int(fraction * q))
-        if largest > MAX_TERM_ADD:
-            yield f"neither term may exceed {MAX_TERM_ADD}, and one is {largest}", f"{_XNNPACK} and ONNX Runtime"
-    elif q > MAX_DENOMINATOR and not isinstance(node.op, Mean):  # for whose kernels ``_sums`` stands in
-        yield f"the denominator {q} may not exceed {MAX_DENOMINATOR}", _ALL
+
+
+def _single(fraction: Fraction, common: int) -> Iterator[tuple[str, str]]:
+    """Of what is accumulated, then multiplied by one ratio."""
+    yield from _limited(fraction, common)
+    if fraction.denominator > MAX_DENOMINATOR:
+        yield f"the denominator {fraction.denominator} may not exceed {MAX_DENOMINATOR}", _ALL
+
+
+def _of_sum(fraction: Fraction, common: int) -> Iterator[tuple[str, str]]:
+    """Of the operands of a sum, each of which is multiplied by its own."""
+    yield from _limited(fraction, common)
+    largest = max(common, int(fraction * common))
+    if largest > MAX_TERM_ADD:
+        yield f"neither term may exceed {MAX_TERM_ADD}, and one is {largest}", f"{_XNNPACK} and ONNX Runtime"
 
 
 def _sums(model: IntegerModel, node: Node, count: int) -> Iterator[BrokenCondition]:
@@ -155,7 +194,7 @@ def _sums(model: IntegerModel, node: Node, count: int) -> Iterator[BrokenConditi
     if node.name not in model.ratios:
         return
     ratio = model.ratios[node.name].fraction()
-    found = mean.disagreement(ratio, count, *(model.params[name] for name in (node.inputs[0], node.output)))
+    found = mean.disagreement(ratio, count, *(model.params[name] for name in (node.operand("x"), node.output)))
     if found is not None:
         kernel, total = found
         bound = f"a sum of {total} lies nearer to a tie than {kernel} is precise"
@@ -163,7 +202,7 @@ def _sums(model: IntegerModel, node: Node, count: int) -> Iterator[BrokenConditi
 
 
 def _integers(model: IntegerModel, node: Node) -> Iterator[BrokenCondition]:
-    _, weight, bias = node.inputs
+    weight, bias = node.read("weight", "bias")
     stored, biases = (model.graph.constants[name].astype(np.int64) for name in (weight, bias))
     limit = model.weight_limit
     if (np.abs(stored) > limit).any():
@@ -177,12 +216,14 @@ def _integers(model: IntegerModel, node: Node) -> Iterator[BrokenCondition]:
 
 
 def _moved(model: IntegerModel, node: Node) -> Iterator[BrokenCondition]:
-    """What only moves integers leaves them what they mean."""
-    a, b = (model.params[name] for name in (node.inputs[0], node.output))
-    if a.scale[0] != b.scale[0] or a.zero_point != b.zero_point:
-        found = f"scale {b.scale[0]:.9g} and zero point {b.zero_point}"
-        bound = f"those of {node.inputs[0]} are {a.scale[0]:.9g} and {a.zero_point}, and nothing is requantized"
-        yield BrokenCondition(node.name, node.output, found, bound, _ALL)
+    """What only moves integers leaves them what they mean: all have one scale and zero point."""
+    made = model.params[node.output]
+    for name in model.graph.activations(node):
+        read = model.params[name]
+        if read.scale[0] != made.scale[0] or read.zero_point != made.zero_point:
+            found = f"scale {made.scale[0]:.9g} and zero point {made.zero_point}"
+            bound = f"those of {name} are {read.scale[0]:.9g} and {read.zero_point}, and nothing is requantized"
+            yield BrokenCondition(node.name, node.output, found, bound, _ALL)
 
 
 def _text(fraction: Fraction, index: int, count: int) -> str:

@@ -104,7 +104,7 @@ class _IntegerWriter:
         graph = self.model.graph
         self._input()
         for node in graph:
-            if node.op.is_border:
+            if node.op.border:
                 self._border(node)
             elif node.output in self.model.params:
                 self._integer_node(node)

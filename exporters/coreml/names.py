@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from edgekit.exporters.coreml import NORMALIZED
 from edgekit.exporters.names import INPUT, public_names
 from edgekit.ir.naming import ENDPOINTS, Names
+from edgekit.ir.operators.operator import Border
 
 if TYPE_CHECKING:
     from edgekit.ir import Graph
@@ -35,5 +36,5 @@ def activation_names(graph: Graph) -> dict[str, tuple[str, ...]]:
     ends = {tensor: (public[tensor],) if tensor in public else () for tensor in graph.tensors}
     found = {tensor: (names[tensor], *ends[tensor], f"{names[tensor]}{RESULT}") for tensor in graph.tensors}
     found[graph.input] = (names[graph.input], NORMALIZED, INPUT)
-    borders = {node.output: node.operand("x") for node in graph if node.op.is_border and node.op.makes_reals}
+    borders = {node.output: node.operand("x") for node in graph if node.op.border is Border.TO_REALS}
     return found | {tensor: (f"{names[source]}{REAL}",) for tensor, source in borders.items()}

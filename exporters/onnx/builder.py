@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.exporters import metadata as file_metadata
 from edgekit.exporters.names import public_names
-from edgekit.ir import Dequantize, Flatten, Pad
+from edgekit.ir.operators.operator import Border
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -102,11 +102,11 @@ class OnnxBuilder:
     def moves_stored(self, node: Node) -> bool:
         """Whether an operator works on integers as they are stored, so that nothing is converted for it.
 
-        ONNX Runtime's Pad does not take 16 bits.
+        Integers of 16 bits are converted: ONNX Runtime's Pad does not take them.
         """
-        if isinstance(node.op, Pad):
+        if node.op.moves_values:
             return node.output in self.params and self.params[node.output].bits == 8
-        return isinstance(node.op, Flatten | Dequantize)
+        return node.op.border is Border.TO_REALS
 
     def quantize(self, tensor: str, source: str, output: str) -> str:
         """QuantizeLinear of ``source`` with the parameters of ``tensor``."""

@@ -115,7 +115,10 @@ def _pad(op: Pad, node: Node, model: OnnxBuilder) -> None:
 
 @OPERATORS.implements(Flatten)
 def _flatten(_: Flatten, node: Node, model: OnnxBuilder) -> None:
-    _move(node, model, "Flatten", [model.held(node.operand("x"))], axis=1)
+    if model.moves_stored(node):
+        _move(node, model, "Flatten", [model.held(node.operand("x"))], axis=1)
+    else:
+        _emit(node, model, "Flatten", [model.operand(node.operand("x"))], axis=1)
 
 
 @OPERATORS.implements(HardSwish)

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from edgekit.calibration.assignment import fold_normalization, quantize
+from edgekit.calibration.assignment import quantize
+from edgekit.calibration.pixel_input import fold_normalization
 from edgekit.calibration.ranges import MIN_RANGE, Range
 from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.errors import ConfigError, DataError, UnsupportedOperator
@@ -31,6 +32,7 @@ from edgekit.preprocessing import Normalization, Preprocessing
 from edgekit.quantization import BIAS_LIMIT, MAX_DENOMINATOR, MAX_TERM_ADD
 from edgekit.reference.float import FloatReference
 from edgekit.reference.integer import Reference
+from edgekit.verification.tie_free import broken_conditions
 from tests.networks import RELU, RELU6, SAME, FloatSketch
 
 if TYPE_CHECKING:
@@ -470,12 +472,18 @@ def test_an_operator_without_an_integer_form() -> None:
 
 
 def test_operands_with_unrelated_scales() -> None:
+    """Both come out of a MUL, whose scales are fixed: one of them is rescaled."""
     s = FloatSketch(SHAPE)
-    s.add(s.mul(s.conv("x", 4), s.conv("x", 4)), s.mul(s.conv("x", 4), s.conv("x", 4)))
-    with pytest.raises(
-        UnsupportedOperator, match=r"layer 'layer\.6': no tie-free ratios fit .* put a convolution between"
-    ):
-        quantize(s.float_model(), s.ranges(), pixel_input=False)
+    total = s.add(s.mul(s.conv("x", 4), s.conv("x", 4)), s.mul(s.conv("x", 4), s.conv("x", 4)))
+    s.linear(s.mean(total, keep_dims=False), 4)
+    model = quantize(s.float_model(), s.ranges(), pixel_input=False)
+    check(model, s.float_model())
+    assert [node.name for node in model.graph if node.name not in s.tensors] == ["layer.5.rescaled"]
+    (one,) = (node for node in model.graph if node.name == "layer.5.rescaled")
+    assert model.graph.constants[one.inputs[1]].tolist() == [1]
+    assert model.params[one.inputs[1]].scale[0] == pytest.approx(1, rel=1.01e-3)
+    assert broken_conditions(model) == ()
+    assert model.exact
 
 
 def test_weights_beyond_all_measure() -> None:

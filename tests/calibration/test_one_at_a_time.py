@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from edgekit.calibration.assignment import fold_normalization
 from edgekit.calibration.calibrate import calibrate, integer_model
 from edgekit.calibration.equalization import equalize
 from edgekit.calibration.images import held_images
 from edgekit.calibration.one_at_a_time import OneAtATime, Part, quantize_one_at_a_time
+from edgekit.calibration.pixel_input import fold_normalization
 from edgekit.executor.float import FloatExecutor
 from edgekit.float_model import FloatModel
 from edgekit.ir import Add, Clamp, Conv2d, Graph, Linear, Mean, Node, Output, Padding, Tensor

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
-from edgekit.calibration.assignment import fold_normalization, quantize
+from edgekit.calibration.assignment import quantize
+from edgekit.calibration.pixel_input import fold_normalization
 from edgekit.calibration.ranges import Range
 from edgekit.calibration.rounding import DAMPING, InputMoments, minimize, round_weights, with_weights
 from edgekit.capture.torch_export import capture

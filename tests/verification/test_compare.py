@@ -101,15 +101,17 @@ def test_the_same_integers_through_every_boundary(
 def test_what_is_claimed_of_layers_in_float(model: IntegerModel) -> None:
     """Reals at the end are those of one float layer; what integers follow from reals is near at best."""
     graph, output = model.graph, model.graph.output_tensors[0]
-    last = replace(
-        graph, nodes=(*graph.nodes, Node("last", Dequantize(), (output,), "real")), outputs=(Output.logits("real"),)
-    )
-    tensors = {**graph.tensors, "real": replace(graph.tensors[output], name="real")}
+    outputs = (Output.logits("real"),)
+    last = replace(graph, nodes=(*graph.nodes, Node("last", Dequantize(), (output,), "real")), outputs=outputs)
+    tensors = {**graph.tensors, **{name: replace(graph.tensors[output], name=name) for name in ("real", "stored")}}
     at_the_end = replace(model, graph=replace(last, tensors=tensors))
-    inside = replace(graph, nodes=(Node("border", Quantize(), ("real",), "stored"), *graph.nodes))
+    *first, head = graph.nodes
+    border, behind = Node("border", Quantize(), ("real",), "stored"), replace(head, inputs=("stored", *head.inputs[1:]))
+    inside = replace(graph, nodes=(*first, border, behind), tensors=tensors)
     params = {**model.params, "stored": model.params[output]}
     in_the_middle = replace(model, graph=inside, params=params)
-    both = replace(at_the_end, graph=replace(inside, outputs=(Output.logits("real"),)), params=params)
+    nodes = (*inside.nodes, last.nodes[-1])
+    both = replace(at_the_end, graph=replace(inside, nodes=nodes, outputs=outputs), params=params)
     logits = np.arange(20, dtype=np.int8).reshape(2, 10)
     for mixed, exact in ((model, True), (in_the_middle, False)):
         parity = compare.with_reference("x", logits, logits, mixed)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from edgekit.ir.operators.operator import Factors, Gains, Op, Scales, Shape
+from edgekit.ir.operators.operator import Factors, Gains, Op, Scales, Shape, Window
 from edgekit.ir.operators.padding import NO_PADDING, Padding
 
 
@@ -35,6 +35,15 @@ class Conv2d(Op):
     def gains(self, *tensors: Shape) -> Gains:
         """Weights have a row for each channel that is made, and a column, or that row, for each that is read."""
         return Gains.SEPARATE if self.groups in {1, tensors[0][0]} else Gains.NONE
+
+    @property
+    def window(self) -> Window:
+        """Stride and padding."""
+        return Window(self.stride, self.padding)
+
+    def with_padding(self, padding: Padding) -> Conv2d:
+        """With other zeros around the feature map."""
+        return replace(self, padding=padding)
 
     @property
     def groups_of_weights(self) -> int:

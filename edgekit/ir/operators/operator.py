@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
 
+    from edgekit.ir.operators.padding import Padding
+
 Shape = tuple[int, ...]  # [C, H, W] or [C] of an activation, all axes of a constant
 
 
@@ -20,6 +22,7 @@ class Scales(Enum):
     FREE = "any scales serve: its weights take up the rest, or the result is rounded to a grid of its own"
     SOLVED = "the ratio of its scales has to be tie-free (edgekit.quantization), so some of them are moved"
     SHARED = "integers are moved and stay what they are: one scale and zero point for all"
+    FIXED = "its result has one grid always, which its kernels insist on"
     NONE = "it has no integer form"
 
 
@@ -41,6 +44,27 @@ class Gains(Enum):
     NONE = "neither operands nor result can have any"
 
 
+class Border(Enum):
+    """Between which kinds of tensors an operator of an integer model stands."""
+
+    TO_INTEGERS = "from reals to integers"
+    TO_ANOTHER_WIDTH = "from integers to those of another width"
+    TO_REALS = "from integers to the reals that they stand for"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How the kernel of an operator goes over feature maps.
+
+    Attributes:
+        stride: rows and columns from one place to the next.
+        padding: zeros around the feature map.
+    """
+
+    stride: tuple[int, int]
+    padding: Padding
+
+
 @dataclass(frozen=True, slots=True)
 class Op(abc.ABC):
     """Base of all operators. A new one declares everything below that has no value here.
@@ -51,41 +75,41 @@ class Op(abc.ABC):
         repeats: the last role stands for any number of operands.
         scales: how scales are related in an integer model.
         factors: what becomes of a factor of a whole tensor.
+        grid: scale and zero point of the result where they are FIXED.
         takes_clamp: every format and every integer kernel clamps its result at no cost.
-        is_border: it stands between tensors of two kinds (int8, int16, real) and computes nothing.
+        border: the two kinds of tensors that it stands between, computing nothing; None of all others.
         has_ratio_per_operand: in integers each operand is multiplied by a ratio of its own, all of one denominator;
             of other operators, what was accumulated is.
         lowered: why no graph that is executed or written holds it, as the end of a sentence; "" if one can.
         has_weights: it is a layer with weights and a bias. This and what is below follow from the rest.
         requantizes: an integer kernel accumulates integers, and then rounds them to the scale of the result.
         moves_values: the result holds what is read and nothing computed.
-        makes_reals: it is the border behind which integers are reals.
     """
 
     roles: ClassVar[tuple[str, ...]]
     scales: ClassVar[Scales]
     factors: ClassVar[Factors]
+    grid: ClassVar[tuple[float, int] | None] = None
     repeats: ClassVar[bool] = False
     takes_clamp: ClassVar[bool] = False
-    is_border: ClassVar[bool] = False
+    border: ClassVar[Border | None] = None
     has_ratio_per_operand: ClassVar[bool] = False
     lowered: ClassVar[str] = ""
     has_weights: ClassVar[bool]
     requantizes: ClassVar[bool]
     moves_values: ClassVar[bool]
-    makes_reals: ClassVar[bool]
 
     def __init_subclass__(cls) -> None:
         """Register the operator; one that leaves a rule undeclared, or has another's name, is a mistake of ours."""
         missing = [name for name in ("roles", "scales", "factors") if not hasattr(cls, name)]
         assert not missing, f"the operator {cls.__name__} does not declare {', '.join(missing)}"
+        assert (cls.grid is not None) == (cls.scales is Scales.FIXED), f"{cls.__name__}: a grid is what is fixed"
         known = _OPERATORS.setdefault(cls.__name__, cls)
         assert known.__module__ == cls.__module__, f"{known.__module__} has an operator {cls.__name__} already"
         _OPERATORS[cls.__name__] = cls  # a dataclass with slots is made twice
         cls.has_weights = "weight" in cls.roles
         cls.requantizes = cls.scales is Scales.SOLVED or (cls.has_weights and cls.scales is Scales.FREE)
         cls.moves_values = cls.scales is Scales.SHARED
-        cls.makes_reals = cls.is_border and cls.scales is Scales.NONE
 
     @abc.abstractmethod
     def output_shape(self, *operands: Shape) -> Shape:
@@ -106,6 +130,16 @@ class Op(abc.ABC):
 
     def as_image(self) -> Op | None:
         """What does on [C, 1, 1] the same as this on [C]; None if what it reads is that image already."""
+        return self
+
+    @property
+    def window(self) -> Window | None:
+        """How its kernel goes over feature maps; None if it has no kernel."""
+        return None
+
+    def with_padding(self, padding: Padding) -> Self:
+        """The operator with other zeros around its window, if it has one."""
+        del padding
         return self
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from edgekit.ir.operators.operator import Factors, Gains, Op, Scales, Shape
+from edgekit.ir.operators.operator import Border, Factors, Gains, Op, Scales, Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Quantize(Op):
     roles: ClassVar = ("x",)
     scales: ClassVar = Scales.FREE
     factors: ClassVar = Factors.NONE
-    is_border: ClassVar = True
+    border: ClassVar = Border.TO_INTEGERS
 
     def output_shape(self, *operands: Shape) -> Shape:
         """That of x."""
