@@ -32,7 +32,8 @@ from edgekit.facts import Basis
 from edgekit.models import checkpoint
 from edgekit.models.network import build
 from edgekit.pipeline.making.expectations import settle
-from edgekit.pipeline.making.trained import load_trained
+from edgekit.pipeline.making.given import from_files
+from edgekit.pipeline.making.trained import FROM_FILE
 from edgekit.preprocessing import Preprocessing
 from edgekit.progress import silent
 
@@ -170,10 +171,10 @@ def _estimate(module: torch.nn.Module, making: Making, preprocessing: Preprocess
 
 def found(making: Making, path: Path, images: Path) -> list[str]:
     """One row of the table."""
-    trained = load_trained(ModelSettings(checkpoint=path))
+    trained = FROM_FILE.load(ModelSettings(checkpoint=path))
     settings = Settings(model=ModelSettings(checkpoint=path), calibration=CalibrationSettings(data=images))
     started = time.perf_counter()
-    settled = settle(trained, settings, None, silent)
+    settled = settle(trained, settings, None, from_files(settings), silent)
     seconds = time.perf_counter() - started
     facts = {fact.name: fact for fact in settled.facts}
     wrong = [name for name, value in making.values.items() if name in facts and not _is(facts[name].value, value)]

@@ -7,6 +7,7 @@ times. What cannot be decoded is left out, with its label, and recorded.
 from __future__ import annotations
 
 import hashlib
+import io
 import zipfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -268,37 +269,79 @@ def open_images(
     return ImageSource(origin, chosen, preprocessing, description, strict=strict)
 
 
-def held_images(pixels: NDArray[np.uint8], description: str) -> ImageSource:
-    """Images that are in memory already, as the network sees them, [N, H, W, C]."""
-    _, height, width, channels = pixels.shape
-    # Read back as they are: in memory, no order is another than the usual one.
-    preprocessing = Preprocessing((height, width), None, order=USUAL_ORDER[channels])
-    return ImageSource(_Held(pixels), range(len(pixels)), preprocessing, description, strict=True)
+def held_images(
+    pixels: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
+    description: str,
+    preprocessing: Preprocessing | None = None,
+    *,
+    labels: Sequence[int] | None = None,
+    strict: bool = False,
+) -> ImageSource:
+    """Images that are in memory already, each [H, W, C].
+
+    Args:
+        pixels: of the images; channels in the usual order.
+        description: for people.
+        preprocessing: how each becomes pixels that the network sees; None where all of them are that.
+        labels: class indices, one an image.
+        strict: as in ``open_images``.
+    """
+    images = list(pixels)
+    if preprocessing is None:
+        height, width, channels = images[0].shape
+        # Read back as they are: in memory, no order is another than the usual one.
+        preprocessing = as_they_are((height, width), channels)
+    of_one_shape = len({image.shape for image in images}) == 1
+    origin = _Held(images, labels) if of_one_shape else _HeldOfManySizes(images, labels)
+    return ImageSource(origin, range(len(images)), preprocessing, description, strict=strict)
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
-class _Held:
-    """Pixels in memory, [N, H, W, C]."""
+def as_they_are(size: tuple[int, int], channels: int) -> Preprocessing:
+    """What leaves pixels as they are that a network sees already; of its input it says nothing."""
+    return Preprocessing(size, None, (0.5,) * channels, (0.5,) * channels, USUAL_ORDER[channels])
 
-    pixels: NDArray[np.uint8]
+
+class _InMemory:
+    """What all images in memory have in common; a content is an array's elements, as in a .npy file."""
+
     folders: None = None
+
+    def __init__(self, pixels: Sequence[NDArray[np.uint8]], labels: Sequence[int] | None) -> None:
+        self._pixels, self.labels = pixels, labels
 
     @property
     def names(self) -> Sequence[str]:
-        return [f"image {i}" for i in range(len(self.pixels))]
-
-    @property
-    def labels(self) -> None:
-        return None
+        return [f"image {i}" for i in range(len(self._pixels))]
 
     @contextmanager
     def reading(self) -> Iterator[Callable[[int], bytes]]:
-        yield lambda index: self.pixels[index].tobytes()
+        yield lambda index: np.ascontiguousarray(self._pixels[index]).tobytes()
+
+
+class _Held(_InMemory):
+    """Images in memory, all of one shape [H, W, C]."""
 
     def decode(self, content: bytes) -> Image.Image:
-        _, height, width, channels = self.pixels.shape
+        height, width, channels = self._pixels[0].shape
         shape = (height, width) if channels == 1 else (height, width, channels)
         return Image.fromarray(np.frombuffer(content, np.uint8).reshape(shape))
+
+
+class _HeldOfManySizes(_InMemory):
+    """Images in memory, each of its own shape: a content is a .npy file."""
+
+    @contextmanager
+    def reading(self) -> Iterator[Callable[[int], bytes]]:
+        def read(index: int) -> bytes:
+            buffer = io.BytesIO()
+            np.save(buffer, self._pixels[index], allow_pickle=False)
+            return buffer.getvalue()
+
+        yield read
+
+    def decode(self, content: bytes) -> Image.Image:
+        pixels = np.load(io.BytesIO(content), allow_pickle=False)
+        return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
 
 def _said(error: Exception) -> str:

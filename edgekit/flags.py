@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from edgekit.conventions import normalization_name
+from edgekit.conventions import NORMALIZATIONS, normalization_name
+from edgekit.errors import ConfigError, chosen, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,6 +27,26 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
     **{name: (f"model.{name}",) for name in ("padding", "bn_eps", "activation", "head_activation", "resolution")},
 }
 _FLAGS: Final = {"order": "--order", "padding": "--padding", "resize": "--resize"}
+
+
+def named_normalization(name: str, order: str | None) -> tuple[str, str | None, Sequence[float], Sequence[float]]:
+    """A usual normalization: its name, the order of channels, mean and std in that order, one for all where they agree.
+
+    Caffe reads images in the order blue, green, red, unless ``order`` says otherwise.
+
+    Raises:
+        ConfigError: nothing is called so.
+
+    >>> named_normalization("TF", None)
+    ('tf', None, (0.5,), (0.5,))
+    """
+    usual = chosen(name, NORMALIZATIONS)
+    if usual is None:
+        raise ConfigError(f"--preprocessing {name}: {did_you_mean(name, NORMALIZATIONS)}")
+    order = "BGR" if order is None and usual == "caffe" else order
+    is_reversed = order is not None and order.strip().upper() == "BGR"
+    mean, std = ((n[::-1] if is_reversed else n)[: len(set(n))] for n in NORMALIZATIONS[usual])
+    return usual, order, mean, std
 
 
 def flag(name: str, value: Any, order: str = "RGB") -> str:  # noqa: ANN401 - JSON

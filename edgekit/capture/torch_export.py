@@ -54,6 +54,19 @@ def capture(module: torch.nn.Module, name: str, input_shape: tuple[int, int, int
                 f"torch.export cannot follow the network ({reason}): its forward must take one image tensor, and not "
                 f"branch on values"
             ) from error
+    return capture_exported(exported, name)
+
+
+def capture_exported(exported: torch.export.ExportedProgram, name: str) -> Graph:
+    """The graph of what ``torch.export.export`` made of a module in eval mode. Its weights are copied.
+
+    Args:
+        exported: takes one image tensor and returns one tensor, [N, classes].
+        name: of the network.
+
+    Raises:
+        UnsupportedOperator, CheckpointError: as in ``capture``.
+    """
     return _Capture(exported).graph(name)
 
 
@@ -98,7 +111,10 @@ class _Capture:
             **signature.inputs_to_lifted_tensor_constants,
         }
         self.values: dict[str, Any] = {fx_name: stored[key].detach().clone() for fx_name, key in places.items()}
-        (image,) = (node for node in exported.graph.nodes if node.op == "placeholder" and node.name not in places)
+        taken = [node for node in exported.graph.nodes if node.op == "placeholder" and node.name not in places]
+        if len(taken) != 1:
+            raise UnsupportedOperator(f"the network takes {len(taken)} inputs: let it take the image alone")
+        (image,) = taken
         self.builder = GraphBuilder(image.name, tuple(image.meta["val"].shape[1:]))
         self.values[image.name] = image.name
 

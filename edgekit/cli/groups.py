@@ -29,8 +29,8 @@ from edgekit.cli.options import (
     targets,
 )
 from edgekit.config import Overrides, Said, Typed
-from edgekit.conventions import NORMALIZATIONS
-from edgekit.errors import ConfigError, chosen, did_you_mean
+from edgekit.errors import ConfigError
+from edgekit.flags import named_normalization
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,15 +61,10 @@ class NetworkFlags:
         values: dict[str, Any] = {"mean": said("--mean", _numbers(self.mean)), "std": said("--std", _numbers(self.std))}
         ordered = said("--order", order)
         if preprocessing is not None:
-            usual = chosen(preprocessing, NORMALIZATIONS)
-            if usual is None:
-                raise ConfigError(f"--preprocessing {preprocessing}: {did_you_mean(preprocessing, NORMALIZATIONS)}")
+            usual, order, mean, std = named_normalization(preprocessing, order)
             by = f"--preprocessing {usual}"
-            if order is None and usual == "caffe":
-                order, ordered = "BGR", Said("BGR", by)  # Caffe reads images in the order blue, green, red
-            is_reversed = order is not None and order.strip().upper() == "BGR"
-            for name, numbers in zip(("mean", "std"), NORMALIZATIONS[usual], strict=True):
-                values[name] = Said(list(numbers[::-1] if is_reversed else numbers)[: len(set(numbers))], by)
+            values = {"mean": Said(list(mean), by), "std": Said(list(std), by)}
+            ordered = ordered or said(by, order)
         resize = said("--resize", Typed(self.resize) if self.resize else None)
         return {
             "model": {

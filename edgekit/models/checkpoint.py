@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from edgekit.models.architecture import Activation, Architecture, HeadActivation, Options, PaddingStyle, Size
+    from edgekit.models.architecture import Architecture, Options
     from edgekit.models.names import Renamed
+    from edgekit.models.network import Classifier
     from edgekit.models.readers import Contents
 
 _OWN = "edgekit checkpoint"
@@ -90,16 +91,8 @@ class _Understood:
     notes: tuple[str, ...] = ()
 
 
-def load(  # noqa: PLR0913 - each is something that some checkpoint does not tell
-    path: str | PathLike[str],
-    *,
-    family: str | None = None,
-    num_classes: int | None = None,
-    resolution: int | Size | None = None,
-    padding: PaddingStyle | None = None,
-    bn_eps: float | None = None,
-    activation: Activation | None = None,
-    head_activation: HeadActivation | None = None,
+def load(
+    path: str | PathLike[str], *, family: str | None = None, num_classes: int | None = None, **given: Unpack[Options]
 ) -> Checkpoint:
     """The network in a checkpoint: .pth, .safetensors, Keras .h5 or .keras; no code in it is run.
 
@@ -110,11 +103,9 @@ def load(  # noqa: PLR0913 - each is something that some checkpoint does not tel
         path: the file, or a folder of Hugging Face's or timm's with config.json.
         family: what the network must be ("mobilenet_v2"); None recognises it.
         num_classes: what the network must have; None takes any.
-        resolution: of the image in pixels, one number or height and width, instead of the family's usual one.
-        padding: instead of the layout's.
-        bn_eps: instead of the layout's.
-        activation: of the body, instead of the layout's.
-        head_activation: between the linear layers of the classifier, instead of the layout's.
+        given: what weights do not tell, instead of what is usual: ``resolution`` of the image in pixels, one number or
+            height and width, instead of the family's; ``padding``, ``bn_eps``, ``activation`` of the body and
+            ``head_activation`` between the linear layers of the classifier, instead of the layout's.
 
     Raises:
         CheckpointError: the file cannot be read, or is no MobileNet, or not the one that was asked for.
@@ -122,18 +113,10 @@ def load(  # noqa: PLR0913 - each is something that some checkpoint does not tel
         MissingDependency: the file's format needs an extra.
     """
     path = folders.file_of(Path(path))
-    values = {
-        "resolution": resolution,
-        "padding": padding,
-        "bn_eps": bn_eps,
-        "activation": activation,
-        "head_activation": head_activation,
-    }
-    given = cast("Options", {name: value for name, value in values.items() if value is not None})
     contents = readers.read(path)
     try:
         if contents.architecture is not None:
-            understood = _saved(contents, contents.architecture, family, given)
+            understood = _saved(contents.groups[0].weights, contents.architecture, family, given)
         else:
             understood = _understand(path, contents, family, given)
         _check_classes(understood.architecture, num_classes)
@@ -142,9 +125,40 @@ def load(  # noqa: PLR0913 - each is something that some checkpoint does not tel
         raise CheckpointError(f"{path}: {error}") from error
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    notes = contents.notes + understood.notes
+    return _checkpoint(module, understood, digest, contents.notes)
+
+
+def of_module(
+    module: Classifier, *, family: str | None = None, num_classes: int | None = None, **given: Unpack[Options]
+) -> Checkpoint:
+    """What ``load`` gives of the file that ``save`` would write of a network that ``build`` made: the same to a byte.
+
+    Args:
+        module: the network, which is left as it is.
+        family: what it must be; None takes any.
+        num_classes: what it must have; None takes any.
+        given: values in place of those that it was built with, as ``load`` takes them.
+
+    Raises:
+        CheckpointError: it is not what was asked for.
+        ConfigError: a value that was given is invalid.
+    """
+    architecture = module.architecture
+    understood = _saved(_weights(module), architecture, family, given)
+    _check_classes(understood.architecture, num_classes)
+    digest = hashlib.sha256(_as_file(module, architecture)).hexdigest()
+    return _checkpoint(_with_weights(understood.architecture, understood.weights), understood, digest, ())
+
+
+def _checkpoint(module: nn.Module, understood: _Understood, digest: str, notes: tuple[str, ...]) -> Checkpoint:
     return Checkpoint(
-        module, understood.architecture, understood.source, digest, understood.facts, understood.overruled, notes
+        module,
+        understood.architecture,
+        understood.source,
+        digest,
+        understood.facts,
+        understood.overruled,
+        notes + understood.notes,
     )
 
 
@@ -159,13 +173,21 @@ def save(path: str | PathLike[str], module: nn.Module, architecture: Architectur
     Raises:
         BadInput: the file cannot be written.
     """
+    files.write_bytes(Path(path), _as_file(module, architecture))
+
+
+def _as_file(module: nn.Module, architecture: Architecture) -> bytes:
     safetensors = extras.load("safetensors.torch", "torch")
-    weights = {key: tensor.detach().cpu().contiguous() for key, tensor in module.state_dict().items()}
     metadata = {readers.ARCHITECTURE_KEY: json.dumps(architecture.to_dict())}
-    files.write_bytes(Path(path), safetensors.save(weights, metadata=metadata))
+    content: bytes = safetensors.save(_weights(module), metadata=metadata)
+    return content
 
 
-def _saved(contents: Contents, saved: Architecture, family: str | None, given: Options) -> _Understood:
+def _weights(module: nn.Module) -> dict[str, Tensor]:
+    return {key: tensor.detach().cpu().contiguous() for key, tensor in module.state_dict().items()}
+
+
+def _saved(saved_weights: Mapping[str, Tensor], saved: Architecture, family: str | None, given: Options) -> _Understood:
     """A network that edgekit saved: its metadata say everything."""
     if saved.family not in FAMILIES:
         raise CheckpointError(
@@ -176,7 +198,7 @@ def _saved(contents: Contents, saved: Architecture, family: str | None, given: O
         raise CheckpointError(f"the network is a {saved.family}, and no {family}")
     architecture = saved.with_options(**given)
     stated = dict.fromkeys(_SETTINGS, "edgekit's own metadata")
-    weights = _as_float32(contents.groups[0].weights)
+    weights = _as_float32(saved_weights)
     overruled = _overruled(given, {name: getattr(saved, name) for name in _SETTINGS}, stated)
     return _Understood(_OWN, architecture, weights, _facts(architecture, given, stated, ""), overruled)
 

@@ -69,10 +69,15 @@ class Network(_OnBackbone):
 
 
 class Classifier(_OnBackbone):
-    """A backbone and its family's classifier, with the names of published checkpoints."""
+    """A backbone and its family's classifier, with the names of published checkpoints.
+
+    Attributes:
+        architecture: what it looks like; a checkpoint of it holds that.
+    """
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__(backbone, {"classifier": _classifier_on(backbone)})
+        self.architecture: Architecture = backbone.architecture
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> logits [N, classes]."""

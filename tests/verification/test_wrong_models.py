@@ -21,7 +21,7 @@ from edgekit.float_model import FloatModel
 from edgekit.integer_model import IntegerModel
 from edgekit.passes import float_form
 from edgekit.pipeline.making import rebuilding
-from edgekit.pipeline.making.trained import Trained, load_trained
+from edgekit.pipeline.making.trained import FROM_FILE, Trained
 from edgekit.pipeline.proving import evidence
 from edgekit.pipeline.proving.verify import verify
 from edgekit.quantization import Ratio
@@ -54,7 +54,7 @@ WITH = config.load(None, {"model": {"checkpoint": CHECKPOINT}})
 @functools.cache
 def trained(padding: PaddingStyle | None = None, bn_eps: float | None = None) -> Trained:
     """The shipped network, or it as it would be if it had been read so."""
-    found = load_trained(ModelSettings(checkpoint=CHECKPOINT, padding=padding, bn_eps=bn_eps))
+    found = FROM_FILE.load(ModelSettings(checkpoint=CHECKPOINT, padding=padding, bn_eps=bn_eps))
     return replace(found, capture=functools.cache(found.capture))
 
 
@@ -62,9 +62,9 @@ def trained(padding: PaddingStyle | None = None, bn_eps: float | None = None) ->
 def read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The checkpoint is read and captured once, not in every test."""
 
-    def load(settings: ModelSettings, _: Any) -> Trained:
+    def load(settings: ModelSettings, *_: Any) -> Trained:
         assert settings.checkpoint is not None
-        return trained() if settings.checkpoint.samefile(CHECKPOINT) else load_trained(settings)
+        return trained() if settings.checkpoint.samefile(CHECKPOINT) else FROM_FILE.load(settings)
 
     monkeypatch.setattr(evidence, "load_as_exported", load)
 

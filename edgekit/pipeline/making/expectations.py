@@ -15,6 +15,7 @@ from edgekit.conventions import USUAL_ORDER, orders_of
 from edgekit.errors import CheckpointError, ConfigError
 from edgekit.facts import Basis, Fact
 from edgekit.flags import INPUT_SETTINGS, flags
+from edgekit.pipeline.making.given import OWN_CHANNELS
 from edgekit.pipeline.making.shown import OF_PICTURES, USUAL_CROP, Settled, contradicted, cropped, found, resized
 from edgekit.pipeline.making.trained import stated
 from edgekit.preprocessing import Preprocessing
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from edgekit.calibration.ranges import Ranges
     from edgekit.config import PreprocessingSettings, Settings
+    from edgekit.pipeline.making.given import Given
     from edgekit.pipeline.making.trained import Trained
     from edgekit.progress import Progress
 
@@ -54,7 +56,8 @@ class Contradicted(ConfigError):
 
 def needing_consent(found: Sequence[Fact]) -> tuple[Fact, ...]:
     """Those of ``found`` that are assumed and decide what the network computes."""
-    return tuple(fact for fact in found if fact.basis is Basis.ASSUMED and fact.name not in _WITHOUT_CONSENT)
+    assumed = (fact for fact in found if fact.basis is Basis.ASSUMED and fact.name not in _WITHOUT_CONSENT)
+    return tuple(fact for fact in assumed if fact.because != OWN_CHANNELS)
 
 
 def check_consent(found: Sequence[Fact], *, insists: bool) -> None:
@@ -75,13 +78,14 @@ def check_consent(found: Sequence[Fact], *, insists: bool) -> None:
     )
 
 
-def settle(trained: Trained, settings: Settings, ranges: Ranges | None, progress: Progress) -> Settled:
+def settle(trained: Trained, settings: Settings, ranges: Ranges | None, given: Given, progress: Progress) -> Settled:
     """Settle what a network expects.
 
     Args:
         trained: as it was loaded, with what is usual where its file says nothing.
-        settings: what the user gives; the images that are looked at are those of calibration.
+        settings: what the user gives.
         ranges: of an earlier export, which are used again, and say what was settled then; None without them.
+        given: the images that are looked at, and what they say of themselves.
         progress: told of every candidate.
 
     Raises:
@@ -90,7 +94,7 @@ def settle(trained: Trained, settings: Settings, ranges: Ranges | None, progress
         ConfigError: a setting does not fit the network.
         DataError: the images cannot be used.
     """
-    wanted = settings.calibration
+    trained = replace(trained, facts=facts.replaced(trained.facts, map(_taken_for_true, given.told)))
     start = _start(trained, settings.preprocessing, None if ranges is None else _recorded(ranges))
     contradictions = _against_file(
         (*(f for f in trained.facts if f.name in _OF_PIXELS), *trained.overruled), start.facts
@@ -102,14 +106,20 @@ def settle(trained: Trained, settings: Settings, ranges: Ranges | None, progress
         if fact.name == against.name
     ]
     start = replace(start, facts=facts.replaced(start.facts, insisted))
-    if ranges is None and wanted.data is not None and not wanted.data_free:
+    if ranges is None and given.images is not None:
         disputed = {fact.name: fact for fact in contradictions}
-        start, by_images = found(trained, start, disputed, wanted, progress)
+        start, by_images = found(trained, start, disputed, given, progress)
         shown = {fact.name for fact in start.facts if fact.basis is Basis.GIVEN} | {fact.name for fact in by_images}
         contradictions = (*(fact for fact in contradictions if fact.name not in shown), *by_images)
     if contradictions and not settings.model.insist:
         raise Contradicted(contradictions, start.preprocessing.order)
-    return start
+    told = [fact for fact in given.told if _taken_for_true(fact) in start.facts]
+    return replace(start, facts=facts.replaced(start.facts, told))
+
+
+def _taken_for_true(told: Fact) -> Fact:
+    """What images that are a network's input say of themselves, while they are asked for what is open besides."""
+    return replace(told, basis=Basis.STATED)
 
 
 # --- what is given, stated or usual -----------------------------------------------------------------------------------

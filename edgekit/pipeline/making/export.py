@@ -18,6 +18,7 @@ from edgekit.facts import assumed
 from edgekit.integer_model import SUFFIX
 from edgekit.pipeline.making import manifest
 from edgekit.pipeline.making.check import check_contents, departures, told
+from edgekit.pipeline.making.given import Given, from_files
 from edgekit.pipeline.making.integers import DATA_FREE, PROOF_IMAGES, RANGES_SUFFIX, Integers, integers_of
 from edgekit.pipeline.making.source import Source, open_source
 from edgekit.profiles.profile import profile
@@ -134,6 +135,7 @@ class ExportResult:
 def export(
     settings: Settings,
     *,
+    given: Given | None = None,
     refine: Refine | None = None,
     opened: Callable[[Source], object] = lambda _: None,
     progress: Progress = silent,
@@ -145,6 +147,7 @@ def export(
 
     Args:
         settings: what, from what, and where to.
+        given: what is read; None for the files that the settings name.
         refine: makes another integer model of the one that calibration gave, which is written in its place, and says
             by which settings it is made again. No ranges are saved then, as they would lead back to the first one.
         opened: told of the network, with what is taken to be true of it, before the work starts.
@@ -156,12 +159,13 @@ def export(
         MissingDependency: a target needs an extra that is not installed.
     """
     started = time.perf_counter()
-    jobs = _jobs(settings)
+    given = from_files(settings) if given is None else given
+    jobs = _jobs(settings, given)
     device = None if settings.export.device is None else profile(settings.export.device)
     out = settings.export.out
     with files.staging(out) as scratch:  # first: what cannot be written to is better found before the work than after
         progress("loading", 0, 1)
-        source = open_source(settings, progress)
+        source = open_source(settings, progress, given=given)
         progress("loading", 1, 1)
         opened(source)
         name = source.float_model.graph.name
@@ -186,15 +190,8 @@ def export(
             integers.model.save(scratch / f"{name}.{Precision.INT8}{SUFFIX}")
             if refine is None:
                 integers.ranges.save(scratch / f"{name}{RANGES_SUFFIX}")
-        made_of = manifest.build(
-            scratch,
-            command="export" if refine is None else "finetune",
-            network=name,
-            checkpoint_sha256=hashed,
-            facts=source.facts,
-            images=integers.seen if integers else None,
-            settings=settings,
-        )
+        seen, command = integers.seen if integers else None, "export" if refine is None else "finetune"
+        made_of = manifest.build(scratch, source, seen, settings, command=command)
         made_of.save(scratch / f"{name}{manifest.SUFFIX}", out)
     return ExportResult(
         network=name,
@@ -218,7 +215,7 @@ def export(
     )
 
 
-def _jobs(settings: Settings) -> list[tuple[Format, Precision]]:
+def _jobs(settings: Settings, given: Given) -> list[tuple[Format, Precision]]:
     """What is to be written; what cannot work is refused before any work is done."""
     targets = [FORMATS[name] for name in dict.fromkeys(settings.export.targets)]
     precisions = [Precision(name) for name in dict.fromkeys(settings.export.precisions)]
@@ -231,7 +228,7 @@ def _jobs(settings: Settings) -> list[tuple[Format, Precision]]:
         for precision in precisions:
             _options(form, precision, settings)
     wanted = settings.calibration
-    if Precision.INT8 in precisions and wanted.data is None and wanted.ranges is None and not wanted.data_free:
+    if Precision.INT8 in precisions and given.images is None and wanted.ranges is None and not wanted.data_free:
         raise DataError(
             "int8 needs to see images like those in use, 100 or more, no labels: --calib DIR, or --ranges "
             "FILE from an earlier export; --data-free does without, at a loss"

@@ -54,16 +54,15 @@ def finetune(
     done: list[Finetuning] = []
 
     def refine(source: Source, model: IntegerModel) -> tuple[IntegerModel, Settings]:
-        from edgekit.calibration.images import open_images  # noqa: PLC0415 - first of all, torch is asked for by name
         from edgekit.training.finetune import finetune as train  # noqa: PLC0415 - needs torch
 
-        wanted, form = settings.calibration, source.integer_form
-        assert wanted.data is not None, "checked above"
+        form = source.integer_form
+        assert source.images is not None, "checked above"
         logits_of(form.graph, "what fine-tuning gains")
         trained, finetuning = train(
             form,
             model,
-            open_images(wanted.data, form.preprocessing, limit=wanted.images, strict=wanted.strict),
+            source.images,
             settings.finetune,
             state=out / f"{form.graph.name}{STATE_SUFFIX}",
             progress=progress,

@@ -68,8 +68,7 @@ def integers_of(source: Source, settings: Settings, progress: Progress) -> Integ
     """
     extras.load("torch", "torch")
     from edgekit.calibration.data_free import synthesize  # noqa: PLC0415 - needs torch
-    from edgekit.calibration.diagnosis import diagnose  # noqa: PLC0415 - likewise
-    from edgekit.calibration.images import open_images  # noqa: PLC0415 - float exports do without
+    from edgekit.calibration.diagnosis import diagnose  # noqa: PLC0415 - float exports do without
     from edgekit.calibration.mixed_precision import select_kinds  # noqa: PLC0415 - likewise
     from edgekit.calibration.ranges import Ranges  # noqa: PLC0415 - likewise
     from edgekit.calibration.recipe import recipe  # noqa: PLC0415 - likewise
@@ -87,8 +86,8 @@ def integers_of(source: Source, settings: Settings, progress: Progress) -> Integ
     if wanted.data_free:
         images = synthesize(form, progress=progress)
     else:
-        assert wanted.data is not None, "checked before"
-        images = open_images(wanted.data, form.preprocessing, limit=wanted.images, strict=wanted.strict)
+        assert source.images is not None, "checked before"
+        images = source.images
         progress("looking at the images", 0, 1)
         diagnosis = diagnose(form, images)
         progress("looking at the images", 1, 1)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from edgekit.calibration.images import ImageSource
     from edgekit.config import Settings
+    from edgekit.pipeline.making.source import Source
 
 SUFFIX = ".manifest.json"
 SCHEMA_VERSION = 2  # 1 had the setting export.input, and its int8 files took another float32 array
@@ -85,12 +86,15 @@ class Inputs:
         labels_sha256: of the file of labels; None where there is none.
         ranges_sha256: of the file of ranges; None where there is none.
         images: that were calibrated on; None where there are none, as for float files and synthetic images.
+        in_memory: what the network was, where it came from no file ("MyNet"); then ``checkpoint_sha256`` is that of the
+            file which safetensors' ``save_file`` writes of its weights.
     """
 
     checkpoint_sha256: str
     labels_sha256: str | None
     ranges_sha256: str | None
     images: Images | None
+    in_memory: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,40 +202,30 @@ class Manifest:
         )
 
 
-def build(  # noqa: PLR0913 - what it was made of
-    folder: Path,
-    *,
-    command: str,
-    network: str,
-    checkpoint_sha256: str,
-    facts: tuple[Fact, ...],
-    images: Images | None,
-    settings: Settings,
-) -> Manifest:
+def build(folder: Path, source: Source, images: Images | None, settings: Settings, *, command: str) -> Manifest:
     """The manifest of an export whose files are in ``folder``, and nothing else is.
 
     Args:
         folder: where they are now.
-        command: "export" or "finetune".
-        network: its name.
-        checkpoint_sha256: of the checkpoint that was read.
-        facts: what was taken to be true of the network.
+        source: the network that was exported.
         images: that were calibrated on.
         settings: as they took effect.
+        command: "export" or "finetune".
     """
     labels, ranges = settings.model.labels, settings.calibration.ranges
     read_ranges = "int8" in settings.export.precisions and not settings.calibration.data_free
     inputs = Inputs(
-        checkpoint_sha256,
+        source.float_model.provenance["checkpoint_sha256"],
         None if labels is None else sha256_of(labels),
         None if ranges is None or not read_ranges else sha256_of(ranges),
         images,
+        source.in_memory,
     )
     return Manifest(
         command,
-        network,
+        source.float_model.graph.name,
         inputs,
-        facts,
+        source.facts,
         settings,
         versions(settings),
         machine(settings, command),
@@ -256,9 +250,10 @@ def check_earlier(path: Path, checkpoint_sha256: str, settings: Settings) -> str
         return None
     if earlier.inputs.checkpoint_sha256 == checkpoint_sha256:
         return None
-    then, now = earlier.settings.model.checkpoint, settings.model.checkpoint
-    assert now is not None, "it was exported"
-    if then is not None and then.resolve() == now.resolve():
+    then, now = (made.model.checkpoint or "a network in memory" for made in (earlier.settings, settings))
+    if isinstance(then, str) and isinstance(now, str):
+        return "another network in memory was exported to the same place before: its files are replaced"
+    if not isinstance(then, str) and not isinstance(now, str) and then.resolve() == now.resolve():
         return f"{now.name} has changed since the last export: its files are replaced"
     raise ConfigError(
         f"{path.parent} holds {earlier.network} already, made of another checkpoint, {then}, and the files of {now} "
@@ -318,8 +313,7 @@ def needs_torch(settings: Settings) -> bool:
 
 
 def _checkpoint_suffix(settings: Settings) -> str:
-    assert settings.model.checkpoint is not None, "it was exported"
-    return settings.model.checkpoint.suffix.lower()
+    return "" if settings.model.checkpoint is None else settings.model.checkpoint.suffix.lower()
 
 
 def _from_values(values: Mapping[str, Any], path: Path) -> Manifest:

@@ -76,11 +76,9 @@ def sensitivity(
         GateFailed: ``calibration.floor`` cannot be kept.
         MissingDependency: torch is not installed.
     """
-    wanted = settings.calibration
-    if wanted.data is None:
+    if settings.calibration.data is None:
         raise DataError("sensitivity is measured on images like those in use, no labels: --calib DIR")
     extras.load("torch", "torch")
-    from edgekit.calibration.images import open_images  # noqa: PLC0415 - needed here alone
     from edgekit.calibration.one_at_a_time import LEAST_IMAGES, quantize_one_at_a_time  # noqa: PLC0415 - needs torch
     from edgekit.verification.closeness import compare, integer_logits  # noqa: PLC0415 - needs torch
 
@@ -90,9 +88,8 @@ def sensitivity(
     progress("loading", 1, 1)
     form = source.integer_form
     logits_of(form.graph, "sensitivity")
-    pixels = (
-        open_images(wanted.data, form.preprocessing, limit=wanted.images, strict=wanted.strict).sample(images).pixels
-    )
+    assert source.images is not None, "checked above"
+    pixels = source.images.sample(images).pixels
     if len(pixels) < LEAST_IMAGES:
         raise DataError(
             f"{len(pixels)} images are too few to tell how sensitive a layer is: give {LEAST_IMAGES} or more"

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from edgekit.calibration.images import ImageSource
     from edgekit.calibration.question import Expectations, Finding
-    from edgekit.config import CalibrationSettings
     from edgekit.ir import Graph
+    from edgekit.pipeline.making.given import Given
     from edgekit.pipeline.making.trained import Trained
     from edgekit.preprocessing import Preprocessing
     from edgekit.progress import Progress
@@ -56,7 +56,7 @@ class Settled:
 
 
 def found(
-    trained: Trained, start: Settled, disputed: Mapping[str, Fact], wanted: CalibrationSettings, progress: Progress
+    trained: Trained, start: Settled, disputed: Mapping[str, Fact], given: Given, progress: Progress
 ) -> tuple[Settled, tuple[Fact, ...]]:
     """What is settled with the images, and what was given or stated and they contradict.
 
@@ -65,7 +65,8 @@ def found(
     extras.load("torch", "torch")
     from edgekit.calibration import finding, question  # noqa: PLC0415 - needs torch
 
-    look = _Look(wanted)
+    assert given.images is not None, "checked before"
+    look = _Look(given.images)
     known = {fact.name: fact for fact in start.facts}
     options = {name: known[name].value for name in trained.options if name in known}
     choices = {name: _choices(name, value) for name, value in options.items()}
@@ -102,7 +103,7 @@ def found(
     for name in OF_PICTURES:
         if known[name].basis is Basis.ASSUMED:
             known[name] = replace(known[name], because="usual, and the images do not show it")
-    if known["normalization"].basis is not Basis.ASSUMED:
+    if known["normalization"].basis is not Basis.ASSUMED and not given.are_cropped:
         build = partial(_built, trained, {**options, **changed})
         known |= {fact.name: fact for fact in _of_pictures(build, preprocessing, known, look)}
     if filled := look.filled(preprocessing):
@@ -164,28 +165,21 @@ def _answers(network: nn.Module | Graph, images: NDArray[np.float32]) -> NDArray
 class _Look:
     """The images, read in any way."""
 
-    def __init__(self, wanted: CalibrationSettings) -> None:
-        self._wanted = wanted
+    def __init__(self, images: Callable[[Preprocessing], ImageSource]) -> None:
+        self._images = images
 
     def at(self, preprocessing: Preprocessing, number: int) -> NDArray[np.uint8]:
         """Up to so many of the images, evenly spaced over all, [N, H, W, C]."""
-        return self._opened(preprocessing).sample(number).pixels
+        return self._images(preprocessing).sample(number).pixels
 
     def filled(self, preprocessing: Preprocessing) -> Fact | None:
         """What stands in a fourth channel that images do not have; only then all of them are read."""
         if len(preprocessing.mean) != _MOST_CHANNELS:
             return None
-        images = self._opened(preprocessing)
+        images = self._images(preprocessing)
         for _ in images.batches(_READ_AT_ONCE):
             pass
         return filled_channel(images)
-
-    def _opened(self, preprocessing: Preprocessing) -> ImageSource:
-        from edgekit.calibration.images import open_images  # noqa: PLC0415 - float exports do without
-
-        wanted = self._wanted
-        assert wanted.data is not None, "checked before"
-        return open_images(wanted.data, preprocessing, limit=wanted.images, strict=wanted.strict)
 
 
 def _choices(name: str, value: Any) -> tuple[Any, ...]:  # noqa: ANN401 - JSON

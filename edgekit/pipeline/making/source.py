@@ -11,7 +11,8 @@ from edgekit.errors import ConfigError, DataError
 from edgekit.float_model import FloatModel
 from edgekit.passes import float_form, integer_form
 from edgekit.pipeline.making.expectations import settle
-from edgekit.pipeline.making.trained import load_as_exported, load_trained
+from edgekit.pipeline.making.given import Given, from_files
+from edgekit.pipeline.making.trained import load_as_exported
 from edgekit.progress import Progress, silent
 from edgekit.version import __version__
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from edgekit.calibration.images import ImageSource
     from edgekit.calibration.ranges import Ranges
     from edgekit.config import Settings
     from edgekit.facts import Fact
@@ -43,6 +45,8 @@ class Source:
         description: what the checkpoint was, for people.
         facts: what is taken to be true of it and its weights do not tell, with the evidence.
         notes: what was chosen and left aside on the way, for people.
+        images: those of calibration, read as the network expects it; None where there are none.
+        in_memory: what the network was, where it came from no file ("MyNet").
     """
 
     float_model: FloatModel
@@ -51,15 +55,18 @@ class Source:
     description: str
     facts: tuple[Fact, ...]
     notes: tuple[str, ...]
+    images: ImageSource | None = field(repr=False)
+    in_memory: str | None
 
 
-def open_source(settings: Settings, progress: Progress = silent) -> Source:
-    """Load and capture ``settings.model.checkpoint``, and settle what it expects.
+def open_source(settings: Settings, progress: Progress = silent, *, given: Given | None = None) -> Source:
+    """Load and capture a trained network, and settle what it expects.
 
     Args:
         settings: which network, and what is given about it; the images of calibration show the rest. With ranges of
             an earlier export everything is as it was then.
         progress: told of what is tried.
+        given: what is read; None for the files that the settings name.
 
     Raises:
         CheckpointError: it cannot be read, or is no MobileNet that edgekit knows.
@@ -68,11 +75,14 @@ def open_source(settings: Settings, progress: Progress = silent) -> Source:
         DataError: the labels or images cannot be read, or there is not one label a class.
         MissingDependency: reading it needs an extra.
     """
-    ranges = _ranges(settings)
-    trained = load_trained(settings.model) if ranges is None else load_as_exported(settings.model, ranges.provenance)
-    settled = settle(trained, settings, ranges, progress)
+    given = from_files(settings) if given is None else given
+    ranges, network = _ranges(settings), given.network
+    trained = (
+        network.load(settings.model) if ranges is None else load_as_exported(settings.model, ranges.provenance, network)
+    )
+    settled = settle(trained, settings, ranges, given, progress)
     if settled.options:
-        trained = load_trained(replace(settings.model, **settled.options))
+        trained = network.load(replace(settings.model, **settled.options))
     graph = trained.capture()
     form = float_form(graph)
     labels = () if settings.model.labels is None else _labels(settings.model.labels, form)
@@ -89,7 +99,9 @@ def open_source(settings: Settings, progress: Progress = silent) -> Source:
         logits=trained.logits,
         description=trained.description,
         facts=settled.facts,
-        notes=trained.notes,
+        notes=(*trained.notes, *given.notes),
+        images=None if given.images is None else given.images(settled.preprocessing),
+        in_memory=trained.in_memory,
     )
 
 

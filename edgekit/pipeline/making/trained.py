@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from edgekit import extras, facts
 from edgekit.capture import input_shape, num_classes
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edgekit.config import ModelSettings
     from edgekit.ir import Graph
     from edgekit.models.architecture import Options
+    from edgekit.models.checkpoint import Checkpoint
     from edgekit.preprocessing import Preprocessing
 
     Logits = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 AS_EXPORTED = ("architecture", "size")  # the entries of a provenance that ``load_as_exported`` reads
 HALF = 0.5  # pixels to -1..1: what TensorFlow's MobileNets were trained with
+OPTIONS = ("resolution", "padding", "bn_eps", "activation", "head_activation")  # what leaves no trace in weights
 FINDABLE = ("padding", "bn_eps", "activation")  # options that batch normalization can show
 
 
@@ -43,7 +45,7 @@ class Trained:
     """A trained network, as it was loaded.
 
     Attributes:
-        path: of the file.
+        path: of the file; what stands for it in messages, where there is none.
         shape: of its input, [C, H, W].
         logits: normalized images [N, C, H, W] to logits [N, classes], float32.
         capture: gives its graph.
@@ -56,6 +58,7 @@ class Trained:
         options: names of those facts that it can be built otherwise by.
         variant: builds it by some values of these, with its batch normalization: a module of its own, or a graph.
         notes: what was chosen and left aside on the way, for people.
+        in_memory: what it is, where it came from no file ("MyNet").
     """
 
     path: Path
@@ -71,56 +74,80 @@ class Trained:
     options: tuple[str, ...]
     variant: Variant = field(repr=False)
     notes: tuple[str, ...]
+    in_memory: str | None = None
 
 
-def load_trained(settings: ModelSettings) -> Trained:
-    """Load ``model.checkpoint``.
+class Network(Protocol):
+    """Where a trained network comes from: a file that settings name, a module in memory, or the user's own code."""
 
-    Raises:
-        CheckpointError: it cannot be read, or is no MobileNet that edgekit knows.
-        UnsupportedOperator: it is an ONNX file with an operator that edgekit does not know.
-        ConfigError: no checkpoint is named, or a setting contradicts it.
-        MissingDependency: reading it needs an extra.
-    """
-    path = settings.checkpoint
-    if path is None:
-        raise ConfigError(
-            "no checkpoint is named: edgekit export CHECKPOINT, or checkpoint = … under [model] of edgekit.toml"
-        )
-    return _from_onnx(path, settings) if path.suffix.lower() == ".onnx" else _from_checkpoint(path, settings)
+    def load(self, settings: ModelSettings) -> Trained:
+        """Load it.
+
+        Raises:
+            CheckpointError: it cannot be read, or is not what was asked for.
+            UnsupportedOperator: it holds an operator that edgekit does not know.
+            ConfigError: a setting contradicts it, or is missing.
+            MissingDependency: reading it needs an extra.
+        """
+
+    def left_open(self, settings: ModelSettings) -> tuple[str, ...]:
+        """Those of ``OPTIONS`` that it does not say itself."""
 
 
-def load_as_exported(settings: ModelSettings, provenance: Mapping[str, Any]) -> Trained:
-    """``load_trained``; what the settings leave open is as the export had it that wrote ``provenance``.
+class _FromFile:
+    """``model.checkpoint``: a checkpoint, or an ONNX file."""
 
-    An ONNX file says that itself, but for the size of its image, which it may leave open.
-    """
-    if settings.checkpoint is not None and settings.checkpoint.suffix.lower() == ".onnx":
-        known: dict[str, Any] = {"resolution": provenance.get("size")}
-    else:
-        known = dict(provenance.get("architecture") or {})
+    def load(self, settings: ModelSettings) -> Trained:
+        """Load it; see ``Network``."""
+        path = settings.checkpoint
+        if path is None:
+            raise ConfigError(
+                "no checkpoint is named: edgekit export CHECKPOINT, or checkpoint = … under [model] of edgekit.toml"
+            )
+        return _from_onnx(path, settings) if _is_onnx(path) else _from_checkpoint(path, settings)
+
+    def left_open(self, settings: ModelSettings) -> tuple[str, ...]:
+        """All that leaves no trace in weights; of a graph, the size of its image."""
+        return ("resolution",) if settings.checkpoint is not None and _is_onnx(settings.checkpoint) else OPTIONS
+
+
+FROM_FILE: Final[Network] = _FromFile()
+
+
+def load_as_exported(settings: ModelSettings, provenance: Mapping[str, Any], network: Network = FROM_FILE) -> Trained:
+    """``network``; what the settings leave open is as the export had it that wrote ``provenance``."""
+    names = network.left_open(settings)
+    known: dict[str, Any] = dict(provenance.get("architecture") or {})
+    if names == ("resolution",):
+        known = {"resolution": provenance.get("size")}
     if isinstance(both := known.get("resolution"), list):  # height and width, from JSON
         known["resolution"] = tuple(both)
-    names = ("padding", "bn_eps", "activation", "head_activation", "resolution")
     open_keys = [name for name in names if getattr(settings, name) is None]
-    return load_trained(replace(settings, **{name: known[name] for name in open_keys if name in known}))
+    return network.load(replace(settings, **{name: known[name] for name in open_keys if name in known}))
+
+
+def options_of(settings: ModelSettings) -> Options:
+    """What is given of that which leaves no trace in weights."""
+    given = {name: value for name in OPTIONS if (value := getattr(settings, name)) is not None}
+    return cast("Options", given)
+
+
+def _is_onnx(path: Path) -> bool:
+    return path.suffix.lower() == ".onnx"
 
 
 def _from_checkpoint(path: Path, settings: ModelSettings) -> Trained:
-    torch = extras.load("torch", "torch")  # 1.5 s that an ONNX file does not need here
+    extras.load("torch", "torch")  # 1.5 s that an ONNX file does not need here
 
     from edgekit.models import checkpoint  # noqa: PLC0415 - needs torch
 
-    loaded = checkpoint.load(
-        path,
-        family=settings.family,
-        num_classes=settings.classes,
-        resolution=settings.resolution,
-        padding=settings.padding,
-        bn_eps=settings.bn_eps,
-        activation=settings.activation,
-        head_activation=settings.head_activation,
-    )
+    loaded = checkpoint.load(path, family=settings.family, num_classes=settings.classes, **options_of(settings))
+    return of_checkpoint(loaded, path)
+
+
+def of_checkpoint(loaded: Checkpoint, path: Path) -> Trained:
+    """A network of edgekit's own families; ``path`` is what stands for it in messages."""
+    torch = extras.load("torch", "torch")
     architecture = loaded.architecture
     # TensorFlow's padding gives away TensorFlow's training, on pixels from -1 to 1.
     is_half = architecture.padding == "same" or architecture.in_channels != len(IMAGENET_MEAN)

@@ -21,7 +21,7 @@ from edgekit.pipeline.making import rebuilding
 from edgekit.pipeline.making.integers import RANGES_SUFFIX
 from edgekit.pipeline.making.manifest import sha256_of
 from edgekit.pipeline.making.source import read_labels
-from edgekit.pipeline.making.trained import AS_EXPORTED, load_as_exported, load_trained
+from edgekit.pipeline.making.trained import AS_EXPORTED, FROM_FILE, Network, load_as_exported
 from edgekit.verification import gates
 from edgekit.verification.gates import Level
 from edgekit.verification.same_contents import model_differences
@@ -85,8 +85,14 @@ def most(values: Sequence[T]) -> T | None:
     return next((value for value in values if 2 * values.count(value) > len(values)), None)
 
 
-def gather(
-    paths: Sequence[Path], about: Sequence[Metadata], saved: Path | None, records: Records, settings: Settings
+def gather(  # noqa: PLR0913 - all that is known
+    paths: Sequence[Path],
+    about: Sequence[Metadata],
+    saved: Path | None,
+    records: Records,
+    settings: Settings,
+    *,
+    network: Network = FROM_FILE,
 ) -> Evidence:
     """Everything that is known apart from the files.
 
@@ -97,6 +103,7 @@ def gather(
         records: the manifests beside files.
         settings: ``model.checkpoint`` names the trained network. Where it does not, the one of a manifest beside the
             files is taken, if it is still where it was and still the same.
+        network: where the trained network comes from, where that is no file.
 
     Raises:
         BadInput: the checkpoint that was named, or the integer model, cannot be used.
@@ -107,8 +114,8 @@ def gather(
         {key: known.get(key) for key in AS_EXPORTED}
         for known in (*([model.provenance] if model else []), *(one.provenance for one in about))
     ]
-    if settings.model.checkpoint is not None:
-        trained: Trained | None = load_as_exported(settings.model, _most_or_first(said))
+    if settings.model.checkpoint is not None or network is not FROM_FILE:
+        trained: Trained | None = load_as_exported(settings.model, _most_or_first(said), network)
         notes: tuple[str, ...] = ()
     else:
         trained, notes = _recorded(paths, said, records)
@@ -117,7 +124,9 @@ def gather(
     labels = _most_or_first([*([model.labels] if model else []), *(one.labels for one in about)])
     exported_with = _labels(paths, about, records, settings)
     labels = labels if exported_with is None else exported_with
-    evidence = Evidence(saved, model, trained, graph, None, exported_with, _stated(trained, settings), notes=notes)
+    evidence = Evidence(
+        saved, model, trained, graph, None, exported_with, _stated(trained, settings, network), notes=notes
+    )
     if saved is not None and model is not None:
         found = tuple(_of_saved(saved, model, exported_with, records))
         evidence = replace(evidence, gates=found, unchecked_integers=_NO_CHECKPOINT)
@@ -132,12 +141,15 @@ def gather(
     return replace(evidence, floats=rebuilding.float_model(trained, graph, preprocessing, labels))
 
 
-def _stated(trained: Trained | None, settings: Settings) -> tuple[Fact, ...]:
+def _stated(trained: Trained | None, settings: Settings, network: Network) -> tuple[Fact, ...]:
     """What the checkpoint says by itself, whatever the files were exported with."""
     if trained is None:
         return ()
     # The size of the image is no fact of weights, and an ONNX file that leaves it open cannot be read without.
-    alone = load_trained(replace(settings.model, checkpoint=trained.path, resolution=trained.shape[1:]))
+    wanted = settings.model if network is not FROM_FILE else replace(settings.model, checkpoint=trained.path)
+    if "resolution" in network.left_open(wanted):
+        wanted = replace(wanted, resolution=trained.shape[1:])
+    alone = network.load(wanted)
     return tuple(fact for fact in alone.facts if fact.basis is Basis.STATED)
 
 

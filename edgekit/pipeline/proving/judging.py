@@ -12,6 +12,7 @@ from edgekit.exporters.metadata import Precision
 from edgekit.facts import KEY, assumed, of_provenance
 from edgekit.passes import integer_form
 from edgekit.pipeline.making.manifest import sha256_of
+from edgekit.pipeline.proving.evidence import CHECKPOINT_HASH
 from edgekit.pipeline.proving.verdicts import FileVerdict, Picture, Saying
 from edgekit.runtimes.tracing import trace_file, trace_graph, trace_model
 from edgekit.tasks.scoring import only, score
@@ -174,15 +175,17 @@ def judge_references(
     if evidence.saved is not None:
         unchecked = (evidence.unchecked_integers,) if evidence.unchecked_integers else ()
         doubts = () if evidence.model is None else assumptions(evidence.model.provenance)
-        found.append(_reference(evidence.saved, (*evidence.gates, *shown, *asked), (*unchecked, *doubts)))
+        judged, hashed = (*evidence.gates, *shown, *asked), sha256_of(evidence.saved)
+        found.append(_reference(evidence.saved, hashed, judged, (*unchecked, *doubts)))
     # A network that is fed with what it was not trained with is poor, and not to blame for it.
     if evidence.trained is not None and _has_to_be_plausible(known, limits) and all(gate.passed for gate in asked):
-        found.append(_reference(evidence.trained.path, (_plausible(known),), ()))
+        hashed = evidence.trained.provenance[CHECKPOINT_HASH]
+        found.append(_reference(evidence.trained.path, hashed, (_plausible(known),), ()))
     return tuple(found)
 
 
-def _reference(path: Path, judged: tuple[Gate, ...], warnings: tuple[str, ...]) -> FileVerdict:
-    return FileVerdict(path, sha256_of(path), None, judged, is_reference=True, warnings=warnings)
+def _reference(path: Path, sha256: str, judged: tuple[Gate, ...], warnings: tuple[str, ...]) -> FileVerdict:
+    return FileVerdict(path, sha256, None, judged, is_reference=True, warnings=warnings)
 
 
 def _has_to_be_plausible(known: Known, limits: VerifySettings) -> bool:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from edgekit.runtimes.runner import Runner
     from edgekit.tasks.task import Task
 
+    Images = Callable[[Preprocessing], ImageSource]
+
 BATCH_SIZE = 8
 NOISE_IMAGES = 16
 PICTURES = 24  # as many as fit on a screen
@@ -108,13 +110,17 @@ class Answers:
             self.names.append(name)
 
 
-def images_of(settings: Settings, preprocessing: Preprocessing) -> ImageSource | list[PixelBatch]:
-    """The images that the settings name, or reproducible noise.
+def images_of(
+    settings: Settings, preprocessing: Preprocessing, held: Images | None = None
+) -> ImageSource | list[PixelBatch]:
+    """The images that the settings name, those that are ``held`` in their place, or reproducible noise.
 
     Raises:
         DataError: they cannot be used.
     """
     wanted = settings.verify
+    if held is not None:
+        return held(preprocessing)
     if wanted.data is not None:
         return open_images(wanted.data, preprocessing, limit=wanted.images, strict=wanted.strict)
     if wanted.images is not None:

@@ -19,6 +19,7 @@ from edgekit.exporters.metadata import Precision
 from edgekit.facts import Basis, of_provenance, replaced
 from edgekit.pipeline.making.artifacts import expand
 from edgekit.pipeline.making.expectations import Contradicted, settle
+from edgekit.pipeline.making.given import Given, from_files
 from edgekit.pipeline.making.shown import filled_channel
 from edgekit.pipeline.proving import baseline, trials
 from edgekit.pipeline.proving import candidates as opening
@@ -49,7 +50,9 @@ if TYPE_CHECKING:
     from edgekit.preprocessing import Preprocessing
 
 
-def verify(artifacts: Sequence[Path], settings: Settings, *, progress: Progress = silent) -> VerifyResult:
+def verify(
+    artifacts: Sequence[Path], settings: Settings, *, given: Given | None = None, progress: Progress = silent
+) -> VerifyResult:
     """Verify exported files of one network.
 
     Args:
@@ -57,6 +60,7 @@ def verify(artifacts: Sequence[Path], settings: Settings, *, progress: Progress 
         settings: ``verify`` names the images (labelled ones give accuracy) and the limits, ``model.checkpoint`` the
             trained network, from which every number is made again; where it names none, the manifest beside the files
             may lead to it. Without it, floats are compared with a float32 file among the artifacts.
+        given: a trained network, or images, in the place of those that the settings name.
         progress: told about every batch.
 
     Raises:
@@ -64,6 +68,7 @@ def verify(artifacts: Sequence[Path], settings: Settings, *, progress: Progress 
         MissingDependency: a file's runtime is not installed.
     """
     started = time.perf_counter()
+    given = Given() if given is None else given
     opening.check_folders(artifacts)
     records, (paths, named) = Records(), expand(artifacts)
     candidates = [opening.read(path, records) for path in paths]
@@ -73,12 +78,12 @@ def verify(artifacts: Sequence[Path], settings: Settings, *, progress: Progress 
         unread = tuple(FileVerdict(c.path, c.sha256, None, tuple(c.gates)) for c in candidates)
         return VerifyResult(network="", files=unread, seconds=time.perf_counter() - started)
     saved = opening.integer_model_of(readable, named)
-    evidence = gather([candidate.path for candidate in readable], abouts, saved, records, settings)
+    evidence = gather([c.path for c in readable], abouts, saved, records, settings, network=given.network)
     opening.check_one_network(readable, evidence)
     shown = opening.examine(readable, evidence, settings.verify)
     about, model, trained = abouts[0], evidence.model, evidence.trained
     preprocessing = about.preprocessing if model is None else model.preprocessing
-    images = trials.images_of(settings, preprocessing)
+    images = trials.images_of(settings, preprocessing, given.images)
     task, about_task = task_of(_shapes(readable), about.labels, _facts(abouts))
     check_limits(task, settings.verify.limits)
     if isinstance(images, ImageSource):
@@ -101,8 +106,9 @@ def verify(artifacts: Sequence[Path], settings: Settings, *, progress: Progress 
     known = Known.of(answers, evidence, task, noise=not isinstance(images, ImageSource))
     sound = [candidate for candidate in readable if candidate.is_sound]
     asked: tuple[Gate, ...] = ()
-    if isinstance(images, ImageSource) and trained is not None:
-        asked = _expected(trained, abouts, preprocessing, settings, progress)
+    insisted = any(fact.basis is Basis.CONTRADICTED for fact in _facts(abouts))  # a warning beside every file says so
+    if isinstance(images, ImageSource) and trained is not None and not insisted:
+        asked = _expected(trained, preprocessing, settings, given, progress)
     for candidate in readable:  # they were exported with what is asked about; the checkpoint they come from is innocent
         candidate.gates += asked
     if settings.verify.baseline is not None:
@@ -140,11 +146,9 @@ def _shapes(readable: Sequence[Candidate]) -> dict[str, tuple[int, ...]]:
 
 
 def _expected(
-    trained: Trained, abouts: Sequence[Metadata], fed: Preprocessing, settings: Settings, progress: Progress
+    trained: Trained, fed: Preprocessing, settings: Settings, given: Given, progress: Progress
 ) -> tuple[Gate, ...]:
-    """Whether batch normalization remembers images as the files take them; nothing where the user insisted."""
-    if any(fact.basis is Basis.CONTRADICTED for fact in _facts(abouts)):
-        return ()  # a warning beside every file says so
+    """Whether batch normalization remembers images as the files take them."""
     wanted = settings.verify
     exported = replace(
         settings,
@@ -161,7 +165,7 @@ def _expected(
     )
     name, limit = "what the network expects", "nothing that the images contradict"
     try:
-        settle(trained, exported, None, progress)
+        settle(trained, exported, None, given if given.images else from_files(exported), progress)
     except ConfigError as error:
         why = f"{error.told}. Export them again, {error.flags}" if isinstance(error, Contradicted) else str(error)
         problem = f"the files were exported with something else than the network was trained with: {why}"

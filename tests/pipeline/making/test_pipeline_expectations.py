@@ -16,7 +16,8 @@ from edgekit.errors import ConfigError
 from edgekit.facts import Basis, Fact
 from edgekit.pipeline.making.expectations import _WITHOUT_IMAGES, check_consent, needing_consent, settle
 from edgekit.pipeline.making.export import export
-from edgekit.pipeline.making.trained import load_trained
+from edgekit.pipeline.making.given import from_files
+from edgekit.pipeline.making.trained import FROM_FILE
 from edgekit.pipeline.proving.verify import verify
 from edgekit.preprocessing import Preprocessing
 from edgekit.progress import silent
@@ -128,7 +129,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str, An
 
 
 def settled(given: config.Settings) -> Settled:
-    return settle(load_trained(given.model), given, None, silent)
+    return settle(FROM_FILE.load(given.model), given, None, from_files(given), silent)
 
 
 @pytest.mark.parametrize("given", WRONG.values(), ids=WRONG)
@@ -217,7 +218,7 @@ def test_what_is_given_against_the_file_stops_an_export(
     def ask(**more: object) -> tuple[Fact, ...]:
         flags = {"model": {"checkpoint": tmp_path / "net.safetensors", **more}}
         wanted = config.load(None, flags)
-        return settle(load_trained(wanted.model), wanted, None, silent).facts
+        return settle(FROM_FILE.load(wanted.model), wanted, None, from_files(wanted), silent).facts
 
     with pytest.raises(ConfigError, match=re.escape(flag)):
         ask(**given)
@@ -234,9 +235,11 @@ def test_images_decide_between_the_file_and_what_is_given(
 
     def ask(**given: object) -> Fact:
         wanted = settings(given)
-        trained = load_trained(wanted.model)
+        trained = FROM_FILE.load(wanted.model)
         stated = replace(trained, facts=facts.replaced(trained.facts, [said]))
-        return {fact.name: fact for fact in settle(stated, wanted, None, silent).facts}["normalization"]
+        return {fact.name: fact for fact in settle(stated, wanted, None, from_files(wanted), silent).facts}[
+            "normalization"
+        ]
 
     with pytest.raises(ConfigError, match=r"what the file states does not fit .* --preprocessing imagenet"):
         ask()
@@ -264,9 +267,11 @@ def test_the_usual_size_of_images_stays_assumed(
 ) -> None:
     wanted = settings({"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "resize": said})
     sized = replace(wanted, model=replace(wanted.model, resolution=said))
-    trained = load_trained(sized.model)
+    trained = FROM_FILE.load(sized.model)
     usual = Fact("resolution", said, Basis.ASSUMED, "usual for this family", "")
-    found = settle(replace(trained, facts=facts.replaced(trained.facts, [usual])), sized, None, silent).facts
+    found = settle(
+        replace(trained, facts=facts.replaced(trained.facts, [usual])), sized, None, from_files(sized), silent
+    ).facts
     known = {fact.name: fact for fact in found}["resolution"]
     assert known.basis is Basis.ASSUMED
     assert (f"images of {smaller} fit" in known.because) is (smaller is not None)

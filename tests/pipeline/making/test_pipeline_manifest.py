@@ -6,7 +6,8 @@ import hashlib
 import json
 import platform
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgekit.config import Settings
+    from edgekit.pipeline.making.source import Source
 
     MakeSettings = Callable[..., Settings]
 
@@ -155,15 +157,9 @@ def test_ranges_count_where_they_are_read(
     ranges.write_text("some")
     flags = {"calibration": {"ranges": ranges, **calibration}, "export": {"precisions": precisions}}
     (tmp_path / "out").mkdir()
-    built = manifest.build(
-        tmp_path / "out",
-        command="export",
-        network="net",
-        checkpoint_sha256="0",
-        facts=(),
-        images=None,
-        settings=config.load(CONFIG, flags),
-    )
+    named = SimpleNamespace(graph=SimpleNamespace(name="net"), provenance={"checkpoint_sha256": "0"})
+    source = cast("Source", SimpleNamespace(float_model=named, facts=(), in_memory=None))
+    built = manifest.build(tmp_path / "out", source, None, config.load(CONFIG, flags), command="export")
     assert built.inputs.ranges_sha256 == (sha256(b"some") if hashed else None)
     assert built.files == {}
 

@@ -12,7 +12,7 @@ from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.defaults import FOLDER
 from edgekit.errors import ConfigError, DataError
 from edgekit.pipeline.making.source import open_source
-from edgekit.pipeline.making.trained import load_trained
+from edgekit.pipeline.making.trained import FROM_FILE
 from edgekit.reference.float import FloatReference
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def test_both_forms_compute_what_was_trained() -> None:
         assert found / scale == pytest.approx(expected, rel=1e-4, abs=1e-4)
     assert (
         source.float_model.provenance["checkpoint_sha256"]
-        == load_trained(ModelSettings(CHECKPOINT)).provenance["checkpoint_sha256"]
+        == FROM_FILE.load(ModelSettings(CHECKPOINT)).provenance["checkpoint_sha256"]
     )
 
 

@@ -1,0 +1,248 @@
+"""What ``import edgekit`` gives: each function does what the command of its name does, and its keywords are the flags.
+
+Nothing heavy is imported before a function is called.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from os import PathLike
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+    from torch.export import ExportedProgram
+
+    from edgekit.api.loaded import Loaded
+    from edgekit.api.results import Benched, Exported, Verified
+    from edgekit.progress import Progress
+
+    Model: TypeAlias = str | PathLike[str] | nn.Module | ExportedProgram
+    Images: TypeAlias = str | PathLike[str] | NDArray[np.uint8] | NDArray[np.float32] | Tensor | Iterable[Any]
+    Files: TypeAlias = str | PathLike[str] | Exported | Sequence[str | PathLike[str]]
+
+
+def export(  # noqa: PLR0913 - one a flag of the command
+    model: Model | None = None,
+    *,
+    calibration: Images | None = None,
+    targets: str | Sequence[str] | None = None,
+    int8: bool | None = None,
+    float16: bool = False,
+    float32: bool = False,
+    device: str | None = None,
+    out: str | PathLike[str] | None = None,
+    preprocessing: str | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    order: str | None = None,
+    resize: int | tuple[int, int] | str | None = None,
+    resolution: int | tuple[int, int] | None = None,
+    padding: str | None = None,
+    layout: str | None = None,
+    images: int | None = None,
+    strict: bool = False,
+    labels: str | PathLike[str] | None = None,
+    io_dtype: str | None = None,
+    head: str | None = None,
+    keep_float: str | Sequence[str] | None = None,
+    int16_activations: str | Sequence[str] | None = None,
+    per_tensor_weights: bool = False,
+    floor: float | None = None,
+    ranges: str | PathLike[str] | None = None,
+    data_free: bool = False,
+    insist: bool = False,
+    verify: bool = True,
+    threads: int | None = None,
+    config: str | PathLike[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Exported:
+    """Write a trained network for its targets: int8 files of the same integers, proven before they appear.
+
+    >>> import edgekit
+    >>> result = edgekit.export(model, calibration=loader, targets=["tflite", "onnx"])   # doctest: +SKIP
+    >>> result["tflite"]                                                                  # doctest: +SKIP
+    PosixPath('exported/mynet.int8.tflite')
+
+    Args:
+        model: a checkpoint's path (.pth, .safetensors, .h5, .keras, .onnx), a torch ``nn.Module`` in memory, or what
+            ``torch.export.export`` made of one. It takes one image and gives the logits of its classes. A module is
+            copied and left as it is.
+        calibration: images like those in use, 100 to 500, labels ignored. A folder, a pattern, a .npz, .npy or .csv
+            file; an array or tensor; or anything that can be iterated over, such as a DataLoader or a data set: of
+            images or batches, alone or first in a tuple, list or dictionary. **uint8 is pixels**, 0 to 255, red, green
+            and blue, and is resized like any image. **Floating-point numbers are the network's input already**, unless
+            mean and std, or preprocessing, are given and make pixels of them.
+        targets: "onnx", "tflite", "coreml", "torch", several of them, or "all"; "onnx" and "tflite" by default.
+        int8: write int8 files; by default where calibration, ranges or data_free is given.
+        float16: write float16 files, too.
+        float32: write float32 files, too; the default without any of the others.
+        device: what the files are for, "raspberrypi4" (``edgekit targets`` lists them); it decides what nothing else
+            does.
+        out: folder to write to; "exported" by default.
+        preprocessing: how images were normalized in training: "imagenet", "tf" (-1 to 1), "unit" (0 to 1), "raw" (0 to
+            255), "caffe", "cifar10", …; found from the images where that can be done.
+        mean: or its mean, one a channel or one for all, of pixels from 0 to 1.
+        std: and its standard deviation, likewise.
+        order: "RGB" or "BGR", as the network was trained.
+        resize: of images before the centre crop: pixels of the shorter side, (height, width) to cover, "whole", "none".
+        resolution: of the network's input in pixels, or (height, width). A module does not say it: it is that of the
+            calibration images where these are arrays of one size, and has to be given otherwise.
+        padding: "same" (TensorFlow) or "symmetric" (PyTorch), where a checkpoint does not tell. A module does.
+        layout: of arrays, "NCHW", "NHWC", "CHW", "HWC" or "NHW"; follows from the shape where that leaves no choice.
+        images: how many to take, evenly spread; at most 1024 of what is iterated over, if it is not given.
+        strict: refuse a broken image instead of skipping it.
+        labels: a text file of class names, one a line, stored in every file.
+        io_dtype: "float32", "int8" or "uint8" at the boundary of int8 files.
+        head: "logits", or beside them probabilities by "softmax" or "sigmoid".
+        keep_float: layers that stay in float in int8 files; "features.4" means all of that block.
+        int16_activations: layers with 16-bit activations, for TFLite and ONNX.
+        per_tensor_weights: one weight scale a layer, for targets that have none a channel.
+        floor: keep as few layers in float as it takes to lose at most so many points of top-1.
+        ranges: a file of ranges from an earlier export, in place of calibration.
+        data_free: on synthetic images, made from batch normalization, in place of calibration.
+        insist: go on with what is only assumed of the network, or contradicted by evidence.
+        verify: prove every file in the runtimes of this machine before it is published.
+        threads: to compute with; as many as torch takes by default.
+        config: an edgekit.toml; none is read unless it is named here.
+        settings: any key of edgekit.toml, ``{"model.bn_eps": 1e-3}``; ``edgekit config`` lists them.
+        progress: called with the name of a stage, the steps done, and the steps in all.
+
+    Returns:
+        ``files``, ``facts``, ``notes`` and more; ``result["tflite"]`` is a path. Its repr is a table.
+
+    Raises:
+        edgekit.errors.BadInput: the model, the images or a value cannot be used; or int8 would rest on what is only
+            assumed, and ``insist`` is not set.
+        edgekit.errors.GateFailed: a finished file is not what it has to be; nothing is written then.
+        edgekit.errors.MissingDependency: a target needs an extra that is not installed.
+    """
+    from edgekit.api import exporting  # noqa: PLC0415 - see the module
+
+    given = dict(locals())
+    given.pop("exporting")
+    return exporting.export(**given)
+
+
+def verify(  # noqa: PLR0913 - one a flag of the command
+    files: Files,
+    *,
+    data: Images | None = None,
+    model: Model | None = None,
+    images: int | None = None,
+    layout: str | None = None,
+    strict: bool = False,
+    baseline: str | PathLike[str] | None = None,
+    latency: bool = False,
+    emulate: bool = False,
+    report: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    threads: int | None = None,
+    config: str | PathLike[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Verified:
+    """Prove that exported files are the model that was trained: integers one by one, floats within a tolerance.
+
+    >>> edgekit.verify(result, data=test_loader).passed                                   # doctest: +SKIP
+    True
+
+    Args:
+        files: what ``export`` gave, a file, a folder, or several of them.
+        data: images, as ``export`` takes them for calibration; labels beside them give accuracy. Noise by default.
+        model: the trained network, a path or in memory; by default the one that ``files`` were exported from here, or
+            that their manifest leads to.
+        images: how many of the images to take; at most 1024 of what is iterated over, if it is not given.
+        layout: of arrays, as in ``export``.
+        strict: refuse a broken image instead of skipping it.
+        baseline: what ``edgekit baseline`` kept: files may be no larger and no slower.
+        latency: time every file, too, for the report.
+        emulate: also on emulated processors that ``edgekit emulate`` set up.
+        report: files to write a report to, .html, .md, .xml (JUnit) or .json.
+        threads: to compute with.
+        config: an edgekit.toml; none is read unless it is named here.
+        settings: any key of edgekit.toml, such as limits: ``{"verify.max_drop": 1.0}``.
+        progress: as in ``export``.
+
+    Returns:
+        ``passed``, ``is_proven``, ``files`` (a verdict each, with accuracy), ``warnings``, ``facts``.
+
+    Raises:
+        edgekit.errors.BadInput: the files, the images or the model cannot be used.
+        edgekit.errors.MissingDependency: a file's runtime is not installed.
+    """
+    from edgekit.api import verifying  # noqa: PLC0415 - see the module
+
+    given = dict(locals())
+    given.pop("verifying")
+    return verifying.verify(**given)
+
+
+def bench(  # noqa: PLR0913 - one a flag of the command
+    files: Files,
+    *,
+    threads: int | Sequence[int] | str | None = None,
+    batch: int | Sequence[int] | None = None,
+    laps: int | None = None,
+    against: str | PathLike[str] | None = None,
+    gpu: bool = False,
+    device: str | None = None,
+    config: str | PathLike[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Benched:
+    """Measure latency, start and memory of files: fresh processes that take turns, with intervals.
+
+    >>> edgekit.bench(result, threads=1, laps=5).results.rows[0].p50_ms.value             # doctest: +SKIP
+    1.82
+
+    Args:
+        files: what ``export`` gave, a file, a folder, or several of them; of edgekit or of another tool.
+        threads: of one run, or several numbers of them, or "all" for one to all cores; 1 by default.
+        batch: images of one run, or several numbers of them; 1 by default.
+        laps: fresh processes of each file; 11 by default.
+        against: a file that all are compared with; by default each int8 file with its float32 twin.
+        gpu: on the GPU as well, where there is one.
+        device: where to do it, "ssh://pi@raspberrypi" or "adb://"; this machine by default.
+        config: an edgekit.toml; none is read unless it is named here.
+        settings: any key of edgekit.toml.
+        progress: as in ``export``.
+
+    Returns:
+        ``results.rows``: median, percentiles, memory and more of every file. Its repr is a table.
+
+    Raises:
+        edgekit.errors.BadInput: a file is missing or cannot be run.
+        edgekit.errors.MissingDependency: a file's runtime is not installed.
+        edgekit.errors.DeviceUnreachable: the device does not answer.
+    """
+    from edgekit.api import benching  # noqa: PLC0415 - see the module
+
+    given = dict(locals())
+    given.pop("benching")
+    return benching.bench(**given)
+
+
+def load(file: str | PathLike[str] | Exported, *, threads: int = 1) -> Loaded:
+    """Open a file that ``export`` wrote, in the runtime that an application would take.
+
+    >>> edgekit.load("exported/mynet.int8.tflite").predict("cat.jpg")                     # doctest: +SKIP
+    tabby 62 %, tiger cat 21 %, Egyptian cat 9 %, lynx 1 %, tub 0.3 %
+
+    Args:
+        file: .tflite, .onnx, .pt or .mlpackage; or an ``Exported`` of a single file.
+        threads: to compute with.
+
+    Returns:
+        What has ``predict(image)``, ``run(array)`` and ``metadata``.
+
+    Raises:
+        edgekit.errors.BadInput: it is missing or damaged, or another tool wrote it.
+        edgekit.errors.MissingDependency: its runtime is not installed.
+    """
+    from edgekit.api.loaded import Loaded  # noqa: PLC0415 - see the module
+
+    return Loaded(file, threads=threads)

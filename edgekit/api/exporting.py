@@ -1,0 +1,121 @@
+"""``edgekit.export``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit.api import settings as keywords
+from edgekit.api.results import Exported, fields_of
+from edgekit.api.words import speaking_python
+from edgekit.device.threads import limited
+from edgekit.errors import ConfigError
+from edgekit.pipeline.making.export import export as run
+from edgekit.pipeline.making.given import Given, from_files, from_memory
+from edgekit.pipeline.making.in_memory import InMemory
+from edgekit.pipeline.making.trained import FROM_FILE, Network
+from edgekit.progress import silent
+
+if TYPE_CHECKING:
+    from edgekit.calibration.in_memory import Taken
+    from edgekit.config import Settings
+
+
+def export(**given: Any) -> Exported:  # noqa: ANN401 - the keywords of ``edgekit.export``, which has their types
+    """See ``edgekit.export``."""
+    with speaking_python(), limited(given["threads"]):
+        settings = _settings(given)
+        taken = _taken(given)
+        read = _given(given["model"], taken, settings)
+        result = run(settings, given=read, progress=given["progress"] or silent)
+        return Exported(**fields_of(result), origin=read.network)
+
+
+def network_of(model: Any, taken: Taken | None = None) -> Network:  # noqa: ANN401 - what a user gives
+    """Where a trained network comes from; arrays of one size may say what size of images it takes."""
+    if model is None or keywords.is_path(model):
+        return FROM_FILE
+    return InMemory(model, None if taken is None else taken.shape)
+
+
+def _given(model: Any, taken: Taken | None, settings: Settings) -> Given:  # noqa: ANN401 - what a user gives
+    network = network_of(model, taken)
+    return from_files(settings, network) if taken is None else from_memory(taken, settings, network)
+
+
+def _taken(given: dict[str, Any]) -> Taken | None:
+    """Calibration images in memory; None where there are none, or a path names them."""
+    data = given["calibration"]
+    if data is None or keywords.is_path(data):
+        return None
+    from edgekit.calibration.in_memory import take  # noqa: PLC0415 - float exports do without
+
+    return take(data, layout=given["layout"], limit=given["images"])
+
+
+def _settings(given: dict[str, Any]) -> Settings:
+    """The settings of an export.
+
+    Raises:
+        ConfigError: something is unknown, wrong, missing, or contradicts itself.
+    """
+    model, data = given["model"], given["calibration"]
+    sources = [name for name in ("calibration", "ranges") if given[name] is not None]
+    sources += ["data_free"] if given["data_free"] else []
+    if len(sources) > 1:
+        raise ConfigError(f"{sources[0]} and {sources[1]} both say where ranges come from: leave one out")
+    if model is None and given["config"] is None:
+        raise ConfigError("no model is given: a path, a torch.nn.Module, or config='edgekit.toml', which names one")
+    settings = keywords.load(
+        given["config"],
+        given["settings"],
+        {
+            "model": {
+                "checkpoint": Path(model) if keywords.is_path(model) else None,
+                "labels": given["labels"] and Path(given["labels"]),
+                "padding": given["padding"],
+                "resolution": given["resolution"],
+                "insist": given["insist"] or None,
+            },
+            "preprocessing": {
+                **keywords.normalization(given["preprocessing"], given["mean"], given["std"], given["order"]),
+                "resize": given["resize"],
+            },
+            "calibration": {
+                "data": Path(data) if keywords.is_path(data) else None,
+                "images": given["images"],
+                "strict": given["strict"] or None,
+                "ranges": given["ranges"] and Path(given["ranges"]),
+                "data_free": given["data_free"] or None,
+                "floor": given["floor"],
+                "keep_float": keywords.names(given["keep_float"]),
+                "int16_activations": keywords.names(given["int16_activations"]),
+                "per_tensor_weights": given["per_tensor_weights"] or None,
+            },
+            "export": {
+                "device": given["device"],
+                "targets": keywords.targets(given["targets"]),
+                "precisions": _precisions(given),
+                "io_dtype": given["io_dtype"],
+                "head": given["head"],
+                "out": given["out"] and Path(given["out"]),
+                "verify": None if given["verify"] else False,
+            },
+        },
+    )
+    if data is not None:  # over what a file names
+        settings = replace(settings, calibration=replace(settings.calibration, ranges=None, data_free=False))
+        if not keywords.is_path(data):
+            settings = replace(settings, calibration=replace(settings.calibration, data=None))
+    if model is not None and not keywords.is_path(model):
+        settings = replace(settings, model=replace(settings.model, checkpoint=None))
+    return settings
+
+
+def _precisions(given: dict[str, Any]) -> list[str] | None:
+    """What is asked for; None leaves it to settings."""
+    floats = [name for name in ("float32", "float16") if given[name]]
+    is_calibrated = given["calibration"] is not None or given["ranges"] is not None or given["data_free"]
+    int8 = is_calibrated if given["int8"] is None else given["int8"]
+    return [*floats, *(["int8"] if int8 else [])] or None

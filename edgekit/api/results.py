@@ -1,0 +1,178 @@
+"""What the functions give: the values that the commands print, which show themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit.api.shown import Page, Shown
+from edgekit.api.words import in_python
+from edgekit.errors import ConfigError
+from edgekit.exporters.formats import FORMATS
+from edgekit.facts import assumed
+from edgekit.pipeline.making.export import ExportedFile, ExportResult
+from edgekit.pipeline.making.trained import FROM_FILE, Network
+from edgekit.pipeline.measuring.bench import BenchResult
+from edgekit.pipeline.proving.verdicts import VerifyResult
+from edgekit.reports import findings, writing
+from edgekit.verification.integer_parity import IntegerParity
+from edgekit.words import NOTHING, count, percent, plain, size
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from edgekit.pipeline.proving.verdicts import FileVerdict
+
+
+def fields_of(result: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass
+    """A result's fields by name, for the value that shows itself."""
+    return {each.name: getattr(result, each.name) for each in dataclasses.fields(result)}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Exported(Shown, ExportResult):
+    """What an export made.
+
+    ``result["tflite"]`` or ``result["int8.tflite"]`` is the path of a file.
+
+    Attributes:
+        origin: where its trained network comes from, so that ``edgekit.verify`` knows it.
+    """
+
+    origin: Network = field(default=FROM_FILE, compare=False)
+
+    def __getitem__(self, name: str) -> Path:
+        """The path of a file, by its target, its precision, or both: "tflite", "int8", "int8.tflite".
+
+        Raises:
+            KeyError: there is none, or several.
+        """
+        found = [file.path for file in self.files if name in self._names(file)]
+        if len(found) == 1:
+            return found[0]
+        known = [f"{file.precision}.{file.target}" for file in self.files]
+        if found:
+            raise KeyError(f"{name!r} are {len(found)} files: {', '.join(known)}")
+        raise KeyError(f"there is no file {name!r}: {', '.join(known)}")
+
+    @staticmethod
+    def _names(file: ExportedFile) -> tuple[str, ...]:
+        suffix = FORMATS[file.target].suffix
+        return (file.target, str(file.precision), f"{file.precision}.{file.target}", f"{file.precision}{suffix}")
+
+    @property
+    def folder(self) -> Path:
+        """Where the files are."""
+        return self.manifest.parent
+
+    def page(self) -> Page:
+        """What is shown."""
+        kind = "synthetic image" if self.data_free else "image"
+        calibrated = f", calibrated on {count(self.images, kind)}" if self.images else ""
+        rows = [("", "file", ">size", ">max |Δ|", "measured in"), *map(self._row, self.files)]
+        doubts = [f"! {fact.name} {plain(fact.value)} is {fact.basis}: {fact.because}" for fact in assumed(self.facts)]
+        return Page(
+            f"{self.network} ({self.description}){calibrated} → {self.folder}, {self.seconds:.0f} s",
+            tuple(rows),
+            (*self.recipe, *doubts),
+        )
+
+    def _row(self, file: ExportedFile) -> tuple[str, ...]:
+        match file.parity:
+            case None:
+                difference = NOTHING
+            case IntegerParity() as parity:
+                difference = f"{parity.max_lsb} LSB"
+            case parity:
+                difference = f"{parity.max_abs_error:.1e}"
+        mark = "✔" if file.proven else "!" if file.parity is not None else NOTHING
+        runner = file.parity.runner if file.parity is not None else file.unproven
+        return mark, file.path.name, size(file.size_bytes), difference, runner
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Verified(Shown, VerifyResult):
+    """What verification found."""
+
+    def report(self, path: str | PathLike[str]) -> None:
+        """Write a report: .html, .md, .xml (JUnit) or .json.
+
+        Raises:
+            edgekit.errors.ConfigError: the suffix is none of these.
+        """
+        writing.write(self, Path(path))
+
+    def page(self) -> Page:
+        """What is shown."""
+        names = findings.short_names(self)
+        rows: list[tuple[str, ...]] = [("", "file", ">top-1", ">drop", ">as float", "worst of its runtimes")]
+        rows += [self._row(file, names[file.path]) for file in findings.judged(self)]
+        failed = [
+            f"✘ {names[file.path]}: {in_python(gate.problem)}"
+            for file in findings.judged(self)
+            for gate in file.gates
+            if not gate.passed
+        ]
+        title = f"{findings.sign(findings.outcome(self))} {self.network}: {findings.conclusion(self)}"
+        return Page(
+            f"{title}, on {findings.images(self)}",
+            tuple(rows),
+            (*failed, *(f"! {in_python(text)}" for text in self.warnings)),
+        )
+
+    @staticmethod
+    def _row(file: FileVerdict, name: str) -> tuple[str, ...]:
+        top1 = percent(file.accuracy.top1) if file.accuracy else ""
+        drop = f"{file.drop.points:.2f}" if file.drop else ""
+        agreement = percent(file.agreement) if file.agreement is not None else ""
+        integers = [p.max_lsb for p in file.parities if isinstance(p, IntegerParity) and p.runner not in file.unclaimed]
+        floats = [p.max_abs_error for p in file.parities if not isinstance(p, IntegerParity)]
+        worst = f"{max(integers)} LSB" if integers else f"{max(floats):.1e}" if floats else ""
+        return findings.sign(findings.verdict(file)), name, top1, drop, agreement, worst
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Benched(Shown, BenchResult):
+    """What was measured."""
+
+    def page(self) -> Page:
+        """What is shown."""
+        found = self.results
+        rows = [("file", ">threads", ">batch", ">p50 ms", ">interval", ">p90 ms", ">MiB", ">of float", "runtime")]
+        for row in found.rows:
+            ratio = "" if row.ratio is None else f"{row.ratio.value.value:.2f}"
+            rows.append(
+                (
+                    Path(row.path).name,
+                    str(row.threads),
+                    str(row.batch),
+                    f"{row.p50_ms.value:.3g}",
+                    f"{row.p50_ms.low:.3g} to {row.p50_ms.high:.3g}",
+                    f"{row.p90_ms:.3g}",
+                    NOTHING if row.peak_mib is None else f"{row.peak_mib:.0f}",
+                    ratio,
+                    row.runner,
+                )
+            )
+        slow = [f"! {Path(row.path).name}: {row.slow_because}" for row in found.rows if row.slow_because]
+        dirty = [f"! {reason}" for reason in found.dirty]
+        where = self.device or found.machine.processor
+        return Page(f"{where}, {count(found.laps, 'lap')}", tuple(rows), (*slow, *dirty))
+
+
+def paths_of(files: Any) -> list[Path]:  # noqa: ANN401 - what a user names
+    """The files that a user means.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if isinstance(files, Exported):
+        return [file.path for file in files.files]
+    if isinstance(files, str | Path) or hasattr(files, "__fspath__"):
+        return [Path(files)]
+    if isinstance(files, list | tuple | set):
+        return [Path(file) for file in files]
+    kind = type(files).__name__
+    raise ConfigError(f"files are {kind}: give what edgekit.export gave, a path, or a list of paths")

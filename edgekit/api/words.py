@@ -1,0 +1,63 @@
+"""What edgekit says in the words of the command line, in those of Python: ``--calib DIR`` is ``calibration=DIR``."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from edgekit.conventions import NORMALIZATIONS
+from edgekit.errors import EdgekitError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+KEYWORDS: Final[Mapping[str, str]] = {
+    "calib": "calibration",
+    "target": "targets",
+    "checkpoint": "model",
+    "set": "settings",
+    "no-verify": "verify",
+}
+"""Keywords that are called otherwise than their flags."""
+_SWITCHES = ("data-free", "insist", "strict", "float16", "float32", "int8", "latency", "emulate", "gpu")
+_WORDS = (*NORMALIZATIONS, "same", "symmetric", "whole", "none", "all")  # values that look like prose
+_FLAG = re.compile(
+    r"--set (?P<key>[\w.]+)=(?P<setting>[^\s,;)]+)|--(?P<flag>[a-z][a-z0-9-]*)(?: (?P<value>[^\s,;:)]+))?"
+)
+
+
+def in_python(text: str) -> str:
+    """A message, with keywords in the place of flags.
+
+    >>> in_python("int8 needs images: --calib DIR, or --data-free")
+    'int8 needs images: calibration=DIR, or data_free=True'
+    >>> in_python("correct it, --preprocessing tf --set model.bn_eps=0.001; --no-verify writes it")
+    "correct it, preprocessing='tf' settings={'model.bn_eps': 0.001}; verify=False writes it"
+    """
+    return _FLAG.sub(_keyword, text)
+
+
+@contextmanager
+def speaking_python() -> Iterator[None]:
+    """Errors inside are told in the words of Python."""
+    try:
+        yield
+    except EdgekitError as error:
+        error.args = tuple(in_python(part) if isinstance(part, str) else part for part in error.args)
+        raise
+
+
+def _keyword(found: re.Match[str]) -> str:
+    if found["key"]:
+        return f"settings={{'{found['key']}': {found['setting']}}}"
+    flag, value = found["flag"], found["value"]
+    name = KEYWORDS.get(flag, flag).replace("-", "_")
+    rest = f" {value}" if value else ""
+    if flag == "no-verify" or flag in _SWITCHES:
+        return f"{name}={flag != 'no-verify'}{rest}"
+    if value in _WORDS:
+        return f"{name}='{value}'"
+    if value and ("|" in value or re.match(r"[A-Z\d]", value)):
+        return f"{name}={value}"
+    return f"{name}{rest}"

@@ -1,0 +1,242 @@
+"""A network that is in memory, as a torch module or what torch.export made of one, in the place of a checkpoint.
+
+What a checkpoint leaves open, padding and epsilon, a module says itself. What stays open is how images become its
+input. A network that edgekit built is what its checkpoint would be, to a byte.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from edgekit import extras
+from edgekit.capture import input_shape, num_classes
+from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
+from edgekit.errors import CheckpointError, ConfigError
+from edgekit.facts import BY_SETTING, Basis, Fact
+from edgekit.passes import float_form
+from edgekit.pipeline.making.trained import HALF, OPTIONS, Trained, of_checkpoint, options_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+    from torch.export import ExportedProgram
+
+    from edgekit.config import ModelSettings
+    from edgekit.ir import Graph
+    from edgekit.models.network import Classifier
+    from edgekit.pipeline.making.trained import Logits
+
+_BATCH = 8  # images that go through a module at once
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # modules have no equality
+class InMemory:
+    """A network in memory; it is copied, and left as it is.
+
+    Attributes:
+        network: takes normalized images [N, C, H, W], float32, and returns logits [N, classes].
+        shape: of images that are its input already, [C, H, W]; None where that is not known.
+    """
+
+    network: nn.Module | ExportedProgram
+    shape: tuple[int, int, int] | None = None
+
+    def load(self, settings: ModelSettings) -> Trained:
+        """Load it; see ``trained.Network``."""
+        torch = extras.load("torch", "torch")
+        if isinstance(self.network, torch.export.ExportedProgram):
+            return _from_program(cast("ExportedProgram", self.network), settings)
+        if not isinstance(self.network, torch.nn.Module):
+            raise CheckpointError(
+                f"the model is a {type(self.network).__name__}: give a path, a torch.nn.Module, or what "
+                f"torch.export.export made of one"
+            )
+        return _from_module(self.network, settings, self.shape)
+
+    def left_open(self, settings: ModelSettings) -> tuple[str, ...]:  # noqa: ARG002 - a Network is told
+        """The size of the image, of a module that computes with any."""
+        torch = extras.load("torch", "torch")
+        if isinstance(self.network, torch.export.ExportedProgram):
+            return ()
+        return OPTIONS if _is_own(self.network) else ("resolution",)
+
+
+def _is_own(network: object) -> TypeIs[Classifier]:
+    """Whether edgekit built it."""
+    from edgekit.models.network import Classifier  # noqa: PLC0415 - needs torch
+
+    return isinstance(network, Classifier)
+
+
+def _from_module(network: nn.Module, settings: ModelSettings, shape: tuple[int, int, int] | None) -> Trained:
+    from edgekit.models import checkpoint  # noqa: PLC0415 - needs torch
+
+    kind = type(network).__name__
+    path = _place(kind)
+    if _is_own(network):
+        loaded = checkpoint.of_module(
+            network, family=settings.family, num_classes=settings.classes, **options_of(settings)
+        )
+        return replace(of_checkpoint(loaded, path), in_memory=kind)
+    _refuse_options(settings, kind)
+    from edgekit.capture.torch_export import capture  # noqa: PLC0415 - torch.export takes 3 s to import
+
+    sized = _shape(network, settings, shape)
+    module = _copied(network)
+    weights = {key: tensor.detach().contiguous() for key, tensor in module.state_dict().items()}
+
+    graph = capture(module, kind.lower(), sized)
+    _check_classes(graph, settings)
+    basis, because = (Basis.GIVEN, BY_SETTING) if settings.resolution else (Basis.STATED, "the images have it")
+    return _trained(kind, graph, weights, _running(module, None), _size(sized, basis, because))
+
+
+def _from_program(program: ExportedProgram, settings: ModelSettings) -> Trained:
+    from edgekit.capture.torch_export import capture_exported  # noqa: PLC0415 - needs torch
+
+    torch = extras.load("torch", "torch")
+    kind = "ExportedProgram"
+    _refuse_options(settings, kind)
+    image = next(
+        node.meta["val"] for node in program.graph.nodes if node.op == "placeholder" and node.name in _given(program)
+    )
+    if settings.resolution is not None:
+        raise ConfigError("model.resolution is set, and an ExportedProgram says that itself: leave it out")
+    batch = image.shape[0] if isinstance(image.shape[0], int) else None
+    constants = {name: value for name, value in program.constants.items() if isinstance(value, torch.Tensor)}
+    weights = {key: tensor.detach().contiguous() for key, tensor in (program.state_dict | constants).items()}
+    graph = capture_exported(program, kind.lower())
+    _check_classes(graph, settings)
+    fact = _size(input_shape(graph), Basis.STATED, "the program was exported for it")
+    return _trained(kind, graph, weights, _running(program.module(), batch), fact)
+
+
+def _given(program: ExportedProgram) -> tuple[str, ...]:
+    """The names of what a caller gives to a program."""
+    names: tuple[str, ...] = tuple(map(str, program.graph_signature.user_inputs))
+    return names
+
+
+def _trained(
+    kind: str,
+    graph: Graph,
+    weights: Mapping[str, Tensor],
+    logits: Logits,
+    fact: Fact,
+) -> Trained:
+    form = float_form(graph)
+    channels, height, width = input_shape(graph)
+    half = (HALF,) * channels
+    mean, std = (IMAGENET_MEAN, IMAGENET_STD) if channels == len(IMAGENET_MEAN) else (half, half)
+    return Trained(
+        path=_place(kind),
+        shape=(channels, height, width),
+        logits=logits,
+        capture=lambda: graph,
+        mean=mean,
+        std=std,
+        provenance={"checkpoint_sha256": _sha256(weights), "size": [height, width]},
+        description="in memory",
+        facts=(fact,),
+        overruled=(),
+        options=(),
+        variant=lambda _: form,
+        notes=(),
+        in_memory=kind,
+    )
+
+
+def _check_classes(graph: Graph, settings: ModelSettings) -> None:
+    classes = num_classes(graph)
+    if settings.classes not in {None, classes}:
+        raise CheckpointError(f"the network has {classes} classes, and {settings.classes} are expected")
+
+
+def _place(kind: str) -> Path:
+    """What stands in messages in the place of a path."""
+    return Path(f"{kind} in memory")
+
+
+def _refuse_options(settings: ModelSettings, kind: str) -> None:
+    for name in ("family", *OPTIONS):
+        if name != "resolution" and getattr(settings, name) is not None:
+            raise ConfigError(f"model.{name} is set, and {kind} in memory says that itself: leave it out")
+
+
+def _shape(network: nn.Module, settings: ModelSettings, shape: tuple[int, int, int] | None) -> tuple[int, int, int]:
+    """[C, H, W] of a module's input: of what is given, or of images that are its input already.
+
+    Raises:
+        ConfigError: nothing says it, or two say different things.
+    """
+    torch = extras.load("torch", "torch")
+    first = next((part for part in network.modules() if isinstance(part, torch.nn.Conv2d)), None)
+    channels = 3 if first is None else first.in_channels
+    side = settings.resolution
+    if side is None and shape is None:
+        raise ConfigError(
+            f"a {type(network).__name__} does not say what size of images it takes: resolution=224, or "
+            f"resolution=(192, 256)"
+        )
+    if side is None:
+        assert shape is not None
+        if shape[0] != channels:
+            raise CheckpointError(f"the network takes images of {channels} channels, and {shape[0]} are given")
+        return shape
+    height, width = (side, side) if isinstance(side, int) else side
+    return channels, height, width
+
+
+def _size(shape: tuple[int, int, int], basis: Basis, because: str) -> Fact:
+    _, height, width = shape
+    value = height if height == width else [height, width]
+    return Fact("resolution", value, basis, because, "--set model.resolution=PIXELS, or HEIGHTxWIDTH")
+
+
+def _copied(network: nn.Module) -> nn.Module:
+    """A copy in evaluation mode, float32, on the CPU.
+
+    Raises:
+        CheckpointError: it cannot be copied.
+    """
+    try:
+        copied = copy.deepcopy(network)
+    except Exception as error:  # a module may hold anything
+        raise CheckpointError(
+            f"the {type(network).__name__} cannot be copied ({error}): take out what is no weight, such as hooks"
+        ) from error
+    return copied.cpu().float().eval()
+
+
+def _running(module: Any, batch: int | None) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:  # noqa: ANN401 - of torch
+    """Normalized images [N, C, H, W] to logits [N, classes]; ``batch`` at a time where only that goes."""
+
+    def logits(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        torch = extras.load("torch", "torch")
+        size = batch or _BATCH
+        found = []
+        with torch.inference_mode():
+            for start in range(0, len(images), size):
+                part = torch.from_numpy(images[start : start + size])
+                missing = size - len(part) if batch else 0
+                if missing:
+                    part = torch.cat([part, torch.zeros(missing, *part.shape[1:])])
+                found.append(module(part)[: size - missing])
+        result: NDArray[np.float32] = torch.cat(found).numpy()
+        return result
+
+    return logits
+
+
+def _sha256(weights: Mapping[str, Tensor]) -> str:
+    """That of the file which ``safetensors.torch.save_file`` writes of them, each in memory of its own."""
+    safetensors = extras.load("safetensors.torch", "torch")
+    own = {key: tensor.clone().cpu() for key, tensor in weights.items()}
+    return hashlib.sha256(safetensors.save(own)).hexdigest()

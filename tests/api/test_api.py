@@ -1,0 +1,276 @@
+"""``import edgekit``: networks and images in memory, as somebody in a notebook has them."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import edgekit
+from edgekit.api.words import KEYWORDS, in_python
+from edgekit.cli import bench as bench_command
+from edgekit.cli import export as export_command
+from edgekit.cli import verify as verify_command
+from edgekit.errors import ConfigError, DataError, EdgekitError
+from edgekit.facts import Basis
+from edgekit.integer_model import IntegerModel
+from edgekit.models import checkpoint
+from edgekit.models.architecture import mobilenet_v2
+from edgekit.models.network import build
+from edgekit.pipeline.making.manifest import Manifest
+from edgekit.pipeline.proving.reproduce import reproduce
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgekit.api.results import Exported
+
+GIVEN: dict[str, Any] = {"preprocessing": "imagenet", "order": "RGB", "targets": "tflite", "verify": False}
+
+
+def integers(result: Exported) -> IntegerModel:
+    assert result.integer_model is not None
+    return IntegerModel.load(result.integer_model)
+
+
+def assert_same_integers(first: IntegerModel, second: IntegerModel) -> None:
+    assert first.graph.constants.keys() == second.graph.constants.keys()
+    for name, values in first.graph.constants.items():
+        np.testing.assert_array_equal(values, second.graph.constants[name], err_msg=name)
+    for name, params in first.params.items():
+        np.testing.assert_array_equal(params.scale, second.params[name].scale, err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def exported(module: nn.Module, inputs: torch.Tensor, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """A module in memory and a DataLoader of its input, with labels."""
+    loader = DataLoader(TensorDataset(inputs, torch.arange(len(inputs)) % 5), batch_size=8)
+    return edgekit.export(module, calibration=loader, float32=True, out=tmp_path_factory.mktemp("own"))
+
+
+# --- what is there
+
+
+def test_importing_is_light() -> None:
+    code = "import json, sys, edgekit; edgekit.export; print(json.dumps([m for m in sys.modules if '.' not in m]))"
+    found = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout
+    assert not set(json.loads(found)) & {"numpy", "torch", "PIL", "typer", "rich"}
+
+
+@pytest.mark.parametrize("name", ["export", "verify", "bench", "load"])
+def test_a_page_of_help_names_every_function_and_explains_every_keyword(name: str) -> None:
+    function = getattr(edgekit, name)
+    assert name in dir(edgekit)
+    assert f"    {name}(" in (edgekit.__doc__ or "")
+    for keyword in inspect.signature(function).parameters:
+        assert f"            {keyword}: " in (function.__doc__ or "").replace("\n", "\n    "), keyword
+
+
+@pytest.mark.parametrize(
+    ("function", "command", "own"),
+    [
+        (edgekit.export, export_command.export, {"layout", "images", "resolution", "progress"}),
+        (edgekit.verify, verify_command.verify, {"layout", "progress", "model"}),
+        (edgekit.bench, bench_command.bench, {"progress"}),
+    ],
+    ids=["export", "verify", "bench"],
+)
+def test_keywords_are_the_commands_flags(function: Any, command: Any, own: set[str]) -> None:
+    renamed = {flag.replace("-", "_"): name for flag, name in KEYWORDS.items()}
+    renamed |= {"assignments": "settings", "artifacts": "files"}
+    flags = {renamed.get(name, name) for name in inspect.signature(command).parameters} - {"as_json"}
+    assert set(inspect.signature(function).parameters) - own == flags - own
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("--padding same|symmetric", "padding=same|symmetric"),
+        ("--preprocessing tf --order BGR", "preprocessing='tf' order=BGR"),
+        ("--mean and --std", "mean and std"),
+        ("choose another --out, or", "choose another out, or"),
+        ("go on: --insist", "go on: insist=True"),
+    ],
+)
+def test_messages_speak_python(said: str, meant: str) -> None:
+    assert in_python(said) == meant
+
+
+# --- networks in memory
+
+
+def test_a_network_in_memory_gives_the_bytes_of_its_checkpoint(pixels: torch.Tensor, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    known = mobilenet_v2(0.25, 4, resolution=32)
+    architecture = replace(known, blocks=known.blocks[:4])
+    network = build(architecture)
+    network(torch.rand(8, 3, 32, 32))
+    checkpoint.save(tmp_path / "net.safetensors", network, architecture)
+    wanted = GIVEN | {"targets": ["tflite", "torch"], "float32": True, "calibration": pixels[:8]}
+    of_file = edgekit.export(tmp_path / "net.safetensors", out=tmp_path / "file", **wanted)
+    in_memory = edgekit.export(network, out=tmp_path / "memory", **wanted)
+    assert network.training, "it is left as it is"
+    assert [file.path.name for file in of_file.files] == [file.path.name for file in in_memory.files]
+    for name in sorted(path.name for path in (tmp_path / "file").iterdir()):
+        is_same = (tmp_path / "file" / name).read_bytes() == (tmp_path / "memory" / name).read_bytes()
+        assert is_same != name.endswith("manifest.json"), name
+
+
+def test_any_module_is_exported_and_verified(exported: Exported, module: nn.Module, inputs: torch.Tensor) -> None:
+    assert module.training, "it is left as it is"
+    assert [file.path.name for file in exported.files] == [
+        f"ownnet.{name}" for name in ("float32.onnx", "float32.tflite", "int8.onnx", "int8.tflite")
+    ]
+    assert exported["int8.onnx"].name == "ownnet.int8.onnx"
+    with pytest.raises(KeyError, match="2 files"):
+        exported["tflite"]
+    found = edgekit.verify(exported, data=inputs)
+    assert found.passed
+    checked = {file.path.name: {gate.name for gate in file.gates} for file in (*found.references, *found.files)}
+    assert "integers made again" in checked["ownnet.int8.edgekit"], "from the module"
+    assert "✘" not in repr(found)
+
+
+def test_a_program_gives_the_integers_of_its_module(module: nn.Module, inputs: torch.Tensor, tmp_path: Path) -> None:
+    program = torch.export.export(module.eval(), (inputs[:1],))
+    module.train()
+    first, second = (
+        integers(edgekit.export(model, calibration=inputs, targets="tflite", out=tmp_path / name, verify=False))
+        for name, model in (("program", program), ("module", module))
+    )
+    assert_same_integers(first, second)
+    assert first.provenance["checkpoint_sha256"] == second.provenance["checkpoint_sha256"], "of the weights"
+
+
+def test_what_is_no_network_is_refused(pixels: torch.Tensor, tmp_path: Path) -> None:
+    with pytest.raises(EdgekitError, match="the model is a list"):
+        edgekit.export([nn.ReLU()], calibration=pixels, out=tmp_path)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="no model is given"):
+        edgekit.export(calibration=pixels)
+
+
+def test_the_size_of_images_is_not_invented(module: nn.Module, inputs: torch.Tensor, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="resolution=224"):
+        edgekit.export(module, out=tmp_path)
+    result = edgekit.export(module, out=tmp_path, targets="tflite", resolution=16, verify=False)
+    known = {fact.name: fact for fact in result.facts}
+    assert known["resolution"].basis is Basis.GIVEN
+    with pytest.raises(DataError, match=r"the images are \[3, 16, 16\], and the network takes \[3, 32, 32\]"):
+        edgekit.export(module, calibration=inputs, out=tmp_path, resolution=32, insist=True)
+
+
+def test_options_that_a_module_says_itself_are_refused(module: nn.Module, pixels: torch.Tensor) -> None:
+    with pytest.raises(ConfigError, match=r"model\.padding is set, and OwnNet in memory says that itself"):
+        edgekit.export(module, calibration=pixels, padding="same")
+
+
+def test_reproducing_says_what_it_would_need(exported: Exported) -> None:
+    assert Manifest.load(exported.manifest).inputs.in_memory == "OwnNet"
+    with pytest.raises(ConfigError, match="exported from a OwnNet in memory, which no file leads to"):
+        reproduce(exported.manifest)
+
+
+# --- images in memory
+
+
+def test_normalized_images_give_the_integers_of_their_pixels(
+    module: nn.Module, pixels: torch.Tensor, inputs: torch.Tensor, tmp_path: Path
+) -> None:
+    of_pixels = integers(edgekit.export(module, calibration=pixels, out=tmp_path / "p", **GIVEN))
+    for name, floats, given in (
+        ("found", inputs, {"targets": "tflite", "verify": False}),
+        ("given", inputs, GIVEN),
+        ("unit", pixels / 255, GIVEN),
+        ("raw", pixels.float(), GIVEN),
+    ):
+        result = edgekit.export(module, calibration=floats, out=tmp_path / name, **given)
+        assert_same_integers(integers(result), of_pixels)
+
+
+def test_what_a_loader_says_is_found_and_its_channels_are_assumed(exported: Exported) -> None:
+    known = {fact.name: fact for fact in exported.facts}
+    assert known["normalization"].basis is Basis.FOUND
+    assert "whole pixels" in known["normalization"].because
+    assert known["order"].basis is Basis.ASSUMED
+    assert known["resolution"].basis is Basis.STATED
+
+
+def test_images_that_are_no_whole_pixels_need_a_word(module: nn.Module, inputs: torch.Tensor, tmp_path: Path) -> None:
+    rough = inputs + 0.004 * torch.rand(inputs.shape)
+    with pytest.raises(ConfigError, match=r"rest on what is only assumed: normalization.*preprocessing.*insist=True"):
+        edgekit.export(module, calibration=rough, out=tmp_path)
+    edgekit.export(module, calibration=rough, out=tmp_path / "given", **GIVEN)
+    with pytest.raises(DataError, match="no pixels by the mean and std that were given"):
+        edgekit.export(module, calibration=3 * rough, out=tmp_path, **GIVEN)
+    result = edgekit.export(module, calibration=rough, targets="tflite", out=tmp_path / "insisted", insist=True)
+    model = integers(result)
+    levels = model.preprocessing.normalization(np.array([[[[0] * 3, [255] * 3]]], np.uint8))
+    assert levels.min() == pytest.approx(float(rough.min()), abs=1e-4), "256 levels over the range of the input"
+    assert levels.max() == pytest.approx(float(rough.max()), abs=1e-4)
+    with torch.no_grad():
+        wanted = module.eval()(rough).numpy()
+    module.train()
+    found = np.stack([answer.logits for answer in edgekit.load(result).predict(rough)])
+    assert np.abs(found - wanted).max() < 0.1 * np.abs(wanted).max()
+
+
+def test_pixels_alone_do_not_tell_how_they_are_normalized(module: nn.Module, tmp_path: Path) -> None:
+    noise = torch.zeros(8, 3, 16, 16, dtype=torch.uint8)
+    with pytest.raises(ConfigError, match=r"normalization imagenet.*order RGB"):
+        edgekit.export(module, calibration=noise, out=tmp_path)
+
+
+# --- files
+
+
+def test_a_file_answers_images_of_every_kind(
+    exported: Exported, pixels: torch.Tensor, inputs: torch.Tensor, tmp_path: Path
+) -> None:
+    picture = Image.fromarray(pixels[0].permute(1, 2, 0).numpy())
+    picture.save(tmp_path / "a.png")
+    opened = edgekit.load(exported["int8.tflite"])
+    several = opened.predict(inputs)
+    assert len(several) == len(inputs)
+    for image in (pixels[0], inputs[0], picture, pixels[0].permute(1, 2, 0).numpy()):
+        one = opened.predict(image)
+        np.testing.assert_array_equal(one.logits, several[0].logits)
+        assert one.index == int(one.logits.argmax())
+        assert sum(each.probability for each in one.top) == pytest.approx(1)
+        assert one.label in repr(one)
+    assert opened.predict(tmp_path / "a.png").name == "a.png"
+    assert len(opened.predict(tmp_path)) == 1, "a folder is several"
+    np.testing.assert_allclose(opened.run(inputs[:2].numpy())[0], several[0].logits)
+    assert "float32" in repr(opened)
+
+
+def test_a_files_own_boundary_does_not_change_its_answer(
+    module: nn.Module, pixels: torch.Tensor, tmp_path: Path
+) -> None:
+    found = []
+    for io_dtype in ("float32", "int8", "uint8"):
+        result = edgekit.export(module, calibration=pixels, out=tmp_path / io_dtype, io_dtype=io_dtype, **GIVEN)
+        found.append(edgekit.load(result).predict(pixels[0]).logits)
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-6)
+    np.testing.assert_allclose(found[2], found[0], rtol=1e-6)
+
+
+def test_files_are_timed(exported: Exported) -> None:
+    found = edgekit.bench(exported["int8.tflite"], laps=1)
+    assert {row.precision for row in found.results.rows} == {"int8", "float32"}
+    assert "ownnet.int8.tflite" in repr(found)
+
+
+def test_results_show_themselves(exported: Exported) -> None:
+    assert "ownnet.int8.tflite" in repr(exported)
+    assert "<table>" in exported._repr_html_()
+    assert "✔" not in repr(exported), "order is assumed"
