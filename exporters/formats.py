@@ -7,12 +7,12 @@ import pkgutil
 from typing import TYPE_CHECKING
 
 from edgekit import exporters
-from edgekit.errors import ArtifactError, did_you_mean
+from edgekit.errors import ArtifactError, ConfigError, chosen, did_you_mean
 from edgekit.exporters.format import Format
 from edgekit.plugins import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
@@ -29,6 +29,19 @@ FORMATS = Registry("edgekit.formats", Format, _own, claims=lambda form: (form.su
 def defaults() -> tuple[str, ...]:
     """The names of the formats that are written where none is named."""
     return tuple(form.name for form in FORMATS.values() if form.by_default)
+
+
+def named(names: Sequence[str]) -> list[str]:
+    """The formats that a user names, in capitals or not, and all of them for "all".
+
+    Raises:
+        ConfigError: one is unknown.
+    """
+    found = {name: chosen(name, (*FORMATS, "all")) for name in names}
+    for name, form in found.items():
+        if form is None:
+            raise ConfigError(f"unknown target {name!r}: {did_you_mean(name, (*FORMATS, 'all'))}")
+    return list(FORMATS) if "all" in found.values() else [form for form in found.values() if form]
 
 
 def format_of(path: Path) -> Format:

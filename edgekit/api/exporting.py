@@ -11,6 +11,7 @@ from edgekit.api.results import Exported, fields_of
 from edgekit.api.words import speaking_python
 from edgekit.device.threads import limited
 from edgekit.errors import ConfigError
+from edgekit.exporters import formats
 from edgekit.pipeline.making.export import export as run
 from edgekit.pipeline.making.given import Given, from_files, from_memory
 from edgekit.pipeline.making.in_memory import InMemory
@@ -60,7 +61,7 @@ def _settings(given: dict[str, Any]) -> Settings:
     Raises:
         ConfigError: something is unknown, wrong, missing, or contradicts itself.
     """
-    model, data = given["model"], given["calibration"]
+    model, data, targets = given["model"], given["calibration"], keywords.names(given["targets"])
     sources = [name for name in ("calibration", "ranges") if given[name] is not None]
     sources += ["data_free"] if given["data_free"] else []
     if len(sources) > 1:
@@ -95,7 +96,7 @@ def _settings(given: dict[str, Any]) -> Settings:
             },
             "export": {
                 "device": given["device"],
-                "targets": keywords.targets(given["targets"]),
+                "targets": None if targets is None else formats.named(targets),
                 "precisions": _precisions(given),
                 "io_dtype": given["io_dtype"],
                 "head": given["head"],

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit import config as configuration
-from edgekit.config import TARGETS, Overrides, Said
-from edgekit.errors import ConfigError, chosen, did_you_mean
+from edgekit.config import Overrides, Said
+from edgekit.errors import ConfigError
 from edgekit.flags import named_normalization
 
 if TYPE_CHECKING:
@@ -54,22 +54,6 @@ def names(value: str | Iterable[str] | None) -> list[str] | None:
     if value is None:
         return None
     return [value] if isinstance(value, str) else [str(name) for name in value]
-
-
-def targets(value: str | Iterable[str] | None) -> list[str] | None:
-    """Targets, all of them for "all".
-
-    Raises:
-        ConfigError: one is unknown.
-    """
-    wanted = names(value)
-    if wanted is None:
-        return None
-    found = {name: chosen(name, (*TARGETS, "all")) for name in wanted}
-    for name, target in found.items():
-        if target is None:
-            raise ConfigError(f"unknown target {name!r}: {did_you_mean(name, (*TARGETS, 'all'))}")
-    return list(TARGETS) if "all" in found.values() else [target for target in found.values() if target]
 
 
 def is_path(value: object) -> bool:

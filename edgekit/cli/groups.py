@@ -26,10 +26,10 @@ from edgekit.cli.options import (
     TargetOption,
     names,
     said,
-    targets,
 )
 from edgekit.config import Overrides, Said, Typed
 from edgekit.errors import ConfigError
+from edgekit.exporters import formats
 from edgekit.flags import named_normalization
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class FileFlags:
         return {
             "model": {"labels": self.labels},
             "export": {
-                "targets": None if self.target is None else targets(self.target),
+                "targets": None if self.target is None else formats.named(names(self.target)),
                 "io_dtype": said("--io-dtype", self.io_dtype),
                 "head": said("--head", self.head),
                 "out": self.out,

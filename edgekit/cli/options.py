@@ -9,7 +9,7 @@ import typer
 
 from edgekit import config
 from edgekit.config import Said, Typed
-from edgekit.errors import ConfigError, chosen, did_you_mean
+from edgekit.errors import ConfigError
 from edgekit.exporters import formats
 from edgekit.exporters.formats import FORMATS
 
@@ -182,19 +182,6 @@ def said(flag: str, value: Any) -> Said | None:  # noqa: ANN401 - of any type
 def names(text: str) -> list[str]:
     """What is given as one text, with commas."""
     return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def targets(text: str) -> list[str]:
-    """Targets that are given as one text, with commas; all of them for "all".
-
-    Raises:
-        ConfigError: one is unknown.
-    """
-    found = {name: chosen(name, (*FORMATS, "all")) for name in names(text)}
-    for name, target in found.items():
-        if target is None:
-            raise ConfigError(f"unknown target {name!r}: {did_you_mean(name, (*FORMATS, 'all'))}")
-    return list(FORMATS) if "all" in found.values() else [target for target in found.values() if target]
 
 
 def _assignment(text: str) -> tuple[str, str, Typed]:

@@ -25,7 +25,7 @@ from edgekit.errors import ConfigError, DataError, EdgekitError
 from edgekit.facts import Basis
 from edgekit.integer_model import IntegerModel
 from edgekit.models import checkpoint
-from edgekit.models.architecture import mobilenet_v2
+from edgekit.models.families.mobilenet_v2 import mobilenet_v2
 from edgekit.models.network import build
 from edgekit.pipeline.making.manifest import Manifest
 from edgekit.pipeline.proving.reproduce import reproduce

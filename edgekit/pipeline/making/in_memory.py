@@ -10,7 +10,7 @@ import copy
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from edgekit import extras
 from edgekit.capture import input_shape, num_classes
@@ -68,7 +68,7 @@ class InMemory:
         return OPTIONS if _is_own(self.network) else ("resolution",)
 
 
-def _is_own(network: object) -> TypeIs[Classifier]:
+def _is_own(network: object) -> TypeGuard[Classifier]:
     """Whether edgekit built it."""
     from edgekit.models.network import Classifier  # noqa: PLC0415 - needs torch
 
