@@ -53,9 +53,9 @@ What a result has
 
     Exported     files (path, size_bytes, proven, parity), folder, facts, notes, recipe, manifest, ranges;
                  result["tflite"], result["int8.onnx"]: paths
-    Verified     passed, is_proven, files (gates, accuracy, drop, agreement), warnings, facts; report("report.html")
+    Verified     passed, is_proven, files (gates, measured, parities), warnings, facts; report("report.html")
     Benched      results.rows (p50_ms, p90_ms, peak_mib, cold_start_ms, ratio, …), results.machine
-    Loaded       predict(image) -> Prediction: label, index, probability, top, logits; run(array), metadata, labels
+    Loaded       predict(image) -> Prediction: label, top (index, label, probability), logits; run(array), metadata
 
 All of them show themselves as a table, in a console and in a notebook. A ✔ stands beside what is proven, a ! beside
 what agrees and rests on something that is assumed, a ✘ beside what is wrong, a – beside what was not compared.

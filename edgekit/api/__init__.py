@@ -168,7 +168,7 @@ def verify(  # noqa: PLR0913 - one a flag of the command
         progress: as in ``export``.
 
     Returns:
-        ``passed``, ``is_proven``, ``files`` (a verdict each, with accuracy), ``warnings``, ``facts``.
+        ``passed``, ``is_proven``, ``files`` (a verdict each, with what was ``measured``), ``warnings``, ``facts``.
 
     Raises:
         edgekit.errors.BadInput: the files, the images or the model cannot be used.

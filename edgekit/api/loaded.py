@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgekit.api.results import paths_of
@@ -12,16 +12,20 @@ from edgekit.calibration.images import ImageSource, open_images
 from edgekit.calibration.in_memory import take
 from edgekit.errors import ArtifactError
 from edgekit.pipeline.making.given import as_files_take_it
-from edgekit.pipeline.proving.predicting import Opened, Ranked
+from edgekit.pipeline.proving.predicting import Opened
 from edgekit.reports import origin
-from edgekit.words import percent
+from edgekit.tasks.classification.answers import Classes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from numpy.typing import NDArray
 
     from edgekit.exporters.metadata import Metadata
-    from edgekit.pipeline.proving.predicting import Answer
+    from edgekit.pipeline.proving.predicting import Predicted
+    from edgekit.tasks.classification.answers import Candidate
+    from edgekit.tasks.values import Answer
 
 _BATCH = 8
 
@@ -31,38 +35,44 @@ class Prediction(Shown):
     """What a file says of one image.
 
     Attributes:
-        top: the likeliest classes, each with ``index``, ``label`` and ``probability`` (soft-max, 0..1).
-        logits: of all classes, float32, [classes].
+        answer: in the words of its task; of a classifier it has ``best``, classes with ``index``, ``label`` and
+            ``probability`` (0..1).
+        outputs: what it gives, real numbers, by name.
         name: of the image; empty where it has none.
     """
 
-    top: tuple[Ranked, ...]
-    logits: NDArray[np.float32] = field(repr=False)
+    answer: Answer
+    outputs: Mapping[str, NDArray[np.float32]]
     name: str = ""
 
     @property
     def label(self) -> str:
-        """The likeliest class, by its name."""
-        return self.top[0].label
+        """What it says, in a few words: of a classifier, the likeliest class."""
+        return self.answer.text
 
     @property
-    def index(self) -> int:
-        """The likeliest class."""
-        return self.top[0].index
+    def top(self) -> tuple[Candidate, ...]:
+        """Of a classifier: the likeliest classes, each with ``index``, ``label`` and ``probability``."""
+        return self._classes.best
 
     @property
-    def probability(self) -> float:
-        """Of the likeliest class, 0..1."""
-        return self.top[0].probability
+    def logits(self) -> NDArray[np.float32]:
+        """Of a classifier, [classes]."""
+        (logits,) = self.outputs.values()
+        return logits
+
+    @property
+    def _classes(self) -> Classes:
+        if not isinstance(self.answer, Classes):
+            raise ArtifactError("the file is no classifier: look at answer and outputs")
+        return self.answer
 
     def __repr__(self) -> str:
-        named = f"{self.name}: " if self.name else ""
-        return named + ", ".join(f"{each.label} {percent(each.probability)}" for each in self.top)
+        return f"{self.name}: {', '.join(self.answer.lines)}".removeprefix(": ")
 
     def page(self) -> Page:
         """What is shown."""
-        rows = [(each.label, percent(each.probability)) for each in self.top]
-        return Page(self.name or "prediction", (("class", ">probability"), *rows))
+        return Page(self.name or "prediction", (), self.answer.lines)
 
 
 class Loaded(Shown):
@@ -94,7 +104,7 @@ class Loaded(Shown):
             images: a path, one of Pillow's images, a uint8 array [H, W, 3] (or [3, H, W]), which are read as the file's
                 metadata says; or floating-point numbers, [3, H, W], which are the network's input already. Or several:
                 a folder, a pattern, an array with one axis more, or anything that can be iterated over.
-            top: how many classes of each.
+            top: how many classes of each, or other things that it may say.
             layout: of arrays, as in ``edgekit.export``.
 
         Returns:
@@ -105,9 +115,9 @@ class Loaded(Shown):
                 return self._of_input(images, top, layout)
             source = self._source(images, layout)
             found = [
-                _shown(answer)
+                _shown(predicted)
                 for batch in source.batches(_BATCH)
-                for answer in self._opened.answer(batch.pixels, batch.names, top=top)
+                for predicted in self._opened.of_pixels(batch.pixels, batch.names, most=top)
             ]
         return found[0] if _is_one(images, len(found)) else found
 
@@ -142,13 +152,13 @@ class Loaded(Shown):
         taken = take(images, layout=layout)
         assert taken.inputs is not None, "they are floating-point numbers"
         batches = range(0, len(taken), _BATCH)
-        answers = [a for at in batches for a in self._opened.answer_input(taken.inputs[at : at + _BATCH], top=top)]
-        found = [_shown(answer) for answer in answers]
+        answers = [one for at in batches for one in self._opened.of_input(taken.inputs[at : at + _BATCH], most=top)]
+        found = [_shown(predicted) for predicted in answers]
         return found[0] if images.ndim < 4 and len(found) == 1 else found
 
 
-def _shown(answer: Answer) -> Prediction:
-    return Prediction(answer.top, answer.logits, answer.name)
+def _shown(predicted: Predicted) -> Prediction:
+    return Prediction(predicted.answer, predicted.outputs, predicted.name)
 
 
 def _is_picture(value: Any) -> bool:  # noqa: ANN401 - what a user gives

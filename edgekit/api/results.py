@@ -18,12 +18,14 @@ from edgekit.pipeline.measuring.bench import BenchResult
 from edgekit.pipeline.proving.verdicts import VerifyResult
 from edgekit.reports import findings, writing
 from edgekit.verification.integer_parity import IntegerParity
-from edgekit.words import NOTHING, count, percent, plain, size
+from edgekit.words import NOTHING, count, plain, size
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from os import PathLike
 
     from edgekit.pipeline.proving.verdicts import FileVerdict
+    from edgekit.tasks.values import Metric
 
 
 def fields_of(result: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass
@@ -107,8 +109,10 @@ class Verified(Shown, VerifyResult):
     def page(self) -> Page:
         """What is shown."""
         names = findings.short_names(self)
-        rows: list[tuple[str, ...]] = [("", "file", ">top-1", ">drop", ">as float", "worst of its runtimes")]
-        rows += [self._row(file, names[file.path]) for file in findings.judged(self)]
+        columns = [findings.metric(self, name) for name in ("first", "drop", "agreement")] if self.metrics else []
+        titles = (f">{column.title}" for column in columns)
+        rows: list[tuple[str, ...]] = [("", "file", *titles, "worst of its runtimes")]
+        rows += [self._row(file, names[file.path], columns) for file in findings.judged(self)]
         failed = [
             f"✘ {names[file.path]}: {in_python(gate.problem)}"
             for file in findings.judged(self)
@@ -123,14 +127,12 @@ class Verified(Shown, VerifyResult):
         )
 
     @staticmethod
-    def _row(file: FileVerdict, name: str) -> tuple[str, ...]:
-        top1 = percent(file.accuracy.top1) if file.accuracy else ""
-        drop = f"{file.drop.points:.2f}" if file.drop else ""
-        agreement = percent(file.agreement) if file.agreement is not None else ""
+    def _row(file: FileVerdict, name: str, columns: Sequence[Metric]) -> tuple[str, ...]:
+        values = (findings.value(column, file.measured) for column in columns)
         integers = [p.max_lsb for p in file.parities if isinstance(p, IntegerParity) and p.runner not in file.unclaimed]
         floats = [p.max_abs_error for p in file.parities if not isinstance(p, IntegerParity)]
         worst = f"{max(integers)} LSB" if integers else f"{max(floats):.1e}" if floats else ""
-        return findings.sign(findings.verdict(file)), name, top1, drop, agreement, worst
+        return findings.sign(findings.verdict(file)), name, *values, worst
 
 
 @dataclass(frozen=True, slots=True, repr=False)

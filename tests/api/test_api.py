@@ -244,7 +244,7 @@ def test_a_file_answers_images_of_every_kind(
     for image in (pixels[0], inputs[0], picture, pixels[0].permute(1, 2, 0).numpy()):
         one = opened.predict(image)
         np.testing.assert_array_equal(one.logits, several[0].logits)
-        assert one.index == int(one.logits.argmax())
+        assert one.top[0].index == int(one.logits.argmax())
         assert sum(each.probability for each in one.top) == pytest.approx(1)
         assert one.label in repr(one)
     assert opened.predict(tmp_path / "a.png").name == "a.png"

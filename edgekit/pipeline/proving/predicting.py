@@ -1,8 +1,8 @@
-"""A finished file on images: what it answers, in the words of its labels."""
+"""A finished file on images: what it answers, in the words of its task."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -10,12 +10,15 @@ import numpy as np
 from edgekit.errors import ArtifactError, MissingDependency
 from edgekit.exporters.formats import format_of
 from edgekit.exporters.metadata import IoDtype
+from edgekit.facts import of_provenance
 from edgekit.quantization import QuantParams
 from edgekit.runtimes.catalog import all_runners
 from edgekit.runtimes.runner import encode
+from edgekit.tasks.registry import task_of
+from edgekit.tasks.scoring import only
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -24,35 +27,22 @@ if TYPE_CHECKING:
     from edgekit.exporters.metadata import Metadata
     from edgekit.exporters.summary import Endpoint, Summary
     from edgekit.runtimes.runner import Runner
-
-
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """A class and how likely it is.
-
-    Attributes:
-        index: of the class.
-        label: its name; the index as text where the file names no classes.
-        probability: by soft-max over all classes, 0..1.
-    """
-
-    index: int
-    label: str
-    probability: float
+    from edgekit.tasks.task import Task
+    from edgekit.tasks.values import Answer
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
-class Answer:
+class Predicted:
     """What a file says of one image.
 
     Attributes:
-        top: the likeliest classes, the likeliest first.
-        logits: of all classes, float32, [classes].
+        answer: in the words of its task.
+        outputs: what it gives, real numbers, float32, without the batch, by name.
         name: of the image; empty where it has none.
     """
 
-    top: tuple[Ranked, ...]
-    logits: NDArray[np.float32] = field(repr=False)
+    answer: Answer
+    outputs: Mapping[str, NDArray[np.float32]]
     name: str = ""
 
 
@@ -63,6 +53,7 @@ class Opened:
         path: of the file.
         summary: what it holds.
         metadata: what it says about itself: preprocessing, labels, provenance.
+        task: what its outputs mean.
     """
 
     def __init__(self, path: Path, *, threads: int = 1) -> None:
@@ -80,6 +71,8 @@ class Opened:
         if self.summary.metadata is None:
             raise ArtifactError(f"{path} was not written by edgekit: it does not say how images are read")
         self.metadata: Metadata = self.summary.metadata
+        answer, known = self.summary.answer, of_provenance(self.metadata.provenance)
+        self.task: Task[Any] = task_of({answer.name: answer.shape[1:]}, self.metadata.labels, known)[0]
         self._runner = _opened(path, threads)
 
     @property
@@ -91,25 +84,30 @@ class Opened:
         """The logits [N, classes] for what the file takes, [N, C, H, W], both of the types at its boundary."""
         return self._runner.run(batch)
 
-    def answer(self, pixels: NDArray[np.uint8], names: Sequence[str] = (), *, top: int = 5) -> tuple[Answer, ...]:
+    def of_pixels(
+        self, pixels: NDArray[np.uint8], names: Sequence[str] = (), *, most: int = 5
+    ) -> tuple[Predicted, ...]:
         """What it says of images that are read already.
 
         Args:
             pixels: [N, H, W, C], as ``metadata.preprocessing`` makes them.
             names: of the images.
-            top: how many classes of each.
+            most: how many things of each, such as classes.
         """
         taken = _params(self.summary.inputs[0])
-        return self.answer_input(encode(pixels, self.metadata, taken), names, top=top)
+        return self.of_input(encode(pixels, self.metadata, taken), names, most=most)
 
-    def answer_input(self, batch: NDArray[Any], names: Sequence[str] = (), *, top: int = 5) -> tuple[Answer, ...]:
+    def of_input(self, batch: NDArray[Any], names: Sequence[str] = (), *, most: int = 5) -> tuple[Predicted, ...]:
         """The same of what the file takes, [N, C, H, W]."""
         found, params = self.run(batch), _params(self.summary.answer)
         stored = found.astype(np.int16) - 128 if self.metadata.io_dtype is IoDtype.UINT8 else found
-        logits = found.astype(np.float32) if params is None else params.dequantize(stored).astype(np.float32)
-        named = names or [""] * len(logits)
+        reals = found.astype(np.float32) if params is None else params.dequantize(stored).astype(np.float32)
+        outputs = only(self.task, reals)
         return tuple(
-            Answer(ranked(one, self.metadata.labels, top), one, name) for one, name in zip(logits, named, strict=True)
+            Predicted(answer, {output: values[index] for output, values in outputs.items()}, name)
+            for index, (answer, name) in enumerate(
+                zip(self.task.decode(outputs, most), names or [""] * len(reals), strict=True)
+            )
         )
 
     def __enter__(self) -> Self:
@@ -120,14 +118,6 @@ class Opened:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._runner.__exit__(kind, error, trace)
-
-
-def ranked(logits: NDArray[np.float32], labels: Sequence[str], top: int) -> tuple[Ranked, ...]:
-    """The likeliest classes of logits [classes], the likeliest first."""
-    powers = np.exp(logits.astype(np.float64) - logits.max())
-    shares = powers / powers.sum()
-    order = np.argsort(-shares, kind="stable")[:top]
-    return tuple(Ranked(int(i), labels[i] if labels else str(i), float(shares[i])) for i in order)
 
 
 def _opened(path: Path, threads: int) -> Runner:

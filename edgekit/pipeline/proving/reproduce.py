@@ -128,7 +128,7 @@ def reproduce(
     if out is not None and out.resolve() == manifest.parent.resolve():
         raise ConfigError(f"{out} is where the files of the manifest are: choose another --out to compare with them")
     read, images = then.inputs, then.inputs.images
-    _check_reachable(then, checkpoint, calib)
+    _check_reachable(then, moved)
     for flag, path, was_read in (
         ("--labels", moved.labels, read.labels_sha256),
         ("--calib", moved.calib, images),
@@ -167,18 +167,18 @@ def reproduce(
     )
 
 
-def _check_reachable(then: Manifest, checkpoint: Path | None, calib: Path | None) -> None:
+def _check_reachable(then: Manifest, moved: Moved) -> None:
     """Refuse what was in memory and is named by nothing.
 
     Raises:
         ConfigError: there is such a thing.
     """
-    if then.inputs.in_memory is not None and checkpoint is None:
+    if then.inputs.in_memory is not None and moved.checkpoint is None:
         raise ConfigError(
             f"it was exported from a {then.inputs.in_memory} in memory, which no file leads to: export it again where "
             f"that is made, or name its checkpoint, --checkpoint FILE (SHA-256 {then.inputs.checkpoint_sha256})"
         )
-    if then.inputs.images is not None and then.settings.calibration.data is None and calib is None:
+    if then.inputs.images is not None and then.settings.calibration.data is None and moved.calib is None:
         raise ConfigError(
             "its calibration images were in memory, which no file leads to: export it again where they are, or name "
             "them, --calib FILE.npy"
