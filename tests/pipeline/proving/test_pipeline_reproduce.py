@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,15 +103,11 @@ def pictures(tmp_path: Path) -> Path:
     from edgekit.preprocessing import Preprocessing
 
     (tmp_path / "out").mkdir()
-    built = manifests.build(
-        tmp_path / "out",
-        command="export",
-        network="net",
-        checkpoint_sha256=manifests.sha256_of(CHECKPOINT),
-        facts=(),
-        images=Images.of(open_images(folder, Preprocessing((32, 32), "whole")), settings),
-        settings=settings,
-    )
+    provenance = {"checkpoint_sha256": manifests.sha256_of(CHECKPOINT)}
+    named = SimpleNamespace(graph=SimpleNamespace(name="net"), provenance=provenance)
+    source: Any = SimpleNamespace(float_model=named, facts=(), in_memory=None)
+    seen = Images.of(open_images(folder, Preprocessing((32, 32), "whole")), settings)
+    built = manifests.build(tmp_path / "out", source, seen, settings, command="export")
     built.save(tmp_path / "out" / "net.manifest.json", tmp_path / "out")
     return tmp_path / "out" / "net.manifest.json"
 
