@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.device import machine
-from edgekit.device.engines import GPU_ENGINES, open_file
-from edgekit.device.engines.litert import BUILTIN
-from edgekit.device.engines.litert_gpu import FLOAT32
+from edgekit.device.engines import GPU_ENGINES, KINDS, open_file
 from edgekit.device.plan import Plan
 from edgekit.device.processes import Process, our_environment
 from edgekit.errors import EdgekitError, MissingDependency
@@ -155,14 +153,15 @@ def step_of(expected: NDArray[Any], tolerance: float) -> float | None:
 
 def _excuse(engine: Engine, file: PlannedFile, tolerance: float) -> str | None:
     """Why answers need not be the same; the arithmetic is in the runners, in ``edgekit.runtimes``."""
-    if file.engine in GPU_ENGINES and getattr(engine, "kernels", None) != FLOAT32:
+    kind, kernels = KINDS[file.engine], getattr(engine, "kernels", "")
+    if kind.on_gpu_for and kernels not in kind.exact:
         return "a GPU may compute in float16, and rounds in its own ways"
     if tolerance:
         return None
-    if file.engine == "litert" and getattr(engine, "kernels", None) == BUILTIN:
-        return "TFLite's own int8 kernels round twice, so these integers cannot be the same: use ai-edge-litert"
+    if kernels in kind.excuses:
+        return kind.excuses[kernels]
     known = machine.flags()
-    if file.engine != "litert" and "avx2" in known and not known & VNNI:
+    if kind.clamps_without_vnni and "avx2" in known and not known & VNNI:
         return (
             "on x86 without VNNI, uint8 x int8 kernels clamp sums to 16 bits: export --device x86 writes files that fit"
         )

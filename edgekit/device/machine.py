@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgekit.device.engines import PACKAGES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path("/")  # where the files of the system lie
 
-# Distributions that run files.
-RUNTIMES = ("ai-edge-litert", "tflite-runtime", "onnxruntime", "torch")
 # Features of processors, as Linux names them -> what they do for int8.
 INSTRUCTIONS = {
     "avx512_vnni": "int8 dot products (VNNI)",
@@ -123,7 +123,7 @@ def examine(root: Path = ROOT) -> Machine:
         system=f"{platform.system()} {platform.release()}",
         libc=" ".join(filter(None, platform.libc_ver())),
         python=platform.python_version(),
-        runtimes={name: version for name in RUNTIMES if (version := installed(name)) is not None},
+        runtimes={name: version for name in PACKAGES if (version := installed(name)) is not None},
     )
 
 

@@ -1,8 +1,8 @@
 """Which runtime's wheel fits this Python, and the command that installs it.
 
-The table is what the package index lists for Linux, read in November 2026: python and platform tags of every wheel. A
-newer Python may have got wheels since; older than the range means that pip finds none, or only what edgekit is not
-tested with.
+What wheels there are says each engine (``edgekit.device.engines``): what the package index lists for Linux, read in
+November 2026, python and platform tags of every wheel. A newer Python may have got wheels since; older than the range
+means that pip finds none, or only what edgekit is not tested with.
 """
 
 from __future__ import annotations
@@ -17,51 +17,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgekit.device.engines import KINDS, PACKAGES
+from edgekit.device.engines.engine import NUMPY_1
 from edgekit.device.machine import installed
 from edgekit.errors import MissingDependency
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-# Engine -> packages that it can do with, the best first, and the modules that these are imported by.
-RUNTIMES = {"litert": ("ai-edge-litert", "tflite-runtime"), "onnxruntime": ("onnxruntime",), "torch": ("torch",)}
-MODULES = {engine: tuple(p.replace("-", "_") for p in packages) for engine, packages in RUNTIMES.items()}
+    from edgekit.device.engines.engine import Wheels
 
-
-@dataclass(frozen=True)
-class Wheels:
-    """Wheels of one package that are alike.
-
-    Attributes:
-        package: its name.
-        processors: as ``Python.processor`` names them.
-        oldest: Python that has them.
-        newest: likewise.
-        glibc: the oldest that they take.
-        also: what has to be told to pip besides.
-    """
-
-    package: str
-    processors: tuple[str, ...]
-    oldest: tuple[int, int]
-    newest: tuple[int, int]
-    glibc: tuple[int, int]
-    also: str = ""
-
-
-_BOTH = ("aarch64", "x86_64")
 _ON_LINUX = ("glibc", "musl", "bionic")
-_NUMPY_1 = "'numpy<2'"  # tflite-runtime is built for it
-_WHEELS = (
-    Wheels("ai-edge-litert", _BOTH, (3, 10), (3, 14), (2, 27)),
-    Wheels("ai-edge-litert", _BOTH, (3, 9), (3, 12), (2, 17)),
-    Wheels("tflite-runtime", ("aarch64", "armv7l"), (3, 9), (3, 11), (2, 34), _NUMPY_1),
-    Wheels("tflite-runtime", ("aarch64", "armv7l"), (3, 9), (3, 10), (2, 17), _NUMPY_1),
-    Wheels("tflite-runtime", ("x86_64",), (3, 9), (3, 11), (2, 17), _NUMPY_1),
-    Wheels("onnxruntime", _BOTH, (3, 11), (3, 14), (2, 28)),
-    Wheels("onnxruntime", _BOTH, (3, 9), (3, 10), (2, 27)),
-    Wheels("torch", _BOTH, (3, 10), (3, 14), (2, 28)),
-)
 
 
 @dataclass(frozen=True)
@@ -139,19 +105,14 @@ def _libc() -> tuple[str, tuple[int, int]]:
 
 def runtimes(python: Python) -> tuple[Runtime, ...]:
     """Every runtime, whether it is installed for the Python that runs this, and what would do that."""
-    return tuple(
-        Runtime(package, installed(package), *remedy(python, package))
-        for packages in RUNTIMES.values()
-        for package in packages
-    )
+    return tuple(Runtime(package, installed(package), *remedy(python, package)) for package in PACKAGES)
 
 
 def remedy(python: Python, package: str) -> tuple[str, bool]:
     """What there is to type to get a package, and True; or why there is nothing, and what to do instead, and False."""
-    for wheels in _WHEELS:
+    for wheels in _wheels_of(package):
         if (
-            wheels.package == package
-            and python.processor in wheels.processors
+            python.processor in wheels.processors
             and wheels.oldest <= python.version <= wheels.newest
             and python.libc[0] == "glibc"
             and python.libc[1] >= wheels.glibc
@@ -162,8 +123,12 @@ def remedy(python: Python, package: str) -> tuple[str, bool]:
     return f"there is no wheel of {package} for {_why_not(python, package)}", False
 
 
+def _wheels_of(package: str) -> list[Wheels]:
+    return [wheels for kind in KINDS.values() for wheels in kind.wheels if wheels.package == package]
+
+
 def _why_not(python: Python, package: str) -> str:
-    mine = [wheels for wheels in _WHEELS if wheels.package == package]
+    mine = _wheels_of(package)
     if not any(python.processor in wheels.processors for wheels in mine):
         if python.processor.startswith("arm"):
             return (
@@ -187,7 +152,7 @@ def _command(python: Python, packages: str) -> str:
     if python.is_environment or not python.is_managed:
         return f"{python.path} -m pip install {packages}"
     if python.processor == "armv7l":  # numpy has no such wheels, but Debian has it, and of version 1
-        system, packages = "sudo apt install python3-numpy && ", packages.replace(f" {_NUMPY_1}", "")
+        system, packages = "sudo apt install python3-numpy && ", packages.replace(f" {NUMPY_1}", "")
         return f"{system}python3 -m venv --system-site-packages ~/venv && ~/venv/bin/pip install {packages}"
     return f"python3 -m venv ~/venv && ~/venv/bin/pip install {packages}"
 
@@ -198,9 +163,9 @@ def require(engines: Collection[str]) -> None:
     Raises:
         MissingDependency: one has none; the message holds the command that fits this machine.
     """
-    for engine in RUNTIMES.keys() & engines:  # what others need, they say themselves
-        packages = RUNTIMES[engine]
-        if find_spec("numpy") is None or not any(map(find_spec, MODULES[engine])):
+    for kind in (KINDS[name] for name in sorted(engines) if KINDS[name].packages):  # others say it themselves
+        packages = kind.packages
+        if find_spec("numpy") is None or not any(map(find_spec, kind.modules)):
             python = this_python()
             answers = [remedy(python, package) for package in packages]
             chosen = next((text for text, fits in answers if fits), answers[0][0])

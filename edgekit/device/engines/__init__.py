@@ -1,4 +1,4 @@
-"""Files in their runtimes, as an application has them: one module a runtime, each imported where it is used.
+"""Files in their runtimes, as an application has them: one module an engine, whose ``KIND`` says what there is to know.
 
 The lowest level: arrays are in the file's own layout and type, and as many images at once as it was opened for.
 """
@@ -6,6 +6,7 @@ The lowest level: arrays are in the file's own layout and type, and as many imag
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ArtifactError
@@ -13,25 +14,26 @@ from edgekit.errors import ArtifactError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgekit.device.engines.engine import Engine
+    from edgekit.device.engines.engine import Engine, Kind
 
-_MODULES = {
-    "litert": "litert",
-    "litert-gpu": "litert_gpu",
-    "onnxruntime": "onnx_runtime",
-    "onnxruntime-gpu": "onnx_runtime_gpu",
-    "torch": "torch",
-    "torch-cuda": "torch_cuda",
-}
-ENGINES = tuple(_MODULES)
+
+def _found() -> dict[str, Any]:
+    """The modules of engines, by the names of these."""
+    beside = [importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
+    return {module.KIND.name: module for module in beside if hasattr(module, "KIND")}
+
+
+_MODULES = _found()
+KINDS: dict[str, Kind] = {name: module.KIND for name, module in _MODULES.items()}
+ENGINES = tuple(KINDS)
+GPU_ENGINES = frozenset(name for name, kind in KINDS.items() if kind.on_gpu_for)
 # For each engine of the processor, what runs the same files on a GPU: engines and their kernels.
 ON_GPU = {
-    "litert": (("litert-gpu", "float32"), ("litert-gpu", "fastest")),
-    "onnxruntime": (("onnxruntime-gpu", "CUDA"), ("onnxruntime-gpu", "TensorRT")),
-    "torch": (("torch-cuda", "plain"), ("torch-cuda", "graph")),
+    name: tuple((gpu.name, kernels) for gpu in KINDS.values() if gpu.on_gpu_for == name for kernels in gpu.kernels)
+    for name in KINDS
+    if name not in GPU_ENGINES
 }
-GPU_ENGINES = frozenset(engine for ways in ON_GPU.values() for engine, _ in ways)
-CHANNELS_LAST = frozenset({"litert", "litert-gpu"})  # engines whose files have NHWC inputs
+PACKAGES = tuple(package for kind in KINDS.values() for package in kind.packages)  # distributions that run files
 
 
 def open_file(path: Path, engine: str, *, kernels: str = "", threads: int = 1, batch: int = 1) -> Engine:
@@ -52,7 +54,7 @@ def open_file(path: Path, engine: str, *, kernels: str = "", threads: int = 1, b
     if engine not in ENGINES:
         raise ArtifactError(f"{path} is to be run by {engine!r}: choose from {', '.join(ENGINES)}")
     chosen: dict[str, Any] = {"kernels": kernels} if kernels else {}
-    opened: Engine = _module(engine).Opened(path, threads=threads, batch=batch, **chosen)
+    opened: Engine = _MODULES[engine].Opened(path, threads=threads, batch=batch, **chosen)
     return opened
 
 
@@ -62,8 +64,4 @@ def import_runtime(engine: str) -> None:
     Raises:
         MissingDependency: the runtime is not installed.
     """
-    _module(engine).runtime()
-
-
-def _module(engine: str) -> Any:  # noqa: ANN401 - a module of this package
-    return importlib.import_module(f"edgekit.device.engines.{_MODULES[engine]}")
+    _MODULES[engine].runtime()

@@ -1,18 +1,76 @@
-"""What every engine can do."""
+"""What every engine can do, and what is known of it before it does anything.
+
+NOTES for developers: engines are asked what they need on machines that do not even have numpy, so none imports it, or a
+runtime, before a file is opened.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edgekit.errors import ArtifactError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
 LOGITS = "logits"  # the output that is meant, where a file has several and calls one so
+
+
+NUMPY_1 = "'numpy<2'"  # as pip takes it
+
+
+@dataclass(frozen=True)
+class Wheels:
+    """Wheels of one package that are alike.
+
+    Attributes:
+        package: its name.
+        processors: as ``Python.processor`` names them.
+        oldest: Python that has them.
+        newest: likewise.
+        glibc: the oldest that they take.
+        also: what has to be told to pip besides.
+    """
+
+    package: str
+    processors: tuple[str, ...]
+    oldest: tuple[int, int]
+    newest: tuple[int, int]
+    glibc: tuple[int, int]
+    also: str = ""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What there is to know of an engine before a file is opened: ``KIND`` of its module.
+
+    Attributes:
+        name: as plans have it.
+        packages: that it can do with, the best first; none where another engine's do, or it says itself what it needs.
+        wheels: of these packages.
+        on_gpu_for: the engine of the processor whose files it runs on a GPU; "" where it runs on the processor itself.
+        kernels: of a GPU, each of which is measured.
+        exact: kernels of a GPU that have to give the reference's integers.
+        excuses: why some kernels cannot give these integers, by what ``Engine.kernels`` says.
+        clamps_without_vnni: on x86 without VNNI, its int8 kernels clamp sums to 16 bits.
+    """
+
+    name: str
+    packages: tuple[str, ...] = ()
+    wheels: tuple[Wheels, ...] = ()
+    on_gpu_for: str = ""
+    kernels: tuple[str, ...] = ()
+    exact: tuple[str, ...] = ()
+    excuses: Mapping[str, str] = field(default_factory=dict)
+    clamps_without_vnni: bool = False
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """By which its packages are imported."""
+        return tuple(package.replace("-", "_") for package in self.packages)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from edgekit.device.engines.engine import LOGITS, FixedBatch, Placement
+from edgekit.device.engines.engine import LOGITS, NUMPY_1, FixedBatch, Kind, Placement, Wheels
 from edgekit.errors import ArtifactError, MissingDependency
 
 if TYPE_CHECKING:
@@ -82,6 +80,8 @@ class Opened:
     @property
     def dtype(self) -> str:
         """As numpy names it."""
+        import numpy as np  # noqa: PLC0415 - see edgekit.device.engines.engine
+
         return str(np.dtype(self.interpreter.get_input_details()[0]["dtype"]).name)
 
     @property
@@ -173,3 +173,20 @@ def quiet() -> Iterator[None]:
             os.dup2(copy, stream)
             os.close(copy)
         os.close(null)
+
+
+_BOTH = ("aarch64", "x86_64")
+KIND = Kind(
+    "litert",
+    packages=("ai-edge-litert", "tflite-runtime"),
+    wheels=(
+        Wheels("ai-edge-litert", _BOTH, (3, 10), (3, 14), (2, 27)),
+        Wheels("ai-edge-litert", _BOTH, (3, 9), (3, 12), (2, 17)),
+        Wheels("tflite-runtime", ("aarch64", "armv7l"), (3, 9), (3, 11), (2, 34), NUMPY_1),  # it is built for it
+        Wheels("tflite-runtime", ("aarch64", "armv7l"), (3, 9), (3, 10), (2, 17), NUMPY_1),
+        Wheels("tflite-runtime", ("x86_64",), (3, 9), (3, 11), (2, 17), NUMPY_1),
+    ),
+    excuses={
+        BUILTIN: "TFLite's own int8 kernels round twice, so these integers cannot be the same: use ai-edge-litert",
+    },
+)

@@ -8,9 +8,7 @@ import importlib.metadata
 import os
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from edgekit.device.engines.engine import LOGITS, FixedBatch
+from edgekit.device.engines.engine import LOGITS, FixedBatch, Kind
 from edgekit.device.engines.litert import quiet
 from edgekit.errors import MissingDependency
 
@@ -77,6 +75,8 @@ class Opened:
     @property
     def dtype(self) -> str:
         """As numpy names it."""
+        import numpy as np  # noqa: PLC0415 - see edgekit.device.engines.engine
+
         return str(np.dtype(self._input["dtype"]).name)
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
@@ -90,6 +90,8 @@ class Opened:
         return self._answer
 
     def _answer(self) -> NDArray[Any]:
+        import numpy as np  # noqa: PLC0415 - see edgekit.device.engines.engine
+
         self._model.run_by_index(0, self._inputs, self._outputs)
         shape = tuple(int(size) for size in self._output["shape"])
         values: NDArray[Any] = self._outputs[self._place].read(int(np.prod(shape)), np.dtype(self._output["dtype"]))
@@ -115,3 +117,6 @@ def _mute() -> None:
     """At the end of the process, behind everything that we have to say, LiteRT tells what it gives back."""
     for stream in (1, 2):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+
+
+KIND = Kind("litert-gpu", on_gpu_for="litert", kernels=(FLOAT32, FASTEST), exact=(FLOAT32,))

@@ -6,7 +6,7 @@ import importlib
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from edgekit.device.engines.engine import FixedBatch
+from edgekit.device.engines.engine import FixedBatch, Kind, Wheels
 from edgekit.errors import ArtifactError, MissingDependency
 
 if TYPE_CHECKING:
@@ -113,3 +113,15 @@ def runtime() -> Any:  # noqa: ANN401 - an untyped package
         if error.name != "onnxruntime":
             raise
         raise MissingDependency("onnxruntime is not installed: pip install 'edgekit[onnx]'") from error
+
+
+_BOTH = ("aarch64", "x86_64")
+KIND = Kind(
+    "onnxruntime",
+    packages=("onnxruntime",),
+    wheels=(
+        Wheels("onnxruntime", _BOTH, (3, 11), (3, 14), (2, 28)),
+        Wheels("onnxruntime", _BOTH, (3, 9), (3, 10), (2, 27)),
+    ),
+    clamps_without_vnni=True,
+)

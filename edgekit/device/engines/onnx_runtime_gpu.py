@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgekit.device.engines import onnx_runtime
+from edgekit.device.engines.engine import Kind
 from edgekit.errors import MissingDependency
 
 if TYPE_CHECKING:
@@ -48,3 +49,6 @@ def runtime() -> Any:  # noqa: ANN401 - an untyped package
         MissingDependency: it is not installed.
     """
     return onnx_runtime.runtime()
+
+
+KIND = Kind("onnxruntime-gpu", on_gpu_for="onnxruntime", kernels=(CUDA, TENSORRT))

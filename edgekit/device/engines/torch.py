@@ -8,9 +8,7 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from edgekit.device import torchscript
+from edgekit.device.engines.engine import Kind, Wheels
 from edgekit.errors import ArtifactError, MissingDependency
 
 if TYPE_CHECKING:
@@ -56,6 +54,8 @@ class Opened(Fed):
             ArtifactError: the file is missing, damaged, or not what edgekit writes.
             MissingDependency: torch is not installed, or this build does not have the engine.
         """
+        from edgekit.device import torchscript  # noqa: PLC0415 - it needs numpy, see edgekit.device.engines.engine
+
         torch = runtime()
         program = program_of(path)
         laid_out = program["engine"]
@@ -100,6 +100,8 @@ class Opened(Fed):
             self._torch.set_num_threads(threads)
 
     def _tensor(self, batch: NDArray[Any]) -> Any:  # noqa: ANN401 - torch is optional
+        import numpy as np  # noqa: PLC0415 - see edgekit.device.engines.engine
+
         return self._torch.from_numpy(np.ascontiguousarray(batch))
 
 
@@ -123,6 +125,8 @@ def program_of(path: Path) -> dict[str, Any]:
     Raises:
         ArtifactError: the file is missing, damaged, or edgekit did not write it.
     """
+    from edgekit.device import torchscript  # noqa: PLC0415 - it needs numpy, see edgekit.device.engines.engine
+
     try:
         (text,) = torchscript.read(path, [torchscript.PROGRAM]).values()
         program = json.loads(text)
@@ -152,3 +156,11 @@ def deprecations_silenced() -> Iterator[None]:
         warnings.filterwarnings("ignore", r"torch\.quantize_per_tensor, .* are deprecated", UserWarning)
         torch.quantize_per_tensor(torch.zeros(1), 1.0, 0, torch.quint8)
         yield
+
+
+KIND = Kind(
+    "torch",
+    packages=("torch",),
+    wheels=(Wheels("torch", ("aarch64", "x86_64"), (3, 10), (3, 14), (2, 28)),),
+    clamps_without_vnni=True,
+)

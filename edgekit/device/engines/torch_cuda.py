@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from edgekit.device import torchscript
 from edgekit.device.engines import torch as on_cpu
+from edgekit.device.engines.engine import Kind
 from edgekit.errors import MissingDependency
 
 if TYPE_CHECKING:
@@ -38,6 +36,8 @@ class Opened(on_cpu.Fed):
             ArtifactError: the file is missing, damaged, or not what edgekit writes.
             MissingDependency: torch is not installed, finds no GPU, or has no kernels for this file there.
         """
+        from edgekit.device import torchscript  # noqa: PLC0415 - it needs numpy, see edgekit.device.engines.engine
+
         del threads
         torch = on_cpu.runtime()
         if not torch.cuda.is_available():
@@ -84,6 +84,8 @@ class Opened(on_cpu.Fed):
         return replay
 
     def _tensor(self, batch: NDArray[Any]) -> Any:  # noqa: ANN401 - likewise
+        import numpy as np  # noqa: PLC0415 - see edgekit.device.engines.engine
+
         tensor = self._torch.from_numpy(np.ascontiguousarray(batch)).cuda()
         return tensor.contiguous(memory_format=self._torch.channels_last) if self._kernels == GRAPH else tensor
 
@@ -95,3 +97,6 @@ def runtime() -> Any:  # noqa: ANN401 - likewise
         MissingDependency: it is not installed.
     """
     return on_cpu.runtime()
+
+
+KIND = Kind("torch-cuda", on_gpu_for="torch", kernels=(PLAIN, GRAPH))

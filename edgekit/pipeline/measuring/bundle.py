@@ -12,7 +12,7 @@ import numpy as np
 
 from edgekit import files
 from edgekit.device import plan as plans
-from edgekit.device.engines import CHANNELS_LAST, open_file
+from edgekit.device.engines import open_file
 from edgekit.device.plan import Golden
 from edgekit.errors import ConfigError, MissingDependency
 from edgekit.exporters.formats import format_of
@@ -157,14 +157,14 @@ def _answers(file: PlannedFile) -> _Answers | str:
         return "the file does not say what it takes"
     if shape[0] != 1:
         return f"it takes {shape[0]} images at once"
-    height, width, channels = shape[1:] if file.engine in CHANNELS_LAST else (*shape[2:], shape[1])
+    height, width, channels = shape[1:] if format_of(path).channels_last else (*shape[2:], shape[1])
     pixels = images(height, width, channels)
     batch = _inputs(pixels, summary.metadata, np.dtype(dtype))
     with make_runner() as runner:
         if summary.int8_share and runner.differs_because is not None:
             return f"{runner.name} here: {runner.differs_because}"
         outputs = np.concatenate([runner.run(image[None]) for image in batch])
-    own = batch.transpose(0, 2, 3, 1) if file.engine in CHANNELS_LAST else batch
+    own = batch.transpose(0, 2, 3, 1) if format_of(path).channels_last else batch
     precision = summary.metadata.precision if summary.metadata is not None else Precision(file.precision or "float16")
     if precision is Precision.INT8 and not summary.float_operators:
         tolerance = 0.0

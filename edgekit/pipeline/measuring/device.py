@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgekit.device.wheels import MODULES
+from edgekit.device.engines import KINDS
 from edgekit.errors import GateFailed
 from edgekit.pipeline.measuring.bench import BenchResult
 from edgekit.progress import Progress, silent
@@ -36,7 +36,7 @@ def connect(address: str, *, python: str | None = None, engines: Collection[str]
     where = parse(address)
     if where.scheme == "adb":
         return AdbDevice(where)
-    modules = ("numpy", *(module for engine in engines or MODULES for module in MODULES.get(engine, ())))
+    modules = ("numpy", *(module for engine in engines or KINDS for module in KINDS[engine].modules))
     return SshDevice(where, python=python, modules=modules)
 
 
