@@ -67,12 +67,20 @@ class ImageSource:
 
     Attributes:
         description: what is read, for people: "100 of 1281 images in photos".
+        source: the folder or file that was opened; None of a pattern, and of images in memory.
     """
 
-    def __init__(
-        self, origin: Origin, chosen: Sequence[int], preprocessing: Preprocessing, description: str, *, strict: bool
+    def __init__(  # noqa: PLR0913 - what is read, and how
+        self,
+        origin: Origin,
+        chosen: Sequence[int],
+        preprocessing: Preprocessing,
+        description: str,
+        *,
+        strict: bool,
+        source: Path | None = None,
     ) -> None:
-        self.description = description
+        self.description, self.source = description, source
         self._origin, self._chosen, self._preprocessing, self._strict = origin, tuple(chosen), preprocessing, strict
         self._broken: dict[int, str] = {}  # by index: why
         self._filled: set[int] = set()  # indices
@@ -86,6 +94,11 @@ class ImageSource:
     def names(self) -> tuple[str, ...]:
         """Of the images that ``len`` counts, in order: relative to the folder or file that was opened."""
         return tuple(self._origin.names[index] for index in self._usable)
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """The places of ``names`` among all images of the folder or file that was opened."""
+        return self._usable
 
     @property
     def labels(self) -> tuple[int, ...] | None:
@@ -165,19 +178,20 @@ class ImageSource:
         usable = self._usable
         wanted = min(count, len(usable))
         chosen = [usable[(2 * i + 1) * len(usable) // (2 * wanted)] for i in range(wanted)]
-        few = ImageSource(self._origin, chosen, self._preprocessing, self.description, strict=self._strict)
-        return next(few.batches(wanted))
+        return next(self._some(chosen).batches(wanted))
 
     def split(self, every: int) -> tuple[ImageSource, ImageSource]:
         """All images but one in ``every``, and those, evenly spaced."""
         usable = self._usable
         held_out = usable[every // 2 :: every]
         others = [index for index in usable if index not in set(held_out)]
-        few, rest = (
-            ImageSource(self._origin, chosen, self._preprocessing, self.description, strict=self._strict)
-            for chosen in (held_out, others)
+        return self._some(others), self._some(held_out)
+
+    def _some(self, chosen: Sequence[int]) -> ImageSource:
+        """Some of the images, by their indices."""
+        return ImageSource(
+            self._origin, chosen, self._preprocessing, self.description, strict=self._strict, source=self.source
         )
-        return rest, few
 
     def _contents(self) -> list[bytes]:
         """SHA-256 of the content of each chosen image, in order."""
@@ -266,7 +280,8 @@ def open_images(
     chosen = [(2 * i + 1) * total // (2 * wanted) for i in range(wanted)]  # the middles of equal parts
     number = f"{total}" if wanted == total else f"{wanted} of {total}"
     description = f"{number} {'image' if total == 1 else 'images'} {place}"
-    return ImageSource(origin, chosen, preprocessing, description, strict=strict)
+    there = Path(source) if Path(source).exists() else None
+    return ImageSource(origin, chosen, preprocessing, description, strict=strict, source=there)
 
 
 def held_images(

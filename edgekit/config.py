@@ -20,6 +20,7 @@ from edgekit.errors import ConfigError, chosen, did_you_mean
 from edgekit.exporters import formats
 from edgekit.exporters.formats import FORMATS
 from edgekit.profiles.profile import profile
+from edgekit.tasks.registry import TASKS
 
 FILE_NAME = "edgekit.toml"
 
@@ -73,6 +74,7 @@ class ModelSettings:
     activation: Literal["relu", "relu6", "hard_swish"] | None = None
     head_activation: Literal["relu", "relu6", "hard_swish", "none"] | None = None
     labels: Path | None = None
+    task: Annotated[str, OneOf(TASKS)] | None = None
     insist: bool = False
 
     def __post_init__(self) -> None:

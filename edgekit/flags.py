@@ -24,9 +24,12 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
     "order": ("preprocessing.order",),
     "resize": ("preprocessing.resize", "preprocessing.crop"),
     "interpolation": ("preprocessing.interpolation",),
-    **{name: (f"model.{name}",) for name in ("padding", "bn_eps", "activation", "head_activation", "resolution")},
+    **{
+        name: (f"model.{name}",)
+        for name in ("task", "padding", "bn_eps", "activation", "head_activation", "resolution")
+    },
 }
-_FLAGS: Final = {"order": "--order", "padding": "--padding", "resize": "--resize"}
+_FLAGS: Final = {"order": "--order", "padding": "--padding", "resize": "--resize", "task": "--task"}
 
 
 def named_normalization(name: str, order: str | None) -> tuple[str, str | None, Sequence[float], Sequence[float]]:

@@ -24,6 +24,7 @@ from edgekit.cli.options import (
     StdOption,
     StrictOption,
     TargetOption,
+    TaskOption,
     names,
     said,
 )
@@ -47,6 +48,7 @@ class NetworkFlags:
     order: OrderOption = None
     padding: PaddingOption = None
     resize: ResizeOption = None
+    task: TaskOption = None
     insist: InsistOption = False
 
     def overrides(self, checkpoint: Path | None) -> Overrides:
@@ -70,6 +72,7 @@ class NetworkFlags:
             "model": {
                 "checkpoint": checkpoint,
                 "padding": said("--padding", self.padding),
+                "task": said("--task", self.task),
                 "insist": self.insist or None,
             },
             "preprocessing": {**values, "order": ordered, "resize": resize},

@@ -12,6 +12,7 @@ from edgekit.config import Said, Typed
 from edgekit.errors import ConfigError
 from edgekit.exporters import formats
 from edgekit.exporters.formats import FORMATS
+from edgekit.tasks.registry import TASKS
 
 CheckpointArgument = Annotated[
     Path | None,
@@ -104,6 +105,14 @@ MeanOption = Annotated[
 StdOption = Annotated[
     str | None,
     typer.Option("--std", metavar="N,…", help="And its standard deviation, likewise.", show_default=False),
+]
+TaskOption = Annotated[
+    str | None,
+    typer.Option(
+        "--task",
+        help=f"What its outputs mean: {' or '.join(TASKS)}; it decides what is measured.",
+        show_default="classification",
+    ),
 ]
 OrderOption = Annotated[
     str | None, typer.Option("--order", help="RGB or BGR, as the network was trained.", show_default="found")

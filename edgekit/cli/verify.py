@@ -15,9 +15,11 @@ from edgekit.cli.options import (
     JsonOption,
     SetOption,
     StrictOption,
+    TaskOption,
     ThreadsOption,
     find_config,
     load_settings,
+    said,
 )
 from edgekit.device.threads import limited
 from edgekit.facts import Basis
@@ -48,6 +50,7 @@ def verify(  # noqa: PLR0913 - one a flag
         Path | None,
         typer.Option("--checkpoint", help="The trained network, to compare with.", show_default="the manifest's"),
     ] = None,
+    task: TaskOption = None,
     baseline: Annotated[
         Path | None,
         typer.Option("--baseline", help="What edgekit baseline kept: no larger, no slower.", show_default=False),
@@ -79,7 +82,7 @@ def verify(  # noqa: PLR0913 - one a flag
                 "latency": latency or None,
             },
             "bench": {"threads": None if threads is None else (threads,)},
-            "model": {"checkpoint": checkpoint},
+            "model": {"checkpoint": checkpoint, "task": said("--task", task)},
         }
         settings = load_settings(find_config(config), flags, assignments)
 

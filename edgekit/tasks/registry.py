@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.errors import ConfigError, did_you_mean
-from edgekit.facts import Basis, Fact, of_provenance
+from edgekit.facts import BY_SETTING, Basis, Fact, of_provenance
 from edgekit.tasks.classification import Classification
 
 if TYPE_CHECKING:
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 TASKS: Final[Mapping[str, type[Task[Any]]]] = {kind.name: kind for kind in (Classification,)}
 FACT: Final = "task"
 SETTING: Final = f"--task {'|'.join(TASKS)}"
+
+
+def from_setting(name: str | None) -> tuple[Fact, ...]:
+    """The fact that a setting names, where one does."""
+    return () if name is None else (Fact(FACT, name, Basis.GIVEN, BY_SETTING, SETTING),)
 
 
 def task_of(

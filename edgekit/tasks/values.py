@@ -214,7 +214,7 @@ class Differences:
         sentence: on how many images, in words.
         disagreements: the most telling first.
         categories: everything that can be said, in order, where that is a list of names: then pairs can be tabulated.
-        points: of numbers, all of them.
+        points: of numbers, as many as a picture can show.
     """
 
     sentence: str

@@ -15,7 +15,7 @@ from PIL import Image
 
 from edgekit.pipeline.proving.verdicts import Picture
 from edgekit.reports.page import document
-from edgekit.tasks.values import Differences, Disagreement
+from edgekit.tasks.values import Differences, Disagreement, Point
 from edgekit.verification.gates import Gate, Level
 from edgekit.words import printable
 
@@ -202,6 +202,16 @@ def test_confusions_are_a_matrix_where_classes_are_few(passing: VerifyResult) ->
     same = replace(passing, differences=Differences("int8 and float say the same.", (), names))
     assert "int8 and float say the same." in Page(document.render(same)).text
     assert 'id="differences"' not in document.render(replace(passing, differences=None))
+
+
+def test_numbers_are_a_picture_of_int8_over_float(passing: VerifyResult) -> None:
+    points = (Point(1.0, 1.0, "a.png"), Point(2.0, 2.5, "b.png"), Point(3.0, 2.9, "c.png"))
+    found = Page(document.render(replace(passing, differences=Differences("they differ", (), (), points))))
+    (picture,) = [svg for svg in found.all("svg") if svg["aria-label"].startswith("int8 over float")]
+    assert picture["aria-label"] == "int8 over float, 3 values; the farthest apart is b.png: float 2, int8 2.5"
+    assert "a.png: float 1, int8 1" in found.text
+    places = {(c["cx"], c["cy"]) for c in found.all("circle") if c["r"] == "2.5"}
+    assert {("34", "286"), ("286", "46.6")} <= places  # float 1 to 3, upwards from 1
 
 
 def test_pictures_are_what_the_network_sees(passing: VerifyResult) -> None:

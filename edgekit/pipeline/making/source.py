@@ -14,6 +14,7 @@ from edgekit.pipeline.making.expectations import settle
 from edgekit.pipeline.making.given import Given, from_files
 from edgekit.pipeline.making.trained import load_as_exported
 from edgekit.progress import Progress, silent
+from edgekit.tasks import registry
 from edgekit.version import __version__
 
 if TYPE_CHECKING:
@@ -86,19 +87,22 @@ def open_source(settings: Settings, progress: Progress = silent, *, given: Given
     graph = trained.capture()
     form = float_form(graph)
     labels = () if settings.model.labels is None else _labels(settings.model.labels, form)
+    known = facts.replaced(settled.facts, registry.from_setting(settings.model.task))
     provenance = {
         **trained.provenance,
-        facts.KEY: [fact.to_dict() for fact in settled.facts],
+        facts.KEY: [fact.to_dict() for fact in known],
         "edgekit": __version__,
     }
     if settings.export.device is not None:
         provenance["device"] = settings.export.device
+    float_model = FloatModel(form, settled.preprocessing, labels, provenance)
+    registry.task_of_model(float_model)  # one that reads other outputs is better refused before the work than after
     return Source(
-        float_model=FloatModel(form, settled.preprocessing, labels, provenance),
+        float_model=float_model,
         integer_form=FloatModel(integer_form(graph), settled.preprocessing, labels, provenance),
         logits=trained.logits,
         description=trained.description,
-        facts=settled.facts,
+        facts=known,
         notes=(*trained.notes, *given.notes),
         images=None if given.images is None else given.images(settled.preprocessing),
         in_memory=trained.in_memory,

@@ -32,7 +32,7 @@ from edgekit.progress import Progress, silent
 from edgekit.runtimes.catalog import all_runners, other_runners
 from edgekit.runtimes.emulated import emulated_runners
 from edgekit.runtimes.planned import planned_file
-from edgekit.tasks.registry import task_of
+from edgekit.tasks.registry import from_setting, task_of
 from edgekit.tasks.scoring import check_limits, metrics
 from edgekit.verification.budgets import Limits
 from edgekit.verification.gates import Gate, Level
@@ -84,7 +84,8 @@ def verify(
     about, model, trained = abouts[0], evidence.model, evidence.trained
     preprocessing = about.preprocessing if model is None else model.preprocessing
     images = trials.images_of(settings, preprocessing, given.images)
-    task, about_task = task_of(_shapes(readable), about.labels, _facts(abouts))
+    known_facts = (*from_setting(settings.model.task), *_facts(abouts))
+    task, about_task = task_of(_shapes(readable), about.labels, known_facts)
     check_limits(task, settings.verify.limits)
     if isinstance(images, ImageSource):
         task.check(images)

@@ -12,7 +12,7 @@ from edgekit.words import count, decibels
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from edgekit.tasks.values import Measured
+    from edgekit.tasks.values import Measured, Point
     from edgekit.verification.layers import LayerComparison
 
 _BARS, _BAR, _HEIGHT, _TEXT = 16, 11, 44, 12  # bars of a histogram, and pixels
@@ -76,6 +76,38 @@ def interval(found: Measured, others: Sequence[Measured]) -> Markup | None:
         element("line", class_="axis", x1=x(0), y1=0, x2=x(0), y2=height),
         element("line", class_="whisker", x1=x(found.low), y1=height / 2, x2=x(found.high), y2=height / 2),
         element("circle", class_="point", cx=x(found.value), cy=height / 2, r=4),
+    )  # fmt: skip
+
+
+def scatter(points: Sequence[Point]) -> Markup:
+    """What int8 says over what float says, with the line on which they are the same; the farthest from it is named."""
+    side, margin = 320, 34
+    values = [value for point in points for value in (point.expected, point.found)]
+    low, high = min(values), max(values)
+    span = max(high - low, 1e-9)
+
+    def x(value: float) -> float:
+        return margin + (value - low) / span * (side - 2 * margin)
+
+    def y(value: float) -> float:
+        return side - x(value)
+
+    worst = max(points, key=lambda point: abs(point.found - point.expected))
+    said = f"float {worst.expected:.3g}, int8 {worst.found:.3g}"
+    ends = {"x1": x(low), "y1": y(low), "x2": x(high), "y2": y(high)}
+    return _svg(
+        side, side, f"int8 over float, {count(len(points), 'value')}; the farthest apart is {worst.name}: {said}",
+        element("line", class_="axis", **{name: _number(value) for name, value in ends.items()}),
+        *(
+            element(
+                "circle", element("title", f"{point.name}: float {point.expected:.3g}, int8 {point.found:.3g}"),
+                class_="point", cx=_number(x(point.expected)), cy=_number(y(point.found)), r=2.5,
+            )
+            for point in points
+        ),
+        element("text", f"float {low:.3g}", x=margin, y=side - 4),
+        element("text", f"{high:.3g}", x=side - margin, y=side - 4, text_anchor="end"),
+        element("text", "int8", x=4, y=margin - 10),
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from edgekit.reports import findings
+from edgekit.reports.page import charts
 from edgekit.reports.page.markup import Markup, element, join, table
 from edgekit.reports.page.pieces import code, mark, note
 from edgekit.words import count
@@ -34,6 +35,8 @@ def differences(result: VerifyResult) -> Markup | None:
     if found is None or not result.images:
         return None
     sentence = element("p", found.sentence)
+    if found.points:
+        sentence = join(sentence, charts.scatter(found.points))
     if not found.disagreements:
         return sentence
     is_small = 0 < len(found.categories) <= _MATRIX
