@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.errors import ConfigError, did_you_mean
 from edgekit.facts import BY_SETTING, Basis, Fact, of_provenance
-from edgekit.tasks.classification import Classification
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from edgekit.float_model import FloatModel
     from edgekit.tasks.task import Task
 
-TASKS: Final[Mapping[str, type[Task[Any]]]] = {kind.name: kind for kind in (Classification,)}
+# Where each is, by its name; it is imported where it is used, for the command line starts without numpy.
+TASKS: Final[Mapping[str, str]] = {
+    "classification": "edgekit.tasks.classification:Classification",
+    "regression": "edgekit.tasks.regression:Regression",
+}
 FACT: Final = "task"
 SETTING: Final = f"--task {'|'.join(TASKS)}"
 
@@ -22,6 +26,13 @@ SETTING: Final = f"--task {'|'.join(TASKS)}"
 def from_setting(name: str | None) -> tuple[Fact, ...]:
     """The fact that a setting names, where one does."""
     return () if name is None else (Fact(FACT, name, Basis.GIVEN, BY_SETTING, SETTING),)
+
+
+def kind(name: str) -> type[Task[Any]]:
+    """The class of a task by its name."""
+    module, _, attribute = TASKS[name].partition(":")
+    found: type[Task[Any]] = getattr(import_module(module), attribute)
+    return found
 
 
 def task_of(
@@ -37,10 +48,10 @@ def task_of(
     Raises:
         ConfigError: there is no such task, or it reads other outputs.
     """
-    fact = next((fact for fact in facts if fact.name == FACT), None) or _usual(labels)
+    fact = next((fact for fact in facts if fact.name == FACT), None) or _usual(shapes, labels)
     if fact.value not in TASKS:
         raise ConfigError(f"the task {fact.value!r} is none that edgekit knows: {did_you_mean(fact.value, TASKS)}")
-    return TASKS[fact.value].of(shapes, labels), fact
+    return kind(fact.value).of(shapes, labels), fact
 
 
 def task_of_model(model: FloatModel) -> Task[Any]:
@@ -53,8 +64,11 @@ def task_of_model(model: FloatModel) -> Task[Any]:
     return task_of(shapes, model.labels, of_provenance(model.provenance))[0]
 
 
-def _usual(labels: Sequence[str]) -> Fact:
-    name = Classification.name
+def _usual(shapes: Mapping[str, tuple[int, ...]], labels: Sequence[str]) -> Fact:
+    if [len(shape) for shape in shapes.values()] != [1]:
+        because = "nothing says what several outputs, or a map, mean, so they are compared as numbers"
+        return Fact(FACT, "regression", Basis.ASSUMED, because, SETTING)
+    name = "classification"
     if labels:
         return Fact(FACT, name, Basis.STATED, f"its metadata name {len(labels)} classes", SETTING)
     return Fact(FACT, name, Basis.ASSUMED, "usual for networks with one output of [N, classes]", SETTING)

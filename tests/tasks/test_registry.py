@@ -1,0 +1,39 @@
+"""Which task a network has, and how that is known."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgekit.errors import ConfigError
+from edgekit.facts import Basis, Fact
+from edgekit.tasks.classification import Classification
+from edgekit.tasks.registry import TASKS, from_setting, kind, task_of
+from edgekit.tasks.regression import Regression
+from edgekit.tasks.scoring import metrics
+
+
+def test_what_is_given_or_stated_counts_before_what_is_usual() -> None:
+    one = {"logits": (3,)}
+    task, fact = task_of(one, (), ())
+    assert (task, fact.basis) == (Classification("logits", 3), Basis.ASSUMED)
+    task, fact = task_of(one, ("cat", "dog", "owl"), ())
+    assert (task, fact.basis) == (Classification("logits", 3, ("cat", "dog", "owl")), Basis.STATED)
+    task, fact = task_of(one, (), from_setting("regression"))
+    assert (type(task), fact.basis) == (Regression, Basis.GIVEN)
+    task, fact = task_of({"a": (3,), "b": (8, 4, 4)}, (), from_setting(None))
+    assert (task.outputs, fact.value, fact.basis) == (("a", "b"), "regression", Basis.ASSUMED)
+
+
+def test_other_outputs_and_unknown_tasks_are_refused() -> None:
+    with pytest.raises(ConfigError, match="classification, which reads one output of"):
+        task_of({"map": (8, 4, 4)}, (), from_setting("classification"))
+    with pytest.raises(ConfigError, match=r"'segmentation' is none that edgekit knows: choose from"):
+        task_of({"map": (8, 4, 4)}, (), [Fact("task", "segmentation", Basis.STATED, "", "")])
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_metrics_of_every_task_have_names_of_their_own(name: str) -> None:
+    assert kind(name).name == name
+    found = metrics(kind(name).of({"out": (3,)}, ()))
+    assert len({metric.name for metric in found}) == len(found)
+    assert {"drop", "agreement", "sqnr_db"} <= {metric.name for metric in found}
