@@ -96,12 +96,6 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(scope="session")
-def sketch() -> type[FloatSketch]:
-    """The class itself: call it to begin a network."""
-    return FloatSketch
-
-
 @pytest.fixture(scope="session", params=[(name, seed) for seed in SEEDS for name in INTEGER_CASES], ids=str)
 def integer_case(request: pytest.FixtureRequest) -> tuple[IntegerModel, NDArray[np.int8], NDArray[np.int8]]:
     """Each network with each seed: the model, stored inputs [N, ...], and what the reference makes of them."""

@@ -13,6 +13,7 @@ from edgekit.errors import ConfigError
 from edgekit.exporters.metadata import IoDtype
 from edgekit.exporters.onnx.codec import read, write_integer_model
 from edgekit.reference.integer import Reference
+from tests.networks import FloatSketch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,10 +59,8 @@ def test_layers_with_16_bits(
         write_integer_model(model, tmp_path / "m.onnx", runtime="1.17")
 
 
-def test_integers_before_a_float_layer_are_the_references(
-    sketch: Callable[..., Any], level: str, onnx_runtime: Run, tmp_path: Path
-) -> None:
-    s = sketch((8, 9, 11))
+def test_integers_before_a_float_layer_are_the_references(level: str, onnx_runtime: Run, tmp_path: Path) -> None:
+    s = FloatSketch((8, 9, 11))
     before = s.conv(s.conv("x", 12), 12)
     s.outputs = (before, s.conv(s.conv(before, 12, 3), 8))
     model = s.integer_model(["layer.2"])
@@ -120,9 +119,9 @@ def test_every_operator_becomes_an_integer_kernel(integer_block: Case, onnx_runt
     assert run == Counter({kernel: written[name] for name, kernel in kernels.items() if written[name]})
 
 
-def test_outputs_beyond_the_first(sketch: Callable[..., Any], onnx_runtime: Run, tmp_path: Path) -> None:
+def test_outputs_beyond_the_first(onnx_runtime: Run, tmp_path: Path) -> None:
     """The second one is read by other layers, too."""
-    s = sketch((8, 7, 7))
+    s = FloatSketch((8, 7, 7))
     features = s.conv("x", 12)
     s.outputs = (s.linear(s.mean(features, keep_dims=False), 10), features)
     model = s.integer_model()

@@ -14,6 +14,7 @@ from edgekit.exporters.metadata import Precision
 from edgekit.exporters.tflite.codec import read, write_float_model
 from edgekit.ir import Clamp, Conv2d, Graph, Node, Output, Tensor
 from edgekit.reference.float import FloatReference
+from tests.networks import FloatSketch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +44,8 @@ def test_float16_is_near_what_torch_computes(float_case: Case, litert: Callable[
     np.testing.assert_allclose(litert(tmp_path / "m.tflite").run(images)[0], expected, atol=tolerance, rtol=0)
 
 
-def test_float16_weights_take_half_the_space(sketch: Callable[..., Any], tmp_path: Path) -> None:
-    s = sketch((1280,))
+def test_float16_weights_take_half_the_space(tmp_path: Path) -> None:
+    s = FloatSketch((1280,))
     s.linear("x", 10)
     for precision in Precision.FLOAT32, Precision.FLOAT16:
         write_float_model(s.float_model(), tmp_path / precision, precision=precision)
@@ -67,9 +68,9 @@ def test_float16_weights_take_half_the_space(sketch: Callable[..., Any], tmp_pat
     ids=str,
 )
 def test_clamps_are_fused_as_far_as_tflite_can(
-    clamp: Clamp, operators: dict[str, int], sketch: Callable[..., Any], litert: Callable[[Path], Any], tmp_path: Path
+    clamp: Clamp, operators: dict[str, int], litert: Callable[[Path], Any], tmp_path: Path
 ) -> None:
-    s = sketch((8, 9, 11))
+    s = FloatSketch((8, 9, 11))
     s.conv("x", 12, clamp=clamp)
     model, images = s.float_model(), s.images(3)
     write_float_model(model, tmp_path / "m.tflite")

@@ -13,6 +13,7 @@ from edgekit.exporters.metadata import IoDtype
 from edgekit.exporters.tflite.codec import read, write_integer_model
 from edgekit.ir import Clamp
 from edgekit.reference.integer import Reference
+from tests.networks import FloatSketch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,9 +64,7 @@ def test_layers_with_16_bits(
     assert set(runtime.nodes()) > {"DELEGATE"}
 
 
-def test_one_layer_of_each_kind_is_within_a_step_of_16_bits(
-    sketch: Callable[..., Any], litert: Callable[[Path], Any], tmp_path: Path
-) -> None:
+def test_one_layer_of_each_kind_is_within_a_step_of_16_bits(litert: Callable[[Path], Any], tmp_path: Path) -> None:
     """The output is dequantized, so its steps can be counted."""
     builds: tuple[Callable[[Any], str], ...] = (
         lambda s: s.conv("x", 12, 3, clamp=RELU6),
@@ -76,7 +75,7 @@ def test_one_layer_of_each_kind_is_within_a_step_of_16_bits(
         lambda s: s.mean("x", keep_dims=False),
     )
     for build in builds:
-        s = sketch((8, 9, 11), seed=1)
+        s = FloatSketch((8, 9, 11), seed=1)
         build(s)
         model = s.integer_model(int16=[s.nodes[0].name])
         write_integer_model(model, tmp_path / "m.tflite")
@@ -86,10 +85,8 @@ def test_one_layer_of_each_kind_is_within_a_step_of_16_bits(
         assert np.abs(found - Reference(model).run(stored)["logits"]).max() <= 1.01 * step
 
 
-def test_integers_before_a_float_layer_are_the_references(
-    sketch: Callable[..., Any], litert: Callable[[Path], Any], tmp_path: Path
-) -> None:
-    s = sketch((8, 9, 11))
+def test_integers_before_a_float_layer_are_the_references(litert: Callable[[Path], Any], tmp_path: Path) -> None:
+    s = FloatSketch((8, 9, 11))
     before = s.conv(s.conv("x", 12), 12)
     s.outputs = (before, s.conv(s.conv(before, 12, 3), 8))
     model = s.integer_model(["layer.2"])
@@ -125,8 +122,8 @@ def test_every_boundary_carries_the_same_integers(
     assert runtime.nodes() == Counter(DELEGATE=1, QUANTIZE=outside)
 
 
-def test_outputs_beyond_the_first(sketch: Callable[..., Any], litert: Callable[[Path], Any], tmp_path: Path) -> None:
-    s = sketch((8, 7, 7))
+def test_outputs_beyond_the_first(litert: Callable[[Path], Any], tmp_path: Path) -> None:
+    s = FloatSketch((8, 7, 7))
     features = s.conv("x", 12)
     s.outputs = (s.linear(s.mean(features, keep_dims=False), 10), features)
     model = s.integer_model()
@@ -140,13 +137,13 @@ def test_outputs_beyond_the_first(sketch: Callable[..., Any], litert: Callable[[
                 np.testing.assert_array_equal(found, expected[name])
 
 
-def test_a_product_that_is_scaled_up_has_its_own_version(sketch: Callable[..., Any], tmp_path: Path) -> None:
-    s = sketch((8, 9, 11))
+def test_a_product_that_is_scaled_up_has_its_own_version(tmp_path: Path) -> None:
+    s = FloatSketch((8, 9, 11))
     product = s.mul("x", s.conv("x", 8))
     model = s.integer_model()
     write_integer_model(model, tmp_path / "m.tflite", io_dtype=IoDtype.INT8)
     assert versions(tmp_path / "m.tflite")["MUL"] == 2
-    tiny = replace(model.params[product], scale=model.params[product].scale / 1000)
+    tiny = replace(model.params[product], scale=model.params[product].scale * np.float32(1e-3))
     write_integer_model(
         replace(model, params={**model.params, product: tiny}), tmp_path / "m.tflite", io_dtype=IoDtype.INT8
     )

@@ -15,6 +15,7 @@ from edgekit.exporters.tflite import metadata as tflite_metadata
 from edgekit.exporters.tflite import schema as tflite_schema
 from edgekit.exporters.tflite.codec import read, write_float_model, write_integer_model
 from edgekit.preprocessing import Normalization
+from tests.networks import FloatSketch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,8 +140,8 @@ def test_size_is_width_and_height_and_bgr_is_not_called_rgb(float_model: FloatMo
     assert image.table(3).table(1).table(1).scalar(0, "I") == 160
 
 
-def test_only_the_first_output_has_labels(sketch: Callable[..., Any], tmp_path: Path) -> None:
-    s = sketch((8, 7, 7))
+def test_only_the_first_output_has_labels(tmp_path: Path) -> None:
+    s = FloatSketch((8, 7, 7))
     features = s.conv("x", 12)
     s.outputs = (s.linear(s.mean(features, keep_dims=False), 10), features)
     write_float_model(s.float_model(), tmp_path / "m.tflite")
