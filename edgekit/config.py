@@ -23,6 +23,7 @@ from edgekit.profiles.profile import profile
 from edgekit.tasks.registry import TASKS
 
 FILE_NAME = "edgekit.toml"
+OF_PROFILE = "the profile of"  # a device: who says what its profile chooses
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # what names there are is not known yet
@@ -58,6 +59,11 @@ class Said:
     by: str
 
 
+def _key(meaning: str, **default: Any) -> Any:  # noqa: ANN401 - as dataclasses.field
+    """A key of a section, with what it means, for people."""
+    return field(metadata={"meaning": meaning}, **default)
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
     """[model]: the trained network; what is None is read from the checkpoint, or found.
@@ -65,17 +71,27 @@ class ModelSettings:
     With ``insist`` the work goes on with what is only assumed, or what evidence contradicts.
     """
 
-    checkpoint: Path | None = None
-    family: str | None = None
-    classes: int | None = None
-    resolution: int | Size | None = None
-    padding: Literal["same", "symmetric"] | None = None
-    bn_eps: float | None = None
-    activation: Literal["relu", "relu6", "hard_swish"] | None = None
-    head_activation: Literal["relu", "relu6", "hard_swish", "none"] | None = None
-    labels: Path | None = None
-    task: Annotated[str, OneOf(TASKS)] | None = None
-    insist: bool = False
+    checkpoint: Path | None = _key("the trained network: .pth, .safetensors, .h5, .keras or .onnx", default=None)
+    family: str | None = _key("what it has to be, such as mobilenet_v2; any by default", default=None)
+    classes: int | None = _key("how many it has to tell apart; any by default", default=None)
+    resolution: int | Size | None = _key(
+        "of its images, pixels; where nothing tells it, as usual for its family", default=None
+    )
+    padding: Literal["same", "symmetric"] | None = _key(
+        "how it was trained: same (TensorFlow) or symmetric (PyTorch); found where that can be done", default=None
+    )
+    bn_eps: float | None = _key("epsilon of its batch normalization; found where that can be done", default=None)
+    activation: Literal["relu", "relu6", "hard_swish"] | None = _key(
+        "of its body; found where that can be done", default=None
+    )
+    head_activation: Literal["relu", "relu6", "hard_swish", "none"] | None = _key(
+        "between the linear layers of its classifier; as usual for its layout", default=None
+    )
+    labels: Path | None = _key("class names, one a line, stored in every file", default=None)
+    task: Annotated[str, OneOf(TASKS)] | None = _key(
+        "what it is for; classification, as is usual for one output of [N, classes]", default=None
+    )
+    insist: bool = _key("go on with what is only assumed of the network, or contradicted by evidence", default=False)
 
     def __post_init__(self) -> None:
         _at_least(1, "model.resolution", _shorter(self.resolution))
@@ -89,13 +105,22 @@ class PreprocessingSettings:
     sees (timm's crop_pct); it decides the resize, so one of the two is set.
     """
 
-    resize: int | Size | Literal["whole", "none"] | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    order: Literal["GREY", "RGB", "BGR", "RGBA", "BGRA"] | None = None
-    interpolation: Interpolation | None = None
-    antialias: bool | None = None
-    crop: float | None = None
+    resize: int | Size | Literal["whole", "none"] | None = _key(
+        "before the centre crop: pixels of the shorter side, HEIGHTxWIDTH to cover, whole or none; 256 for 224",
+        default=None,
+    )
+    mean: tuple[float, ...] | None = _key(
+        "of pixels from 0 to 1, one a channel or one for all; found where that can be done", default=None
+    )
+    std: tuple[float, ...] | None = _key("standard deviation, likewise", default=None)
+    order: Literal["GREY", "RGB", "BGR", "RGBA", "BGRA"] | None = _key(
+        "of the channels, as the network was trained; found where that can be done", default=None
+    )
+    interpolation: Interpolation | None = _key("one of Pillow's filters; bilinear, as is usual", default=None)
+    antialias: bool | None = _key("average over the pixels that resizing shrinks away; true, as is usual", default=None)
+    crop: float | None = _key(
+        "share of the resized image's side that the network sees (timm's crop_pct), instead of resize", default=None
+    )
 
     def __post_init__(self) -> None:
         _at_least(1, "preprocessing.resize", _shorter(self.resize))
@@ -129,18 +154,29 @@ class PreprocessingSettings:
 class CalibrationSettings:
     """[calibration]: where the ranges of an int8 model come from, and which layers are more precise."""
 
-    data: Path | None = None
-    ranges: Path | None = None
-    method: Literal["minmax", "percentile", "entropy", "mse"] = "percentile"
-    percentile: float = 99.997
-    images: int | None = None
-    strict: bool = False
-    data_free: bool = False
-    keep_float: tuple[str, ...] = ()
-    floor: float | None = None
-    int16_activations: tuple[str, ...] = ()
-    per_tensor_weights: bool = False
-    weight_bits: int = 8
+    data: Path | None = _key("calibration images: a folder, pattern, .npz, .npy or .csv", default=None)
+    ranges: Path | None = _key("ranges saved by an earlier export, instead of images", default=None)
+    method: Literal["minmax", "percentile", "entropy", "mse"] = _key(
+        "how the range of a tensor follows from what was seen of it", default="percentile"
+    )
+    percentile: float = _key("of what was seen, that the range holds; for the method of this name", default=99.997)
+    images: int | None = _key("how many to take, evenly spread; all by default", default=None)
+    strict: bool = _key("refuse a broken image instead of skipping it", default=False)
+    data_free: bool = _key(
+        "without images: on synthetic ones, made from the checkpoint's batch normalization", default=False
+    )
+    keep_float: tuple[str, ...] = _key(
+        "layers that stay in float inside int8 files; features.4 means all of that block", default=()
+    )
+    floor: float | None = _key(
+        "keep as few layers in float as it takes to lose no more (points of top-1, or of another task's metric)",
+        default=None,
+    )
+    int16_activations: tuple[str, ...] = _key(
+        "layers with 16-bit activations, for TFLite and ONNX; int8 weights stay. Slow, outside of XNNPACK", default=()
+    )
+    per_tensor_weights: bool = _key("one weight scale a layer, for targets that have no scale a channel", default=False)
+    weight_bits: int = _key("8, or 7 for x86 without VNNI, whose kernels clamp sums of 8-bit products", default=8)
 
     def __post_init__(self) -> None:
         _at_least(1, "calibration.images", self.images)
@@ -162,17 +198,31 @@ class ExportSettings:
     With a device, what its profile chooses takes the place of the defaults (``edgekit.profiles``).
     """
 
-    device: str | None = None
-    targets: tuple[Target, ...] = field(default_factory=formats.defaults)
-    precisions: tuple[PrecisionName, ...] = ("float32",)
-    io_dtype: Literal["float32", "int8", "uint8"] = "float32"
-    head: Literal["logits", "softmax", "sigmoid"] = "logits"
-    onnxruntime: str | None = None
-    onnx_batch: Literal["free", "one"] = "free"
-    coreml_program: Literal["float32", "float16"] = "float32"
-    torch_engine: Literal["fbgemm", "qnnpack"] = "fbgemm"
-    out: Path = Path("exported")
-    verify: bool = True
+    device: str | None = _key(
+        "what the files are for (edgekit devices); it decides what flags and files do not", default=None
+    )
+    targets: tuple[Target, ...] = _key("formats to write", default_factory=formats.defaults)
+    precisions: tuple[PrecisionName, ...] = _key("float32, float16, int8, or several of them", default=("float32",))
+    io_dtype: Literal["float32", "int8", "uint8"] = _key("what int8 files take and give", default="float32")
+    head: Literal["logits", "softmax", "sigmoid"] = _key(
+        "logits, or beside them probabilities by softmax or sigmoid, in every file", default="logits"
+    )
+    onnxruntime: str | None = _key(
+        "the oldest ONNX Runtime that .onnx files have to run in, such as 1.17; the installed one by default",
+        default=None,
+    )
+    onnx_batch: Literal["free", "one"] = _key(
+        "images that .onnx files take at once: any number (free), or one", default="free"
+    )
+    coreml_program: Literal["float32", "float16"] = _key(
+        "precision of the program in int8 .mlpackage files; float16 is for Apple's Neural Engine, and near",
+        default="float32",
+    )
+    torch_engine: Literal["fbgemm", "qnnpack"] = _key(
+        "whose quantized operators int8 .pt files hold: fbgemm for x86, qnnpack for ARM", default="fbgemm"
+    )
+    out: Path = _key("folder to write to", default=Path("exported"))
+    verify: bool = _key("prove every file in the runtimes of this machine before it is published", default=True)
 
     def __post_init__(self) -> None:
         for name, values in (("targets", self.targets), ("precisions", self.precisions)):
@@ -190,22 +240,27 @@ class VerifySettings:
     network's task (``edgekit.tasks``) by name, the least or largest value that passes, in the metric's own unit.
     """
 
-    data: Path | None = None
-    images: int | None = None
-    strict: bool = False
-    float32_tolerance: float | None = None
-    float16_tolerance: float | None = None
-    max_lsb: int = 0
-    limits: Mapping[str, float] = field(default_factory=dict)
-    onnxruntime: str | None = None
-    litert: str | None = None
-    coreml: str | None = None
-    emulate: bool = False
-    latency: bool = False
-    baseline: Path | None = None
-    max_size_ratio: float = 1.02
-    max_memory_ratio: float = 1.05
-    max_latency_ratio: float = 1.07
+    data: Path | None = _key("images; labelled ones give accuracy", default=None)
+    images: int | None = _key("how many to take, evenly spread; all by default", default=None)
+    strict: bool = _key("refuse a broken image instead of skipping it", default=False)
+    float32_tolerance: float | None = _key(
+        "by how much float32 files may differ, relative to the largest logit; the usual one by default", default=None
+    )
+    float16_tolerance: float | None = _key("likewise, float16 files", default=None)
+    max_lsb: int = _key("by how much integers may differ where they have to be identical", default=0)
+    limits: Mapping[str, float] = _key(
+        "a table [verify.limits]: of each metric of the network's task by name, what passes, such as top1 = 75",
+        default_factory=dict,
+    )
+    onnxruntime: str | None = _key("the oldest ONNX Runtime that .onnx files have to run in", default=None)
+    litert: str | None = _key("likewise, LiteRT and .tflite files", default=None)
+    coreml: str | None = _key("likewise, Core ML and .mlpackage files, such as iOS15", default=None)
+    emulate: bool = _key("also on emulated processors that edgekit emulate set up; slow", default=False)
+    latency: bool = _key("time every file, too, for the report", default=False)
+    baseline: Path | None = _key("what edgekit baseline kept: no larger, no slower", default=None)
+    max_size_ratio: float = _key("a file's size over the baseline's, at most", default=1.02)
+    max_memory_ratio: float = _key("likewise, its memory", default=1.05)
+    max_latency_ratio: float = _key("likewise, its latency", default=1.07)
 
     def runtime(self, target: str) -> str | None:
         """The oldest runtime that files of a format have to run in, if it was named."""
@@ -228,11 +283,16 @@ class BenchSettings:
     With threads "all", from one to as many as there are cores.
     """
 
-    threads: tuple[int, ...] | Literal["all"] = (1,)
-    batches: tuple[int, ...] = (1,)
-    laps: int = LAPS
-    gpu: bool = False
-    python: str | None = None
+    threads: tuple[int, ...] | Literal["all"] = _key(
+        "of one run, or several numbers of them; all is 1 to all cores", default=(1,)
+    )
+    batches: tuple[int, ...] = _key("images of one run, or several numbers of them", default=(1,))
+    laps: int = _key("fresh processes of each file", default=LAPS)
+    gpu: bool = _key("on the GPU as well, where there is one", default=False)
+    python: str | None = _key(
+        'of a device, as a shell there takes it ("~/venv/bin/python"); the one that has most of what is needed',
+        default=None,
+    )
 
     def __post_init__(self) -> None:
         for name, values in (("threads", self.threads), ("batches", self.batches)):
@@ -252,10 +312,10 @@ class BenchSettings:
 class FinetuneSettings:
     """[finetune]: how long to train, and on what; without epochs and minutes it is as long as usually helps."""
 
-    epochs: int | None = None
-    minutes: float | None = None
-    accelerator: Accelerator | None = None
-    seed: int = 0
+    epochs: int | None = _key("how long to train; as long as usually helps by default", default=None)
+    minutes: float | None = _key("or for so many minutes, instead of epochs", default=None)
+    accelerator: Accelerator | None = _key("what to train on; cuda where there is a GPU", default=None)
+    seed: int = _key("of the order of the images", default=0)
 
     def __post_init__(self) -> None:
         _at_least(1, "finetune.epochs", self.epochs)
@@ -302,6 +362,18 @@ _SECTIONS: dict[str, type[Any]] = {
 }
 
 
+def meaning(name: str) -> str:
+    """What a key ("export.head") means, for people: an end of a sentence.
+
+    >>> meaning("bench.laps")
+    'fresh processes of each file'
+    """
+    section, _, key = name.partition(".")
+    (found,) = (field for field in dataclasses.fields(_SECTIONS[section]) if field.name == key)
+    said: str = found.metadata["meaning"]
+    return said
+
+
 def load(path: Path | None, overrides: Overrides | None = None) -> Settings:
     """Settings from a file, with single keys overridden; where they name a device, in place of its profile's.
 
@@ -320,7 +392,13 @@ def load(path: Path | None, overrides: Overrides | None = None) -> Settings:
         settings = _from_tables(tables, path, settings)
     for section, values in given.items():
         settings = _changed(settings, section, values, "the command line", None)
+    device = settings.export.device
     origins = {
+        f"{section}.{key}": f"{OF_PROFILE} {device}"
+        for section, values in ({} if device is None else profile(device).settings).items()
+        for key in values
+    }
+    origins |= {
         f"{section}.{key}": str(path)
         for section, values in tables.items()
         for key in _gathered(values, section, str(path))
@@ -385,7 +463,7 @@ def _of_device(name: str | None) -> Settings:
     if name is None:
         return settings
     for section, values in profile(name).settings.items():
-        settings = _changed(settings, section, values, f"the profile of {name}", None)
+        settings = _changed(settings, section, values, f"{OF_PROFILE} {name}", None)
     return settings
 
 
@@ -541,6 +619,16 @@ def _choices(hint: Any) -> Collection[str]:  # noqa: ANN401 - any type
     if typing.get_origin(hint) is Annotated:
         return next(about.names for about in hint.__metadata__ if isinstance(about, OneOf))
     return typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
+
+
+def wanted(name: str) -> str:
+    """What a key takes, in words.
+
+    >>> wanted("model.padding"), wanted("bench.laps")
+    ("'same' or 'symmetric'", 'a whole number')
+    """
+    section, _, key = name.partition(".")
+    return _wanted(typing.get_type_hints(_SECTIONS[section], include_extras=True)[key])
 
 
 def _wanted(hint: Any) -> str:  # noqa: ANN401 - any type

@@ -10,6 +10,7 @@ from edgekit.cli import (
     bundle,
     check,
     compile,  # noqa: A004 - a command's name
+    config,
     devices,
     diff,
     doctor,
@@ -17,6 +18,7 @@ from edgekit.cli import (
     export,
     finetune,
     inspect,
+    predict,
     profile,
     reproduce,
     sensitivity,
@@ -37,6 +39,7 @@ app.command()(export.export)
 app.command()(sensitivity.sensitivity)
 app.command()(finetune.finetune)
 app.command()(verify.verify)
+app.command()(predict.predict)
 app.command()(bench.bench)
 app.command()(bundle.bundle)
 app.command()(profile.profile)
@@ -49,6 +52,7 @@ app.command()(inspect.inspect)
 app.command()(diff.diff)
 app.command()(reproduce.reproduce)
 app.command()(emulate.emulate)
+app.command()(config.config)
 app.command()(doctor.doctor)
 
 

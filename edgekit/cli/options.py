@@ -14,6 +14,13 @@ from edgekit.exporters import formats
 from edgekit.exporters.formats import FORMATS
 from edgekit.tasks.registry import TASKS
 
+
+def _meaning(key: str) -> str:
+    """What a setting means, as the help of the flag that sets it."""
+    said = config.meaning(key)
+    return f"{said[0].upper()}{said[1:]}."
+
+
 CheckpointArgument = Annotated[
     Path | None,
     typer.Argument(help="Trained MobileNet: .pth, .safetensors, .h5, .keras or .onnx.", show_default=False),
@@ -31,33 +38,33 @@ DeviceOption = Annotated[
     str | None,
     typer.Option(
         "--device",
-        help="What the files are for, e.g. raspberrypi4 (edgekit devices); it decides what flags and files do not.",
+        help=_meaning("export.device"),
         show_default=False,
     ),
 ]
 CalibOption = Annotated[
     Path | None,
-    typer.Option("--calib", help="Calibration images: a folder, glob, .npz, .npy or .csv.", show_default=False),
+    typer.Option("--calib", help=_meaning("calibration.data"), show_default=False),
 ]
 Int16Option = Annotated[
     str | None,
     typer.Option(
         "--int16-activations",
         metavar="LAYER,…",
-        help="Layers with 16-bit activations, for TFLite and ONNX; int8 weights stay. Slow, outside of XNNPACK.",
+        help=_meaning("calibration.int16_activations"),
         show_default="none",
     ),
 ]
 PerTensorOption = Annotated[
     bool,
-    typer.Option("--per-tensor-weights", help="One weight scale a layer, for targets that have no scale a channel."),
+    typer.Option("--per-tensor-weights", help=_meaning("calibration.per_tensor_weights")),
 ]
 KeepFloatOption = Annotated[
     str | None,
     typer.Option(
         "--keep-float",
         metavar="LAYER,…",
-        help="Layers that stay in float inside int8 files; features.4 means all of that block.",
+        help=_meaning("calibration.keep_float"),
         show_default="none",
     ),
 ]
@@ -66,11 +73,11 @@ FloorOption = Annotated[
     typer.Option(
         "--floor",
         metavar="POINTS",
-        help="Keep as few layers in float as it takes to lose no more (points of top-1, or of another task's metric).",
+        help=_meaning("calibration.floor"),
         show_default="no layer",
     ),
 ]
-OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write to.", show_default="exported")]
+OutOption = Annotated[Path | None, typer.Option("--out", "-o", help=_meaning("export.out"), show_default="exported")]
 IoDtypeOption = Annotated[
     str | None,
     typer.Option("--io-dtype", help="float32, int8 or uint8 at the boundary of int8 files.", show_default="float32"),
@@ -79,7 +86,7 @@ HeadOption = Annotated[
     str | None,
     typer.Option(
         "--head",
-        help="logits, or beside them probabilities by softmax or sigmoid, in every file.",
+        help=_meaning("export.head"),
         show_default="logits",
     ),
 ]
@@ -119,7 +126,7 @@ OrderOption = Annotated[
 ]
 InsistOption = Annotated[
     bool,
-    typer.Option("--insist", help="Go on with what is only assumed of the network, or contradicted by evidence."),
+    typer.Option("--insist", help=_meaning("model.insist")),
 ]
 ResizeOption = Annotated[
     str | None,
@@ -129,9 +136,7 @@ ResizeOption = Annotated[
         show_default="256 for 224",
     ),
 ]
-LabelsOption = Annotated[
-    Path | None, typer.Option("--labels", help="Class names, one a line, stored in every file.", show_default=False)
-]
+LabelsOption = Annotated[Path | None, typer.Option("--labels", help=_meaning("model.labels"), show_default=False)]
 NoVerifyOption = Annotated[bool, typer.Option("--no-verify", help="Skip the proof in the runtimes of this machine.")]
 ArtifactsArgument = Annotated[
     list[Path] | None,
@@ -158,7 +163,7 @@ SetOption = Annotated[
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, help="Threads to compute with.", show_default="one a core")
 ]
-StrictOption = Annotated[bool, typer.Option("--strict", help="Refuse a broken image instead of skipping it.")]
+StrictOption = Annotated[bool, typer.Option("--strict", help=_meaning("calibration.strict"))]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 

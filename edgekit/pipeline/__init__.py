@@ -11,6 +11,7 @@ says what they cost. ``making`` knows nothing of ``proving``, and neither knows 
 | check | ``edgekit.pipeline.making.check.check`` | ``CheckResult`` |
 | compile | ``edgekit.pipeline.making.compile.compile`` | ``CompileResult`` |
 | verify | ``edgekit.pipeline.proving.verify.verify`` | ``VerifyResult`` |
+| predict | ``edgekit.pipeline.proving.predicting.predict`` | ``Prediction`` |
 | baseline | ``edgekit.pipeline.proving.baseline.keep`` | ``BaselineResult`` |
 | diff | ``edgekit.pipeline.proving.diff.diff`` | ``DiffResult`` |
 | inspect | ``edgekit.pipeline.proving.inspect.inspect`` | ``Inspected`` |

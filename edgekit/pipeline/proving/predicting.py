@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from edgekit.calibration.images import open_images
 from edgekit.errors import ArtifactError, MissingDependency
 from edgekit.exporters.formats import format_of
 from edgekit.exporters.metadata import IoDtype
-from edgekit.facts import of_provenance
+from edgekit.facts import assumed, of_provenance
+from edgekit.progress import Progress, silent
 from edgekit.quantization import QuantParams
 from edgekit.runtimes.catalog import all_runners
 from edgekit.runtimes.runner import encode
 from edgekit.tasks.registry import task_of
 from edgekit.tasks.scoring import only
+from edgekit.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from edgekit.tasks.task import Task
     from edgekit.tasks.values import Answer
 
+_BATCH = 8
+
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
 class Predicted:
@@ -42,8 +47,61 @@ class Predicted:
     """
 
     answer: Answer
-    outputs: Mapping[str, NDArray[np.float32]]
+    outputs: Mapping[str, NDArray[np.float32]] = field(repr=False, metadata={"json": False})
     name: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
+class Prediction:
+    """What a file says of some images.
+
+    Attributes:
+        network: its name.
+        runner: runtime, version and kernels.
+        images: what it says of each.
+        skipped: images that could not be used, and why.
+        assumed: what nothing shows to be true of the network, with its value.
+    """
+
+    network: str
+    runner: str
+    images: tuple[Predicted, ...]
+    skipped: Mapping[str, str]
+    assumed: tuple[str, ...]
+
+
+def predict(
+    path: Path, images: Sequence[Path], *, most: int = 5, threads: int = 1, progress: Progress = silent
+) -> Prediction:
+    """What the file ``path`` says of images.
+
+    Args:
+        path: of the file.
+        images: files, folders, patterns or arrays, as ``open_images`` takes them.
+        most: how many things of each, such as classes.
+        threads: to compute with.
+        progress: told of every batch.
+
+    Raises:
+        BadInput: the file or the images cannot be used.
+        MissingDependency: its runtime is not installed.
+    """
+    with Opened(path, threads=threads) as opened:
+        about = opened.metadata
+        sources = [open_images(source, about.preprocessing) for source in images]
+        total, found = sum(map(len, sources)), list[Predicted]()
+        for source in sources:
+            for batch in source.batches(_BATCH):
+                found += opened.of_pixels(batch.pixels, batch.names, most=most)
+                progress("predicting", len(found), max(total, len(found)))
+        doubtful = assumed(of_provenance(about.provenance))
+        return Prediction(
+            about.network,
+            opened.runner,
+            tuple(found),
+            {name: why for source in sources for name, why in source.skipped.items()},
+            tuple(f"{fact.name} {plain(fact.value)}" for fact in doubtful),
+        )
 
 
 class Opened:

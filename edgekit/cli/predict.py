@@ -1,0 +1,52 @@
+"""``edgekit predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgekit.cli import console
+from edgekit.cli.options import JsonOption, ThreadsOption  # noqa: TC001 - typer reads the annotations
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgekit.pipeline.proving.predicting import Predicted, Prediction
+
+
+def predict(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An exported file.")],
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE…", help="Images: files, folders, patterns, .npz, .npy or .csv.")
+    ],
+    *,
+    top: Annotated[int, typer.Option("--top", min=1, help="How many classes of each image.")] = 5,
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a file answers: a first look at images, without any proof."""
+    with console.reporting("predict", as_json=as_json):
+        from edgekit.pipeline.proving.predicting import predict as run  # noqa: PLC0415 - see the module app
+
+        with console.progress_bar() as progress:
+            found = run(file, images, most=top, threads=threads or 1, progress=progress)
+        console.skipped(found.skipped)
+        if found.assumed:
+            console.warn(f"rests on what is assumed: {', '.join(found.assumed)} (edgekit inspect {file} says why)")
+        if as_json:
+            console.print_json("predict", found)
+        else:
+            _show(found, found.images)
+
+
+def _show(found: Prediction, images: Sequence[Predicted]) -> None:
+    console.say(f"[dim]{console.escape(f'{found.network}, measured in {found.runner}')}[/]")
+    if len(images) == 1:
+        console.say(f"[bold]{console.escape(images[0].name)}[/]")
+        console.say(*(f"  {console.escape(line)}" for line in images[0].answer.lines))
+    else:
+        rows = [[console.escape(one.name), *map(console.escape, one.answer.lines[:2])] for one in images]
+        wide = max(map(len, rows))
+        console.table(["image", "answer", "or"][:wide], [row + [""] * (wide - len(row)) for row in rows])
