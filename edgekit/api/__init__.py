@@ -46,6 +46,7 @@ def export(  # noqa: PLR0913 - one a flag of the command
     images: int | None = None,
     strict: bool = False,
     labels: str | PathLike[str] | None = None,
+    task: str | None = None,
     io_dtype: str | None = None,
     head: str | None = None,
     keep_float: str | Sequence[str] | None = None,
@@ -97,6 +98,7 @@ def export(  # noqa: PLR0913 - one a flag of the command
         images: how many to take, evenly spread; at most 1024 of what is iterated over, if it is not given.
         strict: refuse a broken image instead of skipping it.
         labels: a text file of class names, one a line, stored in every file.
+        task: what the network is for: "classification", as is usual for one output of [N, classes].
         io_dtype: "float32", "int8" or "uint8" at the boundary of int8 files.
         head: "logits", or beside them probabilities by "softmax" or "sigmoid".
         keep_float: layers that stay in float in int8 files; "features.4" means all of that block.
@@ -133,6 +135,7 @@ def verify(  # noqa: PLR0913 - one a flag of the command
     *,
     data: Images | None = None,
     model: Model | None = None,
+    task: str | None = None,
     images: int | None = None,
     layout: str | None = None,
     strict: bool = False,
@@ -155,6 +158,7 @@ def verify(  # noqa: PLR0913 - one a flag of the command
         data: images, as ``export`` takes them for calibration; labels beside them give accuracy. Noise by default.
         model: the trained network, a path or in memory; by default the one that ``files`` were exported from here, or
             that their manifest leads to.
+        task: what the network is for, where the files do not say it.
         images: how many of the images to take; at most 1024 of what is iterated over, if it is not given.
         layout: of arrays, as in ``export``.
         strict: refuse a broken image instead of skipping it.

@@ -37,7 +37,7 @@ def verify(**given: Any) -> Verified:  # noqa: ANN401 - the keywords of ``edgeki
                     "latency": given["latency"] or None,
                 },
                 "bench": {"threads": None if given["threads"] is None else (given["threads"],)},
-                "model": {"checkpoint": Path(model) if keywords.is_path(model) else None},
+                "model": {"checkpoint": Path(model) if keywords.is_path(model) else None, "task": given["task"]},
             },
         )
         network = files.origin if model is None and isinstance(files, Exported) else network_of(model)
