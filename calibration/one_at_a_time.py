@@ -1,4 +1,4 @@
-"""What each tensor, and the weights of each layer, do to a classifier's logits if they alone are quantized.
+"""What each tensor, and the weights of each layer, do to a network's outputs if they alone are quantized.
 
 A tensor's own error does not tell: some errors the rest of the network forgets, others it multiplies. So each part is
 quantized with exactly the parameters of the integer model, and the rest of the network is run on it: sensitivity
@@ -28,6 +28,7 @@ from edgekit.calibration.bias_correction import channel_means
 from edgekit.calibration.equalization import equalize
 from edgekit.calibration.output_error import OutputError, fake_quantized
 from edgekit.calibration.pixel_input import fold_normalization
+from edgekit.executor.batches import joined
 from edgekit.executor.float import FloatExecutor
 from edgekit.progress import Progress, silent
 
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from edgekit.integer_model import IntegerModel
     from edgekit.ir import Graph, Node
     from edgekit.quantization import QuantParams
+
+    Outputs = Mapping[str, NDArray[np.float32]]
 
 # Images whose tensors are held at once, 27 MB each of MobileNetV2 at 224. Means are kept over a batch: of n images,
 # that takes away 1 / n of the error's power even where it has no mean, 0.3 dB of 16.
@@ -57,24 +60,24 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
 class Alone:
-    """Logits with one part of the network quantized.
+    """Outputs with one part of the network quantized.
 
     Attributes:
         layer: its name in the checkpoint; of the input, the name of its tensor.
         part: what is quantized.
-        logits: with that part quantized, [N, classes].
+        outputs: with that part quantized, [N, ...], by name.
         reference: with nothing quantized, likewise.
     """
 
     layer: str
     part: Part
-    logits: NDArray[np.float32]
-    reference: NDArray[np.float32]
+    outputs: Outputs
+    reference: Outputs
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # likewise
 class OneAtATime:
-    """Logits [N, classes] with some of the network quantized.
+    """Outputs, [N, ...] by name, with some of the network quantized.
 
     Attributes:
         alone: single parts, in the order of the network. What stays in float, and the borders around it, are left out.
@@ -84,9 +87,9 @@ class OneAtATime:
     """
 
     alone: tuple[Alone, ...]
-    activations: NDArray[np.float32]
-    weights: NDArray[np.float32]
-    floats: NDArray[np.float32]
+    activations: Outputs
+    weights: Outputs
+    floats: Outputs
 
 
 def quantize_one_at_a_time(
@@ -107,31 +110,29 @@ def quantize_one_at_a_time(
         progress: told after every batch.
     """
     graph = equalize(model, ranges.gains).graph
-    assert graph.logits is not None, f"{graph.name} is no classifier"
-    logits = graph.logits.name
     if integers.pixel_input:
         graph, _ = fold_normalization(graph, model.preprocessing.normalization)
     given, rounded_graph = FloatExecutor(model.graph), _with_integer_weights(graph, integers)
     parts = [(node, part) for node in graph for part in Part if _is_quantized(node, part, integers)]
 
-    def run(batch: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    def run(batch: NDArray[np.uint8]) -> list[dict[str, torch.Tensor]]:
         means: dict[str, torch.Tensor] = {}
         images = torch.from_numpy(integers.normalization(batch))
         errors = OutputError(graph, images.numpy(), _Correcting(graph, means))
         quantizing, rounded = _Quantizing(graph, means, integers.params), _Correcting(rounded_graph, means)
 
-        def alone(tensor: str) -> torch.Tensor:
-            return errors.outputs(tensor, fake_quantized(errors.values[tensor], integers.params[tensor]))[logits]
+        def alone(tensor: str) -> dict[str, torch.Tensor]:
+            return errors.outputs(tensor, fake_quantized(errors.values[tensor], integers.params[tensor]))
 
-        def with_integers(node: Node) -> torch.Tensor:
+        def with_integers(node: Node) -> dict[str, torch.Tensor]:
             known = [errors.values[name] if name in errors.values else rounded.constant(name) for name in node.inputs]
-            return errors.outputs(node.output, rounded.compute(node, known))[logits]
+            return errors.outputs(node.output, rounded.compute(node, known))
 
         normalized = torch.from_numpy(model.preprocessing.normalization(batch))
-        found = [given(normalized)[logits], graph.named(errors.values)[logits]]
-        found += [quantizing(images)[logits], rounded(images)[logits], alone(graph.input)]
+        found = [given(normalized), graph.named(errors.values)]
+        found += [quantizing(images), rounded(images), alone(graph.input)]
         found += [alone(node.output) if part is Part.ACTIVATION else with_integers(node) for node, part in parts]
-        return [given_logits.numpy() for given_logits in found]
+        return found
 
     batches, done = [], 0
     with torch.inference_mode():
@@ -140,9 +141,9 @@ def quantize_one_at_a_time(
             batches.append(run(batch))
             done += len(batch)
     progress("quantizing one at a time", done, len(pixels))
-    floats, folded, activations, weights, of_input, *others = map(np.concatenate, zip(*batches, strict=True))
+    floats, folded, activations, weights, of_input, *others = map(joined, zip(*batches, strict=True))
     alone = [Alone(graph.input, Part.ACTIVATION, of_input, reference=floats)]
-    alone += [Alone(node.name, part, logits, folded) for (node, part), logits in zip(parts, others, strict=True)]
+    alone += [Alone(node.name, part, outputs, folded) for (node, part), outputs in zip(parts, others, strict=True)]
     return OneAtATime(tuple(alone), activations, weights, floats)
 
 

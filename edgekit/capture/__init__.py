@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgekit.errors import ConfigError
-
 if TYPE_CHECKING:
     from edgekit.ir import Graph
 
@@ -19,19 +17,3 @@ def input_shape(graph: Graph) -> tuple[int, int, int]:
 def num_classes(graph: Graph) -> int | None:
     """How many logits ``graph`` gives; None where it gives none."""
     return None if graph.logits is None else graph.tensors[graph.logits.tensor].shape[0]
-
-
-def logits_of(graph: Graph, what: str) -> str:
-    """The name of the output that are the logits, for what is measured of those alone.
-
-    Args:
-        graph: the network.
-        what: for people, what is measured ("sensitivity").
-
-    Raises:
-        ConfigError: the network gives no logits.
-    """
-    if graph.logits is None:
-        names = ", ".join(output.name for output in graph.outputs)
-        raise ConfigError(f"{what} is measured of logits, and {graph.name} gives none, but {names}: leave it out")
-    return graph.logits.name

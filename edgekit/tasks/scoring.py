@@ -45,9 +45,13 @@ def score(task: Task[T], outputs: Outputs, floats: Outputs | None, targets: T | 
     if targets is not None and floats is not None:
         found.append(task.drop(outputs, floats, targets))
     if floats is not None:
-        worst = min(sqnr_db(outputs[name], floats[name]) for name in task.outputs)
-        found += [task.agreement(outputs, floats), Measured(_sqnr(task), worst)]
+        found += [task.agreement(outputs, floats), Measured(_sqnr(task), worst_sqnr_db(task, outputs, floats))]
     return tuple(found)
+
+
+def worst_sqnr_db(task: Task[T], outputs: Outputs, floats: Outputs) -> float:
+    """The signal-to-quantization-noise ratio of the output that has the lowest, decibels."""
+    return min(sqnr_db(outputs[name], floats[name]) for name in task.outputs)
 
 
 def check_limits(task: Task[T], limits: Mapping[str, float]) -> None:

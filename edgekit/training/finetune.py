@@ -34,7 +34,7 @@ from edgekit.executor.float import FloatExecutor
 from edgekit.executor.trainable import TrainableExecutor
 from edgekit.progress import Progress, silent
 from edgekit.tasks.registry import task_of_model
-from edgekit.verification.closeness import Closeness, compare, float_logits, integer_logits
+from edgekit.verification.closeness import Closeness, compare, float_outputs, integer_outputs
 from edgekit.version import __version__
 
 if TYPE_CHECKING:
@@ -139,9 +139,9 @@ def finetune(  # noqa: PLR0913 - what is trained, on what, and how
             progress(f"fine-tuning, loss {loss:.4f}", training.step, training.steps)
             if state is not None and training.step % SAVE_EVERY == 0:
                 training.save(state, identity)
-    floats, task = float_logits(teacher, pixels[held]), task_of_model(teacher)
+    floats, task = float_outputs(teacher, pixels[held]), task_of_model(teacher)
     trained = training.executor.integer_model()
-    before, after = (compare(task, floats, integer_logits(model, pixels[held])) for model in (start, trained))
+    before, after = (compare(task, floats, integer_outputs(model, pixels[held])) for model in (start, trained))
     about = {"digest": images.digest, "images": len(pixels), "epochs": training.epochs, "seed": how.seed}
     trained = replace(trained, provenance={**start.provenance, "finetuning": about})
     finetuning = Finetuning(

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import torch
 
+from edgekit.executor.batches import joined
 from edgekit.executor.float import FloatExecutor
 from edgekit.executor.integer import IntegerExecutor
-from edgekit.tasks.scoring import only
-from edgekit.tasks.statistics import sqnr_db
+from edgekit.tasks.scoring import worst_sqnr_db
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
-    from edgekit.ir import Graph, Output
     from edgekit.tasks.task import Task
+    from edgekit.tasks.values import Outputs
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ class Closeness:
     Attributes:
         agreement: how near the answers are as the network's task has it, 0..1; of a classifier, the share of images
             with the same class.
-        sqnr_db: of the outputs, decibels: the signal's power over that of the difference.
+        sqnr_db: of the outputs, of several that of the worst one, decibels: the signal's power over the difference's.
     """
 
     agreement: float
@@ -50,32 +50,27 @@ class Closeness:
         return self.sqnr_db > other.sqnr_db and self.agreement >= other.agreement - chance - 1e-9
 
 
-def compare(task: Task[T], floats: NDArray[np.float32], found: NDArray[np.float32]) -> Closeness:
+def compare(task: Task[T], floats: Outputs, found: Outputs) -> Closeness:
     """The closeness of what a network gives for N images to what its float network gives for the same."""
-    alike = task.agreement(only(task, found), only(task, floats))
-    return Closeness(alike.value / 100, sqnr_db(found, floats))
+    return Closeness(task.agreement(found, floats).value / 100, worst_sqnr_db(task, found, floats))
 
 
-def float_logits(model: FloatModel, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The logits [N, classes] of the float network, which is a classifier, for pixels [N, H, W, C]."""
-    executor, logits = FloatExecutor(model.graph), _logits(model.graph)
-    images = (model.preprocessing.normalization(part) for part in _parts(pixels))
+def float_outputs(model: FloatModel, pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    """What the float network gives, [N, ...] by name, for pixels [N, H, W, C]."""
+    executor = FloatExecutor(model.graph)
+    images = (torch.from_numpy(model.preprocessing.normalization(part)) for part in _parts(pixels))
     with torch.inference_mode():
-        return np.concatenate([executor(torch.from_numpy(part))[logits.name].numpy() for part in images])
+        return joined([executor(part) for part in images])
 
 
-def integer_logits(model: IntegerModel, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The logits [N, classes] of an integer model, likewise, in real units, for pixels [N, H, W, C]."""
-    executor, logits = IntegerExecutor(model), _logits(model.graph)
+def integer_outputs(model: IntegerModel, pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    """What an integer model gives, likewise, in real units."""
+    executor = IntegerExecutor(model)
     stored = (torch.from_numpy(model.encode(part)) for part in _parts(pixels))
     with torch.inference_mode():
-        given = np.concatenate([executor(part)[logits.name].numpy() for part in stored])
-    return model.real(logits.tensor, given).astype(np.float32, copy=False)
-
-
-def _logits(graph: Graph) -> Output:
-    assert graph.logits is not None, f"{graph.name} is no classifier"
-    return graph.logits
+        given = joined([executor(part) for part in stored])
+    tensors = {output.name: output.tensor for output in model.graph.outputs}
+    return {name: model.real(tensors[name], array).astype(np.float32, copy=False) for name, array in given.items()}
 
 
 def _parts(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:

@@ -93,7 +93,7 @@ class Analysis:
             Recording(self.graph)(images)
             if "x" in replaced:
                 images = torch.from_numpy(params["x"].dequantize(params["x"].quantize(images.numpy())))
-            logits: np.ndarray = Replacing(graph)(images).numpy()
+            logits: np.ndarray = Replacing(graph)(images)["logits"].numpy()
         return logits
 
     def with_integers(self, *layers: str) -> Graph:
@@ -117,16 +117,16 @@ def close(found: np.ndarray, wanted: np.ndarray) -> None:
 @pytest.mark.parametrize(("layer", "tensor"), [("stem", "stem"), ("add", "add"), ("head", "logits")])
 def test_an_activation_alone(analysis: Analysis, layer: str, tensor: str) -> None:
     alone = analysis.alone[layer, Part.ACTIVATION]
-    close(alone.reference, analysis.run(analysis.graph))
-    close(alone.logits, analysis.run(analysis.graph, tensor))
-    assert np.abs(alone.logits - alone.reference).max() > 3e-4
+    close(alone.reference["logits"], analysis.run(analysis.graph))
+    close(alone.outputs["logits"], analysis.run(analysis.graph, tensor))
+    assert np.abs(alone.outputs["logits"] - alone.reference["logits"]).max() > 3e-4
 
 
 @pytest.mark.parametrize("layer", ["stem", "point", "head"])
 def test_weights_alone(analysis: Analysis, layer: str) -> None:
     alone = analysis.alone[layer, Part.WEIGHTS]
-    close(alone.logits, analysis.run(analysis.with_integers(layer)))
-    assert np.abs(alone.logits - alone.reference).max() > 3e-4
+    close(alone.outputs["logits"], analysis.run(analysis.with_integers(layer)))
+    assert np.abs(alone.outputs["logits"] - alone.reference["logits"]).max() > 3e-4
 
 
 def test_the_input_does_what_folding_the_normalization_does(analysis: Analysis) -> None:
@@ -135,14 +135,14 @@ def test_the_input_does_what_folding_the_normalization_does(analysis: Analysis) 
         floats = FloatExecutor(analysis.form.graph)(images)["logits"].numpy()
     alone = analysis.found.alone[0]
     assert (alone.layer, alone.part) == ("x", Part.ACTIVATION)
-    close(alone.reference, floats)
-    close(alone.logits, analysis.run(analysis.graph))
-    close(analysis.found.floats, floats)
+    close(alone.reference["logits"], floats)
+    close(alone.outputs["logits"], analysis.run(analysis.graph))
+    close(analysis.found.floats["logits"], floats)
 
 
 def test_all_of_a_kind(analysis: Analysis) -> None:
-    close(analysis.found.activations, analysis.run(analysis.graph, *(node.output for node in analysis.graph)))
-    close(analysis.found.weights, analysis.run(analysis.with_integers("stem", "point", "head")))
+    close(analysis.found.activations["logits"], analysis.run(analysis.graph, *(node.output for node in analysis.graph)))
+    close(analysis.found.weights["logits"], analysis.run(analysis.with_integers("stem", "point", "head")))
 
 
 def test_parts_stand_in_the_order_of_the_network(analysis: Analysis) -> None:
@@ -156,9 +156,9 @@ def test_parts_stand_in_the_order_of_the_network(analysis: Analysis) -> None:
 def test_what_stays_in_float_is_left_out() -> None:
     kept = Analysis(keep_float=("point",))
     assert not {part for part in kept.alone if part[0] == "point"}
-    close(kept.alone["head", Part.WEIGHTS].logits, kept.run(kept.with_integers("head")))
+    close(kept.alone["head", Part.WEIGHTS].outputs["logits"], kept.run(kept.with_integers("head")))
 
 
 def test_a_normalized_input_is_quantized_like_any_other() -> None:
     outside = Analysis(pixel_input=False)
-    close(outside.found.alone[0].logits, outside.run(outside.graph, "x"))
+    close(outside.found.alone[0].outputs["logits"], outside.run(outside.graph, "x"))

@@ -23,7 +23,7 @@ from edgekit.preprocessing import Preprocessing
 from edgekit.tasks.registry import task_of_model
 from edgekit.training import finetune as module
 from edgekit.training.finetune import augment, finetune
-from edgekit.verification.closeness import compare, float_logits, integer_logits
+from edgekit.verification.closeness import compare, float_outputs, integer_outputs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,9 +106,9 @@ def test_it_comes_closer(images: ImageSource, monkeypatch: pytest.MonkeyPatch) -
     assert float(losses[-1]) < 0.7 * float(losses[2])
     assert model.provenance["finetuning"]["epochs"] == 10
     pixels = next(images.batches(IMAGES)).pixels[2::5]
-    floats = float_logits(network(), pixels)
-    assert compare(task_of_model(network()), floats, integer_logits(model, pixels)) == finetuning.after
-    assert compare(task_of_model(network()), floats, integer_logits(start, pixels)) == finetuning.before
+    floats = float_outputs(network(), pixels)
+    assert compare(task_of_model(network()), floats, integer_outputs(model, pixels)) == finetuning.after
+    assert compare(task_of_model(network()), floats, integer_outputs(start, pixels)) == finetuning.before
 
 
 def test_what_does_not_come_closer_is_discarded(images: ImageSource, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from edgekit.capture import logits_of
 from edgekit.errors import DataError
 from edgekit.pipeline.making.export import ExportResult, export
 from edgekit.progress import Progress, silent
@@ -58,7 +57,6 @@ def finetune(
 
         form = source.integer_form
         assert source.images is not None, "checked above"
-        logits_of(form.graph, "what fine-tuning gains")
         trained, finetuning = train(
             form,
             model,

@@ -16,12 +16,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edgekit.capture import logits_of
 from edgekit.errors import GateFailed
 from edgekit.pipeline.making.ranking import rank
 from edgekit.progress import Progress, silent
 from edgekit.tasks.registry import task_of_model
-from edgekit.tasks.scoring import only
 from edgekit.tasks.values import Better, Metric
 
 if TYPE_CHECKING:
@@ -98,11 +96,9 @@ def keep_floor(  # noqa: PLR0913 - a network, what makes it, and what decides
         progress: told of every candidate.
 
     Raises:
-        ConfigError: the network gives no logits.
         DataError: there are too few images, or their targets are of another network.
         GateFailed: a third of the layers does not suffice.
     """
-    logits_of(model.graph, "--floor")
     total = len(model.graph.nodes)
     loss = _Loss(model, held_out)
 
@@ -146,11 +142,11 @@ class _Loss:
     """
 
     def __init__(self, model: FloatModel, held_out: ImageSource) -> None:
-        from edgekit.verification.closeness import float_logits  # noqa: PLC0415 - needs torch
+        from edgekit.verification.closeness import float_outputs  # noqa: PLC0415 - needs torch
 
         self.task = task_of_model(model)
         self._pixels = np.concatenate([batch.pixels for batch in held_out.batches(_BATCH_SIZE)])
-        self._floats = only(self.task, float_logits(model, self._pixels))
+        self._floats = float_outputs(model, self._pixels)
         self.images = len(self._pixels)
         targets = self.task.targets(held_out, self._floats).targets
         self._targets = targets if targets is not None and self.task.trusts(self._floats, targets) else None
@@ -158,9 +154,9 @@ class _Loss:
 
     def of(self, model: IntegerModel) -> float:
         """What an integer model loses, in the measure's unit."""
-        from edgekit.verification.closeness import integer_logits  # noqa: PLC0415 - needs torch
+        from edgekit.verification.closeness import integer_outputs  # noqa: PLC0415 - needs torch
 
-        found = only(self.task, integer_logits(model, self._pixels))
+        found = integer_outputs(model, self._pixels)
         if self._targets is None:
             return 100 - self.task.agreement(found, self._floats).value
         return self.task.drop(found, self._floats, self._targets).value

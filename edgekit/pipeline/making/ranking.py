@@ -21,7 +21,7 @@ class Sensitivity:
         layer: its name in the checkpoint; of the input, the name of its tensor.
         part: its activation, which is the tensor that it makes, or its weights.
         place: among all parts, in the order of the network, from 0.
-        closeness: of the logits to those in float.
+        closeness: of the outputs to those in float.
     """
 
     layer: str
@@ -31,11 +31,11 @@ class Sensitivity:
 
 
 def rank(found: OneAtATime, task: Task[T]) -> tuple[Sensitivity, ...]:
-    """The parts of a network with this task, the one with the lowest SQNR of the logits first."""
+    """The parts of a network with this task, the one with the lowest SQNR first."""
     from edgekit.verification.closeness import compare  # noqa: PLC0415 - needs torch
 
     parts = [
-        Sensitivity(alone.layer, alone.part, place, compare(task, alone.reference, alone.logits))
+        Sensitivity(alone.layer, alone.part, place, compare(task, alone.reference, alone.outputs))
         for place, alone in enumerate(found.alone)
     ]
     return tuple(sorted(parts, key=lambda part: part.closeness.sqnr_db))

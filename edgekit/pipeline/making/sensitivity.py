@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgekit import extras
-from edgekit.capture import logits_of
 from edgekit.errors import DataError
 from edgekit.pipeline.making.integers import integers_of
 from edgekit.pipeline.making.ranking import Sensitivity, rank
@@ -80,14 +79,13 @@ def sensitivity(
         raise DataError("sensitivity is measured on images like those in use, no labels: --calib DIR")
     extras.load("torch", "torch")
     from edgekit.calibration.one_at_a_time import LEAST_IMAGES, quantize_one_at_a_time  # noqa: PLC0415 - needs torch
-    from edgekit.verification.closeness import compare, integer_logits  # noqa: PLC0415 - needs torch
+    from edgekit.verification.closeness import compare, integer_outputs  # noqa: PLC0415 - needs torch
 
     progress("loading", 0, 1)
     source = open_source(settings, progress)
     opened(source)
     progress("loading", 1, 1)
     form = source.integer_form
-    logits_of(form.graph, "sensitivity")
     assert source.images is not None, "checked above"
     pixels = source.images.sample(images).pixels
     if len(pixels) < LEAST_IMAGES:
@@ -108,5 +106,5 @@ def sensitivity(
         parts=rank(found, task),
         activations=compare(task, found.floats, found.activations),
         weights=compare(task, found.floats, found.weights),
-        everything=compare(task, found.floats, integer_logits(integers.model, pixels)),
+        everything=compare(task, found.floats, integer_outputs(integers.model, pixels)),
     )

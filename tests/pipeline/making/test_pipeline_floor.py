@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,9 @@ from edgekit.pipeline.making.floor import CHANGED, Floor, _Candidate, _fewest, k
 from edgekit.preprocessing import Preprocessing
 from edgekit.tasks.classification import Classification
 from edgekit.tasks.classification.task import DROP
-from edgekit.verification.closeness import compare, float_logits, integer_logits
+from edgekit.tasks.registry import task_of_model
+from edgekit.tasks.statistics import sqnr_db
+from edgekit.verification.closeness import compare, float_outputs, integer_outputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -68,7 +71,7 @@ def network(*ruined: str) -> FloatModel:
         constants,
     )
     model = FloatModel(graph, Preprocessing((SIZE, SIZE), None))
-    constants["head.b"] -= float_logits(model, PIXELS).mean(0)  # or all images would be of one class
+    constants["head.b"] -= float_outputs(model, PIXELS)["logits"].mean(0)  # or all images would be of one class
     return model
 
 
@@ -77,7 +80,7 @@ def open_noise(path: Path, form: FloatModel, labels: Callable[[np.ndarray], np.n
     if labels is None:
         np.savez(path / "images.npz", images=PIXELS)
     else:
-        np.savez(path / "images.npz", images=PIXELS, labels=labels(float_logits(form, PIXELS)))
+        np.savez(path / "images.npz", images=PIXELS, labels=labels(float_outputs(form, PIXELS)["logits"]))
     return open_images(path / "images.npz", form.preprocessing)
 
 
@@ -116,8 +119,23 @@ def test_the_layer_that_int8_ruins_is_kept(tmp_path: Path) -> None:
     assert (floor.measure, floor.images, floor.layers, floor.allowed) == (CHANGED, 12, 7, 10.0)
     assert floor.lost <= 10.0 < 30.0 < floor.lost_without
     pixels = next(images.split(5)[1].batches(60)).pixels
-    closeness = compare(Classification("head", 10), float_logits(form, pixels), integer_logits(model, pixels))
+    closeness = compare(Classification("logits", 10), float_outputs(form, pixels), integer_outputs(model, pixels))
     assert floor.lost == pytest.approx(100 * (1 - closeness.agreement))
+
+
+def test_the_outputs_of_other_tasks_are_measured_as_numbers(tmp_path: Path) -> None:
+    made = network("b")
+    graph = replace(made.graph, outputs=(Output("scores", "head"), Output("map", "b")))
+    form = replace(made, graph=graph)
+    images = open_noise(tmp_path, form)
+    model, floor = search(form, images, 20.0)
+    assert (floor.kept, floor.measure) == (("b",), CHANGED)
+    assert floor.lost <= 20.0 < floor.lost_without
+    pixels = next(images.split(5)[1].batches(60)).pixels
+    task, floats, found = task_of_model(form), float_outputs(form, pixels), integer_outputs(model, pixels)
+    assert (task.name, set(found)) == ("regression", {"scores", "map"})
+    closeness = compare(task, floats, found)
+    assert closeness.sqnr_db == pytest.approx(min(sqnr_db(found[name], floats[name]) for name in found))
 
 
 def test_where_everything_may_be_lost_nothing_is_kept(tmp_path: Path) -> None:
