@@ -18,12 +18,9 @@ from edgekit.errors import CheckpointError, UnsupportedOperator
 from edgekit.ir import (
     Add,
     BatchNorm,
-    Clamp,
     Conv2d,
     Flatten,
     Graph,
-    HardSigmoid,
-    HardSwish,
     Linear,
     Mean,
     Mul,
@@ -140,13 +137,13 @@ class GraphBuilder:
             x = self._emit(name, Add(), (x,), operand=shift.reshape(1))
         return x
 
-    def unary(self, name: str, op: Clamp | HardSwish | HardSigmoid, x: str) -> str:
-        """An operator that works on each element by itself."""
-        return self._emit(name, op, (x,))
+    def apply(self, name: str, op: Op, *tensors: str) -> str:
+        """An operator that reads tensors and no constants, all of one rank: [C, 1, 1] beside [C] becomes [C]."""
+        return self._emit(name, op, self._of_one_rank(*tensors))
 
     def add(self, name: str, a: str, b: str) -> str:
         """Add two tensors of equal shapes."""
-        return self._emit(name, Add(), self._of_one_rank(a, b))
+        return self.apply(name, Add(), a, b)
 
     def mul(self, name: str, a: str, b: str) -> str:
         """Multiply two tensors of equal shapes, or of which one is [C, 1, 1]."""
@@ -263,10 +260,10 @@ class GraphBuilder:
         self._taken.add(candidate)
         return candidate
 
-    def _of_one_rank(self, a: str, b: str) -> tuple[str, str]:
-        if self._tensors[a].axes == self._tensors[b].axes:
-            return a, b
-        return self.flatten(f"{a}.flatten", a), self.flatten(f"{b}.flatten", b)
+    def _of_one_rank(self, *tensors: str) -> tuple[str, ...]:
+        if len({self._tensors[tensor].axes for tensor in tensors}) == 1:
+            return tensors
+        return tuple(self.flatten(f"{tensor}.flatten", tensor) for tensor in tensors)
 
     def _as_image(self, x: str, reader: Node | None) -> str:
         if self._tensors[x].is_image:

@@ -322,34 +322,34 @@ def _batch_norm(call: _Call, builder: GraphBuilder) -> str:
 
 @_lowers("relu.default", "relu_.default")
 def _relu(call: _Call, builder: GraphBuilder) -> str:
-    return builder.unary(call.name, Clamp(0.0), call.activation("input"))
+    return builder.apply(call.name, Clamp(0.0), call.activation("input"))
 
 
 @_lowers("relu6.default", "relu6_.default")
 def _relu6(call: _Call, builder: GraphBuilder) -> str:
-    return builder.unary(call.name, Clamp(0.0, 6.0), call.activation("input"))
+    return builder.apply(call.name, Clamp(0.0, 6.0), call.activation("input"))
 
 
 @_lowers("hardtanh.default", "hardtanh_.default")
 def _hardtanh(call: _Call, builder: GraphBuilder) -> str:
     clamp = Clamp(call.number("min_val"), call.number("max_val"))
-    return builder.unary(call.name, clamp, call.activation("input"))
+    return builder.apply(call.name, clamp, call.activation("input"))
 
 
 @_lowers("clamp.default", "clamp_.default")
 def _clamp(call: _Call, builder: GraphBuilder) -> str:
     clamp = Clamp(call.number("min", -np.inf), call.number("max", np.inf))
-    return builder.unary(call.name, clamp, call.activation("input"))
+    return builder.apply(call.name, clamp, call.activation("input"))
 
 
 @_lowers("hardswish.default", "hardswish_.default")
 def _hardswish(call: _Call, builder: GraphBuilder) -> str:
-    return builder.unary(call.name, HardSwish(), call.activation("input"))
+    return builder.apply(call.name, HardSwish(), call.activation("input"))
 
 
 @_lowers("hardsigmoid.default", "hardsigmoid_.default")
 def _hardsigmoid(call: _Call, builder: GraphBuilder) -> str:
-    return builder.unary(call.name, HardSigmoid(), call.activation("input"))
+    return builder.apply(call.name, HardSigmoid(), call.activation("input"))
 
 
 @_lowers("add.Tensor", "add_.Tensor")

@@ -42,6 +42,7 @@ class Value:
 
 
 Argument: TypeAlias = "Value | NDArray[Any] | np.generic | Sequence[int] | str | bool | int"
+Binding: TypeAlias = "Argument | list[Value]"  # a list is what an operator reads any number of
 
 
 class ProgramBuilder:
@@ -65,15 +66,13 @@ class ProgramBuilder:
         self._inputs.append(value)
         return value
 
-    def add(self, operator: str, output: Value, **arguments: Argument) -> Value:
+    def add(self, operator: str, output: Value, **arguments: Binding) -> Value:
         """Append an operation that makes ``output``; an argument that is no Value becomes a constant."""
-        bindings = {
-            parameter: argument.name if isinstance(argument, Value) else self._constant(output, parameter, argument)
-            for parameter, argument in arguments.items()
-        }
+        bindings = {parameter: self._bound(output, parameter, argument) for parameter, argument in arguments.items()}
         operation = self._operation(operator, output)
-        for parameter, name in bindings.items():
-            operation.inputs[parameter].arguments.add().name = name
+        for parameter, names in bindings.items():
+            for name in names:
+                operation.inputs[parameter].arguments.add().name = name
         return output
 
     def constant(self, output: Value, array: NDArray[Any]) -> Value:
@@ -114,6 +113,12 @@ class ProgramBuilder:
         self._block.outputs.extend(outputs)
         function.block_specializations[opset].CopyFrom(self._block)
         return program
+
+    def _bound(self, output: Value, parameter: str, argument: Binding) -> list[str]:
+        """The names of what is bound to a parameter."""
+        if isinstance(argument, list):
+            return [value.name for value in argument]
+        return [argument.name if isinstance(argument, Value) else self._constant(output, parameter, argument)]
 
     def _operation(self, operator: str, output: Value) -> Any:  # noqa: ANN401 - a protobuf message
         operation = self._block.operations.add(type=operator)

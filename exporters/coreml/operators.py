@@ -11,7 +11,7 @@ Sources: coremltools/converters/mil/mil/ops/defs/iOS15, and iOS17 where that has
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -23,6 +23,20 @@ if TYPE_CHECKING:
     from edgekit.exporters.coreml.builder import Argument, ProgramBuilder, Value
     from edgekit.ir import Node
 
+# Operators that edgekit writes, and the first specification that has them. Source: coremltools/converters/mil/mil/ops/
+# defs, a folder for each iOS.
+SINCE: Final = {
+    **dict.fromkeys(
+        (
+            "add", "cast", "classify", "clip", "conv", "linear", "mul", "pad", "reduce_mean", "relu", "relu6",
+            "reshape", "sigmoid", "sigmoid_hard", "softmax", "sub",
+        ),
+        6,
+    ),
+    "constexpr_affine_dequantize": 7,
+    "dequantize": 8,
+    "quantize": 8,
+}  # fmt: skip
 OPERATORS: OperatorTable[..., Value] = OperatorTable("Core ML", canonical)
 lowers = OPERATORS.implements
 

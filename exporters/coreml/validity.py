@@ -12,6 +12,7 @@ from edgekit.exporters.contents import metadata_facts
 from edgekit.exporters.coreml import blobs, package
 from edgekit.exporters.coreml.builder import FUNCTION
 from edgekit.exporters.coreml.document import COLOUR_SPACES
+from edgekit.exporters.coreml.operators import SINCE
 from edgekit.exporters.coreml.package import WEIGHTS_REFERENCE
 from edgekit.exporters.coreml.reader import read_model
 from edgekit.exporters.coreml.schema import schema
@@ -34,20 +35,6 @@ _RELEASES: Final = {
     9: (18, 15, "CoreML8"),
     10: (26, 26, "CoreML9"),
 }
-# Operators that edgekit writes, and the first specification that has them. Source: coremltools/converters/mil/mil/ops/
-# defs, a folder for each iOS.
-_SINCE: Final = {
-    **dict.fromkeys(
-        (
-            "add", "cast", "classify", "clip", "conv", "linear", "mul", "pad", "reduce_mean", "relu", "relu6",
-            "reshape", "sigmoid", "sigmoid_hard", "softmax", "sub",
-        ),
-        6,
-    ),
-    "constexpr_affine_dequantize": 7,
-    "dequantize": 8,
-    "quantize": 8,
-}  # fmt: skip
 # What edgekit writes or reads of each message, https://github.com/apple/coremltools, mlmodel/format. All else is
 # refused: Core ML may act on it, and nothing here would know.
 _SPECIFICATION: Final = "CoreML.Specification"
@@ -121,7 +108,7 @@ def _versions(model: Model, newest: int | None, runtime: str | None) -> Iterator
     if newest is not None and specification > newest:
         yield Violation(None, f"specification {specification}, and {runtime} reads up to {newest}")
     for operation in model.program.operations:
-        since = _SINCE.get(operation.operator)
+        since = SINCE.get(operation.operator)
         if since is None:
             yield Violation(operation.output, f"is made by {operation.operator}, which edgekit never writes")
         elif since > specification:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgekit.exporters.tflite.versions import Release
     from edgekit.ir import Graph, Tensor
 
 _RUNTIME_ENTRY = "min_runtime_version"  # tflite/tools/versioning/runtime_version.cc
@@ -152,7 +153,6 @@ class TfliteBuilder:
             options: the name of the options table and its fields.
         """
         code = (builtin, version)
-        assert code in tflite_schema.RELEASES, f"nobody looked up which runtimes have version {version} of {builtin}"
         if code not in self.codes:
             self.codes.append(code)
         operator = self.schema.OperatorT()
@@ -167,13 +167,16 @@ class TfliteBuilder:
                 setattr(operator.builtinOptions, key, value)
         self.operators.append(operator)
 
-    def finish(self, inputs: Sequence[int], outputs: Sequence[int], metadata: Mapping[str, bytes]) -> bytes:
+    def finish(
+        self, inputs: Sequence[int], outputs: Sequence[int], metadata: Mapping[str, bytes], oldest_runtime: Release
+    ) -> bytes:
         """The packed file.
 
         Args:
             inputs: indices of the input tensors.
             outputs: indices of the output tensors.
-            metadata: buffers by name; the oldest runtime that has every operator is added.
+            metadata: buffers by name.
+            oldest_runtime: that has every operator, which is written into the file, too.
         """
         schema = self.schema
         model, subgraph = schema.ModelT(), schema.SubGraphT()
@@ -183,7 +186,8 @@ class TfliteBuilder:
         model.operatorCodes = [self._operator_code(*code) for code in self.codes]
         model.signatureDefs = [self._signature(inputs, outputs)]
         model.metadata = []
-        for name, data in {**metadata, _RUNTIME_ENTRY: self._oldest_runtime()}.items():
+        release = ".".join(map(str, oldest_runtime)).encode().ljust(_RUNTIME_ENTRY_BYTES, b"\0")
+        for name, data in {**metadata, _RUNTIME_ENTRY: release}.items():
             entry = schema.MetadataT()
             entry.name, entry.buffer = name, self._buffer(np.frombuffer(data, np.uint8))
             model.metadata.append(entry)
@@ -205,10 +209,6 @@ class TfliteBuilder:
         index = self.tensor(name, values.shape, "float32")
         self.operator("DEQUANTIZE", 3, [stored], index)
         return index
-
-    def _oldest_runtime(self) -> bytes:
-        release = max(tflite_schema.RELEASES[code] for code in self.codes)
-        return ".".join(map(str, release)).encode().ljust(_RUNTIME_ENTRY_BYTES, b"\0")
 
     def _operator_code(self, builtin: str, version: int) -> Any:  # noqa: ANN401 - generated classes
         code = self.schema.OperatorCodeT()

@@ -36,12 +36,52 @@ from edgekit.ir.operators.clamp import UNFUSED
 from edgekit.ir.registry import OperatorTable, canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
 
     from edgekit.exporters.tflite.builder import TfliteBuilder
+    from edgekit.exporters.tflite.versions import Release
     from edgekit.ir import Node
+
+# Operators and versions that edgekit writes, and the TensorFlow release whose runtime was the first to have them:
+# tflite/tools/versioning/runtime_version.cc, FindMinimumRuntimeVersionForOp.
+RELEASES = {
+    ("ADD", 1): (1, 5, 0),
+    ("ADD", 2): (1, 14, 0),
+    ("ADD", 3): (2, 4, 0),
+    ("CONV_2D", 1): (1, 5, 0),
+    ("CONV_2D", 3): (1, 14, 0),
+    ("CONV_2D", 4): (2, 3, 0),
+    ("DEPTHWISE_CONV_2D", 1): (1, 5, 0),
+    ("DEPTHWISE_CONV_2D", 3): (1, 14, 0),
+    ("DEPTHWISE_CONV_2D", 5): (2, 3, 0),
+    ("DEQUANTIZE", 2): (1, 14, 0),
+    ("DEQUANTIZE", 3): (1, 15, 0),
+    ("FULLY_CONNECTED", 1): (1, 5, 0),
+    ("FULLY_CONNECTED", 4): (1, 14, 0),
+    ("FULLY_CONNECTED", 7): (2, 3, 0),
+    ("HARD_SWISH", 1): (1, 15, 0),
+    ("LOGISTIC", 1): (1, 14, 0),
+    ("MAXIMUM", 1): (1, 14, 0),
+    ("MAXIMUM", 4): (2, 3, 0),
+    ("MEAN", 1): (1, 6, 0),
+    ("MEAN", 2): (1, 14, 0),
+    ("MEAN", 3): (2, 4, 0),
+    ("MINIMUM", 1): (1, 14, 0),
+    ("MINIMUM", 4): (2, 3, 0),
+    ("MUL", 1): (1, 5, 0),
+    ("MUL", 2): (1, 14, 0),
+    ("MUL", 3): (1, 15, 0),
+    ("MUL", 4): (2, 3, 0),
+    ("PAD", 1): (1, 5, 0),
+    ("PAD", 2): (1, 14, 0),
+    ("PAD", 3): (2, 4, 0),
+    ("QUANTIZE", 1): (1, 14, 0),
+    ("QUANTIZE", 2): (1, 15, 0),
+    ("RESHAPE", 1): (1, 5, 0),
+    ("SOFTMAX", 1): (1, 5, 0),
+}
 
 OPERATORS: OperatorTable[[Node, TfliteBuilder], None] = OperatorTable("TFLite", canonical)
 
@@ -151,6 +191,13 @@ def _quantize(_: Op, node: Node, model: TfliteBuilder) -> None:
 def _dequantize(_: Dequantize, node: Node, model: TfliteBuilder) -> None:
     source, target = model.activation(node.operand("x")), model.activation(node.output)
     model.operator(*_code("DEQUANTIZE", node.operand("x"), model, 2, 2, 3), [source], target, ("DequantizeOptions", {}))
+
+
+def oldest_runtime(codes: Collection[tuple[str, int]]) -> Release:
+    """The release of the oldest runtime that has all of these operators, each in its version."""
+    unknown = [code for code in codes if code not in RELEASES]
+    assert not unknown, f"nobody looked up which runtimes have {unknown}"
+    return max(RELEASES[code] for code in codes)
 
 
 def _code(  # noqa: PLR0913, PLR0917 - a version for each type

@@ -13,45 +13,6 @@ FILE_IDENTIFIER = b"TFL3"  # tflite/schema/schema.fbs: file_identifier
 BUFFER_ALIGNMENT = 16  # tflite/schema/schema.fbs: Buffer.data is force_align: 16
 VERSION = 3  # tflite/schema/schema.fbs: the schema's version
 
-# Operators and versions that edgekit writes, and the TensorFlow release whose runtime was the first to have them:
-# tflite/tools/versioning/runtime_version.cc, FindMinimumRuntimeVersionForOp.
-RELEASES = {
-    ("ADD", 1): (1, 5, 0),
-    ("ADD", 2): (1, 14, 0),
-    ("ADD", 3): (2, 4, 0),
-    ("CONV_2D", 1): (1, 5, 0),
-    ("CONV_2D", 3): (1, 14, 0),
-    ("CONV_2D", 4): (2, 3, 0),
-    ("DEPTHWISE_CONV_2D", 1): (1, 5, 0),
-    ("DEPTHWISE_CONV_2D", 3): (1, 14, 0),
-    ("DEPTHWISE_CONV_2D", 5): (2, 3, 0),
-    ("DEQUANTIZE", 2): (1, 14, 0),
-    ("DEQUANTIZE", 3): (1, 15, 0),
-    ("FULLY_CONNECTED", 1): (1, 5, 0),
-    ("FULLY_CONNECTED", 4): (1, 14, 0),
-    ("FULLY_CONNECTED", 7): (2, 3, 0),
-    ("HARD_SWISH", 1): (1, 15, 0),
-    ("LOGISTIC", 1): (1, 14, 0),
-    ("MAXIMUM", 1): (1, 14, 0),
-    ("MAXIMUM", 4): (2, 3, 0),
-    ("MEAN", 1): (1, 6, 0),
-    ("MEAN", 2): (1, 14, 0),
-    ("MEAN", 3): (2, 4, 0),
-    ("MINIMUM", 1): (1, 14, 0),
-    ("MINIMUM", 4): (2, 3, 0),
-    ("MUL", 1): (1, 5, 0),
-    ("MUL", 2): (1, 14, 0),
-    ("MUL", 3): (1, 15, 0),
-    ("MUL", 4): (2, 3, 0),
-    ("PAD", 1): (1, 5, 0),
-    ("PAD", 2): (1, 14, 0),
-    ("PAD", 3): (2, 4, 0),
-    ("QUANTIZE", 1): (1, 14, 0),
-    ("QUANTIZE", 2): (1, 15, 0),
-    ("RESHAPE", 1): (1, 5, 0),
-    ("SOFTMAX", 1): (1, 5, 0),
-}
-
 
 def load() -> Any:  # noqa: ANN401 - generated code without type information
     """The generated schema module.

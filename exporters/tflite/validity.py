@@ -17,7 +17,7 @@ from edgekit.exporters.archives import irregularities
 from edgekit.exporters.metadata import KEY
 from edgekit.exporters.summary import Violation
 from edgekit.exporters.tflite import reader
-from edgekit.exporters.tflite import schema as tflite_schema
+from edgekit.exporters.tflite.operators import RELEASES
 from edgekit.exporters.tflite.schema import BUFFER_ALIGNMENT
 from edgekit.exporters.tflite.versions import release_of
 
@@ -145,7 +145,7 @@ class _Checker:
         for operator in self._graph.operators:
             code = self._model.operatorCodes[operator.opcodeIndex]
             kind, name = self._file.kind(operator), self._file.name(operator.outputs[0])
-            first = tflite_schema.RELEASES.get((kind, int(code.version)))
+            first = RELEASES.get((kind, int(code.version)))
             if first is None:
                 yield Violation(name, f"is made by {kind} version {code.version}, which edgekit never writes")
             elif release is not None and first > release:

@@ -13,7 +13,7 @@ from edgekit.exporters.metadata import Head, IoDtype, Precision
 from edgekit.exporters.names import public_names
 from edgekit.exporters.tflite import metadata as tflite_metadata
 from edgekit.exporters.tflite.builder import TfliteBuilder, nhwc
-from edgekit.exporters.tflite.operators import OPERATORS
+from edgekit.exporters.tflite.operators import OPERATORS, oldest_runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,6 +132,7 @@ def _write(builder: TfliteBuilder, image: int, outputs: dict[str, int], metadata
             file_metadata.KEY: metadata.to_json().encode(),
             tflite_metadata.ENTRY: tflite_metadata.model_metadata(metadata, names[0], names[1:]),
         },
+        oldest_runtime(builder.codes),
     )
     if metadata.labels:
         data = tflite_metadata.with_files(

@@ -111,8 +111,7 @@ class _Decoder:
     def operators(self) -> Iterator[Operator]:
         constants = self._forward.constants
         for step in self._forward.steps:
-            read = (value_id(value) for value in step.node.inputs())
-            named = tuple(constants[value] for value in read if value in constants)
+            named = tuple(constants[value] for value in step.reads if value in constants)
             yield Operator(step.name, dict(self._fields(step)), named, _DOES.get(step.kind, Does.OTHER))
 
     def facts(self) -> Iterator[tuple[str, Value]]:
@@ -143,6 +142,8 @@ class _Decoder:
             yield role, self._forward.names[value]
         elif value in self._forward.attributes:
             yield from _attribute(role, self._forward.attributes[value])
+        elif value in self._forward.lists:
+            yield role, tuple(self._forward.names.get(name) for name in self._forward.lists[value])
         else:
             yield role, self._forward.values.get(value)
 

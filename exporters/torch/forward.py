@@ -33,6 +33,7 @@ class Step:
         name: what its result is called: a variable has its own name, what stands inside of an expression that of the
             variable to come, or, in the last expression, that of what it reads, with the operator behind.
         variable: the result is one; otherwise the expression goes on.
+        reads: torch's own names of the values that are read, those in a list each by itself.
     """
 
     node: Any
@@ -40,6 +41,7 @@ class Step:
     is_method: bool
     name: str
     variable: str | None
+    reads: tuple[str, ...]
 
 
 class Forward:
@@ -52,6 +54,7 @@ class Forward:
         values: constants, likewise.
         attributes: tensors and packed weights, likewise.
         constants: what the file calls these, likewise.
+        lists: torch's own names of the tensors in a list, by that of the list.
     """
 
     def __init__(self, module: torch.jit.ScriptModule) -> None:
@@ -59,6 +62,7 @@ class Forward:
         self.values: dict[str, Value] = {}
         self.attributes: dict[str, Any] = {}
         self.constants: dict[str, str] = {}
+        self.lists: dict[str, tuple[str, ...]] = {}
         nodes = [node for node in self.graph.nodes() if self._computes(node, module)]
         self.names = self._named(nodes)
         self.steps = tuple(
@@ -68,6 +72,7 @@ class Forward:
                 node.kind() == _METHOD_CALL,
                 self.names[value_id(node.output())],
                 variable_of(node.output()),
+                self._reads(node),
             )
             for node in nodes
         )
@@ -82,11 +87,18 @@ class Forward:
                 self.attributes[value_id(node.output())] = getattr(module, node.s("name"))
                 self.constants[value_id(node.output())] = node.s("name")
             case "prim::ListConstruct" | "prim::TupleConstruct":
-                entries = (self.values.get(value_id(value)) for value in node.inputs())
-                self.values[value_id(node.output())] = tuple(entries)
+                read = tuple(value_id(value) for value in node.inputs())
+                if all(value in self.values for value in read):
+                    self.values[value_id(node.output())] = tuple(self.values[value] for value in read)
+                else:
+                    self.lists[value_id(node.output())] = read
             case _:
                 return True
         return False
+
+    def _reads(self, node: Any) -> tuple[str, ...]:  # noqa: ANN401 - likewise
+        read = (value_id(value) for value in node.inputs())
+        return tuple(name for value in read for name in self.lists.get(value, (value,)))
 
     def _named(self, nodes: list[Any]) -> dict[str, str]:
         """What each input, and each value that a node makes, is called."""
@@ -99,7 +111,7 @@ class Forward:
                 names |= {value_id(n.output()): name for n, name in zip(unnamed, [*inner, stem], strict=True)}
                 unnamed.clear()
         for node in unnamed:
-            read = next((names[value_id(value)] for value in node.inputs() if value_id(value) in names), "")
+            read = next((names[value] for value in self._reads(node) if value in names), "")
             names[value_id(node.output())] = f"{read}.{_tail(node)}"
         return dict(zip(names, unique_names(names.values()), strict=True))
 

@@ -98,7 +98,7 @@ def read(path: Path) -> Summary:
             boundary += unnamed
             operators -= Counter(unnamed)
             unnamed.clear()
-        reads_integers = any(value_id(value) in integers for value in node.inputs())
+        reads_integers = any(value in integers for value in step.reads)
         if kind in TO_INTEGERS or (reads_integers and kind not in FROM_INTEGERS):
             integers.update(value_id(value) for value in node.outputs())
         if kind in TO_INTEGERS | FROM_INTEGERS:

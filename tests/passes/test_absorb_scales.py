@@ -41,7 +41,7 @@ def test_into_the_convolution_behind(sketch: Any, kinds: Callable[[Graph], list[
 
 def test_through_what_is_homogeneous(sketch: Any, kinds: Callable[[Graph], list[str]], unchanged: Unchanged) -> None:
     x = sketch.times("scaled", _square(sketch, "square", "x"), 0.25)
-    x = sketch.unary("clamp", Clamp(-1.0, 3.0), sketch.pad("pad", x, Padding(1, 1, 1, 1)))
+    x = sketch.apply("clamp", Clamp(-1.0, 3.0), sketch.pad("pad", x, Padding(1, 1, 1, 1)))
     x = sketch.plus("plus", x, 2.0)
     before = sketch.end(x)
     after = absorb_scales(before)
@@ -62,7 +62,7 @@ def test_products_multiply_their_factors(sketch: Any, unchanged: Unchanged) -> N
 
 def test_a_sum_raises_the_other_branch_to_its_layer(sketch: Any, unchanged: Unchanged) -> None:
     scaled = sketch.times("scaled", _square(sketch, "square", "x"), 1 / 6)
-    branch = sketch.unary("relu6", Clamp(0.0, 6.0), sketch.conv("branch", scaled, kernel=3))
+    branch = sketch.apply("relu6", Clamp(0.0, 6.0), sketch.conv("branch", scaled, kernel=3))
     branch = sketch.plus("plus", sketch.pad("pad", branch, Padding(1, 1, 1, 1)), 1.0)
     total = sketch.add("sum", scaled, branch)
     before = sketch.end(sketch.add("again", sketch.conv("first", "x"), total))
@@ -84,8 +84,8 @@ def test_a_raised_layer_is_absorbed_by_its_other_readers(sketch: Any, unchanged:
 
 def test_hard_swish_wants_its_input_as_it_is(sketch: Any, unchanged: Unchanged) -> None:
     x = sketch.conv("conv", "x")
-    gate = sketch.times("gate", sketch.unary("relu6", Clamp(0.0, 6.0), sketch.conv("fc", sketch.mean("m", x))), 1 / 6)
-    before = sketch.end(sketch.unary("act", HardSwish(), sketch.mul("product", x, gate)))
+    gate = sketch.times("gate", sketch.apply("relu6", Clamp(0.0, 6.0), sketch.conv("fc", sketch.mean("m", x))), 1 / 6)
+    before = sketch.end(sketch.apply("act", HardSwish(), sketch.mul("product", x, gate)))
     after = absorb_scales(before)
     assert _factors(after) == {"fc": pytest.approx(1 / 6)}
     clamp = next(node.op for node in after if node.output == "gate")
@@ -94,7 +94,7 @@ def test_hard_swish_wants_its_input_as_it_is(sketch: Any, unchanged: Unchanged) 
 
 
 def test_so_does_an_output(sketch: Any, unchanged: Unchanged) -> None:
-    x = sketch.unary("relu", Clamp(0.0), sketch.dense("dense", sketch.mean("mean", "x")))
+    x = sketch.apply("relu", Clamp(0.0), sketch.dense("dense", sketch.mean("mean", "x")))
     before = sketch.ending_in(sketch.times("half", x, 0.5))
     after = absorb_scales(before)
     assert after.output_tensors == ("half",)
@@ -138,8 +138,8 @@ def test_scales_of_any_size_are_exact(sketch: Any, unchanged: Unchanged) -> None
 
 
 def test_the_first_residual_of_mobilenet_v3_large(sketch: Any, unchanged: Unchanged) -> None:
-    stem = sketch.unary("stem", HardSwish(), sketch.conv("stem.conv", "x"))
-    depthwise = sketch.unary("relu", Clamp(0.0), sketch.conv("depthwise", stem, groups=4))
+    stem = sketch.apply("stem", HardSwish(), sketch.conv("stem.conv", "x"))
+    depthwise = sketch.apply("relu", Clamp(0.0), sketch.conv("depthwise", stem, groups=4))
     before = sketch.end(sketch.add("sum", stem, sketch.conv("project", depthwise)))
     after = absorb_scales(lower_hard_swish(before))
     assert _factors(after) == dict.fromkeys(["stem", "project", "sum", "pool", "pool.flatten"], 6.0)

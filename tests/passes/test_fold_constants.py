@@ -28,7 +28,7 @@ def test_any_number_of_them(
 def test_not_behind_a_clamp(
     sketch: Any, kinds: Callable[[Graph], list[str]], unchanged: Callable[[Graph, Graph], None]
 ) -> None:
-    before = sketch.end(sketch.plus("plus", sketch.unary("relu", Clamp(0.0), sketch.conv("conv", "x")), 1.0))
+    before = sketch.end(sketch.plus("plus", sketch.apply("relu", Clamp(0.0), sketch.conv("conv", "x")), 1.0))
     after = fold_constants(before)
     assert kinds(after) == kinds(before)
     unchanged(before, after)

@@ -35,6 +35,6 @@ def test_not_where_others_need_the_axes(
 
 
 def test_not_past_another_layer(sketch: Any, kinds: Callable[[Graph], list[str]]) -> None:
-    x = sketch.unary("act", HardSwish(), sketch.mean("mean", "x"))
+    x = sketch.apply("act", HardSwish(), sketch.mean("mean", "x"))
     graph = sketch.ending_in(sketch.dense("classifier", x))
     assert kinds(fold_flatten(graph)) == ["Mean", "HardSwish", "Flatten", "Linear"]

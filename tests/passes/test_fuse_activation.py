@@ -21,10 +21,10 @@ def test_every_kind_of_layer_takes_one(
     sketch: Any, kinds: Callable[[Graph], list[str]], unchanged: Callable[[Graph, Graph], None]
 ) -> None:
     relu, relu6 = Clamp(0.0), Clamp(0.0, 6.0)
-    x = sketch.unary("conv.act", relu6, sketch.conv("conv", "x"))
-    x = sketch.unary("sum.act", relu, sketch.add("sum", x, sketch.conv("other", "x")))
-    x = sketch.unary("product.act", relu6, sketch.mul("product", x, sketch.mean("pool", x)))
-    x = sketch.unary("dense.act", Clamp(-1.0, 1.0), sketch.dense("dense", sketch.mean("mean", x)))
+    x = sketch.apply("conv.act", relu6, sketch.conv("conv", "x"))
+    x = sketch.apply("sum.act", relu, sketch.add("sum", x, sketch.conv("other", "x")))
+    x = sketch.apply("product.act", relu6, sketch.mul("product", x, sketch.mean("pool", x)))
+    x = sketch.apply("dense.act", Clamp(-1.0, 1.0), sketch.dense("dense", sketch.mean("mean", x)))
     before = sketch.ending_in(sketch.dense("classifier", x))
     after = fuse_activation(before)
     assert "Clamp" not in kinds(after)
@@ -45,7 +45,7 @@ def test_every_kind_of_layer_takes_one(
 def test_a_second_clamp_narrows_the_first(
     first: Clamp, second: Clamp, both: Clamp, sketch: Any, unchanged: Callable[[Graph, Graph], None]
 ) -> None:
-    before = sketch.end(sketch.unary("second", second, sketch.unary("first", first, sketch.conv("conv", "x"))))
+    before = sketch.end(sketch.apply("second", second, sketch.apply("first", first, sketch.conv("conv", "x"))))
     after = fuse_activation(before)
     assert after.nodes[0].activation == both
     unchanged(before, after)
@@ -53,13 +53,13 @@ def test_a_second_clamp_narrows_the_first(
 
 def test_not_where_others_see_the_layer_unclamped(sketch: Any, kinds: Callable[[Graph], list[str]]) -> None:
     conv = sketch.conv("conv", "x")
-    graph = sketch.end(sketch.add("sum", conv, sketch.unary("relu", Clamp(0.0), conv)))
+    graph = sketch.end(sketch.add("sum", conv, sketch.apply("relu", Clamp(0.0), conv)))
     assert kinds(fuse_activation(graph)) == kinds(graph)
-    one_reader = sketch.end(sketch.unary("relu", Clamp(0.0), sketch.conv("conv", "x")))
+    one_reader = sketch.end(sketch.apply("relu", Clamp(0.0), sketch.conv("conv", "x")))
     seen = replace(one_reader, outputs=(*one_reader.outputs, Output("seen", one_reader.nodes[-5].output)))
     assert kinds(fuse_activation(seen)) == kinds(seen)
 
 
 def test_not_into_a_mean(sketch: Any, kinds: Callable[[Graph], list[str]]) -> None:
-    graph = sketch.ending_in(sketch.dense("classifier", sketch.unary("relu", Clamp(0.0), sketch.mean("m", "x"))))
+    graph = sketch.ending_in(sketch.dense("classifier", sketch.apply("relu", Clamp(0.0), sketch.mean("m", "x"))))
     assert kinds(fuse_activation(graph)) == kinds(graph)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def test_add_clamp_mul(
     sketch: Any, kinds: Callable[[Graph], list[str]], unchanged: Callable[[Graph, Graph], None]
 ) -> None:
-    before = sketch.end(sketch.unary("gate", HardSigmoid(), sketch.conv("conv", "x")))
+    before = sketch.end(sketch.apply("gate", HardSigmoid(), sketch.conv("conv", "x")))
     after = lower_hard_sigmoid(before)
     assert kinds(after)[:4] == ["Conv2d", "Add", "Clamp", "Mul"]
     assert after.nodes[2].op == Clamp(0.0, 6.0)

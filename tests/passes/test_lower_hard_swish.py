@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def test_the_input_is_bounded_where_it_may_be(
     sketch: Any, kinds: Callable[[Graph], list[str]], unchanged: Callable[[Graph, Graph], None]
 ) -> None:
-    before = sketch.end(sketch.unary("act", HardSwish(), sketch.conv("conv", "x")))
+    before = sketch.end(sketch.apply("act", HardSwish(), sketch.conv("conv", "x")))
     after = lower_hard_swish(before)
     assert kinds(after)[:6] == ["Conv2d", "Clamp", "Add", "Clamp", "Mul", "Mul"]
     assert [after.nodes[i].op for i in (1, 3)] == [Clamp(-3.0), Clamp(0.0, 6.0)]
@@ -28,7 +28,7 @@ def test_not_where_others_read_it(
     sketch: Any, kinds: Callable[[Graph], list[str]], unchanged: Callable[[Graph, Graph], None]
 ) -> None:
     conv = sketch.conv("conv", "x")
-    before = sketch.end(sketch.mul("product", conv, sketch.unary("act", HardSwish(), conv)))
+    before = sketch.end(sketch.mul("product", conv, sketch.apply("act", HardSwish(), conv)))
     after = lower_hard_swish(before)
     assert kinds(after)[:5] == ["Conv2d", "Add", "Clamp", "Mul", "Mul"]
     unchanged(before, after)
@@ -37,12 +37,12 @@ def test_not_where_others_read_it(
 def test_nor_where_nothing_takes_the_clamp(
     sketch: Any, kinds: Callable[[Graph], list[str]], unchanged: Callable[[Graph, Graph], None]
 ) -> None:
-    before = sketch.ending_in(sketch.dense("classifier", sketch.unary("act", HardSwish(), sketch.mean("m", "x"))))
+    before = sketch.ending_in(sketch.dense("classifier", sketch.apply("act", HardSwish(), sketch.mean("m", "x"))))
     after = lower_hard_swish(before)
     assert kinds(after)[:5] == ["Mean", "Add", "Clamp", "Mul", "Mul"]
     unchanged(before, after)
 
 
 def test_an_image_takes_none_either(sketch: Any, kinds: Callable[[Graph], list[str]]) -> None:
-    after = lower_hard_swish(sketch.end(sketch.unary("act", HardSwish(), "x")))
+    after = lower_hard_swish(sketch.end(sketch.apply("act", HardSwish(), "x")))
     assert kinds(after)[:4] == ["Add", "Clamp", "Mul", "Mul"]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _relu6(sketch: Any, x: str, shift: float = 3.0, limit: float = 6.0) -> Any:
-    return sketch.unary("relu6", Clamp(0.0, limit), sketch.plus("shift", x, shift))
+    return sketch.apply("relu6", Clamp(0.0, limit), sketch.plus("shift", x, shift))
 
 
 SWISHES: dict[str, Writing] = {
@@ -28,7 +28,7 @@ SWISHES: dict[str, Writing] = {
     "relu6(x + 3) / 6 * x": lambda s, x: s.mul("y", s.times("g", _relu6(s, x), 1 / 6), x),
     "x / 6 * relu6(x + 3)": lambda s, x: s.mul("y", s.times("g", x, 1 / 6), _relu6(s, x)),
     "x * (relu6(x + 3) * 0.16667)": lambda s, x: s.mul("y", x, s.times("g", _relu6(s, x), 0.16667)),
-    "x * hard_sigmoid(x)": lambda s, x: s.mul("y", x, s.unary("g", HardSigmoid(), x)),
+    "x * hard_sigmoid(x)": lambda s, x: s.mul("y", x, s.apply("g", HardSigmoid(), x)),
     "x * clamp(x / 6 + 0.5, 0, 1)": lambda s, x: s.mul("y", x, _relu6(s, s.times("g", x, 1 / 6), 0.5, 1.0)),
     "x * (relu6(x + 3) / 3) / 2": lambda s, x: s.times("y", s.mul("p", x, s.times("g", _relu6(s, x), 1 / 3)), 0.5),
 }
@@ -88,6 +88,6 @@ def test_other_readers_keep_the_parts(
 
 
 def test_what_is_recognised_already_stays(sketch: Any) -> None:
-    x = sketch.unary("gate", HardSigmoid(), sketch.unary("act", HardSwish(), sketch.conv("conv", "x")))
+    x = sketch.apply("gate", HardSigmoid(), sketch.apply("act", HardSwish(), sketch.conv("conv", "x")))
     graph = sketch.end(x)
     assert recognize_hard_swish(graph).nodes == graph.nodes

@@ -17,7 +17,7 @@ def test_chains_that_end_nowhere_go(
     sketch: Any, kinds: Callable[[Graph], list[str]], unchanged: Callable[[Graph, Graph], None]
 ) -> None:
     conv = sketch.conv("conv", "x")
-    sketch.unary("unread.relu", Clamp(0.0), sketch.conv("unread", conv))
+    sketch.apply("unread.relu", Clamp(0.0), sketch.conv("unread", conv))
     before = sketch.end(conv)
     after = remove_dead(before)
     assert kinds(after) == ["Conv2d", "Mean", "Flatten", "Linear"]

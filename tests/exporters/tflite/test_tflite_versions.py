@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgekit.errors import ConfigError
-from edgekit.exporters.tflite.schema import RELEASES
+from edgekit.exporters.tflite.operators import RELEASES
 from edgekit.exporters.tflite.versions import release_of
 
 
