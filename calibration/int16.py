@@ -13,11 +13,12 @@ import numpy as np
 
 from edgekit.calibration.mixed_precision import Kind
 from edgekit.calibration.ranges import MIN_RANGE
+from edgekit.calibration.scale_groups import sharing
 from edgekit.ir.operators.operator import Border
 from edgekit.quantization import BIAS_LIMIT, INT16_MAX, WEIGHT_MAX, WEIGHT_MIN, QuantParams
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -42,21 +43,12 @@ def assign_int16(
         int8: parameters of the tensors of 8 bits.
         per_tensor_weights: one scale for all output channels of a layer.
     """
-    params: dict[str, QuantParams] = {}
+    wide = [node for node in graph if kinds[node.output] is Kind.INT16]
+    params = _activations(graph, wide, ranges, int8)
     constants: dict[str, NDArray[Any]] = {}
-    for node in graph:
-        if kinds[node.output] is not Kind.INT16:
-            continue
-        x = node.inputs[0]
-        if node.op.border is Border.TO_ANOTHER_WIDTH:  # what int8 holds is held exactly
-            params[node.output] = QuantParams(int8[x].scale, bits=16)
-        elif node.op.moves_values:
-            params[node.output] = params[x]
-        else:
-            found = ranges[node.output]
-            params[node.output] = _full_scale(max(-found.low, found.high, MIN_RANGE))
+    for node in wide:
         if node.op.has_weights:
-            weight, bias = node.read("weight", "bias")
+            x, weight, bias = node.read("x", "weight", "bias")
             params[weight], constants[weight], constants[bias] = _weights(
                 graph, node, params[x], per_tensor=per_tensor_weights
             )
@@ -66,6 +58,23 @@ def assign_int16(
             params[constant] = _full_scale(max(float(np.abs(value[0])), MIN_RANGE))
             constants[constant] = params[constant].quantize(value)
     return params, constants
+
+
+def _activations(
+    graph: Graph, wide: Sequence[Node], ranges: Mapping[str, Range], int8: Mapping[str, QuantParams]
+) -> dict[str, QuantParams]:
+    """The parameters of tensors of 16 bits. Those whose integers are only moved share the largest of their scales."""
+    params: dict[str, QuantParams] = {}
+    for node in wide:
+        if node.op.border is Border.TO_ANOTHER_WIDTH:  # what int8 holds is held exactly
+            params[node.output] = QuantParams(int8[node.operand("x")].scale, bits=16)
+        elif not node.op.moves_values:
+            found = ranges[node.output]
+            params[node.output] = _full_scale(max(-found.low, found.high, MIN_RANGE))
+    for members, sources in sharing(graph, {node.output for node in wide}):
+        coarsest = max((params[name] for name in sources), key=lambda found: float(found.scale[0]))
+        params |= dict.fromkeys(members, coarsest)
+    return params
 
 
 def _full_scale(largest: float) -> QuantParams:

@@ -103,8 +103,9 @@ def rescaled(graph: Graph, tensor: str, readers: Collection[str]) -> tuple[Graph
     return graph.with_nodes(nodes, tensors, {one: np.ones(1, np.float32)}), name
 
 
-def _groups(graph: Graph, known: Mapping[str, Range], fixed: Mapping[str, Grid]) -> Iterator[Group]:
-    joined = {name: name for name in graph.tensors if name in known}
+def sharing(graph: Graph, tensors: Collection[str]) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """The members and the sources of each group of ``tensors``, in the order of the graph."""
+    joined = {name: name for name in graph.tensors if name in tensors}
 
     def root(name: str) -> str:
         while joined[name] != name:
@@ -121,11 +122,14 @@ def _groups(graph: Graph, known: Mapping[str, Range], fixed: Mapping[str, Grid])
     for name in joined:
         members.setdefault(root(name), []).append(name)
     for names in members.values():
-        sources = tuple(name for name in names if name not in moved)
-        of_sources = [known[name] for name in sources]
-        whole = Range(min(found.low for found in of_sources), max(found.high for found in of_sources))
-        given = next((fixed[name] for name in sources if name in fixed), None)
-        yield Group(tuple(names), sources, whole, given)
+        yield tuple(names), tuple(name for name in names if name not in moved)
+
+
+def _groups(graph: Graph, known: Mapping[str, Range], fixed: Mapping[str, Grid]) -> Iterator[Group]:
+    for members, sources in sharing(graph, known):
+        found = [known[name] for name in sources]
+        whole = Range(min(one.low for one in found), max(one.high for one in found))
+        yield Group(members, sources, whole, next((fixed[name] for name in sources if name in fixed), None))
 
 
 def _aliens(graph: Graph, group: Group, fixed: Mapping[str, Grid]) -> Iterator[str]:
