@@ -18,6 +18,7 @@ from edgekit.integer_model import IntegerModel
 from edgekit.ir import (
     Add,
     Clamp,
+    Concat,
     Conv2d,
     Flatten,
     Graph,
@@ -200,6 +201,9 @@ class FloatSketch(Sketch):
 
     def flatten(self, x: str) -> str:
         return self.node(Flatten(), (x,))
+
+    def concat(self, *xs: str) -> str:
+        return self.node(Concat(), xs)
 
     def hard_swish(self, x: str) -> str:
         return self.node(HardSwish(), (x,))

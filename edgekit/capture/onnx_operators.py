@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.capture.onnx_call import Channels, View, lowers
-from edgekit.ir import Clamp, HardSigmoid, HardSwish, Padding
+from edgekit.ir import Clamp, Concat, HardSigmoid, HardSwish, Padding
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -281,11 +281,15 @@ def _split(call: Call, builder: GraphBuilder) -> tuple[Channels, ...]:
 
 
 @lowers("Concat")
-def _concat(call: Call, builder: GraphBuilder) -> Channels:
+def _concat(call: Call, builder: GraphBuilder) -> View | Channels:
     parts = [call.channels(index, builder) for index in range(call.arity)]
     first, place = parts[0], int(call.number("axis", 0)) % len(parts[0].axes)
-    if first.axes[place] != "C" or any((part.tensor, part.axes) != (first.tensor, first.axes) for part in parts):
-        raise call.refuse("joins what is not channels of one tensor")
+    if first.axes[place] != "C" or any(part.axes != first.axes for part in parts):
+        raise call.refuse(f"joins tensors along {first.axes[place]}, or such that are laid out otherwise")
+    if all(part.is_whole and len(part.chosen) == builder.shape(part.tensor)[0] for part in parts):
+        return View(builder.apply(call.name, Concat(), *(part.tensor for part in parts)), first.axes)
+    if any(part.tensor != first.tensor for part in parts):
+        raise call.refuse("joins some channels of several tensors")
     scale, shift = (sum((part.scale for part in parts), ()), sum((part.shift for part in parts), ()))
     return Channels(first.tensor, first.axes, sum((part.chosen for part in parts), ()), scale, shift)
 

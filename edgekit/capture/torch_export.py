@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree  # which torch.export itself describes
 
 from edgekit.capture.builder import GraphBuilder
 from edgekit.errors import UnsupportedOperator
-from edgekit.ir import Clamp, Graph, HardSigmoid, HardSwish, Padding
+from edgekit.ir import Clamp, Concat, Graph, HardSigmoid, HardSwish, Padding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -153,8 +153,8 @@ class _Capture:
         if target not in _LOWERINGS:
             raise UnsupportedOperator(
                 f"edgekit does not know the operator aten::{target} ({call.place}): replace it by convolution, batch "
-                f"normalization, ReLU, ReLU6, hard-swish, hard-sigmoid, addition, multiplication, global average "
-                f"pooling or linear layers"
+                f"normalization, ReLU, ReLU6, hard-swish, hard-sigmoid, addition, multiplication, concatenation of "
+                f"channels, global average pooling or linear layers"
             )
         result = _LOWERINGS[target](call, self.builder)
         if target not in _EXPANSIONS and _core(self.builder.shape(result)) != _core(call.shape[1:]):
@@ -225,6 +225,13 @@ class _Call:
         if not isinstance(value, str):
             raise self.refuse(f"computes {name!r} without the image")
         return value
+
+    def activations(self, name: str) -> tuple[str, ...]:
+        """The names of the tensors in a list, all of which depend on the image."""
+        values = [self._values[node.name] for node in self._arguments[name]]
+        if not all(isinstance(value, str) for value in values):
+            raise self.refuse(f"computes some of {name!r} without the image")
+        return tuple(values)
 
     def constant(self, name: str) -> NDArray[Any] | None:
         """An array or number that does not depend on the image; None if it was left out."""
@@ -405,6 +412,13 @@ def _operands(call: _Call) -> tuple[str, NDArray[np.float64]]:
     if values.size != channels or values.shape[-1 - len(rest) :] != (channels, *(1 for _ in rest)):
         raise call.refuse(f"has an operand of the shape {values.shape}, neither one number nor one a channel")
     return x, values.reshape(channels)
+
+
+@_lowers("cat.default")
+def _cat(call: _Call, builder: GraphBuilder) -> str:
+    if int(call.number("dim")) % len(call.shape) != 1:
+        raise call.refuse(f"joins tensors along axis {int(call.number('dim'))} and not along their channels")
+    return builder.apply(call.name, Concat(), *call.activations("tensors"))
 
 
 @_lowers("adaptive_avg_pool2d.default")

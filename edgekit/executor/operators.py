@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from edgekit.ir import (
     Add,
     Clamp,
+    Concat,
     Conv2d,
     Dequantize,
     Flatten,
@@ -32,8 +34,6 @@ from edgekit.ir.registry import OperatorTable, canonical
 from edgekit.quantization import INT8_MAX, INT8_MIN, accumulator_bound
 
 if TYPE_CHECKING:
-    import torch
-
     from edgekit.integer_model import IntegerModel
     from edgekit.ir import Node
 
@@ -119,6 +119,12 @@ def _pad(op: Pad, x: torch.Tensor) -> torch.Tensor:
 @FLOAT.implements(Flatten)
 def _flatten(_: Flatten, x: torch.Tensor) -> torch.Tensor:
     return x.flatten(1)
+
+
+@INTEGER.implements(Concat)
+@FLOAT.implements(Concat)
+def _concat(_: Concat, *xs: torch.Tensor) -> torch.Tensor:
+    return torch.cat(xs, 1)
 
 
 @FLOAT.implements(Clamp)

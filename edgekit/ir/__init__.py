@@ -4,6 +4,7 @@ from edgekit.ir.graph import IMAGE, LOGITS, VALUES, VECTOR, Axis, ChannelStatist
 from edgekit.ir.operators.add import Add
 from edgekit.ir.operators.batch_norm import BatchNorm
 from edgekit.ir.operators.clamp import Clamp
+from edgekit.ir.operators.concat import Concat
 from edgekit.ir.operators.conv2d import Conv2d
 from edgekit.ir.operators.dequantize import Dequantize
 from edgekit.ir.operators.flatten import Flatten
@@ -28,6 +29,7 @@ __all__ = [
     "BatchNorm",
     "ChannelStatistics",
     "Clamp",
+    "Concat",
     "Conv2d",
     "Dequantize",
     "Flatten",

@@ -14,6 +14,7 @@ from edgekit.ir import (
     Add,
     BatchNorm,
     Clamp,
+    Concat,
     Conv2d,
     Dequantize,
     Flatten,
@@ -163,6 +164,16 @@ def _flatten(_: Flatten, x: Float) -> Float:
 @INTEGER.implements(Flatten)
 def _flatten_stored(_: Flatten, __: Arithmetic, ___: Node, x: Stored) -> Stored:
     return x.reshape(len(x), -1)
+
+
+@FLOAT.implements(Concat)
+def _concat(_: Concat, *xs: Float) -> Float:
+    return np.concatenate(xs, axis=1)
+
+
+@INTEGER.implements(Concat)
+def _concat_stored(_: Concat, __: Arithmetic, ___: Node, *xs: Stored) -> Stored:
+    return np.concatenate(xs, axis=1)
 
 
 for _border in (Quantize, Requantize, Dequantize):

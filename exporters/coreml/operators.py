@@ -15,7 +15,21 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edgekit.ir import Add, Clamp, Conv2d, Dequantize, Flatten, HardSwish, Linear, Mean, Mul, Pad, Quantize, Requantize
+from edgekit.ir import (
+    Add,
+    Clamp,
+    Concat,
+    Conv2d,
+    Dequantize,
+    Flatten,
+    HardSwish,
+    Linear,
+    Mean,
+    Mul,
+    Pad,
+    Quantize,
+    Requantize,
+)
 from edgekit.ir.operators.clamp import UNFUSED
 from edgekit.ir.registry import OperatorTable, canonical
 
@@ -28,7 +42,7 @@ if TYPE_CHECKING:
 SINCE: Final = {
     **dict.fromkeys(
         (
-            "add", "cast", "classify", "clip", "conv", "linear", "mul", "pad", "reduce_mean", "relu", "relu6",
+            "add", "cast", "classify", "clip", "concat", "conv", "linear", "mul", "pad", "reduce_mean", "relu", "relu6",
             "reshape", "sigmoid", "sigmoid_hard", "softmax", "sub",
         ),
         6,
@@ -88,6 +102,12 @@ def pad(op: Pad, program: ProgramBuilder, output: Value, x: Value) -> Value:
 def flatten(_: Flatten, program: ProgramBuilder, output: Value, x: Value) -> Value:
     """To [1, C]."""
     return program.add("reshape", output, x=x, shape=output.shape)
+
+
+@lowers(Concat)
+def concat(_: Concat, program: ProgramBuilder, output: Value, *xs: Value) -> Value:
+    """Along the channels."""
+    return program.add("concat", output, values=list(xs), axis=1, interleave=False)
 
 
 @lowers(HardSwish)

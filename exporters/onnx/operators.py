@@ -14,6 +14,7 @@ import numpy as np
 from edgekit.ir import (
     Add,
     Clamp,
+    Concat,
     Conv2d,
     Dequantize,
     Flatten,
@@ -119,6 +120,14 @@ def _flatten(_: Flatten, node: Node, model: OnnxBuilder) -> None:
         _move(node, model, "Flatten", [model.held(node.operand("x"))], axis=1)
     else:
         _emit(node, model, "Flatten", [model.operand(node.operand("x"))], axis=1)
+
+
+@OPERATORS.implements(Concat)
+def _concat(_: Concat, node: Node, model: OnnxBuilder) -> None:
+    if model.moves_stored(node):
+        _move(node, model, "Concat", [model.held(x) for x in node.operands("xs")], axis=1)
+    else:
+        _emit(node, model, "Concat", [model.operand(x) for x in node.operands("xs")], axis=1)
 
 
 @OPERATORS.implements(HardSwish)

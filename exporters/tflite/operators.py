@@ -19,6 +19,7 @@ from edgekit.exporters.tflite.builder import nhwc
 from edgekit.ir import (
     Add,
     Clamp,
+    Concat,
     Conv2d,
     Dequantize,
     Flatten,
@@ -50,6 +51,9 @@ RELEASES = {
     ("ADD", 1): (1, 5, 0),
     ("ADD", 2): (1, 14, 0),
     ("ADD", 3): (2, 4, 0),
+    ("CONCATENATION", 1): (1, 5, 0),
+    ("CONCATENATION", 2): (1, 14, 0),
+    ("CONCATENATION", 3): (2, 3, 0),
     ("CONV_2D", 1): (1, 5, 0),
     ("CONV_2D", 3): (1, 14, 0),
     ("CONV_2D", 4): (2, 3, 0),
@@ -171,6 +175,14 @@ def _flatten(_: Flatten, node: Node, model: TfliteBuilder) -> None:
     assert model.graph.tensors[x].shape[1:] == (1, 1), "in NHWC the values of a feature map would come in another order"
     source, target = model.activation(x), model.activation(node.output)
     _reshape(f"{node.name}.shape", source, target, nhwc(model.graph.tensors[node.output]), model)
+
+
+@OPERATORS.implements(Concat)
+def _concat(_: Concat, node: Node, model: TfliteBuilder) -> None:
+    inputs = [model.activation(x) for x in node.operands("xs")]
+    options = {"axis": len(model.graph.tensors[node.output].shape), "fusedActivationFunction": 0}  # the last in NHWC
+    code = _code("CONCATENATION", node.output, model, 1, 2, 3)
+    model.operator(*code, inputs, model.activation(node.output), ("ConcatenationOptions", options))
 
 
 @OPERATORS.implements(HardSwish)

@@ -10,7 +10,21 @@ from typing import TYPE_CHECKING
 import torch
 
 from edgekit.exporters.torch import convolution, script
-from edgekit.ir import Add, Clamp, Conv2d, Dequantize, Flatten, HardSwish, Linear, Mean, Mul, Pad, Quantize, Requantize
+from edgekit.ir import (
+    Add,
+    Clamp,
+    Concat,
+    Conv2d,
+    Dequantize,
+    Flatten,
+    HardSwish,
+    Linear,
+    Mean,
+    Mul,
+    Pad,
+    Quantize,
+    Requantize,
+)
 from edgekit.ir.operators.clamp import UNFUSED
 from edgekit.ir.operators.hard_swish import LOWERED
 from edgekit.ir.registry import OperatorTable, canonical
@@ -115,6 +129,17 @@ def _flatten(_: Flatten, node: Node, writer: FloatWriter) -> str:
 def _flatten_stored(_: Flatten, node: Node, writer: IntegerWriter) -> str:
     x = writer.operand(node.operand("x"))
     return f"torch.flatten({x}, 1)"
+
+
+@FLOAT.implements(Concat)
+def _concat(_: Concat, node: Node, writer: FloatWriter) -> str:
+    return f"torch.cat([{', '.join(map(writer.operand, node.operands('xs')))}], 1)"
+
+
+@INTEGER.implements(Concat)
+def _concat_stored(_: Concat, node: Node, writer: IntegerWriter) -> str:
+    """Tensors of one scale keep their integers (cat_quantized_cpu in ATen/native/quantized/cpu/TensorShape.cpp)."""
+    return f"torch.cat([{', '.join(map(writer.operand, node.operands('xs')))}], 1)"
 
 
 @FLOAT.implements(HardSwish)

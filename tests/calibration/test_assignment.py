@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -19,15 +19,18 @@ from edgekit.errors import ConfigError, DataError, UnsupportedOperator
 from edgekit.ir import (
     Add,
     Clamp,
+    Concat,
     Conv2d,
     Flatten,
     Linear,
     Mean,
     Mul,
     Node,
+    Op,
     Pad,
     Quantize,
 )
+from edgekit.ir.operators.operator import Factors, Gains, Scales
 from edgekit.preprocessing import Normalization, Preprocessing
 from edgekit.quantization import BIAS_LIMIT, MAX_DENOMINATOR, MAX_TERM_ADD
 from edgekit.reference.float import FloatReference
@@ -484,6 +487,60 @@ def test_operands_with_unrelated_scales() -> None:
     assert model.params[one.inputs[1]].scale[0] == pytest.approx(1, rel=1.01e-3)
     assert broken_conditions(model) == ()
     assert model.exact
+
+
+def test_joined_tensors_have_one_scale() -> None:
+    """But for those whose clamps would be lost in it: they are rescaled."""
+    s = FloatSketch(SHAPE)
+    six, free, relu = s.conv("x", 4, clamp=RELU6), s.conv("x", 4), s.conv("x", 4, clamp=RELU)
+    clamped = s.concat(six, s.conv("x", 4, clamp=RELU6))
+    joined = s.concat(free, relu)
+    s.linear(s.mean(s.add(s.conv(clamped, 4), s.conv(joined, 4)), keep_dims=False), 4)
+    ranges = s.ranges() | {six: Range(0.0, 6.0), relu: Range(0.0, 9.0), free: Range(-2.0, 4.0)}
+    model = quantize(s.float_model(), ranges, pixel_input=False)
+    assert {node.name: node.inputs[0] for node in model.graph if node.name not in s.tensors} == {
+        f"{relu}.rescaled": relu
+    }
+    for node in (node for node in model.graph if isinstance(node.op, Concat)):
+        params = [model.params[name] for name in (*node.inputs, node.output)]
+        assert len({(float(one.scale[0]), one.zero_point) for one in params}) == 1
+    for name, low, high in ((six, 0, 6), (relu, 0, 9), (joined, -2, 9)):
+        ends = model.params[name].dequantize(np.array([-128, 127], np.int8))
+        np.testing.assert_allclose(ends, [low, high], atol=0.6 * float(model.params[name].scale[0]))
+    assert broken_conditions(model) == ()
+    assert model.exact
+
+
+@dataclass(frozen=True, slots=True)
+class Sure(Op):
+    """x -> something between 0 and 1, which kernels give with a scale of 1/256."""
+
+    roles: ClassVar = ("x",)
+    scales: ClassVar = Scales.FIXED
+    grid: ClassVar = (1 / 256, -128)
+    factors: ClassVar = Factors.NONE
+
+    def output_shape(self, *operands: tuple[int, ...]) -> tuple[int, ...]:
+        return operands[0]
+
+    def gains(self, *_: tuple[int, ...]) -> Gains:
+        return Gains.NONE
+
+
+def test_a_grid_that_is_fixed() -> None:
+    """It stays, also where the result is joined with others; nothing is claimed of it, and of the rest it is."""
+    s = FloatSketch(SHAPE)
+    x = s.conv("x", 4)
+    sure = s.node(Sure(), (x,))
+    joined = s.concat(x, sure)
+    ranges = dict.fromkeys(s.tensors, Range(-1.0, 1.0))
+    model = quantize(s.float_model(), ranges, pixel_input=False)
+    assert (model.params[sure].scale[0], model.params[sure].zero_point) == (1 / 256, -128)
+    (rescaled,) = (node for node in model.graph if node.name not in s.tensors)
+    assert rescaled.inputs[0] == sure
+    assert model.params[rescaled.output].scale == model.params[x].scale == model.params[joined].scale
+    assert model.near.keys() == {sure, rescaled.output, joined}
+    assert set(model.near.values()) == {f"nothing is proven of Sure ({sure})"}
 
 
 def test_weights_beyond_all_measure() -> None:

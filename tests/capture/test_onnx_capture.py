@@ -46,6 +46,14 @@ MIDDLES: dict[str, tuple[int, Any]] = {
     "Clip from below": (13, lambda s, x: s.node("Clip", x, s.constant(-0.5))),
     "Clip from above": (13, lambda s, x: s.node("Relu", s.node("Clip", x, "", s.constant(1.0)))),
     "Max and Min": (13, lambda s, x: s.node("Min", s.node("Max", x, s.constant(0.0)), s.constant(1.0))),
+    "Concat": (
+        13,
+        lambda s, x: s.conv(s.node("Concat", x, s.node("Relu", x), axis=1), (8, 4), 1),
+    ),
+    "Concat of an axis from the right": (
+        11,
+        lambda s, x: s.conv(s.node("Concat", x, x, s.node("Relu", x), axis=-3), (12, 4), 1),
+    ),
     "HardSwish": (14, lambda s, x: s.node("HardSwish", x)),
     "HardSigmoid": (17, lambda s, x: s.node("HardSigmoid", x, alpha=1 / 6, beta=0.5)),
     "Keras' hard sigmoid": (17, lambda s, x: s.node("HardSigmoid", x)),

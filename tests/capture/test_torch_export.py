@@ -21,6 +21,7 @@ from edgekit.ir import (
     VECTOR,
     Add,
     Clamp,
+    Concat,
     Conv2d,
     Flatten,
     HardSigmoid,
@@ -103,6 +104,8 @@ def _captured(module: nn.Module, agrees: Agrees, shape: tuple[int, int, int] = S
         (Apply(lambda x: functional.pad(x, (1, 2))), Pad(Padding(0, 0, 1, 2))),
         (Apply(lambda x: x + x.relu()), Add()),
         (Apply(lambda x: x.mean((2, 3), keepdim=True) * x), Mul()),
+        (nn.Sequential(Apply(lambda x: torch.cat([x, x.relu()], 1)), nn.Conv2d(8, 4, 1)), Concat()),
+        (nn.Sequential(Apply(lambda x: torch.cat((x, x, x.relu()), dim=-3)), nn.Conv2d(12, 4, 1)), Concat()),
         (nn.AdaptiveAvgPool2d(1), Mean()),
         (nn.AdaptiveAvgPool2d((1, 1)), Mean()),
         (nn.AvgPool2d(8), Mean()),
@@ -111,6 +114,18 @@ def _captured(module: nn.Module, agrees: Agrees, shape: tuple[int, int, int] = S
 )
 def test_one_operator(layer: nn.Module, op: Op, agrees: Agrees) -> None:
     assert op in _ops(_captured(Net(layer), agrees), type(op))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        Apply(lambda x: torch.cat([x.flatten(1), x.relu().flatten(1)], 1)),
+        Apply(lambda x: torch.cat([x, x.relu()], 1).flatten(1)),
+    ],
+)
+def test_vectors_that_are_joined(head: nn.Module, agrees: Agrees) -> None:
+    module = nn.Sequential(nn.Conv2d(4, 4, 1), nn.AdaptiveAvgPool2d(1), head, nn.Linear(8, 3))
+    assert _ops(_captured(module, agrees), Concat) == [Concat()]
 
 
 @pytest.mark.parametrize(
@@ -291,6 +306,11 @@ def test_the_module_is_left_alone() -> None:
         (Apply(lambda x: x.mean(1, keepdim=True) * x), r"a mean over the axes \[1\]"),
         (Apply(lambda x: x - x.relu()), r"'middle.0'.*subtracts what depends on the image"),
         (Apply(lambda x: torch.add(x, x, alpha=2)), r"adds with a factor"),
+        (Apply(lambda x: torch.cat([x, x], 2)), r"joins tensors along axis 2 and not along their channels"),
+        (
+            Apply(lambda x: torch.cat([x, torch.ones(1, 4, 8, 8)], 1)[:, 4:]),
+            r"computes some of 'tensors' without the image",
+        ),
         (Apply(lambda x: x / x.mean((2, 3), keepdim=True)), r"divides by what depends on the image"),
         (Apply(lambda x: x + torch.randn(1, 4, 8, 8)), r"an operand of the shape \(1, 4, 8, 8\)"),
         (Apply(lambda x: x + torch.arange(8.0)), r"an operand of the shape \(8,\)"),

@@ -31,6 +31,16 @@ def stored_images(model: IntegerModel, count: int = 6, seed: int = 0) -> NDArray
 
 
 Build = Callable[[FloatSketch], object]
+
+
+def concats(s: FloatSketch) -> None:
+    """Branches as a detector's neck has them: joined, summed up, and joined again."""
+    a, b = s.conv("x", 4, clamp=RELU), s.conv("x", 4, 3, (1, 1), "same", RELU6)
+    both = s.concat(a, b)
+    total = s.add(s.conv(both, 8, clamp=RELU), both)
+    s.linear(s.mean(s.conv(s.concat(total, both, s.mul(total, s.mean(total))), 12), keep_dims=False), 10)
+
+
 IMAGE = (3, 15, 18)
 
 # name: (shape of the input, network); every operator, and every attribute that a MobileNet uses
@@ -74,6 +84,12 @@ INTEGER_CASES: dict[str, tuple[tuple[int, ...], Build]] = {
     "pad, then conv": ((8, 9, 11), lambda s: s.conv(s.pad("x", Padding(1, 1, 1, 1)), 12, 3)),
     "flatten": ((8, 1, 1), lambda s: s.flatten("x")),
     "mean, flatten, linear": ((8, 7, 7), lambda s: s.linear(s.flatten(s.mean("x")), 10)),
+    "concat": ((8, 9, 11), lambda s: s.concat(s.conv("x", 8, clamp=RELU6), s.conv("x", 5, clamp=RELU6))),
+    "concat, other clamps": ((8, 9, 11), lambda s: s.concat(s.conv("x", 8, clamp=RELU6), s.conv("x", 4), "x")),
+    "concat, scales that are fixed": ((8, 9, 11), lambda s: s.concat(s.add("x", s.conv("x", 8)), s.mul("x", "x"))),
+    "concat of vectors": ((40,), lambda s: s.linear(s.concat(s.linear("x", 6), s.linear("x", 7)), 10)),
+    "concat of itself, padded": ((8, 9, 11), lambda s: s.pad(s.concat("x", "x"), Padding(1, 0, 0, 1))),
+    "concat of concats": ((8, 9, 11), concats),
     "block of V2": ((3, 32, 32), v2_block),
     "block of V3": ((3, 32, 32), v3_block),
 }  # fmt: skip

@@ -19,6 +19,7 @@ OPS: dict[type[Op], Op] = {
     ir.Add: ir.Add(),
     ir.BatchNorm: ir.BatchNorm(1e-3),
     ir.Clamp: ir.Clamp(-3.0),
+    ir.Concat: ir.Concat(),
     ir.Conv2d: ir.Conv2d((2, 1), Padding(0, 1, 2, 3), 8),
     ir.Dequantize: ir.Dequantize(),
     ir.Flatten: ir.Flatten(),

@@ -60,6 +60,12 @@ def test_xnnpack_fuses_padding_and_hard_swish() -> None:
     ]
 
 
+def test_xnnpack_copies_what_is_joined() -> None:
+    operators = [operator("a", "CONV_2D", "image"), operator("both", "CONCATENATION", "a", "image")]
+    conv = "Convolution (NHWC, QC8) IGEMM"
+    assert matched("tflite", [conv, "Copy (NC, X8)"], operators) == [([conv], ["a"]), (["Copy (NC, X8)"], ["both"])]
+
+
 def test_what_a_runtime_adds_belongs_to_no_operator() -> None:
     operators = [operator("a", "CONV_2D", "image"), operator("b", "HARD_SWISH", "a")]
     kernels = [

@@ -28,9 +28,10 @@ from edgekit.quantization import (
     odd_fractions,
     solve_add_constant,
 )
+from edgekit.reference.integer import Reference
 from edgekit.runtimes.catalog import all_runners
 from edgekit.runtimes.runner import decode
-from tests.networks import IntegerSketch
+from tests.networks import FloatSketch, IntegerSketch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -434,3 +435,26 @@ def test_means_beyond_what_is_proven(run: Run) -> None:
         expected = rounded(total * ratio.numerator, ratio.denominator, zeros[1]).reshape(1, 1, 1, 1)
         differing += bool(wrong(integer_kernels(run(s.model(), stored)), expected))
     assert differing >= 2  # not all: some compilers fuse products and sums, and this machine has one sort of kernel
+
+
+# --- what is only moved, and what is rescaled before ------------------------------------------------------------------
+
+
+def test_joined_tensors(run: Run) -> None:
+    """All three have one scale: ``x`` as it is, the product and the sum by a MUL with a constant."""
+    s = FloatSketch((4, 16, 16), seed=3)
+    product, total = s.mul("x", "x"), s.add_constant("x", 0.7)
+    s.concat("x", product, total)
+    model = s.integer_model()
+    stored = np.arange(-128, 128).astype(np.int8).repeat(4).reshape(1, 16, 16, 4).transpose(0, 3, 1, 2).copy()
+    every = Reference(model).run_all(stored)
+    parts = [stored.astype(np.int64)]
+    for name in (product, total):
+        (node,) = (node for node in model.graph if node.name == f"{name}.rescaled")
+        ratio, zero_point = model.ratios[node.name].fraction(), model.params[node.output].zero_point
+        assert zero_point == model.params["x"].zero_point
+        centred = every[name].astype(np.int64) - model.params[name].zero_point
+        parts.append(rounded(centred * ratio.numerator, ratio.denominator, zero_point))
+    found = run(model, stored)
+    assert found
+    assert wrong(found, np.concatenate(parts, axis=1)) == {}

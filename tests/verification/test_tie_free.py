@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edgekit.ir import Add, Conv2d, Flatten, HardSwish, Mean, Mul, Op
+from edgekit.ir import Add, Concat, Conv2d, Flatten, HardSwish, Mean, Mul, Op
 from edgekit.quantization import QuantParams, Ratio
 from edgekit.verification.tie_free import broken_conditions
 from tests.networks import MIXED_BLOCK, FloatSketch, v3_block
@@ -167,6 +167,20 @@ def test_what_only_moves_integers_keeps_their_meaning() -> None:
     (only, *_) = broken_conditions(replace(model, params={**model.params, node.output: other}))
     assert (only.layer, only.tensor) == (node.name, node.output)
     assert "nothing is requantized" in only.bound
+
+
+def test_what_is_joined_has_one_scale() -> None:
+    s = FloatSketch((8, 7, 7))
+    x = s.conv("x", 8)
+    s.linear(s.mean(s.concat("x", x), keep_dims=False), 10)
+    model = s.integer_model()
+    assert broken_conditions(model) == ()
+    node = first(model, Concat)
+    scale = model.params[x].scale
+    other = replace(model.params[x], scale=(scale * np.float32(7)).astype(np.float32))
+    found = [c for c in broken_conditions(replace(model, params={**model.params, x: other})) if c.layer == node.name]
+    (only,) = found
+    assert f"those of {x} are {other.scale[0]:.9g}" in only.bound
 
 
 def test_layers_that_claim_nothing_are_left_out() -> None:

@@ -18,7 +18,7 @@ TYPE = f"__torch__.{CLASS}"
 # What is neither operator, constant nor name of this list is refused. ``edgekit.exporters.torch`` writes by it: an
 # operator that a writer learns comes here. None of these reaches beyond the tensors that it is given and makes.
 OPERATORS = frozenset({
-    "_make_per_tensor_quantized_tensor", "add", "addcmul", "clamp", "clamp_min", "constant_pad_nd", "contiguous",
+    "_make_per_tensor_quantized_tensor", "add", "addcmul", "cat", "clamp", "clamp_min", "constant_pad_nd", "contiguous",
     "conv2d", "copy_", "dequantize", "empty", "fill_", "flatten", "hardswish", "int_repr", "linear", "mean", "mul",
     "quantize_per_tensor", "relu", "sigmoid", "size", "slice", "softmax", "sub", "sum", "to",
 })  # fmt: skip

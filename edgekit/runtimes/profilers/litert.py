@@ -40,6 +40,7 @@ _CUT_OFF_US: Final = 0.5
 _XNNPACK: Final = {
     "ADD": ("Add",),
     "AVERAGE_POOL_2D": ("Average Pooling",),
+    "CONCATENATION": ("Copy",),
     "CONV_2D": ("Convolution", "Fully Connected"),
     "DEPTHWISE_CONV_2D": ("Convolution",),
     "DEQUANTIZE": ("Convert",),
