@@ -25,7 +25,6 @@ _WAYS = {
     "reparam": f"fuse its branches first (reparameterize), then bring it as ONNX: {WAY_BY_ONNX}",
     "pool": f"it needs max pooling, which edgekit lacks, {_EITHER}",
     "swish": f"it needs SiLU (swish), which edgekit lacks, {_EITHER}",
-    "concat": f"it needs channels to be joined (concat), which edgekit does not do, {_EITHER}",
     "none": f"it needs operators that edgekit lacks, {_EITHER}",
     "objects": f"it is a detector, and edgekit exports classifiers only; {_TRAIN}",
     "masks": f"it gives a mask of the picture, and edgekit exports classifiers only; {_TRAIN}",
