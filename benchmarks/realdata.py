@@ -1,4 +1,4 @@
-"""Every figure of the README, measured on real checkpoints and images: ``python -m edgekit.benchmarks.realdata``.
+"""Every figure of docs/results.md, measured on real checkpoints and images: ``python -m edgekit.benchmarks.realdata``.
 
 The environment variable EDGEKIT_REALDATA names a folder with models/ (MobileNet checkpoints), images/calibration and
 images/validation (with labels.csv). None of it belongs to the project. Networks are calibrated on calibration/ alone;
