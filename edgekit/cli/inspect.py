@@ -92,6 +92,8 @@ def _model(model: IntegerModel, taken: Sequence[Fact]) -> list[tuple[str, str]]:
         ("network", f"{about['network']}, lowering {about['profile']}"),
         ("operators", words.counted(about["operators"])),
         ("weights", f"{about['weights']:,} int8"),
+        ("MACs", f"{about['macs'] / 1e6:,.1f} million for one image"),
+        *((f"output {name}", _claim(near)) for name, near in about["outputs"].items()),
         ("tensors", f"{about['tensors']}, {about['tensors_with_a_factor']} of them carry a factor"),
         ("ratios", f"denominators up to {about['largest_denominator']}"),
         *_fed(model.preprocessing, taken, *_BOUNDARIES),
@@ -148,6 +150,8 @@ def _as_dict(model: IntegerModel) -> dict[str, Any]:
         "profile": model.lowering,
         "operators": dict(Counter(type(node.op).__name__ for node in graph)),
         "weights": sum(array.size for array in graph.constants.values() if array.dtype == "int8"),
+        "macs": graph.macs,
+        "outputs": {output.name: model.near.get(output.tensor) for output in graph.outputs},
         "tensors": len(graph.tensors),
         "tensors_with_a_factor": sum(tensor.factor != 1.0 for tensor in graph.tensors.values()),
         "largest_denominator": max(denominators, default=1),
@@ -156,6 +160,10 @@ def _as_dict(model: IntegerModel) -> dict[str, Any]:
         "preprocessing": model.preprocessing.to_dict(),
         "provenance": dict(model.provenance),
     }
+
+
+def _claim(near: str | None) -> str:
+    return "the same in every runtime" if near is None else f"near, not identical: {near}"
 
 
 def _labels(labels: Sequence[str]) -> str:

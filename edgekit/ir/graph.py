@@ -199,6 +199,13 @@ class Graph:
         """The shapes of the activations that ``node`` reads, in order."""
         return tuple(self.tensors[name].shape for name in self.activations(node))
 
+    @property
+    def macs(self) -> int:
+        """The multiplications by weights, each with its addition, for one image."""
+        shapes = {name: tensor.shape for name, tensor in self.tensors.items()}
+        shapes |= {name: array.shape for name, array in self.constants.items()}
+        return sum(node.op.macs(*(shapes[name] for name in node.inputs)) for node in self)
+
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
@@ -122,6 +123,13 @@ class Op(abc.ABC):
     @abc.abstractmethod
     def gains(self, *tensors: Shape) -> Gains:
         """What becomes of gains of channels, for activations of these shapes."""
+
+    def macs(self, *operands: Shape) -> int:
+        """The multiplications by weights, each with its addition, for one image: what papers count."""
+        if not self.has_weights:
+            return 0
+        of_one = operands[self.roles.index("weight")][1:]  # for one number of the result
+        return math.prod(self.output_shape(*operands)) * math.prod(of_one)
 
     def times(self, factor: float) -> Self:
         """The operator that does the same on tensors that carry ``factor``: its bounds carry it, too."""
