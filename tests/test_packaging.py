@@ -49,7 +49,13 @@ NEED_A_TOOLCHAIN = (
     *("edgekit.capture.torch_export", "edgekit.defaults.train", "edgekit.executor.*", "edgekit.exporters.onnx.*"),
     *("edgekit.models.backbone", "edgekit.models.blocks", "edgekit.models.checkpoint", "edgekit.models.network"),
     *("edgekit.models.families*", "edgekit.models.heads*", "edgekit.models.inference", "edgekit.models.layouts*"),
-    *("edgekit.models.selection", "edgekit.models.readers", "edgekit.models.readers.*", "edgekit.models.sums"),
+    *(
+        "edgekit.models.numbers",
+        "edgekit.models.selection",
+        "edgekit.models.readers",
+        "edgekit.models.readers.*",
+        "edgekit.models.sums",
+    ),
     *("edgekit.exporters.torch.*", "edgekit.training.*", "edgekit.verification.closeness"),
 )
 

@@ -1,1 +1,1 @@
-"""The MobileNet family as plain torch modules, and the loading of trained checkpoints."""
+"""Networks as plain torch modules, a backbone and its heads, and the loading of trained checkpoints."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, cast
@@ -14,7 +13,7 @@ import torch
 from edgekit import extras, files
 from edgekit.errors import CheckpointError, did_you_mean
 from edgekit.facts import BY_SETTING, Basis, Fact
-from edgekit.models import buffers, folders, foreign, inference, readers, selection, strays
+from edgekit.models import buffers, folders, foreign, inference, numbers, readers, selection, strays
 from edgekit.models.families import FAMILIES
 from edgekit.models.heads import recognition
 from edgekit.models.names import WAY_BY_ONNX, first_few
@@ -40,10 +39,6 @@ _SETTINGS = {
     "head_activation": "--set model.head_activation=relu|relu6|hard_swish|none",
     "resolution": "--set model.resolution=PIXELS, or HEIGHTxWIDTH",
 }
-# What torch.ao.quantization, bitsandbytes and GPTQ put beside or in place of weights.
-_QUANTIZED = re.compile(
-    r"_packed_params|\.zero_point$|fake_quant|activation_post_process|weight_bit_width|\.(SCB|qweight|qzeros|absmax)$"
-)
 _HEAD_EPS = 1e-5  # torch's, for batch normalization that somebody put between linear layers
 
 
@@ -198,24 +193,24 @@ def _saved(saved_weights: Mapping[str, Tensor], saved: Architecture, family: str
         raise CheckpointError(f"the network is a {saved.family}, and no {family}")
     architecture = saved.with_options(**given)
     stated = dict.fromkeys(_SETTINGS, "edgekit's own metadata")
-    weights = _as_float32(saved_weights)
+    weights = numbers.as_float32(saved_weights)
     overruled = _overruled(given, {name: getattr(saved, name) for name in _SETTINGS}, stated)
     return _Understood(_OWN, architecture, weights, _facts(architecture, given, stated, ""), overruled)
 
 
 def _understand(path: Path, contents: Contents, family: str | None, given: Options) -> _Understood:
     try:
-        if (mark := next(filter(_QUANTIZED.search, _largest(contents)), None)) is not None:
-            raise _quantized(mark)
+        numbers.refuse_quantized(_largest(contents))
         network = selection.choose(contents.groups)
         if network is None:
             raise foreign.refusal(_largest(contents))
         renamed = network.layout.rename(network.weights, network.root, f"{path.parent.name}/{path.name}")
         inference.check_blocks(renamed.weights, family or renamed.family)
         _refuse_additions(renamed)
-        body = inference.without_biases(_as_float32(renamed.weights))
+        body = inference.without_biases(numbers.as_float32(renamed.weights))
         rest = {
-            key: tensor if _is_aside(key, tensor) else _float32(key, tensor) for key, tensor in renamed.rest.items()
+            key: tensor if _is_aside(key, tensor) else numbers.float32(key, tensor)
+            for key, tensor in renamed.rest.items()
         }
         own, kept = buffers.normalization(rest, inference.image_channels(body))
         rest = {key: tensor for key, tensor in rest.items() if key not in own}
@@ -326,49 +321,14 @@ def _refuse_additions(renamed: Renamed) -> None:
         )
 
 
-def _largest(contents: Contents) -> Mapping[str, Tensor]:
-    """The mapping with most tensors: the network, and not the state of an optimizer's last steps."""
-    return max(contents.groups, key=lambda group: len(group.weights)).weights
-
-
-def _as_float32(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights in float32, counters as they are; refuses what is not a finite real number."""
-    return {key: _float32(key, tensor) for key, tensor in weights.items()}
-
-
-def _float32(key: str, tensor: Tensor) -> Tensor:
-    if tensor.is_meta:
-        raise CheckpointError(
-            f"{key} is a meta tensor, which has a shape and no values: save the state_dict once the weights are loaded"
-        )
-    if key.endswith("num_batches_tracked"):
-        return tensor
-    if tensor.is_quantized or (not tensor.dtype.is_floating_point and _is_packed(tensor)):
-        raise _quantized(key)
-    if not tensor.dtype.is_floating_point:
-        raise CheckpointError(f"{key} is {tensor.dtype}, and weights are floating-point numbers")
-    values = (tensor.to_dense() if tensor.layout is not torch.strided else tensor).float()
-    if not bool(torch.isfinite(values).all()):
-        raise CheckpointError(f"{key} holds NaN or infinity: the training diverged, take an earlier epoch")
-    if key.endswith(("running_var", "moving_variance")) and bool((values < 0).any()):
-        raise CheckpointError(f"{key} holds a negative variance: the checkpoint is damaged")
-    return values
-
-
-def _quantized(key: str) -> CheckpointError:
-    return CheckpointError(
-        f"the network is quantized already ({key}), and edgekit quantizes a float network itself: give the float"
-        " checkpoint that it was made from"
-    )
-
-
 def _is_aside(key: str, tensor: Tensor) -> bool:
     """Whether a tensor is training's by its name, or a counter, so that it need not be a real number."""
     return strays.is_named(key) or (not tensor.dtype.is_floating_point and tensor.ndim < 2 and not tensor.is_quantized)
 
 
-def _is_packed(tensor: Tensor) -> bool:
-    return tensor.dtype in {torch.int8, torch.uint8}
+def _largest(contents: Contents) -> Mapping[str, Tensor]:
+    """The mapping with most tensors: the network, and not the state of an optimizer's last steps."""
+    return max(contents.groups, key=lambda group: len(group.weights)).weights
 
 
 def _check_classes(architecture: Architecture, wanted: int | None) -> None:

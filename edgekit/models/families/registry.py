@@ -44,13 +44,20 @@ def register(family: Family) -> None:
     """Makes a family known to ``build``, and to all that reads checkpoints.
 
     Raises:
-        ConfigError: another has its name, or its architectures have the name of another.
+        ConfigError: another has its name, its architectures have the name of another, or weights would not tell its
+            wiring from another one.
     """
     if family.name in FAMILIES:
         raise ConfigError(f"family {family.name!r} is registered already: give the new one a name of its own")
     made = family.make().family
     if made != family.name:
         raise ConfigError(f"family {family.name!r} makes architectures of {made!r}: give both the same name")
+    for other in FAMILIES.values():
+        if other.wiring.mark == family.wiring.mark and other.wiring is not family.wiring:
+            raise ConfigError(
+                f"blocks of family {family.name!r} are told by {family.wiring.mark!r}, and so are those of"
+                f" {other.name!r}: share its wiring, or call the module otherwise"
+            )
     FAMILIES[family.name] = family
 
 

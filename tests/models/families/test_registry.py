@@ -3,26 +3,69 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Unpack
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from edgekit.errors import CheckpointError, ConfigError
+from edgekit.models.architecture import Options
 from edgekit.models.backbone import feature_maps
+from edgekit.models.blocks import Shape, conv_bn, depthwise
 from edgekit.models.checkpoint import load, save
 from edgekit.models.families import FAMILIES, Family, family_of, register
+from edgekit.models.families.mobilenet_v1 import of_rows
 from edgekit.models.families.mobilenet_v2 import WIRING, mobilenet_v2
+from edgekit.models.naming import Naming, plain
 from edgekit.models.network import build
 from edgekit.models.readers import ARCHITECTURE_KEY
+from edgekit.models.wiring import Names, Part, Wiring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from edgekit.models.architecture import Architecture, Options
+    from edgekit.models.architecture import Architecture, Block, Size
+
+
+class Separable(nn.Module):
+    """A block of its own: a depthwise convolution, and a 1x1 convolution with an activation."""
+
+    def __init__(self, architecture: Architecture, before: int, block: Block, size: Size) -> None:
+        super().__init__()
+        self.wide = conv_bn(architecture, depthwise(replace(block, expanded=before)), size)
+        self.narrow = conv_bn(architecture, Shape(before, block.out), size, block.activation)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.narrow(self.wide(x))
+        return y
+
+
+def separable_parts(block: str, *, expands: bool, squeezes: bool) -> dict[Part, Names]:
+    return {
+        "depthwise": (f"{block}.wide.0", f"{block}.wide.1"),
+        "project": (f"{block}.narrow.0", f"{block}.narrow.1"),
+    }
+
+
+SEPARABLE = Wiring("separable", Separable, separable_parts, "wide", has_last=False, expands=False)
+OTHERS = Naming(  # whoever published it calls the parts so
+    "somebody's separable network",
+    SEPARABLE,
+    ("begin.conv", "begin.norm"),
+    (plain(("body.{i}.a", "body.{i}.a_norm"), ("body.{i}.b", "body.{i}.b_norm")),),
+    usual=Options(padding="same", bn_eps=1e-3),
+)
+
+
+def separable(width: float = 1.0, num_classes: int = 5, **options: Unpack[Options]) -> Architecture:
+    """Four blocks with a wiring of their own."""
+    rows = ((32, 2), (48, 1), (64, 2), (64, 1))
+    return replace(of_rows("separable", rows, width, num_classes), stem_stride=1).with_options(**options)
 
 
 def short_v2(width: float = 1.0, num_classes: int = 5, **options: Unpack[Options]) -> Architecture:
@@ -31,12 +74,13 @@ def short_v2(width: float = 1.0, num_classes: int = 5, **options: Unpack[Options
     return replace(whole, family="short_v2", blocks=whole.blocks[:3]).with_options(**options)
 
 
-@pytest.fixture
-def short() -> Iterator[Family]:
-    family = Family("short_v2", short_v2, WIRING)
+@pytest.fixture(params=[Family("short_v2", short_v2, WIRING), Family("separable", separable, SEPARABLE, (OTHERS,))])
+def new(request: pytest.FixtureRequest) -> Iterator[Family]:
+    """Families that share a wiring with others, and that have one of their own."""
+    family: Family = request.param
     register(family)
     yield family
-    del FAMILIES["short_v2"]
+    del FAMILIES[family.name]
 
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
@@ -67,6 +111,12 @@ def test_a_family_makes_what_it_is_called() -> None:
     assert "wrong" not in FAMILIES
 
 
+def test_weights_tell_one_wiring_from_another() -> None:
+    like_v2 = replace(SEPARABLE, mark=WIRING.mark)
+    with pytest.raises(ConfigError, match=r"'separable' are told by 'conv', and so are those of 'mobilenet_v2'"):
+        register(Family("separable", separable, like_v2))
+
+
 def test_no_unknown_family_is_built() -> None:
     unknown = replace(mobilenet_v2(), family="mobilenet_v5")
     for use in (build, feature_maps):
@@ -81,13 +131,31 @@ def test_no_checkpoint_of_an_unknown_family_is_loaded(tmp_path: Path) -> None:
         load(tmp_path / "m.safetensors")
 
 
-def test_a_new_family_is_known_everywhere(short: Family, tmp_path: Path) -> None:
-    architecture = short.make(0.5)
+def as_others(key: str) -> str:
+    """The name that ``OTHERS`` has for a weight."""
+    for ours, theirs in (
+        (r"^features\.0\.0\.", "begin.conv."),
+        (r"^features\.0\.1\.", "begin.norm."),
+        (r"\.wide\.0\.", ".a."),
+        (r"\.wide\.1\.", ".a_norm."),
+        (r"\.narrow\.0\.", ".b."),
+        (r"\.narrow\.1\.", ".b_norm."),
+    ):
+        key = re.sub(ours, theirs, key)
+    return re.sub(r"^features\.(\d+)", lambda match: f"body.{int(match[1]) - 1}", key)
+
+
+def test_a_new_family_is_known_everywhere(new: Family, tmp_path: Path) -> None:
+    architecture = new.make(0.5)
     module = build(architecture).eval()
     save(tmp_path / "own.safetensors", module, architecture)
-    torch.save(module.state_dict(), tmp_path / "state.pth")  # under the names of its wiring, without metadata
+    rename = as_others if new.namings else str  # else those of its wiring, without metadata
+    torch.save({rename(key): value for key, value in module.state_dict().items()}, tmp_path / "state.pth")
     assert load(tmp_path / "own.safetensors").architecture == architecture
     checkpoint = load(tmp_path / "state.pth")
     assert checkpoint.architecture == architecture
-    assert any("short_v2: the names of the weights, and 3 blocks" in note for note in checkpoint.notes)
-    assert feature_maps(architecture)[-1].module == "features.4"
+    x = torch.rand(1, 3, *architecture.size)
+    torch.testing.assert_close(checkpoint.module(x), module(x), rtol=0, atol=0)
+    blocks = len(architecture.blocks)
+    assert any(f"{new.name}: the names of the weights, and {blocks} blocks" in note for note in checkpoint.notes)
+    assert feature_maps(architecture)[blocks].module == f"features.{blocks}"

@@ -156,22 +156,20 @@ def test_an_order_that_shapes_leave_open_is_refused() -> None:
         recognition.find({"z.weight": torch.zeros(8, 8), "y.bias": torch.zeros(3), **rest}, 8, 1e-5)
 
 
-@pytest.mark.parametrize("given", [None, "none"])
+@pytest.mark.parametrize("given", [{}, {"head_activation": "none"}])
 def test_layers_behind_a_v3_s_own_leave_that_its_function(given: Any, trained: Maker, tmp_path: Path) -> None:
     """classifier[3] replaced by a Sequential: the first layer keeps its hard-swish."""
     body = trained(mobilenet_v3_digits())
-    last = nn.Sequential(
-        linear(128, 32), nn.ReLU() if given is None else nn.Identity(), nn.Dropout(), linear(32, 3)
-    ).eval()
+    last = nn.Sequential(linear(128, 32), nn.Identity() if given else nn.ReLU(), nn.Dropout(), linear(32, 3)).eval()
     head = nn.Sequential(linear(336, 128), nn.Hardswish(), nn.Dropout(), last).eval()
     torch.save(with_head(body, head, "classifier"), tmp_path / "m.pth")
-    checkpoint = load(tmp_path / "m.pth", head_activation=given)
+    checkpoint = load(tmp_path / "m.pth", **given)
     assert checkpoint.architecture.keeps_hidden
     x = torch.randn(2, 3, 32, 32)
     with torch.no_grad():
         expected = head(body.features(x).mean((2, 3)))  # type: ignore[operator]
         torch.testing.assert_close(checkpoint.module(x), expected, rtol=1e-4, atol=1e-5)
     facts = {fact.name: fact for fact in checkpoint.facts}
-    assert facts["head_activation"].basis is (Basis.ASSUMED if given is None else Basis.GIVEN)
+    assert facts["head_activation"].basis is (Basis.GIVEN if given else Basis.ASSUMED)
     save(tmp_path / "m.safetensors", checkpoint.module, checkpoint.architecture)
     assert load(tmp_path / "m.safetensors").architecture == checkpoint.architecture
