@@ -193,7 +193,7 @@ def _colour(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 def _different(grey: NDArray[np.float32]) -> int:
     """How many images are left when near copies of others are taken out."""
     number, height, width = grey.shape
-    rows, columns = (np.linspace(0, side, THUMBNAIL + 1).astype(int)[:-1] for side in (height, width))
+    rows, columns = (np.linspace(0, side, min(THUMBNAIL, side) + 1).astype(int)[:-1] for side in (height, width))
     sums = np.add.reduceat(np.add.reduceat(grey, rows, axis=1), columns, axis=2)
     areas = np.outer(np.diff([*rows, height]), np.diff([*columns, width]))
     thumbnails = (sums / areas).reshape(number, -1)

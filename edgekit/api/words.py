@@ -20,6 +20,7 @@ KEYWORDS: Final[Mapping[str, str]] = {
     "no-verify": "verify",
 }
 """Keywords that are called otherwise than their flags."""
+_OWN: Final[Mapping[str, str]] = {"model.resolution": "resolution"}  # settings that have a keyword, and no flag
 _SWITCHES = ("data-free", "insist", "strict", "float16", "float32", "int8", "latency", "emulate", "gpu")
 _WORDS = (*NORMALIZATIONS, "same", "symmetric", "whole", "none", "all")  # values that look like prose
 _FLAG = re.compile(
@@ -49,6 +50,8 @@ def speaking_python() -> Iterator[None]:
 
 
 def _keyword(found: re.Match[str]) -> str:
+    if found["key"] in _OWN:
+        return f"{_OWN[found['key']]}={found['setting']}"
     if found["key"]:
         return f"settings={{'{found['key']}': {found['setting']}}}"
     flag, value = found["flag"], found["value"]

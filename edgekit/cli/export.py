@@ -95,21 +95,31 @@ def export(  # noqa: PLR0913 - one a flag
                 "export": {"device": device, "precisions": precisions or None},
             },
         )
-        settings = export_settings(config, flags, assignments)
+        settings = export_settings(config, flags, assignments, is_named=network.model is not None)
+        given = network.given(checkpoint, settings)
 
         from edgekit.pipeline.making.export import export as run  # noqa: PLC0415 - see the module app
 
         told: list[str] = []
         with console.progress_bar() as progress:
-            result = run(settings, opened=lambda source: told.extend(show_opened(source, settings)), progress=progress)
+            result = run(
+                settings,
+                given=given,
+                opened=lambda source: told.extend(show_opened(source, settings)),
+                progress=progress,
+            )
         if as_json:
             console.print_json("export", result)
         else:
             show_export(result, settings, told)
 
 
-def export_settings(config: Path | None, flags: Overrides, assignments: list[str] | None) -> Settings:
+def export_settings(
+    config: Path | None, flags: Overrides, assignments: list[str] | None, *, is_named: bool = False
+) -> Settings:
     """The settings of a command that exports: of a file, of flags, or of the shipped network.
+
+    ``is_named`` says that something else than settings names the network.
 
     Raises:
         ConfigError: something is unknown, wrong, or contradicts itself.
@@ -124,14 +134,14 @@ def export_settings(config: Path | None, flags: Overrides, assignments: list[str
             f"from statistics, so leave one out"
         )
     settings = load_settings(path, flags, assignments)
-    if path is None and settings.model.checkpoint is None:
+    if path is None and settings.model.checkpoint is None and not is_named:
         console.note("no checkpoint and no edgekit.toml: using the digits network that edgekit ships")
         settings = load_settings(CONFIG, flags, assignments)
     if given.get("data") is not None:  # over what the file names
         settings = replace(settings, calibration=replace(settings.calibration, ranges=None, data_free=False))
     if given.get("ranges") is not None:
         settings = replace(settings, calibration=replace(settings.calibration, data_free=False))
-    return settings
+    return replace(settings, model=replace(settings.model, checkpoint=None)) if is_named else settings
 
 
 def show_opened(source: Source, settings: Settings) -> tuple[str, ...]:

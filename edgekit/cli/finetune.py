@@ -50,13 +50,19 @@ def finetune(  # noqa: PLR0913 - one a flag
             files.overrides(),
             {"finetune": {"epochs": epochs, "minutes": minutes, "accelerator": accelerator or accelerator_before}},
         )
-        settings = export_settings(config, flags, assignments)
+        settings = export_settings(config, flags, assignments, is_named=network.model is not None)
+        given = network.given(checkpoint, settings)
 
         from edgekit.pipeline.making.finetune import finetune as run  # noqa: PLC0415 - see the module app
 
         told: list[str] = []
         with console.progress_bar() as progress:
-            result = run(settings, opened=lambda source: told.extend(show_opened(source, settings)), progress=progress)
+            result = run(
+                settings,
+                given=given,
+                opened=lambda source: told.extend(show_opened(source, settings)),
+                progress=progress,
+            )
         if as_json:
             console.print_json("finetune", result)
         else:

@@ -15,6 +15,7 @@ from edgekit.cli.options import (
     KeepFloatOption,
     LabelsOption,
     MeanOption,
+    ModelOption,
     NoVerifyOption,
     OrderOption,
     OutOption,
@@ -25,7 +26,9 @@ from edgekit.cli.options import (
     StrictOption,
     TargetOption,
     TaskOption,
+    WeightsOption,
     names,
+    own_code,
     said,
 )
 from edgekit.config import Overrides, Said, Typed
@@ -37,11 +40,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from edgekit.config import Settings
+    from edgekit.pipeline.making.given import Given
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkFlags:
-    """What a network expects of its images and its builder."""
+    """Which network, where no checkpoint names it, and what it expects of its images and its builder."""
 
+    model: ModelOption = None
+    weights: WeightsOption = None
     preprocessing: PreprocessingOption = None
     mean: MeanOption = None
     std: StdOption = None
@@ -50,6 +58,19 @@ class NetworkFlags:
     resize: ResizeOption = None
     task: TaskOption = None
     insist: InsistOption = False
+
+    def given(self, checkpoint: Path | None, settings: Settings) -> Given | None:
+        """What is read in place of ``checkpoint``; None where that is read, or what settings name.
+
+        Raises:
+            ConfigError: two networks are named, or weights without a network.
+        """
+        code = own_code(self.model, self.weights, checkpoint)
+        if code is None:
+            return None
+        from edgekit.pipeline.making.given import from_files  # noqa: PLC0415 - see the module app
+
+        return from_files(settings, code)
 
     def overrides(self, checkpoint: Path | None) -> Overrides:
         """What they say of the network in ``checkpoint``, as sections [model] and [preprocessing].

@@ -10,7 +10,8 @@ import typer
 
 from edgekit import words
 from edgekit.cli import console
-from edgekit.cli.options import JsonOption  # noqa: TC001 - typer reads the annotations
+from edgekit.cli.options import JsonOption, ModelOption, SetOption, WeightsOption, load_settings, own_code
+from edgekit.errors import ConfigError
 from edgekit.reports import origin
 from edgekit.reports.values import jsonable
 
@@ -29,12 +30,17 @@ _OF_IMAGE = {"resolution", "order", "resize"}  # the facts that ``origin.image``
 
 def inspect(
     artifact: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
-            metavar="FILE", help="An exported file, a saved integer model (.edgekit), or a trained network."
+            metavar="FILE",
+            help="An exported file, a saved integer model (.edgekit), or a trained network.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     *,
+    model: ModelOption = None,
+    weights: WeightsOption = None,
+    assignments: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a file holds: operators, boundary, labels, preprocessing, provenance, and what is taken for true."""
@@ -42,24 +48,32 @@ def inspect(
         from edgekit.exporters.summary import Summary  # noqa: PLC0415 - see the module app
         from edgekit.integer_model import IntegerModel  # noqa: PLC0415 - likewise
         from edgekit.pipeline.proving.inspect import inspect as run  # noqa: PLC0415 - likewise
+        from edgekit.pipeline.proving.inspect import inspect_network  # noqa: PLC0415 - likewise
 
-        inspected = run(artifact)
+        code = own_code(model, weights, artifact)
+        if code is not None:
+            inspected = inspect_network(load_settings(None, {}, assignments), code)
+        elif artifact is not None:
+            inspected = run(artifact)
+        else:
+            raise ConfigError("no file is named: an exported one, a trained network, or --model MODULE:FACTORY")
+        named = model if artifact is None else str(artifact)
         match inspected.found:
             case Summary() as summary:
                 told, values = _file(summary, inspected.facts), jsonable(summary)
-            case IntegerModel() as model:
-                told, values = _model(model, inspected.facts), _as_dict(model)
+            case IntegerModel() as integers:
+                told, values = _model(integers, inspected.facts), _as_dict(integers)
             case source:
                 told, values = _network(source), _source_as_dict(source)
         for text in inspected.irregular:
             console.warn(f"not as edgekit writes it: {text}")
         if as_json:
-            values = {"path": str(artifact), **values, "facts": [fact.to_dict() for fact in inspected.facts]}
+            values = {"path": named, **values, "facts": [fact.to_dict() for fact in inspected.facts]}
             values |= {"notes": list(inspected.notes), "irregular": list(inspected.irregular)}
             console.print_json("inspect", values)
         else:
             notes = [("note", text) for text in inspected.notes]
-            console.facts(str(artifact), [*told, *notes, *(origin.fact(fact) for fact in inspected.facts)])
+            console.facts(str(named), [*told, *notes, *(origin.fact(fact) for fact in inspected.facts)])
 
 
 def _file(summary: Summary, taken: Sequence[Fact]) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,9 @@ from edgekit.errors import ConfigError
 from edgekit.exporters import formats
 from edgekit.exporters.formats import FORMATS
 from edgekit.tasks.registry import TASKS
+
+if TYPE_CHECKING:
+    from edgekit.pipeline.making.own_code import OwnCode
 
 
 def _meaning(key: str) -> str:
@@ -24,6 +27,19 @@ def _meaning(key: str) -> str:
 CheckpointArgument = Annotated[
     Path | None,
     typer.Argument(help="Trained MobileNet: .pth, .safetensors, .h5, .keras or .onnx.", show_default=False),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="MODULE:FACTORY",
+        help="Or your own code that makes it, which is run: a function, class or module of torch.",
+        show_default=False,
+    ),
+]
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option("--weights", help="For --model: its state_dict.", show_default="as it comes"),
 ]
 TargetOption = Annotated[
     str | None,
@@ -186,6 +202,23 @@ def load_settings(path: Path | None, flags: config.Overrides, assignments: list[
     for section, values in flags.items():
         overrides.setdefault(section, {}).update({key: value for key, value in values.items() if value is not None})
     return config.load(path, overrides)
+
+
+def own_code(model: str | None, weights: Path | None, checkpoint: Path | None) -> OwnCode | None:
+    """The network that the user's code makes; None where none is named. Nothing is run yet.
+
+    Raises:
+        ConfigError: two networks are named, or weights without a network.
+    """
+    if model is None:
+        if weights is not None:
+            raise ConfigError("--weights are those of a network that your code makes: --model MODULE:FACTORY names it")
+        return None
+    if checkpoint is not None:
+        raise ConfigError(f"{checkpoint} and --model {model} both name the network: leave one out")
+    from edgekit.pipeline.making.own_code import OwnCode  # noqa: PLC0415 - see the module app
+
+    return OwnCode(model, weights)
 
 
 def said(flag: str, value: Any) -> Said | None:  # noqa: ANN401 - of any type

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgekit.cli import console
-from edgekit.cli.options import JsonOption  # noqa: TC001 - typer reads the annotations
+from edgekit.cli.options import JsonOption, ModelOption, WeightsOption, own_code
 
 if TYPE_CHECKING:
     from edgekit.pipeline.proving.reproduce import Reproduction
@@ -23,6 +23,8 @@ def reproduce(  # noqa: PLR0913 - one a flag
     checkpoint: Annotated[
         Path | None, typer.Option("--checkpoint", help="The trained network, if it has moved.", show_default=False)
     ] = None,
+    model: ModelOption = None,
+    weights: WeightsOption = None,
     labels: Annotated[
         Path | None, typer.Option("--labels", help="The class names, if they have moved.", show_default=False)
     ] = None,
@@ -46,7 +48,7 @@ def reproduce(  # noqa: PLR0913 - one a flag
             result = run(
                 manifest,
                 out=out,
-                moved=Moved(checkpoint, labels, calib, ranges),
+                moved=Moved(checkpoint, labels, calib, ranges, own_code(model, weights, checkpoint)),
                 threads=threads,
                 progress=progress,
             )

@@ -43,13 +43,18 @@ def sensitivity(  # noqa: PLR0913 - one a flag
     """Rank activations and weights by what quantizing each of them alone does to the logits."""
     with console.reporting("sensitivity", as_json=as_json), limited(threads):
         flags = merged(network.overrides(checkpoint), calibration.overrides())
-        settings = export_settings(config, flags, assignments)
+        settings = export_settings(config, flags, assignments, is_named=network.model is not None)
+        given = network.given(checkpoint, settings)
 
         from edgekit.pipeline.making.sensitivity import sensitivity as run  # noqa: PLC0415 - see the module app
 
         with console.progress_bar() as progress:
             result = run(
-                settings, images=images, opened=lambda source: show_opened(source, settings), progress=progress
+                settings,
+                given=given,
+                images=images,
+                opened=lambda source: show_opened(source, settings),
+                progress=progress,
             )
         picture = None if out is None else out / f"{result.network}.sensitivity.svg"
         if picture is not None:

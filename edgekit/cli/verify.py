@@ -13,12 +13,15 @@ from edgekit.cli.options import (
     ArtifactsArgument,
     ConfigOption,
     JsonOption,
+    ModelOption,
     SetOption,
     StrictOption,
     TaskOption,
     ThreadsOption,
+    WeightsOption,
     find_config,
     load_settings,
+    own_code,
     said,
 )
 from edgekit.device.threads import limited
@@ -50,6 +53,8 @@ def verify(  # noqa: PLR0913 - one a flag
         Path | None,
         typer.Option("--checkpoint", help="The trained network, to compare with.", show_default="the manifest's"),
     ] = None,
+    model: ModelOption = None,
+    weights: WeightsOption = None,
     task: TaskOption = None,
     baseline: Annotated[
         Path | None,
@@ -85,8 +90,10 @@ def verify(  # noqa: PLR0913 - one a flag
             "model": {"checkpoint": checkpoint, "task": said("--task", task)},
         }
         settings = load_settings(find_config(config), flags, assignments)
+        code = own_code(model, weights, checkpoint)
 
         from edgekit.defaults import CONFIG  # noqa: PLC0415 - see the module app
+        from edgekit.pipeline.making.given import Given  # noqa: PLC0415 - likewise
         from edgekit.pipeline.proving.verify import are_shipped  # noqa: PLC0415 - likewise
         from edgekit.pipeline.proving.verify import verify as run  # noqa: PLC0415 - likewise
         from edgekit.reports import writing  # noqa: PLC0415 - likewise
@@ -98,7 +105,7 @@ def verify(  # noqa: PLR0913 - one a flag
             console.note("the digits network that edgekit ships: its checkpoint and its test images are used")
             settings = load_settings(CONFIG, flags, assignments)
         with console.progress_bar() as progress:
-            result = run(paths, settings, progress=progress)
+            result = run(paths, settings, given=None if code is None else Given(code), progress=progress)
         for path in report or ():
             writing.write(result, path)
         if as_json:

@@ -79,8 +79,8 @@ def test_a_page_of_help_names_every_function_and_explains_every_keyword(name: st
 @pytest.mark.parametrize(
     ("function", "command", "own"),
     [
-        (edgekit.export, export_command.export, {"layout", "images", "resolution", "progress"}),
-        (edgekit.verify, verify_command.verify, {"layout", "progress", "model"}),
+        (edgekit.export, export_command.export, {"layout", "images", "resolution", "progress", "weights"}),
+        (edgekit.verify, verify_command.verify, {"layout", "progress", "weights"}),
         (edgekit.bench, bench_command.bench, {"progress"}),
     ],
     ids=["export", "verify", "bench"],
@@ -175,7 +175,7 @@ def test_options_that_a_module_says_itself_are_refused(module: nn.Module, pixels
 
 
 def test_reproducing_says_what_it_would_need(exported: Exported) -> None:
-    assert Manifest.load(exported.manifest).inputs.in_memory == "OwnNet"
+    assert Manifest.load(exported.manifest).inputs.in_memory == "OwnNet in memory"
     with pytest.raises(ConfigError, match="exported from a OwnNet in memory, which no file leads to"):
         reproduce(exported.manifest)
 

@@ -106,7 +106,7 @@ def settle(trained: Trained, settings: Settings, ranges: Ranges | None, given: G
         if fact.name == against.name
     ]
     start = replace(start, facts=facts.replaced(start.facts, insisted))
-    if ranges is None and given.images is not None:
+    if ranges is None and given.images is not None and not settings.calibration.data_free:
         disputed = {fact.name: fact for fact in contradictions}
         start, by_images = found(trained, start, disputed, given, progress)
         shown = {fact.name for fact in start.facts if fact.basis is Basis.GIVEN} | {fact.name for fact in by_images}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.errors import DataError
 from edgekit.pipeline.making.export import ExportResult, export
+from edgekit.pipeline.making.given import Given, from_files
 from edgekit.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -34,7 +35,11 @@ class FinetuneResult:
 
 
 def finetune(
-    settings: Settings, *, opened: Callable[[Source], object] = lambda _: None, progress: Progress = silent
+    settings: Settings,
+    *,
+    given: Given | None = None,
+    opened: Callable[[Source], object] = lambda _: None,
+    progress: Progress = silent,
 ) -> FinetuneResult:
     """Fine-tune the network of ``settings`` on its calibration images, and export the int8 files of every target.
 
@@ -46,7 +51,8 @@ def finetune(
         GateFailed: a finished file is not what it has to be.
         MissingDependency: a target needs an extra that is not installed.
     """
-    if settings.calibration.data is None:
+    given = from_files(settings) if given is None else given
+    if given.images is None:
         raise DataError("fine-tuning needs images like those in use, 100 or more, no labels: --calib DIR")
     out = settings.export.out
     int8 = replace(settings, export=replace(settings.export, precisions=("int8",)))
@@ -70,6 +76,6 @@ def finetune(
         came_to = replace(settings.finetune, epochs=finetuning.epochs, minutes=None, accelerator=finetuning.accelerator)
         return trained, replace(int8, finetune=came_to)
 
-    exported = export(int8, refine=refine, opened=opened, progress=progress)
+    exported = export(int8, given=given, refine=refine, opened=opened, progress=progress)
     (out / f"{exported.network}{STATE_SUFFIX}").unlink(missing_ok=True)
     return FinetuneResult(done[0], exported)

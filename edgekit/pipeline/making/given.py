@@ -58,7 +58,7 @@ def from_files(settings: Settings, network: Network = FROM_FILE) -> Given:
     """What settings name; nothing is read yet."""
     wanted = settings.calibration
     data = wanted.data
-    if data is None or wanted.data_free:
+    if data is None:
         return Given(network)
 
     def images(preprocessing: Preprocessing) -> ImageSource:

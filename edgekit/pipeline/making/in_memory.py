@@ -84,7 +84,7 @@ def _from_module(network: nn.Module, settings: ModelSettings, shape: tuple[int, 
         loaded = checkpoint.of_module(
             network, family=settings.family, num_classes=settings.classes, **options_of(settings)
         )
-        return replace(of_checkpoint(loaded, path), in_memory=kind)
+        return replace(of_checkpoint(loaded, path), in_memory=str(path))
     _refuse_options(settings, kind)
     from edgekit.capture.torch_export import capture  # noqa: PLC0415 - torch.export takes 3 s to import
 
@@ -149,7 +149,7 @@ def _trained(
         options=(),
         variant=lambda _: form,
         notes=(),
-        in_memory=kind,
+        in_memory=str(_place(kind)),
     )
 
 
@@ -182,8 +182,8 @@ def _shape(network: nn.Module, settings: ModelSettings, shape: tuple[int, int, i
     side = settings.resolution
     if side is None and shape is None:
         raise ConfigError(
-            f"a {type(network).__name__} does not say what size of images it takes: resolution=224, or "
-            f"resolution=(192, 256)"
+            f"a {type(network).__name__} does not say what size of images it takes: --set model.resolution=224, or "
+            f"HEIGHTxWIDTH"
         )
     if side is None:
         assert shape is not None

@@ -86,8 +86,8 @@ class Inputs:
         labels_sha256: of the file of labels; None where there is none.
         ranges_sha256: of the file of ranges; None where there is none.
         images: that were calibrated on; None where there are none, as for float files and synthetic images.
-        in_memory: what the network was, where it came from no file ("MyNet"); then ``checkpoint_sha256`` is that of the
-            file which safetensors' ``save_file`` writes of its weights.
+        in_memory: what the network was, where it came from no file ("MyNet in memory", or what code made it). Then
+            ``checkpoint_sha256`` is that of the file which safetensors' ``save_file`` writes of its weights.
     """
 
     checkpoint_sha256: str

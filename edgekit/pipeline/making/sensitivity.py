@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgekit import extras
 from edgekit.errors import DataError
+from edgekit.pipeline.making.given import Given, from_files
 from edgekit.pipeline.making.integers import integers_of
 from edgekit.pipeline.making.ranking import Sensitivity, rank
 from edgekit.pipeline.making.source import Source, open_source
@@ -58,6 +59,7 @@ class SensitivityResult:
 def sensitivity(
     settings: Settings,
     *,
+    given: Given | None = None,
     images: int = IMAGES,
     opened: Callable[[Source], object] = lambda _: None,
     progress: Progress = silent,
@@ -66,6 +68,7 @@ def sensitivity(
 
     Args:
         settings: what, and the calibration images.
+        given: what is read; None for the files that the settings name.
         images: how many of these to compare the logits on, evenly spaced; 8 or more.
         opened: told of the network, with what is taken to be true of it, before the work starts.
         progress: told of every stage.
@@ -75,14 +78,15 @@ def sensitivity(
         GateFailed: ``calibration.floor`` cannot be kept.
         MissingDependency: torch is not installed.
     """
-    if settings.calibration.data is None:
+    given = from_files(settings) if given is None else given
+    if given.images is None:
         raise DataError("sensitivity is measured on images like those in use, no labels: --calib DIR")
     extras.load("torch", "torch")
     from edgekit.calibration.one_at_a_time import LEAST_IMAGES, quantize_one_at_a_time  # noqa: PLC0415 - needs torch
     from edgekit.verification.closeness import compare, integer_outputs  # noqa: PLC0415 - needs torch
 
     progress("loading", 0, 1)
-    source = open_source(settings, progress)
+    source = open_source(settings, progress, given=given)
     opened(source)
     progress("loading", 1, 1)
     form = source.integer_form

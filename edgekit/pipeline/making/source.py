@@ -46,8 +46,8 @@ class Source:
         description: what the checkpoint was, for people.
         facts: what is taken to be true of it and its weights do not tell, with the evidence.
         notes: what was chosen and left aside on the way, for people.
-        images: those of calibration, read as the network expects it; None where there are none.
-        in_memory: what the network was, where it came from no file ("MyNet").
+        images: those of calibration, read as the network expects it; None where none are given.
+        in_memory: what the network was, where it came from no file ("MyNet in memory").
     """
 
     float_model: FloatModel

@@ -58,7 +58,7 @@ class Trained:
         options: names of those facts that it can be built otherwise by.
         variant: builds it by some values of these, with its batch normalization: a module of its own, or a graph.
         notes: what was chosen and left aside on the way, for people.
-        in_memory: what it is, where it came from no file ("MyNet").
+        in_memory: what it is, where it came from no file ("MyNet in memory").
     """
 
     path: Path

@@ -178,7 +178,9 @@ def _recorded(
 ) -> tuple[Trained | None, tuple[str, ...]]:
     """The trained network that a manifest names, if it is still there and the same; and what is to be said of that."""
     for record in filter(None, map(records.of, paths)):
-        there = record.manifest.settings.model.checkpoint
+        there, network = record.manifest.settings.model.checkpoint, record.manifest.inputs.in_memory
+        if network is not None:
+            return None, (f"the trained network was {network}: name what makes it, --model MODULE:FACTORY",)
         if there is None or not _is_still(there, record.manifest.inputs.checkpoint_sha256):
             continue
         try:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edgekit.exporters.summary import Summary
     from edgekit.facts import Fact
     from edgekit.pipeline.making.source import Source
+    from edgekit.pipeline.making.trained import Network
 
 # Of trained networks. A .pt file may be one, or an exported one; an .onnx file is both.
 CHECKPOINTS = (".pth", ".bin", ".ckpt", ".tar", ".safetensors", ".h5", ".hdf5", ".keras")
@@ -74,6 +75,19 @@ def _carried(provenance: Mapping[str, Any]) -> tuple[Fact, ...]:
     with suppress(KeyError, ValueError, TypeError):  # verify says that they are damaged
         return facts.of_provenance(provenance)
     return ()
+
+
+def inspect_network(settings: Settings, network: Network) -> Inspected:
+    """What is in a network that comes from no file.
+
+    Raises:
+        CheckpointError: it cannot be made.
+    """
+    from edgekit.pipeline.making.given import Given  # noqa: PLC0415 - needs torch, which finished files do not
+    from edgekit.pipeline.making.source import open_source  # noqa: PLC0415 - likewise
+
+    source = open_source(settings, given=Given(network))
+    return Inspected(source, source.facts, source.notes)
 
 
 def _network(path: Path) -> Inspected:

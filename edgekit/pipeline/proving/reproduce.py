@@ -19,8 +19,10 @@ from edgekit.integer_model import IntegerModel
 from edgekit.models.folders import file_of
 from edgekit.pipeline.making.export import export
 from edgekit.pipeline.making.finetune import finetune
+from edgekit.pipeline.making.given import Given, from_files
 from edgekit.pipeline.making.manifest import Images, Manifest, machine, sha256_of, versions
 from edgekit.pipeline.making.source import open_source
+from edgekit.pipeline.making.trained import FROM_FILE, Network
 from edgekit.preprocessing import Preprocessing
 from edgekit.progress import Progress, silent
 from edgekit.verification.same_contents import first_difference
@@ -87,12 +89,14 @@ class Moved:
         labels: the class names.
         calib: the calibration images.
         ranges: the saved ranges.
+        network: what makes the trained network, where no file holds it.
     """
 
     checkpoint: Path | None = None
     labels: Path | None = None
     calib: Path | None = None
     ranges: Path | None = None
+    network: Network | None = None
 
 
 NOTHING_MOVED = Moved()
@@ -145,7 +149,8 @@ def reproduce(
         ),
     )
     progress("checking the inputs", 0, 1)
-    inputs = tuple(_changed_inputs(then, settings))
+    given = from_files(settings, moved.network or FROM_FILE)
+    inputs = tuple(_changed_inputs(then, settings, given))
     progress("checking the inputs", 1, 1)
     notes: tuple[str, ...] = ()
     rebuilt: tuple[RebuiltFile, ...] = ()
@@ -155,7 +160,7 @@ def reproduce(
         with limited(wanted), ExitStack() as stack:
             folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgekit.")))
             settings = replace(settings, export=replace(settings.export, out=folder, verify=False))
-            rebuilt = _rebuilt(then, manifest.parent, settings, progress)
+            rebuilt = _rebuilt(then, manifest.parent, settings, given, progress)
     return Reproduction(
         manifest=manifest,
         network=then.network,
@@ -173,10 +178,11 @@ def _check_reachable(then: Manifest, moved: Moved) -> None:
     Raises:
         ConfigError: there is such a thing.
     """
-    if then.inputs.in_memory is not None and moved.checkpoint is None:
+    if then.inputs.in_memory is not None and moved.checkpoint is None and moved.network is None:
         raise ConfigError(
-            f"it was exported from a {then.inputs.in_memory} in memory, which no file leads to: export it again where "
-            f"that is made, or name its checkpoint, --checkpoint FILE (SHA-256 {then.inputs.checkpoint_sha256})"
+            f"it was exported from a {then.inputs.in_memory}, which no file leads to: name what makes it, --model "
+            f"MODULE:FACTORY --weights FILE, which is run then, or its checkpoint, --checkpoint FILE (SHA-256 "
+            f"{then.inputs.checkpoint_sha256})"
         )
     if then.inputs.images is not None and then.settings.calibration.data is None and moved.calib is None:
         raise ConfigError(
@@ -188,7 +194,7 @@ def _check_reachable(then: Manifest, moved: Moved) -> None:
 # --- what it was made of, then and now --------------------------------------------------------------------------------
 
 
-def _changed_inputs(then: Manifest, settings: Settings) -> Iterator[str]:
+def _changed_inputs(then: Manifest, settings: Settings, given: Given) -> Iterator[str]:
     """Sentences, one an input that is not what it was.
 
     Raises:
@@ -201,6 +207,11 @@ def _changed_inputs(then: Manifest, settings: Settings) -> Iterator[str]:
     )
     for what, path, sha256, flag in hashes:
         if sha256 is None:
+            continue
+        if what == "checkpoint" and given.network is not FROM_FILE:
+            trained = given.network.load(settings.model)
+            if trained.provenance["checkpoint_sha256"] != sha256:
+                yield f"the weights of {trained.in_memory} are not those of then: their SHA-256 was {sha256}"
             continue
         assert path is not None, "where it has a hash, it has a path"
         try:
@@ -272,19 +283,21 @@ def _words(value: str | tuple[str, ...] | None) -> str:
 # --- the files of then and now ----------------------------------------------------------------------------------------
 
 
-def _rebuilt(then: Manifest, folder: Path, settings: Settings, progress: Progress) -> tuple[RebuiltFile, ...]:
+def _rebuilt(
+    then: Manifest, folder: Path, settings: Settings, given: Given, progress: Progress
+) -> tuple[RebuiltFile, ...]:
     """Every file made again, and compared with the manifest's; ``folder`` may hold the files of then."""
     if then.command == "finetune":
-        made = finetune(settings, progress=progress).export
+        made = finetune(settings, given=given, progress=progress).export
     else:
-        made = export(settings, progress=progress)
+        made = export(settings, given=given, progress=progress)
     now = Manifest.load(made.manifest)
 
     @functools.cache
     def graph() -> Graph:
         if made.integer_model is not None:
             return IntegerModel.load(made.integer_model).graph
-        return open_source(settings).float_model.graph
+        return open_source(settings, given=given).float_model.graph
 
     def file(name: str) -> RebuiltFile:
         kept, again = folder / name, made.manifest.parent / name
