@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from edgekit.errors import ConfigError, did_you_mean
-from edgekit.ir import Dequantize, Graph, Node, Quantize, Requantize
+from edgekit.ir import Dequantize, Graph, Lowered, Node, Quantize, Requantize
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -82,20 +82,21 @@ def with_borders(graph: Graph, kinds: Mapping[str, Kind]) -> tuple[Graph, dict[s
         """The name of ``tensor`` as a layer of ``kind`` reads it."""
         return tensor if made[tensor] is kind else f"{tensor}.{kind}"
 
-    def add_borders(tensor: str) -> None:
+    def add_borders(tensor: str, maker: Node | None) -> None:
+        made_by = None if maker is None else maker.lowered or Lowered(maker.name, type(maker.op).__name__)
         wanted = {kinds[reader.name] for reader in graph.consumers(tensor)}
         if tensor in graph.output_tensors and made[tensor] is Kind.INT16:
             wanted.add(Kind.FLOAT)
         for kind in sorted(wanted - {made[tensor]}):
             name = converted(tensor, kind)
             tensors[name] = replace(graph.tensors[tensor], name=name)
-            nodes.append(Node(name, _border(made[tensor], kind), (tensor,), name))
+            nodes.append(Node(name, _border(made[tensor], kind), (tensor,), name, lowered=made_by))
 
-    add_borders(graph.input)
+    add_borders(graph.input, None)
     for node in graph:
         inputs = (converted(name, kinds[node.name]) if name in graph.tensors else name for name in node.inputs)
         nodes.append(replace(node, inputs=tuple(inputs)))
-        add_borders(node.output)
+        add_borders(node.output, node)
     outputs = tuple(
         replace(output, tensor=converted(output.tensor, Kind.FLOAT)) if made[output.tensor] is Kind.INT16 else output
         for output in graph.outputs

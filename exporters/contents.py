@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from edgekit.exporters.metadata import KEY, Head, IoDtype, Precision
+from edgekit.exporters.origins import ORIGINS, of_metadata
 from edgekit.exporters.vocabulary import Does
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from edgekit.exporters.origins import Origin
     from edgekit.ir import Graph
 
 # A string is also how an operator names another's result, which it reads. None says that there is nothing.
@@ -46,12 +48,14 @@ class Operator:
         fields: what it says, by name: ``OPERATOR``, attributes, what it reads, and the parameters of what it makes.
         constants: what the file calls those that it reads; a matter of taste, so two files may differ in it.
         does: what it does, in the words of all formats.
+        origin: where it comes from; None where the file does not say so.
     """
 
     name: str
     fields: Mapping[str, Value]
     constants: tuple[str, ...] = ()
     does: Does = Does.OTHER
+    origin: Origin | None = None
 
     @property
     def kind(self) -> str:
@@ -111,9 +115,33 @@ def metadata_facts(text: str | None) -> dict[str, Value]:
     if text is None:
         return {}
     try:
-        return dict(flat(KEY, json.loads(text)))
+        values = json.loads(text)
+        if isinstance(values, dict):
+            values.pop(ORIGINS, None)  # they stand with the operators
+        return dict(flat(KEY, values))
     except ValueError:
         return {KEY: text}
+
+
+def with_origins(
+    operators: Sequence[Operator], text: str | None, units: Sequence[int] | None = None
+) -> tuple[tuple[Operator, ...], dict[str, Value]]:
+    """Operators with their origins, as far as a file's metadata has them.
+
+    Args:
+        operators: of the file, in order.
+        text: of edgekit's metadata in it; None where there is none.
+        units: which of the things that the writer counted each operator belongs to, where it counted something else.
+
+    Returns:
+        The operators; and a fact about the file, that no good one has, where what it says does not fit.
+    """
+    places = range(len(operators)) if units is None else units
+    origins, misfit = of_metadata(text, max(places, default=-1) + 1)
+    if not origins:
+        return tuple(operators), {} if misfit is None else {ORIGINS: misfit}
+    found = zip(operators, places, strict=True)
+    return tuple(replace(operator, origin=origins[place]) for operator, place in found), {}
 
 
 def head_option(facts: Mapping[str, Value]) -> dict[str, Head]:
@@ -291,6 +319,9 @@ def _of_operator(found: Operator, wanted: Operator, layer: str | None) -> Iterat
         a, b = found.fields.get(key), wanted.fields.get(key)
         if not same(a, b):
             yield ContentDifference(layer, key, a, b, f"{key} of {name}: {describe(a, b)}")
+    if found.origin is not None and found.origin != wanted.origin:
+        a, b = found.origin.node, None if wanted.origin is None else wanted.origin.node
+        yield ContentDifference(layer, "origin", a, b, f"origin of {name}: {describe(a, b)}")
 
 
 def _missing(wanted: Operator, layer: str | None) -> ContentDifference:

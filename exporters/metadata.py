@@ -8,9 +8,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ConfigError
+from edgekit.exporters.origins import ORIGINS
 from edgekit.preprocessing import Normalization, Preprocessing
 
 if TYPE_CHECKING:
+    from edgekit.exporters.origins import Recorder
     from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
     from edgekit.ir import Graph
@@ -78,8 +80,8 @@ class Metadata:
     provenance: dict[str, Any]
     head: Head = Head.LOGITS
 
-    def to_json(self) -> str:
-        """A stable JSON text: equal metadata gives equal text."""
+    def to_json(self, origins: Recorder | None = None) -> str:
+        """A stable JSON text: equal metadata gives equal text. ``origins`` of the file's operators are put into it."""
         values = {
             "schema_version": SCHEMA_VERSION,
             "network": self.network,
@@ -92,6 +94,7 @@ class Metadata:
             "profile": self.lowering,
             "provenance": self.provenance,
             **({} if self.head is Head.LOGITS else {"head": self.head}),
+            **({} if origins is None else {ORIGINS: origins.to_values()}),
         }
         return json.dumps(values, sort_keys=True, ensure_ascii=False, allow_nan=False)
 

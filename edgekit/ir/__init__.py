@@ -1,6 +1,18 @@
 """The typed graph that everything else reads: tensors, nodes and the operator vocabulary."""
 
-from edgekit.ir.graph import IMAGE, LOGITS, VALUES, VECTOR, Axis, ChannelStatistics, Graph, Node, Output, Tensor
+from edgekit.ir.graph import (
+    IMAGE,
+    LOGITS,
+    VALUES,
+    VECTOR,
+    Axis,
+    ChannelStatistics,
+    Graph,
+    Lowered,
+    Node,
+    Output,
+    Tensor,
+)
 from edgekit.ir.operators.add import Add
 from edgekit.ir.operators.batch_norm import BatchNorm
 from edgekit.ir.operators.clamp import Clamp
@@ -37,6 +49,7 @@ __all__ = [
     "HardSigmoid",
     "HardSwish",
     "Linear",
+    "Lowered",
     "Mean",
     "Mul",
     "Node",

@@ -71,6 +71,19 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
+class Lowered:
+    """What a pass has written as several nodes.
+
+    Attributes:
+        name: of the node that stood there: a module of the checkpoint.
+        op: its operator ("HardSwish").
+    """
+
+    name: str
+    op: str
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One operator at work.
 
@@ -80,6 +93,7 @@ class Node:
         inputs: names of tensors and constants, in the order of the operator's ``roles``.
         output: the name of the tensor it makes.
         activation: a clamp applied to the result, or None.
+        lowered: of what it is a part, where a pass has put it in the place of another node; else None.
     """
 
     name: str
@@ -87,6 +101,7 @@ class Node:
     inputs: tuple[str, ...]
     output: str
     activation: Clamp | None = None
+    lowered: Lowered | None = None
 
     def operand(self, role: str) -> str:
         """The name of the one tensor or constant that is read in this role ("weight")."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from edgekit.errors import UnsupportedOperator
-from edgekit.ir.graph import Axis, Graph, Node, Output, Tensor
+from edgekit.ir.graph import Axis, Graph, Lowered, Node, Output, Tensor
 from edgekit.ir.operators.clamp import Clamp
 from edgekit.ir.operators.operator import Op, operators
 
@@ -34,6 +34,7 @@ def graph_to_dict(graph: Graph) -> dict[str, Any]:
                 "inputs": list(node.inputs),
                 "output": node.output,
                 "activation": None if node.activation is None else _op_to_dict(node.activation),
+                **({} if node.lowered is None else {"lowered": dataclasses.asdict(node.lowered)}),
             }
             for node in graph
         ],
@@ -52,7 +53,8 @@ def graph_from_dict(values: Mapping[str, Any], constants: Mapping[str, NDArray[A
     nodes = []
     for node in values["nodes"]:
         activation = None if node["activation"] is None else _clamp_from_dict(node["activation"])
-        nodes.append(Node(node["name"], _op_from_dict(node["op"]), tuple(node["inputs"]), node["output"], activation))
+        op, lowered = _op_from_dict(node["op"]), Lowered(**node["lowered"]) if "lowered" in node else None
+        nodes.append(Node(node["name"], op, tuple(node["inputs"]), node["output"], activation, lowered))
     return Graph(values["name"], values["input"], outputs, tuple(nodes), tensors, constants)
 
 

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.errors import UnsupportedOperator
-from edgekit.ir import ChannelStatistics, Graph, Node
 from edgekit.ir.operators.operator import Factors
 from edgekit.passes.matching import constant_operand, has_one_reader
 
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+
+    from edgekit.ir import ChannelStatistics, Graph, Node
 
 _ROUNDING = 1e-6  # constants are float32, and 1 / float32(1 / 6) is not quite 6
 _ENDLESS = 1e30  # no network's factor, only one that grows with every sweep
@@ -64,7 +65,8 @@ def absorb_scales(graph: Graph) -> Graph:
         if activation is not None:
             activation = activation.times(out)
         inputs = tuple(places.get(name, name) for name in node.inputs)
-        nodes.append(Node(node.name, node.op.times(out), inputs, places.get(node.output, node.output), activation))
+        op, output = node.op.times(out), places.get(node.output, node.output)
+        nodes.append(replace(node, op=op, inputs=inputs, output=output, activation=activation))
     tensors = {name: replace(tensor, factor=factors[name]) for name, tensor in graph.tensors.items()}
     outputs = tuple(replace(o, tensor=places.get(o.tensor, o.tensor)) for o in graph.outputs)
     return graph.with_nodes(nodes, tensors, constants, outputs, statistics)

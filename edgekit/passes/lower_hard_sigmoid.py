@@ -9,11 +9,12 @@ The +3 then becomes part of a bias (``fold_constants``), the clamp part of the c
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.ir import Add, Clamp, Graph, HardSigmoid, Mul, Node, Tensor
+from edgekit.ir import Add, Clamp, Graph, HardSigmoid, Lowered, Mul, Node, Tensor
 from edgekit.passes.matching import Pattern
 
 if TYPE_CHECKING:
@@ -36,9 +37,10 @@ def lower_hard_sigmoid(graph: Graph) -> Graph:
         shape = graph.tensors[node.output].shape
         tensors |= {name: Tensor(name, shape) for name in (shifted, clamped)}
         constants |= {three: np.array([SHIFT], np.float32), sixth: np.array([1 / LIMIT], np.float32)}
-        nodes += [
+        parts = (
             Node(shifted, Add(), (node.operand("x"), three), shifted),
             Node(clamped, Clamp(0.0, LIMIT), (shifted,), clamped),
             Node(node.name, Mul(), (clamped, sixth), node.output),
-        ]
+        )
+        nodes += [replace(part, lowered=Lowered(node.name, HardSigmoid.__name__)) for part in parts]
     return graph.with_nodes(nodes, tensors, constants)

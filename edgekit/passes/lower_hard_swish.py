@@ -10,11 +10,12 @@ to the values that matter. It is left out where something else reads x too, and 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.ir import Add, Clamp, Graph, HardSwish, Mul, Node, Tensor
+from edgekit.ir import Add, Clamp, Graph, HardSwish, Lowered, Mul, Node, Tensor
 from edgekit.passes.lower_hard_sigmoid import LIMIT, SHIFT
 from edgekit.passes.matching import Pattern, has_one_reader
 
@@ -44,10 +45,11 @@ def lower_hard_swish(graph: Graph) -> Graph:
             x = bounded
         tensors |= {name: Tensor(name, shape) for name in (shifted, clamped, product)}
         constants |= {three: np.array([SHIFT], np.float32), sixth: np.array([1 / LIMIT], np.float32)}
-        nodes += [
+        parts = (
             Node(shifted, Add(), (x, three), shifted),
             Node(clamped, Clamp(0.0, LIMIT), (shifted,), clamped),
             Node(product, Mul(), (x, clamped), product),
             Node(node.name, Mul(), (product, sixth), node.output),
-        ]
+        )
+        nodes += [replace(part, lowered=Lowered(node.name, HardSwish.__name__)) for part in parts]
     return graph.with_nodes(nodes, tensors, constants)

@@ -15,6 +15,7 @@ from edgekit.exporters.coreml import blobs
 from edgekit.exporters.coreml.blobs import BlobWriter
 from edgekit.exporters.coreml.package import WEIGHTS_REFERENCE
 from edgekit.exporters.coreml.schema import schema
+from edgekit.exporters.origins import Recorder
 from edgekit.ir.naming import Names
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class ProgramBuilder:
         """``dtype`` is what its operators compute in; names in ``taken`` are given to values by the caller."""
         self.dtype = dtype
         self.weights = BlobWriter()
+        self.origins = Recorder()  # of operations, but for those that only hold a constant
         self._names = Names(taken)
         self._mil = schema().mil
         self._block = self._mil.Block()
@@ -70,6 +72,7 @@ class ProgramBuilder:
         """Append an operation that makes ``output``; an argument that is no Value becomes a constant."""
         bindings = {parameter: self._bound(output, parameter, argument) for parameter, argument in arguments.items()}
         operation = self._operation(operator, output)
+        self.origins.add()
         for parameter, names in bindings.items():
             for name in names:
                 operation.inputs[parameter].arguments.add().name = name
@@ -83,6 +86,7 @@ class ProgramBuilder:
     def constant_expression(self, operator: str, output: Value, **arguments: Argument) -> Value:
         """Append one of the ``constexpr`` operations of iOS 16 and 17, whose arguments are attributes."""
         operation = self._operation(operator, output)
+        self.origins.add()
         for parameter, argument in arguments.items():
             assert not isinstance(argument, Value)
             operation.attributes[parameter].CopyFrom(self._literal(argument))
@@ -91,6 +95,7 @@ class ProgramBuilder:
     def classify(self, scores: Value, labels: Sequence[str], label: str, dictionary: str) -> None:
         """Append the operation that names the best class, and gives the scores of all by their labels."""
         operation = self._block.operations.add(type="classify")
+        self.origins.add()
         operation.attributes["name"].CopyFrom(self._literal(self._names.unique("classify")))
         operation.inputs["probabilities"].arguments.add().name = scores.name
         literal = operation.inputs["classes"].arguments.add().value

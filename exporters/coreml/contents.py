@@ -16,6 +16,7 @@ from edgekit.exporters.contents import (
     head_option,
     metadata_facts,
     unique_names,
+    with_origins,
 )
 from edgekit.exporters.coreml.inspection import Flow
 from edgekit.exporters.coreml.reader import Reference, read_model
@@ -63,9 +64,10 @@ def read_contents(path: Path) -> Contents:
         Operator(name, dict(_fields(o)), does=_DOES.get(o.operator, Does.OTHER))
         for name, o in zip(names, operations, strict=True)
     )
+    operators, misfit = with_origins(operators, model.user_defined.get(KEY))
     halves = any(o.operator == "quantize" and o.array("scale").dtype == np.float16 for o in operations)
     options: dict[str, Any] = {"precision": Precision.FLOAT16} if halves else {}
-    facts, flow = dict(_facts(model)), Flow(model.program)
+    facts, flow = dict(_facts(model)) | misfit, Flow(model.program)
     boundary = frozenset(name for name, o in zip(names, operations, strict=True) if flow.is_boundary(o))
     return Contents(operators, facts, IoDtype.FLOAT32, options | head_option(facts), boundary)
 

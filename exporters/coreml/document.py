@@ -130,7 +130,7 @@ class Document:
         described = model.description.metadata
         described.shortDescription = f"{about.network}: {kind}"
         described.author, described.versionString = "edgekit", digest[:12]
-        described.userDefined[metadata.KEY] = about.to_json()
+        described.userDefined[metadata.KEY] = about.to_json(self.program.origins)
         package.write(path, model.SerializeToString(deterministic=True), weights)
 
     def _probabilities(self, logits: Value) -> Value:

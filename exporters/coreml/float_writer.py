@@ -57,10 +57,12 @@ class _FloatWriter:
         document, program, graph = self.document, self.program, self.model.graph
         self.values[graph.input] = self._input()
         for node in graph:
+            program.origins.enter(node)
             value = Value(document.names[node.output], program.dtype, document.shapes[node.output])
             output = document.or_output(node.output, value)
             operators.float_layer(program, node, output, *(self._operand(name) for name in node.inputs))
             self.values[node.output] = output
+        program.origins.enter(None)
         document.finish(self.values)
 
     def _input(self) -> Value:

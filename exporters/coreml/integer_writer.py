@@ -104,12 +104,14 @@ class _IntegerWriter:
         graph = self.model.graph
         self._input()
         for node in graph:
+            self.program.origins.enter(node)
             if node.op.border:
                 self._border(node)
             elif node.output in self.model.params:
                 self._integer_node(node)
             else:
                 self._float_node(node)
+        self.program.origins.enter(None)
         self.document.finish(self.reals)
 
     def _border(self, node: Node) -> None:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from edgekit.errors import GateFailed
 from edgekit.exporters import metadata as file_metadata
 from edgekit.exporters.names import public_names
+from edgekit.exporters.origins import Recorder
 from edgekit.ir.operators.operator import Border
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class OnnxBuilder:
         values: the names in the file of real activations, by their names in the graph.
         stored: the names of stored ones, in an int8 model.
         dtype: of float constants.
+        origins: of the nodes that are written.
     """
 
     def __init__(
@@ -67,10 +70,12 @@ class OnnxBuilder:
         for name, endpoint in endpoints.items():
             (self.stored if name in params else self.values)[name] = endpoint
         self.nodes: list[onnx.NodeProto] = []
+        self.origins = Recorder()
         self.initializers: dict[str, onnx.TensorProto] = {}
 
     def node(self, op_type: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:  # noqa: ANN401 - ONNX's
         """Append a node, named after its output, which is returned."""
+        self.origins.add()
         self.nodes.append(helper.make_node(op_type, list(inputs), [output], name=output, **attributes))
         return output
 
@@ -164,18 +169,26 @@ class OnnxBuilder:
         batch = 1 if one_image else BATCH
         return helper.make_tensor_value_info(name, dtype, [batch, *self.graph.tensors[tensor].shape])
 
-    def finish(
-        self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto], metadata: Metadata
-    ) -> onnx.ModelProto:
-        """The model with its metadata properties."""
+    def finish(self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]) -> onnx.ModelProto:
+        """The model, which does not say yet what it is."""
         graph = helper.make_graph(
             self.nodes, self.graph.name, inputs, outputs, initializer=list(self.initializers.values())
         )
         opset = helper.make_opsetid("", self.version.opset)
-        model = helper.make_model(graph, ir_version=self.version.ir, opset_imports=[opset], producer_name="edgekit")
-        properties = {file_metadata.KEY: metadata.to_json(), "labels": "\n".join(metadata.labels)}
+        return helper.make_model(graph, ir_version=self.version.ir, opset_imports=[opset], producer_name="edgekit")
+
+    def describe(self, model: onnx.ModelProto, metadata: Metadata) -> None:
+        """Give ``model``, some of whose nodes may have been simplified away, its metadata properties.
+
+        Raises:
+            GateFailed: it has a node that was not written here.
+        """
+        written = {node.output[0]: place for place, node in enumerate(self.nodes)}
+        if unknown := [node.output[0] for node in model.graph.node if node.output[0] not in written]:
+            raise GateFailed(f"nobody knows where {unknown[0]} comes from: please report this checkpoint")
+        origins = self.origins.rearranged(written[node.output[0]] for node in model.graph.node)
+        properties = {file_metadata.KEY: metadata.to_json(origins), "labels": "\n".join(metadata.labels)}
         helper.set_model_props(model, {key: value for key, value in properties.items() if value})
-        return model
 
     def _stored(self, tensor: str, integers: NDArray[Any]) -> NDArray[Any]:
         """Integers of an activation or operand as the file holds them."""

@@ -17,6 +17,7 @@ from edgekit.exporters.contents import (
     io_dtype_of,
     metadata_facts,
     unique_names,
+    with_origins,
 )
 from edgekit.exporters.metadata import KEY
 from edgekit.exporters.onnx.reader import load, opset_of
@@ -77,7 +78,9 @@ def read_contents(path: Path) -> Contents:
     operators = tuple(_operator(name, node, constants) for name, node in zip(names, graph.node, strict=True))
     inputs = [value for value in graph.input if value.name not in constants]
     version = OnnxVersion(opset_of(model), model.ir_version)
-    facts = dict(_facts(model, inputs, constants))
+    text = next((entry.value for entry in model.metadata_props if entry.key == KEY), None)
+    operators, misfit = with_origins(operators, text)
+    facts = dict(_facts(model, inputs, constants)) | misfit
     return Contents(
         operators,
         facts,

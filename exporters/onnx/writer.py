@@ -61,7 +61,9 @@ def write_integer_model(  # noqa: PLR0913 - one a choice of the user's
     builder = OnnxBuilder(graph, model.params, version, endpoints)
     _take_in(builder, model, names[graph.input], io_dtype)
     for node in graph:
+        builder.origins.enter(node)
         OPERATORS[node](node, builder)
+    builder.origins.enter(None)
     for name in graph.output_tensors:
         if name in model.params:
             _give_out(builder, name, names[name], io_dtype)
@@ -100,7 +102,9 @@ def write_float_model(  # noqa: PLR0913 - likewise
         builder = OnnxBuilder(graph, {}, version, {}, np.float16)
         builder.node("Cast", [names[graph.input]], builder.values[graph.input], to=TensorProto.FLOAT16)
     for node in graph:
+        builder.origins.enter(node)
         OPERATORS[node](node, builder)
+    builder.origins.enter(None)
     if precision is Precision.FLOAT16:
         for name in graph.output_tensors:
             builder.node("Cast", [builder.values[name]], names[name], to=TensorProto.FLOAT)
@@ -177,7 +181,8 @@ def _write(builder: OnnxBuilder, dtype: int, metadata: file_metadata.Metadata, p
         attributes = {"axis": 1} if metadata.head is Head.SOFTMAX else {}
         builder.node(_HEADS[metadata.head], [names[logits]], file_metadata.PROBABILITIES, **attributes)
         outputs.append(builder.endpoint(file_metadata.PROBABILITIES, logits, dtype, one_image=one_image))
-    model = builder.finish(inputs, outputs, metadata)
+    model = builder.finish(inputs, outputs)
     if metadata.precision is not Precision.INT8:
         model = simplify(model)
+    builder.describe(model, metadata)
     files.write_bytes(path, model.SerializeToString(deterministic=True))

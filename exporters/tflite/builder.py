@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.exporters.names import public_names
+from edgekit.exporters.origins import Recorder
 from edgekit.exporters.tflite import schema as tflite_schema
 from edgekit.ir import VECTOR
 from edgekit.quantization import QuantParams
@@ -50,6 +51,7 @@ class TfliteBuilder:
         params: quantization parameters by name; empty for a float model.
         endpoints: names in the file, by names in the graph, of the tensors that callers see as they are.
         half: store float constants in float16.
+        origins: of the operators that are written.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class TfliteBuilder:
         self.buffers = [tflite_schema.aligned_buffer(self.schema, None)]  # buffer 0 is empty by definition
         self.tensors: list[Any] = []
         self.operators: list[Any] = []
+        self.origins = Recorder()
         self.codes: list[tuple[str, int]] = []  # (builtin operator, version)
         self._indices: dict[str, int] = {}
         self._public = set(public_names(graph).values())
@@ -165,6 +168,7 @@ class TfliteBuilder:
             for key, value in fields.items():
                 assert hasattr(operator.builtinOptions, key), f"{table} has no {key}"
                 setattr(operator.builtinOptions, key, value)
+        self.origins.add()
         self.operators.append(operator)
 
     def finish(

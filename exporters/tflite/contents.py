@@ -17,6 +17,7 @@ from edgekit.exporters.contents import (
     io_dtype_of,
     metadata_facts,
     unique_names,
+    with_origins,
 )
 from edgekit.exporters.metadata import KEY
 from edgekit.exporters.tflite import metadata as tflite_metadata
@@ -91,10 +92,13 @@ class _Decoder:
         self._made |= {int(index) for index in self._graph.inputs}
 
     def contents(self) -> Contents:
-        operators = tuple(map(self._operator, self._graph.operators))
+        said = self._file.metadata.get(KEY)
+        operators, misfit = with_origins(
+            [self._operator(operator) for operator in self._graph.operators], None if said is None else said.decode()
+        )
         inputs = [self._graph.tensors[index] for index in self._graph.inputs]
         io_dtype = io_dtype_of(self._file.dtype(inputs[0]))
-        facts = dict(self._facts())
+        facts = dict(self._facts()) | misfit
         boundary = frozenset(operators[position].name for position in reader.boundary(self._file))
         return Contents(operators, facts, io_dtype, head_option(facts), boundary)
 

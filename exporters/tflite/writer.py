@@ -48,7 +48,9 @@ def write_integer_model(
         source = image if io_dtype is IoDtype.UINT8 else _aligned(builder, image, model.alignment)
         builder.operator("QUANTIZE", 1, [source], builder.activation(graph.input), ("QuantizeOptions", {}))
     for node in graph:
+        builder.origins.enter(node)
         OPERATORS[node](node, builder)
+    builder.origins.enter(None)
     outputs = {name: _endpoint(builder, name, names[name], io_dtype) for name in graph.output_tensors}
     for name, output in outputs.items():
         if name in endpoints:
@@ -72,7 +74,9 @@ def write_float_model(
     builder = TfliteBuilder(model.graph, {}, public_names(model.graph), half=precision is Precision.FLOAT16)
     image = builder.activation(model.graph.input)
     for node in model.graph:
+        builder.origins.enter(node)
         OPERATORS[node](node, builder)
+    builder.origins.enter(None)
     outputs = {name: builder.activation(name) for name in model.graph.output_tensors}
     _write(builder, image, outputs, file_metadata.of_float_model(model, precision, head), path)
 
@@ -129,7 +133,7 @@ def _write(builder: TfliteBuilder, image: int, outputs: dict[str, int], metadata
         [image],
         indices,
         {
-            file_metadata.KEY: metadata.to_json().encode(),
+            file_metadata.KEY: metadata.to_json(builder.origins).encode(),
             tflite_metadata.ENTRY: tflite_metadata.model_metadata(metadata, names[0], names[1:]),
         },
         oldest_runtime(builder.codes),

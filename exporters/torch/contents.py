@@ -23,6 +23,7 @@ from edgekit.exporters.contents import (
     head_option,
     io_dtype_of,
     metadata_facts,
+    with_origins,
 )
 from edgekit.exporters.torch import script
 from edgekit.exporters.torch.forward import Forward, Step, value_id
@@ -89,8 +90,10 @@ def read_contents(path: Path) -> Contents:
     decoder = _Decoder(loaded)
     io_dtype = io_dtype_of(loaded.texts.input.dtype)
     options: dict[str, Any] = {"engine": loaded.texts.engine} if loaded.texts.engine else {}
-    facts = dict(_facts(loaded, decoder))
-    return Contents(tuple(decoder.operators()), facts, io_dtype, options | head_option(facts))
+    text = loaded.entries[torchscript.METADATA].decode()
+    operators, misfit = with_origins([*decoder.operators()], text, decoder.statements())
+    facts = dict(_facts(loaded, decoder)) | misfit
+    return Contents(operators, facts, io_dtype, options | head_option(facts))
 
 
 def _facts(loaded: Loaded, decoder: _Decoder) -> Iterator[tuple[str, Value]]:
@@ -113,6 +116,14 @@ class _Decoder:
         for step in self._forward.steps:
             named = tuple(constants[value] for value in step.reads if value in constants)
             yield Operator(step.name, dict(self._fields(step)), named, _DOES.get(step.kind, Does.OTHER))
+
+    def statements(self) -> list[int]:
+        """Which statement of ``forward`` each operator belongs to: one ends where its result is a variable."""
+        ended, places = 0, []
+        for step in self._forward.steps:
+            places.append(ended)
+            ended += step.variable is not None
+        return places
 
     def facts(self) -> Iterator[tuple[str, Value]]:
         for role in ("inputs", "outputs"):

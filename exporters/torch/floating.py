@@ -74,7 +74,9 @@ def write_float_model(model: FloatModel, path: Path, *, precision: Precision, he
 
     program.takes(graph.input)
     for node in graph:
+        program.origins.enter(node)
         write_node(node, writer)
+    program.origins.enter(None)
     program.returns(program.variable(output))
     add_head(program, head)
 
@@ -82,5 +84,6 @@ def write_float_model(model: FloatModel, path: Path, *, precision: Precision, he
         metadata.of_float_model(model, precision, head),
         Endpoint(graph.input, IoDtype.FLOAT32, (-1, *graph.tensors[graph.input].shape)),
         Endpoint(output, IoDtype.FLOAT32, (-1, *graph.tensors[output].shape)),
+        origins=program.origins,
     )
     files.write_bytes(path, program.to_bytes(texts.to_extra_files()))

@@ -29,6 +29,7 @@ written as in float files.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -119,7 +120,8 @@ def write_integer_model(
         engine,
     )
     with script.pinned(script.packing_engine()), deprecations_silenced():
-        data = _program(model, io_dtype, engine, head).to_bytes(texts.to_extra_files())
+        program = _program(model, io_dtype, engine, head)
+        data = program.to_bytes(replace(texts, origins=program.origins).to_extra_files())
     files.write_bytes(path, data)
 
 
@@ -142,11 +144,13 @@ def _program(model: IntegerModel, io_dtype: IoDtype, engine: Engine, head: Head)
 
     float_writer, float_nodes = FloatWriter(graph, program, half=False), set(model.float_nodes)
     for node in graph:
+        program.origins.enter(node)
         if node in float_nodes:
             floating.write_node(node, float_writer)
         else:
             program.assign(node.output, INTEGER[node](node, writer))
 
+    program.origins.enter(None)
     result = program.variable(graph.output_tensors[0])
     match io_dtype:
         case IoDtype.FLOAT32 if graph.output_tensors[0] not in model.params:

@@ -23,6 +23,7 @@ import torch
 
 from edgekit.device.engines import torch as engines
 from edgekit.errors import MissingDependency
+from edgekit.exporters.origins import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -78,6 +79,7 @@ class Program:
         self._attributes: dict[str, Any] = {"training": False}
         self._methods = dict(methods or {})
         self._called: set[str] = set()
+        self.origins = Recorder()  # of the statements
         self._statements: list[str] = []
         self._variables: dict[str, str] = {}
         self._more: list[str] = []
@@ -97,6 +99,7 @@ class Program:
 
     def assign(self, name: str, expression: str) -> None:
         """Append ``variable = expression``; ``variable(name)`` is what reads it. A name in use is bound anew."""
+        self.origins.add()
         self._statements.append(f"{self._bind(name)} = {expression}")
 
     def variable(self, name: str) -> str:
@@ -109,6 +112,8 @@ class Program:
 
     def returns(self, expression: str) -> None:
         """End ``forward``."""
+        if expression not in self._variables.values():  # else it computes nothing
+            self.origins.add()
         self._result = expression
 
     def also(self, name: str, expression: str) -> None:

@@ -8,7 +8,7 @@ for. Any loader of TorchScript hands them out: ``torch.jit.load(path, _extra_fil
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
 from edgekit.exporters.metadata import KEY, Metadata
@@ -16,6 +16,8 @@ from edgekit.exporters.summary import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from edgekit.exporters.origins import Recorder
 
 METADATA_FILE = f"{KEY}.json"
 PROGRAM_FILE = "program.json"
@@ -32,17 +34,19 @@ class Texts:
         input: of ``forward``.
         output: of ``forward``.
         engine: the quantized engine that the layers were laid out for; None in a float file.
+        origins: of the statements of ``forward``, where the file is yet to be written.
     """
 
     metadata: Metadata
     input: Endpoint
     output: Endpoint
     engine: Engine | None = None
+    origins: Recorder | None = field(default=None, compare=False)
 
     def to_extra_files(self) -> dict[str, str]:
         """The texts by file name; equal contents give equal texts."""
         program = {"input": asdict(self.input), "output": asdict(self.output), "engine": self.engine}
-        return {METADATA_FILE: self.metadata.to_json(), PROGRAM_FILE: json.dumps(program, sort_keys=True)}
+        return {METADATA_FILE: self.metadata.to_json(self.origins), PROGRAM_FILE: json.dumps(program, sort_keys=True)}
 
     @staticmethod
     def from_extra_files(texts: Mapping[str, str]) -> Texts:

@@ -80,7 +80,7 @@ def read(path: Path) -> Summary:
         float_operators=(),
         boundary=(_SCALE, _SHIFT, _STORE),
         inputs=(Endpoint("image", "float32", (-1, *graph.tensors[graph.input].shape)),),
-        outputs=tuple(Endpoint("logits", "float32", (-1, *graph.tensors[name].shape)) for name in graph.outputs),
+        outputs=tuple(Endpoint(o.name, "float32", (-1, *graph.tensors[o.tensor].shape)) for o in graph.outputs),
         version="toy 1",
         metadata=about,
     )
@@ -135,10 +135,11 @@ class Runner:
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
         """[N, C, H, W] -> [N, classes]."""
-        params = self._model.params
+        graph, params = self._model.graph, self._model.params
         aligned = batch * self._arrays[_SCALE] + self._arrays[_SHIFT]
-        stored = Reference(self._model).run(params[self._model.graph.input].quantize(aligned))
-        return params[self._model.graph.outputs[0]].dequantize(stored).astype(np.float32)
+        stored = Reference(self._model).run_all(params[graph.input].quantize(aligned), graph.output_tensors)
+        (tensor,) = graph.output_tensors
+        return params[tensor].dequantize(stored[tensor]).astype(np.float32)
 
     def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
         """A function that runs the file on ``batch``."""

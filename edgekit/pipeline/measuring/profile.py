@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from edgekit.errors import ArtifactError
-from edgekit.exporters.contents import as_identifier
 from edgekit.exporters.formats import format_of
-from edgekit.exporters.metadata import Precision
 from edgekit.exporters.vocabulary import Does
-from edgekit.integer_model import SUFFIX, IntegerModel
+from edgekit.ir import HardSwish
 from edgekit.progress import Progress, silent
 from edgekit.runtimes.catalog import profiling_of
 from edgekit.timing.kernels import ProfileWorker
 from edgekit.timing.profilers.costs import Costs
-from edgekit.timing.profilers.matching import match, reads
+from edgekit.timing.profilers.matching import match
 from edgekit.timing.roofline import Roofline, roofline
-from edgekit.verification.float_input import ARITHMETIC
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from edgekit.exporters.contents import Operator
+    from edgekit.exporters.metadata import Precision
+    from edgekit.exporters.origins import Origin
     from edgekit.timing.kernels import KernelTimes
     from edgekit.timing.profilers.matching import Work
 
@@ -45,12 +43,6 @@ _WORDS: Final = {
     **dict.fromkeys((Does.CONVERT, Does.KEEP, Does.QUANTIZE, Does.DEQUANTIZE), _CONVERSION),
 }
 BY_RUNTIME: Final = "added by the runtime"  # conversions of layouts and types
-# What edgekit's writers put behind the name of a layer, or of what it makes: edgekit/passes, exporters/*/writer.py
-_PARTS: Final = re.compile(
-    r"([._](real|quantized|inner|unclamped|result|pixel|pooled|conv2d|linear|weight|packed|input|relu6|shift|product|"
-    r"pad|constant_pad_nd))+$"
-)
-_GATE: Final = re.compile(r"[._](relu6|shift)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,13 +179,13 @@ def profile(path: Path, *, threads: int = 1, runs: int = RUNS, progress: Progres
     """Profile a file that edgekit wrote.
 
     Args:
-        path: of the file. The integer model that lies beside an int8 file of torch tells what its layers are called.
+        path: of the file.
         threads: of one run.
         runs: how many to profile.
         progress: told about runs.
 
     Raises:
-        ArtifactError: the file is missing, was not written by edgekit, or cannot be run.
+        ArtifactError: the file is missing, was not written by edgekit or by one that is too old, or cannot be run.
         MissingDependency: its runtime is not installed, or has no profiler.
     """
     form = format_of(path)
@@ -201,6 +193,11 @@ def profile(path: Path, *, threads: int = 1, runs: int = RUNS, progress: Progres
     if about is None:
         raise ArtifactError(f"{path} was not written by edgekit: it does not say how to feed it")
     operators = form.contents(path).operators
+    if any(operator.origin is None for operator in operators):
+        raise ArtifactError(
+            f"{path} does not say which layers its operators come from: it was written by an older edgekit, or changed "
+            f"since. Export it again to profile it"
+        )
     with ProfileWorker(path, threads=threads) as worker:
         costs = Costs(operators, worker.activations())
         times = worker.kernels(runs, progress)
@@ -210,7 +207,7 @@ def profile(path: Path, *, threads: int = 1, runs: int = RUNS, progress: Progres
     # What an operator reads was just written: it lies in the nearest cache with room for it. Weights have all others
     # read between two runs.
     touched = sum(cost.weight_bytes for cost in counted) + max(cost.activation_bytes for cost in counted)
-    rows = _Rows(operators, costs, times, _spelling(path))
+    rows = _Rows(operators, costs, times)
     bounds = [
         (
             machine.arithmetic_us(cost.macs),
@@ -230,16 +227,8 @@ def profile(path: Path, *, threads: int = 1, runs: int = RUNS, progress: Progres
 class _Rows:
     """Names what ran."""
 
-    def __init__(
-        self, operators: Sequence[Operator], costs: Costs, times: KernelTimes, spelling: Mapping[str, str]
-    ) -> None:
-        self._operators, self._costs, self._times, self._spelling = operators, costs, times, spelling
-        self._made = [operator.name for operator in operators]
-        self._input = _of_the_input(operators)
-        self._readers: dict[str, list[Operator]] = {}
-        for operator in operators:
-            for name in reads(operator, self._made):
-                self._readers.setdefault(name, []).append(operator)
+    def __init__(self, operators: Sequence[Operator], costs: Costs, times: KernelTimes) -> None:
+        self._operators, self._costs, self._times = operators, costs, times
 
     def row(self, work: Work, arithmetic_us: float, moving_us: float) -> OperatorTime:
         kernels = [self._times.kernels[kernel] for kernel in work.kernels]
@@ -253,14 +242,13 @@ class _Rows:
         bound_us = max(arithmetic_us, moving_us)
         memory_us = moving_us if moving_us >= arithmetic_us else 0.0
         return OperatorTime(
-            self._layer(main), self._kind(main), main.kind, first, len(kernels), us,
+            _origin(main).layer, self._kind(main), main.kind, first, len(kernels), us,
             cost.macs, cost.weight_bytes, cost.activation_bytes, bound_us, memory_us,
         )  # fmt: skip
 
     def _kind(self, operator: Operator) -> str:
         kind = _WORDS.get(operator.does, "other")
-        names = (operator.name, *operator.constants, *reads(operator, self._made))
-        if any(_GATE.search(name) for name in names) and kind != _CONVERSION:
+        if _origin(operator).lowered == HardSwish.__name__ and kind != _CONVERSION:
             return _HARD_SWISH  # x (x + 3) with a clamp, in two operators: edgekit/passes/lower_hard_swish.py
         weight = self._costs.weight(operator)
         if weight is None:
@@ -273,50 +261,10 @@ class _Rows:
             return "fully connected"
         return "pointwise convolution" if weight.size == made[0] * read[0] else "dense convolution"
 
-    def _layer(self, operator: Operator) -> str:
-        """The module whose weights it has; else what it makes, without what writers put behind that name."""
-        readers: Sequence[Operator] = self._readers.get(operator.name, ())
-        if operator.name in self._input:
-            return "input"
-        if _WORDS.get(operator.does) == _CONVERSION:
-            if not reads(operator, self._made):
-                return "input"
-            if not readers:
-                return "output"
-        if operator.does is Does.PAD:
-            while readers and self._costs.weight(readers[0]) is None:
-                readers = self._readers.get(readers[0].name, ())
-            if readers:
-                return self._layer(readers[0])  # the convolution that it is for
-        candidates = (*operator.constants, *reads(operator, self._made))
-        weights = (name for name in candidates if re.search(r"[._](weight|packed)$", name))
-        return self._spelled(_PARTS.sub("", next(weights, operator.name)))
 
-    def _spelled(self, name: str) -> str:
-        return self._spelling.get(name, name)
-
-
-def _of_the_input(operators: Sequence[Operator]) -> set[str]:
-    """What takes a float input to its integers: the first operators, up to a conversion, by name."""
-    names = set()
-    for operator in operators:
-        names.add(operator.name)
-        if operator.does not in ARITHMETIC:
-            return names if _WORDS.get(operator.does) == _CONVERSION else set()
-    return set()
-
-
-def _spelling(path: Path) -> dict[str, str]:
-    """Names of layers by how a format spells them that knows only identifiers, if the integer model is there."""
-    stem = path.name.removesuffix(path.suffix)
-    for precision in Precision:
-        stem = stem.removesuffix(f".{precision}")
-    saved = path.with_name(f"{stem}.{Precision.INT8}{SUFFIX}")
-    if format_of(path).name != "torch" or not saved.exists():
-        return {}
-    graph = IntegerModel.load(saved).graph
-    names = {_PARTS.sub("", name) for name in (*graph.constants, *graph.tensors)}
-    return {as_identifier(name): name for name in names}
+def _origin(operator: Operator) -> Origin:
+    assert operator.origin is not None, "a file without origins is refused"
+    return operator.origin
 
 
 def _grouped(entries: Iterable[OperatorTime], key: Callable[[OperatorTime], str]) -> tuple[OperatorTime, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import onnx
 import pytest
 
 pytest.importorskip("torch")
@@ -15,6 +17,8 @@ pytest.importorskip("ai_edge_litert")
 
 from edgekit.errors import ArtifactError
 from edgekit.exporters.formats import format_of
+from edgekit.exporters.metadata import KEY
+from edgekit.exporters.origins import ORIGINS
 from edgekit.integer_model import IntegerModel
 from edgekit.pipeline.measuring import profile as profiles
 from edgekit.pipeline.measuring.profile import BY_RUNTIME, ProfileResult, profile
@@ -134,10 +138,18 @@ def test_a_picture(found: dict[str, ProfileResult]) -> None:
     assert {"100 GMAC/s", "caches: 50 GB/s", "weights: 50 GB/s"} <= texts
 
 
-def test_a_torch_file_alone_keeps_its_own_spelling(exported: Path, tmp_path: Path) -> None:
-    path = next(exported.glob("*.float32.pt"))
-    assert profiles._spelling(path)["features_1_block_1_fc1"] == "features.1.block.1.fc1"
-    assert profiles._spelling(tmp_path / path.name) == profiles._spelling(path.with_suffix(".onnx")) == {}
+def test_a_file_that_does_not_say_where_its_operators_come_from(exported: Path, tmp_path: Path) -> None:
+    """As older versions of edgekit wrote them: it is a sound file, and only its profile would have no layers."""
+    model, path = onnx.load(next(exported.glob("*.int8.onnx"))), tmp_path / "old.onnx"
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    said = json.loads(properties[KEY])
+    del said[ORIGINS]
+    onnx.helper.set_model_props(model, {**properties, KEY: json.dumps(said)})
+    onnx.save(model, path)
+    saved = IntegerModel.load(next(exported.glob("*.edgekit")))
+    assert format_of(path).differences(path, saved) == ()
+    with pytest.raises(ArtifactError, match=r"old\.onnx does not say which layers .* Export it again to profile it"):
+        profile(path)
 
 
 def test_what_cannot_be_profiled(exported: Path, tmp_path: Path) -> None:
