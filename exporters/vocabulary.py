@@ -23,6 +23,7 @@ class Does(Enum):
     POOL = auto()  # a mean over areas
     PAD = auto()  # values are put around, or channels behind
     CROP = auto()
+    JOIN = auto()  # several one behind the other
     RESHAPE = auto()
     TRANSPOSE = auto()
     QUANTIZE = auto()  # reals to integers, or integers to others

@@ -37,6 +37,7 @@ _DOES: Final = {
     "add": Does.ADD,
     "cast": Does.KEEP,  # of an image's pixels
     "clip": Does.CLAMP,
+    "concat": Does.JOIN,
     "dequantize": Does.DEQUANTIZE,
     "mul": Does.MULTIPLY,
     "pad": Does.PAD,

@@ -49,6 +49,7 @@ _DOES: Final = {
     "BatchNormalization": Does.NORMALIZE,
     "Cast": Does.CONVERT,
     "Clip": Does.CLAMP,
+    "Concat": Does.JOIN,
     "DequantizeLinear": Does.DEQUANTIZE,
     "Flatten": Does.RESHAPE,
     "Gather": Does.PAD,  # edgekit puts channels behind those of an image

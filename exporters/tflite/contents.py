@@ -48,6 +48,7 @@ _ROLES: Final = {
 _DOES: Final = {
     "ADD": Does.ADD,
     "AVERAGE_POOL_2D": Does.POOL,
+    "CONCATENATION": Does.JOIN,
     "DEPTHWISE_CONV_2D": Does.DEPTHWISE,
     "DEQUANTIZE": Does.DEQUANTIZE,
     "HARD_SWISH": Does.HARD_SWISH,

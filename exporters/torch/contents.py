@@ -57,6 +57,7 @@ _ROLES: Final = {
 _DOES: Final = {
     "aten::add": Does.ADD,
     "aten::addcmul": Does.MULTIPLY_AND_ADD,
+    "aten::cat": Does.JOIN,
     "aten::clamp": Does.CLAMP,
     "aten::clamp_min": Does.CLAMP,
     "aten::constant_pad_nd": Does.PAD,
@@ -75,6 +76,7 @@ _DOES: Final = {
     "crop": Does.CROP,
     "mean": Does.POOL,
     "pad": Does.PAD,
+    "quantized::cat": Does.JOIN,
     "quantized::add": Does.ADD,
     "quantized::mul": Does.MULTIPLY,
 }

@@ -39,6 +39,7 @@ _WORDS: Final = {
     **dict.fromkeys((Does.CLAMP, Does.HARD_SIGMOID), "activation"),
     Does.POOL: "pooling",
     **dict.fromkeys((Does.PAD, Does.CROP), _PADDING),
+    Does.JOIN: "concatenation",
     Does.RESHAPE: "reshaping",
     **dict.fromkeys((Does.CONVERT, Does.KEEP, Does.QUANTIZE, Does.DEQUANTIZE), _CONVERSION),
 }
