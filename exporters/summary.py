@@ -52,7 +52,7 @@ class Summary:
 
     Attributes:
         path: of the file or package.
-        format: "onnx", "tflite", "coreml" or "torch".
+        format: the name of its format.
         size_bytes: of the file, or of all files in the package.
         operators: how often each operator occurs, by the format's own names, boundary conversions left out.
         float_operators: those that compute in float, with the names of their results ("CONV_2D features.0.0"); an int8

@@ -34,7 +34,7 @@ class PlannedFile:
 
     Attributes:
         path: relative to the plan's folder, or absolute where files and plan need not travel.
-        engine: "litert", "onnxruntime" or "torch".
+        engine: a name of ``edgekit.device.engines``.
         shape: of the input, in the file's own layout, for one image: (1, 224, 224, 3); None where the file says it.
         dtype: of the input, as numpy names it; None where the file says it.
         golden: None where nothing is known that it should answer.

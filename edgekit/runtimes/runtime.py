@@ -31,7 +31,8 @@ class Kernels:
 
     Attributes:
         name: as the runtime's runner takes it; "" where there is nothing to choose.
-        arithmetic: of its integers. Only those of SINGLE have to be the reference's.
+        arithmetic: of its integers. Only those of SINGLE have to be the reference's; a runner of others says why they
+            need not be (``Runner.differs_because``).
         only_without_vnni: it is of use only on an x86 without VNNI, where the others clamp sums.
     """
 
