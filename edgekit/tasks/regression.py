@@ -98,6 +98,11 @@ class Regression(Task["NDArray[np.float64]"]):
         return cls(tuple(shapes.items()), tuple(labels))
 
     @property
+    def things(self) -> int:
+        """All numbers of an image."""
+        return sum(prod(shape) for _, shape in self.shapes)
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """All outputs."""
         return tuple(name for name, _ in self.shapes)
@@ -119,11 +124,11 @@ class Regression(Task["NDArray[np.float64]"]):
 
     def check(self, images: ImageSource) -> None:
         """Read the targets once, so that what is wrong with them is said first."""
-        numbers(images, self.labels, self._width)
+        numbers(images, self.labels, self.things)
 
     def targets(self, images: ImageSource, outputs: Outputs) -> Understood[NDArray[np.float64]]:  # noqa: ARG002 - numbers are what they are
         """Numbers beside the images (``tables.numbers``)."""
-        found = numbers(images, self.labels, self._width)
+        found = numbers(images, self.labels, self.things)
         if found is None:
             because = "no numbers lie beside the images, so no error is measured"
             return Understood(None, Fact(TARGETS, "unknown", Basis.ASSUMED, because, SETTING))
@@ -196,14 +201,9 @@ class Regression(Task["NDArray[np.float64]"]):
         return Differences(sentence, differing, (), tuple(points))
 
     @property
-    def _width(self) -> int:
-        """How many numbers an image has."""
-        return sum(prod(shape) for _, shape in self.shapes)
-
-    @property
     def _names(self) -> tuple[str, ...]:
         """Of all numbers."""
-        if len(self.labels) == self._width:
+        if len(self.labels) == self.things:
             return self.labels
         return tuple(
             f"{name} {index}" if prod(shape) > 1 else name

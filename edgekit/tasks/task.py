@@ -5,7 +5,7 @@ Whatever depends on it is asked of a ``Task``. One kind of task is one module or
 
 Outputs come by name, in real units, whatever their shapes: logits [N, classes], boxes [N, boxes, 4] beside scores, a
 map [N, C, H, W]. Targets are whatever a task makes of what lies beside the images; nobody else looks into them. A
-network with several heads has one task that asks one task a head.
+network with several heads has a task for each, and ``scoring`` is where they come together.
 """
 
 from __future__ import annotations
@@ -41,6 +41,11 @@ class Task(ABC, Generic[T]):
         Raises:
             ConfigError: such outputs are of another task.
         """
+
+    @property
+    @abstractmethod
+    def things(self) -> int:
+        """How many things labels name: classes, or numbers."""
 
     @property
     @abstractmethod

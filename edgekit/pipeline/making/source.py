@@ -6,8 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from edgekit import facts
-from edgekit.capture import num_classes
-from edgekit.errors import ConfigError, DataError
+from edgekit.errors import DataError
 from edgekit.float_model import FloatModel
 from edgekit.passes import float_form, integer_form
 from edgekit.pipeline.making.expectations import settle
@@ -15,6 +14,7 @@ from edgekit.pipeline.making.given import Given, from_files
 from edgekit.pipeline.making.trained import load_as_exported
 from edgekit.progress import Progress, silent
 from edgekit.tasks import registry
+from edgekit.tasks.roles import in_its_roles
 from edgekit.version import __version__
 
 if TYPE_CHECKING:
@@ -84,10 +84,9 @@ def open_source(settings: Settings, progress: Progress = silent, *, given: Given
     settled = settle(trained, settings, ranges, given, progress)
     if settled.options:
         trained = network.load(replace(settings.model, **settled.options))
-    graph = trained.capture()
-    form = float_form(graph)
-    labels = () if settings.model.labels is None else _labels(settings.model.labels, form)
     known = facts.replaced(settled.facts, registry.from_setting(settings.model.task))
+    graph = in_its_roles(trained.capture(), known)
+    form = float_form(graph)
     provenance = {
         **trained.provenance,
         facts.KEY: [fact.to_dict() for fact in known],
@@ -95,8 +94,10 @@ def open_source(settings: Settings, progress: Progress = silent, *, given: Given
     }
     if settings.export.device is not None:
         provenance["device"] = settings.export.device
-    float_model = FloatModel(form, settled.preprocessing, labels, provenance)
-    registry.task_of_model(float_model)  # one that reads other outputs is better refused before the work than after
+    float_model = FloatModel(form, settled.preprocessing, (), provenance)
+    task = registry.task_of_model(float_model)  # one that reads other outputs is better refused now than after the work
+    labels = () if settings.model.labels is None else read_labels(settings.model.labels, task.things)
+    float_model = replace(float_model, labels=labels)
     return Source(
         float_model=float_model,
         integer_form=FloatModel(integer_form(graph), settled.preprocessing, labels, provenance),
@@ -117,15 +118,6 @@ def _ranges(settings: Settings) -> Ranges | None:
     from edgekit.calibration.ranges import Ranges  # noqa: PLC0415 - float exports do without
 
     return Ranges.load(wanted.ranges)
-
-
-def _labels(path: Path, graph: Graph) -> tuple[str, ...]:
-    """The names of the classes, one a logit."""
-    classes = num_classes(graph)
-    if classes is None:
-        names = ", ".join(output.name for output in graph.outputs)
-        raise ConfigError(f"model.labels is set, and {graph.name} gives no logits, but {names}: leave it out")
-    return read_labels(path, classes)
 
 
 def read_labels(path: Path, classes: int) -> tuple[str, ...]:

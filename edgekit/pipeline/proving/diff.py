@@ -18,9 +18,10 @@ from edgekit.exporters.metadata import Precision
 from edgekit.integer_model import SUFFIX, IntegerModel
 from edgekit.passes import float_form, integer_form
 from edgekit.pipeline.making.trained import load_as_exported
-from edgekit.pipeline.proving.evidence import CHECKPOINT_HASH
+from edgekit.pipeline.proving.evidence import CHECKPOINT_HASH, facts_of
 from edgekit.progress import Progress, silent
 from edgekit.runtimes.tracing import Trace, renamed, trace_file, trace_graph, trace_model
+from edgekit.tasks.roles import in_its_roles
 from edgekit.verification.divergence import Comparison, Divergence
 from edgekit.verification.layers import LayerComparison, merged, steepest_fall
 
@@ -276,7 +277,8 @@ def _graph_of(checkpoint: _Artefact, about: _Artefact, *, for_integers: bool) ->
     trained = load_as_exported(ModelSettings(checkpoint=checkpoint.path), about.provenance)
     if trained.provenance[CHECKPOINT_HASH] != about.provenance.get(CHECKPOINT_HASH):
         raise _of_two_networks(checkpoint.path, about.path)
-    return integer_form(trained.capture()) if for_integers else float_form(trained.capture())
+    graph = in_its_roles(trained.capture(), facts_of([about.provenance]))
+    return integer_form(graph) if for_integers else float_form(graph)
 
 
 def _tracer(

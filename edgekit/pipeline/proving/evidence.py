@@ -14,7 +14,7 @@ from edgekit import extras
 from edgekit.calibration.ranges import Ranges
 from edgekit.errors import ArtifactError, BadInput, CheckpointError, DataError, MissingDependency
 from edgekit.exporters.metadata import Precision
-from edgekit.facts import Basis
+from edgekit.facts import Basis, of_provenance
 from edgekit.integer_model import IntegerModel
 from edgekit.models.folders import file_of
 from edgekit.pipeline.making import rebuilding
@@ -22,12 +22,13 @@ from edgekit.pipeline.making.integers import RANGES_SUFFIX
 from edgekit.pipeline.making.manifest import sha256_of
 from edgekit.pipeline.making.source import read_labels
 from edgekit.pipeline.making.trained import AS_EXPORTED, FROM_FILE, Network, load_as_exported
+from edgekit.tasks.roles import in_its_roles
 from edgekit.verification import gates
 from edgekit.verification.gates import Level
 from edgekit.verification.same_contents import model_differences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from edgekit.config import Settings
@@ -119,7 +120,7 @@ def gather(  # noqa: PLR0913 - all that is known
         notes: tuple[str, ...] = ()
     else:
         trained, notes = _recorded(paths, said, records)
-    graph = None if trained is None else trained.capture()
+    graph = None if trained is None else in_its_roles(trained.capture(), facts_of(one.provenance for one in about))
     preprocessing = _most_or_first([*([model.preprocessing] if model else []), *(one.preprocessing for one in about)])
     labels = _most_or_first([*([model.labels] if model else []), *(one.labels for one in about)])
     exported_with = _labels(paths, about, records, settings)
@@ -139,6 +140,16 @@ def gather(  # noqa: PLR0913 - all that is known
     if evidence.model is not None and evidence.unchecked_integers is None:
         preprocessing = evidence.model.preprocessing
     return replace(evidence, floats=rebuilding.float_model(trained, graph, preprocessing, labels))
+
+
+def facts_of(provenances: Iterable[Mapping[str, Any]]) -> tuple[Fact, ...]:
+    """What files say is taken to be true of their network; where they differ, what is assumed comes first."""
+    found: list[Fact] = []
+    for provenance in provenances:
+        with suppress(KeyError, ValueError, TypeError):  # a warning beside the file says so
+            found += of_provenance(provenance)
+    first = {fact.name: fact for fact in sorted(found, key=lambda fact: not fact.is_assumed)}
+    return tuple(first.values())
 
 
 def _stated(trained: Trained | None, settings: Settings, network: Network) -> tuple[Fact, ...]:

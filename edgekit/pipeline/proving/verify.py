@@ -16,14 +16,14 @@ from edgekit.device.bench import bench
 from edgekit.device.plan import Plan
 from edgekit.errors import BadInput, ConfigError
 from edgekit.exporters.metadata import Precision
-from edgekit.facts import Basis, of_provenance, replaced
+from edgekit.facts import Basis, replaced
 from edgekit.pipeline.making.artifacts import expand
 from edgekit.pipeline.making.expectations import Contradicted, settle
 from edgekit.pipeline.making.given import Given, from_files
 from edgekit.pipeline.making.shown import filled_channel
 from edgekit.pipeline.proving import baseline, trials
 from edgekit.pipeline.proving import candidates as opening
-from edgekit.pipeline.proving.evidence import CHECKPOINT_HASH, gather
+from edgekit.pipeline.proving.evidence import CHECKPOINT_HASH, facts_of, gather
 from edgekit.pipeline.proving.judging import Known, differences, judge, judge_references, layers, pictures
 from edgekit.pipeline.proving.records import Records
 from edgekit.pipeline.proving.trials import References, Trial
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
     from edgekit.config import BenchSettings, Settings, VerifySettings
     from edgekit.device.results import Row
-    from edgekit.exporters.metadata import Metadata
-    from edgekit.facts import Fact
     from edgekit.pipeline.making.trained import Trained
     from edgekit.pipeline.proving.candidates import Candidate
     from edgekit.preprocessing import Preprocessing
@@ -84,8 +82,8 @@ def verify(
     about, model, trained = abouts[0], evidence.model, evidence.trained
     preprocessing = about.preprocessing if model is None else model.preprocessing
     images = trials.images_of(settings, preprocessing, given.images)
-    known_facts = (*from_setting(settings.model.task), *_facts(abouts))
-    task, about_task = task_of(_shapes(readable), about.labels, known_facts)
+    known_facts = facts_of(one.provenance for one in abouts)
+    task, about_task = task_of(_shapes(readable), about.labels, (*from_setting(settings.model.task), *known_facts))
     check_limits(task, settings.verify.limits)
     if isinstance(images, ImageSource):
         task.check(images)
@@ -107,7 +105,7 @@ def verify(
     known = Known.of(answers, evidence, task, noise=not isinstance(images, ImageSource))
     sound = [candidate for candidate in readable if candidate.is_sound]
     asked: tuple[Gate, ...] = ()
-    insisted = any(fact.basis is Basis.CONTRADICTED for fact in _facts(abouts))  # a warning beside every file says so
+    insisted = any(fact.basis is Basis.CONTRADICTED for fact in known_facts)  # a warning beside every file says so
     if isinstance(images, ImageSource) and trained is not None and not insisted:
         asked = _expected(trained, preprocessing, settings, given, progress)
     for candidate in readable:  # they were exported with what is asked about; the checkpoint they come from is innocent
@@ -119,7 +117,10 @@ def verify(
         network=about.network,
         files=tuple(judge(c, known, settings.verify, is_reference=c.path == own) for c in candidates),
         references=judge_references(known, shown, asked, settings.verify),
-        facts=(*replaced(_facts(abouts), filter(None, (filled, about_task))), *filter(None, (answers.about_targets,))),
+        facts=(
+            *replaced(known_facts, filter(None, (filled, about_task))),
+            *filter(None, (answers.about_targets,)),
+        ),
         notes=(*evidence.notes, *records.unreadable),
         images=len(answers.names),
         noise=not isinstance(images, ImageSource),
@@ -172,16 +173,6 @@ def _expected(
         problem = f"the files were exported with something else than the network was trained with: {why}"
         return (Gate(Level.TASK, name, None, passed=False, measured="contradicted", limit=limit, problem=problem),)
     return (Gate(Level.TASK, name, None, passed=True, measured="not contradicted", limit=limit, problem=""),)
-
-
-def _facts(abouts: Sequence[Metadata]) -> tuple[Fact, ...]:
-    """What the files say is taken to be true of their network; where they differ, what is assumed comes first."""
-    found: list[Fact] = []
-    for about in abouts:
-        with suppress(KeyError, ValueError, TypeError):  # a warning beside the file says so
-            found += of_provenance(about.provenance)
-    first = {fact.name: fact for fact in sorted(found, key=lambda fact: not fact.is_assumed)}
-    return tuple(first.values())
 
 
 def are_shipped(artifacts: Sequence[Path]) -> bool:

@@ -68,6 +68,11 @@ class Classification(Task[tuple[int, ...]]):
         return cls(output, classes, tuple(labels))
 
     @property
+    def things(self) -> int:
+        """The classes."""
+        return self.classes
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """The logits."""
         return (self.output,)

@@ -19,6 +19,8 @@ from edgekit.defaults import CHECKPOINT, CONFIG, FOLDER
 from edgekit.errors import ConfigError
 from edgekit.exporters.formats import FORMATS
 from edgekit.facts import Basis, of_provenance
+from edgekit.integer_model import IntegerModel
+from edgekit.ir import VALUES
 from edgekit.pipeline.making.export import export
 from edgekit.pipeline.making.source import open_source
 from edgekit.pipeline.proving.verify import verify
@@ -91,6 +93,8 @@ def test_its_files_say_what_it_is_for(folder: Path) -> None:
     assert about is not None
     (fact,) = [fact for fact in of_provenance(about.provenance) if fact.name == "task"]
     assert (fact.value, fact.basis) == ("regression", Basis.GIVEN)
+    (model,) = (folder / "exported").glob("*.int8.edgekit")
+    assert [output.role for output in IntegerModel.load(model).graph.outputs] == [VALUES]
     wanted = {"data": folder / "test.npz", "limits.mae": 1e-3, "limits.r2": 0.1}
     result = verify([folder / "exported"], config.load(None, {"verify": wanted}))  # nobody says it again
     failed = {gate.name for file in result.files for gate in file.gates if not gate.passed}
@@ -102,6 +106,12 @@ def test_where_no_numbers_lie_beside_the_images_no_error_is_measured(folder: Pat
     assert not result.float_measured
     assert any("no numbers lie beside the images" in text for text in result.unmeasured)
     assert all(measured_as("agreement", file.measured) for file in result.files if not file.is_reference)
+
+
+def test_numbers_have_no_probabilities(folder: Path) -> None:
+    wanted = {"targets": ["tflite"], "head": "softmax", "out": folder / "none"}
+    with pytest.raises(ConfigError, match="probabilities are made of logits"):
+        export(flags(folder, export=wanted))
 
 
 def test_limits_of_another_task_are_refused(folder: Path) -> None:
