@@ -102,13 +102,12 @@ def _columns(node: Node, shape: tuple[int, ...], value: torch.Tensor) -> torch.T
     if window is None:
         return value[None]
     (_, _, height, width), p = shape, window.padding
-    _, rows, columns = node.op.output_shape(tuple(value.shape[1:]), shape, shape[:1])
+    rows, columns = map(torch.from_numpy, window.places(value.shape[2:], (height, width)))
     padded = F.pad(value, (p.left, p.right, p.top, p.bottom))
-    places = np.arange(rows * columns)
+    places = np.arange(len(rows) * len(columns))
     if len(places) > POSITIONS:  # the same ones in every image
         places = np.sort(np.random.default_rng(0).choice(places, POSITIONS, replace=False))
-    y = torch.from_numpy(places // columns * window.stride[0])[:, None, None] + torch.arange(height)[None, :, None]
-    x = torch.from_numpy(places % columns * window.stride[1])[:, None, None] + torch.arange(width)[None, None, :]
+    y, x = rows[places // len(columns)][:, :, None], columns[places % len(columns)][:, None, :]
     taps = padded[:, :, y, x]  # [N, C, P, kH, kW]
     n, channels, count = taps.shape[:3]
     if node.op.groups_of_weights > 1:

@@ -102,12 +102,19 @@ def _moments(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Means over all places of an image of the K numbers of a patch, [N, K], and of their products, [N, K, K]."""
     p = window.padding
-    border = (p.left, p.right, p.top, p.bottom)
-    inside = F.unfold(F.pad(torch.ones(1, 1, *pixels.shape[1:3]), border), kernel, stride=window.stride)[0]
+    rows, columns = map(torch.from_numpy, window.places(pixels.shape[1:3], kernel))
+
+    def patches_of(image: torch.Tensor) -> torch.Tensor:
+        """[C, H, W] to [C kH kW, places]."""
+        padded = F.pad(image, (p.left, p.right, p.top, p.bottom))
+        taps = padded[:, rows[:, None, :, None], columns[None, :, None, :]]  # [C, H', W', kH, kW]
+        return taps.permute(0, 3, 4, 1, 2).reshape(len(image) * kernel[0] * kernel[1], -1)
+
+    inside = patches_of(torch.ones(1, *pixels.shape[1:3]))
     first, second = [], []
     for image in pixels:
-        centred = torch.from_numpy(image).permute(2, 0, 1)[None].float() - 127.5
-        patches = torch.cat([F.unfold(F.pad(centred, border), kernel, stride=window.stride)[0], inside])  # [K, places]
+        centred = torch.from_numpy(image).permute(2, 0, 1).float() - 127.5
+        patches = torch.cat([patches_of(centred), inside])  # [K, places]
         first.append(patches.mean(1).double().numpy())
         second.append((patches @ patches.T / patches.shape[1]).double().numpy())
     return np.stack(first), np.stack(second)

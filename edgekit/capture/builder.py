@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgekit.ir.operators.padding import Same
+
 
 class GraphBuilder:
     """Collects nodes in topological order. Every method takes and returns names of tensors.
@@ -70,27 +72,19 @@ class GraphBuilder:
         bias: NDArray[Any] | None,
         *,
         stride: tuple[int, int],
-        padding: Padding,
-        dilation: tuple[int, ...],
+        padding: Padding | Same,
+        dilation: Sequence[int],
         groups: int,
     ) -> str:
         """A convolution, ordinary or depthwise; weight [O, I / groups, kH, kW], bias [O] or None."""
-        channels = self.shape(x)[0]
-        if any(step != 1 for step in dilation):
-            raise UnsupportedOperator(
-                f"the convolution {name!r} has dilation {tuple(dilation)}, and edgekit has none: use a larger kernel"
+        try:
+            op = Conv2d.described(
+                self.shape(x), weight.shape, stride=stride, padding=padding, dilation=dilation, groups=groups
             )
-        if groups != 1 and not groups == channels == weight.shape[0]:
-            raise UnsupportedOperator(
-                f"the convolution {name!r} has {groups} groups for {channels} -> {weight.shape[0]} channels: edgekit "
-                f"has ordinary convolutions (1 group) and depthwise ones (a group a channel, as many out as in)"
-            )
-        if min(padding.top, padding.bottom, padding.left, padding.right) < 0:
-            raise UnsupportedOperator(
-                f"the convolution {name!r} crops (its padding is negative): crop the images instead"
-            )
+        except ValueError as error:
+            raise UnsupportedOperator(f"the convolution {name!r} {error}") from error
         bias = np.zeros(weight.shape[0]) if bias is None else bias
-        return self._emit(name, Conv2d(stride, padding, groups), (x,), weight=weight, bias=bias)
+        return self._emit(name, op, (x,), weight=weight, bias=bias)
 
     def linear(self, name: str, x: str, weight: NDArray[Any], bias: NDArray[Any] | None) -> str:
         """A linear layer; weight [O, I], bias [O] or None."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from edgekit.capture.onnx_call import Channels, View, lowers
 from edgekit.ir import Clamp, Concat, HardSigmoid, HardSwish, Padding
+from edgekit.ir.operators.padding import Same
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,19 +31,15 @@ _FLOAT_TYPES = {1, 10, 11, 16}  # TensorProto.DataType: FLOAT, FLOAT16, DOUBLE, 
 
 @lowers("Conv")
 def _conv(call: Call, builder: GraphBuilder) -> View:
-    x, weight = call.image(0), call.array(1)
-    (height, width), stride = weight.shape[2:], call.numbers("strides", (1, 1))
+    stride = call.numbers("strides", (1, 1))
     top, left, bottom, right = call.numbers("pads", (0, 0, 0, 0))
-    padding = Padding(top, bottom, left, right)
+    padding: Padding | Same = Padding(top, bottom, left, right)
     if (auto_pad := call.text("auto_pad", "NOTSET")).startswith("SAME"):
-        rows, columns = builder.shape(x)[1:]
-        same = Padding.same((rows, columns), (height, width), (stride[0], stride[1]))
-        is_upper = auto_pad == "SAME_UPPER"
-        padding = same if is_upper else Padding(same.bottom, same.top, same.right, same.left)
+        padding = Same.UPPER if auto_pad == "SAME_UPPER" else Same.LOWER
     made = builder.conv2d(
         call.name,
-        x,
-        weight,
+        call.image(0),
+        call.array(1),
         call.constant(2),
         stride=(stride[0], stride[1]),
         padding=padding,

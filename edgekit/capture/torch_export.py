@@ -16,6 +16,7 @@ from torch.utils import _pytree as pytree  # which torch.export itself describes
 from edgekit.capture.builder import GraphBuilder
 from edgekit.errors import UnsupportedOperator
 from edgekit.ir import Clamp, Concat, Graph, HardSigmoid, HardSwish, Padding
+from edgekit.ir.operators.padding import Same
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -286,13 +287,10 @@ def _conv2d(call: _Call, builder: GraphBuilder) -> str:
 
 @_lowers("conv2d.padding")
 def _conv2d_named(call: _Call, builder: GraphBuilder) -> str:
-    height, width = call.array("weight").shape[2:]
-    # torch allows "same" for stride 1 only, where it does not depend on the size of the image.
-    same = Padding.same((height, width), (height, width), (1, 1))
-    return _convolution(call, builder, same if call.text("padding") == "same" else Padding())
+    return _convolution(call, builder, Same.UPPER if call.text("padding") == "same" else Padding())
 
 
-def _convolution(call: _Call, builder: GraphBuilder, padding: Padding) -> str:
+def _convolution(call: _Call, builder: GraphBuilder, padding: Padding | Same) -> str:
     return builder.conv2d(
         call.name,
         call.activation("input"),

@@ -248,15 +248,13 @@ def at_border_only(differs: NDArray[np.bool_], node: Node, graph: Graph) -> bool
     if window is None or not window.padding or differs.ndim != 4:
         return False
     x, weight = node.read("x", "weight")
-    p, (rows, columns) = window.padding, graph.tensors[x].shape[1:]
-    kernel = graph.constants[weight].shape[2:]
-    sides = zip(differs.shape[2:], window.stride, kernel, ((p.top, rows), (p.left, columns)), strict=True)
-    inner = [_without_padding(count, stride, size, *side) for count, stride, size, side in sides]
+    p, size = window.padding, graph.tensors[x].shape[1:]
+    places = window.places(size, graph.constants[weight].shape[2:])
+    inner = [_without_padding(*axis) for axis in zip(places, (p.top, p.left), size, strict=True)]
     return bool(differs.any()) and not differs[:, :, inner[0][:, None] & inner[1]].any()
 
 
-def _without_padding(count: int, stride: int, kernel: int, before: int, size: int) -> NDArray[np.bool_]:
-    """Which of ``count`` outputs along an axis read nothing but its input, which has ``before`` zeros in front."""
-    first = np.arange(count) * stride - before
-    inside: NDArray[np.bool_] = (first >= 0) & (first + kernel <= size)
+def _without_padding(places: NDArray[np.intp], before: int, size: int) -> NDArray[np.bool_]:
+    """Which results along an axis read nothing but the input, which has ``before`` zeros in front; places [N, k]."""
+    inside: NDArray[np.bool_] = np.all((places >= before) & (places < before + size), axis=1)
     return inside

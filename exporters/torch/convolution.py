@@ -104,7 +104,7 @@ def _fast_form(op: Conv2d, kernel: list[int]) -> Form | None:
     sides = {(top, op.padding.bottom), (left, op.padding.right)}
     padded_around = op.stride in ((1, 1), (2, 2)) and sides == {(1, 1)}
     padded_as_tensorflow = op.stride == (2, 2) and sides <= {(0, 1), (1, 1)}
-    if kernel != [3, 3] or not (padded_around or padded_as_tensorflow):
+    if kernel != [3, 3] or op.window.reach(kernel) != (3, 3) or not (padded_around or padded_as_tensorflow):
         return None
     surplus = 1 - top, 1 - left
     return Form(Padding(top=surplus[0], left=surplus[1]), (1, 1), surplus, MERGED_IN_FAST_KERNEL)

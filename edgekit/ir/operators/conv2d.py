@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from edgekit.ir.operators.operator import Factors, Gains, Op, Scales, Shape, Window
-from edgekit.ir.operators.padding import NO_PADDING, Padding
+from edgekit.ir.operators.padding import NO_PADDING, Padding, Same
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +25,43 @@ class Conv2d(Op):
     padding: Padding = NO_PADDING
     groups: int = 1
 
+    @classmethod
+    def described(  # noqa: PLR0913 - a convolution has this many attributes
+        cls,
+        x: Shape,
+        weight: Shape,
+        *,
+        stride: tuple[int, int],
+        padding: Padding | Same,
+        dilation: Sequence[int],
+        groups: int,
+    ) -> Conv2d:
+        """The operator for these shapes, with its attributes as other tools have them.
+
+        Raises:
+            ValueError: edgekit has no such convolution; the message continues "layer 'features.0' ...".
+        """
+        if any(step != 1 for step in dilation):
+            raise ValueError(f"has dilation {tuple(dilation)}, and edgekit has none: use a larger kernel")
+        if groups != 1 and not groups == x[0] == weight[0]:
+            raise ValueError(
+                f"has {groups} groups for {x[0]} -> {weight[0]} channels: edgekit has ordinary convolutions (1 group) "
+                f"and depthwise ones (a group a channel, as many out as in)"
+            )
+        reach = Window(stride, NO_PADDING).reach(weight[2:])
+        if isinstance(padding, Same):
+            same = Padding.same((x[1], x[2]), reach, stride)
+            padding = same if padding is Same.UPPER else Padding(same.bottom, same.top, same.right, same.left)
+        if min(padding.top, padding.bottom, padding.left, padding.right) < 0:
+            raise ValueError("crops (its padding is negative): crop the images instead")
+        return cls(stride, padding, groups)
+
     def output_shape(self, *operands: Shape) -> Shape:
         """[O, H', W']."""
         (channels, *size), (made, of_group, *kernel), _ = operands
         if channels != of_group * self.groups:
             raise ValueError(f"reads {channels} channels, and its weights are for {of_group * self.groups}")
-        p = self.padding
-        borders = (p.top + p.bottom, p.left + p.right)
-        axes = zip(size, borders, kernel, self.stride, strict=True)
-        return (made, *((length + border - side) // step + 1 for length, border, side, step in axes))
+        return (made, *map(len, self.window.places(size, kernel)))
 
     def gains(self, *tensors: Shape) -> Gains:
         """Weights have a row for each channel that is made, and a column, or that row, for each that is read."""

@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Self
+
+    from numpy.typing import NDArray
 
     from edgekit.ir.operators.padding import Padding
 
@@ -64,6 +68,31 @@ class Window:
 
     stride: tuple[int, int]
     padding: Padding
+
+    def reach(self, kernel: Sequence[int]) -> tuple[int, int]:
+        """The rows and columns between the ends of a kernel, (height, width), both included."""
+        height, width = kernel
+        return height, width
+
+    def places(self, size: Sequence[int], kernel: Sequence[int]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Which rows and columns of the padded feature map each result is made of.
+
+        Args:
+            size: (height, width) of the feature map, without padding.
+            kernel: (height, width).
+
+        Returns:
+            [H', kH] and [W', kW].
+        """
+        p = self.padding
+        borders = (p.top + p.bottom, p.left + p.right)
+        axes = zip(size, borders, self.reach(kernel), kernel, self.stride, strict=True)
+        rows, columns = (
+            step * np.arange((length + border - reach) // step + 1)[:, None]
+            + (reach - 1) // max(count - 1, 1) * np.arange(count)
+            for length, border, reach, count, step in axes
+        )
+        return rows, columns
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import Enum
+
+
+class Same(Enum):
+    """As much padding as makes the result 1 / stride as large as what is read, rounded up."""
+
+    UPPER = "an odd row or column goes to the bottom or right, as TensorFlow has it"
+    LOWER = "an odd row or column goes to the top or left"
 
 
 @dataclass(frozen=True, slots=True)
