@@ -33,6 +33,7 @@ from edgekit.ir import (
     Padding,
     Tensor,
 )
+from edgekit.ir.operators.operator import Window
 from edgekit.models.backbone import Backbone
 from edgekit.models.families.mobilenet_v2 import mobilenet_v2
 from edgekit.models.heads.convolution import ConvolutionHead
@@ -167,6 +168,7 @@ class FloatSketch(Sketch):
         *,
         per_tensor: bool = False,
         factor: float = 1.0,
+        dilation: tuple[int, int] = (1, 1),
     ) -> str:
         """A convolution; depthwise where ``channels`` is None.
 
@@ -174,12 +176,13 @@ class FloatSketch(Sketch):
         """
         inputs, height, width = self.tensors[x].shape
         if padding == "same":
-            padding = Padding.same((height, width), (kernel, kernel), stride)
+            reach = Window(stride, NO_PADDING, dilation).reach((kernel, kernel))
+            padding = Padding.same((height, width), reach, stride)
         assert isinstance(padding, Padding)
         groups = inputs if channels is None else 1
         weight, bias = self.weights((channels or inputs, inputs // groups, kernel, kernel), per_tensor=per_tensor)
         self.constants[weight] /= factor
-        return self.node(Conv2d(stride, padding, groups), (x, weight, bias), clamp)
+        return self.node(Conv2d(stride, padding, groups, dilation), (x, weight, bias), clamp)
 
     def linear(self, x: str, features: int, *, per_tensor: bool = False) -> str:
         return self.node(Linear(), (x, *self.weights((features, *self.tensors[x].shape), per_tensor=per_tensor)))

@@ -55,8 +55,9 @@ LARGEST: OperatorTable[[IntegerModel, Node], int] = OperatorTable("the bound of 
 def _conv2d(op: Conv2d, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
     p = op.padding
     if (p.top, p.left) == (p.bottom, p.right):
-        return F.conv2d(x, weight, bias, op.stride, (p.top, p.left), groups=op.groups)
-    return F.conv2d(F.pad(x, (p.left, p.right, p.top, p.bottom)), weight, bias, op.stride, groups=op.groups)
+        return F.conv2d(x, weight, bias, op.stride, (p.top, p.left), op.dilation, op.groups)
+    x = F.pad(x, (p.left, p.right, p.top, p.bottom))
+    return F.conv2d(x, weight, bias, op.stride, 0, op.dilation, op.groups)
 
 
 @INTEGER.implements(Linear)

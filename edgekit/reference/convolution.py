@@ -27,20 +27,22 @@ def convolve(op: Conv2d, x: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
     """The sums of products of a convolution, padded with zeros, in the type of the operands.
 
     Args:
-        op: stride, padding and groups.
+        op: stride, padding, groups and dilation.
         x: [N, I, H, W].
         weight: [O, I / groups, kH, kW], of the type of ``x``.
 
     Returns:
         [N, O, H', W'].
     """
-    s_h, s_w = op.stride
+    (s_h, s_w), (d_h, d_w) = op.stride, op.dilation
     x = pad(x, op.padding)
     n, channels, height, width = x.shape
     out_channels, _, k_h, k_w = weight.shape
-    out_h, out_w = (height - k_h) // s_h + 1, (width - k_w) // s_w + 1
+    out_h, out_w = (height - d_h * (k_h - 1) - 1) // s_h + 1, (width - d_w * (k_w - 1) - 1) // s_w + 1
     taps = {
-        (i, j): x[:, :, i : i + s_h * (out_h - 1) + 1 : s_h, j : j + s_w * (out_w - 1) + 1 : s_w]
+        (i, j): x[
+            :, :, d_h * i : d_h * i + s_h * (out_h - 1) + 1 : s_h, d_w * j : d_w * j + s_w * (out_w - 1) + 1 : s_w
+        ]
         for i in range(k_h)
         for j in range(k_w)
     }

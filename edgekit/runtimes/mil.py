@@ -18,6 +18,7 @@ import numpy as np
 from edgekit.errors import ArtifactError
 from edgekit.exporters.coreml.codec import Reference
 from edgekit.ir import Conv2d, Padding
+from edgekit.ir.operators.operator import Window
 from edgekit.reference.convolution import convolve
 
 if TYPE_CHECKING:
@@ -172,18 +173,20 @@ def _conv(  # noqa: PLR0913 - the specification's parameters
     groups: int = 1,
 ) -> Real:
     """Of x [N, I, H, W], weight [O, I / groups, kH, kW], bias [O]. Source: iOS15/conv.py and iOS17/conv.py."""
-    if x.ndim != 4 or any(dilation != 1 for dilation in dilations):
-        raise ValueError("edgekit runs convolutions over two axes, without dilation")
-    stride = (int(strides[0]), int(strides[1]))
-    padding = _padding(pad_type, pad, x.shape[2:], weight.shape[2:], stride)
+    if x.ndim != 4:
+        raise ValueError("edgekit runs convolutions over two axes")
+    stride, dilation = (int(strides[0]), int(strides[1])), (int(dilations[0]), int(dilations[1]))
+    reach = Window(stride, Padding(), dilation).reach(weight.shape[2:])
+    padding = _padding(pad_type, pad, x.shape[2:], reach, stride)
     depthwise = groups == x.shape[1] == weight.shape[0]
     if x.shape[1] != weight.shape[1] * groups or weight.shape[0] % groups:
         raise ValueError(f"weights {list(weight.shape)} in {groups} groups do not fit an input {list(x.shape)}")
     if groups == 1 or depthwise:
-        y = convolve(Conv2d(stride, padding, int(groups)), x, weight)
+        y = convolve(Conv2d(stride, padding, int(groups), dilation), x, weight)
     else:
         parts = zip(np.split(x, groups, axis=1), np.split(weight, groups), strict=True)
-        y = np.concatenate([convolve(Conv2d(stride, padding), *part) for part in parts], axis=1)
+        op = Conv2d(stride, padding, dilation=dilation)
+        y = np.concatenate([convolve(op, *part) for part in parts], axis=1)
     if bias is not None:
         y += bias[:, None, None]
     return y

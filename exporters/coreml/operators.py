@@ -62,7 +62,7 @@ def conv2d(op: Conv2d, program: ProgramBuilder, output: Value, *inputs: Argument
     p = op.padding
     return program.add(
         "conv", output, x=x, weight=weight, bias=bias, strides=op.stride, pad_type="custom",
-        pad=(p.top, p.bottom, p.left, p.right), dilations=(1, 1), groups=op.groups,
+        pad=(p.top, p.bottom, p.left, p.right), dilations=op.dilation, groups=op.groups,
     )  # fmt: skip
 
 

@@ -46,12 +46,13 @@ _CHANNELS_TOGETHER = 4
 def _conv2d(op: Conv2d, node: Node, model: OnnxBuilder) -> None:
     x, weight, bias = node.read("x", "weight", "bias")
     p = op.padding
+    dilations = {} if op.dilation == (1, 1) else {"dilations": op.dilation}
     more = _missing_channels(op, node, model)
     source = _with_more_channels(x, more, model) if more else model.operand(x)
     _emit(
         node, model, "Conv", [source, model.weight(weight, more_channels=more), model.bias(bias, x, weight)],
         kernel_shape=model.graph.constants[weight].shape[2:], strides=op.stride,
-        pads=[p.top, p.left, p.bottom, p.right], group=op.groups,
+        pads=[p.top, p.left, p.bottom, p.right], group=op.groups, **dilations,
     )  # fmt: skip
 
 

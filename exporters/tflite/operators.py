@@ -58,6 +58,7 @@ RELEASES = {
     ("CONV_2D", 3): (1, 14, 0),
     ("CONV_2D", 4): (2, 3, 0),
     ("DEPTHWISE_CONV_2D", 1): (1, 5, 0),
+    ("DEPTHWISE_CONV_2D", 2): (1, 12, 0),
     ("DEPTHWISE_CONV_2D", 3): (1, 14, 0),
     ("DEPTHWISE_CONV_2D", 5): (2, 3, 0),
     ("DEQUANTIZE", 2): (1, 14, 0),
@@ -98,7 +99,8 @@ def _conv2d(op: Conv2d, node: Node, model: TfliteBuilder) -> None:
     channels, height, width = model.graph.tensors[x].shape
     stride_h, stride_w = op.stride
     options = {"padding": model.schema.Padding.VALID, "strideH": stride_h, "strideW": stride_w}
-    if op.padding == Padding.same((height, width), (kernel.shape[2], kernel.shape[3]), op.stride):
+    options |= {"dilationHFactor": op.dilation[0], "dilationWFactor": op.dilation[1]}
+    if op.padding == Padding.same((height, width), op.window.reach(kernel.shape[2:]), op.stride):
         options["padding"] = model.schema.Padding.SAME
     elif op.padding:  # TFLite's convolutions have no other
         source = _padded(node, source, op.padding, model)
@@ -107,7 +109,7 @@ def _conv2d(op: Conv2d, node: Node, model: TfliteBuilder) -> None:
     elif op.groups == channels:
         inputs = [source, model.weight(weight, kernel.transpose(1, 2, 3, 0), 3), model.bias(bias, x, weight)]
         options["depthMultiplier"] = len(kernel) // channels
-        code = _code("DEPTHWISE_CONV_2D", x, model, 1, 3, 5)
+        code = _code("DEPTHWISE_CONV_2D", x, model, 1 if op.dilation == (1, 1) else 2, 3, 5)
         _emit(node, model, code, inputs, target, ("DepthwiseConv2DOptions", options))
     else:
         raise UnsupportedOperator(

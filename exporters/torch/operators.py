@@ -43,14 +43,19 @@ def _conv2d(op: Conv2d, node: Node, writer: FloatWriter) -> str:
     padding = script.symmetric(op.padding)
     if padding is None:
         x, padding = script.padded(x, op.padding), (0, 0)
-    return f"torch.conv2d({x}, {weight}, {bias}, {list(op.stride)}, {list(padding)}, [1, 1], {op.groups})"
+    attributes = f"{list(op.stride)}, {list(padding)}, {list(op.dilation)}, {op.groups}"
+    return f"torch.conv2d({x}, {weight}, {bias}, {attributes})"
 
 
 @INTEGER.implements(Conv2d)
 def _conv2d_stored(op: Conv2d, node: Node, writer: IntegerWriter) -> str:
     form = convolution.form(op, writer.model.graph.constants[node.operand("weight")].shape, writer.engine)
     packed = torch.ops.quantized.conv2d_prepack(
-        *writer.weight_and_bias(node, form.merged), list(op.stride), list(form.inside), [1, 1], op.groups // form.merged
+        *writer.weight_and_bias(node, form.merged),
+        list(op.stride),
+        list(form.inside),
+        list(op.dilation),
+        op.groups // form.merged,
     )
     x = writer.padded(node.operand("x"), form.outside)
     result = _quantized("conv2d", node, writer, x, writer.program.attribute(f"{node.name}.packed", packed))

@@ -12,7 +12,7 @@ import torch
 from edgekit.executor.float import FloatExecutor
 from edgekit.ir import Padding
 from edgekit.reference.integer import Reference
-from tests.networks import MIXED_BLOCK, RELU, RELU6, FloatSketch, hard_swish_block, v2_block, v3_block
+from tests.networks import MIXED_BLOCK, RELU, RELU6, SAME, FloatSketch, hard_swish_block, v2_block, v3_block
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,6 +57,10 @@ INTEGER_CASES: dict[str, tuple[tuple[int, ...], Build]] = {
     "conv 3x3, stride (1, 2)": ((8, 9, 11), lambda s: s.conv("x", 12, 3, (1, 2), Padding(1, 1, 1, 1))),
     "conv 5x5, same, stride 2": ((4, 9, 11), lambda s: s.conv("x", 12, 5, (2, 2), "same")),
     "conv 3x3, per tensor": ((8, 9, 11), lambda s: s.conv("x", 12, 3, per_tensor=True)),
+    "conv 3x3, dilated": ((8, 9, 11), lambda s: s.conv("x", 12, 3, (1, 1), "same", dilation=(2, 2))),
+    "conv 3x3, dilated, stride 2": ((8, 12, 11), lambda s: s.conv("x", 12, 3, (2, 2), SAME, dilation=(2, 3))),
+    "depthwise 3x3, dilated": ((8, 9, 11), lambda s: s.conv("x", None, 3, (1, 1), "same", RELU6, dilation=(2, 2))),
+    "depthwise 3x3, dilated, padded": ((8, 9, 11), lambda s: s.conv("x", None, 3, (1, 1), SAME, dilation=(3, 2))),
     "first conv": (IMAGE, lambda s: s.conv("x", 16, 3, (2, 2), Padding(1, 1, 1, 1), RELU6)),
     "first conv, same": (IMAGE, lambda s: s.conv("x", 16, 3, (2, 2), "same", RELU)),
     "depthwise 3x3, same": ((8, 9, 11), lambda s: s.conv("x", None, 3, (1, 1), "same", RELU6)),

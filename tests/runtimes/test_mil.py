@@ -59,6 +59,7 @@ T = {name: torch.from_numpy(array) for name, array in globals().items() if isins
 CASES = [
     ("conv", X, {"weight": PLAIN, "pad_type": "valid"}, F.conv2d(T["X"], T["PLAIN"])),
     ("conv", X, {"weight": PLAIN}, F.conv2d(T["X"], T["PLAIN"])),
+    ("conv", X, {"weight": PLAIN, "dilations": integers(2, 3)}, F.conv2d(T["X"], T["PLAIN"], dilation=(2, 3))),
     (
         "conv", X, {"weight": PLAIN, "bias": BIAS, "strides": integers(2, 3), "pad_type": "custom",
                     "pad": integers(1, 0, 2, 1), "groups": integer(1)},
@@ -244,7 +245,6 @@ def test_what_is_refused_when_it_is_loaded(operator: str, constants: dict[str, A
     ("operator", "constants", "message"),
     [
         ("add", {"y": VECTOR}, "cannot be computed: .*broadcast"),
-        ("conv", {"weight": PLAIN, "dilations": integers(2, 2)}, "without dilation"),
         ("conv", {"weight": DEPTHWISE}, r"weights \[6, 1, 5, 5\] in 1 groups do not fit an input \[1, 6, 9, 12\]"),
         ("conv", {"weight": PLAIN, "pad_type": "full"}, "no padding 'full'"),
         ("avg_pool", {"kernel_sizes": integers(2, 2), "pad_type": "valid", "ceil_mode": TRUE}, "ceil_mode"),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Conv2d(Op):
-    """x [N, I, H, W], weight [O, I / groups, kH, kW], bias [O] -> [N, O, H', W']. Dilation 1."""
+    """x [N, I, H, W], weight [O, I / groups, kH, kW], bias [O] -> [N, O, H', W']."""
 
     roles: ClassVar = ("x", "weight", "bias")
     scales: ClassVar = Scales.FREE
@@ -24,6 +24,7 @@ class Conv2d(Op):
     stride: tuple[int, int] = (1, 1)
     padding: Padding = NO_PADDING
     groups: int = 1
+    dilation: tuple[int, int] = (1, 1)
 
     @classmethod
     def described(  # noqa: PLR0913 - a convolution has this many attributes
@@ -41,20 +42,19 @@ class Conv2d(Op):
         Raises:
             ValueError: edgekit has no such convolution; the message continues "layer 'features.0' ...".
         """
-        if any(step != 1 for step in dilation):
-            raise ValueError(f"has dilation {tuple(dilation)}, and edgekit has none: use a larger kernel")
         if groups != 1 and not groups == x[0] == weight[0]:
             raise ValueError(
                 f"has {groups} groups for {x[0]} -> {weight[0]} channels: edgekit has ordinary convolutions (1 group) "
                 f"and depthwise ones (a group a channel, as many out as in)"
             )
-        reach = Window(stride, NO_PADDING).reach(weight[2:])
+        steps = dilation[0], dilation[1]
+        reach = Window(stride, NO_PADDING, steps).reach(weight[2:])
         if isinstance(padding, Same):
             same = Padding.same((x[1], x[2]), reach, stride)
             padding = same if padding is Same.UPPER else Padding(same.bottom, same.top, same.right, same.left)
         if min(padding.top, padding.bottom, padding.left, padding.right) < 0:
             raise ValueError("crops (its padding is negative): crop the images instead")
-        return cls(stride, padding, groups)
+        return cls(stride, padding, groups, steps)
 
     def output_shape(self, *operands: Shape) -> Shape:
         """[O, H', W']."""
@@ -69,8 +69,8 @@ class Conv2d(Op):
 
     @property
     def window(self) -> Window:
-        """Stride and padding."""
-        return Window(self.stride, self.padding)
+        """Stride, padding and dilation."""
+        return Window(self.stride, self.padding, self.dilation)
 
     def with_padding(self, padding: Padding) -> Conv2d:
         """With other zeros around the feature map."""

@@ -64,14 +64,16 @@ class Window:
     Attributes:
         stride: rows and columns from one place to the next.
         padding: zeros around the feature map.
+        dilation: rows and columns from one number of the kernel to the next.
     """
 
     stride: tuple[int, int]
     padding: Padding
+    dilation: tuple[int, int] = (1, 1)
 
     def reach(self, kernel: Sequence[int]) -> tuple[int, int]:
         """The rows and columns between the ends of a kernel, (height, width), both included."""
-        height, width = kernel
+        height, width = ((count - 1) * step + 1 for count, step in zip(kernel, self.dilation, strict=True))
         return height, width
 
     def places(self, size: Sequence[int], kernel: Sequence[int]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
