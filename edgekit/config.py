@@ -404,9 +404,10 @@ def load(path: Path | None, overrides: Overrides | None = None) -> Settings:
         for key in _gathered(values, section, str(path))
     }
     for section, values in given.items():
-        origins |= {
-            f"{section}.{key}": _by(value) for key, value in _gathered(values, section, "the command line").items()
-        }
+        for key, value in _gathered(values, section, "the command line").items():
+            name = f"{section}.{key}"
+            before = [origins[name]] if name in origins and isinstance(value, dict) else []  # other entries of a table
+            origins[name] = ", ".join([*before, _by(value)])
     return dataclasses.replace(settings, origins=origins)
 
 

@@ -326,7 +326,9 @@ def test_limits_are_a_table_whose_entries_are_set_one_by_one(tmp_path: Path) -> 
     path = tmp_path / "edgekit.toml"
     path.write_text("[verify.limits]\ntop1 = 75\ndrop = 1.0\n")
     given = {"verify": {"limits.drop": config.Typed("100"), "limits.sqnr_db": config.Said(20, "--set")}}
-    assert config.load(path, given).verify.limits == {"top1": 75.0, "drop": 100.0, "sqnr_db": 20.0}
+    settings = config.load(path, given)
+    assert settings.verify.limits == {"top1": 75.0, "drop": 100.0, "sqnr_db": 20.0}
+    assert settings.origins["verify.limits"] == f"{path}, the command line, --set"
     with pytest.raises(ConfigError, match=r"verify\.limits\.top1 is 'high': a number is wanted"):
         config.load(path, {"verify": {"limits.top1": config.Typed("high")}})
     with pytest.raises(ConfigError, match=r"verify\.limits is 3: a table, with a key for each value, is wanted"):
