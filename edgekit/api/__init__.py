@@ -168,7 +168,7 @@ def verify(  # noqa: PLR0913 - one a flag of the command
         report: files to write a report to, .html, .md, .xml (JUnit) or .json.
         threads: to compute with.
         config: an edgekit.toml; none is read unless it is named here.
-        settings: any key of edgekit.toml, such as limits: ``{"verify.max_drop": 1.0}``.
+        settings: any key of edgekit.toml, such as limits: ``{"verify.limits.drop": 1.0}``.
         progress: as in ``export``.
 
     Returns:
