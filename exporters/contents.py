@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.exporters.origins import Origin
-    from edgekit.ir import Graph
 
 # A string is also how an operator names another's result, which it reads. None says that there is nothing.
 Value: TypeAlias = "str | int | float | NDArray[Any] | tuple[Value, ...] | None"
@@ -81,6 +79,11 @@ class Contents:
     io_dtype: IoDtype
     options: Mapping[str, Any] = field(default_factory=dict)
     boundary: frozenset[str] = frozenset()
+
+    @property
+    def nodes(self) -> dict[str, str]:
+        """The node of the graph that an operator comes from, by the operator's name; of those that come from one."""
+        return {o.name: o.origin.node for o in self.operators if o.origin is not None and o.origin.node}
 
     @property
     def precision(self) -> Precision:
@@ -187,75 +190,17 @@ def io_dtype_of(dtype: str) -> IoDtype:
     return IoDtype(dtype) if dtype in set(IoDtype) else IoDtype.FLOAT32
 
 
-def as_identifier(name: str) -> str:
-    """A name of a tensor as formats that know only identifiers write it, but for what they put before a digit.
-
-    >>> as_identifier("features.0.conv"), as_identifier("_0_conv")
-    ('features_0_conv', '0_conv')
-    """
-    return re.sub(r"\W", "_", name, flags=re.ASCII).lstrip("_")
-
-
-class Layers:
-    """Which layer of the checkpoint a name in a file belongs to.
-
-    Writers name what they write after the tensors and constants of the graph, and after its nodes; formats that know
-    only identifiers replace what is none, and parts of a layer have a word behind its name ("features.0.padded").
-    """
-
-    def __init__(self, graph: Graph) -> None:
-        self._exact: dict[str, str | None] = {graph.input: None}
-        self._plain: dict[str, str | None] = {}
-        outputs = {output.tensor: output.name for output in graph.outputs}
-        names = [(graph.input, None), *((node.output, node.name) for node in graph)]
-        names += [(name, node.name) for node in graph for name in node.inputs if name in graph.constants]
-        for name, layer in names:
-            self._exact[name] = layer
-            self._add_identifier(name, layer)
-        for node in graph:
-            self._exact.setdefault(node.name, node.name)
-            self._plain.setdefault(as_identifier(node.name), node.name)
-            if node.output in outputs:
-                self._exact.setdefault(outputs[node.output], node.name)
-                self._plain.setdefault(outputs[node.output], node.name)
-
-    def _add_identifier(self, name: str, layer: str | None) -> None:
-        """As identifiers, names can be equal that were not; writers number them in the order of the graph."""
-        plain = as_identifier(name)
-        for number in itertools.count(1):
-            numbered = plain if number == 1 else f"{plain}_{number}"
-            if numbered not in self._plain:
-                self._plain[numbered] = layer
-                return
-
-    def of(self, name: str) -> str | None:
-        """The layer that ``name``, or the longest part of it that ends before a word, belongs to."""
-        name = name.partition("#")[0]
-        stem = name
-        while stem:
-            if stem in self._exact:
-                return self._exact[stem]
-            stem = stem.rpartition(".")[0]
-        stem = as_identifier(name)
-        while stem:
-            if stem in self._plain:
-                return self._plain[stem]
-            stem = stem.rpartition("_")[0]
-        return None
-
-
-def differences(found: Contents, wanted: Contents, graph: Graph) -> tuple[ContentDifference, ...]:
+def differences(found: Contents, wanted: Contents) -> tuple[ContentDifference, ...]:
     """Compare what a file says with what it has to say.
 
     Args:
         found: of the file.
-        wanted: of a file that edgekit's own writer wrote of the same model.
-        graph: of that model; its nodes give the layers their names.
+        wanted: of a file that edgekit's own writer wrote of the same model, with the origins that name the layers.
 
     Returns:
         Operators first, in the order of execution, then facts about the file; nothing if both say the same.
     """
-    layers = Layers(graph)
+    layers = wanted.nodes or found.nodes  # a file of an older version has none
     expected = {operator.name: operator for operator in wanted.operators}
     by_name = _under_own_names({operator.name: operator for operator in found.operators}, expected)
     result: list[ContentDifference] = []
@@ -263,9 +208,9 @@ def differences(found: Contents, wanted: Contents, graph: Graph) -> tuple[Conten
     result += [_superfluous(operator, layers) for operator in surplus.get(None, ())]
     for name, operator in expected.items():
         if name in by_name:
-            result += _of_operator(by_name[name], operator, layers.of(name))
+            result += _of_operator(by_name[name], operator, layers.get(name))
         else:
-            result.append(_missing(operator, layers.of(name)))
+            result.append(_missing(operator, layers.get(name)))
         result += [_superfluous(extra, layers) for extra in surplus.get(name, ())]
     common = [name for name in by_name if name in expected]
     result += _in_another_order(common, [name for name in expected if name in by_name], layers)
@@ -319,8 +264,9 @@ def _of_operator(found: Operator, wanted: Operator, layer: str | None) -> Iterat
         a, b = found.fields.get(key), wanted.fields.get(key)
         if not same(a, b):
             yield ContentDifference(layer, key, a, b, f"{key} of {name}: {describe(a, b)}")
-    if found.origin is not None and found.origin != wanted.origin:
-        a, b = found.origin.node, None if wanted.origin is None else wanted.origin.node
+    if found.origin is not None and wanted.origin not in {None, found.origin}:
+        assert wanted.origin is not None
+        a, b = found.origin.node, wanted.origin.node
         yield ContentDifference(layer, "origin", a, b, f"origin of {name}: {describe(a, b)}")
 
 
@@ -333,19 +279,19 @@ def _missing(wanted: Operator, layer: str | None) -> ContentDifference:
     return ContentDifference(layer, key, None, wanted.kind, text)
 
 
-def _superfluous(found: Operator, layers: Layers) -> ContentDifference:
+def _superfluous(found: Operator, layers: Mapping[str, str]) -> ContentDifference:
     """An operator that should not be there; one with a name of its own belongs to the layer that it reads from."""
-    layer = next((of for name in (found.name, *_reads(found)) if (of := layers.of(name)) is not None), None)
+    layer = next((of for name in (found.name, *_reads(found)) if (of := layers.get(name)) is not None), None)
     kind = "a float operator" if found.fields.get("dtype") in _FLOATS else "an operator"
     text = f"{found.kind} of {found.name}: {kind} that should not be there"
     return ContentDifference(layer, OPERATOR, found.kind, None, text)
 
 
-def _in_another_order(found: list[str], wanted: list[str], layers: Layers) -> Iterator[ContentDifference]:
+def _in_another_order(found: list[str], wanted: list[str], layers: Mapping[str, str]) -> Iterator[ContentDifference]:
     moved = next(((a, b) for a, b in zip(found, wanted, strict=True) if a != b), None)
     if moved is not None:
         a, b = moved
-        yield ContentDifference(layers.of(b), "order", a, b, f"order of operators: {a} where {b} should be")
+        yield ContentDifference(layers.get(b), "order", a, b, f"order of operators: {a} where {b} should be")
 
 
 def _of_facts(found: Mapping[str, Value], wanted: Mapping[str, Value]) -> Iterator[ContentDifference]:

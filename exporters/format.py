@@ -220,7 +220,7 @@ class Format:
                 self.write_float_model(model, written, precision=found.precision, options=found.options)
             if files.same_bytes(path, written):
                 return ()
-            return differences(found, self.contents(written), model.graph)
+            return differences(found, self.contents(written))
 
     def _opened(self) -> Codec:
         try:

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from edgekit.exporters.contents import CLAMP, Layers
+from edgekit.exporters.contents import CLAMP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
     from edgekit.exporters.contents import Contents, Operator, Value
-    from edgekit.ir import Graph
     from edgekit.profiles.profile import DeviceProfile, Rule
 
     Broken = tuple[Operator | None, str]
@@ -48,28 +47,27 @@ class Finding:
     text: str
 
 
-def findings(profile: DeviceProfile, form: str, contents: Contents, graph: Graph | None = None) -> tuple[Finding, ...]:
+def findings(profile: DeviceProfile, form: str, contents: Contents) -> tuple[Finding, ...]:
     """Everything in a file that breaks a rule of a device.
 
     Args:
         profile: of the device.
         form: the format of the file, by its name.
         contents: of the file.
-        graph: that the file was written of, which tells the layers; None where it is not at hand.
     """
-    layer_of = first_name if graph is None else Layers(graph).of
+    nodes = contents.nodes
     found = []
     for rule in profile.rules:
         if rule.format in {form, ""}:
             for operator, text in CHECKS[rule.check](contents, **rule.limits):
                 kind, name = (None, None) if operator is None else (operator.kind, operator.name)
-                found.append(Finding(rule, kind, name, None if name is None else layer_of(name), text))
+                found.append(Finding(rule, kind, name, None if name is None else layer_of(name, nodes), text))
     return tuple(found)
 
 
-def first_name(name: str) -> str | None:
-    """Of the names that TensorFlow joins where it has fused operators."""
-    return name.partition(";")[0]
+def layer_of(name: str, nodes: Mapping[str, str]) -> str:
+    """The node that an operator comes from; in files of other tools, the first of the names that TensorFlow joins."""
+    return nodes.get(name, name.partition(";")[0])
 
 
 # --- any format -------------------------------------------------------------------------------------------------------

@@ -9,9 +9,9 @@ import numpy as np
 
 from edgekit import extras
 from edgekit.errors import ArtifactError
-from edgekit.exporters.contents import as_identifier
 from edgekit.exporters.formats import format_of
 from edgekit.exporters.metadata import Precision
+from edgekit.exporters.spelling import as_identifier
 from edgekit.integer_model import IntegerModel
 from edgekit.reference.integer import Reference
 from edgekit.runtimes.catalog import all_runners

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgekit.exporters.contents import as_identifier
 from edgekit.exporters.names import public_names
+from edgekit.exporters.spelling import as_identifier
 
 if TYPE_CHECKING:
     from edgekit.exporters.summary import Summary

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from edgekit.exporters.contents import OPERATOR, Contents, Operator, differences, flat
 from edgekit.exporters.formats import format_of
 from edgekit.exporters.metadata import IoDtype
+from edgekit.exporters.origins import Origin
 from edgekit.integer_model import SUFFIX, IntegerModel
 
 if TYPE_CHECKING:
@@ -16,16 +17,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgekit.exporters.contents import ContentDifference, Value
-    from edgekit.ir import Graph, Node
+    from edgekit.ir import Node
 
 
-def first_difference(found: Path, wanted: Path, graph: Graph) -> str | None:
+def first_difference(found: Path, wanted: Path) -> str | None:
     """What ``found`` says otherwise than ``wanted``, in words, the first layer's first field.
 
     Args:
         found: a file that edgekit wrote: of any format, an integer model, or ranges.
         wanted: another of the same kind.
-        graph: of the network, whose nodes give layers their names.
 
     Returns:
         None if both say the same, and only the form of their bytes differs.
@@ -34,7 +34,7 @@ def first_difference(found: Path, wanted: Path, graph: Graph) -> str | None:
         ArtifactError: a file is missing or damaged.
         MissingDependency: the package that reads the format is not installed.
     """
-    difference = next(iter(differences(_contents(found), _contents(wanted), graph)), None)
+    difference = next(iter(differences(_contents(found), _contents(wanted))), None)
     if difference is None or difference.layer is None:
         return None if difference is None else difference.text
     return difference.text if difference.layer in difference.text else f"{difference.layer}: {difference.text}"
@@ -48,12 +48,14 @@ def _contents(path: Path) -> Contents:
 
 def model_differences(found: IntegerModel, wanted: IntegerModel) -> tuple[ContentDifference, ...]:
     """How an integer model differs from the one that it has to be, the first layer first; nothing if it does not."""
-    return differences(of_integer_model(found), of_integer_model(wanted), wanted.graph)
+    return differences(of_integer_model(found), of_integer_model(wanted))
 
 
 def of_integer_model(model: IntegerModel) -> Contents:
     """Every integer, scale, ratio, attribute and text of an integer model."""
-    operators = tuple(Operator(node.name, dict(_fields(model, node))) for node in model.graph)
+    operators = tuple(
+        Operator(node.name, dict(_fields(model, node)), origin=Origin(node.name, node.name)) for node in model.graph
+    )
     seen = model.params[model.graph.input]
     about = {
         "network": model.graph.name,

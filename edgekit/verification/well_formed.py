@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from edgekit.errors import ArtifactError
 from edgekit.exporters import metadata
-from edgekit.exporters.contents import LABELS, Layers, describe, metadata_facts, same
+from edgekit.exporters.contents import LABELS, describe, metadata_facts, same
 from edgekit.exporters.formats import format_of
 from edgekit.exporters.metadata import KEY, Head, IoDtype, Precision
+from edgekit.exporters.spelling import Layers
 from edgekit.exporters.vocabulary import Does
 from edgekit.integer_model import IntegerModel
 from edgekit.verification.float_input import broken_float_input

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 from edgekit.errors import ArtifactError, ConfigError
 from edgekit.exporters.formats import FORMATS, format_of
-from edgekit.exporters.metadata import Precision
-from edgekit.integer_model import SUFFIX, IntegerModel
 from edgekit.pipeline.making.artifacts import expand
 from edgekit.profiles.checks import Finding, findings
 from edgekit.profiles.profile import DeviceProfile, profile
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgekit.config import Settings
-    from edgekit.ir import Graph
 
 _NAMED = 3  # layers that a sentence names
 
@@ -96,20 +93,14 @@ def check(artifacts: Sequence[Path], device: str) -> CheckResult:
 def _file(path: Path, device: DeviceProfile) -> FileCheck:
     form = format_of(path)
     contents = form.contents(path)
-    found = findings(device, form.name, contents, graph_beside(path))
+    found = findings(device, form.name, contents)
     return FileCheck(path, len(contents.operators), found, form.irregularities(path))
 
 
-def graph_beside(path: Path) -> Graph | None:
-    """What a file was written of, where the integer model lies beside it as edgekit writes it."""
-    saved = path.with_suffix("").with_suffix(f".{Precision.INT8}{SUFFIX}")
-    return IntegerModel.load(saved).graph if saved.exists() else None
-
-
-def check_contents(device: DeviceProfile, path: Path, graph: Graph) -> tuple[Finding, ...]:
-    """What in a file that was written of ``graph`` breaks a rule of a device."""
+def check_contents(device: DeviceProfile, path: Path) -> tuple[Finding, ...]:
+    """What in a file breaks a rule of a device."""
     form = format_of(path)
-    return findings(device, form.name, form.contents(path), graph)
+    return findings(device, form.name, form.contents(path))
 
 
 def told(found: Sequence[Finding]) -> list[str]:

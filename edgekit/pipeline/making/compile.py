@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 from edgekit import files
 from edgekit.errors import ArtifactError, ConfigError, GateFailed, did_you_mean
-from edgekit.exporters.contents import Layers
 from edgekit.exporters.formats import format_of
 from edgekit.exporters.tflite import FORMAT as TFLITE
 from edgekit.exporters.tflite import metadata as tflite_metadata
 from edgekit.exporters.tflite import reader
 from edgekit.pipeline.making.artifacts import expand
-from edgekit.pipeline.making.check import graph_beside
 from edgekit.profiles import vela
-from edgekit.profiles.checks import first_name
+from edgekit.profiles.checks import layer_of
 from edgekit.profiles.profile import names, profile
 from edgekit.progress import Progress, silent
 
@@ -228,16 +226,15 @@ def _ends(summary: Summary) -> list[tuple[object, ...]]:
 
 
 def _placements(source: Path, made: vela.Compilation, device: str) -> Iterator[Placement]:
-    graph, operators, boundary = graph_beside(source), reader.operators(source), reader.at_boundary(source)
-    layer_of = first_name if graph is None else Layers(graph).of
+    nodes, operators, boundary = TFLITE.contents(source).nodes, reader.operators(source), reader.at_boundary(source)
     cycles = _cycles_of({name for _, name in operators}, made.cycles)
     for kind, name in operators:
         if name in made.on_cpu:
             reason = made.on_cpu[name]
             remedy = _remedy(kind, reason, device, at_boundary=name in boundary)
-            yield Placement(kind, name, layer_of(name), on_npu=False, reason=reason, remedy=remedy)
+            yield Placement(kind, name, layer_of(name, nodes), on_npu=False, reason=reason, remedy=remedy)
         else:
-            yield Placement(kind, name, layer_of(name), on_npu=True, cycles=cycles.get(name, 0))
+            yield Placement(kind, name, layer_of(name, nodes), on_npu=True, cycles=cycles.get(name, 0))
 
 
 def _cycles_of(operators: set[str], cycles: dict[str, int]) -> dict[str, int]:

@@ -182,8 +182,7 @@ def export(
             path = scratch / f"{name}.{precision}{form.suffix}"
             file = _write(form, precision, path, source=source, integers=integers, settings=settings)
             if device is not None:
-                model = integers.model if integers and precision is Precision.INT8 else source.float_model
-                slower += _suited(check_contents(device, path, model.graph), path.name, device.title)
+                slower += _suited(check_contents(device, path), path.name, device.title)
             exported.append(proof.of(file) if settings.export.verify else file)
         progress("writing", len(jobs), len(jobs))
         if integers is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import tempfile
 import time
@@ -15,23 +14,20 @@ from edgekit import extras
 from edgekit.calibration.images import open_images
 from edgekit.device.threads import limited
 from edgekit.errors import ArtifactError, CheckpointError, ConfigError, DataError
-from edgekit.integer_model import IntegerModel
 from edgekit.models.folders import file_of
 from edgekit.pipeline.making.export import export
 from edgekit.pipeline.making.finetune import finetune
 from edgekit.pipeline.making.given import Given, from_files
 from edgekit.pipeline.making.manifest import Images, Manifest, machine, sha256_of, versions
-from edgekit.pipeline.making.source import open_source
 from edgekit.pipeline.making.trained import FROM_FILE, Network
 from edgekit.preprocessing import Preprocessing
 from edgekit.progress import Progress, silent
 from edgekit.verification.same_contents import first_difference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from edgekit.config import Settings
-    from edgekit.ir import Graph
     from edgekit.pipeline.making.manifest import PublishedFile
 
 _MOST_NAMES = 3  # of images that are named in one sentence
@@ -293,23 +289,15 @@ def _rebuilt(
         made = export(settings, given=given, progress=progress)
     now = Manifest.load(made.manifest)
 
-    @functools.cache
-    def graph() -> Graph:
-        if made.integer_model is not None:
-            return IntegerModel.load(made.integer_model).graph
-        return open_source(settings, given=given).float_model.graph
-
     def file(name: str) -> RebuiltFile:
         kept, again = folder / name, made.manifest.parent / name
-        difference = _difference(then.files.get(name), now.files.get(name), kept, again, graph)
+        difference = _difference(then.files.get(name), now.files.get(name), kept, again)
         return RebuiltFile(name, difference is None, difference)
 
     return tuple(file(name) for name in dict.fromkeys((*then.files, *now.files)))
 
 
-def _difference(
-    then: PublishedFile | None, now: PublishedFile | None, kept: Path, again: Path, graph: Callable[[], Graph]
-) -> str | None:
+def _difference(then: PublishedFile | None, now: PublishedFile | None, kept: Path, again: Path) -> str | None:
     """What differs, in words; None if nothing does.
 
     Args:
@@ -317,7 +305,6 @@ def _difference(
         now: of the one that was made again.
         kept: where the file of then may be.
         again: where the one is that was made again.
-        graph: gives the layers their names.
     """
     if now is None:
         return "it is not written any more"
@@ -333,7 +320,7 @@ def _difference(
         return "other bytes; the file beside the manifest is not the one of then either, so what differs is not known"
     found, wanted = (kept, again) if same else (again, kept)
     try:
-        said = first_difference(found, wanted, graph()) or "it says the same, in other bytes"
+        said = first_difference(found, wanted) or "it says the same, in other bytes"
     except ArtifactError as error:
         said = str(error)
     return f"rebuilt, but the file beside the manifest was changed since: {said}" if same else said
