@@ -14,6 +14,7 @@ from edgekit.ir import (
     Add,
     BatchNorm,
     Clamp,
+    Concat,
     Conv2d,
     Flatten,
     HardSigmoid,
@@ -92,9 +93,9 @@ def sketch() -> CapturedSketch:
 
 def _apply(node: Node, a: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:  # noqa: C901 - one case an operator
     match node.op:
-        case Conv2d(stride=stride, padding=p, groups=groups):
+        case Conv2d(stride=stride, padding=p, groups=groups, dilation=dilation):
             a = functional.pad(a, (p.left, p.right, p.top, p.bottom))
-            return functional.conv2d(a, rest[0], rest[1], stride, groups=groups)
+            return functional.conv2d(a, rest[0], rest[1], stride, dilation=dilation, groups=groups)
         case Linear():
             return a @ rest[0].T + rest[1]
         case BatchNorm(eps=eps):
@@ -106,6 +107,8 @@ def _apply(node: Node, a: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:  #
             return a * (a + 3).clamp(0, 6) / 6
         case HardSigmoid():
             return (a + 3).clamp(0, 6) / 6
+        case Concat():
+            return torch.cat((a, *rest), 1)
         case Add():
             return a + rest[0]
         case Mul():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edgekit.errors import UnsupportedOperator
-from edgekit.ir import Clamp, HardSwish, Output, Padding
+from edgekit.ir import Clamp, Concat, HardSwish, Output, Padding
 from edgekit.passes.absorb_scales import absorb_scales
 from edgekit.passes.lower_hard_swish import lower_hard_swish
 
@@ -69,6 +69,19 @@ def test_a_sum_raises_the_other_branch_to_its_layer(sketch: Any, unchanged: Unch
     after = absorb_scales(before)
     raised = ["scaled", "branch", "relu6", "pad", "plus", "sum", "first", "again", "pool", "pool.flatten"]
     assert _factors(after) == dict.fromkeys(raised, 6.0)
+    unchanged(before, after)
+
+
+def test_branches_that_are_joined_carry_one_factor(sketch: Any, unchanged: Unchanged) -> None:
+    swish = sketch.apply("swish", HardSwish(), sketch.conv("a", "x"))
+    joined = sketch.apply("joined", Concat(), swish, sketch.conv("b", "x"), sketch.conv("c", "x"))
+    before = sketch.end(sketch.conv("behind", joined))
+    after = absorb_scales(lower_hard_swish(before))
+    factors = _factors(after)
+    assert {name: factors.get(name) for name in ("swish", "b", "c", "joined", "behind")} == {
+        **dict.fromkeys(("swish", "b", "c", "joined"), 6.0),
+        "behind": None,
+    }
     unchanged(before, after)
 
 
