@@ -88,6 +88,28 @@ RELEASES = {
     ("SOFTMAX", 1): (1, 5, 0),
 }
 
+# How kernels of XNNPACK are called (src/operator-utils.c, xnn_operator_type_to_string_v2) that compute an operator of
+# TFLite; whoever is left to TFLite itself is called by its own name.
+KERNELS = {
+    "ADD": ("Add",),
+    "AVERAGE_POOL_2D": ("Average Pooling",),
+    "CONCATENATION": ("Copy",),
+    "CONV_2D": ("Convolution", "Fully Connected"),
+    "DEPTHWISE_CONV_2D": ("Convolution",),
+    "DEQUANTIZE": ("Convert",),
+    "FULLY_CONNECTED": ("Fully Connected", "Convolution"),
+    "HARD_SWISH": ("HardSwish",),
+    "MAXIMUM": ("Maximum",),
+    "MEAN": ("Mean", "Global Average Pooling"),
+    "MINIMUM": ("Minimum",),
+    # x (x + 3) with both clamps is one table of 256 entries, which is called a unary operator without a name.
+    "MUL": ("Multiply", "Invalid Unary Op"),
+    "PAD": ("Constant Pad",),
+    "QUANTIZE": ("Convert",),
+    "RESHAPE": ("Static Reshape", "Copy"),
+    "SOFTMAX": ("Softmax",),
+}
+
 OPERATORS: OperatorTable[[Node, TfliteBuilder], None] = OperatorTable("TFLite", canonical)
 
 

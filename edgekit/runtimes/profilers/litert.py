@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from edgekit.errors import ArtifactError, MissingDependency
+from edgekit.exporters.tflite.operators import KERNELS
 from edgekit.runtimes.profilers.profiler import KernelNames
 
 if TYPE_CHECKING:
@@ -35,28 +36,7 @@ _MOST_EVENTS: Final = 1 << 16  # of a run
 # average. Source: xnn_get_elapsed_time in XNNPACK's src/runtime.c
 _CUT_OFF_US: Final = 0.5
 
-# How kernels of XNNPACK are called (src/operator-utils.c, xnn_operator_type_to_string_v2) that compute an operator of
-# TFLite; whoever is left to TFLite itself is called by its own name.
-_XNNPACK: Final = {
-    "ADD": ("Add",),
-    "AVERAGE_POOL_2D": ("Average Pooling",),
-    "CONCATENATION": ("Copy",),
-    "CONV_2D": ("Convolution", "Fully Connected"),
-    "DEPTHWISE_CONV_2D": ("Convolution",),
-    "DEQUANTIZE": ("Convert",),
-    "FULLY_CONNECTED": ("Fully Connected", "Convolution"),
-    "HARD_SWISH": ("HardSwish",),
-    "MAXIMUM": ("Maximum",),
-    "MEAN": ("Mean", "Global Average Pooling"),
-    "MINIMUM": ("Minimum",),
-    # x (x + 3) with both clamps is one table of 256 entries, which is called a unary operator without a name.
-    "MUL": ("Multiply", "Invalid Unary Op"),
-    "PAD": ("Constant Pad",),
-    "QUANTIZE": ("Convert",),
-    "RESHAPE": ("Static Reshape", "Copy"),
-    "SOFTMAX": ("Softmax",),
-}
-NAMES: Final = KernelNames(called=_XNNPACK, behind={"RESHAPE"})
+NAMES: Final = KernelNames(called=KERNELS, behind={"RESHAPE"})
 
 
 class _Layout(Structure):
