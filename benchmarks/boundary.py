@@ -125,7 +125,7 @@ def identity(model: IntegerModel, pixels: NDArray[np.uint8], work: Path) -> Iter
 
 
 def _run(runner: Any, batch: NDArray[np.float32]) -> NDArray[np.float32]:  # noqa: ANN401 - a Runner
-    return np.concatenate([runner.run(image[None]) for image in batch])
+    return np.concatenate([runner.run(image[None])["logits"] for image in batch])
 
 
 def latency(model: IntegerModel, work: Path, limit: float) -> Iterator[list[str]]:

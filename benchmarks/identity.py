@@ -118,13 +118,14 @@ def _compare(
     exported = export(settings)
     assert exported.integer_model is not None
     model = IntegerModel.load(exported.integer_model)
-    expected = compare.reference_logits(model, pixels)
-    parities, differences = [], []
+    expected = compare.reference_outputs(model, pixels)
+    parities: list[IntegerParity] = []
+    differences: list[str] = []
     for file in exported.files:
         assert file.summary.metadata is not None
         for make_runner in all_runners(file.path, threads=threads):
             with make_runner() as runner:
-                parity = compare.integers(runner, file.summary.metadata, model, pixels, expected)
+                (parity,) = compare.integers(runner, file.summary.metadata, model, pixels, expected)
                 claimed = runner.differs_because is None
             assert isinstance(parity, IntegerParity)
             parities.append(parity)

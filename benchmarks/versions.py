@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgekit.tasks.values import Outputs
+
 IMAGES = 8
 NUMPY_1 = ("numpy<2",)  # what was built for it, and does not say so
 
@@ -73,13 +75,13 @@ class Network:
         model: its integers.
         files: its int8 files.
         pixels: images, [N, H, W, 3].
-        expected: the reference's logits, [N, classes].
+        expected: the reference's outputs by name.
     """
 
     model: IntegerModel
     files: Mapping[Path, Metadata]
     pixels: NDArray[np.uint8]
-    expected: NDArray[np.int8]
+    expected: Outputs
 
     @staticmethod
     def open(folder: Path, images: Path | None) -> Network:
@@ -93,7 +95,7 @@ class Network:
             pixels = open_images(images, model.preprocessing, limit=IMAGES).sample(IMAGES).pixels
         found = {path: format_of(path).read(path).metadata for path in sorted(folder.glob("*.int8.*")) if path != saved}
         int8 = {path: about for path, about in found.items() if about and about.precision is Precision.INT8}
-        return Network(model, int8, pixels, compare.reference_logits(model, pixels))
+        return Network(model, int8, pixels, compare.reference_outputs(model, pixels))
 
 
 @dataclass(slots=True)
@@ -182,7 +184,7 @@ def _run_here(networks: Sequence[Network], results: Results) -> None:
                 continue
             for make_runner in all_runners(path):
                 with make_runner() as runner:
-                    parity = compare.integers(runner, about, network.model, network.pixels, network.expected)
+                    (parity,) = compare.integers(runner, about, network.model, network.pixels, network.expected)
                 assert isinstance(parity, IntegerParity)
                 runtime, version = split(runner.name)
                 if version is not None:  # edgekit's own interpreter of Core ML programs has none
@@ -201,7 +203,7 @@ def _run_installed(folder: Path, package: str, version: str, networks: Sequence[
                     continue
                 try:
                     with SeparateRunner(path, kernels, python, environment) as runner:
-                        parity = compare.integers(runner, about, network.model, network.pixels, network.expected)
+                        (parity,) = compare.integers(runner, about, network.model, network.pixels, network.expected)
                 except ArtifactError as error:
                     result.refused = str(error).replace(str(path), path.name)
                     continue
@@ -246,7 +248,7 @@ def _to_toml(networks: Sequence[Network], results: Results) -> str:
 
 
 def _logits(networks: Sequence[Network]) -> int:
-    return sum(int(network.expected.size) for network in networks)
+    return sum(int(array.size) for network in networks for array in network.expected.values())
 
 
 if __name__ == "__main__":

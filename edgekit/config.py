@@ -211,8 +211,9 @@ class ExportSettings:
         "the oldest ONNX Runtime that .onnx files have to run in, such as 1.17; the installed one by default",
         default=None,
     )
-    onnx_batch: Literal["free", "one"] = _key(
-        "images that .onnx files take at once: any number (free), or one", default="free"
+    batch: Literal["free"] | int = _key(
+        "images that a file takes at once: any number (free), or so many; Core ML's takes one where it is free",
+        default="free",
     )
     coreml_program: Literal["float32", "float16"] = _key(
         "precision of the program in int8 .mlpackage files; float16 is for Apple's Neural Engine, and near",
@@ -228,6 +229,8 @@ class ExportSettings:
         for name, values in (("targets", self.targets), ("precisions", self.precisions)):
             if not values:
                 raise ConfigError(f"export.{name} is empty, so there is nothing to export: name at least one")
+        if self.batch != "free":
+            _at_least(1, "export.batch", self.batch)
         if self.device is not None:
             profile(self.device)
 
@@ -349,6 +352,7 @@ class Settings:
 Overrides = Mapping[str, Mapping[str, Any]]
 
 _RENAMED = {  # older spellings, "section.key", which are still read
+    "export.onnx_batch": "batch",
     "finetune.device": "accelerator",
     "verify.min_top1": "limits.top1",
     "verify.min_top5": "limits.top5",

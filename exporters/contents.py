@@ -70,6 +70,7 @@ class Contents:
         facts: about the file as a whole: endpoints, versions, labels, metadata.
         io_dtype: what crosses the boundary.
         options: of the format's writer, that make it write such a file.
+        channels_last: its feature maps are [N, H, W, C].
         boundary: names of the operators between what callers see and the network (``Summary.boundary``); of .tflite
             files and Core ML packages, whose operators are held against rules that concern the network.
     """
@@ -79,6 +80,7 @@ class Contents:
     io_dtype: IoDtype
     options: Mapping[str, Any] = field(default_factory=dict)
     boundary: frozenset[str] = frozenset()
+    channels_last: bool = False
 
     @property
     def nodes(self) -> dict[str, str]:
@@ -147,10 +149,11 @@ def with_origins(
     return tuple(replace(operator, origin=origins[place]) for operator, place in found), {}
 
 
-def head_option(facts: Mapping[str, Value]) -> dict[str, Head]:
-    """What a file gives, as its metadata has it, for the option of every writer; nothing where it is logits alone."""
-    said = facts.get(f"{KEY}.head")
-    return {"head": Head(said)} if isinstance(said, str) and said in set(Head) else {}
+def said_options(facts: Mapping[str, Value]) -> dict[str, Any]:
+    """Options of every writer as the metadata has them: what a file gives beside outputs, and the batch it takes."""
+    head, batch = facts.get(f"{KEY}.head"), facts.get(f"{KEY}.batch")
+    options: dict[str, Any] = {"head": Head(head)} if isinstance(head, str) and head in set(Head) else {}
+    return options | ({"batch": batch} if isinstance(batch, int) and batch > 0 else {})
 
 
 def flat(name: str, value: object) -> Iterator[tuple[str, Value]]:

@@ -36,12 +36,12 @@ class Codec(Protocol):
 
     @property
     def write_integer_model(self) -> Callable[..., None]:
-        """Write ``model`` to ``path`` as an int8 file: (model, path, *, io_dtype, head, and options of the format)."""
+        """Write an int8 file: (model, path, *, io_dtype, head, batch, and options of the format)."""
         ...
 
     @property
     def write_float_model(self) -> Callable[..., None]:
-        """Write ``model`` to ``path``: (model, path, *, precision, head, and options of the format)."""
+        """Write a float file: (model, path, *, precision, head, batch, and options of the format)."""
         ...
 
     def read(self, path: Path) -> Summary:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ConfigError
 from edgekit.exporters.origins import ORIGINS
+from edgekit.ir import Axis
 from edgekit.preprocessing import Normalization, Preprocessing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edgekit.exporters.origins import Recorder
     from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
     from edgekit.ir import Graph
+    from edgekit.quantization import QuantParams
 
+UINT8_OFFSET = 128  # a uint8 value is the int8 value plus this, and so is its zero point
 KEY = "edgekit"  # the name of the entry in each format's metadata
 FLOAT_PROFILE = "float"  # of files that hold no integers
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1 said nothing of outputs: its files give logits
+FREE = -1  # the size of a batch that is
 
 
 class Precision(StrEnum):
@@ -50,6 +56,33 @@ PROBABILITIES = "probabilities"  # what that output is called, in every format
 
 
 @dataclass(frozen=True, slots=True)
+class OutputInfo:
+    """What a caller must know to read an output of a file.
+
+    Attributes:
+        name: in the file; of a torch file, the outputs of ``forward`` are in this order.
+        role: what it means ("logits"), see ``edgekit.ir.Output``.
+        axes: of the file's array, in order: "NC", "NCHW", or "NHWC" in TFLite.
+        shape: of these axes, -1 for a batch that is free.
+        scale: at an integer boundary, real = scale (stored - zero_point); else None.
+        zero_point: likewise.
+    """
+
+    name: str
+    role: str
+    axes: str
+    shape: tuple[int, ...]
+    scale: float | None = None
+    zero_point: int | None = None
+
+    @property
+    def of_one_image(self) -> tuple[int, ...]:
+        """The shape for one image, [C] or [C, H, W], whatever the layout of the file."""
+        sizes = dict(zip(self.axes, self.shape, strict=True))
+        return tuple(sizes[axis] for axis in Axis if axis in sizes and axis is not Axis.BATCH)
+
+
+@dataclass(frozen=True, slots=True)
 class Metadata:
     """What a caller must know to feed a file and to read its answer.
 
@@ -65,6 +98,9 @@ class Metadata:
         labels: class names, in order; empty where none are known.
         lowering: how operators are written, of an int8 file, "float" otherwise.
         provenance: where the model comes from, JSON values.
+        outputs: what the network gives, in order; probabilities, which are made of logits, are not among them. Empty in
+            files of older edgekits, which give logits.
+        batch: how many images it takes at once; None where that is free.
         head: what it gives. The logits are claimed identical; exp is another function in every runtime, so
             probabilities are near.
     """
@@ -78,6 +114,8 @@ class Metadata:
     labels: tuple[str, ...]
     lowering: str
     provenance: dict[str, Any]
+    outputs: tuple[OutputInfo, ...] = ()
+    batch: int | None = None
     head: Head = Head.LOGITS
 
     def to_json(self, origins: Recorder | None = None) -> str:
@@ -93,6 +131,8 @@ class Metadata:
             "labels": self.labels,
             "profile": self.lowering,
             "provenance": self.provenance,
+            "outputs": [asdict(output) for output in self.outputs],
+            "batch": self.batch,
             **({} if self.head is Head.LOGITS else {"head": self.head}),
             **({} if origins is None else {ORIGINS: origins.to_values()}),
         }
@@ -106,6 +146,8 @@ class Metadata:
             KeyError, ValueError, TypeError: the text is not such an object.
         """
         values = json.loads(text)
+        if values["schema_version"] > SCHEMA_VERSION:
+            raise ValueError(f"version {values['schema_version']} of the metadata is not known")
         return Metadata(
             network=values["network"],
             precision=Precision(values["precision"]),
@@ -116,6 +158,8 @@ class Metadata:
             labels=tuple(values["labels"]),
             lowering=values["profile"],
             provenance=values["provenance"],
+            outputs=tuple(OutputInfo(**{**o, "shape": tuple(o["shape"])}) for o in values.get("outputs", ())),
+            batch=values.get("batch"),
             head=Head(values.get("head", Head.LOGITS)),
         )
 
@@ -145,8 +189,22 @@ def logits_of(graph: Graph) -> str:
     return graph.logits.tensor
 
 
-def of_integer_model(model: IntegerModel, io_dtype: IoDtype, head: Head = Head.LOGITS) -> Metadata:
+def of_integer_model(
+    model: IntegerModel,
+    io_dtype: IoDtype,
+    head: Head = Head.LOGITS,
+    *,
+    batch: int | None = None,
+    channels_last: bool = False,
+) -> Metadata:
     """The metadata of an int8 file.
+
+    Args:
+        model: that it is written from.
+        io_dtype: what crosses its boundary.
+        head: what it gives beside the network's outputs.
+        batch: how many images it takes at once; None where that is free.
+        channels_last: whether its feature maps are [N, H, W, C].
 
     Raises:
         ConfigError: an output is kept in float, or is to be probabilities, and ``io_dtype`` is not float32.
@@ -161,13 +219,39 @@ def of_integer_model(model: IntegerModel, io_dtype: IoDtype, head: Head = Head.L
     given = model.preprocessing.normalization if io_dtype is IoDtype.FLOAT32 else model.normalization
     return Metadata(
         model.graph.name, Precision.INT8, io_dtype, model.preprocessing, given, model.pixel_input,
-        model.labels, model.lowering, dict(model.provenance), head,
+        model.labels, model.lowering, dict(model.provenance),
+        _outputs(model.graph, io_dtype, model.params, batch=batch, channels_last=channels_last), batch, head,
     )  # fmt: skip
 
 
-def of_float_model(model: FloatModel, precision: Precision, head: Head = Head.LOGITS) -> Metadata:
-    """The metadata of a float file; float16 files keep a float32 boundary."""
+def of_float_model(
+    model: FloatModel,
+    precision: Precision,
+    head: Head = Head.LOGITS,
+    *,
+    batch: int | None = None,
+    channels_last: bool = False,
+) -> Metadata:
+    """The metadata of a float file, as ``of_integer_model``; float16 files keep a float32 boundary."""
     return Metadata(
         model.graph.name, precision, IoDtype.FLOAT32, model.preprocessing, model.preprocessing.normalization, False,
-        model.labels, FLOAT_PROFILE, dict(model.provenance), head,
+        model.labels, FLOAT_PROFILE, dict(model.provenance),
+        _outputs(model.graph, IoDtype.FLOAT32, {}, batch=batch, channels_last=channels_last), batch, head,
     )  # fmt: skip
+
+
+def _outputs(
+    graph: Graph, io_dtype: IoDtype, params: Mapping[str, QuantParams], *, batch: int | None, channels_last: bool
+) -> tuple[OutputInfo, ...]:
+    found = []
+    for output in graph.outputs:
+        tensor = graph.tensors[output.tensor]
+        sizes = dict(zip(tensor.axes, (FREE if batch is None else batch, *tensor.shape), strict=True))
+        axes = [axis for axis in tensor.axes if axis is not Axis.CHANNEL] + [Axis.CHANNEL] if channels_last else sizes
+        info = OutputInfo(output.name, output.role, "".join(axes), tuple(sizes[axis] for axis in axes))
+        if io_dtype is not IoDtype.FLOAT32:
+            quantized = params[output.tensor]
+            offset = UINT8_OFFSET if io_dtype is IoDtype.UINT8 else 0
+            info = replace(info, scale=float(quantized.scale[0]), zero_point=quantized.zero_point + offset)
+        found.append(info)
+    return tuple(found)

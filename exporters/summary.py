@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgekit.device.engines.engine import LOGITS
+from edgekit.ir import LOGITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,9 +77,24 @@ class Summary:
     metadata: Metadata | None
 
     @property
-    def answer(self) -> Endpoint:
-        """The output that the runners give and claims are about: the logits; the first where none is called so."""
-        return next((output for output in self.outputs if output.name == LOGITS), self.outputs[0])
+    def names(self) -> tuple[str, ...]:
+        """The outputs that claims are about: the network's own. Of other tools' files, the logits, or the first."""
+        if self.metadata is not None and self.metadata.outputs:
+            return tuple(output.name for output in self.metadata.outputs)
+        return (next((output.name for output in self.outputs if output.name == LOGITS), self.outputs[0].name),)
+
+    @property
+    def answers(self) -> tuple[Endpoint, ...]:
+        """The same, as the file declares them."""
+        declared = {output.name: output for output in self.outputs}
+        return tuple(declared[name] for name in self.names if name in declared)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Their shapes for one image, [C] or [C, H, W], by name."""
+        if self.metadata is not None and self.metadata.outputs:
+            return {output.name: output.of_one_image for output in self.metadata.outputs}
+        return {output.name: output.shape[1:] for output in self.answers}
 
     @property
     def int8_share(self) -> float:

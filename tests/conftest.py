@@ -6,7 +6,7 @@ import os
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -50,6 +50,49 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if is_new:
             export(config.load(CONFIG, flags))
     return out
+
+
+@pytest.fixture(scope="session")
+def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trunk with three heads of different shapes, one of them a feature map, in every format; to be read only.
+
+    The checkpoint is ``three_heads`` as an ONNX file, net.onnx; what was exported of it lies in "exported".
+    """
+    for module in ("torch", "onnx", "onnxruntime", "onnxsim", "ai_edge_litert", "coremltools"):
+        pytest.importorskip(module)
+    import warnings
+
+    import numpy as np
+    import torch
+
+    from edgekit import config
+    from edgekit.pipeline.making.export import export
+    from tests.networks import three_heads
+
+    with made_once(tmp_path_factory, "heads") as (folder, is_new):
+        if is_new:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # this exporter is deprecated, and its files will be around for long
+                names: dict[str, Any] = {"input_names": ["image"], "output_names": ["classes", "pose", "mask"]}
+                image = torch.zeros(1, 3, 64, 64)
+                torch.onnx.export(three_heads(), (image,), folder / "net.onnx", dynamo=False, **names)
+            patches = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), np.uint8)
+            np.save(folder / "images.npy", patches.repeat(8, 1).repeat(8, 2))
+            export(config.load(None, heads_of(folder)))
+    return folder
+
+
+def heads_of(folder: Path, **export: object) -> dict[str, dict[str, object]]:
+    """Settings that export that network."""
+    from edgekit.exporters.formats import FORMATS
+
+    files = {"targets": list(FORMATS), "precisions": ["float32", "int8"], "out": folder / "exported"}
+    return {
+        "model": {"checkpoint": folder / "net.onnx"},
+        "preprocessing": {"resize": "none", "mean": [0.5] * 3, "std": [0.25] * 3, "order": "RGB"},
+        "calibration": {"data": folder / "images.npy"},
+        "export": files | export,
+    }
 
 
 @contextmanager

@@ -58,11 +58,16 @@ def run(path: Path, images: NDArray[np.float32]) -> Run:
         floats = tuple(name.split()[0] for name in summary.float_operators)
         with _litert(path) as runner:
             stored = (_quantize(batch, summary.inputs[0]) for batch in _batches(images))
-            logits = [_dequantize(runner.run(batch), summary.outputs[0]) for batch in stored]
+            logits = [_dequantize(_first(runner.run(batch)), summary.outputs[0]) for batch in stored]
             return Run(runner.name, np.concatenate(logits), operators, floats)
     with OnnxRuntimeRunner(path) as session:
-        logits = [session.run(batch) for batch in _batches(images)]
+        logits = [_first(session.run(batch)) for batch in _batches(images)]
         return Run(session.name, np.concatenate(logits), *_as_executed(path))
+
+
+def _first(outputs: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    """The only output, whatever its name: each tool calls it otherwise."""
+    return next(iter(outputs.values()))
 
 
 def _batches(images: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:

@@ -101,6 +101,7 @@ def _settings(given: dict[str, Any]) -> Settings:
                 "precisions": _precisions(given),
                 "io_dtype": given["io_dtype"],
                 "head": given["head"],
+                "batch": given["batch"],
                 "out": given["out"] and Path(given["out"]),
                 "verify": None if given["verify"] else False,
             },

@@ -121,9 +121,13 @@ class Loaded(Shown):
             ]
         return found[0] if _is_one(images, len(found)) else found
 
-    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
-        """The logits [N, classes] for the file's own input [N, C, H, W], both of the types at its boundary."""
-        return self._opened.run(batch)
+    def run(self, batch: NDArray[Any]) -> NDArray[Any] | dict[str, NDArray[Any]]:
+        """What the file gives for its own input [N, C, H, W], both of the types at its boundary.
+
+        An array, such as logits [N, classes], of a network with one output; arrays by name where there are several.
+        """
+        outputs = self._opened.run(batch)
+        return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
     def page(self) -> Page:
         """What is shown."""

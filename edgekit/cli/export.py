@@ -238,7 +238,7 @@ def _floor(floor: Floor) -> str:
 def _proofs(result: ExportResult) -> list[str]:
     """What the largest difference is, and where nothing or less is proven."""
     lines = []
-    parities = [file.parity for file in result.files if file.parity is not None]
+    parities = [parity for file in result.files for parity in file.parities]
     if parities:
         images = console.count(parities[0].images, "image")
         lines.append(f"max |Δ|: the largest difference from the checkpoint (float), the integer model (int8); {images}")
@@ -248,13 +248,13 @@ def _proofs(result: ExportResult) -> list[str]:
         lines.append(f"{', '.join(kinds)}: behind them integers are near, and need not be identical")
     if any(file.summary.metadata and file.summary.metadata.lowering.endswith("-float16") for file in result.files):
         lines.append("Core ML's program in float16 rounds scales: integers are near, and need not be identical")
-    reasons = {file.unproven: "!" if file.parity is not None else console.NOTHING for file in result.files}
+    reasons = {file.unproven: "!" if file.parities else console.NOTHING for file in result.files}
     lines += [f"{mark} {reason}" for reason, mark in reasons.items() if reason]
     return lines
 
 
 def _row(file: ExportedFile, network: str) -> list[str]:
-    """File, size, share of int8 operators, the largest difference in LSB, and the runtime that showed it.
+    """File, size, share of int8 operators, the largest difference of all outputs, and the runtime that showed it.
 
     No tick stands beside what rests on an assumption.
     """
@@ -267,7 +267,7 @@ def _row(file: ExportedFile, network: str) -> list[str]:
             difference = f"{parity.max_lsb} LSB"
         case parity:
             difference = f"{parity.max_abs_error:.1e}"
-    compared = "[bold yellow]![/]" if file.parity is not None else console.NOTHING
+    compared = "[bold yellow]![/]" if file.parities else console.NOTHING
     return [
         "[bold green]✔[/]" if file.proven else compared,
         console.escape(file.path.name.removeprefix(f"{network}.")),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from edgekit.cli.options import (
+    BatchOption,
     CalibOption,
     HeadOption,
     InsistOption,
@@ -122,6 +123,7 @@ class FileFlags:
     out: OutOption = None
     io_dtype: IoDtypeOption = None
     head: HeadOption = None
+    batch: BatchOption = None
     labels: LabelsOption = None
     no_verify: NoVerifyOption = False
 
@@ -137,6 +139,7 @@ class FileFlags:
                 "targets": None if self.target is None else formats.named(names(self.target)),
                 "io_dtype": said("--io-dtype", self.io_dtype),
                 "head": said("--head", self.head),
+                "batch": said("--batch", Typed(self.batch) if self.batch else None),
                 "out": self.out,
                 "verify": False if self.no_verify else None,
             },

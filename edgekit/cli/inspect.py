@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgekit import words
+from edgekit.capture import num_classes
 from edgekit.cli import console
 from edgekit.cli.options import JsonOption, ModelOption, SetOption, WeightsOption, load_settings, own_code
 from edgekit.errors import ConfigError
@@ -143,11 +144,11 @@ def _fed(preprocessing: Preprocessing, taken: Sequence[Fact], *boundaries: str) 
 
 def _source_as_dict(source: Source) -> dict[str, Any]:
     model = source.float_model
-    (answer,) = (model.graph.tensors[name] for name in model.graph.output_tensors)
     return {
         "network": model.graph.name,
         "description": source.description,
-        "classes": answer.shape[-1],
+        "classes": num_classes(model.graph),
+        "outputs": {name: tensor.shape for name, tensor in model.graph.named(model.graph.tensors).items()},
         "operators": dict(Counter(type(node.op).__name__ for node in model.graph)),
         "weights": sum(array.size for array in model.graph.constants.values()),
         "preprocessing": model.preprocessing.to_dict(),

@@ -106,6 +106,15 @@ HeadOption = Annotated[
         show_default="logits",
     ),
 ]
+BatchOption = Annotated[
+    str | None,
+    typer.Option(
+        "--batch",
+        metavar="N",
+        help="Images that a file takes at once; free takes any number, but for Core ML's, which take one.",
+        show_default="free",
+    ),
+]
 PaddingOption = Annotated[
     str | None,
     typer.Option(

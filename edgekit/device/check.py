@@ -19,7 +19,7 @@ from edgekit.device import machine
 from edgekit.device.engines import GPU_ENGINES, KINDS, open_file
 from edgekit.device.plan import Plan
 from edgekit.device.processes import Process, our_environment
-from edgekit.errors import EdgekitError, MissingDependency
+from edgekit.errors import ArtifactError, EdgekitError, MissingDependency
 from edgekit.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -38,10 +38,11 @@ _CODE = "import sys; sys.path = [p for p in sys.path if p]; from edgekit.device 
 
 @dataclass(frozen=True)
 class Checked:
-    """One file against its golden outputs.
+    """One output of a file against what it has to be.
 
     Attributes:
-        path: as the plan has it.
+        path: of the file, as the plan has it.
+        output: its name; "" where the file has one only.
         runner: runtime, version and kernels; "" where it was not run.
         images: that were compared; 0 where nothing is known that the file should answer.
         values: outputs that were compared.
@@ -52,6 +53,7 @@ class Checked:
     """
 
     path: str
+    output: str
     runner: str
     images: int
     values: int
@@ -69,26 +71,33 @@ class Checked:
     def sentence(self) -> str:
         """What was found.
 
-        >>> Checked("net.tflite", "LiteRT 2.3.0, XNNPACK", 4, 4000, 0, 0.0, "LSB", None).sentence
+        >>> Checked("net.tflite", "", "LiteRT 2.3.0, XNNPACK", 4, 4000, 0, 0.0, "LSB", None).sentence
         '4 images, 4000 outputs as they have to be'
+        >>> Checked("net.tflite", "boxes", "LiteRT 2.3.0, XNNPACK", 4, 64, 0, 0.0, "LSB", None).sentence
+        'boxes: 4 images, 64 values as they have to be'
         """
+        if self.output:
+            return f"{self.output}: {self._found('values')}"
+        return self._found("outputs")
+
+    def _found(self, values: str) -> str:
         if not self.images:
             return "nothing is known that it should answer"
         if not self.different:
-            return f"{self.images} images, {self.values} outputs as they have to be"
+            return f"{self.images} images, {self.values} {values} as they have to be"
         unit = f" {self.unit}" if self.unit else ""
         why = f": {self.excuse}" if self.excuse else ""
-        return f"{self.different} of {self.values} outputs differ, by up to {self.largest:.3g}{unit}{why}"
+        return f"{self.different} of {self.values} {values} differ, by up to {self.largest:.3g}{unit}{why}"
 
 
 def check(plan: Plan, folder: Path, progress: Progress = silent) -> tuple[Checked, ...]:
-    """Check every file of the plan that lies in ``folder``, together with its files and golden arrays.
+    """Check every output of every file of the plan that lies in ``folder``, together with its files and golden arrays.
 
     Raises:
         ArtifactError: a file cannot be run, or its runtime crashes.
         MissingDependency: a file's runtime is not installed; GPUs may be missing.
     """
-    checked = []
+    checked: list[Checked] = []
     for number, file in enumerate(plan.files):
         progress("checking", number, len(plan.files))
         command = [sys.executable, "-c", _CODE, str(folder), str(number)]
@@ -97,7 +106,8 @@ def check(plan: Plan, folder: Path, progress: Progress = silent) -> tuple[Checke
             Process(command, file.path, our_environment(), stderr=messages) as process,
         ):
             try:
-                checked.append(Checked(**process.ask("check", seconds=ANSWER_SECONDS)[0]))
+                answer, _ = process.ask("check", seconds=ANSWER_SECONDS)
+                checked += [Checked(**values) for values in answer["checked"]]
             except MissingDependency:
                 if file.engine not in GPU_ENGINES:  # where there is none, timing says so
                     raise
@@ -112,31 +122,60 @@ def main(arguments: list[str]) -> None:
         os.dup2(2, 1)  # what a runtime prints must not look like an answer
         sys.stdin.readline()
         try:
-            answer: dict[str, Any] = asdict(check_file(Plan.load(folder).files[number], folder))
+            found = check_file(Plan.load(folder).files[number], folder)
+            answer: dict[str, Any] = {"checked": [asdict(checked) for checked in found]}
         except EdgekitError as error:
             answer = {"error": type(error).__name__, "message": str(error)}
         answers.write(json.dumps(answer) + "\n")
 
 
-def check_file(file: PlannedFile, folder: Path) -> Checked:
-    """Check one file in this process; its golden images are run one by one."""
+def check_file(file: PlannedFile, folder: Path) -> tuple[Checked, ...]:
+    """Check the outputs of one file in this process; as many golden images as it takes at once are run together.
+
+    Raises:
+        ArtifactError: it lacks an output.
+    """
     if file.golden is None:
-        return Checked(file.path, "", 0, 0, 0, 0.0, "", None)
-    engine = open_file(folder / file.path, file.engine, kernels=file.kernels)
-    inputs, expected = (np.load(folder / name) for name in (file.golden.inputs, file.golden.outputs))
-    outputs = np.concatenate([engine.run(image[None]) for image in inputs])
-    distance = np.abs(outputs.astype(np.float64) - expected.astype(np.float64))
-    step = step_of(expected, file.golden.tolerance)
-    allowed = max(file.golden.tolerance, (step or 0.0) * SAME)
+        return (not_checked(file),)
+    inputs = np.load(folder / file.golden.inputs)
+    batch = file.golden.batch
+    engine = open_file(folder / file.path, file.engine, kernels=file.kernels, batch=batch)
+    answers = [engine.run(inputs[start : start + batch]) for start in range(0, len(inputs), batch)]
+    checked = []
+    for name, golden in file.golden.outputs.items():
+        if name not in answers[0]:
+            raise ArtifactError(f"{file.path} gives {', '.join(answers[0])}, and no {name!r}: export it again")
+        expected = np.load(folder / golden.array)
+        found = np.concatenate([answer[name] for answer in answers])
+        excuse = _excuse(engine, file, golden.tolerance)
+        checked.append(compared(file, name, found, expected, runner=engine.name, excuse=excuse))
+    return tuple(checked)
+
+
+def not_checked(file: PlannedFile) -> Checked:
+    """A file of which nothing is known that it should answer."""
+    return Checked(file.path, "", "", 0, 0, 0, 0.0, "", None)
+
+
+def compared(  # noqa: PLR0913 - what is compared, and of whom
+    file: PlannedFile, output: str, found: NDArray[Any], expected: NDArray[Any], *, runner: str, excuse: str | None
+) -> Checked:
+    """An output against what it has to be, both [N, ...]."""
+    assert file.golden is not None
+    tolerance = file.golden.outputs[output].tolerance
+    distance = np.abs(found.astype(np.float64) - expected.astype(np.float64))
+    step = step_of(expected, tolerance)
+    allowed = max(tolerance, (step or 0.0) * SAME)
     return Checked(
         file.path,
-        engine.name,
-        len(inputs),
-        int(outputs.size),
+        output if len(file.golden.outputs) > 1 else "",
+        runner,
+        len(expected),
+        int(found.size),
         int((~(distance <= allowed)).sum()),  # NaN is not near anything
         float(distance.max()) / (step or 1.0),
         "LSB" if step else "",
-        _excuse(engine, file, file.golden.tolerance),
+        excuse,
     )
 
 

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from edgekit.errors import ArtifactError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 FILE_NAME = "plan.json"  # in a folder with the files
+VERSION = 2  # 1 had golden outputs without names
 LAPS = 11  # the fewest whose smallest and largest figure cover another measurement's with 98 %
+
+
+@dataclass(frozen=True)
+class GoldenOutput:
+    """What one output has to be.
+
+    Attributes:
+        array: name of an .npy file, [N, ...] in the file's own layout and type.
+        tolerance: by how much a value may differ; 0 where every integer has to be the same.
+    """
+
+    array: str
+    tolerance: float
 
 
 @dataclass(frozen=True)
@@ -18,14 +34,14 @@ class Golden:
     """What a file has to answer before its time counts.
 
     Attributes:
-        inputs: name of an .npy file, [N, ...] in the file's own layout and type; every image is run on its own.
-        outputs: name of an .npy file, [N, classes].
-        tolerance: by how much an output may differ; 0 where every integer has to be the same.
+        inputs: name of an .npy file, [N, ...] in the file's own layout and type.
+        outputs: what it gives for them, by the outputs' names, in the file's order.
+        batch: images that it takes at once.
     """
 
     inputs: str
-    outputs: str
-    tolerance: float
+    outputs: dict[str, GoldenOutput]
+    batch: int = 1
 
 
 @dataclass(frozen=True)
@@ -71,7 +87,7 @@ class Plan:
 
     def to_json(self) -> str:
         """As text."""
-        return json.dumps(asdict(self), indent=1)
+        return json.dumps({"version": VERSION, **asdict(self)}, indent=1)
 
     @classmethod
     def load(cls, folder: Path) -> Plan:
@@ -80,8 +96,17 @@ class Plan:
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
-        """The inverse of ``to_json``."""
+        """The inverse of ``to_json``.
+
+        Raises:
+            ArtifactError: it is of another version.
+        """
         values = json.loads(text)
+        if values.get("version") != VERSION:
+            raise ArtifactError(
+                f"{FILE_NAME} has version {values.get('version', 1)}, and this edgekit reads {VERSION}: make the "
+                f"bundle again, edgekit bundle"
+            )
         return cls(
             tuple(map(_file, values["files"])), tuple(values["threads"]), tuple(values["batches"]), values["laps"]
         )
@@ -93,5 +118,10 @@ def _file(values: dict[str, object]) -> PlannedFile:
     return PlannedFile(
         **values,  # type: ignore[arg-type] # as asdict wrote them
         shape=tuple(shape) if isinstance(shape, list) else None,
-        golden=Golden(**golden) if isinstance(golden, dict) else None,
+        golden=_golden(golden) if isinstance(golden, dict) else None,
     )
+
+
+def _golden(values: dict[str, Any]) -> Golden:
+    outputs = {name: GoldenOutput(**output) for name, output in values["outputs"].items()}
+    return Golden(values["inputs"], outputs, values["batch"])

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 
 from edgekit.device import machine
-from edgekit.device.check import Checked, step_of
+from edgekit.device.check import Checked, compared, not_checked
 from edgekit.device.machine import Conditions
 from edgekit.device.plan import FILE_NAME, Plan
 from edgekit.device.reasons import dirty, slow_because
@@ -33,6 +33,8 @@ from edgekit.remote.examined import Examined
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
+
+    from numpy.typing import NDArray
 
     from edgekit.device.plan import Golden, PlannedFile
     from edgekit.remote.address import Address
@@ -126,13 +128,13 @@ class AdbDevice:
 
     def check(self, progress: Progress = silent) -> tuple[Checked, ...]:
         """Golden outputs of the plan that was sent."""
-        checked = []
+        checked: list[Checked] = []
         for done, file in enumerate(self._plan.files):
             progress("checking", done, len(self._plan.files))
             if file.golden is None:
-                checked.append(Checked(file.path, "", 0, 0, 0, 0.0, "", None))
+                checked.append(not_checked(file))
             else:
-                checked.append(self._check(file, file.golden))
+                checked += self._check(file, file.golden)
         progress("checking", len(self._plan.files), len(self._plan.files))
         return tuple(checked)
 
@@ -165,17 +167,17 @@ class AdbDevice:
         )
         return Results(rows, refused, found, fared, dirty(fared, found, rows), plan.laps)
 
-    def _check(self, file: PlannedFile, golden: Golden) -> Checked:
-        inputs, expected = (np.load(io.BytesIO(self._contents[name])) for name in (golden.inputs, golden.outputs))
-        outputs = np.stack([self._answer(file, image[None], expected[0]) for image in inputs])
-        distance = np.abs(outputs.astype(np.float64) - expected.astype(np.float64))
-        different = int((~(distance <= golden.tolerance)).sum())
-        step = step_of(expected, golden.tolerance)
-        largest, unit = float(distance.max()) / (step or 1.0), "LSB" if step else ""
-        return Checked(file.path, RUNNER, len(inputs), outputs.size, different, largest, unit, None)
+    def _check(self, file: PlannedFile, golden: Golden) -> list[Checked]:
+        inputs = np.load(io.BytesIO(self._contents[golden.inputs]))
+        expected = {name: np.load(io.BytesIO(self._contents[g.array])) for name, g in golden.outputs.items()}
+        answers = [self._answer(file, image[None], {n: e[0] for n, e in expected.items()}) for image in inputs]
+        return [
+            compared(file, name, np.stack([answer[name] for answer in answers]), wanted, runner=RUNNER, excuse=None)
+            for name, wanted in expected.items()
+        ]
 
-    def _answer(self, file: PlannedFile, image: np.ndarray[Any, Any], like: np.ndarray[Any, Any]) -> Any:  # noqa: ANN401
-        """What the file answers for one image, of the shape and type of ``like``."""
+    def _answer(self, file: PlannedFile, image: NDArray[Any], like: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+        """What the file answers for one image, of the shapes and types of ``like``, which are in the file's order."""
         given, answered = f"{self._folder}/input", f"{self._folder}/output"
         self._push(np.ascontiguousarray(image).tobytes(), given)
         flags = {
@@ -190,10 +192,15 @@ class AdbDevice:
         self._tool(file, flags)
         with tempfile.TemporaryDirectory() as folder:
             self._run("pull", answered, f"{folder}/output")
-            content = Path(folder, "output").read_bytes()[-like.nbytes :]
-        if len(content) < like.nbytes:
+            whole = sum(array.nbytes for array in like.values())
+            content = Path(folder, "output").read_bytes()[-whole:]
+        if len(content) < whole:
             raise ArtifactError(f"{self.address.text}: {TOOL} wrote no outputs of {file.path}: {GET_IT}")
-        return np.frombuffer(content, like.dtype).reshape(like.shape)
+        answers, start = {}, 0
+        for name, array in like.items():
+            part, start = content[start : start + array.nbytes], start + array.nbytes
+            answers[name] = np.frombuffer(part, array.dtype).reshape(array.shape)
+        return answers
 
     def _tool(self, file: PlannedFile, flags: Mapping[str, object]) -> str:
         """What the tool says of a file."""

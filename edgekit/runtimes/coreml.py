@@ -12,11 +12,11 @@ import numpy as np
 from PIL import Image
 
 from edgekit import extras
-from edgekit.device.engines.engine import LOGITS
 from edgekit.errors import ArtifactError
 from edgekit.exporters.coreml import codec as coreml
 from edgekit.extras import Distribution
 from edgekit.runtimes.mil import Interpreter
+from edgekit.runtimes.runner import in_batches
 from edgekit.runtimes.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -52,25 +52,26 @@ class CoreMlInterpreter:
         self.name = f"Core ML program, interpreted, {_precision(program)}"
         self.differs_because = _rounding(program)
 
-    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
-        """[N, C, H, W] -> [N, classes]."""
-        answer = self._boundary.output
-        results = (self._interpreter.run(self._inputs(image), (answer,)) for image in batch)
-        return np.concatenate([self._boundary.decode(result[answer]) for result in results])
+    def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The outputs by name for a batch [N, C, H, W]."""
+
+        def answers(part: NDArray[Any]) -> dict[str, NDArray[Any]]:
+            return self._boundary.decoded(self._interpreter.run(self._inputs(part), self._boundary.outputs))
+
+        return in_batches(batch, self._boundary.batch, answers)
 
     def trace(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Every value that follows from a batch [N, C, H, W], by its name in the file and as it is there."""
         values = self._interpreter.values
-        results = [self._interpreter.run(self._inputs(image), values) for image in batch]
-        return {name: np.concatenate([result[name] for result in results]) for name in values}
+        return in_batches(batch, self._boundary.batch, lambda part: self._interpreter.run(self._inputs(part), values))
 
     def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
-        """A function that interprets the program for the one image of ``batch``."""
-        return partial(self._interpreter.run, self._inputs(batch[0]), (self._boundary.output,))
+        """A function that interprets the program for ``batch``, which is as large as the package's."""
+        return partial(self._interpreter.run, self._inputs(batch), self._boundary.outputs)
 
-    def _inputs(self, image: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        pixels = self._boundary.pixels(image)
-        return {self._boundary.input: (image if pixels is None else pixels.astype(np.float32))[None]}
+    def _inputs(self, part: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        pixels = self._boundary.pixels(part)
+        return {self._boundary.input: part if pixels is None else pixels.astype(np.float32)}
 
     def __enter__(self) -> Self:
         return self
@@ -103,19 +104,23 @@ class CoreMlRunner:
         except Exception as error:  # it raises nothing but Exception itself
             raise ArtifactError(f"{self.name} refuses {path}: {str(error).strip()}") from error
 
-    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
-        """[N, C, H, W] -> [N, classes]."""
-        results = (self._model.predict(self._inputs(image)) for image in batch)
-        return np.concatenate([self._boundary.decode(result[self._boundary.output]) for result in results])
+    def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The outputs by name for a batch [N, C, H, W]."""
+
+        def answers(part: NDArray[Any]) -> dict[str, NDArray[Any]]:
+            return self._boundary.decoded(self._model.predict(self._inputs(part)))
+
+        return in_batches(batch, self._boundary.batch, answers)
 
     def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
-        """A function that runs the model on the one image of ``batch``."""
-        return partial(self._model.predict, self._inputs(batch[0]))
+        """A function that runs the model on ``batch``, which is as large as the package's."""
+        return partial(self._model.predict, self._inputs(batch))
 
-    def _inputs(self, image: NDArray[Any]) -> dict[str, Any]:
-        pixels = self._boundary.pixels(image)
-        if pixels is None:
-            return {self._boundary.input: image[None]}
+    def _inputs(self, part: NDArray[Any]) -> dict[str, Any]:
+        batch = self._boundary.pixels(part)
+        if batch is None:
+            return {self._boundary.input: part}
+        (pixels,) = batch  # a picture is one image
         if self._boundary.order == "BGR":
             pixels = pixels[::-1]  # Pillow's pictures are RGB; Core ML turns them into what the file says
         planes = pixels[0] if self._boundary.order == "GREY" else pixels.transpose(1, 2, 0)
@@ -140,7 +145,8 @@ class _Boundary:
         normalization: what the pixels of an image became before they came here; None where the input is an array, or
             where the package does not say how it wants to be fed: then the batch is what the program takes.
         order: of an image's channels, "GREY", "RGB" or "BGR".
-        output: the name of the answer: scores, or a dictionary of them.
+        outputs: names of what it gives but texts: arrays, or a dictionary of scores.
+        batch: images that it takes at once.
         classes: the dictionary's keys, in order; none where there is no dictionary.
     """
 
@@ -148,7 +154,8 @@ class _Boundary:
     input: str
     normalization: Normalization | None
     order: str
-    output: str
+    outputs: tuple[str, ...]
+    batch: int
     classes: tuple[str, ...]
 
     @staticmethod
@@ -165,12 +172,13 @@ class _Boundary:
             input=inputs[0],
             normalization=about.normalization if about and is_image else None,
             order=about.preprocessing.order if about else "RGB",
-            output=LOGITS if LOGITS in answers else answers[0],
+            outputs=tuple(name for name in answers if name in program.outputs),
+            batch=program.inputs[inputs[0]].shape[0],
             classes=_classes(program, summary),
         )
 
-    def pixels(self, image: NDArray[Any]) -> NDArray[np.uint8] | None:
-        """The picture [C, H, W] behind one image of a batch; None where the input is no picture.
+    def pixels(self, batch: NDArray[Any]) -> NDArray[np.uint8] | None:
+        """The pictures behind a batch, [N, C, H, W]; None where the input is no picture.
 
         A batch is normalized, as every float32 file of edgekit takes it, and Core ML's pictures are 8-bit pixels. The
         way back is exact, because (pixel - mean) / std in float32 is off by far less than half a pixel.
@@ -178,15 +186,19 @@ class _Boundary:
         if self.normalization is None:
             return None
         mean, std = (np.reshape(values, (-1, 1, 1)) for values in (self.normalization.mean, self.normalization.std))
-        pixels: NDArray[np.uint8] = np.clip(np.rint(image * std + mean), 0, 255).astype(np.uint8)
+        pixels: NDArray[np.uint8] = np.clip(np.rint(batch * std + mean), 0, 255).astype(np.uint8)
         return pixels
 
-    def decode(self, answer: NDArray[Any] | Mapping[str, float]) -> NDArray[Any]:
-        """The scores [1, classes].
+    def decoded(self, answers: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+        """The outputs as arrays.
 
         Raises:
-            ArtifactError: they are of other classes.
+            ArtifactError: a dictionary scores other classes than the metadata names.
         """
+        return {name: self._array(answers[name]) for name in self.outputs}
+
+    def _array(self, answer: NDArray[Any] | Mapping[str, float]) -> NDArray[Any]:
+        """An output as it is, or the scores [1, classes] of a dictionary."""
         if isinstance(answer, np.ndarray):
             return answer
         if answer.keys() != set(self.classes):

@@ -13,6 +13,7 @@ from edgekit.extras import Distribution
 from edgekit.runtimes import machines, runtime
 from edgekit.runtimes.machines import AARCH64, HASWELL, PI_5, WITHOUT_VNNI, Setting
 from edgekit.runtimes.profilers import litert as profiler
+from edgekit.runtimes.runner import in_batches
 from edgekit.runtimes.runtime import Arithmetic, Profiling, Runtime
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Kernels(StrEnum):
 
 
 class LiteRtRunner:
-    """Runs a .tflite file, image by image: the files have a batch of one."""
+    """Runs a .tflite file, with as many images at once as it says: one, where it leaves that open."""
 
     def __init__(self, path: Path, *, threads: int = 1, kernels: Kernels = Kernels.XNNPACK) -> None:
         """Load a file.
@@ -57,12 +58,13 @@ class LiteRtRunner:
         """Where the operators went."""
         return self._engine.placement
 
-    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
-        """[N, C, H, W] -> [N, classes]."""
-        return np.concatenate([self._engine.run(image[None]) for image in _as_stored(batch)])
+    def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The outputs by name for a batch [N, C, H, W]."""
+        found = in_batches(_as_stored(batch), self._engine.shape[0], self._engine.run)
+        return {name: _channels_first(array) for name, array in found.items()}
 
     def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
-        """A function that invokes the interpreter on the one image of ``batch``, which is set beforehand."""
+        """A function that invokes the interpreter on ``batch``, as large as the file's, which is set beforehand."""
         return self._engine.bind(_as_stored(batch))
 
     def trace(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
@@ -73,13 +75,13 @@ class LiteRtRunner:
         """
         exposed = expose(self._path)
         engine = litert.Opened(self._path, threads=self._threads, kernels=self._kernels, content=exposed.content)
-        found: dict[str, list[NDArray[Any]]] = {name: [] for name in exposed.tensors}
-        for image in _as_stored(batch):
-            engine.run(image[None])
-            for name, index in exposed.tensors.items():
-                found[name].append(engine.tensor(index))
-        arrays = {name: np.concatenate(values) for name, values in found.items()}
-        return {name: array.transpose(0, 3, 1, 2) if array.ndim == 4 else array for name, array in arrays.items()}
+
+        def traced(part: NDArray[Any]) -> dict[str, NDArray[Any]]:
+            engine.bind(part)()
+            return {name: engine.tensor(index) for name, index in exposed.tensors.items()}
+
+        found = in_batches(_as_stored(batch), engine.shape[0], traced)
+        return {name: _channels_first(array) for name, array in found.items()}
 
     def __enter__(self) -> Self:
         return self
@@ -92,6 +94,11 @@ class LiteRtRunner:
 
 def _open(path: Path, *, kernels: str, threads: int) -> LiteRtRunner:
     return LiteRtRunner(path, threads=threads, kernels=Kernels(kernels))
+
+
+def _channels_first(array: NDArray[Any]) -> NDArray[Any]:
+    """[N, H, W, C] -> [N, C, H, W]; what is no feature map stays as it is."""
+    return array.transpose(0, 3, 1, 2) if array.ndim == 4 else array
 
 
 def _as_stored(batch: NDArray[Any]) -> NDArray[Any]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
 from edgekit.device.engines import onnx_runtime
 from edgekit.exporters.contents import metadata_facts
 from edgekit.exporters.metadata import KEY
@@ -14,6 +12,7 @@ from edgekit.extras import Distribution, load
 from edgekit.runtimes import machines, processor
 from edgekit.runtimes.machines import AARCH64, HASWELL, PI_5, WITHOUT_VNNI, Setting
 from edgekit.runtimes.profilers import onnx_runtime as profiler
+from edgekit.runtimes.runner import in_batches
 from edgekit.runtimes.runtime import Kernels, Profiling, Runtime
 
 if TYPE_CHECKING:
@@ -50,9 +49,9 @@ class OnnxRuntimeRunner:
         said = metadata_facts(self._engine.session.get_modelmeta().custom_metadata_map.get(KEY))
         self.differs_because = processor.saturation(str(said.get(f"{KEY}.profile"))) if fused else None
 
-    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
-        """[N, C, H, W] -> [N, classes]."""
-        return np.concatenate([self._engine.run(part) for part in self._parts(batch)])
+    def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The outputs by name for a batch [N, C, H, W]."""
+        return in_batches(batch, self._engine.batch or len(batch), self._engine.run)
 
     def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
         """A function that runs the session on ``batch``."""
@@ -70,14 +69,12 @@ class OnnxRuntimeRunner:
         content = expose(self._path).SerializeToString()
         session = onnx_runtime.Opened(self._path, threads=self._threads, kernels=self._level, content=content).session
         given = session.get_inputs()[0].name
-        results = [session.run(None, {given: part}) for part in self._parts(batch)]
-        names = (output.name for output in session.get_outputs())
-        columns = zip(*results, strict=True)
-        return {given: batch, **{n: np.concatenate(v) for n, v in zip(names, columns, strict=True)}}
+        names = [output.name for output in session.get_outputs()]
 
-    def _parts(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
-        """``batch`` as the file takes it: as a whole, or image by image."""
-        return [batch] if self._engine.batch != 1 else [image[None] for image in batch]
+        def traced(part: NDArray[Any]) -> dict[str, NDArray[Any]]:
+            return dict(zip(names, session.run(None, {given: part}), strict=True))
+
+        return {given: batch, **in_batches(batch, self._engine.batch or len(batch), traced)}
 
     def __enter__(self) -> Self:
         return self

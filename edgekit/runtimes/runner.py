@@ -9,7 +9,7 @@ import numpy as np
 from edgekit.exporters.metadata import IoDtype
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from numpy.typing import NDArray
@@ -31,8 +31,11 @@ class Runner(Protocol):
         """Why no identity is claimed for these kernels, to stand behind their name; None where it is claimed."""
         ...
 
-    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
-        """The first output for a batch [N, C, H, W] of the type at the file's boundary: [N, classes]."""
+    def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The outputs by name for a batch [N, C, H, W] of any size, both of the types at the file's boundary.
+
+        Feature maps are [N, C, H, W], whatever the file's layout.
+        """
         ...
 
     def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
@@ -44,6 +47,19 @@ class Runner(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def in_batches(
+    batch: NDArray[Any], size: int, run: Callable[[NDArray[Any]], Mapping[str, NDArray[Any]]]
+) -> dict[str, NDArray[Any]]:
+    """What a file gives that takes ``size`` images at once, for any number of them: copies of the last fill them up."""
+    answers = []
+    for start in range(0, len(batch), size):
+        part = batch[start : start + size]
+        missing = size - len(part)
+        answer = run(np.concatenate([part, np.repeat(part[-1:], missing, 0)]) if missing else part)
+        answers.append({name: array[: len(part)] for name, array in answer.items()})
+    return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
 
 
 def encode(pixels: NDArray[np.uint8], metadata: Metadata, input_params: QuantParams | None) -> NDArray[Any]:

@@ -53,10 +53,9 @@ class SeparateRunner:
         self.name = f"{about['name']}{behind}"
         self.differs_because: str | None = about["differs_because"]
 
-    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
-        """[N, C, H, W] -> [N, classes]."""
-        _, (output,) = self._ask("run", batch)
-        return output
+    def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The outputs by name for a batch [N, C, H, W]."""
+        return self._ask("run", batch)
 
     def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
         """A function that runs the file on ``batch``; sending that and the answer is part of it."""
@@ -68,14 +67,13 @@ class SeparateRunner:
         Raises:
             MissingDependency: a package is not installed there that shows the tensors inside of this format.
         """
-        names, arrays = self._ask("trace", batch)
-        return dict(zip(names, arrays, strict=True))
+        return self._ask("trace", batch)
 
-    def _ask(self, command: str, batch: NDArray[Any]) -> tuple[list[str], list[NDArray[Any]]]:
+    def _ask(self, command: str, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
         content = pack([batch])
         seconds = IMAGE_SECONDS * len(batch)
         about, answer = self._process.ask(f"{command} {len(content)}", content, seconds=seconds)
-        return about.get("names", []), unpack(answer)
+        return dict(zip(about["names"], unpack(answer), strict=True))
 
     def __enter__(self) -> Self:
         return self

@@ -46,18 +46,19 @@ class TorchRunner:
 
         loaded = load(path, engine=engine)
         self._module, self._engine, self._threads = loaded.module, loaded.engine, threads
-        self.metadata = loaded.texts.metadata
+        self.metadata, self._outputs = loaded.texts.metadata, [output.name for output in loaded.texts.outputs]
         integers = self.metadata.precision is Precision.INT8
         self.name = f"torch {self._torch.__version__.partition('+')[0]}" + (f", {self._engine}" if integers else "")
         # qnnpack widens both factors to 16 bits before it multiplies.
         clamps = integers and self._engine != "qnnpack"
         self.differs_because = processor.saturation(self.metadata.lowering) if clamps else None
 
-    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
-        """The output [N, classes] for a batch [N, C, H, W], both in the types of the file's boundary."""
+    def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The outputs by name for a batch [N, C, H, W], both in the types of the file's boundary."""
         with self._settings():
-            output: NDArray[Any] = self._module(self._tensor(batch)).numpy()
-        return output
+            given = self._module(self._tensor(batch))
+        tensors = given if isinstance(given, tuple) else (given,)
+        return {name: tensor.numpy() for name, tensor in zip(self._outputs, tensors, strict=True)}
 
     def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
         """A function that runs the module on ``batch``; what it sets and restores takes 5 microseconds."""

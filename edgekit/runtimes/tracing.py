@@ -11,6 +11,7 @@ from edgekit import extras
 from edgekit.errors import ArtifactError
 from edgekit.exporters.formats import format_of
 from edgekit.exporters.metadata import Precision
+from edgekit.exporters.names import INPUT
 from edgekit.exporters.spelling import as_identifier
 from edgekit.integer_model import IntegerModel
 from edgekit.reference.integer import Reference
@@ -56,7 +57,7 @@ class Trace:
         tensors: by name in the graph, the input included, [N, C, H, W] or [N, C]: stored integers, int8 or int16, as
             the integer model has them, or reals. What is not to be found is not here. Reals are what the checkpoint
             computes (``Tensor.factor`` is taken out), except where the graph of a file was not known.
-        answer: the first output [N, classes], likewise, of a run that shows nothing else.
+        answers: the outputs by name, likewise, of a run that shows nothing else.
         is_reference: it is right by definition: the integer model itself.
         differs_because: why nobody claims that the runner's kernels are exact; None where that is claimed.
     """
@@ -64,7 +65,7 @@ class Trace:
     runner: str
     precision: Precision
     tensors: Mapping[str, NDArray[Any]]
-    answer: NDArray[Any]
+    answers: Mapping[str, NDArray[Any]]
     is_reference: bool = False
     differs_because: str | None = None
 
@@ -82,7 +83,7 @@ def trace_file(
         path: a file that edgekit wrote.
         pixels: as the network sees them.
         network: what it was written from: the integer model of an int8 file, the graph of a float one. Without it the
-            tensors of a float file are called as the file calls them, but for its ends: "image" and "logits".
+            tensors of a float file are called as the file calls them, but for its ends: "image", and the outputs.
         make_runner: makes the runner. None takes the file's first that can show tensors.
 
     Raises:
@@ -99,25 +100,26 @@ def trace_file(
     with _opened(path, make_runner) as runner:
         batch = encode(pixels, about, model.params[model.graph.input] if model else None)
         found = {name: _stored(values) for name, values in runner.trace(batch).items()}
-        answer = runner.run(batch)
+        answers: Mapping[str, NDArray[Any]] = runner.run(batch)
         name, why = runner.name, runner.differs_because
     if model is not None:
         tensors = _unscaled(_named(found, form, model.graph, model), model.graph)
-        answer = _answer(answer, about, model)
+        answers = _answers(answers, about, model)
     elif network is not None:
         assert not isinstance(network, IntegerModel)
         tensors = _unscaled(_named(found, form, network, None), network)
-        answer = _without_factor(network.tensors[network.output_tensors[0]], answer)
+        given = network.named(network.tensors)
+        answers = {output: _without_factor(tensor, answers[output]) for output, tensor in given.items()}
     else:
         tensors = _called_publicly(found, form, summary)
-    return Trace(name, about.precision, tensors, answer, differs_because=why)
+        answers = {output: answers[output] for output in summary.names}
+    return Trace(name, about.precision, tensors, answers, differs_because=why)
 
 
 def trace_model(model: IntegerModel, pixels: NDArray[np.uint8]) -> Trace:
     """What the numpy reference makes of pixels [N, H, W, C]."""
     tensors = _unscaled(Reference(model).run_all(model.encode(pixels)), model.graph)
-    answer = tensors[model.graph.output_tensors[0]]
-    return Trace("the numpy reference", Precision.INT8, tensors, answer, is_reference=True)
+    return Trace("the numpy reference", Precision.INT8, tensors, model.graph.named(tensors), is_reference=True)
 
 
 def trace_graph(graph: Graph, normalization: Normalization, pixels: NDArray[np.uint8]) -> Trace:
@@ -138,10 +140,10 @@ def trace_graph(graph: Graph, normalization: Normalization, pixels: NDArray[np.u
         FloatExecutor(graph)(torch.from_numpy(normalization(pixels)), observe=keep)
     tensors = _unscaled(found, graph)
     name = f"torch {torch.__version__.partition('+')[0]}, the checkpoint"
-    return Trace(name, Precision.FLOAT32, tensors, tensors[graph.output_tensors[0]])
+    return Trace(name, Precision.FLOAT32, tensors, graph.named(tensors))
 
 
-def renamed(trace: Trace, names: Collection[str], ends: tuple[str, str]) -> Trace:
+def renamed(trace: Trace, names: Collection[str], ends: Mapping[str, str]) -> Trace:
     """A trace of a file without a graph, in the names of another that are spelt alike.
 
     Some formats know only identifiers: "features.0.0" is "features_0_0" there.
@@ -149,9 +151,9 @@ def renamed(trace: Trace, names: Collection[str], ends: tuple[str, str]) -> Trac
     Args:
         trace: as ``trace_file`` gives it without a network.
         names: of the other.
-        ends: what the input and the first output are called among them.
+        ends: what the input and the outputs are called among them, by what the file calls them.
     """
-    wanted = {as_identifier(name): name for name in names} | dict(zip(("image", "logits"), ends, strict=True))
+    wanted = {as_identifier(name): name for name in names} | {as_identifier(end): name for end, name in ends.items()}
     tensors = {wanted.get(as_identifier(name), name): values for name, values in trace.tensors.items()}
     return replace(trace, tensors=tensors)
 
@@ -215,17 +217,23 @@ def factor_of(tensor: Tensor) -> NDArray[np.float64]:
     return factor.reshape(-1, *[1] * (len(tensor.shape) - 1)) if factor.ndim else factor
 
 
-def _answer(output: NDArray[Any], about: Metadata, model: IntegerModel) -> NDArray[Any]:
-    """The first output of an int8 file, as integers, or as reals where it is kept in float."""
-    name = model.graph.output_tensors[0]
-    if name in model.params:
-        return decode(output, about.io_dtype, model.params[name])
-    return _without_factor(model.graph.tensors[name], output)
+def _answers(given: Mapping[str, NDArray[Any]], about: Metadata, model: IntegerModel) -> dict[str, NDArray[Any]]:
+    """The outputs of an int8 file by name, as integers, or as reals where they are kept in float."""
+    answers = {}
+    for output in model.graph.outputs:
+        values, params = given[output.name], model.params.get(output.tensor)
+        answers[output.name] = (
+            _without_factor(model.graph.tensors[output.tensor], values)
+            if params is None
+            else decode(values, about.io_dtype, params)
+        )
+    return answers
 
 
 def _called_publicly(found: Mapping[str, NDArray[Any]], form: Format, summary: Summary) -> dict[str, NDArray[Any]]:
-    """Tensors with the names of the file, in its order, but for its two ends: "image" first, and "logits" at last."""
+    """Tensors with the names of the file, in its order, but for its ends: "image" first, and the outputs at last."""
     given = next((name for name in form.network_input if name in found), summary.inputs[0].name)
-    ends = {as_identifier(summary.answer.name): "logits", as_identifier(given): "image"}
+    ends = {as_identifier(given): INPUT, **{as_identifier(name): name for name in summary.names}}
     called = {ends.get(as_identifier(name), name): values for name, values in found.items()}
-    return dict(sorted(called.items(), key=lambda item: {"image": 0, "logits": 2}.get(item[0], 1)))
+    places = {INPUT: 0, **dict.fromkeys(summary.names, 2)}
+    return dict(sorted(called.items(), key=lambda item: places.get(item[0], 1)))

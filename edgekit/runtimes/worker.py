@@ -1,8 +1,8 @@
 """The process that runs one file for another machine: ``python -m edgekit.runtimes.worker FILE KERNELS``.
 
 ``edgekit.device.processes`` says how it is spoken to. ``start`` loads the file and tells the runner's name; ``run N``
-has a batch in the N bytes behind it and is answered with the output; ``trace N`` likewise with every tensor, and their
-names. Arrays travel as .npy. It imports what a Raspberry Pi has: numpy, Pillow and one runtime.
+has a batch in the N bytes behind it and is answered with the outputs and their names; ``trace N`` likewise with every
+tensor. Arrays travel as .npy. It imports what a Raspberry Pi has: numpy, Pillow and one runtime.
 """
 
 from __future__ import annotations
@@ -51,11 +51,8 @@ def serve(commands: BinaryIO, answers: BinaryIO, path: Path, kernels: str) -> No
                 else:
                     assert runner is not None, "start comes first"
                     (batch,) = unpack(content)
-                    if command == "run":
-                        answer = pack([runner.run(batch)])
-                    else:
-                        tensors = runner.trace(batch)
-                        about, answer = {"names": list(tensors)}, pack(tensors.values())
+                    arrays = runner.run(batch) if command == "run" else runner.trace(batch)
+                    about, answer = {"names": list(arrays)}, pack(arrays.values())
             except EdgekitError as error:
                 about = {"error": type(error).__name__, "message": str(error)}
             answers.write(json.dumps({**about, "bytes": len(answer)}).encode() + b"\n" + answer)

@@ -1,4 +1,4 @@
-"""Run a file on pixels and compare its logits with what they have to be."""
+"""Run a file on pixels and compare its outputs with what they have to be."""
 
 from __future__ import annotations
 
@@ -6,57 +6,108 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgekit.errors import ArtifactError
 from edgekit.exporters.metadata import Precision
+from edgekit.ir import LOGITS
 from edgekit.reference.integer import Reference
-from edgekit.runtimes.runner import decode, encode
+from edgekit.runtimes.runner import decode, encode, in_batches
 from edgekit.verification.float_parity import TOLERANCE, FloatParity, compare_floats
 from edgekit.verification.integer_parity import NEAR, IntegerParity, compare_integers
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
     from numpy.typing import NDArray
 
     from edgekit.exporters.metadata import Metadata
     from edgekit.integer_model import IntegerModel
     from edgekit.runtimes.runner import Runner
+    from edgekit.tasks.values import Outputs
 
 
-def reference_logits(model: IntegerModel, pixels: NDArray[np.uint8]) -> NDArray[Any]:
-    """The logits of the numpy reference [N, classes], image by image: int8, or float64 where they are kept in float."""
-    reference = Reference(model)
+def reference_outputs(model: IntegerModel, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    """The outputs of the numpy reference by name, image by image: int8, or float64 where they are kept in float."""
     stored = model.encode(pixels)
-    return np.concatenate([next(iter(reference.run(stored[i : i + 1]).values())) for i in range(len(stored))])
+    return in_batches(stored, 1, Reference(model).run)
 
 
-def run_integers(runner: Runner, metadata: Metadata, model: IntegerModel, pixels: NDArray[np.uint8]) -> NDArray[Any]:
-    """The logits [N, classes] that an int8 file gives: int8, or float32 where they are kept in float."""
-    output = runner.run(encode(pixels, metadata, model.params[model.graph.input]))
-    params = model.params.get(model.graph.output_tensors[0])
-    return output if params is None else decode(output, metadata.io_dtype, params)
+def run_integers(
+    runner: Runner, metadata: Metadata, model: IntegerModel, pixels: NDArray[np.uint8]
+) -> dict[str, NDArray[Any]]:
+    """The outputs that an int8 file gives, by name: int8, or float32 where they are kept in float.
+
+    Raises:
+        ArtifactError: it lacks one.
+    """
+    names = [output.name for output in model.graph.outputs]
+    found = _given(runner, encode(pixels, metadata, model.params[model.graph.input]), names)
+    params = model.graph.named({tensor: model.params.get(tensor) for tensor in model.graph.output_tensors})
+    return {
+        name: array if (quantized := params[name]) is None else decode(array, metadata.io_dtype, quantized)
+        for name, array in found.items()
+    }
+
+
+def run_floats(
+    runner: Runner, metadata: Metadata, pixels: NDArray[np.uint8], names: Iterable[str] = ()
+) -> dict[str, NDArray[Any]]:
+    """The outputs that a float file gives, by name.
+
+    Args:
+        runner: of the file.
+        metadata: of the file.
+        pixels: [N, H, W, C].
+        names: of the outputs that it has to give; none for those that it says it gives.
+
+    Raises:
+        ArtifactError: it lacks one.
+    """
+    names = tuple(names) or tuple(output.name for output in metadata.outputs) or (LOGITS,)
+    return _given(runner, encode(pixels, metadata, None), names)
+
+
+def _given(runner: Runner, batch: NDArray[Any], names: Iterable[str]) -> dict[str, NDArray[Any]]:
+    given = runner.run(batch)
+    if missing := [name for name in names if name not in given]:
+        raise ArtifactError(f"the file gives {', '.join(given)}, and has to give {missing[0]}: export it again")
+    return {name: given[name] for name in names}
 
 
 def with_reference(  # noqa: PLR0913 - what is compared, and what is claimed
     runner: str,
-    found: NDArray[Any],
-    expected: NDArray[Any],
+    found: Outputs,
+    expected: Outputs,
     model: IntegerModel,
     *,
     exact: bool = True,
     max_lsb_allowed: int = 0,
-) -> IntegerParity | FloatParity:
-    """Logits that ``run_integers`` gives against those that ``reference_logits`` does.
+) -> tuple[IntegerParity | FloatParity, ...]:
+    """Outputs that ``run_integers`` gives against those that ``reference_outputs`` does, one parity an output.
 
     Args:
         runner: its name.
-        found: what it gives, [N, classes].
-        expected: what the reference gives, likewise.
+        found: what it gives.
+        expected: what the reference gives.
         model: that both computed.
         exact: identity is claimed for the file, too, where it is for the model.
         max_lsb_allowed: by how much integers may differ all the same.
     """
     exact = exact and model.exact
-    if model.graph.output_tensors[0] in model.params:
-        return compare_integers(runner, found, expected, exact=exact, max_lsb_allowed=max_lsb_allowed)
-    return compare_floats(runner, found, expected, TOLERANCE[Precision.FLOAT32] if exact else NEAR)
+    parities: list[IntegerParity | FloatParity] = []
+    for output in model.graph.outputs:
+        arrays, called = (found[output.name], expected[output.name]), label(output.name, expected)
+        if output.tensor in model.params:
+            parity = compare_integers(runner, *arrays, exact=exact, max_lsb_allowed=max_lsb_allowed, output=called)
+            parities.append(parity)
+        else:
+            tolerance = TOLERANCE[Precision.FLOAT32] if exact else NEAR
+            parities.append(compare_floats(runner, *arrays, tolerance, output=called))
+    return tuple(parities)
+
+
+def label(name: str, outputs: Collection[str]) -> str:
+    """What a parity calls an output: "" for logits that are the only one."""
+    return "" if set(outputs) == {LOGITS} else name
 
 
 def unclaimed(runner: Runner, metadata: Metadata, model: IntegerModel) -> str | None:
@@ -72,23 +123,26 @@ def by_default(runner: str) -> str:
     return f"{runner}, the default on this machine, need not give the file's integers"
 
 
-def is_off(found: NDArray[Any], expected: NDArray[Any], precision: Precision) -> NDArray[np.bool_]:
-    """For each image, [N], whether its logits are not those expected, both [N, classes]; floats within a tolerance."""
+def is_off(found: Outputs, expected: Outputs, precision: Precision) -> NDArray[np.bool_]:
+    """For each image, [N], whether an output is not what is expected; floats within a tolerance."""
+    off: NDArray[np.bool_] = np.any([_is_off(found[n], wanted, precision) for n, wanted in expected.items()], axis=0)
+    return off
+
+
+def _is_off(found: NDArray[Any], expected: NDArray[Any], precision: Precision) -> NDArray[np.bool_]:
+    images = len(expected)
     if precision is Precision.INT8:
-        off: NDArray[np.bool_] = (found != expected).any(1)
+        off: NDArray[np.bool_] = (found != expected).reshape(images, -1).any(1)
         return off
-    near: NDArray[np.bool_] = np.abs(found - expected).max(1) <= TOLERANCE[precision] * np.abs(expected).max()
+    allowed = TOLERANCE[precision] * np.abs(expected).max()
+    near: NDArray[np.bool_] = np.abs(found - expected).reshape(images, -1).max(1) <= allowed
     return ~near  # so that NaN is off
 
 
 def integers(
-    runner: Runner,
-    metadata: Metadata,
-    model: IntegerModel,
-    pixels: NDArray[np.uint8],
-    expected: NDArray[Any],
-) -> IntegerParity | FloatParity:
-    """The logits of an int8 file against the reference's.
+    runner: Runner, metadata: Metadata, model: IntegerModel, pixels: NDArray[np.uint8], expected: Outputs
+) -> tuple[IntegerParity | FloatParity, ...]:
+    """The outputs of an int8 file against the reference's.
 
     A file of another lowering than the model's, as is a Core ML program in float16, claims to be near, no more.
     """
@@ -96,7 +150,17 @@ def integers(
     return with_reference(runner.name, found, expected, model, exact=metadata.lowering == model.lowering)
 
 
-def floats(runner: Runner, metadata: Metadata, pixels: NDArray[np.uint8], expected: NDArray[np.float32]) -> FloatParity:
-    """The logits of a float file against the trained network's."""
-    found = runner.run(encode(pixels, metadata, None))
-    return compare_floats(runner.name, found, expected, TOLERANCE[metadata.precision], metadata.precision)
+def floats(runner: Runner, metadata: Metadata, pixels: NDArray[np.uint8], expected: Outputs) -> tuple[FloatParity, ...]:
+    """The outputs of a float file against the trained network's."""
+    found = run_floats(runner, metadata, pixels, expected)
+    return tuple(
+        compare_floats(
+            runner.name,
+            found[name],
+            wanted,
+            TOLERANCE[metadata.precision],
+            metadata.precision,
+            output=label(name, expected),
+        )
+        for name, wanted in expected.items()
+    )

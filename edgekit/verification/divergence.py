@@ -196,12 +196,14 @@ class Comparison:
                 return self._without_values(step, unlike)
             if self.comparable and self._part(step.tensor):
                 return self._explained(step)
-        a, b = self.a.answer, self.b.answer
-        if not self.same_type or not self._differ(a, b, claimed=self.model is None or self.model.exact):
+        claimed = self.model is None or self.model.exact
+        pairs = [(n, self.a.answers[n], self.b.answers[n]) for n in self.a.answers if n in self.b.answers]
+        apart = next((name for name, a, b in pairs if self._differ(a, b, claimed=claimed)), None)
+        if not self.same_type or apart is None:
             return None
         worst = None if self.comparable else steepest_fall(self.layers(), self.graph)
         if worst is None:
-            return self._boundary()
+            return self._boundary(apart)
         return self._explained(next(step for step in self.steps if step.tensor == worst.tensor))
 
     def place(self, divergence: Divergence) -> int:
@@ -357,15 +359,17 @@ class Comparison:
             *(found.cause, found.explanation, _REMEDIES[found.cause]),
         )
 
-    def _boundary(self) -> Divergence:
-        """Every layer is the same, and the answers are not."""
-        name = self.graph.output_tensors[0] if self.graph else "logits"
+    def _boundary(self, output: str) -> Divergence:
+        """Every layer is the same, and an answer is not."""
+        tensor = self.graph.named({name: name for name in self.graph.tensors})[output] if self.graph else output
         found = Finding(
             Cause.BOUNDARY,
             "every layer is the same and the answer is not: it is converted otherwise on its way out, or a kernel is "
             "another where nobody looks at what is inside",
         )
-        return self._described(_Step("the answer", name, "output"), self.a.answer, self.b.answer, found)
+        return self._described(
+            _Step("the answer", tensor, "output"), self.a.answers[output], self.b.answers[output], found
+        )
 
 
 def locate(

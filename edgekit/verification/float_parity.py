@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.exporters.metadata import Precision
+from edgekit.verification.integer_parity import ran, values_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,17 +22,18 @@ TOLERANCE = {Precision.FLOAT32: 1e-4, Precision.FLOAT16: 5e-2}
 
 @dataclass(frozen=True, slots=True)
 class FloatParity:
-    """The logits of one runner against the trained network's, or the reference's.
+    """An output of one runner against the trained network's, or the reference's.
 
     Attributes:
         runner: runtime, version and kernels.
         images: how many were compared.
-        max_abs_error: in the logits' own units.
-        max_rel_error: max_abs_error relative to the largest logit.
-        max_ulp: max_abs_error in units of the last place that the largest logit has in ``precision``.
+        max_abs_error: in the output's own units.
+        max_rel_error: max_abs_error relative to the largest value.
+        max_ulp: max_abs_error in units of the last place that the largest value has in ``precision``.
         tolerance: of max_rel_error.
         precision: of the file.
         agreement: of the answers, as the network's task has it; None where that was not asked.
+        output: its name; "" for the logits of a classifier, its only output.
     """
 
     runner: str
@@ -42,6 +44,22 @@ class FloatParity:
     tolerance: float
     precision: Precision
     agreement: Measured | None = None
+    output: str = ""
+
+    @property
+    def ran(self) -> str:
+        """Runner and output, for people."""
+        return ran(self.runner, self.output)
+
+    @property
+    def farness(self) -> float:
+        """How far off it is, by which outputs are ordered."""
+        return self.max_rel_error
+
+    @property
+    def values_of(self) -> str:
+        """What was compared, for people."""
+        return values_of(self.output)
 
     @property
     def passed(self) -> bool:
@@ -49,16 +67,18 @@ class FloatParity:
         return self.images > 0 and self.max_rel_error <= self.tolerance
 
 
-def compare_floats(
+def compare_floats(  # noqa: PLR0913 - what is compared, and what is allowed
     runner: str,
     found: NDArray[np.floating],
     expected: NDArray[np.floating],
     tolerance: float,
     precision: Precision = Precision.FLOAT32,
+    *,
+    output: str = "",
 ) -> FloatParity:
-    """Compare the logits of a runner, [N, classes], with those that are expected.
+    """Compare an output of a runner, [N, ...], with what is expected.
 
-    Errors are measured against the largest logit, in ULP too: a logit near 0 is a difference of sums as large as the
+    Errors are measured against the largest value, in ULP too: a logit near 0 is a difference of sums as large as the
     others', so units of its own last place would say nothing.
     """
     assert found.shape == expected.shape, f"{found.shape} against {expected.shape}"
@@ -72,4 +92,5 @@ def compare_floats(
         max_ulp=error / float(last_place),
         tolerance=tolerance,
         precision=precision,
+        output=output,
     )

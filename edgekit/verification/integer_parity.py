@@ -18,19 +18,43 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def ran(runner: str, output: str) -> str:
+    """A runner and what was compared of it, for people.
+
+    >>> ran("LiteRT 2.3.0", ""), ran("LiteRT 2.3.0", "boxes")
+    ('LiteRT 2.3.0', 'LiteRT 2.3.0: boxes')
+    """
+    return f"{runner}: {output}" if output else runner
+
+
+def values_of(output: str) -> str:
+    """What the values of an output are called.
+
+    >>> values_of(""), values_of("boxes")
+    ('logits', 'values of boxes')
+    """
+    return f"values of {output}" if output else "logits"
+
+
+def value_of(output: str) -> str:
+    """What one of them is called."""
+    return f"value of {output}" if output else "logit"
+
+
 @dataclass(frozen=True, slots=True)
 class IntegerParity:
-    """The logits of one runner against the reference.
+    """An output of one runner against the reference.
 
     Attributes:
         runner: runtime, version and kernels.
         images: how many were compared.
-        values: how many logits were compared.
-        differences: how many logits are off by how many LSB; 0 included.
+        values: how many values were compared.
+        differences: how many values are off by how many LSB; 0 included.
         images_identical: images without a single difference.
-        relative_rms: root mean square of the differences, relative to the standard deviation of the reference's logits.
+        relative_rms: root mean square of the differences, relative to the standard deviation of the reference.
         exact: identity is claimed. It is not behind layers that are more precise than int8.
         max_lsb_allowed: where it is, by how much integers may differ all the same; 0 unless the user says otherwise.
+        output: its name; "" for the logits of a classifier, its only output.
     """
 
     runner: str
@@ -41,6 +65,22 @@ class IntegerParity:
     relative_rms: float
     exact: bool = True
     max_lsb_allowed: int = 0
+    output: str = ""
+
+    @property
+    def ran(self) -> str:
+        """Runner and output, for people."""
+        return ran(self.runner, self.output)
+
+    @property
+    def farness(self) -> float:
+        """How far off it is, by which outputs are ordered."""
+        return float(self.max_lsb)
+
+    @property
+    def values_of(self) -> str:
+        """What was compared, for people."""
+        return values_of(self.output)
 
     @property
     def identical(self) -> float:
@@ -58,10 +98,16 @@ class IntegerParity:
         return self.values > 0 and (self.max_lsb <= self.max_lsb_allowed if self.exact else self.relative_rms <= NEAR)
 
 
-def compare_integers(
-    runner: str, found: NDArray[np.int8], expected: NDArray[np.int8], *, exact: bool = True, max_lsb_allowed: int = 0
+def compare_integers(  # noqa: PLR0913 - what is compared, and what is allowed
+    runner: str,
+    found: NDArray[np.int8],
+    expected: NDArray[np.int8],
+    *,
+    exact: bool = True,
+    max_lsb_allowed: int = 0,
+    output: str = "",
 ) -> IntegerParity:
-    """Compare the logits of a runner, [N, classes], with those that are expected.
+    """Compare an output of a runner, [N, ...], with what is expected.
 
     >>> import numpy as np
     >>> parity = compare_integers("LiteRT 2.3.0", np.array([[1, 7]], np.int8), np.array([[1, 9]], np.int8))
@@ -77,11 +123,12 @@ def compare_integers(
         images=len(found),
         values=int(found.size),
         differences={int(size): int(count) for size, count in zip(sizes, counts, strict=True)},
-        images_identical=int((distance.max(1) == 0).sum()),
+        images_identical=int((distance.max(tuple(range(1, distance.ndim)), initial=0) == 0).sum()),
         # Logits that are all the same have no spread: then one LSB is measured against one LSB.
         relative_rms=float(np.sqrt(squares / max(np.square(values - values.mean()).sum(), values.size)))
         if found.size
         else 0.0,
         exact=exact,
         max_lsb_allowed=max_lsb_allowed,
+        output=output,
     )

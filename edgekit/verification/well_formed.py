@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ArtifactError
 from edgekit.exporters import metadata
@@ -121,7 +121,8 @@ def _metadata(contents: Contents, model: IntegerModel | FloatModel | None) -> It
 
 def _of(model: IntegerModel | FloatModel, contents: Contents) -> metadata.Metadata:
     head = contents.options.get("head", Head.LOGITS)
+    form: dict[str, Any] = {"batch": contents.options.get("batch"), "channels_last": contents.channels_last}
     if isinstance(model, IntegerModel):
         real = any(name not in model.params for name in model.graph.output_tensors)
-        return metadata.of_integer_model(model, IoDtype.FLOAT32 if real else contents.io_dtype, head)
-    return metadata.of_float_model(model, contents.precision, head)
+        return metadata.of_integer_model(model, IoDtype.FLOAT32 if real else contents.io_dtype, head, **form)
+    return metadata.of_float_model(model, contents.precision, head, **form)

@@ -13,8 +13,8 @@ from edgekit.exporters.contents import (
     Contents,
     Operator,
     flat,
-    head_option,
     metadata_facts,
+    said_options,
     unique_names,
     with_origins,
 )
@@ -70,7 +70,7 @@ def read_contents(path: Path) -> Contents:
     options: dict[str, Any] = {"precision": Precision.FLOAT16} if halves else {}
     facts, flow = dict(_facts(model)) | misfit, Flow(model.program)
     boundary = frozenset(name for name, o in zip(names, operations, strict=True) if flow.is_boundary(o))
-    return Contents(operators, facts, IoDtype.FLOAT32, options | head_option(facts), boundary)
+    return Contents(operators, facts, IoDtype.FLOAT32, options | said_options(facts), boundary)
 
 
 def _fields(operation: Operation) -> Iterator[tuple[str, Value]]:

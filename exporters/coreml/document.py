@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from edgekit.exporters.metadata import Metadata
     from edgekit.ir import Graph, Output
-    from edgekit.preprocessing import Preprocessing
 
 # Core ML's images, by the order of the channels; with a fourth channel it takes an array only.
 # Source: FeatureTypes.proto, ImageFeatureType.ColorSpace
@@ -50,14 +49,20 @@ class Document:
         shapes: of every tensor, with the batch.
     """
 
-    def __init__(
-        self, graph: Graph, precision: Precision, preprocessing: Preprocessing, labels: tuple[str, ...], head: Head
-    ) -> None:
+    def __init__(self, graph: Graph, about: Metadata, precision: Precision) -> None:
+        """Start a file.
+
+        Args:
+            graph: what is written.
+            about: what the file says about itself.
+            precision: float32 or float16, of the operators.
+        """
         assert precision in (Precision.FLOAT32, Precision.FLOAT16), precision
         self.names = names.names_in_file(graph)
         self.program = ProgramBuilder(precision, self.names.values())
-        self.shapes = {name: (1, *tensor.shape) for name, tensor in graph.tensors.items()}
-        self._input, self._preprocessing = graph.input, preprocessing
+        self.shapes = {name: (about.batch or 1, *tensor.shape) for name, tensor in graph.tensors.items()}
+        self._about, self._input, self._preprocessing = about, graph.input, about.preprocessing
+        head, labels = about.head, about.labels
         self._scored = None if head is Head.LOGITS else metadata.logits_of(graph)
         # What a classifier gives are probabilities, to Core ML, Vision and whoever calls them: logits make none. They
         # come as a dictionary by label, which would lose a class if two had one label.
@@ -74,9 +79,9 @@ class Document:
 
     @property
     def fits_image(self) -> bool:
-        """Whether the input can be declared an image: Core ML has the order, and the network reads its channels."""
-        order, (_, *shape) = self._preprocessing.order, self.shapes[self._input]
-        return order in COLOUR_SPACES and len(shape) == 3 and shape[0] == len(ORDERS[order][1])
+        """Whether the input can be declared an image: Core ML has the order, and it is one, with these channels."""
+        order, (batch, *shape) = self._preprocessing.order, self.shapes[self._input]
+        return order in COLOUR_SPACES and batch == 1 and len(shape) == 3 and shape[0] == len(ORDERS[order][1])
 
     def image(self) -> Value:
         """Declare an image as the input, in one of ``COLOUR_SPACES``: pixels 0..255 as float32, [1, C, H, W]."""
@@ -117,7 +122,7 @@ class Document:
                 self._give(scores, "the probability of each class")
             self._give(output, self._texts[tensor])
 
-    def save(self, path: Path, target: Target, about: Metadata, kind: str) -> None:
+    def save(self, path: Path, target: Target, kind: str) -> None:
         """Write the package. Its version follows from its contents, so that equal versions are equal models.
 
         Raises:
@@ -128,9 +133,9 @@ class Document:
         model = schema().model.Model(specificationVersion=target.specification, mlProgram=program)
         model.description.CopyFrom(self._description)
         described = model.description.metadata
-        described.shortDescription = f"{about.network}: {kind}"
+        described.shortDescription = f"{self._about.network}: {kind}"
         described.author, described.versionString = "edgekit", digest[:12]
-        described.userDefined[metadata.KEY] = about.to_json(self.program.origins)
+        described.userDefined[metadata.KEY] = self._about.to_json(self.program.origins)
         package.write(path, model.SerializeToString(deterministic=True), weights)
 
     def _probabilities(self, logits: Value) -> Value:

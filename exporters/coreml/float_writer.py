@@ -20,11 +20,13 @@ from edgekit.exporters.metadata import Head
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgekit.exporters.metadata import Precision
+    from edgekit.exporters.metadata import Metadata, Precision
     from edgekit.float_model import FloatModel
 
 
-def write_float_model(model: FloatModel, path: Path, *, precision: Precision, head: Head = Head.LOGITS) -> None:
+def write_float_model(
+    model: FloatModel, path: Path, *, precision: Precision, head: Head = Head.LOGITS, batch: int | None = None
+) -> None:
     """Write an .mlpackage for iOS 15 and later.
 
     Args:
@@ -32,6 +34,8 @@ def write_float_model(model: FloatModel, path: Path, *, precision: Precision, he
         path: of the package.
         precision: float32 or float16, of the weights and operators.
         head: what stands beside the logits: with labels, the package is a classifier of these probabilities then.
+        batch: how many images it takes at once. More than one come as an array of what the float network takes; one is
+            an image, of which Core ML's own interface takes any number.
 
     Raises:
         ConfigError: a weight that float16 cannot hold.
@@ -39,16 +43,15 @@ def write_float_model(model: FloatModel, path: Path, *, precision: Precision, he
         MissingDependency: coremltools is not installed.
         BadInput: the package cannot be written.
     """
-    writer = _FloatWriter(model, precision, head)
+    writer = _FloatWriter(model, metadata.of_float_model(model, precision, head, batch=batch or 1))
     writer.write()
-    about = metadata.of_float_model(model, precision, head)
-    writer.document.save(path, IOS15, about, f"{precision} weights and operators")
+    writer.document.save(path, IOS15, f"{precision} weights and operators")
 
 
 class _FloatWriter:
-    def __init__(self, model: FloatModel, precision: Precision, head: Head) -> None:
+    def __init__(self, model: FloatModel, about: Metadata) -> None:
         self.model = model
-        self.document = Document(model.graph, precision, model.preprocessing, model.labels, head)
+        self.document = Document(model.graph, about, about.precision)
         self.program = self.document.program
         self.values: dict[str, Value] = {}
 

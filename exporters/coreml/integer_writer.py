@@ -35,7 +35,7 @@ from edgekit.exporters.coreml.document import IOS17, Document
 from edgekit.exporters.coreml.names import REAL, RESULT
 from edgekit.exporters.coreml.operators import OPERATORS
 from edgekit.exporters.coreml.reals import to_real, to_scale, to_weights
-from edgekit.exporters.metadata import Head, IoDtype, Precision
+from edgekit.exporters.metadata import Head, IoDtype, Metadata, Precision
 from edgekit.quantization import INT8_MIN
 
 if TYPE_CHECKING:
@@ -49,13 +49,14 @@ if TYPE_CHECKING:
     from edgekit.quantization import QuantParams
 
 
-def write_integer_model(
+def write_integer_model(  # noqa: PLR0913 - one a choice of the user's
     model: IntegerModel,
     path: Path,
     *,
     io_dtype: IoDtype,
     precision: Precision = Precision.FLOAT32,
     head: Head = Head.LOGITS,
+    batch: int | None = None,
 ) -> None:
     """Write an .mlpackage for iOS 17 and later.
 
@@ -66,6 +67,7 @@ def write_integer_model(
         precision: what the program computes in between ``dequantize`` and ``quantize``: in float32 every scale is the
             model's; float16 rounds them, and the lowering in the metadata says so ("universal-float16").
         head: what stands beside the logits: with labels, the package is a classifier of these probabilities then.
+        batch: how many images it takes at once, as for ``write_float_model``.
 
     Raises:
         ConfigError: another ``io_dtype``, or a number that float16 cannot hold.
@@ -78,12 +80,12 @@ def write_integer_model(
             f"a Core ML file cannot take or give {io_dtype} arrays before iOS 26: use --io-dtype float32 "
             f"(the input is an image then, so pixels stay 8-bit)"
         )
-    writer = _IntegerWriter(model, precision, head)
-    writer.write()
-    about = metadata.of_integer_model(model, io_dtype, head)
+    about = metadata.of_integer_model(model, io_dtype, head, batch=batch or 1)
     if precision is Precision.FLOAT16:
         about = replace(about, lowering=f"{model.lowering}-float16")
-    writer.document.save(path, IOS17, about, f"int8 weights and activations in a {precision} program")
+    writer = _IntegerWriter(model, about, precision)
+    writer.write()
+    writer.document.save(path, IOS17, f"int8 weights and activations in a {precision} program")
 
 
 class _IntegerWriter:
@@ -92,9 +94,9 @@ class _IntegerWriter:
     A tensor that is kept in float is one value.
     """
 
-    def __init__(self, model: IntegerModel, precision: Precision, head: Head) -> None:
+    def __init__(self, model: IntegerModel, about: Metadata, precision: Precision) -> None:
         self.model = model
-        self.document = Document(model.graph, precision, model.preprocessing, model.labels, head)
+        self.document = Document(model.graph, about, precision)
         self.program = self.document.program
         self.names = self.document.names
         self.reals: dict[str, Value] = {}  # dequantized tensors and constants by name

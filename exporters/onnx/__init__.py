@@ -42,7 +42,7 @@ def _options(chosen: Mapping[str, Any], precision: Precision, *, int16: bool) ->
     from edgekit.exporters.onnx.versions import for_runtime  # noqa: PLC0415 - it needs onnx
 
     for_runtime(chosen["onnxruntime"], int16=int16)
-    return {"runtime": chosen["onnxruntime"], "one_image": chosen["onnx_batch"] == "one"}
+    return {"runtime": chosen["onnxruntime"]}
 
 
 FORMAT = Format(

@@ -164,10 +164,9 @@ class OnnxBuilder:
         stored = self.array(f"{name}.stored", self._stored(name, self.graph.constants[name]))
         return self.node("DequantizeLinear", [stored, *self.parameters(name)], name)
 
-    def endpoint(self, name: str, tensor: str, dtype: int, *, one_image: bool) -> onnx.ValueInfoProto:
-        """The declaration of an input or output of the file; the batch is free unless it is to be ``one_image``."""
-        batch = 1 if one_image else BATCH
-        return helper.make_tensor_value_info(name, dtype, [batch, *self.graph.tensors[tensor].shape])
+    def endpoint(self, name: str, tensor: str, dtype: int, *, batch: int | None) -> onnx.ValueInfoProto:
+        """The declaration of an input or output of the file; the batch is free where it is None."""
+        return helper.make_tensor_value_info(name, dtype, [batch or BATCH, *self.graph.tensors[tensor].shape])
 
     def finish(self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]) -> onnx.ModelProto:
         """The model, which does not say yet what it is."""

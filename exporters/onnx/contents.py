@@ -13,9 +13,9 @@ from edgekit.exporters.contents import (
     OPERATOR,
     Contents,
     Operator,
-    head_option,
     io_dtype_of,
     metadata_facts,
+    said_options,
     unique_names,
     with_origins,
 )
@@ -86,8 +86,7 @@ def read_contents(path: Path) -> Contents:
         operators,
         facts,
         io_dtype_of(_dtype(inputs[0].type.tensor_type.elem_type)) if inputs else io_dtype_of(""),
-        {"runtime": runtime_for(version), "one_image": bool(inputs) and _takes_one_image(inputs[0])}
-        | head_option(facts),
+        {"runtime": runtime_for(version)} | said_options(facts),
     )
 
 
@@ -95,11 +94,6 @@ def _operator(name: str, node: onnx.NodeProto, constants: Mapping[str, onnx.Tens
     fields = dict(_fields(node, constants))
     read = tuple(name for name in node.input if name in constants)
     return Operator(name, fields, read, _DOES.get(str(fields[OPERATOR]), Does.OTHER))
-
-
-def _takes_one_image(value: onnx.ValueInfoProto) -> bool:
-    axes = value.type.tensor_type.shape.dim
-    return len(axes) > 0 and axes[0].dim_value == 1  # a free axis has none
 
 
 def _dtype(element_type: int) -> str:

@@ -36,7 +36,7 @@ def write_integer_model(  # noqa: PLR0913 - one a choice of the user's
     *,
     io_dtype: IoDtype = IoDtype.FLOAT32,
     runtime: str | None = None,
-    one_image: bool = False,
+    batch: int | None = None,
     head: Head = Head.LOGITS,
 ) -> None:
     """Write an int8 file in QDQ form.
@@ -46,7 +46,7 @@ def write_integer_model(  # noqa: PLR0913 - one a choice of the user's
         path: of the .onnx file.
         io_dtype: of input and outputs; uint8 is the type inside, so that boundary costs nothing.
         runtime: the ONNX Runtime that has to read the file ("onnxruntime==1.10"); None for 1.12 and later.
-        one_image: the file takes one image at a time; else any number.
+        batch: how many images the file takes at once; None for any number.
         head: what stands beside the logits, as the second output.
 
     Raises:
@@ -54,7 +54,7 @@ def write_integer_model(  # noqa: PLR0913 - one a choice of the user's
         ConfigError: ``runtime`` is not a version, or too old.
     """
     graph, names = model.graph, public_names(model.graph)
-    about = file_metadata.of_integer_model(model, io_dtype, head)
+    about = file_metadata.of_integer_model(model, io_dtype, head, batch=batch)
     seen_as_stored = io_dtype is IoDtype.UINT8
     endpoints = {tensor: name for tensor, name in names.items() if (tensor in model.params) == seen_as_stored}
     version = for_runtime(runtime, int16=bool(model.int16_nodes))
@@ -67,7 +67,7 @@ def write_integer_model(  # noqa: PLR0913 - one a choice of the user's
     for name in graph.output_tensors:
         if name in model.params:
             _give_out(builder, name, names[name], io_dtype)
-    _write(builder, ELEMENT_TYPES[io_dtype], about, path, one_image=one_image)
+    _write(builder, ELEMENT_TYPES[io_dtype], about, path)
 
 
 def write_float_model(  # noqa: PLR0913 - likewise
@@ -76,7 +76,7 @@ def write_float_model(  # noqa: PLR0913 - likewise
     *,
     precision: Precision = Precision.FLOAT32,
     runtime: str | None = None,
-    one_image: bool = False,
+    batch: int | None = None,
     head: Head = Head.LOGITS,
 ) -> None:
     """Write a float32 file, or a float16 one with a float32 boundary; simplified by onnxsim, with its own check.
@@ -86,7 +86,7 @@ def write_float_model(  # noqa: PLR0913 - likewise
         path: of the .onnx file.
         precision: FLOAT32 or FLOAT16.
         runtime: the ONNX Runtime that has to read the file ("onnxruntime==1.10"); None for 1.12 and later.
-        one_image: the file takes one image at a time; else any number.
+        batch: how many images the file takes at once; None for any number.
         head: what stands beside the logits, as the second output.
 
     Raises:
@@ -108,7 +108,7 @@ def write_float_model(  # noqa: PLR0913 - likewise
     if precision is Precision.FLOAT16:
         for name in graph.output_tensors:
             builder.node("Cast", [builder.values[name]], names[name], to=TensorProto.FLOAT)
-    _write(builder, TensorProto.FLOAT, file_metadata.of_float_model(model, precision, head), path, one_image=one_image)
+    _write(builder, TensorProto.FLOAT, file_metadata.of_float_model(model, precision, head, batch=batch), path)
 
 
 def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -120,7 +120,8 @@ def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     onnxsim = extras.load("onnxsim", "onnx")
     image = model.graph.input[0]
-    shape = [1, *(axis.dim_value for axis in image.type.tensor_type.shape.dim[1:])]
+    batch, *size = image.type.tensor_type.shape.dim
+    shape = [batch.dim_value or 1, *(axis.dim_value for axis in size)]  # a free axis has none
     with contextlib.redirect_stdout(io.StringIO()):  # it reports its progress there, where our user expects results
         simplified, same = onnxsim.simplify(model, check_n=1, test_input_shapes={image.name: shape})
     if not same:
@@ -169,10 +170,10 @@ def _give_out(builder: OnnxBuilder, tensor: str, public: str, io_dtype: IoDtype)
         builder.node("QuantizeLinear", [real, *builder.int8_parameters(tensor)], public)
 
 
-def _write(builder: OnnxBuilder, dtype: int, metadata: file_metadata.Metadata, path: Path, *, one_image: bool) -> None:
+def _write(builder: OnnxBuilder, dtype: int, metadata: file_metadata.Metadata, path: Path) -> None:
     graph, names = builder.graph, public_names(builder.graph)
     inputs, outputs = (
-        [builder.endpoint(names[name], name, dtype, one_image=one_image) for name in tensors]
+        [builder.endpoint(names[name], name, dtype, batch=metadata.batch) for name in tensors]
         for tensors in ((graph.input,), graph.output_tensors)
     )
     if metadata.head is not Head.LOGITS:
@@ -180,7 +181,7 @@ def _write(builder: OnnxBuilder, dtype: int, metadata: file_metadata.Metadata, p
         # The last axis of [N, classes]; older operators take all axes from it on, which is the same.
         attributes = {"axis": 1} if metadata.head is Head.SOFTMAX else {}
         builder.node(_HEADS[metadata.head], [names[logits]], file_metadata.PROBABILITIES, **attributes)
-        outputs.append(builder.endpoint(file_metadata.PROBABILITIES, logits, dtype, one_image=one_image))
+        outputs.append(builder.endpoint(file_metadata.PROBABILITIES, logits, dtype, batch=metadata.batch))
     model = builder.finish(inputs, outputs)
     if metadata.precision is not Precision.INT8:
         model = simplify(model)

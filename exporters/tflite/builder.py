@@ -18,18 +18,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.exporters.tflite.versions import Release
-    from edgekit.ir import Graph, Tensor
+    from edgekit.ir import Graph
 
 _RUNTIME_ENTRY = "min_runtime_version"  # tflite/tools/versioning/runtime_version.cc
 _RUNTIME_ENTRY_BYTES = 16  # the same file: a fixed size, filled up with zeros
-
-
-def nhwc(tensor: Tensor) -> tuple[int, ...]:
-    """The shape of an activation in the file, with a batch of 1: [1, H, W, C] or [1, C]."""
-    if tensor.axes == VECTOR:
-        return (1, *tensor.shape)
-    channels, height, width = tensor.shape
-    return (1, height, width, channels)
 
 
 def inner_name(name: str, public: Collection[str]) -> str:
@@ -50,15 +42,23 @@ class TfliteBuilder:
         graph: what is written.
         params: quantization parameters by name; empty for a float model.
         endpoints: names in the file, by names in the graph, of the tensors that callers see as they are.
+        batch: how many images the file takes at once. With 1 it can be resized to any other.
         half: store float constants in float16.
         origins: of the operators that are written.
     """
 
     def __init__(
-        self, graph: Graph, params: Mapping[str, QuantParams], endpoints: Mapping[str, str], *, half: bool = False
+        self,
+        graph: Graph,
+        params: Mapping[str, QuantParams],
+        endpoints: Mapping[str, str],
+        *,
+        batch: int = 1,
+        half: bool = False,
     ) -> None:
         self.schema = tflite_schema.load()
         self.graph, self.params, self.endpoints, self.half = graph, params, endpoints, half
+        self.batch = batch
         self.buffers = [tflite_schema.aligned_buffer(self.schema, None)]  # buffer 0 is empty by definition
         self.tensors: list[Any] = []
         self.operators: list[Any] = []
@@ -70,10 +70,18 @@ class TfliteBuilder:
     def activation(self, name: str) -> int:
         """The index of an activation of the graph."""
         if name not in self._indices:
-            params, shape = self.params.get(name), nhwc(self.graph.tensors[name])
+            params, shape = self.params.get(name), self.shape(name)
             inner = inner_name(name, self._public)
             self._indices[name] = self.tensor(self.endpoints.get(name, inner), shape, self.dtype(name), params)
         return self._indices[name]
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of an activation in the file: [N, H, W, C] or [N, C]."""
+        tensor = self.graph.tensors[name]
+        if tensor.axes == VECTOR:
+            return (self.batch, *tensor.shape)
+        channels, height, width = tensor.shape
+        return (self.batch, height, width, channels)
 
     def dtype(self, name: str) -> str:
         """The type of an activation of the graph."""

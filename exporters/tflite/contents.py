@@ -13,9 +13,9 @@ from edgekit.exporters.contents import (
     OPERATOR,
     Contents,
     Operator,
-    head_option,
     io_dtype_of,
     metadata_facts,
+    said_options,
     unique_names,
     with_origins,
 )
@@ -101,7 +101,7 @@ class _Decoder:
         io_dtype = io_dtype_of(self._file.dtype(inputs[0]))
         facts = dict(self._facts()) | misfit
         boundary = frozenset(operators[position].name for position in reader.boundary(self._file))
-        return Contents(operators, facts, io_dtype, head_option(facts), boundary)
+        return Contents(operators, facts, io_dtype, said_options(facts), boundary, channels_last=True)
 
     # --- operators ----------------------------------------------------------------------------------------------------
 

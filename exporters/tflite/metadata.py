@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.exporters.metadata import PROBABILITIES, Head
+from edgekit.exporters.metadata import PROBABILITIES
 from edgekit.exporters.tflite import schema as tflite_schema
+from edgekit.ir import LOGITS, VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +34,11 @@ _TENSOR_AXIS_LABELS = 2  # AssociatedFileType
 _FEATURE_PROPERTIES, _IMAGE_PROPERTIES = 1, 2  # ContentProperties, a union: 0 is "none"
 _NORMALIZATION_OPTIONS = 1  # ProcessUnitOptions, a union
 
-_TEXTS = {PROBABILITIES: "one probability a class"}
+_TEXTS = {
+    PROBABILITIES: "one probability a class",
+    LOGITS: "one logit a class, before softmax",
+    VALUES: "what the network computes",
+}
 
 _Field = tuple[int, "Callable[[int, Any, Any], None]", Any]  # slot, how it is stored, value
 
@@ -55,13 +60,14 @@ def model_metadata(metadata: Metadata, image: str, outputs: Sequence[str]) -> by
     """
     b = tflite_schema.flatbuffer_builder(2**12)
     offset = b.PrependUOffsetTRelativeSlot
-    classes = {PROBABILITIES, outputs[-1]} if metadata.head is not Head.LOGITS else {outputs[0]}
-    tensors = [_output(b, name, labels=bool(metadata.labels) and name in classes) for name in outputs]
+    roles = {PROBABILITIES: PROBABILITIES} | {output.name: output.role for output in metadata.outputs}
+    tensors = [_output(b, name, roles[name], labels=bool(metadata.labels)) for name in outputs]
     output_vector, input_vector = _vector(b, tensors), _vector(b, [_input(b, metadata, image)])
     subgraph = _table(b, (2, offset, input_vector), (3, offset, output_vector))  # SubGraphMetadata
     subgraphs = _vector(b, [subgraph])
     name, version = b.CreateString(metadata.network), b.CreateString(_MIN_PARSER_VERSION)
-    description = b.CreateString(f"{metadata.precision} image classifier, written by edgekit")
+    what = "image classifier" if LOGITS in roles.values() else "image network"
+    description = b.CreateString(f"{metadata.precision} {what}, written by edgekit")
     fields = (0, offset, name), (1, offset, description), (3, offset, subgraphs), (7, offset, version)
     b.Finish(_table(b, *fields), file_identifier=FILE_IDENTIFIER)  # ModelMetadata
     return bytes(b.Output())
@@ -106,15 +112,15 @@ def _input(b: Any, metadata: Metadata, name: str) -> int:  # noqa: ANN401 - flat
     return _table(b, *fields)
 
 
-def _output(b: Any, name: str, *, labels: bool) -> int:  # noqa: ANN401 - flatbuffers has no type information
-    """TensorMetadata of an output."""
+def _output(b: Any, name: str, role: str, *, labels: bool) -> int:  # noqa: ANN401 - flatbuffers has no type information
+    """TensorMetadata of an output; ``labels`` are named beside what is a number a class."""
     offset = b.PrependUOffsetTRelativeSlot
     feature = _table(b)  # FeatureProperties
     content = _table(b, (0, b.PrependUint8Slot, _FEATURE_PROPERTIES), (1, offset, feature))  # Content
-    text, description = b.CreateString(name), b.CreateString(_TEXTS.get(name, "one logit a class, before softmax"))
+    text, description = b.CreateString(name), b.CreateString(_TEXTS.get(role, role))
     fields: list[_Field] = [(0, offset, text), (1, offset, description), (3, offset, content)]
-    if labels:
-        order = PROBABILITIES if name == PROBABILITIES else "logits"
+    if labels and role in {PROBABILITIES, LOGITS}:
+        order = role
         file, about = b.CreateString(LABELS_FILE), b.CreateString(f"class names, in the order of the {order}")
         kind = (2, b.PrependInt8Slot, _TENSOR_AXIS_LABELS)
         associated = _table(b, (0, offset, file), (1, offset, about), kind)  # AssociatedFile

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.errors import UnsupportedOperator
-from edgekit.exporters.tflite.builder import nhwc
 from edgekit.ir import (
     Add,
     Clamp,
@@ -150,12 +149,14 @@ def _linear(_: Linear, node: Node, model: TfliteBuilder) -> None:
         # 2.12). As a 1x1 convolution the layer is right in all of them, in one XNNPACK piece, and as fast.
         out_features, in_features = values.shape
         dtype = model.dtype(x)
-        pixel = model.tensor(f"{node.name}.pixel", (1, 1, 1, in_features), dtype, model.params[x])
-        result = model.tensor(f"{node.name}.result", (1, 1, 1, out_features), dtype, model.params[node.output])
-        _reshape(f"{node.name}.to_pixel", source, pixel, (1, 1, 1, in_features), model)
+        pixel = model.tensor(f"{node.name}.pixel", (model.batch, 1, 1, in_features), dtype, model.params[x])
+        result = model.tensor(
+            f"{node.name}.result", (model.batch, 1, 1, out_features), dtype, model.params[node.output]
+        )
+        _reshape(f"{node.name}.to_pixel", source, pixel, (1, 1, in_features), model)
         options = {"padding": model.schema.Padding.VALID, "strideH": 1, "strideW": 1}
         _convolution(node, pixel, values[:, None, None, :], result, options, model)
-        _reshape(f"{node.name}.from_pixel", result, target, (1, out_features), model)
+        _reshape(f"{node.name}.from_pixel", result, target, (out_features,), model)
         return
     inputs = [source, model.weight(weight, values, 0), model.bias(bias, x, weight)]
     code = _code("FULLY_CONNECTED", x, model, 1, 4, 7)
@@ -198,7 +199,7 @@ def _flatten(_: Flatten, node: Node, model: TfliteBuilder) -> None:
     x = node.operand("x")
     assert model.graph.tensors[x].shape[1:] == (1, 1), "in NHWC the values of a feature map would come in another order"
     source, target = model.activation(x), model.activation(node.output)
-    _reshape(f"{node.name}.shape", source, target, nhwc(model.graph.tensors[node.output]), model)
+    _reshape(f"{node.name}.shape", source, target, model.graph.tensors[node.output].shape, model)
 
 
 @OPERATORS.implements(Concat)
@@ -261,7 +262,7 @@ def _emit(  # noqa: PLR0913, PLR0917 - an operator has this many parts
         fused, bounds = int(functions.RELU), {"MINIMUM": high}
     bounds = {kind: bound for kind, bound in bounds.items() if math.isfinite(bound)}
     shape, dtype, params = (
-        nhwc(model.graph.tensors[node.output]),
+        model.shape(node.output),
         model.dtype(node.output),
         model.params.get(node.output),
     )
@@ -290,8 +291,8 @@ def _convolution(  # noqa: PLR0913, PLR0917 - a CONV_2D has this many parts
 def _padded(node: Node, source: int, padding: Padding, model: TfliteBuilder) -> int:
     """The input of a convolution whose padding is neither SAME nor VALID, padded by an operator of its own."""
     x = node.operand("x")
-    _, height, width, channels = nhwc(model.graph.tensors[x])
-    shape = (1, height + padding.top + padding.bottom, width + padding.left + padding.right, channels)
+    _, height, width, channels = model.shape(x)
+    shape = (model.batch, height + padding.top + padding.bottom, width + padding.left + padding.right, channels)
     padded = model.tensor(f"{node.name}.padded", shape, model.dtype(x), model.params.get(x))
     _pad_operator(node, source, padded, padding, model)
     return padded
@@ -305,6 +306,10 @@ def _pad_operator(node: Node, source: int, target: int, padding: Padding, model:
 
 
 def _reshape(name: str, source: int, target: int, shape: tuple[int, ...], model: TfliteBuilder) -> None:
-    """RESHAPE, with ``name`` for the tensor that holds the new shape."""
-    inputs = [source, model.integers(name, shape)]
-    model.operator("RESHAPE", 1, inputs, target, ("ReshapeOptions", {"newShape": list(shape)}))
+    """RESHAPE to any batch of ``shape``, with ``name`` for the tensor that holds it.
+
+    -1 for the batch, whatever it is, keeps XNNPACK in one piece, and a file that is resized whole.
+    """
+    wanted = [-1, *shape]
+    inputs = [source, model.integers(name, wanted)]
+    model.operator("RESHAPE", 1, inputs, target, ("ReshapeOptions", {"newShape": wanted}))

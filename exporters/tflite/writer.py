@@ -12,7 +12,7 @@ from edgekit.exporters import metadata as file_metadata
 from edgekit.exporters.metadata import Head, IoDtype, Precision
 from edgekit.exporters.names import public_names
 from edgekit.exporters.tflite import metadata as tflite_metadata
-from edgekit.exporters.tflite.builder import TfliteBuilder, nhwc
+from edgekit.exporters.tflite.builder import TfliteBuilder
 from edgekit.exporters.tflite.operators import OPERATORS, oldest_runtime
 
 if TYPE_CHECKING:
@@ -25,12 +25,18 @@ if TYPE_CHECKING:
 
 
 def write_integer_model(
-    model: IntegerModel, path: Path, *, io_dtype: IoDtype = IoDtype.FLOAT32, head: Head = Head.LOGITS
+    model: IntegerModel,
+    path: Path,
+    *,
+    io_dtype: IoDtype = IoDtype.FLOAT32,
+    head: Head = Head.LOGITS,
+    batch: int | None = None,
 ) -> None:
     """Write an int8 file; QUANTIZE and DEQUANTIZE stand at the boundary where ``io_dtype`` is not int8.
 
     Probabilities, if ``head`` asks for any, are the first output and the logits the second: MediaPipe and the Task
-    Library show the scores of the first.
+    Library show the scores of the first. A file with a free ``batch`` says 1, and takes any that its input is resized
+    to.
 
     Raises:
         BadInput: the file cannot be written.
@@ -38,11 +44,11 @@ def write_integer_model(
         MissingDependency: ai-edge-litert is not installed.
     """
     names, graph = public_names(model.graph), model.graph
-    about = file_metadata.of_integer_model(model, io_dtype, head)
+    about = file_metadata.of_integer_model(model, io_dtype, head, batch=batch, channels_last=True)
     # Seen as they are: integers at an int8 boundary, and outputs that are kept in float.
     reals = {name: names[name] for name in graph.output_tensors if name not in model.params}
     endpoints = names if io_dtype is IoDtype.INT8 else reals
-    builder = TfliteBuilder(graph, model.params, endpoints)
+    builder = TfliteBuilder(graph, model.params, endpoints, batch=batch or 1)
     image = _endpoint(builder, graph.input, names[graph.input], io_dtype)
     if io_dtype is not IoDtype.INT8:
         source = image if io_dtype is IoDtype.UINT8 else _aligned(builder, image, model.alignment)
@@ -63,29 +69,36 @@ def write_integer_model(
 
 
 def write_float_model(
-    model: FloatModel, path: Path, *, precision: Precision = Precision.FLOAT32, head: Head = Head.LOGITS
+    model: FloatModel,
+    path: Path,
+    *,
+    precision: Precision = Precision.FLOAT32,
+    head: Head = Head.LOGITS,
+    batch: int | None = None,
 ) -> None:
-    """Write a float32 file, or one whose weights are stored in float16; ``head`` as in ``write_integer_model``.
+    """Write a float32 file, or one whose weights are stored in float16; the rest as in ``write_integer_model``.
 
     Raises:
         BadInput: the file cannot be written.
         MissingDependency: ai-edge-litert is not installed.
     """
-    builder = TfliteBuilder(model.graph, {}, public_names(model.graph), half=precision is Precision.FLOAT16)
+    half, names = precision is Precision.FLOAT16, public_names(model.graph)
+    builder = TfliteBuilder(model.graph, {}, names, batch=batch or 1, half=half)
     image = builder.activation(model.graph.input)
     for node in model.graph:
         builder.origins.enter(node)
         OPERATORS[node](node, builder)
     builder.origins.enter(None)
     outputs = {name: builder.activation(name) for name in model.graph.output_tensors}
-    _write(builder, image, outputs, file_metadata.of_float_model(model, precision, head), path)
+    about = file_metadata.of_float_model(model, precision, head, batch=batch, channels_last=True)
+    _write(builder, image, outputs, about, path)
 
 
 def _endpoint(builder: TfliteBuilder, name: str, public: str, io_dtype: IoDtype) -> int:
     """The tensor that a caller sees for the activation ``name``."""
     if name in builder.endpoints:
         return builder.activation(name)
-    shape, params = nhwc(builder.graph.tensors[name]), builder.params[name]
+    shape, params = builder.shape(name), builder.params[name]
     if io_dtype is IoDtype.UINT8:
         return builder.tensor(public, shape, "uint8", replace(params, zero_point=params.zero_point + 128))
     return builder.tensor(public, shape, "float32")
@@ -97,7 +110,7 @@ def _aligned(builder: TfliteBuilder, image: int, alignment: Alignment) -> int:
     Constants hold a whole row of the picture. Those of a single pixel would be multiplied and added pixel by pixel, by
     threes: MobileNetV3-Small takes 1.8 times as long then.
     """
-    shape = nhwc(builder.graph.tensors[builder.graph.input])
+    shape = builder.shape(builder.graph.input)
     for kind, values, options in (
         ("MUL", alignment.gains, "MulOptions"),
         ("ADD", alignment.offsets, "AddOptions"),

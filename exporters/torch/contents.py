@@ -20,9 +20,9 @@ from edgekit.exporters.contents import (
     Contents,
     Operator,
     flat,
-    head_option,
     io_dtype_of,
     metadata_facts,
+    said_options,
     with_origins,
 )
 from edgekit.exporters.torch import script
@@ -95,7 +95,7 @@ def read_contents(path: Path) -> Contents:
     text = loaded.entries[torchscript.METADATA].decode()
     operators, misfit = with_origins([*decoder.operators()], text, decoder.statements())
     facts = dict(_facts(loaded, decoder)) | misfit
-    return Contents(operators, facts, io_dtype, options | head_option(facts))
+    return Contents(operators, facts, io_dtype, options | said_options(facts))
 
 
 def _facts(loaded: Loaded, decoder: _Decoder) -> Iterator[tuple[str, Value]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from edgekit.exporters.torch import script
+from edgekit.exporters.torch.floating import result_names
 from edgekit.exporters.torch.forward import TO_INTEGERS, kind_of, variable_of
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def expose(module: torch.jit.ScriptModule) -> Exposed:
 
 def activation_names(graph: Graph) -> dict[str, tuple[str, ...]]:
     """What each tensor of ``graph`` is called in a file, by its name in the graph."""
-    program = script.Program()
+    program = script.Program(outputs=result_names(graph))
     program.takes(graph.input)
     for node in graph:
         program.assign(node.output, "")

@@ -16,14 +16,14 @@ from edgekit.exporters.metadata import Head, IoDtype, Precision
 from edgekit.exporters.summary import Endpoint
 from edgekit.exporters.torch import script
 from edgekit.exporters.torch.operators import FLOAT
-from edgekit.exporters.torch.texts import Texts
+from edgekit.exporters.torch.texts import Texts, given
 from edgekit.exporters.torch.writers import FloatWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edgekit.float_model import FloatModel
-    from edgekit.ir import Clamp, Node
+    from edgekit.ir import Clamp, Graph, Node
 
 
 def write_node(node: Node, writer: FloatWriter) -> None:
@@ -44,46 +44,49 @@ def _clamped(expression: str, activation: Clamp | None) -> str:
 # --- the whole file -------------------------------------------------------------------------------------------------
 
 
-def add_head(program: script.Program, head: Head) -> None:
+def result_names(graph: Graph) -> dict[str, str]:
+    """What the variables of output tensors are called, by the tensors' names."""
+    return {output.tensor: output.name for output in graph.outputs}
+
+
+def add_head(program: script.Program, graph: Graph, head: Head) -> None:
     """Append the method ``probabilities``, if there is to be one: what ``forward`` gives stays the logits."""
-    match head:
-        case Head.SOFTMAX:
-            program.also(metadata.PROBABILITIES, "torch.softmax(y, 1)")
-        case Head.SIGMOID:
-            program.also(metadata.PROBABILITIES, "torch.sigmoid(y)")
+    if head is Head.LOGITS:
+        return
+    expression = {Head.SOFTMAX: "torch.softmax(y, 1)", Head.SIGMOID: "torch.sigmoid(y)"}[head]
+    program.also(metadata.PROBABILITIES, expression, graph.output_tensors.index(metadata.logits_of(graph)))
 
 
-def write_float_model(model: FloatModel, path: Path, *, precision: Precision, head: Head = Head.LOGITS) -> None:
+def write_float_model(
+    model: FloatModel, path: Path, *, precision: Precision, head: Head = Head.LOGITS, batch: int | None = None
+) -> None:
     """Write ``model`` to ``path`` as a TorchScript file: it needs torch alone, float32 in and out.
 
-    [N, C, H, W] -> [N, classes].
+    ``forward`` is as in ``write_integer_model``.
 
     Args:
         model: a canonical float graph.
         path: the file, ``.pt`` by custom.
         precision: float32, or float16 for the weights.
         head: what a method ``probabilities`` makes of the logits, which are what ``forward`` gives.
+        batch: how many images the file says that it takes at once; the program takes any number.
 
     Raises:
         UnsupportedOperator: the graph holds an operator that is not in ``operators.FLOAT``.
         BadInput: the file cannot be written.
     """
-    graph, program = model.graph, script.Program()
+    graph, program = model.graph, script.Program(outputs=result_names(model.graph))
     writer = FloatWriter(graph, program, half=precision is Precision.FLOAT16)
-    (output,) = graph.output_tensors
 
     program.takes(graph.input)
     for node in graph:
         program.origins.enter(node)
         write_node(node, writer)
     program.origins.enter(None)
-    program.returns(program.variable(output))
-    add_head(program, head)
+    program.returns([program.variable(tensor) for tensor in graph.output_tensors])
+    add_head(program, graph, head)
 
-    texts = Texts(
-        metadata.of_float_model(model, precision, head),
-        Endpoint(graph.input, IoDtype.FLOAT32, (-1, *graph.tensors[graph.input].shape)),
-        Endpoint(output, IoDtype.FLOAT32, (-1, *graph.tensors[output].shape)),
-        origins=program.origins,
-    )
+    about = metadata.of_float_model(model, precision, head, batch=batch)
+    taken = Endpoint(graph.input, IoDtype.FLOAT32, (batch or metadata.FREE, *graph.tensors[graph.input].shape))
+    texts = Texts(about, taken, given(about), origins=program.origins)
     files.write_bytes(path, program.to_bytes(texts.to_extra_files()))

@@ -41,8 +41,8 @@ from edgekit.exporters.metadata import Head, IoDtype
 from edgekit.exporters.summary import Endpoint
 from edgekit.exporters.torch import floating, script
 from edgekit.exporters.torch.operators import INTEGER
-from edgekit.exporters.torch.texts import Texts
-from edgekit.exporters.torch.writers import UINT8_OFFSET, FloatWriter, IntegerWriter
+from edgekit.exporters.torch.texts import Texts, given
+from edgekit.exporters.torch.writers import FloatWriter, IntegerWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,10 +94,19 @@ METHODS = {"mean": MEAN, "pad": PAD, "crop": CROP, "from_int8": FROM_INT8, "to_i
 # --- the whole file -------------------------------------------------------------------------------------------------
 
 
-def write_integer_model(
-    model: IntegerModel, path: Path, *, io_dtype: IoDtype, engine: Engine = "fbgemm", head: Head = Head.LOGITS
+def write_integer_model(  # noqa: PLR0913 - one a choice of the user's
+    model: IntegerModel,
+    path: Path,
+    *,
+    io_dtype: IoDtype,
+    engine: Engine = "fbgemm",
+    head: Head = Head.LOGITS,
+    batch: int | None = None,
 ) -> None:
-    """Write ``model`` to ``path`` as a TorchScript file that needs torch alone, [N, C, H, W] in, [N, classes] out.
+    """Write ``model`` to ``path`` as a TorchScript file that needs torch alone.
+
+    ``forward`` takes [N, C, H, W], and gives a tensor, or a tuple of the outputs in the order of the metadata: names
+    would be texts in the program, which ``edgekit.device.torchscript`` keeps out.
 
     Args:
         model: the integers; nothing about them is decided here.
@@ -106,19 +115,21 @@ def write_integer_model(
         engine: what depthwise layers are laid out for: "fbgemm" for all engines of x86, "qnnpack" for ARM. The integers
             are the same.
         head: what a method ``probabilities`` makes of the logits, which are what ``forward`` gives.
+        batch: how many images the file says that it takes at once; the program takes any number.
 
     Raises:
-        ConfigError: the output is kept in float, and ``io_dtype`` is not.
+        ConfigError: an output is kept in float, and ``io_dtype`` is not.
         UnsupportedOperator: the graph holds an operator that is not in ``operators.INTEGER``.
         BadInput: the file cannot be written.
     """
-    (output,) = model.graph.output_tensors
-    texts = Texts(
-        metadata.of_integer_model(model, io_dtype, head),
-        _endpoint(model, model.graph.input, io_dtype),
-        _endpoint(model, output, io_dtype),
-        engine,
-    )
+    graph = model.graph
+    about = metadata.of_integer_model(model, io_dtype, head, batch=batch)
+    taken = Endpoint(graph.input, io_dtype, (batch or metadata.FREE, *graph.tensors[graph.input].shape))
+    if io_dtype is not IoDtype.FLOAT32:
+        params = model.params[graph.input]
+        offset = metadata.UINT8_OFFSET if io_dtype is IoDtype.UINT8 else 0
+        taken = replace(taken, scale=float(params.scale[0]), zero_point=params.zero_point + offset)
+    texts = Texts(about, taken, given(about), engine)
     with script.pinned(script.packing_engine()), deprecations_silenced():
         program = _program(model, io_dtype, engine, head)
         data = program.to_bytes(replace(texts, origins=program.origins).to_extra_files())
@@ -126,7 +137,7 @@ def write_integer_model(
 
 
 def _program(model: IntegerModel, io_dtype: IoDtype, engine: Engine, head: Head) -> script.Program:
-    graph, program = model.graph, script.Program(METHODS)
+    graph, program = model.graph, script.Program(METHODS, floating.result_names(model.graph))
     writer = IntegerWriter(model, program, engine)
 
     program.takes(graph.input)
@@ -151,18 +162,21 @@ def _program(model: IntegerModel, io_dtype: IoDtype, engine: Engine, head: Head)
             program.assign(node.output, INTEGER[node](node, writer))
 
     program.origins.enter(None)
-    result = program.variable(graph.output_tensors[0])
-    match io_dtype:
-        case IoDtype.FLOAT32 if graph.output_tensors[0] not in model.params:
-            program.returns(result)
-        case IoDtype.FLOAT32:
-            program.returns(f"torch.dequantize({result})")
-        case IoDtype.UINT8:
-            program.returns(f"torch.int_repr({result})")
-        case IoDtype.INT8:
-            program.returns(program.call("to_int8", result))
-    floating.add_head(program, head)
+    program.returns([_given(program, model, tensor, io_dtype) for tensor in graph.output_tensors])
+    floating.add_head(program, graph, head)
     return program
+
+
+def _given(program: script.Program, model: IntegerModel, tensor: str, io_dtype: IoDtype) -> str:
+    """The expression for an output as callers see it."""
+    result = program.variable(tensor)
+    match io_dtype:
+        case IoDtype.FLOAT32:
+            return f"torch.dequantize({result})" if tensor in model.params else result
+        case IoDtype.UINT8:
+            return f"torch.int_repr({result})"
+        case IoDtype.INT8:
+            return program.call("to_int8", result)
 
 
 def _aligned(program: script.Program, image: str, alignment: Alignment) -> str:
@@ -174,12 +188,3 @@ def _aligned(program: script.Program, image: str, alignment: Alignment) -> str:
         )
         return f"torch.addcmul({offsets}, {image}, {gains})"
     return f"torch.add({image}, {alignment.offsets[0]!r})" if alignment.offsets else image
-
-
-def _endpoint(model: IntegerModel, name: str, io_dtype: IoDtype) -> Endpoint:
-    shape = (-1, *model.graph.tensors[name].shape)
-    if io_dtype is IoDtype.FLOAT32:
-        return Endpoint(name, io_dtype, shape)
-    params = model.params[name]
-    offset = UINT8_OFFSET if io_dtype is IoDtype.UINT8 else 0
-    return Endpoint(name, io_dtype, shape, float(params.scale[0]), params.zero_point + offset)

@@ -109,7 +109,7 @@ def read(path: Path) -> Summary:
         if step.variable is not None:
             float_operators += [f"{kind} {step.variable}" for kind in unnamed]
             unnamed.clear()
-    float_operators += [f"{kind} {texts.output.name}" for kind in unnamed]
+    float_operators += [f"{kind} {texts.outputs[0].name}" for kind in unnamed]
     return Summary(
         path=path,
         format="torch",
@@ -118,7 +118,7 @@ def read(path: Path) -> Summary:
         float_operators=tuple(float_operators),
         boundary=tuple(boundary),
         inputs=(texts.input,),  # TorchScript itself says neither types nor shapes
-        outputs=(texts.output,),
+        outputs=texts.outputs,
         version=_version(loaded),
         metadata=texts.metadata,
     )

@@ -26,11 +26,12 @@ from edgekit.errors import MissingDependency
 from edgekit.exporters.origins import Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from edgekit.ir import Padding
 
 _INDENT = "    "
+_WORDS = ("self", "torch", "Tensor")  # no variable is called like these
 
 
 def packing_engine() -> str:
@@ -73,8 +74,13 @@ class Program:
     ``features_0_0``.
     """
 
-    def __init__(self, methods: Mapping[str, str] | None = None) -> None:
-        """``methods``: sources by name; those that are called become part of the program."""
+    def __init__(self, methods: Mapping[str, str] | None = None, outputs: Mapping[str, str] | None = None) -> None:
+        """Start a program.
+
+        Args:
+            methods: sources by name; those that are called become part of the program.
+            outputs: what the variables of tensors are called that callers know by a name of their own.
+        """
         # C++ programs call eval() after loading, and that insists on this attribute.
         self._attributes: dict[str, Any] = {"training": False}
         self._methods = dict(methods or {})
@@ -82,9 +88,11 @@ class Program:
         self.origins = Recorder()  # of the statements
         self._statements: list[str] = []
         self._variables: dict[str, str] = {}
+        for tensor, called in (outputs or {}).items():
+            self._variables[tensor] = _identifier(called, taken={*self._variables.values(), *_WORDS})
         self._more: list[str] = []
         self._argument = ""
-        self._result = ""
+        self._results: tuple[str, ...] = ()
 
     def attribute(self, name: str, value: Any) -> str:  # noqa: ANN401 - a tensor or packed weights
         """Store ``value`` in the file and return the expression that reads it."""
@@ -110,27 +118,37 @@ class Program:
         """Name the argument of ``forward``."""
         self._argument = self._bind(name)
 
-    def returns(self, expression: str) -> None:
-        """End ``forward``."""
-        if expression not in self._variables.values():  # else it computes nothing
-            self.origins.add()
-        self._result = expression
+    def returns(self, expressions: Sequence[str]) -> None:
+        """End ``forward``: it gives one tensor, or a tuple of several."""
+        for expression in expressions:
+            if expression not in self._variables.values():  # else it computes nothing
+                self.origins.add()
+        self._results = tuple(expressions)
 
-    def also(self, name: str, expression: str) -> None:
-        """Append a method beside ``forward`` that takes what that takes; ``expression`` reads its result, ``y``."""
+    def also(self, name: str, expression: str, place: int = 0) -> None:
+        """Append a method beside ``forward`` that takes what that takes.
+
+        Args:
+            name: of the method.
+            expression: what it gives; it reads a result of ``forward``, which is called ``y``.
+            place: of that result.
+        """
         signature = f"def {name}(self, {self._argument}: Tensor) -> Tensor:"
-        body = f"{_INDENT}y = self.forward({self._argument})\n{_INDENT}return {expression}\n"
+        given = ", ".join("y" if i == place else f"_{i}" for i in range(len(self._results)))
+        body = f"{_INDENT}{given} = self.forward({self._argument})\n{_INDENT}return {expression}\n"
         self._more.append(f"{signature}\n{body}")
 
     def _bind(self, name: str) -> str:
-        taken = {*self._variables.values(), "self", "torch", "Tensor"}
+        taken = {*self._variables.values(), *_WORDS}
         return self._variables.setdefault(name, _identifier(name, taken))
 
     @property
     def source(self) -> str:
         """The TorchScript of all methods."""
-        body = "".join(f"{_INDENT}{line}\n" for line in [*self._statements, f"return {self._result}"])
-        forward = f"def forward(self, {self._argument}: Tensor) -> Tensor:\n{body}"
+        body = "".join(f"{_INDENT}{line}\n" for line in [*self._statements, f"return {', '.join(self._results)}"])
+        given = ", ".join("Tensor" for _ in self._results)
+        kind = given if len(self._results) == 1 else f"Tuple[{given}]"
+        forward = f"def forward(self, {self._argument}: Tensor) -> {kind}:\n{body}"
         called = [source for name, source in self._methods.items() if name in self._called]
         return "\n".join([*called, forward, *self._more])
 

@@ -1,8 +1,8 @@
 """The texts stored beside the program: a TorchScript program says neither shapes nor what its numbers mean.
 
-``edgekit.json`` is the metadata, ``program.json`` the input, the output, and the engine that the layers were laid out
-for. Any loader of TorchScript hands them out: ``torch.jit.load(path, _extra_files={"edgekit.json": ""})``,
-``Module.load(path, extraFiles)`` on Android.
+``edgekit.json`` is the metadata, ``program.json`` the input, the outputs in the order in which ``forward`` gives them,
+and the engine that the layers were laid out for. Any loader of TorchScript hands them out:
+``torch.jit.load(path, _extra_files={"edgekit.json": ""})``, ``Module.load(path, extraFiles)`` on Android.
 """
 
 from __future__ import annotations
@@ -32,20 +32,21 @@ class Texts:
     Attributes:
         metadata: as in every format.
         input: of ``forward``.
-        output: of ``forward``.
+        outputs: of ``forward``, in order.
         engine: the quantized engine that the layers were laid out for; None in a float file.
         origins: of the statements of ``forward``, where the file is yet to be written.
     """
 
     metadata: Metadata
     input: Endpoint
-    output: Endpoint
+    outputs: tuple[Endpoint, ...]
     engine: Engine | None = None
     origins: Recorder | None = field(default=None, compare=False)
 
     def to_extra_files(self) -> dict[str, str]:
         """The texts by file name; equal contents give equal texts."""
-        program = {"input": asdict(self.input), "output": asdict(self.output), "engine": self.engine}
+        outputs = [asdict(output) for output in self.outputs]
+        program = {"input": asdict(self.input), "outputs": outputs, "engine": self.engine}
         return {METADATA_FILE: self.metadata.to_json(self.origins), PROGRAM_FILE: json.dumps(program, sort_keys=True)}
 
     @staticmethod
@@ -60,7 +61,16 @@ class Texts:
         if engine is not None and engine not in get_args(Engine):
             raise ValueError(f"{engine!r} is none of {get_args(Engine)}")
         metadata = Metadata.from_json(texts[METADATA_FILE])
-        return Texts(metadata, _endpoint(program["input"]), _endpoint(program["output"]), engine)
+        # An older edgekit named the one output after a layer; it is a classifier's.
+        outputs = program["outputs"] if "outputs" in program else [{**program["output"], "name": "logits"}]
+        return Texts(metadata, _endpoint(program["input"]), tuple(map(_endpoint, outputs)), engine)
+
+
+def given(about: Metadata) -> tuple[Endpoint, ...]:
+    """The outputs of ``forward``, as the metadata have them."""
+    return tuple(
+        Endpoint(output.name, about.io_dtype, output.shape, output.scale, output.zero_point) for output in about.outputs
+    )
 
 
 def _endpoint(values: Mapping[str, object]) -> Endpoint:

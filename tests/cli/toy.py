@@ -38,9 +38,11 @@ if TYPE_CHECKING:
 _SCALE, _SHIFT, _STORE = "scale", "shift", "store"  # what stands in front of the integers
 
 
-def write_integer_model(model: IntegerModel, path: Path, *, io_dtype: IoDtype, head: Head = Head.LOGITS) -> None:
+def write_integer_model(
+    model: IntegerModel, path: Path, *, io_dtype: IoDtype, head: Head = Head.LOGITS, batch: int | None = None
+) -> None:
     """Write the model, what its float input is multiplied by and moved by, and the metadata."""
-    about = metadata.of_integer_model(model, io_dtype, head)
+    about = metadata.of_integer_model(model, io_dtype, head, batch=batch)
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(folder) / "model.edgekit"
         model.save(saved)
@@ -133,13 +135,13 @@ class Runner:
         self._model, _, self._arrays = _opened(path)
         self.name = f"toy on numpy {np.__version__}"
 
-    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
-        """[N, C, H, W] -> [N, classes]."""
-        graph, params = self._model.graph, self._model.params
+    def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The outputs by name for [N, C, H, W]."""
+        params = self._model.params
         aligned = batch * self._arrays[_SCALE] + self._arrays[_SHIFT]
-        stored = Reference(self._model).run_all(params[graph.input].quantize(aligned), graph.output_tensors)
-        (tensor,) = graph.output_tensors
-        return params[tensor].dequantize(stored[tensor]).astype(np.float32)
+        stored = Reference(self._model).run(params[self._model.graph.input].quantize(aligned))
+        outputs = self._model.graph.outputs
+        return {o.name: params[o.tensor].dequantize(stored[o.name]).astype(np.float32) for o in outputs}
 
     def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
         """A function that runs the file on ``batch``."""

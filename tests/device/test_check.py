@@ -10,7 +10,7 @@ import pytest
 from edgekit.device import check as module
 from edgekit.device import machine
 from edgekit.device.check import Checked, check, check_file
-from edgekit.device.plan import Golden, Plan, PlannedFile
+from edgekit.device.plan import Golden, GoldenOutput, Plan, PlannedFile
 from edgekit.errors import ArtifactError, MissingDependency
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ class Doubling:
     kernels = "builtin"
     off: float = 0
 
-    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+    def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
         assert batch.shape == (1, 4)
         answer = batch * 2
         answer[0, 0] += self.off
-        return answer
+        return {"doubled": answer}
 
 
 @pytest.fixture
@@ -45,56 +45,57 @@ def planned(folder: Path, dtype: str, *, engine: str = "onnxruntime", tolerance:
     inputs = np.arange(12).reshape(3, 4).astype(dtype)
     np.save(folder / "inputs.npy", inputs)
     np.save(folder / "outputs.npy", inputs * 2)
-    return PlannedFile("net", engine, golden=Golden("inputs.npy", "outputs.npy", tolerance))
+    golden = Golden("inputs.npy", {"doubled": GoldenOutput("outputs.npy", tolerance)})
+    return PlannedFile("net", engine, golden=golden)
 
 
 def test_all_as_it_has_to_be(tmp_path: Path, engine: Doubling) -> None:
-    found = check_file(planned(tmp_path, "int8"), tmp_path)
-    assert found == Checked("net", engine.name, 3, 12, 0, 0.0, "LSB", None)
+    (found,) = check_file(planned(tmp_path, "int8"), tmp_path)
+    assert found == Checked("net", "", engine.name, 3, 12, 0, 0.0, "LSB", None)
     assert found.passed
 
 
 def test_integers_that_differ(tmp_path: Path, engine: Doubling) -> None:
     engine.off = 2
-    found = check_file(planned(tmp_path, "int8"), tmp_path)
+    (found,) = check_file(planned(tmp_path, "int8"), tmp_path)
     assert not found.passed
     assert found.sentence == "3 of 12 outputs differ, by up to 2 LSB"
 
 
 def test_unsigned_integers_do_not_wrap(tmp_path: Path, engine: Doubling) -> None:
-    found = check_file(planned(tmp_path, "uint8"), tmp_path)
+    (found,) = check_file(planned(tmp_path, "uint8"), tmp_path)
     assert found.passed
     outputs = np.load(tmp_path / "outputs.npy")
     np.save(tmp_path / "outputs.npy", outputs + np.uint8(1))  # one more than what comes
-    assert check_file(planned(tmp_path, "uint8"), tmp_path).largest == 0
+    assert check_file(planned(tmp_path, "uint8"), tmp_path)[0].largest == 0
     np.save(tmp_path / "outputs.npy", outputs + np.uint8(1))
-    file = PlannedFile("net", "onnxruntime", golden=Golden("inputs.npy", "outputs.npy", 0.0))
-    assert check_file(file, tmp_path).sentence == "12 of 12 outputs differ, by up to 1 LSB"
+    file = PlannedFile("net", "onnxruntime", golden=Golden("inputs.npy", {"doubled": GoldenOutput("outputs.npy", 0.0)}))
+    assert check_file(file, tmp_path)[0].sentence == "12 of 12 outputs differ, by up to 1 LSB"
 
 
 @pytest.mark.parametrize(("tolerance", "different"), [(0.5, 0), (0.1, 3)])
 def test_reals_within_a_tolerance(tmp_path: Path, engine: Doubling, tolerance: float, different: int) -> None:
     engine.off = 0.25
-    found = check_file(planned(tmp_path, "float32", tolerance=tolerance), tmp_path)
+    (found,) = check_file(planned(tmp_path, "float32", tolerance=tolerance), tmp_path)
     assert (found.different, found.largest, found.unit) == (different, 0.25, "")
 
 
 def test_integers_behind_a_float_boundary_differ_in_lsb(tmp_path: Path, engine: Doubling) -> None:
     engine.off = 4.0  # inputs are 0, 1, 2, …, so outputs lie 2 apart
-    assert check_file(planned(tmp_path, "float32"), tmp_path).sentence == "3 of 12 outputs differ, by up to 2 LSB"
+    assert check_file(planned(tmp_path, "float32"), tmp_path)[0].sentence == "3 of 12 outputs differ, by up to 2 LSB"
 
 
 def test_nothing_is_not_near(tmp_path: Path, engine: Doubling) -> None:
     engine.off = float("nan")
-    assert check_file(planned(tmp_path, "float32", tolerance=1e9), tmp_path).different == 3
+    assert check_file(planned(tmp_path, "float32", tolerance=1e9), tmp_path)[0].different == 3
 
 
 def test_kernels_that_round_twice_are_excused(tmp_path: Path, engine: Doubling) -> None:
     engine.off = 1
-    found = check_file(planned(tmp_path, "int8", engine="litert"), tmp_path)
+    (found,) = check_file(planned(tmp_path, "int8", engine="litert"), tmp_path)
     assert found.passed
     assert "round twice, so these integers cannot be the same: use ai-edge-litert" in found.sentence
-    real = check_file(planned(tmp_path, "float32", engine="litert", tolerance=0.1), tmp_path)
+    (real,) = check_file(planned(tmp_path, "float32", engine="litert", tolerance=0.1), tmp_path)
     assert not real.passed
 
 
@@ -104,11 +105,11 @@ def test_kernels_that_saturate_are_excused(
 ) -> None:
     engine.off = 1
     monkeypatch.setattr(machine, "flags", lambda: flags)
-    assert check_file(planned(tmp_path, "int8"), tmp_path).passed is passed
+    assert check_file(planned(tmp_path, "int8"), tmp_path)[0].passed is passed
 
 
 def test_nothing_to_compare_with(tmp_path: Path) -> None:
-    found = check_file(PlannedFile("net", "litert"), tmp_path)
+    (found,) = check_file(PlannedFile("net", "litert"), tmp_path)
     assert found.passed
     assert found.sentence == "nothing is known that it should answer"
 

@@ -12,7 +12,7 @@ from edgekit.device import bench as module
 from edgekit.device import machine
 from edgekit.device.bench import bench
 from edgekit.device.engines.engine import FixedBatch
-from edgekit.device.plan import Golden, Plan, PlannedFile
+from edgekit.device.plan import Golden, GoldenOutput, Plan, PlannedFile
 from edgekit.device.results import Results
 from edgekit.errors import ArtifactError
 
@@ -167,7 +167,7 @@ def test_where_every_run_is_interrupted_all_count(simulated: Simulated, tmp_path
 
 
 def test_a_plan_travels_as_text() -> None:
-    golden = Golden("in.npy", "out.npy", 0.5)
+    golden = Golden("in.npy", {"a": GoldenOutput("a.npy", 0.5), "b": GoldenOutput("b.npy", 0.0)}, 2)
     file = PlannedFile("a.tflite", "litert", (1, 2, 3, 4), "int8", golden, "builtin", "int8", "b.tflite")
     plan = Plan((file, FLOAT), (1, 4), (1, 8), 5)
     assert Plan.from_json(plan.to_json()) == plan

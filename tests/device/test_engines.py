@@ -34,10 +34,10 @@ def test_a_file_says_what_it_takes(exported: Path, engine: str, precision: str) 
     assert opened.shape == ((1, 32, 32, 3) if engine == "litert" else (1, 3, 32, 32))
     assert opened.dtype == "float32"
     batch = noise(opened.shape, opened.dtype)
-    answer = opened.run(batch)
+    answer = opened.run(batch)["logits"]
     assert answer.shape == (1, 10)
     opened.bind(batch)()
-    assert np.array_equal(opened.run(batch), answer)
+    assert np.array_equal(opened.run(batch)["logits"], answer)
     assert (opened.placement is not None) == (engine == "litert")
 
 
@@ -48,8 +48,8 @@ def test_a_batch_answers_as_its_images_do(exported: Path, engine: str) -> None:
     assert three.shape is not None
     batch = noise(three.shape, "float32")
     assert three.shape[0] == 3
-    one_by_one = np.concatenate([single.run(image[None]) for image in batch])
-    assert np.allclose(three.run(batch), one_by_one, atol=1e-4)
+    one_by_one = np.concatenate([single.run(image[None])["logits"] for image in batch])
+    assert np.allclose(three.run(batch)["logits"], one_by_one, atol=1e-4)
 
 
 def test_a_fixed_batch(exported: Path, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_fixed_batch(exported: Path, tmp_path: Path) -> None:
     from edgekit.integer_model import IntegerModel
 
     one = tmp_path / "one.onnx"
-    write_integer_model(IntegerModel.load(next(exported.glob("*.edgekit"))), one, one_image=True)
+    write_integer_model(IntegerModel.load(next(exported.glob("*.edgekit"))), one, batch=1)
     with pytest.raises(FixedBatch, match=r"one\.onnx takes 1 image at once and not 3: its batch is fixed"):
         open_file(one, "onnxruntime", batch=3)
     assert open_file(one, "onnxruntime").shape == (1, 3, 32, 32)
@@ -72,7 +72,7 @@ def test_torch_takes_the_engine_that_a_file_is_laid_out_for(exported: Path) -> N
     with TorchRunner(path) as runner:
         assert opened.name == runner.name
         batch = noise((1, 3, 32, 32), "float32")
-        assert np.array_equal(opened.run(batch), runner.run(batch))
+        assert np.array_equal(opened.run(batch)["logits"], runner.run(batch)["logits"])
     assert open_file(path, "torch", kernels="qnnpack").name.endswith(", qnnpack")
     with pytest.raises(MissingDependency, match="no quantized engine 'nonesuch'"):
         open_file(path, "torch", kernels="nonesuch")

@@ -87,10 +87,10 @@ def test_a_file_that_never_settles_is_warm_at_some_time(monkeypatch: pytest.Monk
 
 
 def test_batches(exported: Path, int8: Path) -> None:
-    (refused,) = ask(int8, "start\n", batch=4)
-    assert refused == {"refused": f"{int8} takes 1 image at once and not 4: its batch is fixed"}
-    (about,) = ask(next(exported.glob("*.float32.tflite")), "start\n", batch=4)
-    assert about["delegate_pieces"] == 1
+    """A .tflite file is resized to any, in one piece."""
+    for path in (int8, next(exported.glob("*.float32.tflite"))):
+        (about,) = ask(path, "start\n", batch=4)
+        assert about["delegate_pieces"] == 1
 
 
 def test_a_file_that_fails_when_it_runs(int8: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,8 +160,12 @@ def test_a_fresh_process(int8: Path) -> None:
         latencies_ms, interrupted = fresh.time(0.001)
         assert len(latencies_ms) == len(interrupted) >= 2
         assert len(fresh.work(3)) == 3
-    with Worker(PlannedFile(int8.name, "litert"), int8.parent, batch=3) as fresh, pytest.raises(FixedBatch):
+
+
+def test_a_batch_that_a_file_does_not_take(net: Path) -> None:
+    with Worker(PlannedFile(net.name, "onnxruntime"), net.parent, batch=3) as fresh, pytest.raises(FixedBatch) as error:
         fresh.start()
+    assert str(error.value) == f"{net} takes 1 image at once and not 3: its batch is fixed"
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def test_integers(
     for name, values in expected.tensors.items():
         assert values.dtype == found.tensors[name].dtype == np.int8
         np.testing.assert_array_equal(found.tensors[name], values, err_msg=name)
-    np.testing.assert_array_equal(found.answer, expected.answer)
+    np.testing.assert_array_equal(found.answers["logits"], expected.answers["logits"])
     assert (found.precision, found.is_reference, expected.is_reference) == (Precision.INT8, False, True)
 
 
@@ -81,14 +81,16 @@ def test_floats(
     images = float_model.preprocessing.normalization(pixels)
     expected = FloatReference(graph).run_all(images)
     tolerance = 1e-5 if precision is Precision.FLOAT32 else 1e-2
-    unnamed = renamed(trace_file(path, pixels), graph.tensors, (graph.input, graph.output_tensors[0]))
+    unnamed = renamed(
+        trace_file(path, pixels), graph.tensors, {"image": graph.input, "logits": graph.output_tensors[0]}
+    )
     for found in (trace_file(path, pixels, graph), unnamed):
         assert set(graph.tensors) <= found.tensors.keys()
         for name in graph.tensors:
             reach = np.abs(expected[name]).max()
             np.testing.assert_allclose(found.tensors[name], expected[name], atol=tolerance * reach, err_msg=name)
         reach = np.abs(expected[graph.output_tensors[0]]).max()
-        np.testing.assert_allclose(found.answer, expected[graph.output_tensors[0]], atol=tolerance * reach)
+        np.testing.assert_allclose(found.answers["logits"], expected[graph.output_tensors[0]], atol=tolerance * reach)
 
 
 def test_factors_are_taken_out(
@@ -102,7 +104,7 @@ def test_factors_are_taken_out(
     carrying[graph.output_tensors[0]] = replace(graph.tensors[graph.output_tensors[0]], factor=6.0)
     plain = trace_file(path, pixels, graph)
     divided = trace_file(path, pixels, replace(graph, tensors={**graph.tensors, **carrying}))
-    np.testing.assert_allclose(divided.answer * 6, plain.answer, rtol=1e-6)
+    np.testing.assert_allclose(divided.answers["logits"] * 6, plain.answers["logits"], rtol=1e-6)
     np.testing.assert_allclose(
         divided.tensors["layer.0"] * np.reshape(channels, (-1, 1, 1)), plain.tensors["layer.0"], rtol=1e-6
     )

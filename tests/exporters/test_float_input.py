@@ -75,7 +75,7 @@ def test_the_logits_are_the_references(form: Format, name: str, tmp_path: Path) 
     for make in all_runners(path):
         with make() as runner:
             for batch in batches:
-                np.testing.assert_array_equal(runner.run(batch), expected, err_msg=runner.name)
+                np.testing.assert_array_equal(runner.run(batch)["logits"], expected, err_msg=runner.name)
     summary = form.read(path)
     assert summary.metadata is not None
     assert summary.metadata.normalization == model.preprocessing.normalization

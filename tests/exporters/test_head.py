@@ -107,8 +107,8 @@ def test_they_stand_beside_the_logits(form: Format, head: Head, precision: Preci
     batch = model.preprocessing.normalization(pixels)
     for make, make_plain in zip(all_runners(path), all_runners(plain), strict=True):
         with make() as runner, make_plain() as other:
-            logits = runner.run(batch)
-            np.testing.assert_array_equal(logits, other.run(batch), err_msg=runner.name)
+            logits = runner.run(batch)["logits"]
+            np.testing.assert_array_equal(logits, other.run(batch)["logits"], err_msg=runner.name)
     if isinstance(network, IntegerModel):
         scale = network.params[network.graph.output_tensors[0]]
         np.testing.assert_array_equal(
@@ -162,7 +162,7 @@ def test_a_classifier_of_core_ml_scores_with_probabilities(tmp_path: Path) -> No
     expected = Reference(model).run(model.encode(pixels))["logits"]
     (make,) = all_runners(path)
     with make() as runner:
-        logits = runner.run(model.preprocessing.normalization(pixels))
+        logits = runner.run(model.preprocessing.normalization(pixels))["logits"]
     scale = model.params[model.graph.output_tensors[0]]
     np.testing.assert_array_equal(logits, scale.dequantize(expected))
     from edgekit.runtimes.mil import Interpreter

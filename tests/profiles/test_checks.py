@@ -146,7 +146,7 @@ KEEP: tuple[tuple[str, Break], ...] = (
     ("edgetpu", mean(1, 2)),
     ("edgetpu", mean(3)),
     ("edgetpu", connected()),
-    ("hexagon-htp", lambda f: f.exported("onnx", "uint8", one_image=True)),
+    ("hexagon-htp", lambda f: f.exported("onnx", "uint8", batch=1)),
     ("hexagon-htp", lambda f: f.onnx("Conv", weight=WEIGHT)),
     ("hexagon-htp", lambda f: f.onnx("ConvTranspose", weight=WEIGHT, axis=1)),
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edgekit.device.plan import Golden, Plan, PlannedFile
+from edgekit.device.plan import Golden, GoldenOutput, Plan, PlannedFile
 from edgekit.errors import ArtifactError, BadInput, DeviceUnreachable, GateFailed, MissingDependency
 from edgekit.pipeline.measuring.bench import Planned
 from edgekit.pipeline.measuring.bundle import Luggage
@@ -100,7 +100,7 @@ def npy(values: object) -> bytes:
 
 @pytest.fixture
 def luggage(tmp_path: Path) -> Luggage:
-    golden = Golden("in.npy", "out.npy", 0.0)
+    golden = Golden("in.npy", {"logits": GoldenOutput("out.npy", 0.0)})
     int8 = PlannedFile("a/net.int8.tflite", "litert", golden=golden, precision="int8", baseline="net.float32.tflite")
     plan = Plan((int8, PlannedFile("net.float32.tflite", "litert")), threads=(1, 2), batches=(1, 4), laps=1)
     images = np.arange(8).reshape(2, 2, 2, 1)

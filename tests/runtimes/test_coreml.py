@@ -91,7 +91,7 @@ class TestInterpreter:
         with CoreMlInterpreter(int8) as runner:
             assert isinstance(runner, TracingRunner)
             found = compare.run_integers(runner, about, model, pixels)
-        np.testing.assert_array_equal(found, compare.reference_logits(model, pixels))
+        np.testing.assert_array_equal(found["logits"], compare.reference_outputs(model, pixels)["logits"])
 
     @pytest.mark.parametrize("precision", ["float32", "float16"])
     def test_the_name_says_what_it_computes_in(self, exported: Path, precision: str) -> None:
@@ -102,7 +102,7 @@ class TestInterpreter:
     def test_what_is_bound_is_run(self, int8: Path, batch: NDArray[np.float32]) -> None:
         with CoreMlInterpreter(int8) as runner:
             bound: Any = runner.bind(batch[:1])()
-            np.testing.assert_array_equal(bound["logits"], runner.run(batch[:1]))
+            np.testing.assert_array_equal(bound["logits"], runner.run(batch[:1])["logits"])
 
     def test_scores_come_in_the_order_of_the_labels(
         self, classifier: Path, edited: Callable[..., Path], batch: NDArray[np.float32]
@@ -115,8 +115,8 @@ class TestInterpreter:
             texts = [value.immediateValue.tensor.strings for value in (first, second)]
             texts[0].values[0], texts[1].values[0] = texts[1].values[0], texts[0].values[0]
 
-        right = CoreMlInterpreter(classifier).run(batch)
-        wrong = CoreMlInterpreter(edited(exchange, classifier)).run(batch)
+        right = CoreMlInterpreter(classifier).run(batch)["classLabel_probs"]
+        wrong = CoreMlInterpreter(edited(exchange, classifier)).run(batch)["classLabel_probs"]
         np.testing.assert_array_equal(wrong, right[:, [1, 0, *range(2, 10)]])
 
     def test_classes_that_are_no_labels(
@@ -133,8 +133,8 @@ class TestInterpreter:
         self, int8: Path, edited: Callable[..., Path], batch: NDArray[np.float32], pixels: NDArray[np.uint8]
     ) -> None:
         silent = edited(lambda message: message.description.metadata.userDefined.pop(metadata.KEY))
-        found = CoreMlInterpreter(silent).run(pixels.transpose(0, 3, 1, 2).astype(np.float32))
-        np.testing.assert_array_equal(found, CoreMlInterpreter(int8).run(batch))
+        found = CoreMlInterpreter(silent).run(pixels.transpose(0, 3, 1, 2).astype(np.float32))["logits"]
+        np.testing.assert_array_equal(found, CoreMlInterpreter(int8).run(batch)["logits"])
 
     def test_an_unknown_operator_is_named(self, edited: Callable[..., Path]) -> None:
         def rename(message: Any) -> None:
@@ -192,9 +192,9 @@ class TestFramework:
         with CoreMlRunner(path) as real, CoreMlInterpreter(path) as interpreted:
             assert real.name.startswith("Core ML of macOS")
             assert real.name.endswith(", CPU, float32")
-            np.testing.assert_array_equal(real.run(batch), interpreted.run(batch))
+            np.testing.assert_array_equal(real.run(batch)["logits"], interpreted.run(batch)["logits"])
             bound: Any = real.bind(batch[:1])()
-            np.testing.assert_array_equal(bound["logits"], interpreted.run(batch[:1]))
+            np.testing.assert_array_equal(bound["logits"], interpreted.run(batch[:1])["logits"])
 
     @pytest.mark.parametrize("pixel_input", [True, False])
     def test_blue_first_and_no_picture_at_all(
@@ -207,7 +207,7 @@ class TestFramework:
         path = tmp_path / "other.mlpackage"
         coreml.write_integer_model(other, path, io_dtype=IoDtype.FLOAT32)
         with CoreMlRunner(path) as real, CoreMlInterpreter(path) as interpreted:
-            np.testing.assert_array_equal(real.run(batch), interpreted.run(batch))
+            np.testing.assert_array_equal(real.run(batch)["logits"], interpreted.run(batch)["logits"])
 
     def test_what_it_refuses(self, int8: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(*_: object, **__: object) -> None:

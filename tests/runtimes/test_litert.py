@@ -32,9 +32,9 @@ def images(count: int, dtype: type = np.float32) -> np.ndarray:
 
 def test_a_batch_is_run_image_by_image(int8: Path) -> None:
     with LiteRtRunner(int8) as runner:
-        together = runner.run(images(3))
+        together = runner.run(images(3))["logits"]
         assert together.shape == (3, 10)
-        assert np.array_equal(together, np.concatenate([runner.run(images(3)[i : i + 1]) for i in range(3)]))
+        assert np.array_equal(together, np.concatenate([runner.run(images(3)[i : i + 1])["logits"] for i in range(3)]))
 
 
 def test_what_is_bound_is_run(int8: Path) -> None:
@@ -42,8 +42,8 @@ def test_what_is_bound_is_run(int8: Path) -> None:
         run = runner.bind(images(1))
         run()
         run()
-        bound = runner._engine.tensor(runner._engine._output)
-        assert np.array_equal(bound, runner.run(images(1)))
+        bound = runner._engine.tensor(runner._engine._outputs["logits"])
+        assert np.array_equal(bound, runner.run(images(1))["logits"])
 
 
 def test_the_name_says_what_runs(int8: Path) -> None:

@@ -36,7 +36,7 @@ def test_every_level_gives_the_same(int8: Path) -> None:
         with OnnxRuntimeRunner(int8, level=level, threads=2) as runner:
             if runner.differs_because is not None:
                 continue  # x86 without VNNI
-            answers.append(runner.run(images(3)))
+            answers.append(runner.run(images(3))["logits"])
             assert runner.name.startswith("ONNX Runtime ")
             assert runner.name.endswith(f", {level.removeprefix('ENABLE_')}")
             bound: Any = runner.bind(images(3))()
@@ -76,9 +76,9 @@ def test_a_file_that_takes_one_image_at_a_time(exported: Path, tmp_path: Path) -
     model = IntegerModel.load(next(exported.glob("*.edgekit")))
     with_batch, without = tmp_path / "free.onnx", tmp_path / "one.onnx"
     write_integer_model(model, with_batch)
-    write_integer_model(model, without, one_image=True)
+    write_integer_model(model, without, batch=1)
     with OnnxRuntimeRunner(with_batch) as free, OnnxRuntimeRunner(without) as one:
-        assert np.array_equal(one.run(images(3)), free.run(images(3)))
+        assert np.array_equal(one.run(images(3))["logits"], free.run(images(3))["logits"])
         found, expected = one.trace(images(3)), free.trace(images(3))
         assert found.keys() == expected.keys()
         assert all(np.array_equal(found[name], value) for name, value in expected.items())

@@ -56,7 +56,7 @@ def integer_file(path: Path, engine: Engine, profile: str = "universal") -> Path
 def test_run(path: Path) -> None:
     batch = np.random.default_rng(0).normal(size=(2, 4, 5, 3)).astype(np.float32).transpose(0, 3, 1, 2)
     with TorchRunner(path) as runner:
-        np.testing.assert_allclose(runner.run(batch), batch.mean((2, 3)), rtol=1e-5)
+        np.testing.assert_allclose(runner.run(batch)["logits"], batch.mean((2, 3)), rtol=1e-5)
         assert runner.metadata is not None
         assert runner.metadata.network == "tiny"
         assert runner.name == TORCH
@@ -70,7 +70,7 @@ def test_bind(path: Path) -> None:
         for _ in range(2):
             output = run()
             assert isinstance(output, torch.Tensor)
-            np.testing.assert_array_equal(output.numpy(), runner.run(batch))
+            np.testing.assert_array_equal(output.numpy(), runner.run(batch)["logits"])
 
 
 @pytest.mark.parametrize("engine", get_args(Engine))
@@ -98,7 +98,7 @@ def test_an_engine_that_is_chosen(tmp_path: Path) -> None:
         assert runner.name == f"{TORCH}, qnnpack"
         stored = np.full((1, 3, 4, 5), 100, np.int8)
         expected = np.pad(stored, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=-5)
-        np.testing.assert_array_equal(runner.run(stored), expected)
+        np.testing.assert_array_equal(runner.run(stored)["logits"], expected)
 
 
 def test_builds_of_torch_without_fbgemm_take_qnnpack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,10 @@ class ReferenceRunner:
     def __init__(self, model: IntegerModel, io_dtype: IoDtype, *, off_by: int = 0) -> None:
         self.model, self.io_dtype, self.off_by = model, io_dtype, off_by
 
-    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+    def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        return {"logits": self._logits(batch)}
+
+    def _logits(self, batch: NDArray[Any]) -> NDArray[Any]:
         stored = batch
         if self.io_dtype is IoDtype.FLOAT32:
             stored = self.model.params[self.model.graph.input].quantize(aligned(batch, self.model.alignment))
@@ -88,12 +91,13 @@ def pixels(model: IntegerModel) -> NDArray[np.uint8]:
 def test_the_same_integers_through_every_boundary(
     model: IntegerModel, pixels: NDArray[np.uint8], io_dtype: IoDtype
 ) -> None:
-    expected = compare.reference_logits(model, pixels)
+    expected = compare.reference_outputs(model, pixels)
     about = of_integer_model(model, io_dtype)
-    parity = compare.integers(ReferenceRunner(model, io_dtype), about, model, pixels, expected)
+    (parity,) = compare.integers(ReferenceRunner(model, io_dtype), about, model, pixels, expected)
     assert parity.passed
     assert (parity.images, parity.runner) == (3, "the reference")
-    parity = compare.integers(ReferenceRunner(model, io_dtype, off_by=1), about, model, pixels, expected - 1)
+    others = {"logits": expected["logits"] - 1}
+    (parity,) = compare.integers(ReferenceRunner(model, io_dtype, off_by=1), about, model, pixels, others)
     assert isinstance(parity, IntegerParity)
     assert parity.max_lsb == 2
 
@@ -114,32 +118,34 @@ def test_what_is_claimed_of_layers_in_float(model: IntegerModel) -> None:
     both = replace(at_the_end, graph=replace(inside, nodes=nodes, outputs=outputs), params=params)
     logits = np.arange(20, dtype=np.int8).reshape(2, 10)
     for mixed, exact in ((model, True), (in_the_middle, False)):
-        parity = compare.with_reference("x", logits, logits, mixed)
+        (parity,) = compare.with_reference("x", {"logits": logits}, {"logits": logits}, mixed)
         assert isinstance(parity, IntegerParity)
         assert parity.exact is exact
     for mixed, tolerance in ((at_the_end, TOLERANCE[Precision.FLOAT32]), (both, NEAR)):
-        real = compare.with_reference("x", logits.astype(np.float32), logits.astype(np.float64), mixed)
+        narrow, wide = ({"logits": logits.astype(dtype)} for dtype in (np.float32, np.float64))
+        (real,) = compare.with_reference("x", narrow, wide, mixed)
         assert isinstance(real, FloatParity)
         assert real.tolerance == tolerance
 
 
 def test_a_file_of_another_profile_claims_to_be_near(model: IntegerModel, pixels: NDArray[np.uint8]) -> None:
     """As a Core ML program in float16, whose scales are rounded."""
-    about, expected = of_integer_model(model, IoDtype.INT8), compare.reference_logits(model, pixels)
+    about, expected = of_integer_model(model, IoDtype.INT8), compare.reference_outputs(model, pixels)
     for profile, exact in ((model.lowering, True), (f"{model.lowering}-float16", False)):
         runner = ReferenceRunner(model, IoDtype.INT8, off_by=1)
-        parity = compare.integers(runner, replace(about, lowering=profile), model, pixels, expected)
+        (parity,) = compare.integers(runner, replace(about, lowering=profile), model, pixels, expected)
         assert isinstance(parity, IntegerParity)
         assert (parity.exact, parity.passed, parity.max_lsb) == (exact, not exact, 1)
 
 
 def test_floats_are_fed_normalized(model: IntegerModel, pixels: NDArray[np.uint8]) -> None:
     class Mean(ReferenceRunner):
-        def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
             assert batch.dtype == np.float32
-            return np.asarray(batch.mean((2, 3)))
+            return {"logits": np.asarray(batch.mean((2, 3)))}
 
     about = of_float_model(FloatModel(model.graph, model.preprocessing), Precision.FLOAT32)
     expected = ((pixels.astype(np.float64) / 255 - 0.5) / 0.5).mean((1, 2))
-    parity = compare.floats(Mean(model, IoDtype.FLOAT32), about, pixels, expected.astype(np.float32))
+    wanted = {"logits": expected.astype(np.float32)}
+    (parity,) = compare.floats(Mean(model, IoDtype.FLOAT32), about, pixels, wanted)
     assert parity.passed

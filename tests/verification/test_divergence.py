@@ -289,7 +289,9 @@ def test_where(model: IntegerModel, right: Trace) -> None:
 
 
 def test_an_answer_that_follows_from_no_layer(model: IntegerModel, right: Trace) -> None:
-    found = Comparison(right, replace(right, answer=right.answer + np.int8(1)), model).divergence()
+    found = Comparison(
+        right, replace(right, answers={name: values + np.int8(1) for name, values in right.answers.items()}), model
+    ).divergence()
     assert found is not None
     assert (found.layer, found.cause) == ("the answer", Cause.BOUNDARY)
     assert Comparison(right, right, model).place(found) == len(model.graph.nodes) + 1

@@ -92,7 +92,7 @@ def run(tmp_path: Path) -> Run:
                     if runner.differs_because is not None:  # x86 without VNNI
                         continue
                     batch = stored if io_dtype is IoDtype.INT8 else model.params["x"].dequantize(stored)
-                    values = decode(runner.run(batch), io_dtype, model.params[output]).astype(np.int64)
+                    values = decode(runner.run(batch)["logits"], io_dtype, model.params[output]).astype(np.int64)
                 shape = model.graph.tensors[output].shape
                 if values.shape[1:] != shape:  # TFLite's feature maps have channels last
                     values = values.transpose(0, 3, 1, 2)
@@ -369,7 +369,7 @@ def test_tflites_own_kernels_round_twice(ratio: Fraction, tmp_path: Path) -> Non
     found = {}
     for kernels in Kernels:
         with LiteRtRunner(tmp_path / "m.tflite", kernels=kernels) as runner:
-            found[kernels] = runner.run(INT8.astype(np.int8).reshape(1, 1, 16, 16)).reshape(-1)
+            found[kernels] = runner.run(INT8.astype(np.int8).reshape(1, 1, 16, 16))["logits"].reshape(-1)
     exact = rounded(100 * INT8 * ratio.numerator, ratio.denominator, 0)
     np.testing.assert_array_equal(found[Kernels.XNNPACK], exact)
     np.testing.assert_array_equal(found[Kernels.BUILTIN], rounded_twice(100 * INT8, ratio))

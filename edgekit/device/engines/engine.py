@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-LOGITS = "logits"  # the output that is meant, where a file has several and calls one so
-
 
 NUMPY_1 = "'numpy<2'"  # as pip takes it
 
@@ -109,8 +107,8 @@ class Engine(Protocol):
         """Where its operators went; None where the runtime has no delegates."""
         ...
 
-    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
-        """The logits for a batch of ``shape`` and ``dtype``; the first output where none is called so."""
+    def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The outputs by name, in the file's own order and layout, for a batch of ``shape`` and ``dtype``."""
         ...
 
     def bind(self, batch: NDArray[Any]) -> Callable[[], object]:

@@ -8,7 +8,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from edgekit.device.engines.engine import LOGITS, NUMPY_1, FixedBatch, Kind, Placement, Wheels
+from edgekit.device.engines.engine import NUMPY_1, FixedBatch, Kind, Placement, Wheels
 from edgekit.errors import ArtifactError, MissingDependency
 
 if TYPE_CHECKING:
@@ -62,9 +62,7 @@ class Opened:
                 self.interpreter = module.Interpreter(**model, num_threads=threads, experimental_op_resolver_type=kind)
                 self._input = self.interpreter.get_input_details()[0]["index"]
                 given = self.interpreter.get_output_details()
-                self._outputs = [int(details["index"]) for details in given]
-                named = (details["index"] for details in given if details["name"] == LOGITS)
-                self._output = next(named, self._outputs[0])
+                self._outputs = {str(details["name"]): int(details["index"]) for details in given}
                 self._size(path, batch)
         except (ValueError, RuntimeError) as error:
             raise ArtifactError(f"{title} refuses {path}: {str(error).strip().partition(chr(10))[0]}") from error
@@ -96,7 +94,7 @@ class Opened:
         operators = self.interpreter._get_ops_details()  # noqa: SLF001 - see above
         makers = {int(tensor): op for op in operators for tensor in op["outputs"]}
         run: dict[int, str] = {}  # operators by index
-        wanted = list(self._outputs)
+        wanted = list(self._outputs.values())
         while wanted:
             maker = makers.get(wanted.pop())
             if maker is not None and maker["index"] not in run:
@@ -105,10 +103,10 @@ class Opened:
         names = [run[index] for index in sorted(run)]
         return Placement(names.count(_DELEGATE), tuple(name for name in names if name != _DELEGATE))
 
-    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
-        """The output for a batch, both as the file has them: the logits, where there are several."""
+    def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The outputs by name for a batch, both as the file has them."""
         self.bind(batch)()
-        return self.tensor(self._output)
+        return {name: self.tensor(index) for name, index in self._outputs.items()}
 
     def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
         """A function that invokes the interpreter on ``batch``, which is set beforehand."""

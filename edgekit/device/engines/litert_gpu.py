@@ -8,7 +8,7 @@ import importlib.metadata
 import os
 from typing import TYPE_CHECKING, Any
 
-from edgekit.device.engines.engine import LOGITS, FixedBatch, Kind
+from edgekit.device.engines.engine import FixedBatch, Kind
 from edgekit.device.engines.litert import quiet
 from edgekit.errors import MissingDependency
 
@@ -60,8 +60,8 @@ class Opened:
             raise MissingDependency(f"LiteRT does not run all of {path.name} on this GPU")
         key, names = next(iter(self._model.get_signature_list().items()))
         self._input = self._model.get_input_tensor_details(key)[names["inputs"][0]]
-        self._place = names["outputs"].index(LOGITS) if LOGITS in names["outputs"] else 0
-        self._output = self._model.get_output_tensor_details(key)[names["outputs"][self._place]]
+        details = self._model.get_output_tensor_details(key)
+        self._given = {name: details[name] for name in names["outputs"]}
         if self.shape[0] != batch:
             raise FixedBatch.of(path, self.shape[0], batch)
         self.name = f"LiteRT {importlib.metadata.version('ai-edge-litert')}, GPU, {kernels}"
@@ -79,8 +79,8 @@ class Opened:
 
         return str(np.dtype(self._input["dtype"]).name)
 
-    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
-        """The output for a batch, both as the file has them."""
+    def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The outputs by name for a batch, both as the file has them."""
         self._inputs[0].write(batch)
         return self._answer()
 
@@ -89,13 +89,15 @@ class Opened:
         self._inputs[0].write(batch)
         return self._answer
 
-    def _answer(self) -> NDArray[Any]:
+    def _answer(self) -> dict[str, NDArray[Any]]:
         import numpy as np  # noqa: PLC0415 - see edgekit.device.engines.engine
 
         self._model.run_by_index(0, self._inputs, self._outputs)
-        shape = tuple(int(size) for size in self._output["shape"])
-        values: NDArray[Any] = self._outputs[self._place].read(int(np.prod(shape)), np.dtype(self._output["dtype"]))
-        return values.reshape(shape)
+        answers: dict[str, NDArray[Any]] = {}
+        for buffer, (name, details) in zip(self._outputs, self._given.items()):
+            shape = tuple(int(size) for size in details["shape"])
+            answers[name] = buffer.read(int(np.prod(shape)), np.dtype(details["dtype"])).reshape(shape)
+        return answers
 
 
 def runtime() -> Any:  # noqa: ANN401 - an untyped package

@@ -91,10 +91,10 @@ class Opened:
         """As numpy names it."""
         return _DTYPES.get(self._input.type)
 
-    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
-        """The first output for a batch, both as the file has them."""
-        answer: NDArray[Any] = self.session.run(None, {self._input.name: batch})[0]
-        return answer
+    def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The outputs by name for a batch, both as the file has them."""
+        names = [output.name for output in self.session.get_outputs()]
+        return dict(zip(names, self.session.run(None, {self._input.name: batch})))
 
     def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
         """A function that runs the session on ``batch``."""

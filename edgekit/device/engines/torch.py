@@ -22,6 +22,7 @@ class Fed:
     """An engine whose file says beside the program what this takes; TorchScript does not."""
 
     _input: Mapping[str, Any]
+    _outputs: tuple[str, ...]
     _batch: int
 
     @property
@@ -33,6 +34,11 @@ class Fed:
     def dtype(self) -> str:
         """As numpy names it."""
         return str(self._input["dtype"])
+
+    def _named(self, given: Any) -> dict[str, NDArray[Any]]:  # noqa: ANN401 - torch is optional
+        """What ``forward`` gives, by the outputs' names: one tensor, or a tuple of several."""
+        tensors = given if isinstance(given, tuple) else (given,)
+        return {name: tensor.cpu().numpy() for name, tensor in zip(self._outputs, tensors)}
 
 
 class Opened(Fed):
@@ -63,17 +69,16 @@ class Opened(Fed):
         supported = torch.backends.quantized.supported_engines
         if engine not in ("", *supported):
             raise MissingDependency(f"this build of torch has no quantized engine {engine!r}: {', '.join(supported)}")
-        self._torch, self._input, self._batch = torch, program["input"], batch
+        self._torch, self._input, self._outputs, self._batch = torch, program["input"], program["outputs"], batch
         self._engine, self._threads = engine, threads
         with self._settings(), deprecations_silenced():
             self._module = torchscript.load(path, torch)
         self.name = f"torch {torch.__version__.partition('+')[0]}" + (f", {engine}" if engine else "")
 
-    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
-        """The output for a batch, both as the file has them."""
+    def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The outputs by name for a batch, both as the file has them."""
         with self._settings():
-            answer: NDArray[Any] = self._module(self._tensor(batch)).numpy()
-        return answer
+            return self._named(self._module(self._tensor(batch)))
 
     def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
         """A function that runs the module on ``batch``; what it sets and restores takes 5 microseconds."""
@@ -120,7 +125,7 @@ def runtime() -> Any:  # noqa: ANN401 - likewise
 
 
 def program_of(path: Path) -> dict[str, Any]:
-    """What the file says about its input and its engine.
+    """What the file says about its input, its engine, and the names of its outputs.
 
     Raises:
         ArtifactError: the file is missing, damaged, or edgekit did not write it.
@@ -130,7 +135,10 @@ def program_of(path: Path) -> dict[str, Any]:
     try:
         (text,) = torchscript.read(path, [torchscript.PROGRAM]).values()
         program = json.loads(text)
-        return {"engine": program["engine"], "input": {key: program["input"][key] for key in ("shape", "dtype")}}
+        # An older edgekit named the one output after a layer; it is a classifier's.
+        outputs = tuple(output["name"] for output in program["outputs"]) if "outputs" in program else ("logits",)
+        taken = {key: program["input"][key] for key in ("shape", "dtype")}
+        return {"engine": program["engine"], "input": taken, "outputs": outputs}
     except (ValueError, TypeError, KeyError) as error:
         raise ArtifactError(f"{path} is damaged: export it again") from error
 

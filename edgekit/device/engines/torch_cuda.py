@@ -49,14 +49,14 @@ class Opened(on_cpu.Fed):
         with on_cpu.deprecations_silenced():
             module = torchscript.load(path, torch, "cuda")
         self._torch, self._kernels, self._input, self._batch = torch, kernels, program["input"], batch
+        self._outputs = program["outputs"]
         self._module = module.to(memory_format=torch.channels_last) if kernels == GRAPH else module
         how = ", CUDA graph, channels last" if kernels == GRAPH else ""
         self.name = f"torch {torch.__version__.partition('+')[0]}, {torch.cuda.get_device_name()}{how}"
 
-    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
-        """The output for a batch, both as the file has them."""
-        answer: NDArray[Any] = self._module(self._tensor(batch)).cpu().numpy()
-        return answer
+    def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The outputs by name for a batch, both as the file has them."""
+        return self._named(self._module(self._tensor(batch)))
 
     def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
         """A function that runs the module on ``batch``, which is on the GPU already, and waits until it is done."""

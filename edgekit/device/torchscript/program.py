@@ -91,7 +91,7 @@ class _Class:
         (first, *rest) = arguments.args or [ast.arg("")]
         types = {None if argument.annotation is None else ast.unparse(argument.annotation) for argument in rest}
         itself = first.arg == "self" and first.annotation is not None and ast.unparse(first.annotation) == TYPE
-        returns = method.returns is not None and ast.unparse(method.returns) == TENSOR
+        returns = method.returns is not None and _is_tensors(method.returns)
         names = {argument.arg for argument in rest}
         if any(others) or not itself or not types <= _ARGUMENTS or not returns or names & _RESERVED:
             raise Unknown(f"the arguments of the method {name}")
@@ -102,14 +102,21 @@ class _Class:
     def _statement(self, statement: ast.stmt, names: Collection[str]) -> set[str]:
         """The name that a statement binds."""
         if isinstance(statement, ast.Return) and statement.value is not None:
-            self._expression(statement.value, names)
+            self._tuple_or_expression(statement.value, names)
             return set()
         if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
             (target,) = statement.targets
-            if isinstance(target, ast.Name) and target.id not in _RESERVED:
-                self._expression(statement.value, names)
-                return {target.id}
+            targets = target.elts if isinstance(target, ast.Tuple) else [target]
+            bound = {part.id for part in targets if isinstance(part, ast.Name) and part.id not in _RESERVED}
+            if len(bound) == len(targets):
+                self._tuple_or_expression(statement.value, names)
+                return bound
         raise Unknown(_shown(statement))
+
+    def _tuple_or_expression(self, value: ast.expr, names: Collection[str]) -> None:
+        """What a network of several outputs gives is a tuple; there is none inside of an expression."""
+        for part in value.elts if isinstance(value, ast.Tuple) else [value]:
+            self._expression(part, names)
 
     def _expression(self, value: ast.expr, names: Collection[str]) -> None:
         inner: list[ast.expr] = []
@@ -144,6 +151,14 @@ class _Class:
 
 
 _NO_PARAMETERS = ("__parameters__ = []", "__buffers__ = []")
+
+
+def _is_tensors(annotation: ast.expr) -> bool:
+    """Whether it is the type of a tensor, or of a tuple of tensors."""
+    if not (isinstance(annotation, ast.Subscript) and _is_name(annotation.value, "Tuple")):
+        return _is_name(annotation, TENSOR)
+    parts = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
+    return bool(parts) and all(_is_name(part, TENSOR) for part in parts)
 
 
 def _dump(name: str) -> str:

@@ -27,14 +27,12 @@ from edgekit.runtimes.catalog import all_runners
 from edgekit.verification import compare
 from edgekit.verification.float_layers import compare_float_layers
 from edgekit.verification.holding import hold
-from edgekit.verification.integer_parity import NEAR, IntegerParity
+from edgekit.verification.integer_parity import NEAR, IntegerParity, value_of
 from edgekit.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from edgekit.calibration.diagnosis import Diagnosis
     from edgekit.config import Settings
@@ -46,6 +44,7 @@ if TYPE_CHECKING:
     from edgekit.pipeline.making.floor import Floor
     from edgekit.profiles.checks import Finding
     from edgekit.runtimes.runner import Runner
+    from edgekit.tasks.values import Outputs
     from edgekit.verification.float_parity import FloatParity
 
     # Another model, and the settings that lead to it again.
@@ -65,7 +64,8 @@ class ExportedFile:
         size_bytes: of the file, or of everything in the package.
         write_seconds: what writing took; the first file of a format includes importing its library.
         summary: what was found when it was read back.
-        parity: the proof by the first runner of this machine of which the file claims anything; None without one.
+        parities: the proof by the first runner of this machine of which the file claims anything, one an output; empty
+            without one.
         unproven: why it is not proven: nothing here can show it, or it rests on what is assumed, or the runtime that
             is the default on this machine need not give its integers; empty otherwise.
         unclaimed: what this machine's other kernels make of it, where edgekit does not answer for them.
@@ -77,9 +77,14 @@ class ExportedFile:
     size_bytes: int
     write_seconds: float
     summary: Summary = field(repr=False)
-    parity: IntegerParity | FloatParity | None = None
+    parities: tuple[IntegerParity | FloatParity, ...] = ()
     unproven: str = NOT_ASKED
     unclaimed: tuple[str, ...] = ()
+
+    @property
+    def parity(self) -> IntegerParity | FloatParity | None:
+        """The proof of the output that is farthest off; None without one."""
+        return max(self.parities, key=lambda parity: parity.farness, default=None)
 
     @property
     def proven(self) -> bool:
@@ -276,7 +281,8 @@ def _options(form: Format, precision: Precision, settings: Settings) -> dict[str
     """
     int16 = precision is Precision.INT8 and bool(settings.calibration.int16_activations)
     own = form.options(dataclasses.asdict(settings.export), precision, int16=int16)
-    return {**own, "head": Head(settings.export.head)}
+    batch = settings.export.batch
+    return {**own, "head": Head(settings.export.head), "batch": None if batch == "free" else batch}
 
 
 def _write(  # noqa: PLR0913 - what, where to, and from what
@@ -318,13 +324,13 @@ class _Proof:
         self._pixels = noise if pixels is None else np.concatenate([pixels, noise])
 
     @functools.cached_property
-    def _integer_logits(self) -> NDArray[Any]:
+    def _integers(self) -> Outputs:
         assert self._model is not None
-        return compare.reference_logits(self._model, self._pixels)
+        return compare.reference_outputs(self._model, self._pixels)
 
     @functools.cached_property
-    def _float_logits(self) -> NDArray[np.float32]:
-        return self._source.logits(self._source.float_model.preprocessing.normalization(self._pixels))
+    def _floats(self) -> Outputs:
+        return self._source.outputs(self._source.float_model.preprocessing.normalization(self._pixels))
 
     def of(self, file: ExportedFile) -> ExportedFile:
         """The file with its proof, or with the reason why nothing here can prove it.
@@ -345,30 +351,30 @@ class _Proof:
                 f"{file.path.name} is not what it has to be, so nothing was written: {wrong[0].problem}. --no-verify "
                 f"writes it all the same"
             )
-        parities: list[IntegerParity | FloatParity] = []
+        proofs: list[tuple[IntegerParity | FloatParity, ...]] = []
         unclaimed: list[str] = []
         reasons: list[str] = []
         for make_runner in all_runners(file.path):
             with make_runner() as runner:
                 if because := self._unclaimed(runner, about):
-                    if not unclaimed and not parities:  # an application gets the first one
+                    if not unclaimed and not proofs:  # an application gets the first one
                         reasons.append(compare.by_default(runner.name))
                     unclaimed.append(f"{runner.name}: {because}")
                     continue
-                parity = self._parity(runner, about)
-            if not parity.passed:
+                parities = self._parities(runner, about)
+            if failed := [parity for parity in parities if not parity.passed]:
                 raise GateFailed(
-                    f"{file.path.name} {_difference(parity)}: nothing was written. edgekit doctor says what this "
+                    f"{file.path.name} {_difference(failed[0])}: nothing was written. edgekit doctor says what this "
                     f"machine's kernels can do; --no-verify writes it all the same"
                 )
-            parities.append(parity)
-        if not parities:
+            proofs.append(parities)
+        if not proofs:
             return replace(file, unproven=f"not proven on this machine, {'; '.join(unclaimed)}")
         doubtful: dict[str, list[str]] = {}  # facts by their basis
         for fact in assumed(self._source.facts):
             doubtful.setdefault(str(fact.basis), []).append(f"{fact.name} {plain(fact.value)}")
         reasons += [f"rests on what is {basis}: {', '.join(named)}" for basis, named in doubtful.items()]
-        return replace(file, parity=parities[0], unproven="; ".join(reasons), unclaimed=tuple(unclaimed))
+        return replace(file, parities=proofs[0], unproven="; ".join(reasons), unclaimed=tuple(unclaimed))
 
     def _unclaimed(self, runner: Runner, about: Metadata) -> str | None:
         if about.precision is not Precision.INT8:
@@ -376,11 +382,11 @@ class _Proof:
         assert self._model is not None
         return compare.unclaimed(runner, about, self._model)
 
-    def _parity(self, runner: Runner, about: Metadata) -> IntegerParity | FloatParity:
+    def _parities(self, runner: Runner, about: Metadata) -> tuple[IntegerParity | FloatParity, ...]:
         if about.precision is Precision.INT8:
             assert self._model is not None
-            return compare.integers(runner, about, self._model, self._pixels, self._integer_logits)
-        return compare.floats(runner, about, self._pixels, self._float_logits)
+            return compare.integers(runner, about, self._model, self._pixels, self._integers)
+        return compare.floats(runner, about, self._pixels, self._floats)
 
 
 def _published(file: ExportedFile, path: Path) -> ExportedFile:
@@ -391,15 +397,16 @@ def _difference(parity: IntegerParity | FloatParity) -> str:
     """What is wrong, in words."""
     if isinstance(parity, IntegerParity) and not parity.exact:
         return (
-            f"is far from the reference in {parity.runner}, up to {parity.max_lsb} LSB: differences of "
-            f"{parity.relative_rms:.0%} of the logits' spread ({NEAR:.0%} is allowed where layers are more precise)"
+            f"is far from the reference in {parity.ran}, up to {parity.max_lsb} LSB: differences of "
+            f"{parity.relative_rms:.0%} of the spread of {parity.values_of} ({NEAR:.0%} is allowed where layers are "
+            f"more precise)"
         )
     if isinstance(parity, IntegerParity):
         return (
-            f"gives other integers in {parity.runner} than the reference, up to {parity.max_lsb} LSB apart "
-            f"({1 - parity.identical:.2%} of {parity.values:,} logits)"
+            f"gives other integers in {parity.ran} than the reference, up to {parity.max_lsb} LSB apart "
+            f"({1 - parity.identical:.2%} of {parity.values:,} {parity.values_of})"
         )
     return (
-        f"is off by {parity.max_rel_error:.2g} of the largest logit in {parity.runner} "
+        f"is off by {parity.max_rel_error:.2g} of the largest {value_of(parity.output)} in {parity.runner} "
         f"({parity.tolerance:g} is allowed)"
     )

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
+import numpy as np
+
 from edgekit import extras
 from edgekit.capture import input_shape, num_classes
 from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
@@ -21,9 +23,8 @@ from edgekit.passes import float_form
 from edgekit.pipeline.making.trained import HALF, OPTIONS, Trained, of_checkpoint, options_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor, nn
     from torch.export import ExportedProgram
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from edgekit.config import ModelSettings
     from edgekit.ir import Graph
     from edgekit.models.network import Classifier
-    from edgekit.pipeline.making.trained import Logits
+    from edgekit.pipeline.making.trained import Answering
 
 _BATCH = 8  # images that go through a module at once
 
@@ -95,7 +96,7 @@ def _from_module(network: nn.Module, settings: ModelSettings, shape: tuple[int, 
     graph = capture(module, kind.lower(), sized)
     _check_classes(graph, settings)
     basis, because = (Basis.GIVEN, BY_SETTING) if settings.resolution else (Basis.STATED, "the images have it")
-    return _trained(kind, graph, weights, _running(module, None), _size(sized, basis, because))
+    return _trained(kind, graph, weights, _running(module, graph, None), _size(sized, basis, because))
 
 
 def _from_program(program: ExportedProgram, settings: ModelSettings) -> Trained:
@@ -115,7 +116,7 @@ def _from_program(program: ExportedProgram, settings: ModelSettings) -> Trained:
     graph = capture_exported(program, kind.lower())
     _check_classes(graph, settings)
     fact = _size(input_shape(graph), Basis.STATED, "the program was exported for it")
-    return _trained(kind, graph, weights, _running(program.module(), batch), fact)
+    return _trained(kind, graph, weights, _running(program.module(), graph, batch), fact)
 
 
 def _given(program: ExportedProgram) -> tuple[str, ...]:
@@ -128,7 +129,7 @@ def _trained(
     kind: str,
     graph: Graph,
     weights: Mapping[str, Tensor],
-    logits: Logits,
+    outputs: Answering,
     fact: Fact,
 ) -> Trained:
     form = float_form(graph)
@@ -138,7 +139,7 @@ def _trained(
     return Trained(
         path=_place(kind),
         shape=(channels, height, width),
-        logits=logits,
+        outputs=outputs,
         capture=lambda: graph,
         mean=mean,
         std=std,
@@ -215,11 +216,11 @@ def _copied(network: nn.Module) -> nn.Module:
     return copied.cpu().float().eval()
 
 
-def _running(module: Any, batch: int | None) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:  # noqa: ANN401 - of torch
-    """Normalized images [N, C, H, W] to logits [N, classes]; ``batch`` at a time where only that goes."""
+def _running(module: Any, graph: Graph, batch: int | None) -> Answering:  # noqa: ANN401 - of torch
+    """Normalized images [N, C, H, W] to the outputs of ``graph``; ``batch`` at a time where only that goes."""
 
-    def logits(images: NDArray[np.float32]) -> NDArray[np.float32]:
-        torch = extras.load("torch", "torch")
+    def outputs(images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        torch, pytree = extras.load("torch", "torch"), extras.load("torch.utils._pytree", "torch")
         size = batch or _BATCH
         found = []
         with torch.inference_mode():
@@ -228,11 +229,15 @@ def _running(module: Any, batch: int | None) -> Callable[[NDArray[np.float32]], 
                 missing = size - len(part) if batch else 0
                 if missing:
                     part = torch.cat([part, torch.zeros(missing, *part.shape[1:])])
-                found.append(module(part)[: size - missing])
-        result: NDArray[np.float32] = torch.cat(found).numpy()
-        return result
+                given = [leaf for leaf in pytree.tree_leaves(module(part)) if leaf is not None]
+                found.append([tensor[: size - missing].numpy() for tensor in given])
+        arrays = map(np.concatenate, zip(*found, strict=True))  # in the order in which they were captured
+        return {
+            output.name: array.reshape(len(images), *graph.tensors[output.tensor].shape)
+            for output, array in zip(graph.outputs, arrays, strict=True)
+        }
 
-    return logits
+    return outputs
 
 
 def _sha256(weights: Mapping[str, Tensor]) -> str:

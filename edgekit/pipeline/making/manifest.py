@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from edgekit.pipeline.making.source import Source
 
 SUFFIX = ".manifest.json"
-SCHEMA_VERSION = 2  # 1 had the setting export.input, and its int8 files took another float32 array
+SCHEMA_VERSION = 3  # 2 had export.onnx_batch, and files said nothing of outputs; 1 had export.input
 
 # The sections of the settings that decide what a command writes.
 _SECTIONS: Final = {

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from edgekit.facts import Fact
     from edgekit.ir import Graph
 
-    Logits = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    Answering = Callable[[NDArray[np.float32]], dict[str, NDArray[np.float32]]]
     Variant = Callable[[Mapping[str, Any]], nn.Module | Graph]
 
 
@@ -42,7 +42,7 @@ class Source:
     Attributes:
         float_model: what float files are written from.
         integer_form: the same in the form that is quantized.
-        logits: the network as it was trained: normalized images [N, C, H, W] to logits [N, classes], float32.
+        outputs: the network as it was trained: normalized images [N, C, H, W] to its outputs by name, float32.
         description: what the checkpoint was, for people.
         facts: what is taken to be true of it and its weights do not tell, with the evidence.
         notes: what was chosen and left aside on the way, for people.
@@ -52,7 +52,7 @@ class Source:
 
     float_model: FloatModel
     integer_form: FloatModel
-    logits: Logits = field(repr=False)
+    outputs: Answering = field(repr=False)
     description: str
     facts: tuple[Fact, ...]
     notes: tuple[str, ...]
@@ -101,7 +101,7 @@ def open_source(settings: Settings, progress: Progress = silent, *, given: Given
     return Source(
         float_model=float_model,
         integer_form=FloatModel(integer_form(graph), settled.preprocessing, labels, provenance),
-        logits=trained.logits,
+        outputs=trained.outputs,
         description=trained.description,
         facts=known,
         notes=(*trained.notes, *given.notes),

@@ -13,6 +13,7 @@ from edgekit.errors import CheckpointError, ConfigError
 from edgekit.exporters.onnx import FORMAT as ONNX
 from edgekit.facts import Basis, Fact
 from edgekit.flags import INPUT_SETTINGS
+from edgekit.ir import LOGITS
 from edgekit.passes import float_form
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from edgekit.models.checkpoint import Checkpoint
     from edgekit.preprocessing import Preprocessing
 
-    Logits = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    Answering = Callable[[NDArray[np.float32]], dict[str, NDArray[np.float32]]]
     Variant = Callable[[Mapping[str, Any]], nn.Module | Graph]
 
 AS_EXPORTED = ("architecture", "size")  # the entries of a provenance that ``load_as_exported`` reads
@@ -47,7 +48,7 @@ class Trained:
     Attributes:
         path: of the file; what stands for it in messages, where there is none.
         shape: of its input, [C, H, W].
-        logits: normalized images [N, C, H, W] to logits [N, classes], float32.
+        outputs: normalized images [N, C, H, W] to the network's outputs by name, float32.
         capture: gives its graph.
         mean: of each channel, on a 0..1 scale, usual for its layout.
         std: of each channel, likewise.
@@ -63,7 +64,7 @@ class Trained:
 
     path: Path
     shape: tuple[int, int, int]
-    logits: Logits = field(repr=False)
+    outputs: Answering = field(repr=False)
     capture: Callable[[], Graph] = field(repr=False)
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -154,10 +155,9 @@ def of_checkpoint(loaded: Checkpoint, path: Path) -> Trained:
     half = (HALF,) * architecture.in_channels
     mean, std = (half, half) if is_half else (IMAGENET_MEAN, IMAGENET_STD)
 
-    def logits(images: NDArray[np.float32]) -> NDArray[np.float32]:
+    def outputs(images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         with torch.inference_mode():
-            result: NDArray[np.float32] = loaded.module(torch.from_numpy(images)).numpy()
-        return result
+            return {LOGITS: loaded.module(torch.from_numpy(images)).numpy()}
 
     def variant(options: Mapping[str, Any]) -> nn.Module:
         return loaded.variant(**cast("Options", options))
@@ -170,7 +170,7 @@ def of_checkpoint(loaded: Checkpoint, path: Path) -> Trained:
     return Trained(
         path=path,
         shape=(architecture.in_channels, *architecture.size),
-        logits=logits,
+        outputs=outputs,
         capture=graph,
         mean=mean,
         std=std,
@@ -204,20 +204,18 @@ def _from_onnx(path: Path, settings: ModelSettings) -> Trained:
     half = (HALF,) * channels
     mean, std = (IMAGENET_MEAN, IMAGENET_STD) if channels == len(IMAGENET_MEAN) else (half, half)
 
-    def logits(images: NDArray[np.float32]) -> NDArray[np.float32]:
+    def outputs(images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         torch = extras.load("torch", "torch")
 
         from edgekit.executor.float import FloatExecutor  # noqa: PLC0415 - needs torch
 
         with torch.inference_mode():
-            given = FloatExecutor(form)(torch.from_numpy(images))
-        result: NDArray[np.float32] = next(iter(given.values())).numpy()
-        return result
+            return {name: given.numpy() for name, given in FloatExecutor(form)(torch.from_numpy(images)).items()}
 
     return Trained(
         path=path,
         shape=input_shape(captured.graph),
-        logits=logits,
+        outputs=outputs,
         capture=lambda: captured.graph,
         mean=mean,
         std=std,

@@ -13,7 +13,7 @@ import numpy as np
 from edgekit import files
 from edgekit.device import plan as plans
 from edgekit.device.engines import open_file
-from edgekit.device.plan import Golden
+from edgekit.device.plan import Golden, GoldenOutput
 from edgekit.errors import ConfigError, MissingDependency
 from edgekit.exporters.formats import format_of
 from edgekit.exporters.metadata import Precision
@@ -125,20 +125,29 @@ def _names(paths: list[Path]) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
 class _Answers:
-    """What a file answers here: inputs [N, ...] in its own layout and type, outputs [N, classes]."""
+    """What a file answers here, in its own layout and type.
+
+    Attributes:
+        inputs: [N, ...].
+        outputs: [N, ...] by name, with what each may differ by.
+        batch: images at once.
+    """
 
     inputs: NDArray[Any]
-    outputs: NDArray[Any]
-    tolerance: float
+    outputs: Mapping[str, tuple[NDArray[Any], float]]
+    batch: int
 
     def named(self, arrays: dict[bytes, str]) -> Golden:
-        """Names of both arrays, which are added to ``arrays``."""
-        names = []
-        for array in (self.inputs, self.outputs):
+        """Names of all arrays, which are added to ``arrays``."""
+
+        def stored(array: NDArray[Any]) -> str:
             content = io.BytesIO()
             np.save(content, array, allow_pickle=False)
-            names.append(arrays.setdefault(content.getvalue(), f"golden/{len(arrays)}.npy"))
-        return Golden(names[0], names[1], self.tolerance)
+            return arrays.setdefault(content.getvalue(), f"golden/{len(arrays)}.npy")
+
+        inputs = stored(self.inputs)
+        outputs = {name: GoldenOutput(stored(array), tolerance) for name, (array, tolerance) in self.outputs.items()}
+        return Golden(inputs, outputs, self.batch)
 
 
 def _answers(file: PlannedFile) -> _Answers | str:
@@ -155,24 +164,30 @@ def _answers(file: PlannedFile) -> _Answers | str:
         return str(error)
     if shape is None or dtype is None or make_runner is None:
         return "the file does not say what it takes"
-    if shape[0] != 1:
-        return f"it takes {shape[0]} images at once"
-    height, width, channels = shape[1:] if format_of(path).channels_last else (*shape[2:], shape[1])
-    pixels = images(height, width, channels)
+    is_turned = format_of(path).channels_last
+    height, width, channels = shape[1:] if is_turned else (*shape[2:], shape[1])
+    pixels = images(height, width, channels, -(-IMAGES // shape[0]) * shape[0])  # as often as the file takes them
     batch = _inputs(pixels, summary.metadata, np.dtype(dtype))
     with make_runner() as runner:
         if summary.int8_share and runner.differs_because is not None:
             return f"{runner.name} here: {runner.differs_because}"
-        outputs = np.concatenate([runner.run(image[None]) for image in batch])
-    own = batch.transpose(0, 2, 3, 1) if format_of(path).channels_last else batch
+        answers = runner.run(batch)
+    given = {name: answers[name] for name in summary.names if name in answers}
+
+    def own(array: NDArray[Any]) -> NDArray[Any]:
+        return np.ascontiguousarray(array.transpose(0, 2, 3, 1) if is_turned and array.ndim == len(shape) else array)
+
     precision = summary.metadata.precision if summary.metadata is not None else Precision(file.precision or "float16")
-    if precision is Precision.INT8 and not summary.float_operators:
-        tolerance = 0.0
-    elif precision is Precision.INT8:
-        tolerance = NEAR * float(outputs.std())
-    else:
-        tolerance = TOLERANCE[precision] * float(np.abs(outputs).max())
-    return _Answers(np.ascontiguousarray(own), outputs, tolerance)
+    is_exact = not summary.float_operators
+    outputs = {name: (own(array), _tolerance(array, precision, is_exact=is_exact)) for name, array in given.items()}
+    return _Answers(own(batch), outputs, shape[0])
+
+
+def _tolerance(output: NDArray[Any], precision: Precision, *, is_exact: bool) -> float:
+    """By how much an output of a file may differ elsewhere."""
+    if precision is not Precision.INT8:
+        return TOLERANCE[precision] * float(np.abs(output).max())
+    return 0.0 if is_exact else NEAR * float(output.std())
 
 
 def _boundary(file: PlannedFile) -> tuple[tuple[int, ...] | None, str | None]:
@@ -186,9 +201,9 @@ def _boundary(file: PlannedFile) -> tuple[tuple[int, ...] | None, str | None]:
     return engine.shape, engine.dtype
 
 
-def images(height: int, width: int, channels: int) -> NDArray[np.uint8]:
+def images(height: int, width: int, channels: int, number: int = IMAGES) -> NDArray[np.uint8]:
     """Reproducible ones, [N, H, W, C]: patches of random colours."""
-    colours = np.random.default_rng(0).integers(0, 256, (IMAGES, PATCHES, PATCHES, channels), np.uint8)
+    colours = np.random.default_rng(0).integers(0, 256, (number, PATCHES, PATCHES, channels), np.uint8)
     rows, columns = (np.arange(size) * PATCHES // size for size in (height, width))
     return colours[:, rows][:, :, columns]
 

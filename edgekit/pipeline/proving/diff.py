@@ -15,6 +15,7 @@ from edgekit.config import ModelSettings
 from edgekit.errors import ArtifactError
 from edgekit.exporters.formats import FORMATS, format_of
 from edgekit.exporters.metadata import Precision
+from edgekit.exporters.names import INPUT, public_names
 from edgekit.integer_model import SUFFIX, IntegerModel
 from edgekit.passes import float_form, integer_form
 from edgekit.pipeline.making.trained import load_as_exported
@@ -301,7 +302,7 @@ def _tracer(
         return partial(trace_model, own) if side.model else partial(trace_file, side.path, network=own)
     if model is None:
         return partial(trace_file, side.path, network=graph)
-    ends = model.graph.input, model.graph.output_tensors[0]
+    ends = {public: tensor for tensor, public in public_names(model.graph).items()}
     return lambda pixels: renamed(trace_file(side.path, pixels), model.graph.tensors, ends)
 
 
@@ -318,9 +319,10 @@ def _noise(total: int, shape: tuple[int, int, int]) -> Iterator[PixelBatch]:
 
 def _called_alike(a: Trace, b: Trace) -> tuple[Trace, Trace]:
     """Two traces of float files in the names of that which has the checkpoint's, with dots in them."""
+    ends = {name: name for name in (INPUT, *a.answers, *b.answers)}
     if any("." in name for name in a.tensors):
-        return a, renamed(b, a.tensors, ("image", "logits"))
-    return renamed(a, b.tensors, ("image", "logits")), b
+        return a, renamed(b, a.tensors, ends)
+    return renamed(a, b.tensors, ends), b
 
 
 def _turned(found: Divergence) -> Divergence:

@@ -13,9 +13,10 @@ from edgekit.facts import KEY, assumed, of_provenance
 from edgekit.passes import integer_form
 from edgekit.pipeline.making.manifest import sha256_of
 from edgekit.pipeline.proving.evidence import CHECKPOINT_HASH
+from edgekit.pipeline.proving.trials import joined, reals
 from edgekit.pipeline.proving.verdicts import FileVerdict, Picture, Saying
 from edgekit.runtimes.tracing import trace_file, trace_graph, trace_model
-from edgekit.tasks.scoring import only, score
+from edgekit.tasks.scoring import score
 from edgekit.verification import compare, gates
 from edgekit.verification.divergence import Comparison, locate
 from edgekit.verification.float_parity import TOLERANCE, compare_floats
@@ -25,8 +26,6 @@ from edgekit.words import plain
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from edgekit.config import VerifySettings
     from edgekit.integer_model import IntegerModel
@@ -46,12 +45,12 @@ LAYER_IMAGES = 8  # on which layers are compared with float ones
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What files are held against, and its logits on all images, [N, classes].
+    """What files are held against, and its outputs by name on all images, [N, ...].
 
     Attributes:
         evidence: the models.
         task: what the network is for.
-        integers: the integer model's logits.
+        integers: the integer model's.
         reals: what they stand for.
         floats: the float network's.
         targets: of the images, as the task has them; None where they are not known.
@@ -60,18 +59,18 @@ class Known:
 
     evidence: Evidence
     task: Task[Any]
-    integers: NDArray[Any] | None
-    reals: NDArray[np.floating] | None
-    floats: NDArray[np.float32] | None
+    integers: Outputs | None
+    reals: Outputs | None
+    floats: Outputs | None
     targets: Any
     noise: bool
 
     @staticmethod
     def of(answers: Answers, evidence: Evidence, task: Task[Any], *, noise: bool) -> Known:
         """From what the references answered."""
-        integers, floats = (np.concatenate(found) if found else None for found in (answers.integers, answers.floats))
-        reals = None if integers is None or evidence.model is None else _reals(integers, evidence.model)
-        return Known(evidence, task, integers, reals, floats, answers.targets, noise)
+        integers, floats = (joined(found) if found else None for found in (answers.integers, answers.floats))
+        stand_for = None if integers is None or evidence.model is None else reals(integers, evidence.model)
+        return Known(evidence, task, integers, stand_for, floats, answers.targets, noise)
 
     @property
     def model(self) -> IntegerModel | None:
@@ -81,17 +80,7 @@ class Known:
     @property
     def float_measured(self) -> tuple[Measured, ...]:
         """Of the float network, on images with targets."""
-        return () if self.floats is None else score(self.task, self.named(self.floats), None, self.targets)
-
-    def named(self, logits: NDArray[Any]) -> Outputs:
-        """What a network gave, by the names that the task knows."""
-        return only(self.task, logits)
-
-
-def _reals(integers: NDArray[Any], model: IntegerModel) -> NDArray[np.floating]:
-    """Logits in real units."""
-    params = model.params.get(model.graph.output_tensors[0])
-    return integers if params is None else params.dequantize(integers)
+        return () if self.floats is None else score(self.task, self.floats, None, self.targets)
 
 
 def judge(candidate: Candidate, known: Known, limits: VerifySettings, *, is_reference: bool) -> FileVerdict:
@@ -114,27 +103,24 @@ def judge(candidate: Candidate, known: Known, limits: VerifySettings, *, is_refe
     if not candidate.trials:
         return verdict
     floats = None if is_reference else known.floats
-    logits = candidate.trials[0].logits
+    outputs = candidate.trials[0].outputs
     if candidate.precision is Precision.INT8:
         assert known.model is not None
-        logits = _reals(logits, known.model)
-    compared = None if floats is None else known.named(floats)
-    measured = score(known.task, known.named(logits), compared, known.targets)
+        outputs = reals(outputs, known.model)
+    measured = score(known.task, outputs, floats, known.targets)
     parities: list[IntegerParity | FloatParity] = []
     passed = list(candidate.gates)
     divergence: Divergence | None = None
     for trial in candidate.trials:
-        found = _parity(trial, known, limits, is_reference=is_reference)
-        if found is None:
-            continue
-        parities.append(found)
-        if not _is_unclaimed(trial, known.model):
-            located = None if found.passed else _located(candidate.path, trial, known)
+        found = _parities(trial, known, limits, is_reference=is_reference)
+        parities += found
+        if found and not _is_unclaimed(trial, known.model):
+            located = None if all(p.passed for p in found) else _located(candidate.path, trial, known)
             divergence = divergence or located
             where = located.sentence if located else ""
             if not where and known.evidence.trained is None and candidate.precision is not Precision.INT8:
                 where = "it or the float32 file that it is compared with is wrong, --checkpoint FILE tells which"
-            passed.append(gates.parity(found, where))
+            passed += [gates.parity(parity, where) for parity in found]
     if not is_reference:
         kernels = _kernels(candidate.trials[0], known.model)
         passed += gates.task(known.task, measured, limits.limits, noise=known.noise, kernels=kernels)
@@ -196,7 +182,7 @@ def _has_to_be_plausible(known: Known, limits: VerifySettings) -> bool:
 
 def _plausible(known: Known) -> Gate:
     assert known.floats is not None
-    return gates.plausible(known.task.plausible(known.named(known.floats), known.targets))
+    return gates.plausible(known.task.plausible(known.floats, known.targets))
 
 
 def _warnings(candidate: Candidate, evidence: Evidence) -> tuple[str, ...]:
@@ -232,28 +218,34 @@ def _is_unclaimed(trial: Trial, model: IntegerModel | None) -> bool:
     return compare.unclaimed(trial.runner, trial.about, model) is not None
 
 
-def _parity(
+def _parities(
     trial: Trial, known: Known, limits: VerifySettings, *, is_reference: bool
-) -> IntegerParity | FloatParity | None:
+) -> tuple[IntegerParity | FloatParity, ...]:
+    """Each output of a trial against what it has to be; nothing where that is not known."""
     precision = trial.about.precision
     if precision is Precision.INT8:
         assert known.model is not None
         assert known.integers is not None
         return compare.with_reference(
             trial.runner.name,
-            trial.logits,
+            trial.outputs,
             known.integers,
             known.model,
             exact=trial.about.lowering == known.model.lowering,
             max_lsb_allowed=limits.max_lsb,
         )
     if known.floats is None or is_reference:
-        return None
+        return ()
     given = limits.float16_tolerance if precision is Precision.FLOAT16 else limits.float32_tolerance
     tolerance = TOLERANCE[precision] if given is None else given
-    found = compare_floats(trial.runner.name, trial.logits, known.floats, tolerance, precision)
-    agreement = known.task.agreement(known.named(trial.logits), known.named(known.floats))
-    return replace(found, agreement=agreement)
+    outputs = trial.outputs
+    agreement = known.task.agreement(outputs, known.floats)
+    parities = []
+    for name, expected in known.floats.items():
+        called = compare.label(name, known.floats)
+        found = compare_floats(trial.runner.name, outputs[name], expected, tolerance, precision, output=called)
+        parities.append(replace(found, agreement=agreement))
+    return tuple(parities)
 
 
 def _located(path: Path, trial: Trial, known: Known) -> Divergence | None:
@@ -289,15 +281,17 @@ def differences(known: Known, names: Sequence[str]) -> Differences | None:
     """Where the integer model says something else than the float network; None without both."""
     if known.reals is None or known.floats is None:
         return None
-    return known.task.differences(known.named(known.reals), known.named(known.floats), names)
+    return known.task.differences(known.reals, known.floats, names)
 
 
 def pictures(known: Known, answers: Answers) -> tuple[Picture, ...]:
     """Some of the images, with what is said of them."""
     chosen = list(answers.pictures)
 
-    def said(logits: NDArray[Any] | None) -> Sequence[Answer] | None:
-        return None if logits is None else known.task.decode(known.named(logits[chosen]), most=1)
+    def said(outputs: Outputs | None) -> Sequence[Answer] | None:
+        if outputs is None:
+            return None
+        return known.task.decode({name: array[chosen] for name, array in outputs.items()}, most=1)
 
     stated = None if known.targets is None else known.task.stated(known.targets)
     everybody = {

@@ -17,7 +17,6 @@ from edgekit.quantization import QuantParams
 from edgekit.runtimes.catalog import all_runners
 from edgekit.runtimes.runner import encode
 from edgekit.tasks.registry import task_of
-from edgekit.tasks.scoring import only
 from edgekit.words import plain
 
 if TYPE_CHECKING:
@@ -129,8 +128,8 @@ class Opened:
         if self.summary.metadata is None:
             raise ArtifactError(f"{path} was not written by edgekit: it does not say how images are read")
         self.metadata: Metadata = self.summary.metadata
-        answer, known = self.summary.answer, of_provenance(self.metadata.provenance)
-        self.task: Task[Any] = task_of({answer.name: answer.shape[1:]}, self.metadata.labels, known)[0]
+        known = of_provenance(self.metadata.provenance)
+        self.task: Task[Any] = task_of(self.summary.shapes, self.metadata.labels, known)[0]
         self._runner = _opened(path, threads)
 
     @property
@@ -138,9 +137,10 @@ class Opened:
         """Runtime, version and kernels."""
         return self._runner.name
 
-    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
-        """The logits [N, classes] for what the file takes, [N, C, H, W], both of the types at its boundary."""
-        return self._runner.run(batch)
+    def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The outputs by name for what the file takes, [N, C, H, W], both of the types at its boundary."""
+        given = self._runner.run(batch)
+        return {name: given[name] for name in self.summary.names}
 
     def of_pixels(
         self, pixels: NDArray[np.uint8], names: Sequence[str] = (), *, most: int = 5
@@ -157,16 +157,20 @@ class Opened:
 
     def of_input(self, batch: NDArray[Any], names: Sequence[str] = (), *, most: int = 5) -> tuple[Predicted, ...]:
         """The same of what the file takes, [N, C, H, W]."""
-        found, params = self.run(batch), _params(self.summary.answer)
-        stored = found.astype(np.int16) - 128 if self.metadata.io_dtype is IoDtype.UINT8 else found
-        reals = found.astype(np.float32) if params is None else params.dequantize(stored).astype(np.float32)
-        outputs = only(self.task, reals)
+        found = self.run(batch)
+        outputs = {answer.name: self._reals(found[answer.name], answer) for answer in self.summary.answers}
         return tuple(
             Predicted(answer, {output: values[index] for output, values in outputs.items()}, name)
             for index, (answer, name) in enumerate(
-                zip(self.task.decode(outputs, most), names or [""] * len(reals), strict=True)
+                zip(self.task.decode(outputs, most), names or [""] * len(batch), strict=True)
             )
         )
+
+    def _reals(self, found: NDArray[Any], answer: Endpoint) -> NDArray[np.float32]:
+        """What an output stands for."""
+        params = _params(answer)
+        stored = found.astype(np.int16) - 128 if self.metadata.io_dtype is IoDtype.UINT8 else found
+        return (found if params is None else params.dequantize(stored)).astype(np.float32)
 
     def __enter__(self) -> Self:
         self._runner.__enter__()

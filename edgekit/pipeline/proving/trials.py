@@ -1,4 +1,4 @@
-"""Files run on images beside what they are held against; of a batch nothing is kept but logits and a few pictures."""
+"""Files run on images beside what they are held against; of a batch nothing is kept but outputs and a few pictures."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from edgekit.calibration.images import ImageSource, PixelBatch, open_images
 from edgekit.errors import DataError
 from edgekit.exporters.metadata import Precision
 from edgekit.progress import Progress, silent
-from edgekit.runtimes.runner import encode
-from edgekit.tasks.scoring import only
 from edgekit.verification import compare
 
 if TYPE_CHECKING:
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from edgekit.preprocessing import Preprocessing
     from edgekit.runtimes.runner import Runner
     from edgekit.tasks.task import Task
+    from edgekit.tasks.values import Outputs
 
     Images = Callable[[Preprocessing], ImageSource]
 
@@ -45,29 +44,29 @@ class Trial:
         about: what the file says about itself.
         make_runner: opens it again.
         runner: runs it.
-        outputs: logits, batch by batch: integers of an int8 file, floats of any other.
+        answers: the outputs by name, batch by batch: integers of an int8 file, floats of any other.
         suspects: images [1, H, W, C] on which they are not what they have to be, the first few.
     """
 
     about: Metadata
     make_runner: Callable[[], Runner]
     runner: Runner
-    outputs: list[NDArray[Any]] = field(default_factory=list)
+    answers: list[Outputs] = field(default_factory=list)
     suspects: list[NDArray[np.uint8]] = field(default_factory=list)
 
     @property
-    def logits(self) -> NDArray[Any]:
-        """On all images, [N, classes]."""
-        return np.concatenate(self.outputs)
+    def outputs(self) -> Outputs:
+        """By name, on all images, [N, ...]."""
+        return joined(self.answers)
 
-    def run(self, pixels: NDArray[np.uint8], model: IntegerModel | None) -> NDArray[Any]:
+    def run(self, pixels: NDArray[np.uint8], model: IntegerModel | None) -> Outputs:
         """Run it on a batch [N, H, W, C] and keep what it answers."""
         if self.about.precision is Precision.INT8:
             assert model is not None
             found = compare.run_integers(self.runner, self.about, model, pixels)
         else:
-            found = self.runner.run(encode(pixels, self.about, None))
-        self.outputs.append(found)
+            found = compare.run_floats(self.runner, self.about, pixels)
+        self.answers.append(found)
         return found
 
     def suspect(self, pixels: NDArray[np.uint8], wrong: NDArray[np.bool_]) -> None:
@@ -81,7 +80,7 @@ class Answers:
     """What the references say of all images.
 
     Attributes:
-        integers: the integer model's logits, batch by batch.
+        integers: the integer model's outputs by name, batch by batch.
         floats: the float network's, likewise.
         targets: of the images, as the task has them; None where there are none, or none that can be trusted.
         about_targets: how these are known.
@@ -89,16 +88,14 @@ class Answers:
         pictures: pixels of some of them [H, W, C], by number.
     """
 
-    integers: list[NDArray[Any]] = field(default_factory=list)
-    floats: list[NDArray[np.float32]] = field(default_factory=list)
+    integers: list[Outputs] = field(default_factory=list)
+    floats: list[Outputs] = field(default_factory=list)
     targets: Any = None
     about_targets: Fact | None = None
     names: list[str] = field(default_factory=list)
     pictures: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
 
-    def add(
-        self, batch: PixelBatch, integers: NDArray[Any] | None, floats: NDArray[np.float32] | None, *, every: int
-    ) -> None:
+    def add(self, batch: PixelBatch, integers: Outputs | None, floats: Outputs | None, *, every: int) -> None:
         """Take note of a batch; one image in ``every`` is kept as a picture."""
         if integers is not None:
             self.integers.append(integers)
@@ -108,6 +105,16 @@ class Answers:
             if len(self.names) % every == 0 and len(self.pictures) < PICTURES:
                 self.pictures[len(self.names)] = picture
             self.names.append(name)
+
+
+def joined(batches: Sequence[Outputs]) -> Outputs:
+    """Outputs by name of several batches, as of one."""
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+
+
+def reals(outputs: Outputs, model: IntegerModel) -> Outputs:
+    """What outputs of an integer model stand for, by name."""
+    return {output.name: model.real(output.tensor, outputs[output.name]) for output in model.graph.outputs}
 
 
 def images_of(
@@ -145,12 +152,12 @@ class References:
     model: IntegerModel | None
     floats: Trained | Trial | None
 
-    def logits(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[Any] | None, NDArray[np.float32] | None]:
-        """Of the integer model, and of the trained network, for a batch [N, H, W, C]."""
-        integers = None if self.model is None else compare.reference_logits(self.model, pixels)
+    def outputs(self, pixels: NDArray[np.uint8]) -> tuple[Outputs | None, Outputs | None]:
+        """Of the integer model, and of the trained network, by name, for a batch [N, H, W, C]."""
+        integers = None if self.model is None else compare.reference_outputs(self.model, pixels)
         if self.floats is None or isinstance(self.floats, Trial):
             return integers, None
-        return integers, self.floats.logits(self.preprocessing.normalization(pixels))
+        return integers, self.floats.outputs(self.preprocessing.normalization(pixels))
 
 
 def float_reference(firsts: Sequence[Trial], references: References) -> Trial | None:
@@ -165,16 +172,14 @@ def float_reference(firsts: Sequence[Trial], references: References) -> Trial | 
     if len(candidates) < 2:
         return next(iter(candidates), None)
     pixels = np.random.default_rng(0).integers(0, 256, (1, *references.preprocessing.shape), np.uint8)
-    answers = [trial.runner.run(encode(pixels, trial.about, None)) for trial in trials]
+    answers: list[Outputs] = [compare.run_floats(trial.runner, trial.about, pixels) for trial in trials]
     if references.model is not None:
-        integers = compare.reference_logits(references.model, pixels)
-        params = references.model.params.get(references.model.graph.output_tensors[0])
-        answers.append(integers if params is None else params.dequantize(integers))
+        answers.append(reals(compare.reference_outputs(references.model, pixels), references.model))
 
     def distance(trial: Trial) -> float:
         """From the answer that half of all are nearer to."""
         own = answers[trials.index(trial)]
-        return float(np.median([np.abs(own - other).max() for other in answers]))
+        return float(np.median([max(np.abs(own[n] - other[n]).max() for n in own) for other in answers]))
 
     return min(candidates, key=distance)
 
@@ -196,7 +201,7 @@ def run(
     ordered = sorted(trials, key=lambda trial: trial is not references.floats)  # what others are held against is first
     progress("verifying", 0, total)
     for batch in batches:
-        integers, floats = references.logits(batch.pixels)
+        integers, floats = references.outputs(batch.pixels)
         for trial in ordered:
             found = trial.run(batch.pixels, references.model)
             if trial is references.floats:
@@ -207,7 +212,6 @@ def run(
         answers.add(batch, integers, floats, every=max(total // PICTURES, 1))
         progress("verifying", len(answers.names), max(total, len(answers.names)))
     if isinstance(images, ImageSource):
-        logits = np.concatenate(answers.floats or answers.integers or trials[0].outputs)
-        understood = task.targets(images, only(task, logits))
+        understood = task.targets(images, joined(answers.floats or answers.integers or trials[0].answers))
         answers.targets, answers.about_targets = understood.targets, understood.fact
     return answers

@@ -143,8 +143,10 @@ def verify(
 
 def _shapes(readable: Sequence[Candidate]) -> dict[str, tuple[int, ...]]:
     """The outputs of the network for one image, by name, as the first file has them that says so."""
-    answers = [candidate.summary.answer for candidate in readable if candidate.summary is not None]
-    return next(({answer.name: answer.shape[1:]} for answer in answers if answer.shape), {})
+    for candidate in readable:
+        if candidate.summary is not None and (shapes := candidate.summary.shapes):
+            return shapes
+    return {}
 
 
 def _expected(

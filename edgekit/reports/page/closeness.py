@@ -77,7 +77,7 @@ def integers(result: VerifyResult) -> Markup | None:
     columns = [
         "runtime and file",
         "verdict",
-        ">identical logits",
+        ">identical values",
         ">largest difference",
         ">identical images",
         "differences",
@@ -85,7 +85,7 @@ def integers(result: VerifyResult) -> Markup | None:
     near = any(isinstance(f, IntegerParity) and not f.exact for file in result.files for f in file.parities)
     return join(
         table(columns, rows, "Integers of each runtime against the integer model's, in LSB"),
-        note("Bars are logarithmic: a single logit among a million is seen."),
+        note("Bars are logarithmic: a single value among a million is seen."),
         note(
             "Some layers are more precise than int8, or scales are rounded to float16: behind them integers are near, "
             "and need not be identical."
@@ -95,7 +95,7 @@ def integers(result: VerifyResult) -> Markup | None:
 
 
 def floats(result: VerifyResult) -> Markup | None:
-    """Errors of logits, in every runtime."""
+    """Errors of outputs, in every runtime."""
     rows = [
         [
             *_ran(file, found, findings.short_names(result)[file.path]),
@@ -112,20 +112,20 @@ def floats(result: VerifyResult) -> Markup | None:
     columns = [
         "runtime and file",
         "verdict",
-        ">of the largest logit",
+        ">of the largest value",
         ">limit",
         ">largest difference",
         ">in ULP",
         ">same answer",
     ]
-    return table(columns, rows, "Float logits of each runtime against the trained network's") if rows else None
+    return table(columns, rows, "Float outputs of each runtime against the trained network's") if rows else None
 
 
 def _ran(file: FileVerdict, found: IntegerParity | FloatParity, name: str) -> tuple[Markup, Markup]:
     """In what a file was run, and whether it did what is claimed of it."""
     reason = file.unclaimed.get(found.runner)
     where = join(
-        found.runner,
+        found.ran,
         element("div", code(name), class_="where"),
         element("div", reason, class_="where") if reason else None,
     )

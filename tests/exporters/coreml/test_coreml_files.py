@@ -130,7 +130,7 @@ class TestSummary:
         assert summary.int8_share == 1
         assert summary.boundary == ("quantize", "dequantize")
         assert summary.version == "specification 8 (iOS 17), opset CoreML7"
-        assert summary.metadata == metadata.of_integer_model(integer_model, IoDtype.FLOAT32)
+        assert summary.metadata == metadata.of_integer_model(integer_model, IoDtype.FLOAT32, batch=1)
         assert summary.size_bytes == sum(len(data) for data in contents(path).values())
 
     def test_an_operator_without_quantization_is_a_float_operator(
@@ -150,7 +150,7 @@ class TestSummary:
         summary = coreml.read(tmp_path / "f.mlpackage")
         assert summary.boundary == ("cast", "cast")
         assert summary.version == "specification 6 (iOS 15), opset CoreML5"
-        assert summary.metadata == metadata.of_float_model(float_model, Precision.FLOAT16)
+        assert summary.metadata == metadata.of_float_model(float_model, Precision.FLOAT16, batch=1)
 
     def test_the_version_follows_from_the_contents(self, tmp_path: Path, integer_model: IntegerModel) -> None:
         versions = []

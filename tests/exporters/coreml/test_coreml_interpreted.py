@@ -38,7 +38,7 @@ def interpret(model: IntegerModel, path: Path, stored: NDArray[np.int8], precisi
     coreml.write_integer_model(model, path, io_dtype=IoDtype.FLOAT32, precision=precision)
     with CoreMlInterpreter(path) as runner:
         assert runner.name == f"Core ML program, interpreted, {precision}"
-        found = runner.run(model.params["x"].dequantize(stored))
+        found = runner.run(model.params["x"].dequantize(stored))["logits"]
     params = model.params.get(model.graph.output_tensors[0])
     return found if params is None else params.quantize(found)
 
@@ -76,7 +76,7 @@ def test_floats_are_torchs(
         expected = FloatExecutor(model.graph)(torch.from_numpy(images))["logits"].numpy()
     coreml.write_float_model(model, tmp_path / "f.mlpackage", precision=precision)
     with CoreMlInterpreter(tmp_path / "f.mlpackage") as runner:
-        found = runner.run(images)
+        found = runner.run(images)["logits"]
     # Half the bits of float16 are lost where sums cancel, so its tolerance is that of whole networks.
     tolerance = 2e-6 if precision is Precision.FLOAT32 else TOLERANCE[precision]
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.abs(expected).max())
@@ -106,7 +106,7 @@ class TestPictures:
             found = compare.run_integers(runner, about, model, pixels)
             image = runner.trace(about.normalization(pixels))["image"]
         np.testing.assert_array_equal(image, pixels.transpose(0, 3, 1, 2))
-        np.testing.assert_array_equal(found, Reference(model).run(model.encode(pixels))["logits"])
+        np.testing.assert_array_equal(found["logits"], Reference(model).run(model.encode(pixels))["logits"])
 
 
 def test_every_tensor_can_be_seen(integer_block: Case, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_the_package_of_another_tool(tmp_path: Path, coremltools: Any) -> None:
     model.save(str(tmp_path / "theirs.mlpackage"))
     batch = random.normal(0, 1, (3, 9, 8, 4)).astype(np.float32)
     with CoreMlInterpreter(tmp_path / "theirs.mlpackage") as runner:
-        found = runner.run(batch)
+        (found,) = runner.run(batch).values()
     x = torch.from_numpy(batch).permute(0, 3, 1, 2)
     kernel = torch.from_numpy(weight * scale[:, None, None])
     x = F.conv2d(F.pad(x, (0, 1, 1, 1)), kernel, stride=2)

@@ -54,8 +54,8 @@ def test_what_is_written_is_read_back(io_dtype: IoDtype, integer_model: IntegerM
 
 
 def test_one_image_at_a_time(integer_model: IntegerModel, float_model: FloatModel, tmp_path: Path) -> None:
-    write_integer_model(integer_model, tmp_path / "int8.onnx", one_image=True)
-    write_float_model(float_model, tmp_path / "float32.onnx", precision=Precision.FLOAT32, one_image=True)
+    write_integer_model(integer_model, tmp_path / "int8.onnx", batch=1)
+    write_float_model(float_model, tmp_path / "float32.onnx", precision=Precision.FLOAT32, batch=1)
     for path in tmp_path.iterdir():
         (image,), (logits,) = read(path).inputs, read(path).outputs
         assert (image.shape, logits.shape) == ((1, 3, 32, 32), (1, 10))

@@ -91,7 +91,7 @@ def images() -> NDArray[np.float32]:
 @pytest.mark.parametrize(("precision", "tolerance"), [(Precision.FLOAT32, 1e-5), (Precision.FLOAT16, 1e-2)])
 def test_outputs(model: FloatModel, precision: Precision, tolerance: float, tmp_path: Path) -> None:
     write_float_model(model, tmp_path / "tiny.pt", precision=precision)
-    output = TorchRunner(tmp_path / "tiny.pt").run(images())
+    output = TorchRunner(tmp_path / "tiny.pt").run(images())["logits"]
     assert output.dtype == np.float32
     np.testing.assert_allclose(output, eager(model, images()), rtol=tolerance, atol=tolerance)
 

@@ -76,7 +76,7 @@ def differences(
     expected, found = oracle(model, images), {}
     for engine in engines:
         with TorchRunner(path, engine=engine) as runner:
-            stored = runner.run(images)
+            stored = runner.run(images)["logits"]
         assert stored.dtype == np.int8
         assert stored.shape == expected.shape
         found[engine] = (stored.astype(np.int64) - expected).ravel()
@@ -217,7 +217,7 @@ def test_the_three_boundaries_agree(tmp_path: Path) -> None:
             IoDtype.INT8: images,
             IoDtype.UINT8: (images.astype(np.int16) + 128).astype(np.uint8),
         }
-        outputs[io_dtype] = TorchRunner(tmp_path / "tiny.pt").run(batches[io_dtype])
+        outputs[io_dtype] = TorchRunner(tmp_path / "tiny.pt").run(batches[io_dtype])["logits"]
         assert outputs[io_dtype].dtype == io_dtype.value
     stored = outputs[IoDtype.INT8]
     np.testing.assert_array_equal(outputs[IoDtype.UINT8], stored.astype(np.int16) + 128)
@@ -232,7 +232,7 @@ def test_layers_in_float_change_nothing_around_them(
     model, stored, expected = mixed_case
     write_integer_model(model, tmp_path / "tiny.pt", io_dtype=IoDtype.FLOAT32)
     with claimed_runner(tmp_path / "tiny.pt")() as runner:
-        found = runner.run(model.params["x"].dequantize(stored))
+        found = runner.run(model.params["x"].dequantize(stored))["logits"]
     output = model.graph.output_tensors[0]
     assert_near(model, model.params[output].quantize(found) if output in model.params else found, expected)
 
@@ -247,7 +247,7 @@ def test_a_float_input_is_rounded_to_the_nearest_and_saturated(tmp_path: Path) -
     real = ((tiny.random.integers(-200, 200, offset.shape) + offset) * 0.25).astype(np.float32)
     real[0, 0, 0, :2] = -1e9, 1e9
     expected = tiny.params["x"].dequantize(tiny.params["x"].quantize(real))
-    np.testing.assert_array_equal(TorchRunner(tmp_path / "tiny.pt").run(real), expected)
+    np.testing.assert_array_equal(TorchRunner(tmp_path / "tiny.pt").run(real)["logits"], expected)
 
 
 def test_the_file_needs_torch_alone(x86_engines: tuple[str, ...], oracle: Any, tmp_path: Path) -> None:

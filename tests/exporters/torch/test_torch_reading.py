@@ -102,7 +102,7 @@ def test_metadata_is_there_for_any_loader(model: IntegerModel, tmp_path: Path) -
 def test_the_file_of_another_tool_is_refused(tmp_path: Path) -> None:
     program = Program()
     program.takes("x")
-    program.returns("torch.relu(x)")
+    program.returns(["torch.relu(x)"])
     (tmp_path / "other.pt").write_bytes(program.to_bytes({}))
     with pytest.raises(ArtifactError, match=r"says nothing about itself\), and was not loaded.*\.onnx"):
         read(tmp_path / "other.pt")

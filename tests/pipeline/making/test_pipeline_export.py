@@ -415,14 +415,14 @@ def assert_untouched(out: Path) -> None:
 def test_other_integers_are_never_published(
     settings: MakeSettings, earlier: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reference_logits = compare.reference_logits
+    reference_outputs = compare.reference_outputs
 
-    def off_by_two(model: IntegerModel, pixels: NDArray[np.uint8]) -> NDArray[np.int8]:
-        logits = reference_logits(model, pixels)
-        logits[0, 0] ^= 2
-        return logits
+    def off_by_two(model: IntegerModel, pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.int8]]:
+        outputs = reference_outputs(model, pixels)
+        outputs["logits"][0, 0] ^= 2
+        return outputs
 
-    monkeypatch.setattr(compare, "reference_logits", off_by_two)
+    monkeypatch.setattr(compare, "reference_outputs", off_by_two)
     said = rf"{NAME}\.int8\.tflite gives other integers in LiteRT .* up to 2 LSB .*nothing was written.* --no-verify"
     with pytest.raises(GateFailed, match=said):
         export(settings())
@@ -436,7 +436,9 @@ def test_other_floats_are_never_published(
     settings: MakeSettings, earlier: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     floats = compare.floats
-    monkeypatch.setattr(compare, "floats", lambda *args: replace(floats(*args), max_rel_error=0.5))
+    monkeypatch.setattr(
+        compare, "floats", lambda *args: tuple(replace(found, max_rel_error=0.5) for found in floats(*args))
+    )
     with pytest.raises(GateFailed, match=r"is off by 0\.5 of the largest logit in LiteRT .* \(0\.0001 is allowed\)"):
         export(settings(export={"precisions": ["float32"]}))
     assert_untouched(earlier)

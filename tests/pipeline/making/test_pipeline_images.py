@@ -269,7 +269,7 @@ def test_an_onnx_file_states_how_it_is_fed(tmp_path: Path) -> None:
 
     session = onnxruntime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
     (expected,) = session.run(None, {"image": pixels.transpose(0, 3, 1, 2).astype(np.float32)})
-    logits = source.logits(about.normalization(pixels[..., ::-1]))
+    logits = source.outputs(about.normalization(pixels[..., ::-1]))["logits"]
     found = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 

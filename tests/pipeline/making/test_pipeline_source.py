@@ -27,7 +27,7 @@ CHECKPOINT = FOLDER / "digits_v3.safetensors"
 def test_both_forms_compute_what_was_trained() -> None:
     source = open_source(Settings(model=ModelSettings(CHECKPOINT)))
     images = np.random.default_rng(0).normal(0, 1, (2, 3, 32, 32)).astype(np.float32)
-    expected = source.logits(images)
+    expected = source.outputs(images)["logits"]
     for form in (source.float_model, source.integer_form):
         found = np.concatenate([FloatReference(form.graph).run(images[i : i + 1])["logits"] for i in range(2)])
         scale = form.graph.tensors[form.graph.output_tensors[0]].factor

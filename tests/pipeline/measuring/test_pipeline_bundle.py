@@ -57,9 +57,10 @@ def test_a_plan_and_what_it_needs(net: Path) -> None:
     assert luggage.paths == {net.name: net}
     assert luggage.unchecked == {}
     assert Plan.from_json(luggage.contents["plan.json"].decode()) == luggage.plan
-    inputs, outputs = (array(luggage.contents[name]) for name in (file.golden.inputs, file.golden.outputs))
+    (golden,) = file.golden.outputs.values()
+    inputs, outputs = (array(luggage.contents[name]) for name in (file.golden.inputs, golden.array))
     assert (inputs.shape, inputs.dtype.name, outputs.shape) == ((4, 3, 8, 8), "float32", (4, 10))
-    assert 0 < file.golden.tolerance < 1e-3 * np.abs(outputs).max()
+    assert 0 < golden.tolerance < 1e-3 * np.abs(outputs).max()
 
 
 def test_a_processor_that_clamps_sums_still_knows_what_devices_answer(
@@ -71,9 +72,9 @@ def test_a_processor_that_clamps_sums_still_knows_what_devices_answer(
     files = [file for path in paths if (file := planned_file(path)) is not None]
     luggage = pack(Plan(tuple(files)))
     assert luggage.unchecked == {}
-    goldens = [file.golden for file in luggage.plan.files if file.golden is not None]
+    goldens = [file.golden.outputs["logits"] for file in luggage.plan.files if file.golden is not None]
     assert [golden.tolerance for golden in goldens] == [0, 0, 0]
-    expected, *others = (array(luggage.contents[golden.outputs]) for golden in goldens)
+    expected, *others = (array(luggage.contents[golden.array]) for golden in goldens)
     for outputs in others:
         np.testing.assert_array_equal(outputs, expected)
 
@@ -156,7 +157,7 @@ def test_a_bundle_that_is_wrong_there(net: Path, tmp_path: Path) -> None:
     bundle(planned(net), archive)
     with zipfile.ZipFile(archive) as old:
         contents = {name: old.read(name) for name in old.namelist()}
-    outputs = json.loads(contents["plan.json"])["files"][0]["golden"]["outputs"]
+    outputs = json.loads(contents["plan.json"])["files"][0]["golden"]["outputs"]["y"]["array"]
     contents[outputs] = contents[outputs][:-1] + bytes([contents[outputs][-1] ^ 0x40])
     with zipfile.ZipFile(archive, "w") as new:
         for name, content in contents.items():

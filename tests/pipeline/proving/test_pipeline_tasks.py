@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = open_source(settings)
     images = open_images(FOLDER / "calibration.npz", source.float_model.preprocessing)
     batch = images.sample(len(images))
-    logits = source.logits(source.float_model.preprocessing.normalization(batch.pixels))
+    logits = source.outputs(source.float_model.preprocessing.normalization(batch.pixels))["logits"]
     assert batch.labels is not None
     wanted = np.stack([batch.labels, LOOPS[list(batch.labels)]], 1)
     fit = np.linalg.lstsq(np.c_[logits, np.ones(len(logits))], wanted, rcond=None)[0].T.astype(np.float32)
