@@ -157,7 +157,8 @@ def _seen_in_pixels(pixels: NDArray[np.uint8]) -> Finding | None:
     noisy = ~empty & (_neighbour_correlation(grey) < NEIGHBOURS_CORRELATE)
     different = _different(grey)
     if number < FEWEST_IMAGES:
-        advice = f"{number} images are too few for ranges that hold for others: take 100 or more"
+        few = "one image is" if number == 1 else f"{number} images are"
+        advice = f"{few} too few for ranges that hold for others: take 100 or more"
         return Finding(Mistake.FEW, advice)
     if pixels.max() <= 1:
         advice = "no pixel is above 1: the images were divided by 255 before they were stored; edgekit wants 0 to 255"

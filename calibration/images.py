@@ -107,6 +107,11 @@ class ImageSource:
         return None if labels is None else tuple(labels[index] for index in self._usable)
 
     @property
+    def unread_labels(self) -> str | None:
+        """What stands beside images that is no class index each, and what to do; None where nothing does."""
+        return self._origin.unread
+
+    @property
     def folders(self) -> tuple[str, ...] | None:
         """The subfolders that labels are places among, in order; None where labels are class indices."""
         return self._origin.folders
@@ -284,12 +289,13 @@ def open_images(
     return ImageSource(origin, chosen, preprocessing, description, strict=strict, source=there)
 
 
-def held_images(
+def held_images(  # noqa: PLR0913 - what is held, and how it is read
     pixels: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
     description: str,
     preprocessing: Preprocessing | None = None,
     *,
     labels: Sequence[int] | None = None,
+    unread: str | None = None,
     strict: bool = False,
 ) -> ImageSource:
     """Images that are in memory already, each [H, W, C].
@@ -299,6 +305,7 @@ def held_images(
         description: for people.
         preprocessing: how each becomes pixels that the network sees; None where all of them are that.
         labels: class indices, one an image.
+        unread: what stands beside them instead, and what to do.
         strict: as in ``open_images``.
     """
     images = list(pixels)
@@ -307,7 +314,7 @@ def held_images(
         # Read back as they are: in memory, no order is another than the usual one.
         preprocessing = as_they_are((height, width), channels)
     of_one_shape = len({image.shape for image in images}) == 1
-    origin = _Held(images, labels) if of_one_shape else _HeldOfManySizes(images, labels)
+    origin = (_Held if of_one_shape else _HeldOfManySizes)(images, labels, unread)
     return ImageSource(origin, range(len(images)), preprocessing, description, strict=strict)
 
 
@@ -321,8 +328,8 @@ class _InMemory:
 
     folders: None = None
 
-    def __init__(self, pixels: Sequence[NDArray[np.uint8]], labels: Sequence[int] | None) -> None:
-        self._pixels, self.labels = pixels, labels
+    def __init__(self, pixels: Sequence[NDArray[np.uint8]], labels: Sequence[int] | None, unread: str | None) -> None:
+        self._pixels, self.labels, self.unread = pixels, labels, unread
 
     @property
     def names(self) -> Sequence[str]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MOST = 1024  # images that are taken of what has more: 100 to 500 serve, and all of them are held in memory
 LAYOUTS: Final[Mapping[str, int]] = {"NCHW": 4, "NHWC": 4, "CHW": 3, "HWC": 3, "NHW": 3, "HW": 2}  # and their axes
 _KEYS = ("image", "images", "pixel_values", "img", "input", "inputs", "x", "data")  # of an image beside its label
+_LABEL_KEYS = ("label", "labels", "target", "targets", "class", "y")  # and of the label
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
@@ -40,12 +41,14 @@ class Taken:
         inputs: float32, [N, C, H, W], where they are a network's input already.
         number: how many there were to take from; None where that is not known.
         labels: the class index that stood beside each; None where not all had one.
+        unread: what stands beside them in the place of class indices, and what to do; None where nothing does.
     """
 
     pixels: tuple[NDArray[np.uint8], ...]
     inputs: NDArray[np.float32] | None
     number: int | None
     labels: tuple[int, ...] | None
+    unread: str | None = None
 
     def __len__(self) -> int:
         return len(self.pixels) if self.inputs is None else len(self.inputs)
@@ -67,8 +70,9 @@ def take(data: Any, *, layout: str | None = None, limit: int | None = None) -> T
     """The images in ``data``.
 
     Args:
-        data: an array or tensor of images, or anything that can be iterated over: of images, of batches, or of tuples,
-            lists and dictionaries that hold one of these first. Paths and Pillow's images are images, too.
+        data: an array or tensor of images, one with the labels of its images in a pair or dictionary, or anything that
+            can be iterated over: of images, of batches, or of tuples, lists and dictionaries that hold one of these
+            first. Paths, open files and Pillow's images are images, too.
         layout: of arrays, one of ``LAYOUTS``; None goes by their shapes.
         limit: take so many, evenly spaced where their number is known, else the first ones; None takes all of an array,
             and ``MOST`` of anything else.
@@ -80,7 +84,10 @@ def take(data: Any, *, layout: str | None = None, limit: int | None = None) -> T
         raise DataError(f"layout is {layout!r}: {', '.join(LAYOUTS)} are known")
     if _is_array(data):
         images = list(_of_array(data, layout))
-        return _taken([(image, None) for image in _spread(images, limit)], len(images))
+        return _taken([_Labelled(image) for image in _spread(images, limit)], len(images))
+    if isinstance(data, Mapping) or _is_batch(data):
+        pairs = _labelled(data, layout)
+        return _taken(_spread(pairs, limit), len(pairs))
     if isinstance(data, str | bytes) or not (isinstance(data, Iterable) or hasattr(data, "__getitem__")):
         raise DataError(
             f"images are {type(data).__name__}: give a folder, an array [N, H, W, 3] or [N, 3, H, W], or anything that "
@@ -115,17 +122,29 @@ def as_pixels(
 # --- images out of whatever holds them --------------------------------------------------------------------------------
 
 
-def _taken(pairs: Sequence[tuple[NDArray[Any], int | None]], number: int | None) -> Taken:
-    if not pairs:
+@dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
+class _Labelled:
+    """An image [H, W, C], the class index beside it, and what stands there instead if that is none."""
+
+    image: NDArray[Any]
+    label: int | None = None
+    unread: str | None = None
+
+
+def _taken(items: Sequence[_Labelled], number: int | None) -> Taken:
+    if not items:
         raise DataError("there is no image in what was given")
-    images = [image for image, _ in pairs]
-    known = [label for _, label in pairs if label is not None]
-    labels = tuple(known) if len(known) == len(pairs) else None
+    images = [item.image for item in items]
+    known = [item.label for item in items if item.label is not None]
+    labels = tuple(known) if len(known) == len(items) else None
+    unread = next((item.unread for item in items if item.unread), None)
+    if known and labels is None and unread is None:
+        unread = f"{len(known)} of {len(items)} images have a class index beside them: give one to all, or to none"
     kinds = {image.dtype == np.uint8 for image in images}
     if len(kinds) > 1:
         raise DataError("some images are pixels (uint8), others floating-point numbers: give all of one kind")
     if kinds == {True}:
-        return Taken(tuple(images), None, number, labels)
+        return Taken(tuple(images), None, number, labels, unread)
     shapes = {image.shape for image in images}
     if len(shapes) > 1:
         first, second, *_ = sorted(shapes)
@@ -136,7 +155,7 @@ def _taken(pairs: Sequence[tuple[NDArray[Any], int | None]], number: int | None)
     inputs = np.stack(images).transpose(0, 3, 1, 2).astype(np.float32)
     if not np.isfinite(inputs).all():
         raise DataError("some images hold NaN or infinity: look at what normalizes them")
-    return Taken((), np.ascontiguousarray(inputs), number, labels)
+    return Taken((), np.ascontiguousarray(inputs), number, labels, unread)
 
 
 def _length(data: Any) -> int | None:  # noqa: ANN401 - of any library
@@ -157,17 +176,58 @@ def _spread(items: Sequence[Any], limit: int | None) -> Sequence[Any]:
 
 
 def _is_array(value: object) -> bool:
-    return isinstance(value, np.ndarray) or hasattr(value, "detach")
+    return isinstance(value, np.ndarray) or (hasattr(value, "detach") and hasattr(value, "dtype"))
 
 
-def _labelled(item: Any, layout: str | None) -> list[tuple[NDArray[Any], int | None]]:  # noqa: ANN401 - of any library
-    """Images [H, W, C] of an item, each with the class index beside it."""
+def _is_batch(data: Any) -> bool:  # noqa: ANN401 - of any library
+    """Whether it is a pair of images and their labels, and no list of images."""
+    if not isinstance(data, tuple | list) or len(data) != 2 or not all(map(_is_array, data)):
+        return False
+    images, labels = data
+    return images.ndim > 2 and labels.ndim < 3 and len(labels) == len(images)
+
+
+def _labelled(item: Any, layout: str | None) -> list[_Labelled]:  # noqa: ANN401 - of any library
+    """Images of an item, each with the class index beside it."""
     images = list(_of_item(item, layout))
-    beside: Any = item[1] if isinstance(item, tuple | list) and len(item) > 1 else None
-    labels = np.asarray(beside.detach().cpu() if hasattr(beside, "detach") else beside).reshape(-1)
-    if not np.issubdtype(labels.dtype, np.integer) or len(labels) != len(images):
-        return [(image, None) for image in images]
-    return [(image, int(label)) for image, label in zip(images, labels, strict=True)]
+    beside = _beside(item)
+    if beside is None:
+        return [_Labelled(image) for image in images]
+    try:
+        labels = np.asarray(beside.detach().cpu() if hasattr(beside, "detach") else beside)
+    except (ValueError, TypeError, RuntimeError):  # of many sizes, or of no type that numpy has
+        labels = np.empty(0, object)
+    if not np.issubdtype(labels.dtype, np.integer) or labels.size != len(images):
+        unread = _no_indices(beside, labels, len(images))
+        return [_Labelled(image, unread=unread) for image in images]
+    return [_Labelled(image, int(label)) for image, label in zip(images, labels.reshape(-1), strict=True)]
+
+
+def _beside(item: Any) -> Any:  # noqa: ANN401 - of any library
+    """What stands beside the images of an item: None where nothing does that could be a label."""
+    if isinstance(item, Mapping):
+        return next((item[key] for key in _LABEL_KEYS if key in item), None)
+    return item[1] if isinstance(item, tuple | list) and len(item) > 1 else None
+
+
+def _no_indices(beside: Any, labels: NDArray[Any], images: int) -> str:  # noqa: ANN401 - of any library
+    """What stands beside images that is no class index each, and what to do."""
+    what, remedy = f"{type(beside).__name__}", "give integers"
+    if labels.dtype.kind in "US":
+        what, remedy = "text", "give the places of these names among the classes"
+    elif labels.size and labels.dtype.kind in "iufb":
+        what = f"{labels.dtype} of shape {list(labels.shape)}"
+        if labels.ndim > 1 and labels.size > images:
+            remedy = "of one value a class, give labels.argmax(-1)"
+        elif labels.size == images:
+            remedy = "give integers, such as labels.astype(int), or labels.long() of a tensor"
+        else:
+            remedy = "give as many as there are images"
+    where = "an image" if images == 1 else f"{images} images"
+    return (
+        f"accuracy takes a class index of each image, an integer from 0, and what is beside {where} is {what}: "
+        f"{remedy}; or give images alone, to do without accuracy"
+    )
 
 
 def _of_item(item: Any, layout: str | None) -> Iterator[NDArray[Any]]:  # noqa: ANN401 - of any library
@@ -176,7 +236,7 @@ def _of_item(item: Any, layout: str | None) -> Iterator[NDArray[Any]]:  # noqa: 
         yield from _of_array(item, layout)
     elif isinstance(item, Image.Image):
         yield _of_picture(item)
-    elif isinstance(item, str | Path):
+    elif isinstance(item, str | Path) or hasattr(item, "read"):
         try:
             with Image.open(item, formats=FORMATS) as image:
                 yield _of_picture(image)
@@ -187,6 +247,8 @@ def _of_item(item: Any, layout: str | None) -> Iterator[NDArray[Any]]:  # noqa: 
         yield from _of_item(item[key], layout)
     elif isinstance(item, tuple | list) and item:
         yield from _of_item(item[0], layout)
+    elif isinstance(item, int):
+        raise _labels_first("an integer")
     else:
         raise DataError(
             f"an item is {type(item).__name__}, and an image is wanted: an array or tensor, one of Pillow's images or "
@@ -209,8 +271,11 @@ def _of_array(value: Any, layout: str | None) -> Iterator[NDArray[Any]]:  # noqa
     else:
         array = value
     if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
+        if array.ndim < 2:
+            raise _labels_first(f"{array.dtype} of shape {list(array.shape)}")
         raise DataError(
-            f"images are {array.dtype}: pixels are uint8, 0 to 255, and a network's input is floating-point numbers"
+            f"images are {array.dtype}: of pixels, 0 to 255, give images.astype('uint8'), or images.byte() of a "
+            f"tensor; a network's input is floating-point numbers"
         )
     axes = _layout(array.shape, layout)
     wanted = [axes.index(axis) for axis in "NHWC" if axis in axes]
@@ -219,6 +284,10 @@ def _of_array(value: Any, layout: str | None) -> Iterator[NDArray[Any]]:  # noqa
     if 0 in array.shape:
         raise DataError(f"there is no image in an array of shape {list(array.shape)}")
     yield from array if "N" in axes else array[None]
+
+
+def _labels_first(found: str) -> DataError:
+    return DataError(f"{found} stands where an image is wanted, and looks like labels: put images first")
 
 
 def _layout(shape: tuple[int, ...], said: str | None) -> str:

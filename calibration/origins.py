@@ -54,6 +54,10 @@ class Origin(Protocol):
         """Class indices, one an image; None where they are not known."""
 
     @property
+    def unread(self) -> str | None:
+        """What stands beside images that is no class index each, and what to do; None where nothing does."""
+
+    @property
     def folders(self) -> tuple[str, ...] | None:
         """The subfolders that labels are places among, in order; None where labels are class indices."""
 
@@ -95,6 +99,7 @@ class _Files:
     labels: Sequence[int] | None
     paths: Sequence[Path]
     folders: tuple[str, ...] | None = None
+    unread: None = None
 
     @contextmanager
     def reading(self) -> Iterator[Callable[[int], bytes]]:
@@ -250,6 +255,7 @@ class _Arrays:
     path: Path
     shape: tuple[int, ...]  # of one image, [H, W], [H, W, 3] or [H, W, 4]
     folders: None = None
+    unread: None = None
 
     @contextmanager
     def reading(self) -> Iterator[Callable[[int], bytes]]:

@@ -3,16 +3,16 @@
 A first export, from a network in memory to files for a phone and a Raspberry Pi:
 
     import edgekit
-    result = edgekit.export(model, calibration=loader, targets=["tflite", "onnx"])   # a table of files, proven
-    edgekit.verify(result, data=test_loader)                    # integers one by one, accuracy, agreement with float
+    result = edgekit.export(model, loader, targets=["tflite", "onnx"])      # a table of files, proven
+    edgekit.verify(result, test_loader)                         # integers one by one, accuracy, agreement with float
     edgekit.load(result["tflite"]).predict("cat.jpg")           # tabby 62 %, tiger cat 21 %, …
     edgekit.bench(result)                                       # latency and memory, each with its interval
 
 Functions
 =========
 
-    export(model, calibration=…, …)  write a trained network for its targets              -> Exported
-    verify(files, data=…, …)         prove that files are the model that was trained      -> Verified
+    export(model, calibration, …)    write a trained network for its targets              -> Exported
+    verify(files, data, …)           prove that files are the model that was trained      -> Verified
     bench(files, …)                  measure latency, start and memory, here or by ssh    -> Benched
     load(file)                       open a file: .predict(image), .run(array), .metadata -> Loaded
 
@@ -63,23 +63,25 @@ what agrees and rests on something that is assumed, a ✘ beside what is wrong, 
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from edgekit.version import __version__
 
 if TYPE_CHECKING:
+    from edgekit import errors
     from edgekit.api import bench, export, load, verify
 
-__all__ = ["__version__", "bench", "export", "load", "verify"]
+__all__ = ["__version__", "bench", "errors", "export", "load", "verify"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a function of the API
     """What is asked for, imported then: ``import edgekit`` takes milliseconds, and devices have no API."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from edgekit import api  # noqa: PLC0415 - see above
-
-    return getattr(api, name)
+    if name == "errors":
+        return import_module("edgekit.errors")
+    return getattr(import_module("edgekit.api"), name)
 
 
 def __dir__() -> list[str]:

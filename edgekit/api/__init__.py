@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 def export(  # noqa: PLR0913 - one a flag of the command
     model: Model | None = None,
-    *,
     calibration: Images | None = None,
+    *,
     targets: str | Sequence[str] | None = None,
     int8: bool | None = None,
     float16: bool = False,
@@ -66,7 +66,7 @@ def export(  # noqa: PLR0913 - one a flag of the command
     """Write a trained network for its targets: int8 files of the same integers, proven before they appear.
 
     >>> import edgekit
-    >>> result = edgekit.export(model, calibration=loader, targets=["tflite", "onnx"])   # doctest: +SKIP
+    >>> result = edgekit.export(model, loader, targets=["tflite", "onnx"])   # doctest: +SKIP
     >>> result["tflite"]                                                                  # doctest: +SKIP
     PosixPath('exported/mynet.int8.tflite')
 
@@ -134,8 +134,8 @@ def export(  # noqa: PLR0913 - one a flag of the command
 
 def verify(  # noqa: PLR0913 - one a flag of the command
     files: Files,
-    *,
     data: Images | None = None,
+    *,
     model: Model | None = None,
     task: str | None = None,
     images: int | None = None,
@@ -152,7 +152,7 @@ def verify(  # noqa: PLR0913 - one a flag of the command
 ) -> Verified:
     """Prove that exported files are the model that was trained: integers one by one, floats within a tolerance.
 
-    >>> edgekit.verify(result, data=test_loader).passed                                   # doctest: +SKIP
+    >>> edgekit.verify(result, test_loader).passed                                   # doctest: +SKIP
     True
 
     Args:

@@ -16,7 +16,7 @@ from edgekit.pipeline.making.export import ExportedFile, ExportResult
 from edgekit.pipeline.making.trained import FROM_FILE, Network
 from edgekit.pipeline.measuring.bench import BenchResult
 from edgekit.pipeline.proving.verdicts import VerifyResult
-from edgekit.reports import findings, writing
+from edgekit.reports import exported, findings, writing
 from edgekit.verification.integer_parity import IntegerParity
 from edgekit.words import NOTHING, count, plain, size
 
@@ -74,11 +74,15 @@ class Exported(Shown, ExportResult):
         kind = "synthetic image" if self.data_free else "image"
         calibrated = f", calibrated on {count(self.images, kind)}" if self.images else ""
         rows = [("", "file", ">size", ">max |Δ|", "measured in"), *map(self._row, self.files)]
-        doubts = [f"! {fact.name} {plain(fact.value)} is {fact.basis}: {fact.because}" for fact in assumed(self.facts)]
+        taken = [
+            f"! {fact.name} {plain(fact.value)} is {fact.basis}: {fact.because}; to set it: {fact.setting}"
+            for fact in assumed(self.facts)
+        ]
+        doubts = [f"! {text}" for text in exported.doubts(self)]
         return Page(
             f"{self.network} ({self.description}){calibrated} → {self.folder}, {self.seconds:.0f} s",
             tuple(rows),
-            (*self.recipe, *doubts),
+            (*map(in_python, (*doubts, *exported.unproven(self), *taken, *self.notes)), *self.recipe),
         )
 
     def _row(self, file: ExportedFile) -> tuple[str, ...]:
@@ -119,11 +123,12 @@ class Verified(Shown, VerifyResult):
             for gate in file.gates
             if not gate.passed
         ]
+        found = [f"! labels: {fact.because}" for fact in findings.found_labels(self)]
         title = f"{findings.sign(findings.outcome(self))} {self.network}: {findings.conclusion(self)}"
         return Page(
             f"{title}, on {findings.images(self)}",
             tuple(rows),
-            (*failed, *(f"! {in_python(text)}" for text in self.warnings)),
+            (*failed, *found, *(f"! {in_python(text)}" for text in self.warnings)),
         )
 
     @staticmethod

@@ -26,21 +26,17 @@ from edgekit.cli.options import (
 )
 from edgekit.device.threads import limited
 from edgekit.errors import ConfigError
-from edgekit.facts import Basis, assumed
+from edgekit.facts import assumed
 from edgekit.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from edgekit.calibration.diagnosis import Finding
     from edgekit.config import Overrides, Settings
-    from edgekit.facts import Fact
     from edgekit.pipeline.making.export import ExportedFile, ExportResult
     from edgekit.pipeline.making.floor import Floor
     from edgekit.pipeline.making.source import Source
 
-_OF_OTHERS = "distribution"  # what the calibration doctor says of images of another kind than those of training
-_OF_PIXELS = {"order", "normalization"}  # facts that would be wrong in place of the images
 _SOURCES = {"calib": "data", "ranges": "ranges", "data-free": "data_free"}  # flag: key of [calibration]
 
 
@@ -165,12 +161,14 @@ def show_opened(source: Source, settings: Settings) -> tuple[str, ...]:
 
 def show_export(result: ExportResult, settings: Settings, told: Sequence[str]) -> None:
     """Print what was exported; the notes in ``told`` are there already."""
+    from edgekit.reports.exported import doubts  # noqa: PLC0415 - see the module app
+
     for text in result.notes:
         if text not in told:
             console.note(text)
     console.skipped(result.skipped)
-    if result.diagnosis is not None and result.diagnosis.finding is not None:
-        console.warn(diagnosed(result.diagnosis.finding, result.facts))
+    for text in doubts(result):
+        console.warn(text)
     console.note(f"beside the files: {', '.join(_beside(result))}")
     if result.device is not None:
         made_for = f"made for {result.device}: edgekit devices {settings.export.device} says how, and why"
@@ -184,21 +182,8 @@ def show_export(result: ExportResult, settings: Settings, told: Sequence[str]) -
     console.say(*(f"[dim]{console.escape(line)}[/]" for line in (*result.recipe, *_proofs(result))))
     if result.floor is not None:
         console.say(_floor(result.floor))
-    differing: dict[str, dict[str, None]] = {}  # runtimes by the reason
-    for runner, _, reason in (text.partition(": ") for file in result.files for text in file.unclaimed):
-        differing.setdefault(reason, {})[runner] = None
-    for reason, runners in differing.items():
-        console.warn(f"integers may differ on this machine in {'; '.join(runners)}: {reason}")
     rows = [_row(file, result.network) for file in result.files]
     console.table(["", "file", ">size", ">int8", ">max |Δ|", "measured in"], rows)
-
-
-def diagnosed(finding: Finding, facts: Sequence[Fact]) -> str:
-    """What is wrong with the images; or with how the user says they are read, where that is as likely."""
-    given = [fact for fact in facts if fact.name in _OF_PIXELS and fact.basis is Basis.GIVEN]
-    named = " and ".join(f"{fact.name} {plain(fact.value)}" for fact in given)
-    or_given = f", or what was given does, {named}" if named and finding.mistake == _OF_OTHERS else ""
-    return f"the calibration images look wrong{or_given}: {finding.advice}"
 
 
 def _is_compiled(settings: Settings) -> bool:
@@ -237,6 +222,8 @@ def _floor(floor: Floor) -> str:
 
 def _proofs(result: ExportResult) -> list[str]:
     """What the largest difference is, and where nothing or less is proven."""
+    from edgekit.reports.exported import unproven  # noqa: PLC0415 - see the module app
+
     lines = []
     parities = [parity for file in result.files for parity in file.parities]
     if parities:
@@ -248,9 +235,7 @@ def _proofs(result: ExportResult) -> list[str]:
         lines.append(f"{', '.join(kinds)}: behind them integers are near, and need not be identical")
     if any(file.summary.metadata and file.summary.metadata.lowering.endswith("-float16") for file in result.files):
         lines.append("Core ML's program in float16 rounds scales: integers are near, and need not be identical")
-    reasons = {file.unproven: "!" if file.parities else console.NOTHING for file in result.files}
-    lines += [f"{mark} {reason}" for reason, mark in reasons.items() if reason]
-    return lines
+    return [*lines, *unproven(result)]
 
 
 def _row(file: ExportedFile, network: str) -> list[str]:

@@ -25,7 +25,6 @@ from edgekit.cli.options import (
     said,
 )
 from edgekit.device.threads import limited
-from edgekit.facts import Basis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,8 +118,8 @@ def verify(  # noqa: PLR0913 - one a flag
 
 
 def _show(result: VerifyResult) -> None:
-    from edgekit.tasks.values import TARGETS  # noqa: PLC0415 - likewise
-    from edgekit.verification.integer_parity import IntegerParity  # noqa: PLC0415 - see the module app
+    from edgekit.reports.findings import found_labels  # noqa: PLC0415 - see the module app
+    from edgekit.verification.integer_parity import IntegerParity  # noqa: PLC0415 - likewise
 
     console.skipped(result.skipped)
     if any(isinstance(parity, IntegerParity) and not parity.exact for file in result.files for parity in file.parities):
@@ -130,9 +129,8 @@ def _show(result: VerifyResult) -> None:
         )
     for text in result.notes:
         console.note(text)
-    for fact in result.facts:
-        if fact.name == TARGETS and fact.basis is Basis.FOUND:
-            console.note(fact.because)
+    for fact in found_labels(result):
+        console.note(fact.because)
     _show_files(result)
     for text in result.warnings:
         console.say(f"[bold yellow]![/] {console.escape(text)}")

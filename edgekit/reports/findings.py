@@ -6,9 +6,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from edgekit.facts import Basis
 from edgekit.integer_model import SUFFIX
 from edgekit.reports import origin
-from edgekit.tasks.values import measured_as
+from edgekit.tasks.values import TARGETS, measured_as
 from edgekit.verification.gates import Level
 from edgekit.verification.integer_parity import IntegerParity
 from edgekit.words import NOTHING, count, percent, some
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgekit.exporters.metadata import Metadata
+    from edgekit.facts import Fact
     from edgekit.pipeline.proving.verdicts import FileVerdict, VerifyResult
     from edgekit.tasks.values import Measured, Metric
     from edgekit.verification.float_parity import FloatParity
@@ -212,6 +214,11 @@ def signed(of: Metric, value: float) -> str:
     """
     number = of.number(value)
     return (number.removeprefix("-") if float(number) == 0 else number).replace("-", "−")
+
+
+def found_labels(result: VerifyResult) -> list[Fact]:
+    """How labels are read, where the network's answers decided it: perhaps otherwise than they were given."""
+    return [fact for fact in result.facts if fact.name == TARGETS and fact.basis is Basis.FOUND]
 
 
 def facts(result: VerifyResult) -> list[tuple[str, str]]:

@@ -55,10 +55,15 @@ def assert_same_integers(first: IntegerModel, second: IntegerModel) -> None:
 def exported(module: nn.Module, inputs: torch.Tensor, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """A module in memory and a DataLoader of its input, with labels."""
     loader = DataLoader(TensorDataset(inputs, torch.arange(len(inputs)) % 5), batch_size=8)
-    return edgekit.export(module, calibration=loader, float32=True, out=tmp_path_factory.mktemp("own"))
+    return edgekit.export(module, loader, float32=True, out=tmp_path_factory.mktemp("own"))
 
 
 # --- what is there
+
+
+def test_errors_are_there_without_another_import() -> None:
+    code = "import edgekit; print(edgekit.errors.EdgekitError.__name__)"
+    assert subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE).stdout == b"EdgekitError\n"
 
 
 def test_importing_is_light() -> None:
@@ -266,6 +271,19 @@ def test_a_files_own_boundary_does_not_change_its_answer(
     np.testing.assert_allclose(found[2], found[0], rtol=1e-6)
 
 
+def test_labels_are_read_or_refused(exported: Exported, module: nn.Module, inputs: torch.Tensor) -> None:
+    with torch.inference_mode():
+        classes = module.eval()(inputs).argmax(1)
+    module.train()
+    for data in ([(inputs, classes)], [{"image": inputs, "label": classes}], (inputs.numpy(), classes.numpy())):
+        found = edgekit.verify(exported["int8.tflite"], data)
+        assert [one.value for one in found.files[0].measured if one.metric.name == "top1"], "accuracy was measured"
+    assert "! labels: " not in repr(edgekit.verify(exported["int8.tflite"], (inputs, classes)))
+    for wrong, said in ((classes.float(), "give integers"), (classes[:-3], "as many"), (classes - 9, "from 0: leave")):
+        with pytest.raises(DataError, match=said):
+            edgekit.verify(exported, [(inputs, wrong)])
+
+
 def test_files_are_timed(exported: Exported) -> None:
     found = edgekit.bench(exported["int8.tflite"], laps=1)
     assert {row.precision for row in found.results.rows} == {"int8", "float32"}
@@ -276,3 +294,12 @@ def test_results_show_themselves(exported: Exported) -> None:
     assert "ownnet.int8.tflite" in repr(exported)
     assert "<table>" in exported._repr_html_()
     assert "✔" not in repr(exported), "order is assumed"
+    shown = repr(exported)
+    for file in exported.files:
+        assert in_python(file.unproven) in shown, "as the command line says it"
+        assert all(in_python(text).partition(": ")[2] in shown for text in file.unclaimed)
+
+
+def test_too_few_images_are_said(module: nn.Module, inputs: torch.Tensor, tmp_path: Path) -> None:
+    few = edgekit.export(module, inputs[:1], targets="tflite", out=tmp_path, verify=False)
+    assert "! the calibration images look wrong: one image is too few" in repr(few)

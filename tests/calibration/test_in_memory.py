@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,8 +69,30 @@ def test_a_layout_that_is_said_decides() -> None:
 def test_labels_stand_beside_images() -> None:
     assert take([(FIRST[:2], torch.tensor([4, 5])), (FIRST[2:], np.arange(4))]).labels == (4, 5, 0, 1, 2, 3)
     assert take([(image, index) for index, image in enumerate(PIXELS)]).labels == tuple(range(6))
-    assert take([(image, "cat") for image in PIXELS]).labels is None
     assert take(PIXELS).labels is None
+    wanted = tuple(range(6))
+    for key in ("label", "labels", "target"):
+        assert take([{"image": FIRST, key: torch.arange(6)}]).labels == wanted
+    assert take({"image": PIXELS, "label": np.arange(6)}).labels == wanted
+    assert take((PIXELS, np.arange(6))).labels == wanted
+
+
+@pytest.mark.parametrize(
+    ("beside", "said"),
+    [
+        (["cat"] * 6, "is text: give the places of these names"),
+        (np.eye(6, dtype=int), r"int64 of shape \[6, 6\]: of one value a class, give labels.argmax"),
+        (torch.arange(6).float(), r"float32 of shape \[6\]: give integers"),
+        (np.arange(3), r"6 images is int64 of shape \[3\]: give as many"),
+        ({"boxes": 1}, "is dict"),
+    ],
+)
+def test_what_stands_beside_images_and_is_no_class_index_is_remembered(beside: Any, said: str) -> None:
+    taken = take([(PIXELS, beside)])
+    assert taken.labels is None
+    assert re.search(said, taken.unread or "")
+    some = take([(PIXELS[0], 1), PIXELS[1]])
+    assert some.unread == "1 of 2 images have a class index beside them: give one to all, or to none"
 
 
 def test_floats_are_a_networks_input() -> None:
@@ -94,11 +117,12 @@ def test_many_are_not_all_taken() -> None:
     [
         (np.zeros((2, 3, 5, 4), np.uint8), "may be NCHW or NHWC.*layout='NCHW'"),
         (np.zeros((2, 7, 5, 6), np.uint8), "1, 3 or 4 channels"),
-        (np.zeros((2, 3, 8, 8), np.int64), "int64: pixels are uint8"),
+        (np.zeros((2, 3, 8, 8), np.int64), "int64: of pixels, 0 to 255, give images.astype"),
+        ([(np.arange(6), PIXELS)], "int64 of shape .6. stands where an image is wanted, and looks like labels"),
         ([], "there is no image"),
         (np.zeros((0, 8, 8, 3), np.uint8), "there is no image"),
         (7, "images are int"),
-        ([7], "an item is int"),
+        ([7], "an integer stands where an image is wanted"),
         ([PIXELS[0], PIXELS[0].astype(np.float32)], "some images are pixels"),
         ([np.zeros((8, 8, 3), np.float32), np.zeros((9, 8, 3), np.float32)], "all of one size"),
         (np.full((1, 8, 8, 3), np.nan, np.float32), "NaN"),

@@ -100,7 +100,7 @@ def from_memory(taken: Taken, settings: Settings, network: Network) -> Given:
         elif wanted.resize is None and wanted.crop is None and shape is not None and shape[1:] == preprocessing.size:
             preprocessing = replace(preprocessing, resize=None)
         strict = settings.calibration.strict
-        return held_images(pixels, description, preprocessing, labels=taken.labels, strict=strict)
+        return held_images(pixels, description, preprocessing, labels=taken.labels, unread=taken.unread, strict=strict)
 
     return Given(network, images, told, are_cropped=taken.inputs is not None, notes=notes)
 
@@ -117,7 +117,8 @@ def as_files_take_it(taken: Taken) -> Callable[[Preprocessing], ImageSource]:
             preprocessing = as_they_are(preprocessing.size, len(preprocessing.mean))
         elif taken.shape is not None and taken.shape[1:] == preprocessing.size:
             preprocessing = replace(preprocessing, resize=None)
-        return held_images(pixels, f"{len(taken)} images in memory", preprocessing, labels=taken.labels)
+        description = f"{len(taken)} images in memory"
+        return held_images(pixels, description, preprocessing, labels=taken.labels, unread=taken.unread)
 
     return images
 

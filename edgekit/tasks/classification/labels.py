@@ -96,6 +96,12 @@ def check(labels: Sequence[int], classes: int) -> None:
     Raises:
         DataError: there is no such class.
     """
+    if min(labels, default=0) < 0:
+        number = sum(label < 0 for label in labels)
+        raise DataError(
+            f"{number} of {len(labels)} images have a negative label, {min(labels)} is the least, and classes are "
+            f"counted from 0: leave out images that are of no class"
+        )
     if max(labels, default=0) > classes:
         raise _no_class(labels, classes)
 

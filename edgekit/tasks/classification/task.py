@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 import numpy as np
 
-from edgekit.errors import ConfigError
+from edgekit.errors import ConfigError, DataError
 from edgekit.tasks.classification import accuracy, labels
 from edgekit.tasks.classification.answers import Classes, answers, class_names, of_class
 from edgekit.tasks.classification.plausibility import TOP1, judged
@@ -93,7 +93,9 @@ class Classification(Task[tuple[int, ...]]):
         return Nearness(AGREEMENT, LEAST_AGREEMENT, "it names the class that float names on {} of the images")
 
     def check(self, images: ImageSource) -> None:
-        """Refuse class indices that no network of so many classes can have; places among folders are read later."""
+        """Refuse what is no class index of a network of so many classes; places among folders are read later."""
+        if images.unread_labels is not None:
+            raise DataError(images.unread_labels)
         if images.labels is not None and images.folders is None:
             labels.check(images.labels, self.classes)
 

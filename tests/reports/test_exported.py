@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edgekit.calibration.diagnosis import Finding, Mistake
-from edgekit.cli.export import diagnosed
 from edgekit.facts import Basis, Fact
+from edgekit.reports.exported import diagnosed
 
 LEVELS = {"mean": [0.0] * 3, "std": [1.0] * 3}
 
