@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from edgekit.errors import ConfigError, did_you_mean
 from edgekit.tasks.statistics import sqnr_db
@@ -11,18 +11,10 @@ from edgekit.tasks.values import Better, Measured, Metric
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
     from edgekit.tasks.task import Task
     from edgekit.tasks.values import Outputs
 
 T = TypeVar("T")
-
-
-def only(task: Task[T], array: NDArray[Any]) -> Outputs:
-    """What a runner gave of a network with one output, by the name that the task knows it by."""
-    (name,) = task.outputs
-    return {name: array}
 
 
 def metrics(task: Task[T]) -> tuple[Metric, ...]:
