@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from edgekit.calibration.ranges import Ranges
+from edgekit.calibration.saved import load
 from edgekit.integer_model import SUFFIX, IntegerModel
 from edgekit.pipeline.making import rebuilding
 from edgekit.pipeline.making.integers import RANGES_SUFFIX
@@ -57,7 +57,7 @@ def rebuilt(folder: Path) -> dict[str, Any]:
     record = Records().of(saved)
     assert record is not None, "export writes a manifest"
     model = IntegerModel.load(saved)
-    ranges = Ranges.load(folder / f"{model.graph.name}{RANGES_SUFFIX}")
+    ranges = load(folder / f"{model.graph.name}{RANGES_SUFFIX}")
     started = time.process_time()
     trained = load_as_exported(record.manifest.settings.model, model.provenance)
     wanted = rebuilding.integer_model(trained, trained.capture(), ranges, model)

@@ -16,14 +16,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgekit.calibration.int16 import assign_int16
-from edgekit.calibration.mixed_precision import Kind, select_kinds, with_borders
+from edgekit.calibration.mixed_precision import Kind, more_precise, select_kinds, with_borders
+from edgekit.calibration.options import DEFAULT, Options
 from edgekit.calibration.pixel_input import fold_normalization
 from edgekit.calibration.ranges import Range
 from edgekit.calibration.scales import assign_scales
 from edgekit.errors import DataError
 from edgekit.integer_model import SEVEN_BIT, IntegerModel
 from edgekit.ir.operators.operator import Border
-from edgekit.quantization import INT8_MIN, WEIGHT_LIMITS
+from edgekit.quantization import INT8_MIN
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -33,38 +34,25 @@ if TYPE_CHECKING:
     from edgekit.ir import Graph
 
 
-def quantize(  # noqa: PLR0913 - each is a choice of the user's
-    model: FloatModel,
-    ranges: Mapping[str, Range],
-    *,
-    pixel_input: bool = True,
-    per_tensor_weights: bool = False,
-    weight_bits: int = 8,
-    keep_float: Collection[str] = (),
-    int16: Collection[str] = (),
-) -> IntegerModel:
+def quantize(model: FloatModel, ranges: Mapping[str, Range], options: Options = DEFAULT) -> IntegerModel:
     """The integer model of ``model``.
 
     Args:
         model: in ``passes.integer_form``.
         ranges: of every tensor that is quantized, by name; that of the input is not needed with ``pixel_input``.
-        pixel_input: fold the normalization into the first convolution, so that the int8 input is pixel - 128.
-        per_tensor_weights: one scale for all output channels of a layer, as some targets want it.
-        weight_bits: 8, or 7 for weights in [-64, 64]; those of layers with 16-bit activations have 8 in any case.
-        keep_float: layers that stay in float, named as in ``mixed_precision.select_layers``.
-        int16: layers with 16-bit activations, likewise: they read and make tensors of 16 bits.
+        options: how it becomes integers.
 
     Raises:
-        ConfigError: ``keep_float`` or ``int16`` names a layer that does not exist, or both name the same.
+        ConfigError: an option names a layer that does not exist, or two name the same.
         DataError: a tensor has no range.
         UnsupportedOperator: an operator has no integer form, or scales that no kernel bridges.
     """
     graph, normalization = model.graph, model.preprocessing.normalization
     fixed: dict[str, Grid] = {}
-    if pixel_input:
+    if options.pixel_input:
         graph, normalization = fold_normalization(graph, normalization)
         fixed[graph.input] = (1 / normalization.std[0], int(normalization.mean[0]) + INT8_MIN)
-    layer_kinds = select_kinds(graph, keep_float, int16)
+    layer_kinds = select_kinds(graph, options.keep_float, options.int16)
     graph, kinds = with_borders(graph, layer_kinds)
     widened = {
         node.output for node in graph if node.op.border is Border.TO_ANOTHER_WIDTH and kinds[node.output] is Kind.INT16
@@ -72,15 +60,10 @@ def quantize(  # noqa: PLR0913 - each is a choice of the user's
     unranged = widened | fixed.keys() | {name for name, kind in kinds.items() if kind is Kind.FLOAT}
     found = _ranges(graph, ranges, [name for name in kinds if name not in unranged])
     int8 = {name: found[name] for name in found if kinds[name] is Kind.INT8}
-    assigned = assign_scales(
-        graph, int8, fixed, per_tensor_weights=per_tensor_weights, weight_limit=WEIGHT_LIMITS[weight_bits]
-    )
+    assigned = assign_scales(graph, int8, fixed, options)
     kinds = dict.fromkeys(assigned.graph.tensors, Kind.INT8) | kinds  # what was rescaled is new
-    params16, constants16 = assign_int16(
-        assigned.graph, kinds, found, assigned.params, per_tensor_weights=per_tensor_weights
-    )
-    named = {kind: [node.name for node in graph if layer_kinds.get(node.name) is kind] for kind in Kind}
-    notes = {key: named[kind] for key, kind in (("kept_float", Kind.FLOAT), ("int16", Kind.INT16)) if named[kind]}
+    params16, constants16 = assign_int16(assigned.graph, kinds, found, assigned.params, options)
+    notes = more_precise(graph, layer_kinds)
     return IntegerModel(
         graph=assigned.graph.with_nodes(
             [replace(node, activation=None) if node.output in assigned.params else node for node in assigned.graph],
@@ -90,9 +73,9 @@ def quantize(  # noqa: PLR0913 - each is a choice of the user's
         ratios=assigned.ratios,
         preprocessing=model.preprocessing,
         normalization=normalization,
-        pixel_input=pixel_input,
+        pixel_input=options.pixel_input,
         labels=model.labels,
-        lowering=_lowering(seven_bit=weight_bits == 7, mixed=bool(notes)),
+        lowering=_lowering(seven_bit=options.weight_bits == 7, mixed=bool(notes)),
         provenance={**model.provenance, **notes},
     )
 

@@ -22,6 +22,7 @@ import torch
 
 from edgekit.calibration.balancing import balanced_gains
 from edgekit.calibration.families import GATE_OPENS, ceiling, enters_swish, families, observe_channels
+from edgekit.calibration.options import DEFAULT, Options
 from edgekit.calibration.output_error import OutputError
 from edgekit.passes.gate_convolution import gate_convolution, gates
 from edgekit.quantization import INT8_MAX, INT8_MIN
@@ -43,14 +44,14 @@ PROBE = 8  # images that the error of a hard-swish is measured on
 
 
 def find_gains(
-    model: FloatModel, images: NDArray[np.float32], *, per_tensor_weights: bool = False
+    model: FloatModel, images: NDArray[np.float32], options: Options = DEFAULT
 ) -> dict[str, NDArray[np.float64]]:
     """What to multiply each channel by, [C], by the first tensor of each family that has to carry the same gains.
 
     Args:
         model: in ``passes.integer_form``.
         images: normalized, [N, C, H, W].
-        per_tensor_weights: one scale serves all output channels of a layer, too.
+        options: whether one scale serves all output channels of a layer, too.
     """
     graph = model.graph
     seen = observe_channels(graph, images)
@@ -60,7 +61,7 @@ def find_gains(
     members = families(gate_convolution(graph, [gate.name for gate in swishes.values()]))
     for family in members:
         if any(ceiling(graph, name) < math.inf for name in family):
-            if per_tensor_weights:
+            if options.per_tensor_weights:
                 found[family[0]] = np.ones_like(seen[family[0]].reach)
             continue
         found[family[0]] = _gains(graph, family, seen)
@@ -69,7 +70,7 @@ def find_gains(
     if gated:
         for first in _not_worth_a_gate(OutputError(graph, images[:PROBE]), gated, found):
             del found[first]
-    if not per_tensor_weights:
+    if not options.per_tensor_weights:
         return found
     members = [family for family in members if family[0] in found]
     carried = {name for family in members for name in family}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgekit.calibration.options import Options
     from edgekit.calibration.ranges import Range
     from edgekit.ir import Graph, Node
 
@@ -31,8 +32,7 @@ def assign_int16(
     kinds: Mapping[str, Kind],
     ranges: Mapping[str, Range],
     int8: Mapping[str, QuantParams],
-    *,
-    per_tensor_weights: bool,
+    options: Options,
 ) -> tuple[dict[str, QuantParams], dict[str, NDArray[Any]]]:
     """Parameters and constants of everything that has 16-bit activations, by name.
 
@@ -41,7 +41,7 @@ def assign_int16(
         kinds: of every tensor.
         ranges: of the tensors that layers with 16-bit activations make, and of those that are quantized to 16 bits.
         int8: parameters of the tensors of 8 bits.
-        per_tensor_weights: one scale for all output channels of a layer.
+        options: how many scales weights have.
     """
     wide = [node for node in graph if kinds[node.output] is Kind.INT16]
     params = _activations(graph, wide, ranges, int8)
@@ -50,7 +50,7 @@ def assign_int16(
         if node.op.has_weights:
             x, weight, bias = node.read("x", "weight", "bias")
             params[weight], constants[weight], constants[bias] = _weights(
-                graph, node, params[x], per_tensor=per_tensor_weights
+                graph, node, params[x], per_tensor=options.per_tensor_weights
             )
             continue
         for constant in (name for name in node.inputs if name in graph.constants):  # operands of one element

@@ -45,6 +45,17 @@ def select_kinds(graph: Graph, keep_float: Collection[str], int16: Collection[st
     return kinds | dict.fromkeys(kept, Kind.FLOAT) | dict.fromkeys(wide, Kind.INT16)
 
 
+def more_precise(graph: Graph, kinds: Mapping[str, Kind]) -> dict[str, list[str]]:
+    """The layers that are no int8, as a provenance names them; nothing where all are.
+
+    Args:
+        graph: the network.
+        kinds: of its layers, by name, as ``select_kinds`` gives them; others may be between them by now.
+    """
+    named = {kind: [node.name for node in graph if kinds.get(node.name) is kind] for kind in Kind}
+    return {key: named[kind] for key, kind in (("kept_float", Kind.FLOAT), ("int16", Kind.INT16)) if named[kind]}
+
+
 def select_layers(graph: Graph, wanted: Collection[str]) -> frozenset[str]:
     """The names of the nodes that are meant.
 

@@ -28,6 +28,7 @@ from edgekit.calibration.bias_correction import channel_means
 from edgekit.calibration.equalization import equalize
 from edgekit.calibration.output_error import OutputError, fake_quantized
 from edgekit.calibration.pixel_input import fold_normalization
+from edgekit.calibration.steps.equalize import Equalize
 from edgekit.executor.batches import joined
 from edgekit.executor.float import FloatExecutor
 from edgekit.progress import Progress, silent
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgekit.calibration.ranges import Ranges
+    from edgekit.calibration.found import Ranges
     from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
     from edgekit.ir import Graph, Node
@@ -109,7 +110,7 @@ def quantize_one_at_a_time(
         pixels: the images, [N, H, W, C], ``LEAST_IMAGES`` or more.
         progress: told after every batch.
     """
-    graph = equalize(model, ranges.gains).graph
+    graph = equalize(model, ranges.found[Equalize.name]).graph
     if integers.pixel_input:
         graph, _ = fold_normalization(graph, model.preprocessing.normalization)
     given, rounded_graph = FloatExecutor(model.graph), _with_integer_weights(graph, integers)

@@ -1,4 +1,4 @@
-"""From what was seen of a tensor to the range that int8 has to represent, and the file that keeps these ranges.
+"""From what was seen of a tensor to the range that int8 has to represent.
 
 Every method but the first cuts something off at either end, to represent the rest more finely, and decides each end by
 itself. A clamp needs no special care: its bound is the exact minimum or maximum, where so many values sit that cutting
@@ -7,25 +7,17 @@ them off never pays.
 
 from __future__ import annotations
 
-import base64
-import json
 import math
-import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit import files
-from edgekit.errors import ArtifactError, ConfigError
-from edgekit.preprocessing import Preprocessing
+from edgekit.errors import ConfigError
 from edgekit.quantization import INT8_MAX, INT8_MIN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from edgekit.calibration.observers import StreamingHistogram
@@ -35,9 +27,6 @@ DEFAULT_PERCENTILE = 99.997  # of equalized channels, all of which reach the end
 # S_in S_w / S_out of the convolution in front of it reaches 256, which XNNPACK refuses while it prepares the network.
 # With this floor the ratio stays below that while S_in S_w is below 0.0039: inputs to 100, say, and weights to 1.2.
 MIN_RANGE = 2.0**-8
-
-SCHEMA = "edgekit.ranges"
-SCHEMA_VERSION = 2
 
 _STEPS = INT8_MAX - INT8_MIN  # between the 256 levels
 _MSE_SHRINK, _MSE_SPANS = 32, 40  # how far a range may shrink, and in how many steps: 9 % each, later 0.5 %
@@ -302,123 +291,3 @@ def _x_log_x(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 # --- the file -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Ranges:
-    """What a calibration found: enough to quantize again without the images.
-
-    Attributes:
-        ranges: by tensor name.
-        method: how they were chosen.
-        images: how many images were seen.
-        digest: of these images (``ImageSource.digest``).
-        preprocessing: how they became pixels.
-        percentile: where the method is PERCENTILE, else None.
-        provenance: what was calibrated (checkpoint hash, architecture), JSON values.
-        gains: of each channel of a tensor, by tensor name, where channels were equalized; the ranges are those of the
-            equalized network.
-        corrections: what to add to each bias, by its name, in real units, after equalization.
-        roundings: how far from the nearest integer each weight is rounded, by the weights' name, int8 of their shape.
-        per_tensor_weights: one scale for all output channels of a layer.
-        weight_bits: that weights have, 8 or 7.
-        stability: by tensor, in parts of its range, what some more images would change (``calibration.stability``);
-            empty where that is not known.
-    """
-
-    ranges: Mapping[str, Range]
-    method: RangeMethod
-    images: int
-    digest: str
-    preprocessing: Preprocessing
-    percentile: float | None = None
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    gains: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    corrections: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    roundings: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)
-    per_tensor_weights: bool = False
-    weight_bits: int = 8
-    stability: Mapping[str, float] = field(default_factory=dict)
-
-    def save(self, path: Path) -> None:
-        """Write a JSON file, all of it or nothing. Equal ranges give equal bytes, and every float is kept exactly.
-
-        Raises:
-            BadInput: the file cannot be written.
-        """
-        values = {
-            "schema": SCHEMA,
-            "schema_version": SCHEMA_VERSION,
-            "method": self.method.value,
-            "percentile": self.percentile,
-            "images": self.images,
-            "digest": self.digest,
-            "preprocessing": self.preprocessing.to_dict(),
-            "provenance": dict(self.provenance),
-            "ranges": {name: [found.low, found.high] for name, found in self.ranges.items()},
-            "gains": {name: list(values) for name, values in self.gains.items()},
-            "corrections": {name: list(values) for name, values in self.corrections.items()},
-            "roundings": {name: _packed(offsets) for name, offsets in self.roundings.items()},
-            "per_tensor_weights": self.per_tensor_weights,
-            "weight_bits": self.weight_bits,
-            "stability": dict(self.stability),
-        }
-        files.write_bytes(path, (json.dumps(values, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
-
-    @staticmethod
-    def load(path: Path) -> Ranges:
-        """Read a saved file.
-
-        Raises:
-            ArtifactError: the file is missing, damaged, or of another schema version.
-        """
-        try:
-            values = json.loads(path.read_bytes())
-        except FileNotFoundError as error:
-            raise ArtifactError(f"{path} does not exist") from error
-        except OSError as error:
-            raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
-        except ValueError as error:  # not UTF-8, or not JSON
-            raise ArtifactError(f"{path} is not JSON, or is damaged: calibrate again") from error
-        if not isinstance(values, dict) or values.get("schema") != SCHEMA:
-            raise ArtifactError(f"{path} holds no calibration ranges: name a file that calibration wrote")
-        if values.get("schema_version") != SCHEMA_VERSION:
-            raise ArtifactError(
-                f"{path} has schema version {values.get('schema_version')}, this edgekit reads {SCHEMA_VERSION}: "
-                f"calibrate again"
-            )
-        try:
-            return Ranges(
-                ranges={name: _checked(float(low), float(high)) for name, (low, high) in values["ranges"].items()},
-                method=RangeMethod(values["method"]),
-                images=int(values["images"]),
-                digest=str(values["digest"]),
-                preprocessing=Preprocessing.from_dict(values["preprocessing"]),
-                percentile=None if values["percentile"] is None else float(values["percentile"]),
-                provenance=dict(values["provenance"]),
-                gains={name: tuple(map(float, found)) for name, found in values["gains"].items()},
-                corrections={name: tuple(map(float, found)) for name, found in values["corrections"].items()},
-                roundings={name: _unpacked(packed) for name, packed in values["roundings"].items()},
-                per_tensor_weights=bool(values["per_tensor_weights"]),
-                weight_bits=int(values.get("weight_bits", 8)),  # files from before weights could have another number
-                stability={name: float(bound) for name, bound in values["stability"].items()},
-            )
-        except (KeyError, TypeError, ValueError, AttributeError, zlib.error) as error:
-            raise ArtifactError(f"{path} is damaged ({error}): calibrate again") from error
-
-
-def _checked(low: float, high: float) -> Range:
-    if not (-math.inf < low <= 0 <= high < math.inf and low < high):
-        raise ValueError(f"[{low}, {high}] is no range")
-    return Range(low, high)
-
-
-def _packed(offsets: NDArray[np.int8]) -> dict[str, Any]:
-    """Nearly all are 0: compressed, and written as text."""
-    content = zlib.compress(offsets.tobytes(), level=9)
-    return {"shape": list(offsets.shape), "zlib": base64.b64encode(content).decode("ascii")}
-
-
-def _unpacked(packed: Mapping[str, Any]) -> NDArray[np.int8]:
-    content = zlib.decompress(base64.b64decode(packed["zlib"], validate=True))
-    return np.frombuffer(content, np.int8).reshape(packed["shape"])

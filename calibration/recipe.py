@@ -1,53 +1,90 @@
-"""What a calibration did to a network and why, in words for its user."""
+"""The recipe, the same for every MobileNet: what calibration finds, and the integers that follow, now or later.
+
+Calibrating goes through the list with images, reading a file of ranges back goes through it without: what was found is
+applied in the same way. A new step is a file in ``steps`` and a line here.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
-from edgekit.calibration.equalization import equalize
-from edgekit.calibration.stability import MORE_IMAGES
-from edgekit.passes.gate_convolution import gates
+from edgekit.calibration.found import Ranges
+from edgekit.calibration.mixed_precision import more_precise, select_kinds
+from edgekit.calibration.options import DEFAULT, Options
+from edgekit.calibration.steps.correct_biases import CorrectBiases
+from edgekit.calibration.steps.equalize import Equalize
+from edgekit.calibration.steps.find_ranges import FindRanges
+from edgekit.calibration.steps.round_weights import RoundWeights
+from edgekit.calibration.steps.step import Step, Work
+from edgekit.calibration.steps.tell_stability import TellStability
+from edgekit.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from edgekit.calibration.ranges import Ranges
+    from edgekit.calibration.images import ImageSource
     from edgekit.float_model import FloatModel
+    from edgekit.integer_model import IntegerModel
+
+RECIPE: Final[tuple[Step[Any], ...]] = (
+    Equalize(),
+    FindRanges(),
+    RoundWeights(),
+    CorrectBiases(),
+    TellStability(),
+)
 
 
-LEAST_SPREAD = 1.05  # of gains: less is no equalization worth a word
+def calibrate(
+    model: FloatModel, images: ImageSource, options: Options = DEFAULT, *, progress: Progress = silent
+) -> Ranges:
+    """Everything that ``integer_model`` needs to know of the images.
+
+    Args:
+        model: in ``passes.integer_form``.
+        images: like those in use.
+        options: how it becomes integers.
+        progress: told of every stage.
+
+    Raises:
+        ConfigError: an option names a layer that does not exist, or two name the same.
+        DataError: there is no usable image, or a tensor becomes infinite or NaN.
+    """
+    layers = more_precise(model.graph, select_kinds(model.graph, options.keep_float, options.int16))
+    work = Work(model, options, images, progress)
+    for step in RECIPE:
+        work.take(step, step.find(work))
+    return Ranges(
+        found={step.name: step.keep(work.found[step.name]) for step in RECIPE},
+        options=options,
+        images=work.observed.images,
+        digest=images.digest,
+        preprocessing=model.preprocessing,
+        provenance={**model.provenance, **layers},
+    )
 
 
-def recipe(model: FloatModel, ranges: Ranges) -> tuple[str, ...]:
-    """One line a step that was taken.
+def integer_model(model: FloatModel, ranges: Ranges) -> IntegerModel:
+    """The integer model of ``model``: equalized, corrected, quantized as ``ranges`` says.
+
+    Args:
+        model: in ``passes.integer_form``.
+        ranges: what ``calibrate`` found, now or in an earlier export.
+
+    Raises:
+        ConfigError: an option names a layer that does not exist, or two name the same.
+        DataError: a tensor has no range.
+        UnsupportedOperator: an operator has no integer form, or scales that no kernel bridges.
+    """
+    work = Work(model, ranges.options)
+    for step in RECIPE:
+        work.take(step, ranges.found.get(step.name, {}))
+    return work.integers
+
+
+def told(model: FloatModel, ranges: Ranges) -> tuple[str, ...]:
+    """What a calibration did to a network and why, in words: one line a thing.
 
     Args:
         model: in ``passes.integer_form``, as it was calibrated.
         ranges: what ``calibrate`` found.
     """
-    lines = []
-    if ranges.gains:
-        spread = max(max(gain) / min(gain) for gain in ranges.gains.values())
-        families = f"{len(ranges.gains)} {'families' if len(ranges.gains) > 1 else 'family'} of tensors"
-        factors = f"by factors up to {spread:.0f}" if spread >= 9.5 else f"by factors up to {spread:.1f}"
-        equalized = f"channels equalized in {families}, {factors}: one scale has to serve them all"
-        lines.append(equalized if spread >= LEAST_SPREAD else f"channels of {families} reach about equally far already")
-        swishes = len(gates(model.graph))
-        converted = swishes - len(gates(equalize(model, ranges.gains).graph))
-        if converted:
-            lines.append(
-                f"{converted} of {swishes} hard-swishes got a depthwise gate: their channels made most of the error"
-            )
-    if ranges.roundings:
-        moved = sum(int(np.count_nonzero(offsets)) for offsets in ranges.roundings.values())
-        total = sum(offsets.size for offsets in ranges.roundings.values())
-        lines.append(f"{moved / total:.0%} of the weights not rounded to nearest: layers' results are nearer so")
-    if ranges.corrections:
-        lines.append(f"biases of {len(ranges.corrections)} layers corrected by what quantization shifts on average")
-    if ranges.stability:
-        worst = max(ranges.stability, key=ranges.stability.__getitem__)
-        median, most = np.median(list(ranges.stability.values())), ranges.stability[worst]
-        lines.append(
-            f"{MORE_IMAGES} more images would move ranges by {median:.1%} at most (median; {most:.0%} of {worst})"
-        )
-    return tuple(lines)
+    return tuple(line for step in RECIPE for line in step.tell(model, ranges.found.get(step.name, {})))

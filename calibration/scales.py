@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgekit.calibration.options import Options
     from edgekit.calibration.ranges import Range
     from edgekit.calibration.scale_groups import Grid
     from edgekit.ir import Graph, Node
@@ -66,9 +67,7 @@ def assign_scales(
     graph: Graph,
     ranges: Mapping[str, Range],
     fixed: Mapping[str, Grid],
-    *,
-    per_tensor_weights: bool,
-    weight_limit: int,
+    options: Options,
 ) -> AssignedScales:
     """Scales and integers of everything that is int8.
 
@@ -76,8 +75,7 @@ def assign_scales(
         graph: with borders.
         ranges: of the int8 tensors whose grid is free, within their clamps.
         fixed: the grids of the others.
-        per_tensor_weights: one scale for all output channels of a layer.
-        weight_limit: the largest weight.
+        options: how many scales weights have, and how many bits.
 
     Raises:
         UnsupportedOperator: an operator has no integer form, or scales that no kernel bridges.
@@ -85,7 +83,7 @@ def assign_scales(
     fixed = {node.output: node.op.grid for node in graph if node.output in ranges and node.op.grid} | dict(fixed)
     while True:
         found = scale_groups(graph, ranges, fixed)
-        state = ScaleState(found, weight_limit=weight_limit)
+        state = ScaleState(found, weight_limit=options.weight_limit)
         try:
             _walk(state)
         except NoCommonScaleError as conflict:
@@ -93,7 +91,7 @@ def assign_scales(
             ranges = {**found.ranges, name: found.ranges[conflict.tensor]}
         else:
             break
-    _take_up_the_rest(state, per_tensor=per_tensor_weights)
+    _take_up_the_rest(state, per_tensor=options.per_tensor_weights)
     return AssignedScales(found.graph, state.params(), state.ratios, state.constants)
 
 

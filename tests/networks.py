@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from edgekit.calibration.assignment import quantize
+from edgekit.calibration.options import Options
 from edgekit.calibration.ranges import Range
 from edgekit.capture.torch_export import capture
 from edgekit.executor.float import FloatExecutor
@@ -249,7 +250,7 @@ class FloatSketch(Sketch):
 
         FloatExecutor(model.graph)(torch.from_numpy(self.images()), observe=observe)
         ranges["x"] = self.input_range
-        quantized = quantize(model, ranges, pixel_input=False, keep_float=keep_float, int16=int16)
+        quantized = quantize(model, ranges, Options(pixel_input=False, keep_float=keep_float, int16=int16))
         single = {}
         for name in set(self.per_tensor) & quantized.params.keys():
             scale = quantized.params[name].scale

@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 import torch
 
-from edgekit.calibration.calibrate import integer_model
 from edgekit.calibration.equalization import equalize
 from edgekit.calibration.families import ceiling, families
-from edgekit.calibration.ranges import Range, RangeMethod, Ranges
+from edgekit.calibration.found import Ranges
+from edgekit.calibration.ranges import Range
+from edgekit.calibration.recipe import integer_model
 from edgekit.capture.torch_export import capture
 from edgekit.defaults import CHECKPOINT
 from edgekit.float_model import FloatModel
@@ -107,10 +108,8 @@ def _model(module: nn.Module, side: int) -> IntegerModel:
         for name, array in graph.constants.items()
         if array.ndim == 4
     }
-    found = Ranges(
-        ranges, RangeMethod.MINMAX, 1, "", preprocessing, gains=gains, corrections=corrections, roundings=roundings
-    )
-    return integer_model(form, found)
+    found = {"ranges": ranges, "gains": gains, "corrections": corrections, "roundings": roundings}
+    return integer_model(form, Ranges(found, 1, "", preprocessing))
 
 
 def _digest(model: IntegerModel) -> str:

@@ -12,6 +12,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from edgekit.calibration.assignment import quantize
+from edgekit.calibration.options import Options
 from edgekit.calibration.pixel_input import fold_normalization
 from edgekit.calibration.ranges import MIN_RANGE, Range
 from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
@@ -136,7 +137,7 @@ def stored_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.int8]:
 def test_a_network_with_everything(*, pixel_input: bool) -> None:
     s = everything()
     source, pixels = s.float_model(), s.pixels(8)
-    model = quantize(source, s.ranges(), pixel_input=pixel_input)
+    model = quantize(source, s.ranges(), Options(pixel_input=pixel_input))
     check(model, source)
     assert (model.labels, model.provenance, model.lowering) == (source.labels, source.provenance, "universal")
     assert model.preprocessing == source.preprocessing
@@ -167,7 +168,7 @@ def test_equal_ranges_give_equal_models() -> None:
 )
 def test_weights_of_seven_bits(options: dict[str, Any], profile: str) -> None:
     s = everything()
-    model = quantize(s.float_model(), s.ranges(), weight_bits=7, pixel_input=False, **options)
+    model = quantize(s.float_model(), s.ranges(), Options(weight_bits=7, pixel_input=False, **options))
     assert (model.lowering, model.weight_limit) == (profile, 64)
     chosen = {name for names in options.values() for name in names}
     layers = [node for node in model.graph if isinstance(node.op, Conv2d | Linear) and node.name not in chosen]
@@ -179,7 +180,7 @@ def test_weights_of_seven_bits(options: dict[str, Any], profile: str) -> None:
 def test_scales_stay_near_their_ranges() -> None:
     s = everything()
     ranges = s.ranges()
-    model = quantize(s.float_model(), ranges, pixel_input=False)
+    model = quantize(s.float_model(), ranges, Options(pixel_input=False))
     for node in s.nodes:
         if not isinstance(node.op, Pad | Flatten):  # they have their inputs' scales
             width = ranges[node.output].high - ranges[node.output].low
@@ -193,7 +194,7 @@ def test_convolutions_leave_scales_to_sums() -> None:
     s.conv(a, 4)
     s.conv(b, 4)
     head(s, s.add(a, b))
-    model = quantize(s.float_model(), s.ranges(), pixel_input=False)
+    model = quantize(s.float_model(), s.ranges(), Options(pixel_input=False))
     check(model, s.float_model())
 
 
@@ -203,7 +204,7 @@ def test_operands_in_either_order() -> None:
         fixed = s.mul(s.conv("x", 4), s.conv("x", 4))
         free = s.conv("x", 4)
         s.add(free, fixed) if swapped else s.add(fixed, free)
-        check(quantize(s.float_model(), s.ranges(), pixel_input=False), s.float_model())
+        check(quantize(s.float_model(), s.ranges(), Options(pixel_input=False)), s.float_model())
 
 
 def test_a_clamp_is_the_range_even_if_the_ranges_say_more() -> None:
@@ -213,7 +214,7 @@ def test_a_clamp_is_the_range_even_if_the_ranges_say_more() -> None:
     z = s.conv(y, 4, clamp=RELU)
     head(s, z)
     ranges = s.ranges() | {x: Range(-2.0, 9.0), y: Range(-8.0, 9.0), z: Range(-2.0, 9.0)}
-    model = quantize(s.float_model(), ranges, pixel_input=False)
+    model = quantize(s.float_model(), ranges, Options(pixel_input=False))
     for name, low, high in ((x, 0, 6), (y, -3, 9), (z, 0, 9)):
         ends = model.params[name].dequantize(np.array([-128, 127], np.int8))
         np.testing.assert_allclose(ends, [low, high], atol=float(model.params[name].scale[0]) * 0.51)
@@ -271,7 +272,7 @@ def test_an_input_that_cannot_be_folded() -> None:
     s.add(s.conv("x", 3), "x")
     with pytest.raises(UnsupportedOperator, match=r"the input of tiny goes into 'layer\.1', which is no convolution"):
         quantize(s.float_model(), s.ranges())
-    check(quantize(s.float_model(), s.ranges(), pixel_input=False), s.float_model())
+    check(quantize(s.float_model(), s.ranges(), Options(pixel_input=False)), s.float_model())
 
 
 @pytest.mark.parametrize("kind", ["two convolutions", "depthwise"])
@@ -300,7 +301,7 @@ def test_any_layers_may_stay_in_float(seed: int, *, pixel_input: bool) -> None:
     s, random = everything(), np.random.default_rng(seed)
     source, pixels = s.float_model(), s.pixels(8)
     kept = {node.name for node in s.nodes if random.random() < (seed + 1) / 12}
-    model = quantize(source, s.ranges(), pixel_input=pixel_input, keep_float=kept)
+    model = quantize(source, s.ranges(), Options(pixel_input=pixel_input, keep_float=kept))
     check(model, source)
     assert {node.name for node in model.float_nodes} == kept
     assert model.lowering == ("mixed" if kept else "universal")
@@ -315,7 +316,7 @@ def test_all_layers_in_float_are_the_float_network() -> None:
     """But for the image, which is quantized; and the border, where the normalization is folded."""
     s = everything()
     source, pixels = s.float_model(), s.pixels(4)
-    model = quantize(source, {}, keep_float=[node.name for node in s.nodes])
+    model = quantize(source, {}, Options(keep_float=[node.name for node in s.nodes]))
     got = Reference(model).run(model.encode(pixels))["logits"]
     inside = FloatReference(fold_normalization(source.graph, source.preprocessing.normalization)[0])
     np.testing.assert_allclose(got, inside.run(model.normalization(pixels))["logits"], rtol=1e-5, atol=1e-6)
@@ -327,22 +328,22 @@ def test_ranges_are_asked_for_what_is_quantized() -> None:
     inner, border = s.nodes[1].output, s.nodes[2].output  # within the first hard-swish, and what it makes
     del ranges[inner]
     kept = [node.name for node in s.nodes[:3]]
-    check(quantize(s.float_model(), ranges, keep_float=kept), s.float_model())
+    check(quantize(s.float_model(), ranges, Options(keep_float=kept)), s.float_model())
     del ranges[border]
     with pytest.raises(DataError, match=f"no range for {border}: calibrate"):
-        quantize(s.float_model(), ranges, keep_float=kept)
+        quantize(s.float_model(), ranges, Options(keep_float=kept))
 
 
 def test_a_sum_that_no_scales_fit_may_stay_in_float() -> None:
     s = FloatSketch(SHAPE)
     s.add(s.mul(s.conv("x", 4), s.conv("x", 4)), s.mul(s.conv("x", 4), s.conv("x", 4)))
-    check(quantize(s.float_model(), s.ranges(), pixel_input=False, keep_float=["layer.6"]), s.float_model())
+    check(quantize(s.float_model(), s.ranges(), Options(pixel_input=False, keep_float=["layer.6"])), s.float_model())
 
 
 def test_unknown_layers_are_named() -> None:
     s = everything()
     with pytest.raises(ConfigError, match="tiny has no layer 'm'"):
-        quantize(s.float_model(), s.ranges(), keep_float=["m"])
+        quantize(s.float_model(), s.ranges(), Options(keep_float=["m"]))
 
 
 # --- degenerate networks --------------------------------------------------------------------------------------------
@@ -464,7 +465,7 @@ def test_missing_ranges_are_named() -> None:
     with pytest.raises(DataError, match=r"no range for layer\.3, layer\.5: calibrate"):
         quantize(s.float_model(), ranges)
     with pytest.raises(DataError, match="no range for x: calibrate"):
-        quantize(s.float_model(), {n: r for n, r in s.ranges().items() if n != "x"}, pixel_input=False)
+        quantize(s.float_model(), {n: r for n, r in s.ranges().items() if n != "x"}, Options(pixel_input=False))
 
 
 def test_an_operator_without_an_integer_form() -> None:
@@ -479,7 +480,7 @@ def test_operands_with_unrelated_scales() -> None:
     s = FloatSketch(SHAPE)
     total = s.add(s.mul(s.conv("x", 4), s.conv("x", 4)), s.mul(s.conv("x", 4), s.conv("x", 4)))
     s.linear(s.mean(total, keep_dims=False), 4)
-    model = quantize(s.float_model(), s.ranges(), pixel_input=False)
+    model = quantize(s.float_model(), s.ranges(), Options(pixel_input=False))
     check(model, s.float_model())
     assert [node.name for node in model.graph if node.name not in s.tensors] == ["layer.5.rescaled"]
     (one,) = (node for node in model.graph if node.name == "layer.5.rescaled")
@@ -497,7 +498,7 @@ def test_joined_tensors_have_one_scale() -> None:
     joined = s.concat(free, relu)
     s.linear(s.mean(s.add(s.conv(clamped, 4), s.conv(joined, 4)), keep_dims=False), 4)
     ranges = s.ranges() | {six: Range(0.0, 6.0), relu: Range(0.0, 9.0), free: Range(-2.0, 4.0)}
-    model = quantize(s.float_model(), ranges, pixel_input=False)
+    model = quantize(s.float_model(), ranges, Options(pixel_input=False))
     assert {node.name: node.inputs[0] for node in model.graph if node.name not in s.tensors} == {
         f"{relu}.rescaled": relu
     }
@@ -534,7 +535,7 @@ def test_a_grid_that_is_fixed() -> None:
     sure = s.node(Sure(), (x,))
     joined = s.concat(x, sure)
     ranges = dict.fromkeys(s.tensors, Range(-1.0, 1.0))
-    model = quantize(s.float_model(), ranges, pixel_input=False)
+    model = quantize(s.float_model(), ranges, Options(pixel_input=False))
     assert (model.params[sure].scale[0], model.params[sure].zero_point) == (1 / 256, -128)
     (rescaled,) = (node for node in model.graph if node.name not in s.tensors)
     assert rescaled.inputs[0] == sure

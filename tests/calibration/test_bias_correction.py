@@ -10,6 +10,7 @@ import torch
 
 from edgekit.calibration.assignment import quantize
 from edgekit.calibration.bias_correction import bias_corrections
+from edgekit.calibration.options import Options
 from edgekit.executor.float import FloatExecutor
 from edgekit.ir import Conv2d, Linear
 from edgekit.models.families.mobilenet_v2 import mobilenet_v2
@@ -64,7 +65,7 @@ def test_layers_that_are_more_precise() -> None:
     images = model.preprocessing.normalization(PIXELS)
     names = [node.name for node in model.graph if isinstance(node.op, Conv2d | Linear)]
     kept, int16 = names[2:4], names[5:9]
-    quantized = quantize(model, ranges, keep_float=kept, int16=int16)
+    quantized = quantize(model, ranges, Options(keep_float=kept, int16=int16))
     corrections = bias_corrections(model, quantized, images, quantized.encode(PIXELS))
     biases = {node.name: node.inputs[2] for node in model.graph if node.name in names}
     assert set(corrections) == {bias for name, bias in biases.items() if name not in kept}
@@ -73,7 +74,7 @@ def test_layers_that_are_more_precise() -> None:
     for name, correction in corrections.items():
         constants[name] = (constants[name] + correction).astype(np.float32)
     corrected = quantize(
-        replace(model, graph=replace(model.graph, constants=constants)), ranges, keep_float=kept, int16=int16
+        replace(model, graph=replace(model.graph, constants=constants)), ranges, Options(keep_float=kept, int16=int16)
     )
     unclamped = next(n.output for n in model.graph if n.name in int16 and n.activation is None)
     with torch.inference_mode():

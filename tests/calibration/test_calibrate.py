@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 
-from edgekit.calibration.calibrate import calibrate, integer_model
 from edgekit.calibration.images import held_images
-from edgekit.calibration.ranges import Ranges
-from edgekit.calibration.recipe import recipe
+from edgekit.calibration.options import Options
+from edgekit.calibration.recipe import calibrate, integer_model, told
+from edgekit.calibration.saved import load, save
 from edgekit.capture.torch_export import capture
 from edgekit.executor.float import FloatExecutor
 from edgekit.executor.integer import IntegerExecutor
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgekit.calibration.found import Ranges
     from edgekit.integer_model import IntegerModel
 
 SIZE = 32
@@ -58,7 +59,12 @@ def found(model: FloatModel) -> Ranges:
 @pytest.fixture(scope="module")
 def seven(model: FloatModel) -> Ranges:
     """With weights of seven bits."""
-    return calibrate(model, held_images(PIXELS[:16], "noise"), weight_bits=7)
+    return calibrate(model, held_images(PIXELS[:16], "noise"), Options(weight_bits=7))
+
+
+def changed(ranges: Ranges, **found: Any) -> Ranges:
+    """With something else in place of what some steps found."""
+    return replace(ranges, found={**ranges.found, **found})
 
 
 def logits(model: FloatModel, integers: IntegerModel) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -71,18 +77,18 @@ def logits(model: FloatModel, integers: IntegerModel) -> tuple[NDArray[np.float3
 
 
 def test_a_saved_file_gives_the_same_integers(model: FloatModel, found: Ranges, tmp_path: Path) -> None:
-    found.save(tmp_path / "ranges.json")
-    again, first = integer_model(model, Ranges.load(tmp_path / "ranges.json")), integer_model(model, found)
+    save(found, tmp_path / "ranges.json")
+    again, first = integer_model(model, load(tmp_path / "ranges.json")), integer_model(model, found)
     assert again.params.keys() == first.params.keys()
     for name, array in first.graph.constants.items():
         np.testing.assert_array_equal(again.graph.constants[name], array)
-    assert any(offsets.any() for offsets in found.roundings.values())
+    assert any(offsets.any() for offsets in found.found["roundings"].values())
 
 
 def test_an_offset_too_much_saturates_instead_of_changing_its_sign(model: FloatModel, found: Ranges) -> None:
-    far = {name: np.full_like(offsets, 100) for name, offsets in found.roundings.items()}
-    nearest = integer_model(model, replace(found, roundings={})).graph.constants
-    rounded = integer_model(model, replace(found, roundings=far)).graph.constants
+    far = {name: np.full_like(offsets, 100) for name, offsets in found.found["roundings"].items()}
+    nearest = integer_model(model, changed(found, roundings={})).graph.constants
+    rounded = integer_model(model, changed(found, roundings=far)).graph.constants
     for name in far:
         np.testing.assert_array_equal(rounded[name], np.minimum(nearest[name].astype(np.int16) + 100, 127))
 
@@ -90,32 +96,33 @@ def test_an_offset_too_much_saturates_instead_of_changing_its_sign(model: FloatM
 def test_rounding_brings_the_logits_nearer(model: FloatModel, seven: Ranges) -> None:
     """With coarse weights, whose errors are not hidden behind those of the activations."""
     floats, integers = logits(model, integer_model(model, seven))
-    _, without = logits(model, integer_model(model, replace(seven, roundings={})))
+    _, without = logits(model, integer_model(model, changed(seven, roundings={})))
     assert sqnr_db(integers, floats) > sqnr_db(without, floats) + 0.5
 
 
 def test_equalization_brings_the_logits_nearer(model: FloatModel, found: Ranges) -> None:
     """By itself: corrections and roundings suit equalized channels only."""
-    equalized = replace(found, roundings={}, corrections={})
+    equalized = changed(found, roundings={}, corrections={})
     floats, integers = logits(model, integer_model(model, equalized))
-    _, without = logits(model, integer_model(model, replace(equalized, gains={})))
+    _, without = logits(model, integer_model(model, changed(equalized, gains={})))
     assert sqnr_db(integers, floats) > sqnr_db(without, floats) + 6
 
 
 def test_without_folding_the_first_layer_is_rounded_to_nearest(model: FloatModel, found: Ranges) -> None:
     (first,) = (node.inputs[1] for node in model.graph.consumers(model.graph.input))
-    outside = integer_model(model, found, pixel_input=False)
-    nearest = integer_model(model, replace(found, roundings={}), pixel_input=False)
+    unfolded = replace(found, options=Options(pixel_input=False))
+    outside = integer_model(model, unfolded)
+    nearest = integer_model(model, changed(unfolded, roundings={}))
     np.testing.assert_array_equal(outside.graph.constants[first], nearest.graph.constants[first])
 
 
 def test_per_tensor_weights_have_one_scale_a_layer_and_stay_near(model: FloatModel) -> None:
-    found = calibrate(model, IMAGES, per_tensor_weights=True)
+    found = calibrate(model, IMAGES, Options(per_tensor_weights=True))
     integers = integer_model(model, found)
     layers = [node for node in integers.graph if isinstance(node.op, Conv2d | Linear)]
     assert all(integers.params[node.inputs[1]].scale.size == 1 for node in layers)
     floats, balanced = logits(model, integers)
-    _, naive = logits(model, integer_model(model, replace(found, gains={}, roundings={}, corrections={})))
+    _, naive = logits(model, integer_model(model, changed(found, gains={}, roundings={}, corrections={})))
     assert sqnr_db(balanced, floats) > sqnr_db(naive, floats) + 3
 
 
@@ -127,16 +134,17 @@ def test_weights_of_seven_bits_are_within_64_and_stay_near(model: FloatModel, fo
     floats, coarse = logits(model, integers)
     _, fine = logits(model, eight)
     assert sqnr_db(coarse, floats) > sqnr_db(fine, floats) - 6
-    far = replace(seven, roundings={name: np.full_like(offsets, 100) for name, offsets in seven.roundings.items()})
+    offsets = seven.found["roundings"]
+    far = changed(seven, roundings={name: np.full_like(found, 100) for name, found in offsets.items()})
     beyond = integer_model(model, far).graph.constants
-    assert max(int(beyond[name].max()) for name in seven.roundings) == 64
+    assert max(int(beyond[name].max()) for name in seven.found["roundings"]) == 64
 
 
 def test_the_recipe_says_what_was_done_and_why(model: FloatModel, found: Ranges) -> None:
-    text = "\n".join(recipe(model, found))
+    text = "\n".join(told(model, found))
     for words in ("channels equalized", "hard-swishes", "not rounded to nearest", "biases of", "more images"):
         assert words in text
-    assert recipe(model, replace(found, gains={}, roundings={}, corrections={}, stability={})) == ()
+    assert told(model, changed(found, gains={}, roundings={}, corrections={}, stability={})) == ()
 
 
 @pytest.mark.parametrize(
@@ -144,6 +152,6 @@ def test_the_recipe_says_what_was_done_and_why(model: FloatModel, found: Ranges)
     [(12.4, "factors up to 12:"), (1.44, "factors up to 1.4:"), (1.01, "channels of 1 family of tensors reach about")],
 )
 def test_factors_are_told_where_there_are_any(model: FloatModel, found: Ranges, gain: float, said: str) -> None:
-    name, gains = next(iter(found.gains.items()))
-    told = replace(found, gains={name: (gain, *(1.0,) * (len(gains) - 1))}, roundings={}, corrections={}, stability={})
-    assert said in recipe(model, told)[0]
+    name, gains = next(iter(found.found["gains"].items()))
+    only = changed(found, gains={name: (gain, *(1.0,) * (len(gains) - 1))}, roundings={}, corrections={}, stability={})
+    assert said in told(model, only)[0]

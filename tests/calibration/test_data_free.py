@@ -11,9 +11,10 @@ import torch
 
 from edgekit import config
 from edgekit.calibration import data_free
-from edgekit.calibration.calibrate import calibrate, integer_model
 from edgekit.calibration.data_free import synthesize, trusted_gains
 from edgekit.calibration.images import open_images
+from edgekit.calibration.options import Options
+from edgekit.calibration.recipe import calibrate, integer_model
 from edgekit.defaults import CONFIG
 from edgekit.errors import DataError
 from edgekit.executor.float import FloatExecutor
@@ -53,8 +54,8 @@ def test_the_same_seed_gives_the_same_images(digits: FloatModel) -> None:
 
 def test_calibration_on_them_is_nearly_as_good(digits: FloatModel) -> None:
     """The shipped network has 99.4 % of the test images right in float, and agrees with itself on all in int8."""
-    ranges = calibrate(digits, synthesize(digits, images=8, steps=20), synthetic=True)
-    assert ranges.roundings == {}
+    ranges = calibrate(digits, synthesize(digits, images=8, steps=20), Options(synthetic=True))
+    assert ranges.found["roundings"] == {}
     model = integer_model(digits, ranges)
     settings = config.load(CONFIG)
     assert settings.verify.data is not None

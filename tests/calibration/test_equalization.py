@@ -10,6 +10,7 @@ from edgekit.calibration import equalization
 from edgekit.calibration.balancing import HEADROOM
 from edgekit.calibration.equalization import equalize, find_gains
 from edgekit.calibration.families import GATE_OPENS, families
+from edgekit.calibration.options import Options
 from edgekit.capture.torch_export import capture
 from edgekit.executor.float import FloatExecutor
 from edgekit.float_model import FloatModel
@@ -109,7 +110,7 @@ def test_relu6_lets_gains_through_where_its_six_is_out_of_reach() -> None:
     seen: dict[str, torch.Tensor] = {}
     with torch.inference_mode():
         FloatExecutor(model.graph)(torch.from_numpy(IMAGES), seen.__setitem__)
-    gains = find_gains(model, TWICE, per_tensor_weights=True)
+    gains = find_gains(model, TWICE, Options(per_tensor_weights=True))
     assert gains
     for name, gain in gains.items():
         reach = seen[name].amax((0, 2, 3)).numpy()

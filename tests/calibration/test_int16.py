@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from edgekit.calibration.assignment import quantize
+from edgekit.calibration.options import Options
 from edgekit.calibration.ranges import Range
 from edgekit.executor.integer import IntegerExecutor
 from edgekit.float_model import FloatModel
@@ -59,7 +60,7 @@ def network() -> tuple[FloatModel, dict[str, Range]]:
 def quantized(*int16: str, keep_float: tuple[str, ...] = (), per_tensor_weights: bool = False) -> IntegerModel:
     model, ranges = network()
     del ranges["x"]  # its pixels need none, wherever they go
-    return quantize(model, ranges, int16=int16, keep_float=keep_float, per_tensor_weights=per_tensor_weights)
+    return quantize(model, ranges, Options(int16=int16, keep_float=keep_float, per_tensor_weights=per_tensor_weights))
 
 
 def error(model: IntegerModel) -> float:
@@ -129,6 +130,6 @@ def test_the_executor_is_within_a_step(seed: int) -> None:
 def test_a_dead_channel_keeps_its_bias() -> None:
     model, ranges = network()
     model.graph.constants["head.weight"][2] = 0
-    made = quantize(model, ranges, int16=["head"])
+    made = quantize(model, ranges, Options(int16=["head"]))
     node = next(node for node in made.graph if node.name == "head")
     assert made.real_constant(node, "head.bias")[2] == pytest.approx(model.graph.constants["head.bias"][2], rel=1e-6)

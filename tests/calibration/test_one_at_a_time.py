@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 
-from edgekit.calibration.calibrate import calibrate, integer_model
 from edgekit.calibration.equalization import equalize
 from edgekit.calibration.images import held_images
 from edgekit.calibration.one_at_a_time import OneAtATime, Part, quantize_one_at_a_time
+from edgekit.calibration.options import Options
 from edgekit.calibration.pixel_input import fold_normalization
+from edgekit.calibration.recipe import calibrate, integer_model
 from edgekit.executor.float import FloatExecutor
 from edgekit.float_model import FloatModel
 from edgekit.ir import Add, Clamp, Conv2d, Graph, Linear, Mean, Node, Output, Padding, Tensor
@@ -60,9 +62,11 @@ class Analysis:
 
     def __init__(self, *, pixel_input: bool = True, keep_float: tuple[str, ...] = ()) -> None:
         self.form = network()
-        ranges = calibrate(self.form, held_images(PIXELS, "noise"), keep_float=keep_float)
-        self.integers: IntegerModel = integer_model(self.form, ranges, pixel_input=pixel_input, keep_float=keep_float)
-        self.graph = equalize(self.form, ranges.gains).graph
+        ranges = calibrate(self.form, held_images(PIXELS, "noise"), Options(keep_float=keep_float))
+        self.integers: IntegerModel = integer_model(
+            self.form, replace(ranges, options=replace(ranges.options, pixel_input=pixel_input))
+        )
+        self.graph = equalize(self.form, ranges.found["gains"]).graph
         if pixel_input:
             self.graph, _ = fold_normalization(self.graph, self.form.preprocessing.normalization)
         self.found: OneAtATime = quantize_one_at_a_time(self.form, ranges, self.integers, PIXELS)

@@ -1,10 +1,6 @@
-"""Ranges against the raw values, and the file that keeps them."""
+"""Ranges against the raw values."""
 
 from __future__ import annotations
-
-import json
-from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,13 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.calibration.observers import StreamingHistogram
-from edgekit.calibration.ranges import MIN_RANGE, Range, RangeMethod, Ranges, find_range
-from edgekit.errors import ArtifactError, ConfigError
-from edgekit.preprocessing import Preprocessing
+from edgekit.calibration.ranges import MIN_RANGE, Range, RangeMethod, find_range
+from edgekit.errors import ConfigError
 from edgekit.quantization import QuantParams, activation_params
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 METHODS = list(RangeMethod)
 
@@ -253,90 +245,3 @@ def test_entropy_cuts_off_outliers() -> None:
     found = find(TENSORS["outliers"], RangeMethod.ENTROPY)
     assert -8 < found.low < -3
     assert 3 < found.high < 8
-
-
-# --- the file
-
-
-RANGES = Ranges(
-    ranges={"features.0": Range(0.0, 6.0), "x": Range(-0.1, 1 / 3)},
-    method=RangeMethod.PERCENTILE,
-    images=100,
-    digest="00ff",
-    preprocessing=Preprocessing((224, 224), 256),
-    percentile=99.99,
-    provenance={"checkpoint": "abc"},
-)
-
-
-def test_ranges_survive_saving_exactly(tmp_path: Path) -> None:
-    path = tmp_path / "ranges.json"
-    RANGES.save(path)
-    assert Ranges.load(path) == RANGES
-
-
-@pytest.mark.parametrize("written", [7, 8, "delete"])
-def test_the_bits_of_weights(written: int | str, tmp_path: Path) -> None:
-    """Files from before weights could have other numbers of bits do not say it."""
-    path = saved(tmp_path / "ranges.json", weight_bits=written)
-    assert Ranges.load(path) == replace(RANGES, weight_bits=8 if isinstance(written, str) else written)
-
-
-def test_equal_ranges_are_equal_bytes(tmp_path: Path) -> None:
-    RANGES.save(tmp_path / "a")
-    other_order = Ranges(**{name: getattr(RANGES, name) for name in Ranges.__dataclass_fields__})
-    object.__setattr__(other_order, "ranges", dict(reversed(list(RANGES.ranges.items()))))
-    other_order.save(tmp_path / "b")
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-
-
-@settings(max_examples=50, deadline=None)
-@given(low=st.floats(-1e30, 0.0), high=st.floats(1e-30, 1e30))
-def test_every_float_survives(tmp_path_factory: pytest.TempPathFactory, low: float, high: float) -> None:
-    path = tmp_path_factory.mktemp("ranges") / "ranges.json"
-    one = Ranges({"x": Range(low, high)}, RangeMethod.MSE, 1, "", RANGES.preprocessing)
-    one.save(path)
-    assert Ranges.load(path) == one
-
-
-def saved(path: Path, **changes: object) -> Path:
-    RANGES.save(path)
-    values = {name: value for name, value in (json.loads(path.read_text()) | changes).items() if value != "delete"}
-    path.write_text(json.dumps(values))
-    return path
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"schema": "other"}, "holds no calibration ranges"),
-        ({"schema_version": 99}, "schema version 99, this edgekit reads 2"),
-        ({"ranges": {"x": [1.0, 2.0]}}, "is no range"),
-        ({"ranges": {"x": [0.0, 0.0]}}, "is no range"),
-        ({"ranges": {"x": [-1.0, float("inf")]}}, "is no range"),
-        ({"ranges": {"x": [float("nan"), 1.0]}}, "is no range"),
-        ({"ranges": {"x": [1.0]}}, "damaged"),
-        ({"ranges": [1]}, "damaged"),
-        ({"method": "guess"}, "damaged"),
-        ({"images": "delete"}, "damaged"),
-        ({"preprocessing": {}}, "damaged"),
-    ],
-)
-def test_a_file_that_is_none_is_refused(tmp_path: Path, changes: dict[str, object], said: str) -> None:
-    with pytest.raises(ArtifactError, match=said):
-        Ranges.load(saved(tmp_path / "ranges.json", **changes))
-
-
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"PK\x03\x04", b"[1]", b"{}"])
-def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "ranges.json"
-    path.write_bytes(content)
-    with pytest.raises(ArtifactError, match=r"ranges\.json"):
-        Ranges.load(path)
-
-
-def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="does not exist"):
-        Ranges.load(tmp_path / "none")
-    with pytest.raises(ArtifactError, match="cannot read"):
-        Ranges.load(tmp_path)

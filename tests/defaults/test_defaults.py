@@ -142,7 +142,7 @@ def test_int8_agrees_with_float_on_every_test_image(
     settings: config.Settings, preprocessing: Preprocessing, test_images: PixelBatch, float_top1: NDArray[np.int64]
 ) -> None:
     from edgekit.calibration.assignment import quantize
-    from edgekit.calibration.calibrate import calibrate
+    from edgekit.calibration.recipe import calibrate
     from edgekit.pipeline.making.source import open_source
     from edgekit.reference.integer import Reference
 
@@ -150,7 +150,7 @@ def test_int8_agrees_with_float_on_every_test_image(
     assert source.integer_form.preprocessing == preprocessing
     assert settings.calibration.data is not None
     images = open_images(settings.calibration.data, preprocessing)
-    model = quantize(source.integer_form, calibrate(source.integer_form, images).ranges)
+    model = quantize(source.integer_form, calibrate(source.integer_form, images).found["ranges"])
     stored = (test_images.pixels.astype(np.int16) - 128).astype(np.int8).transpose(0, 3, 1, 2)
     logits = np.concatenate(
         [Reference(model).run(np.ascontiguousarray(part))["logits"] for part in np.split(stored, 6)]

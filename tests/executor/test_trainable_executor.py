@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from edgekit.calibration.assignment import quantize
+from edgekit.calibration.options import Options
 from edgekit.executor.integer import IntegerExecutor
 from edgekit.executor.trainable import TrainableExecutor, round_straight_through
 from edgekit.integer_model import IntegerModel
@@ -43,7 +44,7 @@ def shown(executor: IntegerExecutor, stored: NDArray[np.int8]) -> dict[str, NDAr
 
 @pytest.mark.parametrize("keep_float", [(), ("features.2", "classifier.3")], ids=["integers", "mixed"])
 def test_it_shows_what_will_be_deployed(keep_float: tuple[str, ...]) -> None:
-    model = quantize(*network(), keep_float=keep_float)
+    model = quantize(*network(), Options(keep_float=keep_float))
     executor, stored = TrainableExecutor(model), model.encode(PIXELS)
     for key, array in executor.integer_model().graph.constants.items():
         np.testing.assert_array_equal(array, model.graph.constants[key], err_msg=key)
@@ -65,7 +66,7 @@ def test_it_shows_what_will_be_deployed(keep_float: tuple[str, ...]) -> None:
 
 
 def test_weights_stay_within_seven_bits() -> None:
-    executor = TrainableExecutor(quantize(*network(), weight_bits=7))
+    executor = TrainableExecutor(quantize(*network(), Options(weight_bits=7)))
     with torch.no_grad():
         for latent in executor.latent.values():
             latent.add_(20 * torch.sign(latent))

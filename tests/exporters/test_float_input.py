@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgekit.calibration.assignment import quantize
+from edgekit.calibration.options import Options
 from edgekit.calibration.ranges import Range
 from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.exporters.contents import Contents
@@ -56,7 +57,7 @@ def network(mean: tuple[float, ...], std: tuple[float, ...]) -> IntegerModel:
     s.linear(s.mean(s.conv(s.conv("x", 8, 3, (2, 2), "same", RELU6), 12, clamp=RELU6), keep_dims=False), 10)
     model = replace(s.float_model(), preprocessing=Preprocessing((12, 10), None, mean, std), labels=())
     ranges = {name: Range(-4.0, 4.0) for name in model.graph.tensors}
-    return quantize(model, ranges, weight_bits=7)
+    return quantize(model, ranges, Options(weight_bits=7))
 
 
 @pytest.mark.parametrize("name", NORMALIZATIONS)

@@ -10,6 +10,7 @@ import pytest
 
 from edgekit import config
 from edgekit.calibration.assignment import quantize
+from edgekit.calibration.options import Options
 from edgekit.calibration.ranges import Range
 from edgekit.errors import ConfigError
 from edgekit.exporters.contents import differences
@@ -49,7 +50,7 @@ def floats(labels: tuple[str, ...] = ()) -> FloatModel:
 
 def integers(model: FloatModel) -> IntegerModel:
     """With weights of seven bits, so that no kernel of any processor saturates."""
-    return quantize(model, {name: Range(-4.0, 4.0) for name in model.graph.tensors}, weight_bits=7)
+    return quantize(model, {name: Range(-4.0, 4.0) for name in model.graph.tensors}, Options(weight_bits=7))
 
 
 def wanted(head: Head, logits: NDArray[Any]) -> NDArray[Any]:

@@ -15,6 +15,7 @@ import pytest
 import edgekit
 from edgekit.calibration.assignment import quantize
 from edgekit.calibration.families import families
+from edgekit.calibration.options import Options
 from edgekit.calibration.ranges import Range
 from edgekit.capture.builder import GraphBuilder
 from edgekit.errors import UnsupportedOperator
@@ -124,7 +125,7 @@ NAMED = r"Planted .*layer 'layer\.0'"
 def planted_integers() -> IntegerModel:
     """An integer model that an operator has crept into."""
     ranges = {name: Range(-1.0, 1.0) for name in TENSORS}
-    model = quantize(replace(MODEL, graph=NO_SUM), ranges, pixel_input=False)
+    model = quantize(replace(MODEL, graph=NO_SUM), ranges, Options(pixel_input=False))
     return replace(model, graph=PLANTED, ratios={"layer.0": next(iter(model.ratios.values()))})
 
 
@@ -151,7 +152,7 @@ def test_references_and_executors_refuse_it() -> None:
 
 def test_the_scale_solver_refuses_it() -> None:
     with pytest.raises(UnsupportedOperator, match=NAMED):
-        quantize(MODEL, {name: Range(-1.0, 1.0) for name in TENSORS}, pixel_input=False)
+        quantize(MODEL, {name: Range(-1.0, 1.0) for name in TENSORS}, Options(pixel_input=False))
 
 
 def test_the_proof_does_not_hold_for_it() -> None:

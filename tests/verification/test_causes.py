@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edgekit.calibration.assignment import quantize
+from edgekit.calibration.options import Options
 from edgekit.calibration.ranges import Range
 from edgekit.float_model import FloatModel
 from edgekit.ir import Add, Clamp, Conv2d, Graph, Mul, Node, Output, Padding, Tensor
@@ -52,7 +53,7 @@ def float_model() -> FloatModel:
 
 
 FLOATS = float_model()
-MODEL = quantize(FLOATS, {**dict.fromkeys(SHAPES, Range(-2.0, 2.5)), "x": Range(-1.0, 1.0)}, pixel_input=False)
+MODEL = quantize(FLOATS, {**dict.fromkeys(SHAPES, Range(-2.0, 2.5)), "x": Range(-1.0, 1.0)}, Options(pixel_input=False))
 STORED = Reference(MODEL).run_all(RANDOM.integers(-128, 128, (2, 3, 20, 20)).astype(np.int8))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgekit.calibration.assignment import quantize
+from edgekit.calibration.options import Options
 from edgekit.calibration.ranges import Range
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype
@@ -38,7 +39,7 @@ def network(*kept: str) -> IntegerModel:
     tensors = {name: Tensor(name, shape) for name, shape in {"x": (3, 16, 16), **SHAPES}.items()}
     graph = Graph("tiny", "x", (Output.logits("head"),), nodes, tensors, constants)
     ranges = dict.fromkeys(tensors, Range(-1.0, 1.0))
-    return quantize(FloatModel(graph, Preprocessing((16, 16), None)), ranges, keep_float=kept)
+    return quantize(FloatModel(graph, Preprocessing((16, 16), None)), ranges, Options(keep_float=kept))
 
 
 def summary(*float_operators: str) -> Summary:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from edgekit import config
+from edgekit.calibration.saved import load, save
 from edgekit.config import ModelSettings, Settings
 from edgekit.defaults import CHECKPOINT, FOLDER
 from edgekit.exporters.formats import FORMATS
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgekit.calibration.ranges import Ranges
+    from edgekit.calibration.found import Ranges
     from edgekit.ir import Graph
     from edgekit.models.architecture import PaddingStyle
     from edgekit.pipeline.proving.verdicts import FileVerdict, VerifyResult
@@ -76,9 +77,7 @@ def good(exported: Path) -> IntegerModel:
 
 @pytest.fixture(scope="session")
 def ranges(exported: Path) -> Ranges:
-    from edgekit.calibration.ranges import Ranges
-
-    return Ranges.load(exported / f"{NAME}.ranges.json")
+    return load(exported / f"{NAME}.ranges.json")
 
 
 @pytest.fixture(scope="session")
@@ -179,6 +178,12 @@ def widened(model: FloatModel) -> FloatModel:
     clamped = next(node for node in model.graph if node.activation is not None)
     nodes = [replace(node, activation=Clamp(0.0, 6.5)) if node is clamped else node for node in model.graph]
     return replace(model, graph=replace(model.graph, nodes=tuple(nodes)))
+
+
+def scaled(ranges: Ranges, tensor: str) -> Ranges:
+    """With a range that is a tenth wider."""
+    before = ranges.found["ranges"]
+    return replace(ranges, found={**ranges.found, "ranges": {**before, tensor: before[tensor].scaled(1.1)}})
 
 
 def as_if_read(model: Any, graph: Graph, ranges: Ranges) -> Any:
@@ -415,7 +420,7 @@ def test_labels_and_preprocessing_are_those_of_most_files(
 
 
 def test_ranges_of_another_run_are_blamed(four: Path, ranges: Ranges) -> None:
-    replace(ranges, digest="0" * 64).save(four / f"{NAME}.ranges.json")
+    save(replace(ranges, digest="0" * 64), four / f"{NAME}.ranges.json")
     result = verify([four], WITH)
     assert not result.passed
     (problem,) = problems(judged_model(result))
@@ -427,8 +432,7 @@ def test_ranges_that_were_changed_are_blamed(exported: Path, tmp_path: Path, ran
     for name in ("int8.edgekit", "int8.tflite", "manifest.json"):
         shutil.copy(exported / f"{NAME}.{name}", tmp_path)
     tensor = "features.7.add"
-    changed = {**ranges.ranges, tensor: ranges.ranges[tensor].scaled(1.1)}
-    replace(ranges, ranges=changed).save(tmp_path / f"{NAME}.ranges.json")
+    save(scaled(ranges, tensor), tmp_path / f"{NAME}.ranges.json")
     result = verify([tmp_path], WITH)
     (problem,) = problems(judged_model(result))
     assert f"{NAME}.ranges.json is not the file that was exported" in problem
@@ -436,8 +440,7 @@ def test_ranges_that_were_changed_are_blamed(exported: Path, tmp_path: Path, ran
 
 
 def test_ranges_that_were_changed_are_noticed_without_a_manifest(four: Path, ranges: Ranges) -> None:
-    name, found = "features.7.add", ranges.ranges["features.7.add"]
-    replace(ranges, ranges={**ranges.ranges, name: found.scaled(1.1)}).save(four / f"{NAME}.ranges.json")
+    save(scaled(ranges, "features.7.add"), four / f"{NAME}.ranges.json")
     result = verify([four], WITH)
     assert "features.7" in problems(judged_model(result))[0]
 
@@ -529,7 +532,7 @@ def test_nothing_that_rests_on_an_assumption_is_ticked(good: IntegerModel, range
     known = [fact for fact in good.provenance["facts"] if fact["name"] != guess.name]
     model = replace(good, provenance={**good.provenance, "facts": [*known, guess.to_dict()]})
     model.save(folder / f"{NAME}.int8.edgekit")
-    ranges.save(folder / f"{NAME}.ranges.json")
+    save(ranges, folder / f"{NAME}.ranges.json")
     write(model, folder, "tflite")
     result = verify([folder], WITH)
     assert "resolution 32 is assumed: usual; to set it: --set model.resolution=32" in result.warnings

@@ -24,7 +24,7 @@ from edgekit.words import plain
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from edgekit.calibration.ranges import Ranges
+    from edgekit.calibration.found import Ranges
     from edgekit.config import PreprocessingSettings, Settings
     from edgekit.pipeline.making.given import Given
     from edgekit.pipeline.making.trained import Trained

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgekit.calibration.diagnosis import Diagnosis
+    from edgekit.calibration.found import Ranges
     from edgekit.config import Settings
     from edgekit.exporters.format import Format
     from edgekit.exporters.metadata import Metadata
@@ -193,7 +194,7 @@ def export(
         if integers is not None:
             integers.model.save(scratch / f"{name}.{Precision.INT8}{SUFFIX}")
             if refine is None:
-                integers.ranges.save(scratch / f"{name}{RANGES_SUFFIX}")
+                _save(integers.ranges, scratch / f"{name}{RANGES_SUFFIX}")
         seen, command = integers.seen if integers else None, "export" if refine is None else "finetune"
         made_of = manifest.build(scratch, source, seen, settings, command=command)
         made_of.save(scratch / f"{name}{manifest.SUFFIX}", out)
@@ -217,6 +218,12 @@ def export(
         int16=tuple(node.name for node in integers.model.int16_nodes) if integers else (),
         seconds=time.perf_counter() - started,
     )
+
+
+def _save(ranges: Ranges, path: Path) -> None:
+    from edgekit.calibration.saved import save  # noqa: PLC0415 - needs torch
+
+    save(ranges, path)
 
 
 def _jobs(settings: Settings, given: Given) -> list[tuple[Format, Precision]]:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgekit.calibration.found import Ranges
     from edgekit.calibration.images import ImageSource
-    from edgekit.calibration.ranges import Ranges
     from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
     from edgekit.ir import Graph

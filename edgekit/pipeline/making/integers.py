@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.calibration.diagnosis import Diagnosis
+    from edgekit.calibration.found import Ranges
     from edgekit.calibration.images import ImageSource
     from edgekit.calibration.mixed_precision import Kind
-    from edgekit.calibration.ranges import Ranges
     from edgekit.config import CalibrationSettings, Settings
     from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
@@ -70,18 +70,17 @@ def integers_of(source: Source, settings: Settings, progress: Progress) -> Integ
     from edgekit.calibration.data_free import synthesize  # noqa: PLC0415 - needs torch
     from edgekit.calibration.diagnosis import diagnose  # noqa: PLC0415 - float exports do without
     from edgekit.calibration.mixed_precision import select_kinds  # noqa: PLC0415 - likewise
-    from edgekit.calibration.ranges import Ranges  # noqa: PLC0415 - likewise
-    from edgekit.calibration.recipe import recipe  # noqa: PLC0415 - likewise
+    from edgekit.calibration.recipe import told  # noqa: PLC0415 - likewise
+    from edgekit.calibration.saved import load  # noqa: PLC0415 - likewise
 
     check_consent(source.facts, insists=settings.model.insist)
     wanted, form = settings.calibration, source.integer_form
     # A wrong name is better found before the work than after.
     kinds = select_kinds(form.graph, wanted.keep_float, wanted.int16_activations)
     if wanted.ranges is not None and not wanted.data_free:
-        ranges = Ranges.load(wanted.ranges)
+        ranges = load(wanted.ranges)
         _check_origin(ranges, form, kinds, wanted)
-        model = _model(form, ranges, settings, wanted.keep_float)
-        return Integers(model, ranges, recipe(form, ranges), None, 0, None, None, {}, None)
+        return Integers(model_of(form, ranges), ranges, told(form, ranges), None, 0, None, None, {}, None)
     diagnosis, floor, skipped = None, None, dict[str, str]()
     if wanted.data_free:
         images = synthesize(form, progress=progress)
@@ -92,7 +91,7 @@ def integers_of(source: Source, settings: Settings, progress: Progress) -> Integ
         diagnosis = diagnose(form, images)
         progress("looking at the images", 1, 1)
     if wanted.floor is None:
-        ranges, model = _calibrated(form, images, settings, wanted.keep_float, progress)
+        ranges, model = _calibrated(form, images, wanted, wanted.keep_float, progress)
     else:
         parts = images.split(HELD_OUT_EVERY)
         (ranges, model), floor = _within_floor(form, *parts, settings, progress)
@@ -100,45 +99,43 @@ def integers_of(source: Source, settings: Settings, progress: Progress) -> Integ
     pixels = images.sample(PROOF_IMAGES).pixels
     seen = None if wanted.data_free else Images.of(images, settings)
     return Integers(
-        model, ranges, recipe(form, ranges), pixels, ranges.images, seen, diagnosis, images.skipped | skipped, floor
+        model, ranges, told(form, ranges), pixels, ranges.images, seen, diagnosis, images.skipped | skipped, floor
     )
 
 
 def _calibrated(
-    form: FloatModel, images: ImageSource, settings: Settings, keep_float: Collection[str], progress: Progress
+    form: FloatModel,
+    images: ImageSource,
+    wanted: CalibrationSettings,
+    keep_float: Collection[str],
+    progress: Progress,
 ) -> tuple[Ranges, IntegerModel]:
     """What calibration on ``images`` finds, and the model that follows."""
-    from edgekit.calibration.calibrate import calibrate  # noqa: PLC0415 - needs torch
+    from edgekit.calibration.options import Options  # noqa: PLC0415 - needs torch
     from edgekit.calibration.ranges import RangeMethod  # noqa: PLC0415 - likewise
+    from edgekit.calibration.recipe import calibrate  # noqa: PLC0415 - likewise
 
-    wanted = settings.calibration
-    ranges = calibrate(
-        form,
-        images,
+    options = Options(
         method=RangeMethod(wanted.method),
         percentile=wanted.percentile,
-        synthetic=wanted.data_free,
         keep_float=keep_float,
         int16=wanted.int16_activations,
         per_tensor_weights=wanted.per_tensor_weights,
         weight_bits=wanted.weight_bits,
-        progress=progress,
+        synthetic=wanted.data_free,
     )
+    ranges = calibrate(form, images, options, progress=progress)
     if wanted.data_free:
         ranges = replace(ranges, provenance={**ranges.provenance, DATA_FREE: images.description})
-    return ranges, _model(form, ranges, settings, keep_float)
+    return ranges, model_of(form, ranges)
 
 
-def _model(form: FloatModel, ranges: Ranges, settings: Settings, keep_float: Collection[str]) -> IntegerModel:
-    return model_of(form, ranges, keep_float=keep_float, int16=settings.calibration.int16_activations)
-
-
-def model_of(form: FloatModel, ranges: Ranges, *, keep_float: Collection[str], int16: Collection[str]) -> IntegerModel:
+def model_of(form: FloatModel, ranges: Ranges) -> IntegerModel:
     """The integer model that follows from ``ranges`` and says what it was calibrated on; see ``calibrate``."""
-    from edgekit.calibration.calibrate import integer_model  # noqa: PLC0415 - needs torch
+    from edgekit.calibration.recipe import integer_model  # noqa: PLC0415 - needs torch
 
-    model = integer_model(form, ranges, keep_float=keep_float, int16=int16)
-    calibration = {"digest": ranges.digest, "images": ranges.images, "method": str(ranges.method)}
+    model = integer_model(form, ranges)
+    calibration = {"digest": ranges.digest, "images": ranges.images, "method": str(ranges.options.method)}
     if DATA_FREE in ranges.provenance:
         calibration[DATA_FREE] = ranges.provenance[DATA_FREE]
     return replace(model, provenance={**model.provenance, "calibration": calibration})
@@ -159,7 +156,7 @@ def _within_floor(
     integer_output = settings.export.io_dtype != "float32"
     return keep_floor(
         form,
-        lambda kept: _calibrated(form, seen, settings, kept, silent),
+        lambda kept: _calibrated(form, seen, wanted, kept, silent),
         allowed=wanted.floor,
         ranked_on=seen.sample(RANKED_ON).pixels,
         held_out=held_out,
@@ -181,8 +178,8 @@ def _check_origin(ranges: Ranges, form: FloatModel, kinds: Mapping[str, Kind], w
         "checkpoint": ranges.provenance.get(keys[0]) == form.provenance.get(keys[0]),
         "architecture or padding": _json(ranges.provenance.get(keys[1])) == _json(form.provenance.get(keys[1])),
         "preprocessing": ranges.preprocessing == form.preprocessing,
-        "choice of --per-tensor-weights": ranges.per_tensor_weights == wanted.per_tensor_weights,
-        "number of bits for weights": ranges.weight_bits == wanted.weight_bits,
+        "choice of --per-tensor-weights": ranges.options.per_tensor_weights == wanted.per_tensor_weights,
+        "number of bits for weights": ranges.options.weight_bits == wanted.weight_bits,
         "choice of --keep-float or --int16-activations": all(
             ranges.provenance.get(key, []) == [name for name, found in kinds.items() if found == kind]
             for key, kind in more_precise.items()

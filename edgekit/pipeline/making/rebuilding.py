@@ -18,7 +18,7 @@ from edgekit.pipeline.making.integers import model_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgekit.calibration.ranges import Ranges
+    from edgekit.calibration.found import Ranges
     from edgekit.integer_model import IntegerModel
     from edgekit.ir import Graph
     from edgekit.pipeline.making.trained import Trained
@@ -54,8 +54,7 @@ def integer_model(trained: Trained, graph: Graph, ranges: Ranges, said: IntegerM
     """
     said_of = {key: value for key, value in said.provenance.items() if key not in _OF_RANGES}
     form = FloatModel(integer_form(graph), ranges.preprocessing, said.labels, {**said_of, **trained.provenance})
-    keep_float, int16 = (ranges.provenance.get(key, ()) for key in ("kept_float", "int16"))
-    model = model_of(form, ranges, keep_float=keep_float, int16=int16)
+    model = model_of(form, ranges)
     return replace(model, provenance=_as_saved(model.provenance))
 
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from edgekit.calibration.found import Ranges
     from edgekit.calibration.images import ImageSource
-    from edgekit.calibration.ranges import Ranges
     from edgekit.config import Settings
     from edgekit.facts import Fact
     from edgekit.ir import Graph
@@ -115,9 +115,9 @@ def _ranges(settings: Settings) -> Ranges | None:
     wanted = settings.calibration
     if wanted.ranges is None or wanted.data_free:
         return None
-    from edgekit.calibration.ranges import Ranges  # noqa: PLC0415 - float exports do without
+    from edgekit.calibration.saved import load  # noqa: PLC0415 - float exports do without
 
-    return Ranges.load(wanted.ranges)
+    return load(wanted.ranges)
 
 
 def read_labels(path: Path, classes: int) -> tuple[str, ...]:

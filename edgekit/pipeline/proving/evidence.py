@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgekit import extras
-from edgekit.calibration.ranges import Ranges
 from edgekit.errors import ArtifactError, BadInput, CheckpointError, DataError, MissingDependency
 from edgekit.exporters.metadata import Precision
 from edgekit.facts import Basis, of_provenance
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from edgekit.calibration.found import Ranges
     from edgekit.config import Settings
     from edgekit.exporters.metadata import Metadata
     from edgekit.facts import Fact
@@ -249,8 +249,10 @@ class _Ranges:
         record = records.of(path)
         if record is not None and not (gate := record.unchanged(path, sha256_of(path))).passed:
             return _Ranges(path, None, gate.problem)
+        from edgekit.calibration.saved import load  # noqa: PLC0415 - needs torch, which is there with a trained network
+
         try:
-            values = Ranges.load(path)
+            values = load(path)
         except ArtifactError as error:
             return _Ranges(path, None, str(error))
         calibration = model.provenance.get("calibration", {})

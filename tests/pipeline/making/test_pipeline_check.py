@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgekit import config
-from edgekit.calibration.ranges import Ranges
+from edgekit.calibration.saved import load
 from edgekit.defaults import FOLDER
 from edgekit.errors import ArtifactError, ConfigError, GateFailed
 from edgekit.exporters.formats import format_of
@@ -200,7 +200,7 @@ def test_weights_of_seven_bits(settings: MakeSettings, tmp_path: Path) -> None:
     (departed,) = result.notes[-1:]
     assert departed.startswith("export.targets is onnx, tflite, torch")
     assert result.ranges is not None
-    assert Ranges.load(result.ranges).weight_bits == 7
+    assert load(result.ranges).options.weight_bits == 7
     again = for_device(settings, "x86", export={"out": tmp_path / "again", "verify": False})
     again = replace(again, calibration=replace(again.calibration, ranges=result.ranges))
     for file in export(again).files:

@@ -11,8 +11,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from edgekit.calibration.calibrate import calibrate, integer_model
 from edgekit.calibration.images import ImageSource, open_images
+from edgekit.calibration.options import Options
+from edgekit.calibration.recipe import calibrate, integer_model
 from edgekit.errors import DataError, GateFailed
 from edgekit.float_model import FloatModel
 from edgekit.ir import Clamp, Conv2d, Graph, Linear, Mean, Node, Output, Padding, Tensor
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
-    from edgekit.calibration.ranges import Ranges
+    from edgekit.calibration.found import Ranges
     from edgekit.integer_model import IntegerModel
 
 SIZE = 16
@@ -95,8 +96,8 @@ def search(
     seen, held_out = images.split(5)
 
     def make(kept: Collection[str]) -> tuple[Ranges, IntegerModel]:
-        ranges = calibrate(form, seen, keep_float=kept)
-        return ranges, integer_model(form, ranges, keep_float=kept)
+        ranges = calibrate(form, seen, Options(keep_float=kept))
+        return ranges, integer_model(form, ranges)
 
     (_, model), floor = keep_floor(
         form,

@@ -1,0 +1,1 @@
+"""The steps of the recipe, one a file: what each finds, applies, tells and saves."""
