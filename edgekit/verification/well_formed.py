@@ -79,7 +79,7 @@ def well_formed(
     problems += _metadata(contents, model)
     problems += _float_input(form, summary, contents)
     if isinstance(model, IntegerModel):
-        problems += _float_operators(summary, model, layer_of)
+        problems += _float_operators(summary, contents, model, layer_of)
     return tuple(problems)
 
 
@@ -91,8 +91,14 @@ def _float_input(form: Format, summary: Summary, contents: Contents) -> Iterator
             yield Problem(None, text)
 
 
-def _float_operators(summary: Summary, model: IntegerModel, layer_of: Callable[[str], str | None]) -> Iterator[Problem]:
-    layers = compare_float_layers(summary, model)
+def _float_operators(
+    summary: Summary, contents: Contents, model: IntegerModel, layer_of: Callable[[str], str | None]
+) -> Iterator[Problem]:
+    if model.float_nodes and not contents.nodes:
+        text = "it does not say which layers its operators come from, so nobody knows which are kept in float"
+        yield Problem(None, f"{text}: it was written by an older edgekit, or changed since. Export it again")
+        return
+    layers = compare_float_layers(summary.float_operators, contents.nodes, model)
     for operator in layers.surplus:
         yield Problem(layer_of(operator.rpartition(" ")[2]), f"{operator} computes in float")
     for layer in layers.missing:

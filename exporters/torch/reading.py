@@ -14,7 +14,7 @@ from edgekit.device.engines.torch import deprecations_silenced
 from edgekit.errors import ArtifactError
 from edgekit.exporters.summary import Summary
 from edgekit.exporters.torch import script
-from edgekit.exporters.torch.forward import FROM_INTEGERS, TO_INTEGERS, Forward, value_id
+from edgekit.exporters.torch.forward import FROM_INTEGERS, TO_INTEGERS, Forward, Step, value_id
 from edgekit.exporters.torch.texts import Texts
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ def read(path: Path) -> Summary:
     The operators are those of ``forward``. A method of the program counts as one operator, "mean": it takes and gives
     integers, sums integers, and its only float arithmetic is the requantization that every integer operator has.
     What moves data without computing (pad, crop, flatten) is an integer operator wherever it is given integers. The
-    name of a float operator is that of the variable whose expression it is part of.
+    name of a float operator is that of the variable whose expression it is part of; in the last one, which has none,
+    that of its own result.
 
     Raises:
         ArtifactError: as ``load``.
@@ -88,15 +89,16 @@ def read(path: Path) -> Summary:
     operators: Counter[str] = Counter()
     boundary: list[str] = []
     float_operators: list[str] = []
-    unnamed: list[str] = []  # float operators of an expression whose variable is yet to come
+    unnamed: list[Step] = []  # float operators of an expression whose variable is yet to come
     integers: set[str] = set()  # names of values that are quantized tensors
     for step in Forward(loaded.module).steps:
         kind, node = step.kind, step.node
         if kind.startswith("prim::") or kind in _UNPACKING:
             continue
-        if kind in TO_INTEGERS and not integers and _ALIGNING.issuperset(unnamed):  # of the input: the boundary's
-            boundary += unnamed
-            operators -= Counter(unnamed)
+        before = [other.kind for other in unnamed]
+        if kind in TO_INTEGERS and not integers and _ALIGNING.issuperset(before):  # of the input: the boundary's
+            boundary += before
+            operators -= Counter(before)
             unnamed.clear()
         reads_integers = any(value in integers for value in step.reads)
         if kind in TO_INTEGERS or (reads_integers and kind not in FROM_INTEGERS):
@@ -105,11 +107,11 @@ def read(path: Path) -> Summary:
             boundary.append(kind)
         else:
             operators[kind] += 1
-            unnamed += [] if reads_integers else [kind]
+            unnamed += [] if reads_integers else [step]
         if step.variable is not None:
-            float_operators += [f"{kind} {step.variable}" for kind in unnamed]
+            float_operators += [f"{other.kind} {step.variable}" for other in unnamed]
             unnamed.clear()
-    float_operators += [f"{kind} {texts.outputs[0].name}" for kind in unnamed]
+    float_operators += [f"{step.kind} {step.name}" for step in unnamed]
     return Summary(
         path=path,
         format="torch",

@@ -308,7 +308,8 @@ def _write(  # noqa: PLR0913 - what, where to, and from what
     summary = form.read(path)
     if precision is Precision.INT8:
         assert integers is not None
-        layers = compare_float_layers(summary, integers.model)
+        nodes = form.contents(path).nodes if summary.float_operators else {}
+        layers = compare_float_layers(summary.float_operators, nodes, integers.model)
         if layers.surplus:
             raise GateFailed(
                 f"{path.name} is no int8 file, it holds {len(layers.surplus)} float operators: "
