@@ -120,11 +120,13 @@ class _Decoder:
             yield Operator(step.name, dict(self._fields(step)), named, _DOES.get(step.kind, Does.OTHER))
 
     def statements(self) -> list[int]:
-        """Which statement of ``forward`` each operator belongs to: one ends where its result is a variable."""
+        """Which statement of ``forward`` each operator belongs to: one ends where its result is a variable or given."""
+        results = map(value_id, self._forward.graph.outputs())
+        given = {value for result in results for value in self._forward.lists.get(result, (result,))}
         ended, places = 0, []
         for step in self._forward.steps:
             places.append(ended)
-            ended += step.variable is not None
+            ended += step.variable is not None or value_id(step.node.output()) in given
         return places
 
     def facts(self) -> Iterator[tuple[str, Value]]:

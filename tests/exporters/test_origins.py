@@ -15,6 +15,7 @@ from edgekit.exporters.metadata import KEY, IoDtype
 from edgekit.exporters.origins import INPUT, ORIGINS, OUTPUT, Origin, Recorder
 from edgekit.integer_model import IntegerModel
 from edgekit.ir import Add, Lowered, Node
+from tests.networks import IntegerSketch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,3 +92,18 @@ def test_every_operator_of_a_real_file_has_one(name: str, exported: Path) -> Non
     assert None not in found
     assert [node for node in nodes if node] == [node.name for node in graph]
     assert "features.0.2" in {origin.layer for origin in found if origin is not None and origin.lowered}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_outputs_that_are_given_side_by_side(name: str, tmp_path: Path) -> None:
+    """In torch, what is given may have no variable of its own."""
+    for module in FORMATS[name].modules:
+        pytest.importorskip(module)
+    s = IntegerSketch((8, 9, 11))
+    a = s.conv("x", 8)
+    s.outputs = (s.linear(s.mean(a, keep_dims=False), 10), s.linear(s.mean(s.mul(a, a), keep_dims=False), 4), a)
+    model, path = s.model(), tmp_path / f"m{FORMATS[name].suffix}"
+    FORMATS[name].write_integer_model(model, path, io_dtype=IoDtype.FLOAT32)
+    contents = FORMATS[name].contents(path)
+    assert set(contents.nodes.values()) == {node.name for node in model.graph}
+    assert all(operator.origin is not None for operator in contents.operators)
