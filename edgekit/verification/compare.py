@@ -89,18 +89,19 @@ def with_reference(  # noqa: PLR0913 - what is compared, and what is claimed
         found: what it gives.
         expected: what the reference gives.
         model: that both computed.
-        exact: identity is claimed for the file, too, where it is for the model.
+        exact: identity is claimed for the file, too, where it is for an output of the model.
         max_lsb_allowed: by how much integers may differ all the same.
     """
-    exact = exact and model.exact
+    near = model.near
     parities: list[IntegerParity | FloatParity] = []
     for output in model.graph.outputs:
         arrays, called = (found[output.name], expected[output.name]), label(output.name, expected)
+        claimed = exact and output.tensor not in near
         if output.tensor in model.params:
-            parity = compare_integers(runner, *arrays, exact=exact, max_lsb_allowed=max_lsb_allowed, output=called)
+            parity = compare_integers(runner, *arrays, exact=claimed, max_lsb_allowed=max_lsb_allowed, output=called)
             parities.append(parity)
         else:
-            tolerance = TOLERANCE[Precision.FLOAT32] if exact else NEAR
+            tolerance = TOLERANCE[Precision.FLOAT32] if claimed else NEAR
             parities.append(compare_floats(runner, *arrays, tolerance, output=called))
     return tuple(parities)
 

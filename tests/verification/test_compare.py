@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from edgekit.calibration.assignment import quantize
+from edgekit.calibration.options import Options
 from edgekit.exporters.metadata import IoDtype, Precision, of_float_model, of_integer_model
 from edgekit.float_model import FloatModel
 from edgekit.integer_model import IntegerModel
@@ -16,6 +18,7 @@ from edgekit.reference.integer import Reference
 from edgekit.verification import compare
 from edgekit.verification.float_parity import TOLERANCE, FloatParity
 from edgekit.verification.integer_parity import NEAR, IntegerParity
+from tests.networks import FloatSketch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,6 +129,28 @@ def test_what_is_claimed_of_layers_in_float(model: IntegerModel) -> None:
         (real,) = compare.with_reference("x", narrow, wide, mixed)
         assert isinstance(real, FloatParity)
         assert real.tolerance == tolerance
+
+
+def test_identity_is_claimed_of_each_output_by_itself() -> None:
+    """A layer that is kept in float behind the trunk does not void what is proven of the trunk."""
+    s = FloatSketch((3, 9, 11), seed=1)
+    trunk = s.conv("x", 4)
+    s.linear(s.mean(s.conv(trunk, 4), keep_dims=False), 10)
+    source = s.float_model()
+    outputs = (Output("trunk", trunk), *source.graph.outputs)
+    kept = source.graph.nodes[1].name
+    ranges = s.ranges()
+    source = replace(source, graph=replace(source.graph, outputs=outputs))
+    model = quantize(source, ranges, Options(pixel_input=False, keep_float=[kept]))
+    assert not model.exact
+    assert trunk not in model.near
+    assert model.near[model.graph.output_tensors[1]] == f"{kept}.int8 rounds reals"
+    expected = Reference(model).run(model.params["x"].quantize(s.images(2)))
+    parities = compare.with_reference("x", expected, expected, model)
+    assert [(parity.output, parity.exact) for parity in parities if isinstance(parity, IntegerParity)] == [
+        ("trunk", True),
+        ("logits", False),
+    ]
 
 
 def test_a_file_of_another_profile_claims_to_be_near(model: IntegerModel, pixels: NDArray[np.uint8]) -> None:
