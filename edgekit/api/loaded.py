@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edgekit.tasks.values import Answer
 
 _BATCH = 8
+_MOST_SHOWN = 8  # lines of an answer: of a feature map there are thousands
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)  # arrays have no single truth value
@@ -68,11 +69,15 @@ class Prediction(Shown):
         return self.answer
 
     def __repr__(self) -> str:
-        return f"{self.name}: {', '.join(self.answer.lines)}".removeprefix(": ")
+        lines = self.answer.lines
+        more = [f"… ({len(lines)} in all)"] if len(lines) > _MOST_SHOWN else []
+        return f"{self.name}: {', '.join([*lines[:_MOST_SHOWN], *more])}".removeprefix(": ")
 
     def page(self) -> Page:
         """What is shown."""
-        return Page(self.name or "prediction", (), self.answer.lines)
+        lines = self.answer.lines
+        more = (f"… ({len(lines)} in all)",) if len(lines) > _MOST_SHOWN else ()
+        return Page(self.name or "prediction", (), (*lines[:_MOST_SHOWN], *more))
 
 
 class Loaded(Shown):

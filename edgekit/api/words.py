@@ -53,13 +53,14 @@ def _keyword(found: re.Match[str]) -> str:
     if found["key"] in _OWN:
         return f"{_OWN[found['key']]}={found['setting']}"
     if found["key"]:
-        return f"settings={{'{found['key']}': {found['setting']}}}"
+        value = found["setting"]
+        return f"settings={{'{found['key']}': {repr(value) if value.isidentifier() else value}}}"
     flag, value = found["flag"], found["value"]
     name = KEYWORDS.get(flag, flag).replace("-", "_")
     rest = f" {value}" if value else ""
     if flag == "no-verify" or flag in _SWITCHES:
         return f"{name}={flag != 'no-verify'}{rest}"
-    if value in _WORDS:
+    if value in _WORDS or (value and re.fullmatch(r"[a-z]+\d+", value)):
         return f"{name}='{value}'"
     if value and ("|" in value or re.match(r"[A-Z\d]", value)):
         return f"{name}={value}"

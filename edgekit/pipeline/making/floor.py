@@ -79,7 +79,6 @@ def keep_floor(  # noqa: PLR0913 - a network, what makes it, and what decides
     allowed: float,
     ranked_on: NDArray[np.uint8],
     held_out: ImageSource,
-    keep_float: Collection[str] = (),
     never: Collection[str] = (),
     progress: Progress = silent,
 ) -> tuple[Quantized, Floor]:
@@ -87,11 +86,10 @@ def keep_floor(  # noqa: PLR0913 - a network, what makes it, and what decides
 
     Args:
         model: in ``passes.integer_form``.
-        make: calibrates it with the named layers in float.
+        make: calibrates it with the named layers in float, besides those that are so in any case.
         allowed: of the task's first metric, in the unit of its drop, on the held-out images.
         ranked_on: pixels [N, H, W, C] of images that the parts are ranked on.
         held_out: images that ``make`` does not see.
-        keep_float: layers that are in float in any case.
         never: layers that must not be.
         progress: told of every candidate.
 
@@ -104,7 +102,7 @@ def keep_floor(  # noqa: PLR0913 - a network, what makes it, and what decides
 
     def tried(kept: tuple[str, ...]) -> _Candidate:
         progress(f"{_STAGE}, {len(kept) or 'none'} so far", len(kept), total)
-        quantized = make((*keep_float, *kept))
+        quantized = make(kept)
         return _Candidate(kept, quantized, loss.of(quantized[1]))
 
     first = found = tried(())

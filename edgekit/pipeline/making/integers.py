@@ -156,11 +156,10 @@ def _within_floor(
     integer_output = settings.export.io_dtype != "float32"
     return keep_floor(
         form,
-        lambda kept: _calibrated(form, seen, wanted, kept, silent),
+        lambda kept: _calibrated(form, seen, wanted, (*wanted.keep_float, *kept), silent),
         allowed=wanted.floor,
         ranked_on=seen.sample(RANKED_ON).pixels,
         held_out=held_out,
-        keep_float=wanted.keep_float,
         never=[node.name for node in form.graph if integer_output and node.output in form.graph.output_tensors],
         progress=progress,
     )

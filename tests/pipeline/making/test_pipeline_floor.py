@@ -96,7 +96,7 @@ def search(
     seen, held_out = images.split(5)
 
     def make(kept: Collection[str]) -> tuple[Ranges, IntegerModel]:
-        ranges = calibrate(form, seen, Options(keep_float=kept))
+        ranges = calibrate(form, seen, Options(keep_float=(*keep_float, *kept)))
         return ranges, integer_model(form, ranges)
 
     (_, model), floor = keep_floor(
@@ -105,7 +105,6 @@ def search(
         allowed=points,
         ranked_on=seen.sample(8).pixels,
         held_out=held_out,
-        keep_float=keep_float,
         never=never,
     )
     return model, floor
