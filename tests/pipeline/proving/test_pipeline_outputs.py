@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from PIL import Image
 
 from edgekit import config
+from edgekit.exporters import metadata
 from edgekit.exporters.formats import format_of
 from edgekit.integer_model import IntegerModel
 from edgekit.pipeline.making.export import export
@@ -73,6 +76,29 @@ def test_predictions_are_by_name(heads: Path, tmp_path: Path) -> None:
     for output in model.graph.outputs:
         reals = model.params[output.tensor].dequantize(expected[output.name])
         np.testing.assert_array_equal(found.outputs[output.name], reals[0].astype(np.float32))
+
+
+def test_a_file_of_an_older_edgekit_runs_and_is_not_verified(exported: Path, tmp_path: Path) -> None:
+    """Version 1 of the metadata said nothing of outputs: those files give logits."""
+    onnx = pytest.importorskip("onnx")
+    source = next(exported.glob("*.int8.onnx"))
+    model = onnx.load(source)
+    for entry in model.metadata_props:
+        if entry.key == metadata.KEY:
+            about = json.loads(entry.value) | {"schema_version": 1}
+            entry.value = json.dumps({key: value for key, value in about.items() if key not in {"outputs", "batch"}})
+    onnx.save(model, tmp_path / source.name)
+    shutil.copy(source.with_suffix(".edgekit"), tmp_path)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
+    with Opened(tmp_path / source.name) as older, Opened(source) as newer:
+        for found, expected in zip(older.of_pixels(pixels), newer.of_pixels(pixels), strict=True):
+            np.testing.assert_array_equal(found.outputs["logits"], expected.outputs["logits"])
+    result = verify([tmp_path / source.name], config.load(None))
+    (problem,) = [gate.problem for file in result.files for gate in file.gates if not gate.passed]
+    assert (
+        problem
+        == "it was written by an older edgekit, whose files do not say what they give: export it again to verify it"
+    )
 
 
 @pytest.mark.parametrize("batch", [1, 3])
