@@ -11,7 +11,7 @@ from edgekit.api.words import speaking_python
 from edgekit.calibration.images import ImageSource, open_images
 from edgekit.calibration.in_memory import take
 from edgekit.errors import ArtifactError
-from edgekit.pipeline.making.given import as_files_take_it
+from edgekit.pipeline.making.given import as_files_take_it, check_size
 from edgekit.pipeline.proving.predicting import Opened
 from edgekit.reports import origin
 from edgekit.tasks.classification.answers import Classes
@@ -160,6 +160,7 @@ class Loaded(Shown):
     def _of_input(self, images: Any, top: int, layout: str | None) -> Any:  # noqa: ANN401 - one prediction or several
         taken = take(images, layout=layout)
         assert taken.inputs is not None, "they are floating-point numbers"
+        check_size(taken.inputs, self.metadata.preprocessing)
         batches = range(0, len(taken), _BATCH)
         answers = [one for at in batches for one in self._opened.of_input(taken.inputs[at : at + _BATCH], most=top)]
         found = [_shown(predicted) for predicted in answers]

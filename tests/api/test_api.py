@@ -260,6 +260,8 @@ def test_a_file_answers_images_of_every_kind(
     assert not isinstance(given, dict), "it has one output"
     np.testing.assert_allclose(given[0], several[0].logits)
     assert "float32" in repr(opened)
+    with pytest.raises(DataError, match=r"the images are \[3, 8, 8\], and the network takes \[3, 16, 16\]"):
+        opened.predict(inputs[0, :, :8, :8])
 
 
 def test_a_files_own_boundary_does_not_change_its_answer(

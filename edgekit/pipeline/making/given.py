@@ -93,7 +93,7 @@ def from_memory(taken: Taken, settings: Settings, network: Network) -> Given:
 
     def images(preprocessing: Preprocessing) -> ImageSource:
         if taken.inputs is not None:
-            _check_size(taken.inputs, preprocessing)
+            check_size(taken.inputs, preprocessing)
             preprocessing = as_they_are(
                 preprocessing.size, len(preprocessing.mean)
             )  # the channels are the network's own
@@ -112,7 +112,7 @@ def as_files_take_it(taken: Taken) -> Callable[[Preprocessing], ImageSource]:
     def images(preprocessing: Preprocessing) -> ImageSource:
         pixels: Sequence[NDArray[np.uint8]] = taken.pixels
         if taken.inputs is not None:
-            _check_size(taken.inputs, preprocessing)
+            check_size(taken.inputs, preprocessing)
             pixels = _by_given(taken.inputs, preprocessing.mean, preprocessing.std)
             preprocessing = as_they_are(preprocessing.size, len(preprocessing.mean))
         elif taken.shape is not None and taken.shape[1:] == preprocessing.size:
@@ -123,7 +123,12 @@ def as_files_take_it(taken: Taken) -> Callable[[Preprocessing], ImageSource]:
     return images
 
 
-def _check_size(inputs: NDArray[np.float32], preprocessing: Preprocessing) -> None:
+def check_size(inputs: NDArray[np.float32], preprocessing: Preprocessing) -> None:
+    """Refuse floating-point images, [N, C, H, W], of another size than the network's.
+
+    Raises:
+        DataError: they are.
+    """
     has, takes = list(inputs.shape[1:]), [len(preprocessing.mean), *preprocessing.size]
     if has != takes:
         raise DataError(
