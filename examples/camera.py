@@ -22,16 +22,13 @@ import numpy as np
 from PIL import Image
 
 from edgekit.errors import ArtifactError, EdgekitError
-from edgekit.exporters.formats import format_of
-from edgekit.runtimes.catalog import default_runner
-from edgekit.runtimes.runner import encode
+from edgekit.pipeline.proving.predicting import Opened
+from edgekit.tasks.classification.answers import Classes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
-    from edgekit.exporters.summary import Endpoint
 
 ENDS = {27, ord("q")}  # Esc
 WINDOW = "edgekit"
@@ -103,32 +100,19 @@ class Classifier:
         """Load a file.
 
         Raises:
-            ArtifactError: edgekit did not write it, or it takes something that only edgekit can make.
+            ArtifactError: edgekit did not write it, or it is no classifier.
             MissingDependency: its runtime is not installed.
         """
-        summary = format_of(path).read(path)
-        if summary.metadata is None:
-            raise ArtifactError(f"{path} does not say how images become its input: export it with edgekit")
-        runner = default_runner(path, threads=threads)
-        if runner is None:
-            raise ArtifactError(f"{path} cannot be run on this machine: export a .tflite file")
-        self._metadata, self._output, self._runner = summary.metadata, summary.answer, runner()
+        self._file = Opened(path, threads=threads)
 
     def classify(self, frame: NDArray[np.uint8]) -> tuple[str, float]:
         """What a picture [H, W, 3] in BGR shows, and how probable the network finds it, 0..1."""
         image = Image.fromarray(np.ascontiguousarray(frame[..., ::-1]))
-        pixels = self._metadata.preprocessing.pixels(image)[None]
-        logits = real(self._runner.run(encode(pixels, self._metadata, None))[0], self._output)
-        best = int(logits.argmax())
-        labels = self._metadata.labels
-        return labels[best] if labels else f"class {best}", float(1 / np.exp(logits - logits[best]).sum())
-
-
-def real(stored: NDArray[Any], output: Endpoint) -> NDArray[np.float64]:
-    """Logits from what the file gives."""
-    if output.scale is None or output.zero_point is None:
-        return stored.astype(np.float64)
-    return output.scale * (stored.astype(np.float64) - output.zero_point)
+        (found,) = self._file.of_pixels(self._file.metadata.preprocessing.pixels(image)[None], most=1)
+        if not isinstance(found.answer, Classes):
+            raise ArtifactError(f"{self._file.path} is no classifier")
+        best = found.answer.best[0]
+        return best.label, best.probability
 
 
 def opened(source: str) -> Camera:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -67,7 +67,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def flags(made: Path, **sections: dict[str, object]) -> config.Settings:
     given = {"checkpoint": made / "numbers.safetensors", "labels": made / "labels.txt", "task": "regression"}
-    return config.load(CONFIG, {"model": given, "verify": {"data": made / "test.npz"}} | sections)
+    tables: dict[str, dict[str, Any]] = {"model": given, "verify": {"data": made / "test.npz"}}
+    return config.load(CONFIG, tables | sections)
 
 
 def test_it_is_proven_and_measured_by_its_own_metrics(folder: Path) -> None:
