@@ -10,7 +10,7 @@ Two conventions make the front ends short and the passes simple:
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgekit.ir.operators.padding import Same
+    from edgekit.ir.operators.conv2d import ConvolutionAttributes
 
 
 class GraphBuilder:
@@ -64,23 +64,17 @@ class GraphBuilder:
         """[C, H, W] or [C]."""
         return self._tensors[tensor].shape
 
-    def conv2d(  # noqa: PLR0913 - a convolution has this many attributes
+    def conv2d(
         self,
         name: str,
         x: str,
         weight: NDArray[Any],
         bias: NDArray[Any] | None,
-        *,
-        stride: tuple[int, int],
-        padding: Padding | Same,
-        dilation: Sequence[int],
-        groups: int,
+        **attributes: Unpack[ConvolutionAttributes],
     ) -> str:
         """A convolution, ordinary or depthwise; weight [O, I / groups, kH, kW], bias [O] or None."""
         try:
-            op = Conv2d.described(
-                self.shape(x), weight.shape, stride=stride, padding=padding, dilation=dilation, groups=groups
-            )
+            op = Conv2d.described(self.shape(x), weight.shape, **attributes)
         except ValueError as error:
             raise UnsupportedOperator(f"the convolution {name!r} {error}") from error
         bias = np.zeros(weight.shape[0]) if bias is None else bias

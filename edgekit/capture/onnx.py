@@ -18,13 +18,13 @@ from edgekit.capture.onnx_head import Arithmetic, without_head
 from edgekit.capture.onnx_operators import on_channels  # which registers all of them
 from edgekit.capture.onnx_tail import without_tail
 from edgekit.errors import CheckpointError, UnsupportedOperator
-from edgekit.ir import Graph, Padding
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edgekit.capture.onnx_call import Value
     from edgekit.capture.onnx_file import OnnxFile, Operator
+    from edgekit.ir import Graph
 
 _CHOOSING = (
     "Concat",
@@ -142,10 +142,7 @@ class _Walk:
                     f"compute with all of them at once"
                 )
             weight = (np.eye(channels)[list(chosen.chosen)] * np.array(chosen.scale)[:, None])[:, :, None, None]
-            made = self.builder.conv2d(
-                f"{readable(name)}.channels", chosen.tensor, weight, np.array(chosen.shift),
-                stride=(1, 1), padding=Padding(), dilation=(1, 1), groups=1,
-            )  # fmt: skip
+            made = self.builder.conv2d(f"{readable(name)}.channels", chosen.tensor, weight, np.array(chosen.shift))
             self.values[name] = View(made, chosen.axes)
 
     def _unknown(self, operator: Operator) -> UnsupportedOperator:

@@ -73,10 +73,6 @@ def _mat_mul(call: Call, builder: GraphBuilder) -> View:
         x.tensor,
         weight[:, :, None, None],
         None,
-        stride=(1, 1),
-        padding=Padding(),
-        dilation=(1, 1),
-        groups=1,
     )
     return View(made, x.axes)
 

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack
 
 from edgekit.ir.operators.operator import Factors, Gains, Op, Scales, Shape, Window
 from edgekit.ir.operators.padding import NO_PADDING, Padding, Same
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+class ConvolutionAttributes(TypedDict, total=False):
+    """What other tools say of a convolution; what is left out is as in one that looks at single pixels.
+
+    Attributes:
+        stride: rows and columns from one place to the next.
+        padding: zeros around the image, or how TensorFlow chooses them.
+        dilation: rows and columns from one weight to the next.
+        groups: into how many its channels fall.
+    """
+
+    stride: tuple[int, int]
+    padding: Padding | Same
+    dilation: Sequence[int]
+    groups: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +43,14 @@ class Conv2d(Op):
     dilation: tuple[int, int] = (1, 1)
 
     @classmethod
-    def described(  # noqa: PLR0913 - a convolution has this many attributes
-        cls,
-        x: Shape,
-        weight: Shape,
-        *,
-        stride: tuple[int, int],
-        padding: Padding | Same,
-        dilation: Sequence[int],
-        groups: int,
-    ) -> Conv2d:
+    def described(cls, x: Shape, weight: Shape, **attributes: Unpack[ConvolutionAttributes]) -> Conv2d:
         """The operator for these shapes, with its attributes as other tools have them.
 
         Raises:
             ValueError: edgekit has no such convolution; the message continues "layer 'features.0' ...".
         """
+        stride, groups = attributes.get("stride", (1, 1)), attributes.get("groups", 1)
+        padding, dilation = attributes.get("padding", NO_PADDING), attributes.get("dilation", (1, 1))
         if groups != 1 and not groups == x[0] == weight[0]:
             raise ValueError(
                 f"has {groups} groups for {x[0]} -> {weight[0]} channels: edgekit has ordinary convolutions (1 group) "
