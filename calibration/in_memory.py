@@ -1,8 +1,8 @@
 """Images that are in memory: arrays, tensors, or whatever a data loader gives.
 
-**uint8 means pixels**, 0 to 255, red, green and blue: they are resized and cropped like any image, unless they have the
-network's size already. **Floating-point numbers mean the network's own input.** They become pixels again where some
-mean and std make whole numbers from 0 to 255 of them, ``as_pixels``.
+**uint8 means pixels**, 0 to 255, red, green and blue: they are resized and cropped like any image
+(``pipeline.making.given.as_read``). **Floating-point numbers mean the network's own input.** They become pixels again
+where some mean and std make whole numbers from 0 to 255 of them, ``as_pixels``.
 """
 
 from __future__ import annotations

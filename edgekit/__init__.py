@@ -37,16 +37,18 @@ Images like those in use, 100 to 500; labels beside them are ignored.
     an array     of numpy or torch, [N, H, W, 3] or [N, 3, H, W], layout="NHWC" where both would fit
     iterable     a DataLoader, a data set, a list: of images or batches, alone or first in a tuple, list or dictionary
 
-**uint8 is pixels**, 0 to 255, red, green, blue; they are resized and cropped like any image, unless they have the
-network's size. **Floating-point numbers are the network's input already.** They are turned back into pixels by the mean
-and std that you give (preprocessing="imagenet", or mean= and std=), or else by the usual ones that make whole pixels of
-them. If none does, as with images that were resized as floats, edgekit asks you to say what is right.
+**uint8 is pixels**, 0 to 255, red, green, blue. An image that has the network's size is taken as it is, unless you give
+resize=; any other is resized and cropped. **Floating-point numbers are the network's input already.** They are turned
+back into pixels by the mean and std that you give (preprocessing="imagenet", or mean= and std=), or else by the usual
+ones that make whole pixels of them. If none does, as with images that were resized as floats, edgekit asks you to say
+what is right.
 
 What is assumed
 ===============
 
 What weights do not tell and images do not show is called *assumed*: in ``result.facts``, in every file and beside every
-verdict. Where int8 files would rest on it, edgekit asks: say what is right, or go on all the same, insist=True.
+verdict. Where int8 files would rest on it, edgekit asks: say what is right, or go on all the same, insist=True. Of
+images in memory, order="RGB", resize="none" say the rest, and files can have their ✔.
 
 What a result has
 =================

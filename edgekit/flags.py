@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 INPUT_SETTINGS: Final[Mapping[str, str]] = {
     "normalization": "--preprocessing imagenet|tf|…, or --mean and --std",
     "order": "--order RGB|BGR",
-    "resize": "--resize PIXELS|whole, or --set preprocessing.crop=SHARE",
+    "resize": "--resize PIXELS|whole|none, or --set preprocessing.crop=SHARE",
     "interpolation": "--set preprocessing.interpolation=bilinear|bicubic|…",
 }
 # The keys of edgekit.toml that say the same as a fact.

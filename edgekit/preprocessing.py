@@ -54,6 +54,8 @@ class Preprocessing:
         interpolation: of the resizing, one of Pillow's filters.
         antialias: a filter averages over the pixels that it shrinks away, as Pillow, torchvision and timm have it;
             False looks at the nearest pixels alone, as tf.image.resize and OpenCV do.
+        keeps_size: an image that has ``size`` already is not resized. No file says it: it follows from how ``resize``
+            is known (``pipeline.making.given.as_read``).
     """
 
     size: tuple[int, int]
@@ -63,6 +65,7 @@ class Preprocessing:
     order: str = "RGB"
     interpolation: Interpolation = "bilinear"
     antialias: bool = True
+    keeps_size: bool = False
 
     @property
     def normalization(self) -> Normalization:
@@ -89,7 +92,9 @@ class Preprocessing:
         height, width = self.size
         mode, places = ORDERS[self.order]
         image = _converted(ImageOps.exif_transpose(image), mode)
-        if self.resize == "whole":
+        if self.keeps_size and image.size == (width, height):
+            pass
+        elif self.resize == "whole":
             image = self._resized(image, (width, height))
         elif self.resize is not None:
             rows, columns = self.resize if isinstance(self.resize, tuple) else (int(self.resize),) * 2
@@ -122,8 +127,10 @@ class Preprocessing:
         return image.transform(size, Image.Transform.AFFINE, (horizontal, 0, 0, 0, vertical, 0), method)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values."""
-        return asdict(self)
+        """JSON values, without ``keeps_size``."""
+        values = asdict(self)
+        del values["keeps_size"]
+        return values
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Preprocessing:

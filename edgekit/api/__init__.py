@@ -77,8 +77,9 @@ def export(  # noqa: PLR0913 - one a flag of the command
         calibration: images like those in use, 100 to 500, labels ignored. A folder, a pattern, a .npz, .npy or .csv
             file; an array or tensor; or anything that can be iterated over, such as a DataLoader or a data set: of
             images or batches, alone or first in a tuple, list or dictionary. **uint8 is pixels**, 0 to 255, red, green
-            and blue, and is resized like any image. **Floating-point numbers are the network's input already**, unless
-            mean and std, or preprocessing, are given and make pixels of them.
+            and blue, and is resized like any image, unless it has the network's size and ``resize`` is not given.
+            **Floating-point numbers are the network's input already**, unless mean and std, or preprocessing, are given
+            and make pixels of them.
         targets: "onnx", "tflite", "coreml", "torch", several of them, or "all"; "onnx" and "tflite" by default.
         int8: write int8 files; by default where calibration, ranges or data_free is given.
         float16: write float16 files, too.

@@ -5,21 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edgekit.api.results import paths_of
 from edgekit.api.shown import Page, Shown
 from edgekit.api.words import speaking_python
-from edgekit.calibration.images import ImageSource, open_images
+from edgekit.calibration.images import open_images
 from edgekit.calibration.in_memory import take
-from edgekit.errors import ArtifactError
-from edgekit.pipeline.making.given import as_files_take_it, check_size
+from edgekit.errors import ArtifactError, DataError
+from edgekit.exporters.metadata import IoDtype
+from edgekit.facts import of_provenance
+from edgekit.pipeline.making.given import as_files_take_it, as_input, as_read
 from edgekit.pipeline.proving.predicting import Opened
 from edgekit.reports import origin
 from edgekit.tasks.classification.answers import Classes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from edgekit.exporters.metadata import Metadata
@@ -106,32 +109,33 @@ class Loaded(Shown):
         """What it says of an image, or of several.
 
         Args:
-            images: a path, one of Pillow's images, a uint8 array [H, W, 3] (or [3, H, W]), which are read as the file's
-                metadata says; or floating-point numbers, [3, H, W], which are the network's input already. Or several:
-                a folder, a pattern, an array with one axis more, or anything that can be iterated over.
+            images: a path, an open file, one of Pillow's images, a uint8 array [H, W, 3] (or [3, H, W]), which are read
+                as the file's metadata says; or floating-point numbers, [3, H, W]: the network's input, or pixels from
+                0 to 1, or to 255, where these are whole. Or several: a folder, a pattern, an array with one axis more,
+                or anything that can be iterated over.
             top: how many classes of each, or other things that it may say.
             layout: of arrays, as in ``edgekit.export``.
 
         Returns:
             A ``Prediction`` of one image; a list of them of several.
+
+        Raises:
+            edgekit.errors.DataError: an image cannot be read, or floating-point numbers are none of these.
         """
         with speaking_python():
-            if self._is_input(images):
-                return self._of_input(images, top, layout)
-            source = self._source(images, layout)
-            found = [
-                _shown(predicted)
-                for batch in source.batches(_BATCH)
-                for predicted in self._opened.of_pixels(batch.pixels, batch.names, most=top)
-            ]
+            found = [_shown(predicted) for predicted in self._predicted(images, top, layout)]
         return found[0] if _is_one(images, len(found)) else found
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any] | dict[str, NDArray[Any]]:
         """What the file gives for its own input [N, C, H, W], both of the types at its boundary.
 
         An array, such as logits [N, classes], of a network with one output; arrays by name where there are several.
+
+        Raises:
+            edgekit.errors.DataError: it is of another type or shape, or holds NaN or infinity.
         """
-        outputs = self._opened.run(batch)
+        with speaking_python():
+            outputs = self._opened.run(as_taken(batch, self.metadata))
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
     def page(self) -> Page:
@@ -146,25 +150,44 @@ class Loaded(Shown):
             (f"takes {feeds}; {about.io_dtype}, {takes}", f"gives {classes}", f"runs in {self.runner}"),
         )
 
-    def _source(self, images: Any, layout: str | None) -> ImageSource:  # noqa: ANN401 - what a user gives
+    def _predicted(self, images: Any, top: int, layout: str | None) -> Iterator[Predicted]:  # noqa: ANN401 - what a user gives
+        taken = None
+        preprocessing = as_read(self.metadata.preprocessing, of_provenance(self.metadata.provenance))
         if isinstance(images, str) or hasattr(images, "__fspath__"):
-            return open_images(images, self.metadata.preprocessing)
-        several = [images] if _is_picture(images) else images
-        return as_files_take_it(take(several, layout=layout))(self.metadata.preprocessing)
+            source = open_images(images, preprocessing)
+        else:
+            taken = take([images] if _is_picture(images) else images, layout=layout)
+            source = as_files_take_it(taken)(preprocessing)
+        if taken is None or taken.inputs is None or self.metadata.io_dtype is not IoDtype.FLOAT32:
+            for batch in source.batches(_BATCH):
+                yield from self._opened.of_pixels(batch.pixels, batch.names, most=top)
+            return
+        inputs = as_input(taken.inputs, preprocessing)
+        for start in range(0, len(inputs), _BATCH):
+            yield from self._opened.of_input(inputs[start : start + _BATCH], most=top)
 
-    def _is_input(self, images: Any) -> bool:  # noqa: ANN401 - what a user gives
-        """Whether it is a floating-point array, and the file takes such."""
-        kind = str(getattr(images, "dtype", "")).removeprefix("torch.")
-        return "float" in kind and str(self.metadata.io_dtype) == "float32"
 
-    def _of_input(self, images: Any, top: int, layout: str | None) -> Any:  # noqa: ANN401 - one prediction or several
-        taken = take(images, layout=layout)
-        assert taken.inputs is not None, "they are floating-point numbers"
-        check_size(taken.inputs, self.metadata.preprocessing)
-        batches = range(0, len(taken), _BATCH)
-        answers = [one for at in batches for one in self._opened.of_input(taken.inputs[at : at + _BATCH], most=top)]
-        found = [_shown(predicted) for predicted in answers]
-        return found[0] if images.ndim < 4 and len(found) == 1 else found
+def as_taken(batch: Any, about: Metadata) -> NDArray[Any]:  # noqa: ANN401 - what a user gives
+    """An array or tensor as a file's runtime takes it.
+
+    Raises:
+        DataError: it is none, or of another type or shape, or holds NaN or infinity.
+    """
+    if not hasattr(batch, "dtype"):
+        raise DataError(
+            f"the input is a {type(batch).__name__}: run takes an array or tensor, predict images of any kind"
+        )
+    array = np.asarray(batch.detach().cpu() if hasattr(batch, "detach") else batch)
+    wanted = np.dtype(str(about.io_dtype))
+    height, width, channels = about.preprocessing.shape
+    takes = f"run takes the file's own input, {wanted} of shape [N, {channels}, {height}, {width}]"
+    if array.ndim != 4 or array.shape[1:] != (channels, height, width) or not len(array):
+        raise DataError(f"the input is of shape {list(array.shape)}, and {takes}: predict reads images of any kind")
+    if array.dtype != wanted and not (array.dtype.kind == "f" and wanted.kind == "f"):
+        raise DataError(f"the input is {array.dtype}, and {takes}: predict reads images of any kind")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise DataError("the input holds NaN or infinity: look at what normalizes it")
+    return np.ascontiguousarray(array, wanted)
 
 
 def _shown(predicted: Predicted) -> Prediction:
@@ -172,8 +195,8 @@ def _shown(predicted: Predicted) -> Prediction:
 
 
 def _is_picture(value: Any) -> bool:  # noqa: ANN401 - what a user gives
-    """Whether it is one of Pillow's images."""
-    return hasattr(value, "getbands")
+    """Whether it is one of Pillow's images, or an open file of one."""
+    return hasattr(value, "getbands") or hasattr(value, "read")
 
 
 def _is_one(images: Any, found: int) -> bool:  # noqa: ANN401 - what a user gives

@@ -217,7 +217,7 @@ def test_images_that_are_no_whole_pixels_need_a_word(module: nn.Module, inputs: 
     with pytest.raises(ConfigError, match=r"rest on what is only assumed: normalization.*preprocessing.*insist=True"):
         edgekit.export(module, calibration=rough, out=tmp_path)
     edgekit.export(module, calibration=rough, out=tmp_path / "given", **GIVEN)
-    with pytest.raises(DataError, match="no pixels by the mean and std that were given"):
+    with pytest.raises(DataError, match="no pixels by the mean and std of the network"):
         edgekit.export(module, calibration=3 * rough, out=tmp_path, **GIVEN)
     result = edgekit.export(module, calibration=rough, targets="tflite", out=tmp_path / "insisted", insist=True)
     model = integers(result)
@@ -262,6 +262,58 @@ def test_a_file_answers_images_of_every_kind(
     assert "float32" in repr(opened)
     with pytest.raises(DataError, match=r"the images are \[3, 8, 8\], and the network takes \[3, 16, 16\]"):
         opened.predict(inputs[0, :, :8, :8])
+
+
+def test_the_same_pixels_have_the_same_answer(
+    exported: Exported, pixels: torch.Tensor, inputs: torch.Tensor, tmp_path: Path
+) -> None:
+    array = pixels[0].permute(1, 2, 0).numpy()
+    Image.fromarray(array).save(tmp_path / "a.png")
+    opened = edgekit.load(exported["int8.onnx"])
+    wanted = opened.predict(inputs[0]).logits
+    with (tmp_path / "a.png").open("rb") as stream:
+        images = [str(tmp_path / "a.png"), [tmp_path / "a.png"], tmp_path, stream, array, pixels[0] / 255, array * 1.0]
+        for image in images:
+            found = opened.predict(image)
+            np.testing.assert_array_equal((found[0] if isinstance(found, list) else found).logits, wanted)
+    larger = Image.fromarray(np.repeat(np.repeat(array, 2, 0), 2, 1))
+    larger.save(tmp_path / "b.png")
+    np.testing.assert_array_equal(opened.predict(larger).logits, opened.predict(tmp_path / "b.png").logits)
+    with pytest.raises(DataError, match=r"reach from .*, which are no pixels by the mean and std of the network"):
+        opened.predict(3 * inputs[0])
+    with pytest.raises(DataError, match="uint8, are resized"):
+        opened.predict(torch.zeros(3, 48, 48))
+
+
+def test_images_are_resized_as_it_was_given(module: nn.Module, pixels: torch.Tensor, tmp_path: Path) -> None:
+    Image.fromarray(pixels[0].permute(1, 2, 0).numpy()).save(tmp_path / "a.png")
+    found = {}
+    for resize in (None, "none", 24):
+        result = edgekit.export(module, pixels, resize=resize, insist=True, out=tmp_path / f"{resize}", **GIVEN)
+        opened = edgekit.load(result)
+        found[resize] = opened.predict(pixels[0]).logits
+        np.testing.assert_array_equal(found[resize], opened.predict(tmp_path / "a.png").logits)
+        assert any(fact.is_assumed for fact in result.facts) == (resize != "none")
+    np.testing.assert_array_equal(found[None], found["none"])
+    assert np.abs(found[24] - found[None]).max() > 0
+
+
+def test_what_is_no_input_of_a_file_is_refused(exported: Exported, inputs: torch.Tensor, pixels: torch.Tensor) -> None:
+    opened = edgekit.load(exported["int8.tflite"])
+    wanted = opened.run(inputs[:2].numpy())
+    np.testing.assert_array_equal(opened.run(inputs[:2]), wanted)
+    np.testing.assert_array_equal(opened.run(inputs[:2].double().numpy()), wanted)
+    takes = r"float32 of shape \[N, 3, 16, 16\]"
+    for batch, said in (
+        (inputs[0], takes),
+        (inputs[:1].permute(0, 2, 3, 1), takes),
+        (torch.zeros(1, 3, 17, 16), takes),
+        (pixels[:1], takes),
+        ([[1.0], [2.0, 3.0]], "the input is a list"),
+        (np.full((1, 3, 16, 16), np.nan, np.float32), "NaN"),
+    ):
+        with pytest.raises(DataError, match=said):
+            opened.run(batch)
 
 
 def test_a_files_own_boundary_does_not_change_its_answer(

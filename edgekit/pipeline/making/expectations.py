@@ -142,6 +142,8 @@ def _start(trained: Trained, given: PreprocessingSettings, recorded: Sequence[Fa
     resize = _fact(
         "resize", given.resize or (given.crop and cropped(size, given.crop)), known, cropped(size, USUAL_CROP)
     )
+    if resize.value == "none" and interpolation.basis is Basis.ASSUMED:
+        interpolation = replace(interpolation, basis=resize.basis, because="no image is resized")
     if order.value not in orders_of(channels):
         raise ConfigError(
             f"preprocessing.order is {order.value}, and {trained.path} takes images of {channels} channels: "

@@ -14,7 +14,7 @@ from edgekit.flags import INPUT_SETTINGS
 from edgekit.pipeline.making.trained import FROM_FILE, Network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -43,14 +43,14 @@ class Given:
         images: the calibration images for a preprocessing; None where there are none.
         told: what these images say of how they were made, where they are a network's input already. Integers do not
             rest on it: it only matters to who feeds image files.
-        are_cropped: they have the network's size, so that they say nothing of resizing.
+        shape: of all of them, [C, H, W], where they are in memory and of one size.
         notes: what was done to them, for people.
     """
 
     network: Network = FROM_FILE
     images: Callable[[Preprocessing], ImageSource] | None = None
     told: tuple[Fact, ...] = ()
-    are_cropped: bool = False
+    shape: tuple[int, int, int] | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -84,7 +84,6 @@ def from_memory(taken: Taken, settings: Settings, network: Network) -> Given:
 
     number = f"{len(taken)}" if taken.number in {None, len(taken)} else f"{len(taken)} of {taken.number}"
     description = f"{number} images in memory"
-    shape = taken.shape
     if taken.inputs is not None:
         pixels, told, notes = _pixels_of(taken.inputs, settings.preprocessing)
     else:
@@ -93,42 +92,61 @@ def from_memory(taken: Taken, settings: Settings, network: Network) -> Given:
 
     def images(preprocessing: Preprocessing) -> ImageSource:
         if taken.inputs is not None:
-            check_size(taken.inputs, preprocessing)
+            _check_size(taken.inputs, preprocessing)
             preprocessing = as_they_are(
                 preprocessing.size, len(preprocessing.mean)
             )  # the channels are the network's own
-        elif wanted.resize is None and wanted.crop is None and shape is not None and shape[1:] == preprocessing.size:
-            preprocessing = replace(preprocessing, resize=None)
+        else:
+            keeps_size = wanted.resize is None and wanted.crop is None
+            preprocessing = replace(preprocessing, keeps_size=keeps_size)
         strict = settings.calibration.strict
         return held_images(pixels, description, preprocessing, labels=taken.labels, unread=taken.unread, strict=strict)
 
-    return Given(network, images, told, are_cropped=taken.inputs is not None, notes=notes)
+    return Given(network, images, told, taken.shape, notes)
+
+
+def as_read(preprocessing: Preprocessing, known: Iterable[Fact]) -> Preprocessing:
+    """How a finished file's images are read, wherever they come from.
+
+    An image of the network's size is taken as it is, unless the user said how images are resized: then calibration did
+    so, too.
+
+    Args:
+        preprocessing: that the file has.
+        known: the facts that it carries.
+    """
+    bases = [fact.basis for fact in known if fact.name == "resize"]
+    return replace(preprocessing, keeps_size=bool(bases) and Basis.GIVEN not in bases)
 
 
 def as_files_take_it(taken: Taken) -> Callable[[Preprocessing], ImageSource]:
-    """Images that are in memory, for finished files, which say how their input is normalized."""
+    """Images that are in memory, for finished files, which say how their input is normalized and images are resized."""
     from edgekit.calibration.images import as_they_are, held_images  # noqa: PLC0415 - see ``from_files``
 
     def images(preprocessing: Preprocessing) -> ImageSource:
         pixels: Sequence[NDArray[np.uint8]] = taken.pixels
         if taken.inputs is not None:
-            check_size(taken.inputs, preprocessing)
-            pixels = _by_given(taken.inputs, preprocessing.mean, preprocessing.std)
+            _check_size(taken.inputs, preprocessing)
+            pixels, _ = _by_given(taken.inputs, preprocessing.mean, preprocessing.std)
             preprocessing = as_they_are(preprocessing.size, len(preprocessing.mean))
-        elif taken.shape is not None and taken.shape[1:] == preprocessing.size:
-            preprocessing = replace(preprocessing, resize=None)
         description = f"{len(taken)} images in memory"
         return held_images(pixels, description, preprocessing, labels=taken.labels, unread=taken.unread)
 
     return images
 
 
-def check_size(inputs: NDArray[np.float32], preprocessing: Preprocessing) -> None:
-    """Refuse floating-point images, [N, C, H, W], of another size than the network's.
+def as_input(inputs: NDArray[np.float32], preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """Floating-point images, [N, C, H, W], as a file takes them: to a bit as they are, if they are that already.
 
     Raises:
-        DataError: they are.
+        DataError: they are neither normalized as the file says, nor pixels from 0 to 1, or to 255.
     """
+    _check_size(inputs, preprocessing)
+    pixels, is_normalized = _by_given(inputs, preprocessing.mean, preprocessing.std)
+    return inputs if is_normalized else preprocessing.normalization(np.stack(pixels))
+
+
+def _check_size(inputs: NDArray[np.float32], preprocessing: Preprocessing) -> None:
     has, takes = list(inputs.shape[1:]), [len(preprocessing.mean), *preprocessing.size]
     if has != takes:
         raise DataError(
@@ -157,7 +175,7 @@ def _pixels_of(
     )
     if given.mean is not None and given.std is not None:
         mean, std = (values * channels if len(values) == 1 else values for values in (given.mean, given.std))
-        return _by_given(inputs, mean, std), (order,), ()
+        return _by_given(inputs, mean, std)[0], (order,), ()
     for usual_mean, usual_std in NORMALIZATIONS.values():
         mean, std = _of_channels(usual_mean, channels), _of_channels(usual_std, channels)
         if mean is None or std is None:
@@ -177,8 +195,12 @@ def _pixels_of(
     return _rounded(pixels), (_normalization(mean, std, Basis.ASSUMED, because), order), ()
 
 
-def _by_given(inputs: NDArray[np.float32], mean: Sequence[float], std: Sequence[float]) -> Sequence[NDArray[np.uint8]]:
-    """Pixels, if images were normalized as it was given, or will be: then they are pixels from 0 to 1, or to 255.
+def _by_given(
+    inputs: NDArray[np.float32], mean: Sequence[float], std: Sequence[float]
+) -> tuple[Sequence[NDArray[np.uint8]], bool]:
+    """Pixels, and whether images were normalized as it was given.
+
+    Those that were not, and will be, are pixels from 0 to 1, or to 255.
 
     Raises:
         DataError: they are none of these.
@@ -188,16 +210,16 @@ def _by_given(inputs: NDArray[np.float32], mean: Sequence[float], std: Sequence[
     channels = len(mean)
     ways = [(mean, std), ((0.0,) * channels, (1.0,) * channels), ((0.0,) * channels, (1 / _LEVELS,) * channels)]
     read = [as_pixels(inputs, *way) for way in ways]
-    for pixels, off in read:
+    for way, (pixels, off) in zip(ways, read, strict=True):
         if off < _WHOLE and _is_inside(pixels):
-            return _rounded(pixels)
+            return _rounded(pixels), way == ways[0]
     normalized, _ = read[0]
     outside = (normalized < -_OUTSIDE) | (normalized > _LEVELS + _OUTSIDE)
     if outside.mean() < _MOST_OUTSIDE:  # resized or augmented after they became float: half a level off, or clipped
-        return _rounded(normalized)
+        return _rounded(normalized), True
     raise DataError(
         f"floating-point images reach from {inputs.min():.4g} to {inputs.max():.4g}, which are no pixels by the mean "
-        f"and std that were given ({normalized.min():.0f} to {normalized.max():.0f} instead of 0 to 255): give the "
+        f"and std of the network ({normalized.min():.0f} to {normalized.max():.0f} instead of 0 to 255): give the "
         f"network's input, or pixels from 0 to 1"
     )
 

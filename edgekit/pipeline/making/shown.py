@@ -100,10 +100,12 @@ def found(
     preprocessing = replace(
         start.preprocessing, mean=tuple(values["mean"]), std=tuple(values["std"]), order=known["order"].value
     )
+    are_cropped = given.shape == trained.shape
+    because = "the images have the network's size already" if are_cropped else "the images do not show it"
     for name in OF_PICTURES:
         if known[name].basis is Basis.ASSUMED:
-            known[name] = replace(known[name], because="usual, and the images do not show it")
-    if known["normalization"].basis is not Basis.ASSUMED and not given.are_cropped:
+            known[name] = replace(known[name], because=f"usual, and {because}")
+    if known["normalization"].basis is not Basis.ASSUMED and not are_cropped:
         build = partial(_built, trained, {**options, **changed})
         known |= {fact.name: fact for fact in _of_pictures(build, preprocessing, known, look)}
     if filled := look.filled(preprocessing):

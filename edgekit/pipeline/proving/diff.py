@@ -16,8 +16,10 @@ from edgekit.errors import ArtifactError
 from edgekit.exporters.formats import FORMATS, format_of
 from edgekit.exporters.metadata import Precision
 from edgekit.exporters.names import INPUT, public_names
+from edgekit.facts import of_provenance
 from edgekit.integer_model import SUFFIX, IntegerModel
 from edgekit.passes import float_form, integer_form
+from edgekit.pipeline.making.given import as_read
 from edgekit.pipeline.making.trained import load_as_exported
 from edgekit.pipeline.proving.evidence import CHECKPOINT_HASH, facts_of
 from edgekit.progress import Progress, silent
@@ -140,7 +142,8 @@ def diff(
     assert about.preprocessing is not None
     _check_one_network(*sides)
     pair = _pair(sides, about)
-    source = None if data is None else open_images(data, about.preprocessing, limit=images)
+    reading = as_read(about.preprocessing, of_provenance(about.provenance))
+    source = None if data is None else open_images(data, reading, limit=images)
     total = (images or NOISE_IMAGES) if source is None else len(source)
     batches = _noise(total, about.preprocessing.shape) if source is None else source.batches(BATCH_SIZE)
     layers: list[tuple[LayerComparison, ...]] = []

@@ -12,6 +12,7 @@ from edgekit.errors import ArtifactError, MissingDependency
 from edgekit.exporters.formats import format_of
 from edgekit.exporters.metadata import IoDtype
 from edgekit.facts import assumed, of_provenance
+from edgekit.pipeline.making.given import as_read
 from edgekit.progress import Progress, silent
 from edgekit.quantization import QuantParams
 from edgekit.runtimes.catalog import all_runners
@@ -87,13 +88,14 @@ def predict(
     """
     with Opened(path, threads=threads) as opened:
         about = opened.metadata
-        sources = [open_images(source, about.preprocessing) for source in images]
+        known = of_provenance(about.provenance)
+        sources = [open_images(source, as_read(about.preprocessing, known)) for source in images]
         total, found = sum(map(len, sources)), list[Predicted]()
         for source in sources:
             for batch in source.batches(_BATCH):
                 found += opened.of_pixels(batch.pixels, batch.names, most=most)
                 progress("predicting", len(found), max(total, len(found)))
-        doubtful = assumed(of_provenance(about.provenance))
+        doubtful = assumed(known)
         return Prediction(
             about.network,
             opened.runner,

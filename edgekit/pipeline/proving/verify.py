@@ -19,7 +19,7 @@ from edgekit.exporters.metadata import Precision
 from edgekit.facts import Basis, replaced
 from edgekit.pipeline.making.artifacts import expand
 from edgekit.pipeline.making.expectations import Contradicted, settle
-from edgekit.pipeline.making.given import Given, from_files
+from edgekit.pipeline.making.given import Given, as_read
 from edgekit.pipeline.making.shown import filled_channel
 from edgekit.pipeline.proving import baseline, trials
 from edgekit.pipeline.proving import candidates as opening
@@ -81,8 +81,9 @@ def verify(
     shown = opening.examine(readable, evidence, settings.verify)
     about, model, trained = abouts[0], evidence.model, evidence.trained
     preprocessing = about.preprocessing if model is None else model.preprocessing
-    images = trials.images_of(settings, preprocessing, given.images)
     known_facts = facts_of(one.provenance for one in abouts)
+    reading = as_read(preprocessing, known_facts)
+    images = trials.images_of(settings, reading, given.images)
     task, about_task = task_of(_shapes(readable), about.labels, (*from_setting(settings.model.task), *known_facts))
     check_limits(task, settings.verify.limits)
     if isinstance(images, ImageSource):
@@ -107,7 +108,7 @@ def verify(
     asked: tuple[Gate, ...] = ()
     insisted = any(fact.basis is Basis.CONTRADICTED for fact in known_facts)  # a warning beside every file says so
     if isinstance(images, ImageSource) and trained is not None and not insisted:
-        asked = _expected(trained, preprocessing, settings, given, progress)
+        asked = _expected(trained, reading, settings, given, progress)
     for candidate in readable:  # they were exported with what is asked about; the checkpoint they come from is innocent
         candidate.gates += asked
     if settings.verify.baseline is not None:
@@ -153,7 +154,6 @@ def _expected(
     trained: Trained, fed: Preprocessing, settings: Settings, given: Given, progress: Progress
 ) -> tuple[Gate, ...]:
     """Whether batch normalization remembers images as the files take them."""
-    wanted = settings.verify
     exported = replace(
         settings,
         model=replace(settings.model, insist=False),
@@ -165,11 +165,17 @@ def _expected(
             interpolation=fed.interpolation,
             antialias=fed.antialias,
         ),
-        calibration=CalibrationSettings(data=wanted.data, images=wanted.images, strict=wanted.strict),
+        calibration=CalibrationSettings(),
     )
+
+    def images(preprocessing: Preprocessing) -> ImageSource:
+        found = trials.images_of(settings, replace(preprocessing, keeps_size=fed.keeps_size), given.images)
+        assert isinstance(found, ImageSource), "noise says nothing"
+        return found
+
     name, limit = "what the network expects", "nothing that the images contradict"
     try:
-        settle(trained, exported, None, given if given.images else from_files(exported), progress)
+        settle(trained, exported, None, replace(given, images=images), progress)
     except ConfigError as error:
         why = f"{error.told}. Export them again, {error.flags}" if isinstance(error, Contradicted) else str(error)
         problem = f"the files were exported with something else than the network was trained with: {why}"
