@@ -218,12 +218,12 @@ class _Search:
     def _odds(self, a: Expectations, b: Expectations) -> float:
         """Of two inputs, from all witnesses; the answers are asked last, as that takes two more runs."""
         nats = known = self._odds_by_stem(a.preprocessing, b.preprocessing)
-        if abs(known) >= ENOUGH_NATS:
+        if abs(known) >= self._question.enough:
             return known
         for batches, _ in _looks(len(self._batches)):
             residuals = (self._residuals(candidate, batches)[0] for candidate in (a, b))
             nats = known + evidence.by_layers(*residuals)
-            if abs(nats) >= ENOUGH_NATS:
+            if abs(nats) >= self._question.enough:
                 return nats
         entropies = [entropy(self._answers(candidate, IMAGES)) for candidate in (a, b)]
         surer = draws(len(entropies[0])) @ (entropies[0] - entropies[1]) < 0
@@ -323,13 +323,13 @@ class _Search:
         same = [other for other in every if other not in others and other != now]
         now = max((now, *same), key=lambda other: 0.0 if other == self.best else self._nats(name, other, self.best))
         nats = {other: self._nats(name, other, now) for other in others}
-        enough = [other for other in nats if nats[other] >= ENOUGH_NATS]
+        enough = [other for other in nats if nats[other] >= self._question.enough]
         other = max(enough, key=lambda other: (other in alone, nats[other]), default=None)
         if other is None or self._apart(now, other) <= SAME_LOGITS:
             return Finding(name, value, basis, "batch normalization does not contradict it")
         because = (
             f"batch normalization remembers {words(name, other)}, not {words(name, self.best)} "
-            f"(evidence {nats[other]:.0f}, where {ENOUGH_NATS:.0f} is enough)"
+            f"(evidence {nats[other]:.0f}, where {self._question.enough:.0f} is enough)"
         )
         return Finding(name, value, basis, because, contradicted=other.value(name))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgekit.calibration.evidence import ENOUGH_NATS
 from edgekit.conventions import NORMALIZATIONS, ORDERS, orders_of
 from edgekit.facts import Basis
 
@@ -88,12 +89,14 @@ class Question:
         bases: of each expectation, by name: one that is given or stated is only contradicted, never replaced.
         choices: of each option, by name, the values that are usual.
         classes: how many the network tells apart; None where that is not known.
+        enough: nats against what was given or stated that contradict it.
     """
 
     start: Expectations
     bases: Mapping[str, Basis]
     choices: Mapping[str, Sequence[Value]] = field(default_factory=dict)
     classes: int | None = None
+    enough: float = ENOUGH_NATS
 
     def is_open(self, name: str) -> bool:
         """Whether the evidence decides."""

@@ -18,15 +18,17 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import edgekit
 from edgekit.api.words import KEYWORDS, in_python
+from edgekit.calibration.evidence import ENOUGH_NATS
 from edgekit.cli import bench as bench_command
 from edgekit.cli import export as export_command
 from edgekit.cli import verify as verify_command
 from edgekit.errors import ConfigError, DataError, EdgekitError
-from edgekit.facts import Basis
+from edgekit.facts import Basis, Fact
 from edgekit.integer_model import IntegerModel
 from edgekit.models import checkpoint
 from edgekit.models.families.mobilenet_v2 import mobilenet_v2
 from edgekit.models.network import build
+from edgekit.pipeline.making.expectations import Contradicted
 from edgekit.pipeline.making.manifest import Manifest
 from edgekit.pipeline.proving.reproduce import reproduce
 
@@ -359,3 +361,26 @@ def test_results_show_themselves(exported: Exported) -> None:
 def test_too_few_images_are_said(module: nn.Module, inputs: torch.Tensor, tmp_path: Path) -> None:
     few = edgekit.export(module, inputs[:1], targets="tflite", out=tmp_path, verify=False)
     assert "! the calibration images look wrong: one image is too few" in repr(few)
+
+
+@pytest.mark.parametrize(("evidence", "passed"), [(6.0, True), (8.0, True), (20.0, False)])
+def test_thin_evidence_does_not_overrule_what_the_export_settled(
+    exported: Exported,
+    module: nn.Module,
+    inputs: torch.Tensor,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    evidence: float,
+    passed: bool,
+) -> None:
+    told = Fact("normalization", {"mean": [0.5], "std": [0.5]}, Basis.GIVEN, "other colours", "")
+
+    def settle(*_: Any, enough: float = ENOUGH_NATS) -> None:
+        if evidence >= enough:
+            raise Contradicted([told], "RGB")
+
+    monkeypatch.setattr("edgekit.pipeline.proving.verify.settle", settle)
+    found = edgekit.verify(exported["int8.tflite"], inputs, model=module)
+    assert found.passed == passed
+    assert ("! these images speak a little against" in repr(found)) == (passed and evidence > ENOUGH_NATS)
+    assert not found.is_proven

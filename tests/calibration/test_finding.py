@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from edgekit.calibration.data_free import first_pictures
+from edgekit.calibration.evidence import ENOUGH_NATS
 from edgekit.calibration.finding import find, misfits
 from edgekit.calibration.question import Expectations, Question
 from edgekit.capture.torch_export import capture
@@ -82,11 +84,14 @@ class Network:
             found: NDArray[np.float32] = self.variant(options)(torch.from_numpy(images)).numpy()
         return found
 
-    def ask(self, pixels: NDArray[np.uint8], start: Preprocessing = START, **bases: Basis) -> dict[str, Finding]:
+    def ask(
+        self, pixels: NDArray[np.uint8], start: Preprocessing = START, enough: float = ENOUGH_NATS, **bases: Basis
+    ) -> dict[str, Finding]:
         options: tuple[tuple[str, Any], ...] = (("padding", "symmetric"), ("bn_eps", 1e-5))
         if self.architecture.activation != "hard_swish":
             options += (("activation", "relu6"),)
-        question = Question(Expectations(start, options), bases, {name: CHOICES[name] for name, _ in options})
+        choices = {name: CHOICES[name] for name, _ in options}
+        question = Question(Expectations(start, options), bases, choices, enough=enough)
         findings = find(
             question,
             lambda candidate: self.variant(dict(candidate.options)),
@@ -157,8 +162,10 @@ def test_what_evidence_contradicts_is_told_and_kept(
     network: Network, basis: Basis, name: str, start: Preprocessing, right: Any
 ) -> None:
     # The pixels come in the order that is given.
-    told = network.ask(in_order(pictures(32, seed=2), start.order), start, **{name: basis})[name]
-    assert told.contradicted == right
+    pixels = in_order(pictures(32, seed=2), start.order)
+    assert network.ask(pixels, start, math.inf, **{name: basis})[name].contradicted is None
+    told = network.ask(pixels, start, 2 * ENOUGH_NATS, **{name: basis})[name]
+    assert told.contradicted == right, "clearly enough even where an export's images said otherwise"
     assert told.basis is basis
     assert told.value != right
     assert "batch normalization remembers" in told.because

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgekit import facts
+from edgekit.calibration.evidence import ENOUGH_NATS
 from edgekit.conventions import USUAL_ORDER, orders_of
 from edgekit.errors import CheckpointError, ConfigError
 from edgekit.facts import Basis, Fact
@@ -78,7 +79,15 @@ def check_consent(found: Sequence[Fact], *, insists: bool) -> None:
     )
 
 
-def settle(trained: Trained, settings: Settings, ranges: Ranges | None, given: Given, progress: Progress) -> Settled:
+def settle(  # noqa: PLR0913 - a network, what is known of it, and whom to ask
+    trained: Trained,
+    settings: Settings,
+    ranges: Ranges | None,
+    given: Given,
+    progress: Progress,
+    *,
+    enough: float = ENOUGH_NATS,
+) -> Settled:
     """Settle what a network expects.
 
     Args:
@@ -87,6 +96,7 @@ def settle(trained: Trained, settings: Settings, ranges: Ranges | None, given: G
         ranges: of an earlier export, which are used again, and say what was settled then; None without them.
         given: the images that are looked at, and what they say of themselves.
         progress: told of every candidate.
+        enough: nats of evidence that contradict what is given or stated.
 
     Raises:
         CheckpointError: the network takes images of a number of channels that edgekit does not feed.
@@ -108,7 +118,7 @@ def settle(trained: Trained, settings: Settings, ranges: Ranges | None, given: G
     start = replace(start, facts=facts.replaced(start.facts, insisted))
     if ranges is None and given.images is not None and not settings.calibration.data_free:
         disputed = {fact.name: fact for fact in contradictions}
-        start, by_images = found(trained, start, disputed, given, progress)
+        start, by_images = found(trained, start, disputed, given, progress, enough=enough)
         shown = {fact.name for fact in start.facts if fact.basis is Basis.GIVEN} | {fact.name for fact in by_images}
         contradictions = (*(fact for fact in contradictions if fact.name not in shown), *by_images)
     if contradictions and not settings.model.insist:

@@ -55,12 +55,24 @@ class Settled:
     facts: tuple[Fact, ...]
 
 
-def found(
-    trained: Trained, start: Settled, disputed: Mapping[str, Fact], given: Given, progress: Progress
+def found(  # noqa: PLR0913 - a question, and whom to ask
+    trained: Trained,
+    start: Settled,
+    disputed: Mapping[str, Fact],
+    given: Given,
+    progress: Progress,
+    *,
+    enough: float,
 ) -> tuple[Settled, tuple[Fact, ...]]:
     """What is settled with the images, and what was given or stated and they contradict.
 
-    ``disputed`` is what the file says, by name, where something else was given: the images decide.
+    Args:
+        trained: the network.
+        start: what is known without the images.
+        disputed: what the file says, by name, where something else was given: the images decide.
+        given: the images.
+        progress: told of every candidate.
+        enough: nats of evidence that contradict what was given or stated.
     """
     extras.load("torch", "torch")
     from edgekit.calibration import finding, question  # noqa: PLC0415 - needs torch
@@ -72,7 +84,7 @@ def found(
     choices = {name: _choices(name, value) for name, value in options.items()}
     expectations = question.Expectations(start.preprocessing, tuple(options.items()))
     bases = {name: Basis.ASSUMED if name in disputed else fact.basis for name, fact in known.items()}
-    asked = question.Question(expectations, bases, choices)
+    asked = question.Question(expectations, bases, choices, enough=enough)
     built: dict[tuple[tuple[str, Any], ...], nn.Module | Graph] = {}  # that answer: those that are asked are changed
 
     def answer(candidate: Expectations, images: NDArray[np.float32]) -> NDArray[np.float32]:

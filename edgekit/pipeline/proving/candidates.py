@@ -48,6 +48,7 @@ class Candidate:
         trials: its runners, and what they answered.
         skipped: why it was not run where it could have been.
         budgets: gates of what it costs.
+        doubts: what speaks against it, and not clearly enough to fail it.
         differences: what it says otherwise than it has to.
         can_run: whether there is something to hold its answers against.
     """
@@ -59,6 +60,7 @@ class Candidate:
     trials: list[Trial] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     budgets: list[Gate] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
     differences: tuple[ContentDifference, ...] = ()
     can_run: bool = True
 

@@ -140,7 +140,7 @@ def judge(candidate: Candidate, known: Known, limits: VerifySettings, *, is_refe
         unclaimed=unclaimed,
         divergence=divergence,
         is_reference=is_reference,
-        warnings=(*verdict.warnings, *differs),
+        warnings=(*differs, *verdict.warnings),
         measured_in=default,
         measured=measured,
     )
@@ -191,7 +191,7 @@ def _warnings(candidate: Candidate, evidence: Evidence) -> tuple[str, ...]:
         return ()
     unchecked = evidence.unchecked_integers if candidate.precision is Precision.INT8 else evidence.unchecked_floats
     _, insisted = against(candidate.metadata, evidence.stated)
-    return tuple(filter(None, (unchecked, *assumptions(candidate.metadata.provenance), *insisted)))
+    return tuple(filter(None, (*candidate.doubts, unchecked, *assumptions(candidate.metadata.provenance), *insisted)))
 
 
 def assumptions(provenance: Mapping[str, Any]) -> list[str]:
