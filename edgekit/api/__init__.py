@@ -35,6 +35,7 @@ def export(  # noqa: PLR0913 - one a flag of the command
     float32: bool = False,
     device: str | None = None,
     out: str | PathLike[str] | None = None,
+    name: str | None = None,
     preprocessing: str | None = None,
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
@@ -87,6 +88,7 @@ def export(  # noqa: PLR0913 - one a flag of the command
         device: what the files are for, "raspberrypi4" (``edgekit targets`` lists them); it decides what nothing else
             does.
         out: folder to write to; "exported" by default.
+        name: of the files of a network in memory; that of its class by default.
         preprocessing: how images were normalized in training: "imagenet", "tf" (-1 to 1), "unit" (0 to 1), "raw" (0 to
             255), "caffe", "cifar10", …; found from the images where that can be done.
         mean: or its mean, one a channel or one for all, of pixels from 0 to 1.

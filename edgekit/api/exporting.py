@@ -28,27 +28,37 @@ def export(**given: Any) -> Exported:  # noqa: ANN401 - the keywords of ``edgeki
     with speaking_python(), limited(given["threads"]):
         settings = _settings(given)
         taken = _taken(given)
-        read = _given(given["model"], taken, settings)
+        read = _given(network_of(given["model"], taken, given["name"]), taken, settings)
         result = run(settings, given=read, progress=given["progress"] or silent)
         return Exported(**fields_of(result), origin=read.network)
 
 
-def network_of(model: Any, taken: Taken | None = None) -> Network:  # noqa: ANN401 - what a user gives
-    """Where a trained network comes from; arrays of one size may say what size of images it takes."""
+def network_of(model: Any, taken: Taken | None = None, name: str | None = None) -> Network:  # noqa: ANN401 - what a user gives
+    """Where a trained network comes from; arrays of one size may say what size of images it takes.
+
+    Raises:
+        ConfigError: ``name`` is given of a file, which says that itself.
+    """
     if model is None or keywords.is_path(model):
+        if name is not None:
+            raise ConfigError("name is that of a network in memory, and a file says it itself: choose another out")
         return FROM_FILE
-    return InMemory(model, None if taken is None else taken.shape)
+    return InMemory(model, None if taken is None else taken.shape, name)
 
 
-def _given(model: Any, taken: Taken | None, settings: Settings) -> Given:  # noqa: ANN401 - what a user gives
-    network = network_of(model, taken)
+def _given(network: Network, taken: Taken | None, settings: Settings) -> Given:
     return from_files(settings, network) if taken is None else from_memory(taken, settings, network)
 
 
 def _taken(given: dict[str, Any]) -> Taken | None:
     """Calibration images in memory; None where there are none, or a path names them."""
     data = given["calibration"]
-    if data is None or keywords.is_path(data):
+    if data is None:
+        return None
+    if keywords.is_path(data):
+        from edgekit.calibration.origins import origin_of  # noqa: PLC0415 - float exports do without
+
+        origin_of(Path(data))  # a path that leads to no images is better said first
         return None
     from edgekit.calibration.in_memory import take  # noqa: PLC0415 - float exports do without
 
@@ -66,6 +76,8 @@ def _settings(given: dict[str, Any]) -> Settings:
     sources += ["data_free"] if given["data_free"] else []
     if len(sources) > 1:
         raise ConfigError(f"{sources[0]} and {sources[1]} both say where ranges come from: leave one out")
+    if given["labels"] is not None and not keywords.is_path(given["labels"]):
+        raise ConfigError("labels are no path: write the names into a text file, one a line, and give that")
     if model is None and given["config"] is None:
         raise ConfigError("no model is given: a path, a torch.nn.Module, or config='edgekit.toml', which names one")
     settings = keywords.load(

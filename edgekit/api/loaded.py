@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from edgekit.exporters.metadata import Metadata
     from edgekit.pipeline.proving.predicting import Predicted
@@ -126,7 +127,7 @@ class Loaded(Shown):
             found = [_shown(predicted) for predicted in self._predicted(images, top, layout)]
         return found[0] if _is_one(images, len(found)) else found
 
-    def run(self, batch: NDArray[Any]) -> NDArray[Any] | dict[str, NDArray[Any]]:
+    def run(self, batch: NDArray[Any] | Tensor) -> NDArray[Any] | dict[str, NDArray[Any]]:
         """What the file gives for its own input [N, C, H, W], both of the types at its boundary.
 
         An array, such as logits [N, classes], of a network with one output; arrays by name where there are several.

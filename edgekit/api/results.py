@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.api.shown import Page, Shown
 from edgekit.api.words import in_python
-from edgekit.errors import ConfigError
+from edgekit.errors import ArtifactError, ConfigError
 from edgekit.exporters.formats import FORMATS
 from edgekit.facts import assumed
 from edgekit.pipeline.making.export import ExportedFile, ExportResult
+from edgekit.pipeline.making.manifest import Manifest
 from edgekit.pipeline.making.trained import FROM_FILE, Network
 from edgekit.pipeline.measuring.bench import BenchResult
+from edgekit.pipeline.proving.evidence import CHECKPOINT_HASH
 from edgekit.pipeline.proving.verdicts import VerifyResult
 from edgekit.reports import exported, findings, writing
 from edgekit.verification.integer_parity import IntegerParity
@@ -29,8 +31,15 @@ if TYPE_CHECKING:
 
 
 def fields_of(result: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass
-    """A result's fields by name, for the value that shows itself."""
-    return {each.name: getattr(result, each.name) for each in dataclasses.fields(result)}
+    """A result's fields by name, for the value that shows itself; what is said in them is in the words of Python."""
+    fields = {each.name: getattr(result, each.name) for each in dataclasses.fields(result)}
+    if "facts" in fields:
+        fields["facts"] = tuple(
+            dataclasses.replace(fact, because=in_python(fact.because), setting=in_python(fact.setting))
+            for fact in fields["facts"]
+        )
+        fields["notes"] = tuple(map(in_python, fields["notes"]))
+    return fields
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -50,7 +59,9 @@ class Exported(Shown, ExportResult):
 
         Raises:
             KeyError: there is none, or several.
+            edgekit.errors.ConfigError: another export has replaced it.
         """
+        self.check()
         found = [file.path for file in self.files if name in self._names(file)]
         if len(found) == 1:
             return found[0]
@@ -58,6 +69,23 @@ class Exported(Shown, ExportResult):
         if found:
             raise KeyError(f"{name!r} are {len(found)} files: {', '.join(known)}")
         raise KeyError(f"there is no file {name!r}: {', '.join(known)}")
+
+    def check(self) -> None:
+        """Refuse files that are not this export's any more.
+
+        Raises:
+            edgekit.errors.ConfigError: another network's export has replaced them.
+        """
+        try:
+            now = Manifest.load(self.manifest).inputs.checkpoint_sha256
+        except ArtifactError:  # what is missing is said by who reads it
+            return
+        own = {file.summary.metadata.provenance.get(CHECKPOINT_HASH) for file in self.files if file.summary.metadata}
+        if own and now not in own:
+            raise ConfigError(
+                f"{self.folder} holds another {self.network} by now, exported after this one: export this one again, "
+                f"with a name or an out of its own"
+            )
 
     @staticmethod
     def _names(file: ExportedFile) -> tuple[str, ...]:
@@ -102,6 +130,11 @@ class Exported(Shown, ExportResult):
 class Verified(Shown, VerifyResult):
     """What verification found."""
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was not shown and is taken for true, and what was not measured."""
+        return tuple(map(in_python, VerifyResult.warnings.fget(self)))  # type: ignore[attr-defined] # a property
+
     def report(self, path: str | PathLike[str]) -> None:
         """Write a report: .html, .md, .xml (JUnit) or .json.
 
@@ -116,7 +149,8 @@ class Verified(Shown, VerifyResult):
         columns = [findings.metric(self, name) for name in ("first", "drop", "agreement")] if self.metrics else []
         titles = (f">{column.title}" for column in columns)
         rows: list[tuple[str, ...]] = [("", "file", *titles, "worst of its runtimes")]
-        rows += [self._row(file, names[file.path], columns) for file in findings.judged(self)]
+        judged = [*(reference for reference in self.references if reference.failed), *self.files]
+        rows += [self._row(file, names[file.path], columns) for file in judged]
         failed = [
             f"✘ {names[file.path]}: {in_python(gate.problem)}"
             for file in findings.judged(self)
@@ -126,9 +160,9 @@ class Verified(Shown, VerifyResult):
         found = [f"! labels: {fact.because}" for fact in findings.found_labels(self)]
         title = f"{findings.sign(findings.outcome(self))} {self.network}: {findings.conclusion(self)}"
         return Page(
-            f"{title}, on {findings.images(self)}",
+            f"{title}, on {findings.images(self)}" if self.images else title,
             tuple(rows),
-            (*failed, *found, *(f"! {in_python(text)}" for text in self.warnings)),
+            (*failed, *found, *(f"! {text}" for text in self.warnings)),
         )
 
     @staticmethod
@@ -149,7 +183,7 @@ class Benched(Shown, BenchResult):
         found = self.results
         rows = [("file", ">threads", ">batch", ">p50 ms", ">interval", ">p90 ms", ">MiB", ">of float", "runtime")]
         for row in found.rows:
-            ratio = "" if row.ratio is None else f"{row.ratio.value.value:.2f}"
+            ratio = NOTHING if row.ratio is None else f"{row.ratio.value.value:.2f}"
             rows.append(
                 (
                     Path(row.path).name,
@@ -176,6 +210,7 @@ def paths_of(files: Any) -> list[Path]:  # noqa: ANN401 - what a user names
         ConfigError: it is something else.
     """
     if isinstance(files, Exported):
+        files.check()
         return [file.path for file in files.files]
     if isinstance(files, str | Path) or hasattr(files, "__fspath__"):
         return [Path(files)]

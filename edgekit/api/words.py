@@ -23,6 +23,13 @@ KEYWORDS: Final[Mapping[str, str]] = {
 _OWN: Final[Mapping[str, str]] = {"model.resolution": "resolution"}  # settings that have a keyword, and no flag
 _SWITCHES = ("data-free", "insist", "strict", "float16", "float32", "int8", "latency", "emulate", "gpu")
 _WORDS = (*NORMALIZATIONS, "same", "symmetric", "whole", "none", "all")  # values that look like prose
+_TEXTS = ("device", "head", "order", "padding", "preprocessing", "target")  # flags whose values are words
+_SAID: Final[Mapping[str, str]] = {  # what has no flag, or another meaning
+    "--model MODULE:FACTORY --weights FILE": "edgekit.export(module)",
+    "edgekit export --": "edgekit.export with --",
+    "HEIGHTxWIDTH": "(HEIGHT, WIDTH)",
+    "the command line: ": "",
+}
 _FLAG = re.compile(
     r"--set (?P<key>[\w.]+)=(?P<setting>[^\s,;)]+)|--(?P<flag>[a-z][a-z0-9-]*)(?: (?P<value>[^\s,;:)]+))?"
 )
@@ -36,6 +43,8 @@ def in_python(text: str) -> str:
     >>> in_python("correct it, --preprocessing tf --set model.bn_eps=0.001; --no-verify writes it")
     "correct it, preprocessing='tf' settings={'model.bn_eps': 0.001}; verify=False writes it"
     """
+    for said, meant in _SAID.items():
+        text = text.replace(said, meant)
     return _FLAG.sub(_keyword, text)
 
 
@@ -53,15 +62,23 @@ def _keyword(found: re.Match[str]) -> str:
     if found["key"] in _OWN:
         return f"{_OWN[found['key']]}={found['setting']}"
     if found["key"]:
-        value = found["setting"]
-        return f"settings={{'{found['key']}': {repr(value) if value.isidentifier() else value}}}"
+        return f"settings={{'{found['key']}': {_quoted(found['setting'])}}}"
     flag, value = found["flag"], found["value"]
     name = KEYWORDS.get(flag, flag).replace("-", "_")
     rest = f" {value}" if value else ""
     if flag == "no-verify" or flag in _SWITCHES:
         return f"{name}={flag != 'no-verify'}{rest}"
-    if value in _WORDS or (value and re.fullmatch(r"[a-z]+\d+", value)):
-        return f"{name}='{value}'"
+    if value in _WORDS or (value and (flag in _TEXTS or re.fullmatch(r"[a-z]+\d+", value))):
+        return f"{name}={_quoted(value)}"
     if value and ("|" in value or re.match(r"[A-Z\d]", value)):
         return f"{name}={value}"
     return f"{name}{rest}"
+
+
+def _quoted(value: str) -> str:
+    """Words in quotation marks, each of several; what stands for a value is in capitals.
+
+    >>> _quoted("bilinear|bicubic|…"), _quoted("SHARE"), _quoted("0.001")
+    ("'bilinear'|'bicubic'|…", 'SHARE', '0.001')
+    """
+    return "|".join(f"'{one}'" if re.search(r"[a-z]{2}|RGB|BGR", one) else one for one in value.split("|"))

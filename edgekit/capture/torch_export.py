@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import logging
+import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
 _LOWERINGS: dict[str, Lowering] = {}
 _IMAGE_AXES = 3  # [C, H, W]
 _EXPANSIONS = ("expand.default", "expand_as.default")
+# What some networks end in, and the head of files that stands for it; logarithms have the same soft-max.
+_HEADS = {"softmax.int": "softmax", "log_softmax.int": "softmax", "sigmoid.default": "sigmoid"}
+_EVALUATE = "call eval() before torch.export.export, and pass training=self.training in a forward"
+_POOL = "pool to one pixel first, AdaptiveAvgPool2d(1), and train the linear layer on that"
 _WITH_WEIGHTS = {"conv2d", "linear", "batch_norm"}  # their nodes have the names that the weights have
 
 
@@ -45,15 +52,21 @@ def capture(module: torch.nn.Module, name: str, input_shape: tuple[int, int, int
             torch.export cannot follow its ``forward``.
         CheckpointError: a weight is not finite, or a variance is negative.
     """
-    with _evaluating(module), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch.export warns about its own internals, never about the model
+    image = torch.zeros(1, *input_shape)
+    with _evaluating(module), _silent():
         try:
-            exported = torch.export.export(module, (torch.zeros(1, *input_shape),))
-        except Exception as error:  # torch.export raises nearly anything
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            with torch.no_grad():
+                module(image)
+        except Exception as error:  # a forward raises anything
             raise UnsupportedOperator(
-                f"torch.export cannot follow the network ({reason}): its forward must take one image tensor, and not "
-                f"branch on values"
+                f"the network does not take one image tensor of shape {list(image.shape)} ({_reason(error)}): if it "
+                f"takes another size, say so, --set model.resolution=PIXELS, or give images of that size"
+            ) from error
+        try:
+            exported = torch.export.export(module, (image,))
+        except Exception as error:  # torch.export raises nearly anything
+            raise UnsupportedOperator(
+                f"torch.export cannot follow the network ({_reason(error)}): its forward must not branch on values"
             ) from error
     return capture_exported(exported, name)
 
@@ -93,6 +106,25 @@ def _evaluating(module: torch.nn.Module) -> Iterator[None]:
     finally:
         for part, training in modes:
             part.training = training
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Nothing is told inside the block: torch.export speaks of its own internals, never about the model."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    nowhere = io.StringIO()
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what an error says."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 class _Capture:
@@ -152,6 +184,11 @@ class _Capture:
             return self._compute(fx_node)
         call = _Call(fx_node, self.exported.graph_module, self.values)
         if target not in _LOWERINGS:
+            if (head := _HEADS.get(target)) and all(user.op == "output" for user in fx_node.users):
+                raise UnsupportedOperator(
+                    f"the network ends in {target.partition('.')[0]} ({call.place}): leave it out, so that it returns "
+                    f"logits; --head {head} puts probabilities into the files"
+                )
             raise UnsupportedOperator(
                 f"edgekit does not know the operator aten::{target} ({call.place}): replace it by convolution, batch "
                 f"normalization, ReLU, ReLU6, hard-swish, hard-sigmoid, addition, multiplication, concatenation of "
@@ -270,9 +307,10 @@ class _Call:
         """A word; ``default`` if the operator has no such argument."""
         return str(self._arguments.get(name, default))
 
-    def refuse(self, what: str) -> UnsupportedOperator:
-        """An error that says where; ``what`` continues "layer 'features.0' ..."."""
-        return UnsupportedOperator(f"{self.place}: it {what}, which edgekit does not support")
+    def refuse(self, what: str, remedy: str = "") -> UnsupportedOperator:
+        """An error that says where; ``what`` continues "layer 'features.0': it ...", ``remedy`` says what to do."""
+        told = f"{self.place}: it {what}, which edgekit does not support"
+        return UnsupportedOperator(f"{told}: {remedy}" if remedy else told)
 
     def _value(self, name: str) -> Any:  # noqa: ANN401 - whatever fx holds as an argument
         argument = self._arguments[name]
@@ -311,7 +349,7 @@ def _linear(call: _Call, builder: GraphBuilder) -> str:
 @_lowers("batch_norm.default")
 def _batch_norm(call: _Call, builder: GraphBuilder) -> str:
     if call.number("training"):
-        raise call.refuse("normalizes by the batch even in eval mode (pass training=self.training)")
+        raise call.refuse("normalizes by the batch", _EVALUATE)
     mean, variance = call.array("running_mean"), call.array("running_var")
     weight, bias = call.constant("weight"), call.constant("bias")
     return builder.batch_norm(
@@ -467,7 +505,8 @@ def _reshape(call: _Call, builder: GraphBuilder) -> str:
     before, (batch, *after) = builder.shape(x), call.shape
     moves_nothing = before[1:] in {(), (1, 1)} and after[:1] == [before[0]] and all(size == 1 for size in after[1:])
     if batch != 1 or not (moves_nothing or after == list(before)):
-        raise call.refuse(f"reshapes from {(1, *before)} to {call.shape}")
+        remedy = _POOL if after == [math.prod(before)] else ""
+        raise call.refuse(f"reshapes from {(1, *before)} to {call.shape}", remedy)
     if len(after) == 1:
         return builder.flatten(call.name, x)
     return builder.image(x) if len(after) == _IMAGE_AXES else x
@@ -497,5 +536,5 @@ def _same_values(call: _Call, builder: GraphBuilder) -> str:  # noqa: ARG001 - t
 @_lowers("dropout.default", "dropout_.default", "feature_dropout.default")
 def _dropout(call: _Call, builder: GraphBuilder) -> str:  # noqa: ARG001 - see above
     if call.number("train"):
-        raise call.refuse("drops values at random even in eval mode (pass training=self.training)")
+        raise call.refuse("drops values at random", _EVALUATE)
     return call.activation("input")

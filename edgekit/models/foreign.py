@@ -10,7 +10,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from edgekit.errors import CheckpointError
-from edgekit.models.names import NOT_OURS, WAY_BY_ONNX, first_few
+from edgekit.models.names import NOT_OURS, OWN_CODE, WAY_BY_ONNX, first_few
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -84,8 +84,9 @@ def refusal(weights: Mapping[str, object]) -> CheckpointError:
         return CheckpointError(f"this is {kind.name}, {NOT_OURS}: {kind.step}")
     return CheckpointError(
         f"not a MobileNet that edgekit knows: the weights are named {first_few(list(weights))}, and edgekit knows the"
-        " names of torchvision, timm, Keras, Hugging Face and others (docs/checkpoints.md). Any network that needs no"
-        f" other operators than MobileNets do can come as ONNX: {WAY_BY_ONNX}"
+        " names of torchvision, timm, Keras, Hugging Face and others (docs/checkpoints.md). Weights alone do not say"
+        " what another network computes. One that needs no other operators than MobileNets do can come itself,"
+        f" {OWN_CODE}; or as ONNX: {WAY_BY_ONNX}"
     )
 
 

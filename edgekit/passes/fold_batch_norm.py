@@ -50,7 +50,7 @@ def fold_batch_norm(graph: Graph) -> Graph:
             raise UnsupportedOperator(
                 f"{node.name!r} computes with one number a channel (as batch normalization does) and does not follow a "
                 f"convolution or linear layer of its own, so it cannot be folded: move it behind one, or, where it "
-                f"normalizes the image, out of the network"
+                f"normalizes the image, out of the network, and say its --mean and --std"
             )
         gamma, beta, mean, variance = (
             constants[node.operand(role)].astype(np.float64) for role in ("gamma", "beta", "mean", "variance")

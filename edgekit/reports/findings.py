@@ -78,7 +78,7 @@ def conclusion(result: VerifyResult) -> str:
     wrong = [reference.path.name for reference in result.references if reference.failed]
     if failed or wrong:
         what = [f"{failed} of {count(total, 'file')}"] if failed or not wrong else []
-        return f"{' and '.join([*wrong, *what])} failed, {closed} of {count(len(gates), 'gate')}"
+        return f"{', and '.join([*wrong, *what])} failed, {closed} of {count(len(gates), 'gate')}"
     if not passed:
         return "nothing was compared: name the trained network, --checkpoint FILE"
     others = f", {count(total - passed, 'other')} not compared" if total > passed else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 import subprocess
@@ -86,7 +87,7 @@ def test_a_page_of_help_names_every_function_and_explains_every_keyword(name: st
 @pytest.mark.parametrize(
     ("function", "command", "own"),
     [
-        (edgekit.export, export_command.export, {"layout", "images", "resolution", "progress", "weights"}),
+        (edgekit.export, export_command.export, {"layout", "images", "name", "resolution", "progress", "weights"}),
         (edgekit.verify, verify_command.verify, {"layout", "progress", "weights"}),
         (edgekit.bench, bench_command.bench, {"progress"}),
     ],
@@ -102,8 +103,8 @@ def test_keywords_are_the_commands_flags(function: Any, command: Any, own: set[s
 @pytest.mark.parametrize(
     ("said", "meant"),
     [
-        ("--padding same|symmetric", "padding=same|symmetric"),
-        ("--preprocessing tf --order BGR", "preprocessing='tf' order=BGR"),
+        ("--padding same|symmetric", "padding='same'|'symmetric'"),
+        ("--preprocessing tf --order BGR", "preprocessing='tf' order='BGR'"),
         ("--mean and --std", "mean and std"),
         ("--set preprocessing.interpolation=bilinear", "settings={'preprocessing.interpolation': 'bilinear'}"),
         ("edgekit export --device x86 makes", "edgekit export device='x86' makes"),
@@ -183,6 +184,44 @@ def test_options_that_a_module_says_itself_are_refused(module: nn.Module, pixels
         edgekit.export(module, calibration=pixels, padding="same")
 
 
+def test_networks_of_one_class_are_told_apart(module: nn.Module, inputs: torch.Tensor, tmp_path: Path) -> None:
+    wanted: dict[str, Any] = {"targets": "tflite", "verify": False, "out": tmp_path}
+    first = edgekit.export(module, inputs, **wanted)
+    named = edgekit.export(nn.DataParallel(module), inputs, name="my-net.2", **wanted)
+    assert first["tflite"].name == "ownnet.int8.tflite"
+    assert named["tflite"].name == "my-net.2.int8.tflite"
+    other = copy.deepcopy(module)
+    with torch.no_grad():
+        other.head.bias.add_(1)  # type: ignore[operator, union-attr]
+    again = edgekit.export(other, inputs, **wanted)
+    assert any("its files are replaced" in note for note in again.notes)
+    with pytest.raises(ConfigError, match="holds another ownnet by now"):
+        first["tflite"]
+    with pytest.raises(ConfigError, match="holds another ownnet by now"):
+        edgekit.verify(first)
+    with pytest.raises(ConfigError, match="name is 'a/b'"):
+        edgekit.export(module, inputs, name="a/b", **wanted)
+    with pytest.raises(ConfigError, match="name is that of a network in memory"):
+        edgekit.export(tmp_path / "net.pth", inputs, name="net", **wanted)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"calibration": "nowhere"}, "nowhere does not exist"),
+        ({"calibration": "nowhere/*.png"}, "no image matches nowhere"),
+        ({"labels": ["a", "b"]}, "labels are no path"),
+        ({"settings": {"export.wrong": 1}}, "^unknown key export.wrong"),
+        ({"calibration": torch.zeros(4, 1, 16, 16, dtype=torch.uint8)}, r"convert\('RGB'\)"),
+    ],
+)
+def test_errors_say_the_next_step(
+    module: nn.Module, inputs: torch.Tensor, tmp_path: Path, given: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(EdgekitError, match=said):
+        edgekit.export(module, **{"calibration": inputs, "out": tmp_path, **given})
+
+
 def test_reproducing_says_what_it_would_need(exported: Exported) -> None:
     assert Manifest.load(exported.manifest).inputs.in_memory == "OwnNet in memory"
     with pytest.raises(ConfigError, match="exported from a OwnNet in memory, which no file leads to"):
@@ -216,7 +255,9 @@ def test_what_a_loader_says_is_found_and_its_channels_are_assumed(exported: Expo
 
 def test_images_that_are_no_whole_pixels_need_a_word(module: nn.Module, inputs: torch.Tensor, tmp_path: Path) -> None:
     rough = inputs + 0.004 * torch.rand(inputs.shape)
-    with pytest.raises(ConfigError, match=r"rest on what is only assumed: normalization.*preprocessing.*insist=True"):
+    with pytest.raises(
+        ConfigError, match=r"only assumed: normalization.*makes whole pixels.*preprocessing.*insist=True"
+    ):
         edgekit.export(module, calibration=rough, out=tmp_path)
     edgekit.export(module, calibration=rough, out=tmp_path / "given", **GIVEN)
     with pytest.raises(DataError, match="no pixels by the mean and std of the network"):
@@ -306,14 +347,15 @@ def test_what_is_no_input_of_a_file_is_refused(exported: Exported, inputs: torch
     np.testing.assert_array_equal(opened.run(inputs[:2]), wanted)
     np.testing.assert_array_equal(opened.run(inputs[:2].double().numpy()), wanted)
     takes = r"float32 of shape \[N, 3, 16, 16\]"
-    for batch, said in (
+    wrong: list[tuple[Any, str]] = [
         (inputs[0], takes),
         (inputs[:1].permute(0, 2, 3, 1), takes),
         (torch.zeros(1, 3, 17, 16), takes),
         (pixels[:1], takes),
         ([[1.0], [2.0, 3.0]], "the input is a list"),
         (np.full((1, 3, 16, 16), np.nan, np.float32), "NaN"),
-    ):
+    ]
+    for batch, said in wrong:
         with pytest.raises(DataError, match=said):
             opened.run(batch)
 

@@ -322,8 +322,8 @@ def test_the_module_is_left_alone() -> None:
         (Apply(lambda x: functional.conv2d(x, x.mean((2, 3), True)) * x), r"computes 'weight' from the image"),
         (Apply(lambda x: x.mean((2, 3), True).expand_as(x).relu()), r"gives \(1, 4, 8, 8\) only by repeating values"),
         (Apply(lambda x: x.mean((2, 3)).expand(1, 4)[:, :, None, None]), r"repeats"),
-        (nn.BatchNorm2d(4, track_running_stats=False), r"normalizes by the batch even in eval mode"),
-        (Apply(functional.dropout), r"drops values at random even in eval mode"),
+        (nn.BatchNorm2d(4, track_running_stats=False), r"normalizes by the batch, .*: call eval"),
+        (Apply(functional.dropout), r"drops values at random, .*: call eval"),
         (Apply(lambda x: x if x.sum() > 0 else -x), r"torch.export cannot follow"),
     ],
 )
@@ -333,8 +333,18 @@ def test_what_is_refused(layer: nn.Module, message: str) -> None:
 
 
 def test_the_networks_own_forward_is_named_as_such() -> None:
-    with pytest.raises(UnsupportedOperator, match=r"aten::sigmoid.default \(in the network's own forward\)"):
-        capture(Apply(torch.sigmoid), "net", SHAPE)
+    with pytest.raises(UnsupportedOperator, match=r"aten::tanh.default \(in the network's own forward\)"):
+        capture(Apply(torch.tanh), "net", SHAPE)
+
+
+def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UnsupportedOperator, match="branch on values"):
+        capture(Apply(lambda x: x if x.sum() > 0 else -x), "net", SHAPE)
+    assert capfd.readouterr() == ("", "")
+
+
+def _pooled() -> nn.Module:
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
 
 
 @pytest.mark.parametrize(
@@ -343,10 +353,13 @@ def test_the_networks_own_forward_is_named_as_such() -> None:
         (Apply(lambda x: (x.relu(), x)), "gives its own input, as 'output_1'"),
         (Apply(lambda x: {"a": (y := x.relu()), "b": y}), "gives the same tensor as 'a' and as 'b'"),
         (Apply(lambda x: {}), "returns nothing"),
-        (nn.Sequential(nn.Flatten(), nn.Linear(256, 3)), r"reshapes from \(1, 4, 8, 8\)"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(256, 3)), r"reshapes from \(1, 4, 8, 8\).*: pool to one pixel first"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(99, 3)), r"does not take one image tensor of shape .*model.resolution"),
+        (nn.Sequential(_pooled(), nn.Softmax(1)), r"ends in softmax .*: leave it out.*--head softmax"),
+        (nn.Sequential(_pooled(), nn.Sigmoid()), r"ends in sigmoid .*: leave it out.*--head sigmoid"),
         (Apply(lambda x: x.mean((2, 3), keepdim=True).squeeze()), "reshapes from"),
         (Apply(lambda x: torch.ones(1, 3) if x.ndim else x), "does not depend on the image"),
-        (nn.Bilinear(8, 8, 3), "must take one image tensor"),
+        (nn.Bilinear(8, 8, 3), "does not take one image tensor"),
     ],
 )
 def test_results_that_are_refused(module: nn.Module, message: str) -> None:

@@ -23,7 +23,7 @@ from edgekit.preprocessing import Preprocessing
 from edgekit.words import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from edgekit.calibration.found import Ranges
     from edgekit.config import PreprocessingSettings, Settings
@@ -45,12 +45,17 @@ class Contradicted(ConfigError):
         flags: what says the right values, ready to be pasted.
     """
 
-    def __init__(self, contradictions: Sequence[Fact], order: str) -> None:
+    def __init__(self, contradictions: Sequence[Fact], order: str, told: Collection[str] = ()) -> None:
+        """``told`` names the facts that the images say of themselves."""
         self.told = "; ".join(dict.fromkeys(fact.because for fact in contradictions))
         self.flags = flags({fact.name: fact.value for fact in contradictions}, order)
-        given = any(fact.basis is Basis.GIVEN for fact in contradictions)
+        who = "the file states"
+        if any(fact.basis is Basis.GIVEN for fact in contradictions):
+            who = "was given"
+        elif any(fact.name in told for fact in contradictions):
+            who = "the images are normalized by"
         super().__init__(
-            f"what {'was given' if given else 'the file states'} does not fit the network: {self.told}. Correct it, "
+            f"what {who} does not fit the network: {self.told}. Correct it, "
             f"{self.flags}; or go on all the same, --insist"
         )
 
@@ -70,7 +75,10 @@ def check_consent(found: Sequence[Fact], *, insists: bool) -> None:
     open_facts = needing_consent(found)
     if not open_facts or insists:
         return
-    named = ", ".join(f"{fact.name} {plain(fact.value)}" for fact in open_facts)
+    named = ", ".join(
+        f"{fact.name} {plain(fact.value)}{'' if fact.because == _WITHOUT_IMAGES else f' ({fact.because})'}"
+        for fact in open_facts
+    )
     could_show = any(fact.because == _WITHOUT_IMAGES for fact in open_facts)
     way = "Give images that show it, --calib DIR; say" if could_show else "Say"
     raise ConfigError(
@@ -122,7 +130,7 @@ def settle(  # noqa: PLR0913 - a network, what is known of it, and whom to ask
         shown = {fact.name for fact in start.facts if fact.basis is Basis.GIVEN} | {fact.name for fact in by_images}
         contradictions = (*(fact for fact in contradictions if fact.name not in shown), *by_images)
     if contradictions and not settings.model.insist:
-        raise Contradicted(contradictions, start.preprocessing.order)
+        raise Contradicted(contradictions, start.preprocessing.order, {fact.name for fact in given.told})
     told = [fact for fact in given.told if _taken_for_true(fact) in start.facts]
     return replace(start, facts=facts.replaced(start.facts, told))
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # Why the order is assumed of images that are a network's input. Its integers do not rest on it.
 OWN_CHANNELS = "the calibration images are the network's input already, which does not say what its channels are"
+GREY_REMEDY = ": repeat the grey one, image.convert('RGB'), or images.expand(-1, 3, -1, -1) of tensors"
 _WHOLE = (
     0.05  # levels: float32 errs by far less, and what was resized after it became float is a quarter off on average
 )
@@ -148,6 +149,9 @@ def as_input(inputs: NDArray[np.float32], preprocessing: Preprocessing) -> NDArr
 
 def _check_size(inputs: NDArray[np.float32], preprocessing: Preprocessing) -> None:
     has, takes = list(inputs.shape[1:]), [len(preprocessing.mean), *preprocessing.size]
+    if has[0] != takes[0]:
+        remedy = GREY_REMEDY if has[0] == 1 else ""
+        raise DataError(f"the images have {has[0]} channels, and the network takes {takes[0]}{remedy}")
     if has != takes:
         raise DataError(
             f"the images are {has}, and the network takes {takes}: floating-point numbers are its input as it is; "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
@@ -20,6 +21,7 @@ from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.errors import CheckpointError, ConfigError
 from edgekit.facts import BY_SETTING, Basis, Fact
 from edgekit.passes import float_form
+from edgekit.pipeline.making.given import GREY_REMEDY
 from edgekit.pipeline.making.trained import HALF, OPTIONS, Trained, of_checkpoint, options_of
 
 if TYPE_CHECKING:
@@ -44,13 +46,24 @@ class InMemory:
     Attributes:
         network: takes normalized images [N, C, H, W], float32, and returns logits [N, classes].
         shape: of images that are its input already, [C, H, W]; None where that is not known.
+        name: that its files get; None for that of its class.
     """
 
     network: nn.Module | ExportedProgram
     shape: tuple[int, int, int] | None = None
+    name: str | None = None
 
     def load(self, settings: ModelSettings) -> Trained:
         """Load it; see ``trained.Network``."""
+        trained = self._loaded(settings)
+        if self.name is None:
+            return trained
+        if not re.fullmatch(r"\w[\w.-]*", self.name):
+            raise ConfigError(f"name is {self.name!r}: files are called so, by letters, digits, dots, - and _")
+        capture, name = trained.capture, self.name
+        return replace(trained, capture=lambda: replace(capture(), name=name))
+
+    def _loaded(self, settings: ModelSettings) -> Trained:
         torch = extras.load("torch", "torch")
         if isinstance(self.network, torch.export.ExportedProgram):
             return _from_program(cast("ExportedProgram", self.network), settings)
@@ -59,14 +72,24 @@ class InMemory:
                 f"the model is a {type(self.network).__name__}: give a path, a torch.nn.Module, or what "
                 f"torch.export.export made of one"
             )
-        return _from_module(self.network, settings, self.shape)
+        return _from_module(_unwrapped(self.network), settings, self.shape)
 
     def left_open(self, settings: ModelSettings) -> tuple[str, ...]:  # noqa: ARG002 - a Network is told
         """The size of the image, of a module that computes with any."""
         torch = extras.load("torch", "torch")
         if isinstance(self.network, torch.export.ExportedProgram):
             return ()
-        return OPTIONS if _is_own(self.network) else ("resolution",)
+        return OPTIONS if _is_own(_unwrapped(self.network)) else ("resolution",)
+
+
+def _unwrapped(network: nn.Module | ExportedProgram) -> Any:  # noqa: ANN401 - a module of the user's
+    """The module that torch.compile, DataParallel or DistributedDataParallel was given."""
+    torch = extras.load("torch", "torch")
+    parallel = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
+    inner: Any = network
+    while isinstance(inner, parallel) or hasattr(inner, "_orig_mod"):  # the latter is torch.compile's
+        inner = inner.module if isinstance(inner, parallel) else inner._orig_mod  # noqa: SLF001 - nothing else has it
+    return inner
 
 
 def _is_own(network: object) -> TypeGuard[Classifier]:
@@ -184,12 +207,15 @@ def _shape(network: nn.Module, settings: ModelSettings, shape: tuple[int, int, i
     if side is None and shape is None:
         raise ConfigError(
             f"a {type(network).__name__} does not say what size of images it takes: --set model.resolution=224, or "
-            f"HEIGHTxWIDTH"
+            f"HEIGHTxWIDTH; or give images of that size as arrays or tensors"
         )
     if side is None:
         assert shape is not None
         if shape[0] != channels:
-            raise CheckpointError(f"the network takes images of {channels} channels, and {shape[0]} are given")
+            raise CheckpointError(
+                f"the network takes images of {channels} channels, and those given have {shape[0]}"
+                f"{GREY_REMEDY if shape[0] == 1 else ''}"
+            )
         return shape
     height, width = (side, side) if isinstance(side, int) else side
     return channels, height, width

@@ -252,7 +252,7 @@ def check_earlier(path: Path, checkpoint_sha256: str, settings: Settings) -> str
         return None
     then, now = (made.model.checkpoint or "a network in memory" for made in (earlier.settings, settings))
     if isinstance(then, str) and isinstance(now, str):
-        return "another network in memory was exported to the same place before: its files are replaced"
+        return f"another {earlier.network} in memory was exported to {path.parent} before: its files are replaced"
     if not isinstance(then, str) and not isinstance(now, str) and then.resolve() == now.resolve():
         return f"{now.name} has changed since the last export: its files are replaced"
     raise ConfigError(

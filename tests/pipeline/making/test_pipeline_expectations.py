@@ -253,11 +253,14 @@ def test_images_decide_between_the_file_and_what_is_given(
 
 @pytest.mark.parametrize(
     ("because", "way"),
-    [(_WITHOUT_IMAGES, "Give images that show it, --calib DIR; say what is right"), ("usual", "Say what is right")],
+    [
+        (_WITHOUT_IMAGES, r"\. Give images that show it, --calib DIR; say what is right"),
+        ("usual", r" \(usual\)\. Say what is right"),
+    ],
 )
 def test_the_ways_out_of_an_assumption_are_a_sentence(because: str, way: str) -> None:
     open_fact = Fact("order", "RGB", Basis.ASSUMED, because, "--order RGB|BGR")
-    with pytest.raises(ConfigError, match=rf"only assumed: order RGB\. {way} \(--order RGB\|BGR\), or go on"):
+    with pytest.raises(ConfigError, match=rf"only assumed: order RGB{way} \(--order RGB\|BGR\), or go on"):
         check_consent([open_fact], insists=False)
     check_consent([open_fact], insists=True)
 
