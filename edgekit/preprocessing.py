@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -65,7 +65,7 @@ class Preprocessing:
     order: str = "RGB"
     interpolation: Interpolation = "bilinear"
     antialias: bool = True
-    keeps_size: bool = False
+    keeps_size: bool = field(default=False, metadata={"json": False})
 
     @property
     def normalization(self) -> Normalization:

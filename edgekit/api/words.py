@@ -81,4 +81,4 @@ def _quoted(value: str) -> str:
     >>> _quoted("bilinear|bicubic|…"), _quoted("SHARE"), _quoted("0.001")
     ("'bilinear'|'bicubic'|…", 'SHARE', '0.001')
     """
-    return "|".join(f"'{one}'" if re.search(r"[a-z]{2}|RGB|BGR", one) else one for one in value.split("|"))
+    return "|".join(f"'{one}'" if re.match(r"[a-z]|RGB|BGR", one) else one for one in value.split("|"))

@@ -107,7 +107,7 @@ def test_keywords_are_the_commands_flags(function: Any, command: Any, own: set[s
         ("--preprocessing tf --order BGR", "preprocessing='tf' order='BGR'"),
         ("--mean and --std", "mean and std"),
         ("--set preprocessing.interpolation=bilinear", "settings={'preprocessing.interpolation': 'bilinear'}"),
-        ("edgekit export --device x86 makes", "edgekit export device='x86' makes"),
+        ("edgekit export --device x86 makes", "edgekit.export with device='x86' makes"),
         ("choose another --out, or", "choose another out, or"),
         ("go on: --insist", "go on: insist=True"),
     ],
