@@ -25,8 +25,8 @@ What a model may be
 A path (.pth, .safetensors, .h5, .keras, .onnx), a torch ``nn.Module`` in memory, or what ``torch.export.export`` made
 of one. It takes one image [N, C, H, W] and gives logits [N, classes]. A module is copied and left as it is. It may be
 any network of convolutions, batch normalization, ReLU, ReLU6, hard-swish, hard-sigmoid, addition, multiplication,
-global average pooling and linear layers. It does not say the size of its images: that follows from calibration arrays,
-or is given, resolution=224.
+concatenation of channels, global average pooling and linear layers. It does not say the size of its images: that
+follows from calibration arrays, or is given, resolution=224.
 
 What calibration may be
 =======================

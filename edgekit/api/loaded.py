@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.api.results import paths_of
-from edgekit.api.shown import Page, Shown
+from edgekit.api.shown import Page, Shown, printable
 from edgekit.api.words import speaking_python
 from edgekit.calibration.images import open_images
 from edgekit.calibration.in_memory import take
@@ -19,6 +19,7 @@ from edgekit.pipeline.making.given import as_files_take_it, as_input, as_read
 from edgekit.pipeline.proving.predicting import Opened
 from edgekit.reports import origin
 from edgekit.tasks.classification.answers import Classes
+from edgekit.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from edgekit.tasks.values import Answer
 
 _BATCH = 8
+_MOST_LISTED = 20  # images of a list
 _MOST_SHOWN = 8  # lines of an answer: of a feature map there are thousands
 
 
@@ -73,15 +75,32 @@ class Prediction(Shown):
         return self.answer
 
     def __repr__(self) -> str:
+        return printable(f"{self.name}: {self.said}".removeprefix(": "))
+
+    @property
+    def said(self) -> str:
+        """The answer in one line."""
         lines = self.answer.lines
         more = [f"… ({len(lines)} in all)"] if len(lines) > _MOST_SHOWN else []
-        return f"{self.name}: {', '.join([*lines[:_MOST_SHOWN], *more])}".removeprefix(": ")
+        return ", ".join([*lines[:_MOST_SHOWN], *more])
 
     def page(self) -> Page:
         """What is shown."""
         lines = self.answer.lines
         more = (f"… ({len(lines)} in all)",) if len(lines) > _MOST_SHOWN else ()
         return Page(self.name or "prediction", (), (*lines[:_MOST_SHOWN], *more))
+
+
+class Predictions(list[Prediction], Shown):
+    """What a file says of several images."""
+
+    __repr__ = Shown.__repr__
+
+    def page(self) -> Page:
+        """What is shown."""
+        rows = [(str(place), one.name, one.said) for place, one in enumerate(self[:_MOST_LISTED])]
+        more = (f"… ({len(self)} in all)",) if len(self) > _MOST_LISTED else ()
+        return Page(f"{count(len(self), 'image')}", ((">", "image", "answer"), *rows), more)
 
 
 class Loaded(Shown):
@@ -124,7 +143,7 @@ class Loaded(Shown):
             edgekit.errors.DataError: an image cannot be read, or floating-point numbers are none of these.
         """
         with speaking_python():
-            found = [_shown(predicted) for predicted in self._predicted(images, top, layout)]
+            found = Predictions(_shown(predicted) for predicted in self._predicted(images, top, layout))
         return found[0] if _is_one(images, len(found)) else found
 
     def run(self, batch: NDArray[Any] | Tensor) -> NDArray[Any] | dict[str, NDArray[Any]]:

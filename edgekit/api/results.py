@@ -110,7 +110,10 @@ class Exported(Shown, ExportResult):
         return Page(
             f"{self.network} ({self.description}){calibrated} → {self.folder}, {self.seconds:.0f} s",
             tuple(rows),
-            (*map(in_python, (*doubts, *exported.unproven(self), *taken, *self.notes)), *self.recipe),
+            (
+                *map(in_python, (*exported.meaning(self), *doubts, *exported.unproven(self), *taken, *self.notes)),
+                *self.recipe,
+            ),
         )
 
     def _row(self, file: ExportedFile) -> tuple[str, ...]:
@@ -157,7 +160,10 @@ class Verified(Shown, VerifyResult):
             for gate in file.gates
             if not gate.passed
         ]
-        found = [f"! labels: {fact.because}" for fact in findings.found_labels(self)]
+        found = [
+            *(f"! {names[file.path]}: {text}" for file in self.files if (text := findings.clear_drop(file))),
+            *(f"! labels: {fact.because}" for fact in findings.found_labels(self)),
+        ]
         title = f"{findings.sign(findings.outcome(self))} {self.network}: {findings.conclusion(self)}"
         return Page(
             f"{title}, on {findings.images(self)}" if self.images else title,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import html
+import sys
 from dataclasses import dataclass
 
 _GAP = "  "
+_IN_ASCII = {"✔": "+", "✘": "x", "–": "-", "−": "-", "Δ": "d", "→": "->", "±": "+/-", "…": "...", "·": "-"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,24 @@ class Shown:
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        return self.page().text()
+        return printable(self.page().text())
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
         return self.page().html()
+
+
+def printable(text: str, encoding: str | None = None) -> str:
+    """A text as the console can show it, whose encoding is that of standard output if none is given.
+
+    >>> printable("✔ 2 → 3", "ascii")
+    '+ 2 -> 3'
+    """
+    encoding = encoding or getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        for sign, plain in _IN_ASCII.items():
+            text = text.replace(sign, plain)
+        return text.encode(encoding, "replace").decode(encoding)
+    return text

@@ -222,13 +222,9 @@ def _floor(floor: Floor) -> str:
 
 def _proofs(result: ExportResult) -> list[str]:
     """What the largest difference is, and where nothing or less is proven."""
-    from edgekit.reports.exported import unproven  # noqa: PLC0415 - see the module app
+    from edgekit.reports.exported import meaning, unproven  # noqa: PLC0415 - see the module app
 
-    lines = []
-    parities = [parity for file in result.files for parity in file.parities]
-    if parities:
-        images = console.count(parities[0].images, "image")
-        lines.append(f"max |Δ|: the largest difference from the checkpoint (float), the integer model (int8); {images}")
+    lines = meaning(result)
     precise = {"kept in float": result.kept_float, "with 16-bit activations": result.int16}
     kinds = [f"{console.count(len(layers), 'layer')} {how}" for how, layers in precise.items() if layers]
     if kinds:

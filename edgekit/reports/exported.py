@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from edgekit.facts import Basis
-from edgekit.words import NOTHING, plain
+from edgekit.words import NOTHING, count, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +34,15 @@ def unproven(result: ExportResult) -> list[str]:
     """Why files are not proven, each reason once behind its sign: ! of what was compared, – of what was not."""
     reasons = {file.unproven: "!" if file.parities else NOTHING for file in result.files}
     return [f"{sign} {reason}" for reason, sign in reasons.items() if reason]
+
+
+def meaning(result: ExportResult) -> list[str]:
+    """What the largest difference is, where one was measured."""
+    images = next((parity.images for file in result.files for parity in file.parities), None)
+    if images is None:
+        return []
+    told = "the largest difference from the checkpoint (float), the integer model (int8)"
+    return [f"max |Δ|: {told}; {count(images, 'image')}"]
 
 
 def diagnosed(finding: Finding, facts: Sequence[Fact]) -> str:

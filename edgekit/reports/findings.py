@@ -191,6 +191,17 @@ def value(wanted: Metric, found: Iterable[Measured]) -> str:
     return change(one) if wanted.name == DROP else wanted.text(one.value)
 
 
+def clear_drop(file: FileVerdict) -> str:
+    """By how much a file is worse than float, where that is no accident: the 95 % interval has no 0 in it; else empty.
+
+    A drop is of the first metric, and above 0 it is for the worse.
+    """
+    drop = measured_as(DROP, file.measured)
+    if drop is None or drop.low is None or drop.low <= 0:
+        return ""
+    return f"{drop.metric.title} {change(drop)}, measured in {file.measured_in}"
+
+
 def change(found: Measured) -> str:
     """By how much something changed, with its 95 % interval, without a unit.
 

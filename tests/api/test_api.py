@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import io
 import json
 import subprocess
 import sys
@@ -32,6 +33,7 @@ from edgekit.models.network import build
 from edgekit.pipeline.making.expectations import Contradicted
 from edgekit.pipeline.making.manifest import Manifest
 from edgekit.pipeline.proving.reproduce import reproduce
+from edgekit.tasks.values import Better, Measured, Metric
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -290,6 +292,10 @@ def test_a_file_answers_images_of_every_kind(
     picture.save(tmp_path / "a.png")
     opened = edgekit.load(exported["int8.tflite"])
     several = opened.predict(inputs)
+    assert len(repr(several).splitlines()) == 2 + 20 + 1, (
+        "a title, titles of columns, 20 of 24, and that there are more"
+    )
+    assert "<table>" in several._repr_html_()
     assert len(several) == len(inputs)
     for image in (pixels[0], inputs[0], picture, pixels[0].permute(1, 2, 0).numpy()):
         one = opened.predict(image)
@@ -394,10 +400,27 @@ def test_results_show_themselves(exported: Exported) -> None:
     assert "ownnet.int8.tflite" in repr(exported)
     assert "<table>" in exported._repr_html_()
     assert "✔" not in repr(exported), "order is assumed"
+    assert "max |Δ|: the largest difference from" in repr(exported)
     shown = repr(exported)
     for file in exported.files:
         assert in_python(file.unproven) in shown, "as the command line says it"
         assert all(in_python(text).partition(": ")[2] in shown for text in file.unclaimed)
+
+
+def test_a_console_without_its_signs_shows_others(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), "ascii"))
+    repr(exported).encode("ascii")
+    assert " -> " in repr(exported)
+
+
+def test_a_clear_drop_leads(exported: Exported, module: nn.Module, inputs: torch.Tensor) -> None:
+    found = edgekit.verify(exported["int8.tflite"], inputs, model=module)
+    drop = Metric("drop", "drop of top-1", "points", Better.LOWER)
+    (file,) = found.files
+    for low, said in ((0.5, True), (-0.5, False)):
+        measured = (Measured(drop, 3.5, low, 6.5),)
+        shown = repr(replace(found, files=(replace(file, measured=measured),)))
+        assert ("! int8.tflite: drop of top-1 3.50 (0.50 to 6.50), measured in LiteRT" in shown) == said
 
 
 def test_too_few_images_are_said(module: nn.Module, inputs: torch.Tensor, tmp_path: Path) -> None:
