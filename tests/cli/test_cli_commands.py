@@ -165,6 +165,7 @@ SCHEMA = {
     },
     "export.files": {
         *("target", "precision", "path", "size_bytes", "write_seconds", "summary", "parity", "proven", "unproven"),
+        "parities",
         "unclaimed",
     },
     "verify": {
