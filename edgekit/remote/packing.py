@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _PACKAGE = Path(edgekit.__file__).parent
-_MODULES = ("__init__.py", "errors.py", "progress.py", "version.py")
+_MODULES = ("errors.py", "progress.py", "version.py")
+_FRONT = {"edgekit/__init__.py": b'"""As much of edgekit as a device needs."""\n'}  # the API stays at home
 _START = _PACKAGE / "device" / "start.py"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that an archive can hold: the same files make the same bytes
 _INTERPRETER = b"#!/usr/bin/env python3\n"
@@ -37,7 +38,7 @@ def first_words() -> tuple[bytes, bytes]:
 
 def _code() -> dict[str, bytes]:
     files = [_PACKAGE / name for name in _MODULES] + sorted((_PACKAGE / "device").rglob("*.py"))
-    return {file.relative_to(_PACKAGE.parent).as_posix(): file.read_bytes() for file in files}
+    return {**_FRONT, **{file.relative_to(_PACKAGE.parent).as_posix(): file.read_bytes() for file in files}}
 
 
 def _archive(files: Mapping[str, bytes]) -> bytes:

@@ -28,12 +28,14 @@ def seen(module: torch.nn.Module, x: torch.Tensor) -> dict[str, torch.Size]:
     return shapes
 
 
-@pytest.mark.parametrize("padding", ["same", "symmetric"])
-@pytest.mark.parametrize(("width", "size"), [(1.0, (64, 64)), (0.35, (97, 97)), (0.5, (64, 100))])
+@pytest.mark.parametrize(
+    ("width", "size", "padding"),
+    [(1.0, (64, 64), "symmetric"), (0.35, (97, 97), "same"), (0.5, (64, 100), "same")],
+)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_maps_are_what_the_modules_give(family: str, width: float, size: Size, padding: PaddingStyle) -> None:
     architecture = FAMILIES[family].make(width, 3, resolution=size, padding=padding)
-    with torch.device("meta"):
+    with torch.no_grad():  # on the processor: torch's "meta" device takes a hundred times as long
         backbone, classifier = Backbone(architecture), build(architecture)
         x = torch.zeros(2, 3, *size)
         for shapes in (seen(backbone, x), seen(classifier, x)):
