@@ -9,6 +9,7 @@ import numpy as np
 
 from edgekit.calibration.bias_correction import bias_corrections
 from edgekit.calibration.steps.step import Step, Work, nine_digits
+from edgekit.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,7 +52,7 @@ class CorrectBiases(Step["Corrections"]):
         """How many."""
         if not found:
             return ()
-        return (f"biases of {len(found)} layers corrected by what quantization shifts on average",)
+        return (f"biases of {count(len(found), 'layer')} corrected by the mean error of quantization",)
 
     def encode(self, found: Corrections) -> Any:  # noqa: ANN401 - JSON
         """A list a bias."""

@@ -53,9 +53,10 @@ def _told(model: FloatModel, found: Gains) -> Iterator[str]:
     spread = max(max(gain) / min(gain) for gain in found.values())
     families = f"{len(found)} {'families' if len(found) > 1 else 'family'} of tensors"
     factors = f"by factors up to {spread:.0f}" if spread >= 9.5 else f"by factors up to {spread:.1f}"
-    equalized = f"channels equalized in {families}, {factors}: one scale has to serve them all"
+    equalized = f"channels equalized in {families}, {factors}: all channels of a tensor share one scale"
     yield equalized if spread >= LEAST_SPREAD else f"channels of {families} reach about equally far already"
     swishes = len(gates(model.graph))
     converted = swishes - len(gates(equalize(model, found).graph))
     if converted:
-        yield f"{converted} of {swishes} hard-swishes got a depthwise gate: their channels made most of the error"
+        made = "hard-swishes whose gate became a depthwise convolution, as their channels made most of the error"
+        yield f"{made}: {converted} of {swishes}"

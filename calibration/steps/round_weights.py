@@ -59,7 +59,8 @@ class RoundWeights(Step["Offsets"]):
             return ()
         moved = sum(int(np.count_nonzero(offsets)) for offsets in found.values())
         total = sum(offsets.size for offsets in found.values())
-        return (f"{moved / total:.0%} of the weights not rounded to nearest: layers' results are nearer so",)
+        share = f"{moved / total:.0%} of the weights"
+        return (f"{share} not rounded to nearest but the other way, as layers come nearer to float so",)
 
     def encode(self, found: Offsets) -> Any:  # noqa: ANN401 - JSON
         """Nearly all are 0: compressed, and written as text."""

@@ -42,7 +42,8 @@ class TellStability(Step["Mapping[str, float]"]):
             return ()
         worst = max(found, key=found.__getitem__)
         median, most = np.median(list(found.values())), found[worst]
-        return (f"{MORE_IMAGES} more images would move ranges by {median:.1%} at most (median; {most:.0%} of {worst})",)
+        half = f"with {MORE_IMAGES} more images, the ranges of half of the tensors would move by {median:.1%} at most"
+        return (f"{half}, that of {worst} by {most:.0%}",)
 
     def encode(self, found: Mapping[str, float]) -> Any:  # noqa: ANN401 - JSON
         """A number a tensor."""
