@@ -187,7 +187,7 @@ class _Runtimes:
     """
 
     def __init__(self, result: VerifyResult) -> None:
-        runners = [parity.ran for file in result.files for parity in file.parities]
+        runners = [parity.ran() for file in result.files for parity in file.parities]
         self._width = max(map(len, runners), default=0)
         self.reasons = list(dict.fromkeys(why for file in result.files for why in file.unclaimed.values()))
 
@@ -205,7 +205,7 @@ class _Runtimes:
             difference = f"{parity.max_abs_error:.1e}"
         mark = "" if unclaimed is None else f" {_superscript(self.reasons.index(unclaimed) + 1)}"
         style = "dim" if parity.passed or unclaimed is not None else "red"
-        return f"[{style}]{self._line(console.escape(parity.ran), equal, difference)}{mark}[/]"
+        return f"[{style}]{self._line(console.escape(parity.ran()), equal, difference)}{mark}[/]"
 
     def _line(self, runner: str, equal: str, difference: str) -> str:
         return f"     {runner:{self._width}}  {equal:>7}  {difference:>7}"

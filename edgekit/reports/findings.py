@@ -174,8 +174,8 @@ def worst_parity(file: FileVerdict) -> str:
     worst = max(judged, key=lambda found: -found.identical if isinstance(found, IntegerParity) else found.max_rel_error)
     others = f" and {count(len(judged) - 1, 'other runtime')}" if len(judged) > 1 else ""
     default = [found for found, _ in unclaimed(file) if found.runner == file.measured_in]
-    said = [f"{parity(found)} in {found.ran}, the default on this machine" for found in default]
-    return "; ".join([f"{parity(worst)} in {worst.ran}{others}", *said])
+    said = [f"{parity(found)} in {found.ran()}, the default on this machine" for found in default]
+    return "; ".join([f"{parity(worst)} in {worst.ran()}{others}", *said])
 
 
 def metric(result: VerifyResult, name: str) -> Metric:

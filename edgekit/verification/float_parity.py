@@ -46,17 +46,14 @@ class FloatParity:
     agreement: Measured | None = None
     output: str = ""
 
-    @property
     def ran(self) -> str:
         """Runner and output, for people."""
         return ran(self.runner, self.output)
 
-    @property
     def farness(self) -> float:
         """How far off it is, by which outputs are ordered."""
         return self.max_rel_error
 
-    @property
     def values_of(self) -> str:
         """What was compared, for people."""
         return values_of(self.output)

@@ -89,28 +89,28 @@ def parity(found: IntegerParity | FloatParity, where: str = "") -> Gate:
             measured += f", {found.max_ulp:.2g} ULP"
         allowed = f"{found.tolerance:g} of the largest"
         problem = (
-            f"{found.values_of} are off by {found.max_rel_error:.2g} of the largest one: "
+            f"{found.values_of()} are off by {found.max_rel_error:.2g} of the largest one: "
             f"{where or 'edgekit diff finds where'}"
         )
-        level, name = Level.FLOAT, f"the trained network's {found.values_of}"
+        level, name = Level.FLOAT, f"the trained network's {found.values_of()}"
     elif found.exact:
-        measured = f"{found.differences.get(0, 0):,} of {found.values:,} {found.values_of} identical, "
+        measured = f"{found.differences.get(0, 0):,} of {found.values:,} {found.values_of()} identical, "
         measured += f"{found.max_lsb} LSB at most"
         allowed = f"{found.max_lsb_allowed} LSB"
         problem = (
-            f"{found.values - found.differences.get(0, 0):,} of {found.values:,} {found.values_of} differ, by up to "
+            f"{found.values - found.differences.get(0, 0):,} of {found.values:,} {found.values_of()} differ, by up to "
             f"{found.max_lsb} LSB: {where or 'edgekit diff finds where'}"
         )
         level, name = Level.INTEGER, "identical integers"
     else:
-        measured = f"{found.relative_rms:.0%} of the spread of {found.values_of}, {found.max_lsb} LSB at most"
+        measured = f"{found.relative_rms:.0%} of the spread of {found.values_of()}, {found.max_lsb} LSB at most"
         allowed = f"{NEAR:.0%}"
         problem = (
-            f"integers are off by {found.relative_rms:.0%} of the spread of {found.values_of}: "
+            f"integers are off by {found.relative_rms:.0%} of the spread of {found.values_of()}: "
             f"{where or 'see edgekit diff'}"
         )
         level, name = Level.INTEGER, "near integers"
-    return Gate(level, name, found.ran, found.passed, measured, allowed, "" if found.passed else problem)
+    return Gate(level, name, found.ran(), found.passed, measured, allowed, "" if found.passed else problem)
 
 
 def task(

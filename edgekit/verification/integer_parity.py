@@ -67,17 +67,14 @@ class IntegerParity:
     max_lsb_allowed: int = 0
     output: str = ""
 
-    @property
     def ran(self) -> str:
         """Runner and output, for people."""
         return ran(self.runner, self.output)
 
-    @property
     def farness(self) -> float:
         """How far off it is, by which outputs are ordered."""
         return float(self.max_lsb)
 
-    @property
     def values_of(self) -> str:
         """What was compared, for people."""
         return values_of(self.output)

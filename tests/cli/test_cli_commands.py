@@ -184,7 +184,7 @@ SCHEMA = {
     "verify.files.gates": {"level", "name", "runner", "passed", "measured", "limit", "problem"},
     "verify.files.parities": {
         *("runner", "images", "values", "differences", "images_identical", "identical", "max_lsb"),
-        *("relative_rms", "exact", "max_lsb_allowed", "passed"),
+        *("relative_rms", "exact", "max_lsb_allowed", "passed", "output"),
     },
     "bench": {"schema_version", "command", "results", "extras", "left_out", "device", "checked"},
     "bench.results": {"rows", "refused", "machine", "conditions", "dirty", "laps"},
@@ -202,7 +202,7 @@ SCHEMA = {
     "inspect": {
         *("schema_version", "command", "path", "format", "size_bytes", "operators", "float_operators", "boundary"),
         *("inputs", "outputs", "version", "metadata", "int8_share"),
-        *("answer", "facts", "notes", "irregular"),
+        *("answers", "names", "shapes", "facts", "notes", "irregular"),
     },
     "doctor": {
         *("schema_version", "command", "python", "machine", "cores", "instructions", "packages", "emulated"),

@@ -85,7 +85,7 @@ class ExportedFile:
     @property
     def parity(self) -> IntegerParity | FloatParity | None:
         """The proof of the output that is farthest off; None without one."""
-        return max(self.parities, key=lambda parity: parity.farness, default=None)
+        return max(self.parities, key=lambda parity: parity.farness(), default=None)
 
     @property
     def proven(self) -> bool:
@@ -405,14 +405,14 @@ def _difference(parity: IntegerParity | FloatParity) -> str:
     """What is wrong, in words."""
     if isinstance(parity, IntegerParity) and not parity.exact:
         return (
-            f"is far from the reference in {parity.ran}, up to {parity.max_lsb} LSB: differences of "
-            f"{parity.relative_rms:.0%} of the spread of {parity.values_of} ({NEAR:.0%} is allowed where layers are "
+            f"is far from the reference in {parity.ran()}, up to {parity.max_lsb} LSB: differences of "
+            f"{parity.relative_rms:.0%} of the spread of {parity.values_of()} ({NEAR:.0%} is allowed where layers are "
             f"more precise)"
         )
     if isinstance(parity, IntegerParity):
         return (
-            f"gives other integers in {parity.ran} than the reference, up to {parity.max_lsb} LSB apart "
-            f"({1 - parity.identical:.2%} of {parity.values:,} {parity.values_of})"
+            f"gives other integers in {parity.ran()} than the reference, up to {parity.max_lsb} LSB apart "
+            f"({1 - parity.identical:.2%} of {parity.values:,} {parity.values_of()})"
         )
     return (
         f"is off by {parity.max_rel_error:.2g} of the largest {value_of(parity.output)} in {parity.runner} "

@@ -125,7 +125,7 @@ def _ran(file: FileVerdict, found: IntegerParity | FloatParity, name: str) -> tu
     """In what a file was run, and whether it did what is claimed of it."""
     reason = file.unclaimed.get(found.runner)
     where = join(
-        found.ran,
+        found.ran(),
         element("div", code(name), class_="where"),
         element("div", reason, class_="where") if reason else None,
     )
