@@ -81,6 +81,7 @@ class Exported(Shown, ExportResult):
         except ArtifactError:  # what is missing is said by who reads it
             return
         own = {file.summary.metadata.provenance.get(CHECKPOINT_HASH) for file in self.files if file.summary.metadata}
+        own.discard(None)
         if own and now not in own:
             raise ConfigError(
                 f"{self.folder} holds another {self.network} by now, exported after this one: export this one again, "
