@@ -39,7 +39,7 @@ class Outer:
 def test_json_holds_fields_and_properties(capsys: pytest.CaptureFixture[str]) -> None:
     console.print_json("paint", Outer((Inner(Path("a/ä"), float("nan")),), Colour.RED, {3: 1}))
     assert json.loads(capsys.readouterr().out) == {
-        "schema_version": 2,
+        "schema_version": 3,
         "command": "paint",
         "files": [{"path": "a/ä", "error": None, "passed": False}],
         "colour": "red",
@@ -146,7 +146,7 @@ def test_an_error_is_one_sentence_and_its_code(error: Exception, code: int, caps
         raise error
     assert ended.value.exit_code == code
     assert json.loads(capsys.readouterr().out) == {
-        "schema_version": 2,
+        "schema_version": 3,
         "command": "verify",
         "error": {"type": type(error).__name__, "message": str(error)},
         "exit_code": code,

@@ -111,7 +111,7 @@ def test_the_worker_answers_each_command(exported: Path) -> None:
 
 
 def test_the_worker_answers_errors(exported: Path, tmp_path: Path) -> None:
-    answer = json.loads(ask(next(exported.glob("*.int8.mlpackage")), "", b"start\n").readline())
+    answer = json.loads(ask(next(exported.glob("*.int8.onnx")), "XNNPACK", b"start\n").readline())  # LiteRT's kernels
     assert answer["error"] == "ArtifactError"
     (tmp_path / "net.tflite").write_bytes(b"hello")
     answer = json.loads(ask(tmp_path / "net.tflite", "XNNPACK", b"start\n").readline())

@@ -223,7 +223,7 @@ def test_files_that_are_something_else(shipped: Path, tmp_path: Path) -> None:
         (tmp_path, "cannot read"),
         (
             changed(shipped, tmp_path, schema_version=1),
-            r"has schema version 1, this edgekit reads 2: .* that wrote it, \d",
+            r"has schema version 1, this edgekit reads 3: .* that wrote it, \d",
         ),
     ):
         with pytest.raises(ArtifactError, match=said):
