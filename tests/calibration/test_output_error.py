@@ -21,15 +21,17 @@ def test_it_is_what_the_rest_of_the_network_makes_of_it() -> None:
     shape = mobilenet_v3_small(1.0, 10, resolution=SIZE)
     graph = integer_form(capture(build(shape).eval(), shape.name, (3, SIZE, SIZE)))
     errors = OutputError(graph, IMAGES)
+    (output,) = graph.outputs
 
     class Replacing(FloatExecutor):
         def compute(self, node, inputs):  # type: ignore[no-untyped-def]
             y = super().compute(node, inputs)
             return y.round() if node.output == name else y
 
-    for name in ("features.0.2", "features.4.block.2.activation", "features.12.2", graph.output_tensors[0]):
+    for name in ("features.0.2", "features.4.block.2.activation", "features.12.2", output.tensor):
         with torch.inference_mode():
-            found, expected = Replacing(graph)(torch.from_numpy(IMAGES)), errors.values[graph.output_tensors[0]]
+            found = Replacing(graph)(torch.from_numpy(IMAGES))[output.name]
+        expected = errors.values[output.tensor]
         wanted = float((found - expected).square().sum() / expected.square().sum())
         np.testing.assert_allclose(errors.of(name, errors.values[name].round()), wanted, rtol=1e-4)
     assert errors.of(graph.input, errors.values[graph.input]) == 0.0
