@@ -290,6 +290,12 @@ def test_what_architecture_names_is_there() -> None:
     assert [path for path in (*architecture_rows(), *links) if not (ROOT / path).exists()] == []
 
 
+def test_architecture_says_what_each_file_of_calibration_is_for() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    modules = {path.name for path in (ROOT / "calibration").glob("*.py")} - {"__init__.py"}
+    assert sorted(name for name in modules if f"`{name}`" not in text and f"/{name}`" not in text) == []
+
+
 def test_architecture_names_what_is_there() -> None:
     ignored = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").split()]
     shown = [p for p in (*ROOT.iterdir(), *(ROOT / "edgekit").iterdir()) if not p.name.startswith((".", "__"))]
