@@ -330,7 +330,7 @@ def test_what_is_assumed_needs_consent_before_integers_are_written(settings: Mak
     bare = settings(model={"checkpoint": weights, "labels": None}, calibration={"data": None, "data_free": True})
     told: list[Source] = []
     with pytest.raises(
-        ConfigError, match=r"only assumed: padding symmetric, bn_eps 0\.001.* \(--padding same\|symmetric.*--insist"
+        ConfigError, match=r"only assumed: padding symmetric .*, bn_eps 0\.001 .* \(--padding same\|symmetric.*--insist"
     ):
         export(replace(bare, calibration=replace(bare.calibration, ranges=None)), opened=told.append)
     assert {fact.name for fact in assumed(told[0].facts)} == {*("padding", "bn_eps", "activation", "resolution")}
