@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import html
 import sys
 from dataclasses import dataclass
@@ -55,14 +56,14 @@ class Page:
         return "\n".join([*parts, *(f"<p>{html.escape(remark)}</p>" for remark in self.remarks)])
 
 
-class Shown:
+class Shown(abc.ABC):
     """A result that shows itself."""
 
     __slots__ = ()
 
+    @abc.abstractmethod
     def page(self) -> Page:
         """What is shown."""
-        raise NotImplementedError
 
     def __repr__(self) -> str:
         return printable(self.page().text())
