@@ -60,7 +60,7 @@ class RoundWeights(Step["Offsets"]):
         moved = sum(int(np.count_nonzero(offsets)) for offsets in found.values())
         total = sum(offsets.size for offsets in found.values())
         share = f"{moved / total:.0%} of the weights"
-        return (f"{share} not rounded to nearest but the other way, as layers come nearer to float so",)
+        return (f"{share} not rounded to nearest but the other way: that brings their layers nearer to float",)
 
     def encode(self, found: Offsets) -> Any:  # noqa: ANN401 - JSON
         """Nearly all are 0: compressed, and written as text."""
