@@ -1,0 +1,50 @@
+"""Activations that stand by themselves."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgekit.capture.onnx_call import View, lowers
+from edgekit.capture.onnx_operators.arithmetic import operands
+from edgekit.ir import Clamp, HardSigmoid, HardSwish
+
+if TYPE_CHECKING:
+    from edgekit.capture.builder import GraphBuilder
+    from edgekit.capture.onnx_call import Call
+
+
+@lowers("Relu")
+def _relu(call: Call, builder: GraphBuilder) -> View:
+    return View(builder.apply(call.name, Clamp(0.0), call.view(0).tensor), call.view(0).axes)
+
+
+@lowers("Clip")
+def _clip(call: Call, builder: GraphBuilder) -> View:
+    clamp = Clamp(call.bound(1, "min", -math.inf), call.bound(2, "max", math.inf))
+    return View(builder.apply(call.name, clamp, call.view(0).tensor), call.view(0).axes)
+
+
+@lowers("Max", "Min")
+def _max(call: Call, builder: GraphBuilder) -> View:
+    x, bound = operands(call)
+    if bound.size != 1:
+        raise call.refuse("has a bound for each channel")
+    clamp = Clamp(bound.item()) if call.op_type == "Max" else Clamp(-math.inf, bound.item())
+    return View(builder.apply(call.name, clamp, x.tensor), x.axes)
+
+
+@lowers("HardSwish")
+def _hard_swish(call: Call, builder: GraphBuilder) -> View:
+    return View(builder.apply(call.name, HardSwish(), call.view(0).tensor), call.view(0).axes)
+
+
+@lowers("HardSigmoid")
+def _hard_sigmoid(call: Call, builder: GraphBuilder) -> View:
+    x, slope, offset = call.view(0), call.number("alpha", 0.2), call.number("beta", 0.5)
+    if math.isclose(slope, 1 / 6, rel_tol=1e-4) and offset == 0.5:
+        return View(builder.apply(call.name, HardSigmoid(), x.tensor), x.axes)
+    inner = builder.affine(f"{call.name}.affine", x.tensor, np.array([slope]), np.array([offset]))
+    return View(builder.apply(call.name, Clamp(0.0, 1.0), inner), x.axes)

@@ -1,0 +1,92 @@
+"""Sums and products."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgekit.capture.onnx_call import Channels, View, lowers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgekit.capture.builder import GraphBuilder
+    from edgekit.capture.onnx_call import Call
+
+_ARITHMETIC = ("Add", "Div", "Mul", "Sub")
+
+
+@lowers("Add", "Sum")
+def _add(call: Call, builder: GraphBuilder) -> View:
+    if call.depends_on_image(0) and call.depends_on_image(1):
+        a, b = _alike(call)
+        return View(builder.add(call.name, a.tensor, b.tensor), a.axes)
+    x, term = operands(call)
+    return View(builder.affine(call.name, x.tensor, np.ones(1), term), x.axes)
+
+
+@lowers("Sub")
+def _sub(call: Call, builder: GraphBuilder) -> View:
+    x, term = operands(call)
+    sign = np.ones(1) if call.depends_on_image(0) else -np.ones(1)
+    return View(builder.affine(call.name, x.tensor, sign, -sign * term), x.axes)
+
+
+@lowers("Mul")
+def _mul(call: Call, builder: GraphBuilder) -> View:
+    if call.depends_on_image(0) and call.depends_on_image(1):
+        a, b = _alike(call)
+        return View(builder.mul(call.name, a.tensor, b.tensor), a.axes)
+    x, factor = operands(call)
+    return View(builder.affine(call.name, x.tensor, factor, np.zeros(1)), x.axes)
+
+
+@lowers("Div")
+def _div(call: Call, builder: GraphBuilder) -> View:
+    if call.depends_on_image(1):
+        raise call.refuse("divides by what depends on the image")
+    x, divisor = operands(call)
+    return View(builder.affine(call.name, x.tensor, 1 / divisor, np.zeros(1)), x.axes)
+
+
+def _alike(call: Call) -> tuple[View, View]:
+    """Both operands, laid out alike."""
+    a, b = call.view(0), call.view(1)
+    if a.axes != b.axes or call.arity > 2:
+        raise call.refuse(f"has {call.arity} operands laid out as {a.axes} and {b.axes}")
+    return a, b
+
+
+def operands(call: Call) -> tuple[View, NDArray[np.float64]]:
+    """The operand that depends on the image, and the other: one number, or one a channel."""
+    if call.arity > 2:
+        raise call.refuse(f"has {call.arity} operands")
+    index = 0 if call.depends_on_image(0) else 1
+    x, values = call.view(index), call.array(1 - index).astype(np.float64)
+    if values.size == 1:
+        return x, values.reshape(1)
+    place = len(x.axes) - x.axes.index("C")  # axes are aligned from the right
+    if values.ndim < place or values.size != values.shape[-place]:
+        raise call.refuse(f"has an operand of the shape {values.shape}, neither one number nor one a channel")
+    return x, values.reshape(-1)
+
+
+def on_channels(call: Call, builder: GraphBuilder) -> Channels | None:
+    """The result of arithmetic with a constant on some channels of a tensor; None if it is something else."""
+    index = 0 if call.is_channels(0) else 1
+    if call.op_type not in _ARITHMETIC or not call.is_channels(index) or call.depends_on_image(1 - index):
+        return None
+    x, values = call.channels(index, builder), call.array(1 - index).astype(np.float64).reshape(-1)
+    if values.size not in {1, len(x.chosen)} or (call.op_type == "Div" and index):
+        return None
+    sign = -np.ones(1) if call.op_type == "Sub" and index else np.ones(1)
+    scale = values if call.op_type == "Mul" else 1 / values if call.op_type == "Div" else sign
+    shift = {"Add": values, "Sub": -sign * values}.get(call.op_type, np.zeros(1))
+    return x.then(scale, shift)
+
+
+@lowers("Neg")
+def _neg(call: Call, builder: GraphBuilder) -> View:
+    x = call.view(0)
+    return View(builder.affine(call.name, x.tensor, -np.ones(1), np.zeros(1)), x.axes)

@@ -1,0 +1,155 @@
+"""Axes moved about, channels chosen and joined, and what keeps values as they are."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgekit.capture.onnx_call import Channels, View, lowers
+from edgekit.ir import Concat, Padding
+
+if TYPE_CHECKING:
+    from edgekit.capture.builder import GraphBuilder
+    from edgekit.capture.onnx_call import Call
+
+RESHAPES = ("Flatten", "Reshape", "Squeeze", "Unsqueeze")
+SAME_VALUES = ("Cast", "Dropout", "Identity")
+_FLOAT_TYPES = {1, 10, 11, 16}  # TensorProto.DataType: FLOAT, FLOAT16, DOUBLE, BFLOAT16
+
+
+@lowers("Pad")
+def _pad(call: Call, builder: GraphBuilder) -> View:
+    x, pads = call.view(0), call.integers(1, "pads")
+    mode, value = call.text("mode", "constant"), call.bound(2, "value", 0.0)
+    axes = [x.axes[axis] for axis in call.integers(3, "axes")] or list(x.axes)
+    before, after = dict(zip(axes, pads, strict=False)), dict(zip(axes, pads[len(axes) :], strict=True))
+    others = [size for axis in axes if axis not in "HW" for size in (before[axis], after[axis])]
+    if mode != "constant" or value != 0 or any(others):
+        raise call.refuse(f"pads {pads} in mode {mode!r} with {value:g}")
+    padding = Padding(before.get("H", 0), after.get("H", 0), before.get("W", 0), after.get("W", 0))
+    return View(builder.pad(call.name, x.tensor, padding), x.axes)
+
+
+@lowers("Gather")
+def _gather(call: Call, builder: GraphBuilder) -> Channels:
+    x, indices = call.channels(0, builder), call.array(1)
+    place = int(call.number("axis", 0)) % len(x.axes)
+    if x.axes[place] != "C" or indices.ndim > 1:
+        raise call.refuse(f"takes parts of the axis {x.axes[place]}")
+    axes = x.axes if indices.ndim else x.axes[:place] + x.axes[place + 1 :]
+    return x.taken(indices.reshape(-1).tolist(), axes)
+
+
+@lowers("Slice")
+def _slice(call: Call, builder: GraphBuilder) -> Channels:
+    x = call.channels(0, builder)
+    starts, ends = call.integers(1, "starts"), call.integers(2, "ends")
+    axes, steps = call.integers(3, "axes") or range(len(starts)), call.integers(4, "steps") or (1,) * len(starts)
+    places = range(len(x.chosen))
+    sizes = dict(zip(x.axes, (1, *call.sizes(x, builder)), strict=True))
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        kind = x.axes[axis]
+        # NumPy's rules but for one: ONNX writes "to the front, the first included" as a number far below 0.
+        part = slice(start, None if step < 0 and end < -sizes[kind] else end, step)
+        if kind == "C":
+            places = places[part]
+        elif len(range(*part.indices(sizes[kind]))) != sizes[kind] or step != 1:
+            raise call.refuse(f"takes a part of the axis {kind} (of images: crop them before)")
+    return x.taken(places)
+
+
+@lowers("Tile", "Expand")
+def _tile(call: Call, builder: GraphBuilder) -> Channels:
+    """One channel, several times, as grey images become colours."""
+    x = call.channels(0, builder)
+    sizes = (1, *call.sizes(x, builder))
+    if len(x.chosen) != 1 or len(call.shape) != len(sizes) or "C" not in x.axes:
+        raise call.refuse(f"repeats {sizes} to {call.shape}")
+    repeats = call.shape[x.axes.index("C")]
+    if call.shape != tuple(repeats if axis == "C" else size for axis, size in zip(x.axes, sizes, strict=True)):
+        raise call.refuse(f"repeats {sizes} to {call.shape}")
+    return x.taken([0] * repeats)
+
+
+@lowers("Split")
+def _split(call: Call, builder: GraphBuilder) -> tuple[Channels, ...]:
+    x = call.channels(0, builder)
+    place = int(call.number("axis", 0)) % len(x.axes)
+    parts = len(call.outputs)
+    sizes = call.integers(1, "split") or (-(-len(x.chosen) // parts),) * parts
+    if x.axes[place] != "C":
+        raise call.refuse(f"splits the axis {x.axes[place]}")
+    ends = np.cumsum(sizes)
+    return tuple(x.taken(range(end - size, end)) for end, size in zip(ends, sizes, strict=True))
+
+
+@lowers("Concat")
+def _concat(call: Call, builder: GraphBuilder) -> View | Channels:
+    parts = [call.channels(index, builder) for index in range(call.arity)]
+    first, place = parts[0], int(call.number("axis", 0)) % len(parts[0].axes)
+    if first.axes[place] != "C" or any(part.axes != first.axes for part in parts):
+        raise call.refuse(f"joins tensors along {first.axes[place]}, or such that are laid out otherwise")
+    if all(part.is_whole and len(part.chosen) == builder.shape(part.tensor)[0] for part in parts):
+        return View(builder.apply(call.name, Concat(), *(part.tensor for part in parts)), first.axes)
+    if any(part.tensor != first.tensor for part in parts):
+        raise call.refuse("joins some channels of several tensors")
+    scale, shift = (sum((part.scale for part in parts), ()), sum((part.shift for part in parts), ()))
+    return Channels(first.tensor, first.axes, sum((part.chosen for part in parts), ()), scale, shift)
+
+
+@lowers("Transpose")
+def _transpose(call: Call, builder: GraphBuilder) -> View:  # noqa: ARG001 - the signature of all lowerings
+    x = call.view(0)
+    order = call.numbers("perm", range(len(x.axes))[::-1])
+    return View(x.tensor, "".join(x.axes[axis] for axis in order))
+
+
+@lowers(*RESHAPES)
+def _reshape(call: Call, builder: GraphBuilder) -> View | Channels:
+    if call.is_channels(0):
+        return _unsqueezed(call, builder)
+    x = call.view(0)
+    channels, *rest = builder.shape(x.tensor)
+    height, width = rest or (1, 1)
+    sizes = {"N": 1, "C": channels, "H": height, "W": width}
+    if call.shape == tuple(sizes[axis] for axis in x.axes):
+        return x
+    place = next((i for i, size in enumerate(call.shape) if i and size == channels), 0)
+    if (height, width) != (1, 1) or not place or math.prod(call.shape) != channels:
+        raise call.refuse(f"reshapes {tuple(sizes[axis] for axis in x.axes)} to {call.shape}")
+    spatial = iter("HW")
+    axes = "N" + "".join("C" if i == place else next(spatial, "?") for i in range(1, len(call.shape)))
+    if axes == "NC":
+        return View(builder.flatten(call.name, x.tensor), axes)
+    return View(builder.image(x.tensor), axes)
+
+
+def _unsqueezed(call: Call, builder: GraphBuilder) -> Channels:
+    """One channel that was taken out without its axis, with it."""
+    x = call.channels(0, builder)
+    places = [axis % len(call.shape) for axis in call.integers(1, "axes")]
+    if call.op_type != "Unsqueeze" or "C" in x.axes or len(places) != 1:
+        raise call.refuse("reshapes some channels of a tensor")
+    return replace(x, axes=f"{x.axes[: places[0]]}C{x.axes[places[0] :]}")
+
+
+@lowers("Identity")
+def _identity(call: Call, builder: GraphBuilder) -> View:  # noqa: ARG001 - the signature of all lowerings
+    return call.view(0)
+
+
+@lowers("Dropout")
+def _dropout(call: Call, builder: GraphBuilder) -> View:  # noqa: ARG001 - see above
+    if np.any(call.constant(2)):
+        raise call.refuse("is in training mode")
+    return call.view(0)
+
+
+@lowers("Cast")
+def _cast(call: Call, builder: GraphBuilder) -> View:  # noqa: ARG001 - see above
+    if call.number("to", 1) not in _FLOAT_TYPES:
+        raise call.refuse("casts to integers")
+    return call.view(0)

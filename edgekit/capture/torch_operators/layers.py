@@ -1,0 +1,60 @@
+"""Layers with weights, and batch normalization."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgekit.capture.torch_call import EVALUATE, Call, lowers
+from edgekit.ir import Padding
+from edgekit.ir.operators.padding import Same
+
+if TYPE_CHECKING:
+    from edgekit.capture.builder import GraphBuilder
+
+
+@lowers("conv2d.default")
+def _conv2d(call: Call, builder: GraphBuilder) -> str:
+    vertical, horizontal = call.pair("padding")
+    return _convolution(call, builder, Padding(vertical, vertical, horizontal, horizontal))
+
+
+@lowers("conv2d.padding")
+def _conv2d_named(call: Call, builder: GraphBuilder) -> str:
+    return _convolution(call, builder, Same.UPPER if call.text("padding") == "same" else Padding())
+
+
+def _convolution(call: Call, builder: GraphBuilder, padding: Padding | Same) -> str:
+    return builder.conv2d(
+        call.name,
+        call.activation("input"),
+        call.array("weight"),
+        call.constant("bias"),
+        stride=call.pair("stride"),
+        padding=padding,
+        dilation=call.pair("dilation"),
+        groups=int(call.number("groups")),
+    )
+
+
+@lowers("linear.default")
+def _linear(call: Call, builder: GraphBuilder) -> str:
+    return builder.linear(call.name, call.activation("input"), call.array("weight"), call.constant("bias"))
+
+
+@lowers("batch_norm.default")
+def _batch_norm(call: Call, builder: GraphBuilder) -> str:
+    if call.number("training"):
+        raise call.refuse("normalizes by the batch", EVALUATE)
+    mean, variance = call.array("running_mean"), call.array("running_var")
+    weight, bias = call.constant("weight"), call.constant("bias")
+    return builder.batch_norm(
+        call.name,
+        call.activation("input"),
+        weight=np.ones_like(mean) if weight is None else weight,
+        bias=np.zeros_like(mean) if bias is None else bias,
+        running_mean=mean,
+        running_var=variance,
+        eps=call.number("eps"),
+    )

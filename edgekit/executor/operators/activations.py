@@ -1,0 +1,35 @@
+"""Activations that stand by themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch.nn import functional as F  # noqa: N812 - torch's own convention
+
+from edgekit.executor.operators.table import FLOAT, INTEGER
+from edgekit.ir import (
+    Clamp,
+    HardSwish,
+)
+from edgekit.ir.operators.clamp import UNFUSED
+from edgekit.ir.operators.hard_swish import LOWERED
+
+if TYPE_CHECKING:
+    import torch
+
+
+@FLOAT.implements(Clamp)
+def clamp(op: Clamp, x: torch.Tensor) -> torch.Tensor:
+    """The clamp of a layer, or one by itself."""
+    return x.clamp(op.low, op.high)
+
+
+INTEGER.refuses(Clamp, UNFUSED)
+
+
+@FLOAT.implements(HardSwish)
+def _hard_swish(_: HardSwish, x: torch.Tensor) -> torch.Tensor:
+    return F.hardswish(x)
+
+
+INTEGER.refuses(HardSwish, LOWERED)

@@ -1,0 +1,32 @@
+"""What moves values and computes nothing."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F  # noqa: N812 - torch's own convention
+
+from edgekit.executor.operators.table import FLOAT, INTEGER
+from edgekit.ir import (
+    Concat,
+    Flatten,
+    Pad,
+)
+
+
+@INTEGER.implements(Pad)
+@FLOAT.implements(Pad)
+def _pad(op: Pad, x: torch.Tensor) -> torch.Tensor:
+    p = op.padding
+    return F.pad(x, (p.left, p.right, p.top, p.bottom))
+
+
+@INTEGER.implements(Flatten)
+@FLOAT.implements(Flatten)
+def _flatten(_: Flatten, x: torch.Tensor) -> torch.Tensor:
+    return x.flatten(1)
+
+
+@INTEGER.implements(Concat)
+@FLOAT.implements(Concat)
+def _concat(_: Concat, *xs: torch.Tensor) -> torch.Tensor:
+    return torch.cat(xs, 1)

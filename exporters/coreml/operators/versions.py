@@ -1,0 +1,20 @@
+"""The operators of Core ML that edgekit writes, and since when there are any."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Operators that edgekit writes, and the first specification that has them. Source: coremltools/converters/mil/mil/ops/
+# defs, a folder for each iOS.
+SINCE: Final = {
+    **dict.fromkeys(
+        (
+            "add", "cast", "classify", "clip", "concat", "conv", "linear", "mul", "pad", "reduce_mean", "relu", "relu6",
+            "reshape", "sigmoid", "sigmoid_hard", "softmax", "sub",
+        ),
+        6,
+    ),
+    "constexpr_affine_dequantize": 7,
+    "dequantize": 8,
+    "quantize": 8,
+}  # fmt: skip

@@ -1,0 +1,32 @@
+"""Activations that stand by themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgekit.exporters.onnx.operators.table import OPERATORS
+from edgekit.exporters.onnx.operators.writing import emit
+from edgekit.ir import (
+    Clamp,
+    HardSwish,
+)
+from edgekit.ir.operators.clamp import UNFUSED
+
+if TYPE_CHECKING:
+    from edgekit.exporters.onnx.builder import OnnxBuilder
+    from edgekit.ir import Node
+
+_HARD_SWISH_SINCE = 14  # https://onnx.ai/onnx/operators/onnx__HardSwish.html
+
+
+@OPERATORS.implements(HardSwish)
+def _hard_swish(_: HardSwish, node: Node, model: OnnxBuilder) -> None:
+    x = model.operand(node.operand("x"))
+    if model.version.opset >= _HARD_SWISH_SINCE:
+        emit(node, model, "HardSwish", [x])
+        return
+    gate = model.node("HardSigmoid", [x], f"{node.output}.gate", alpha=1 / 6, beta=0.5)
+    emit(node, model, "Mul", [x, gate])
+
+
+OPERATORS.refuses(Clamp, UNFUSED)

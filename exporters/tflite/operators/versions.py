@@ -1,0 +1,81 @@
+"""The versions of TFLite's operators that edgekit writes, and what XNNPACK calls their kernels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from edgekit.exporters.tflite.versions import Release
+
+# Operators and versions that edgekit writes, and the TensorFlow release whose runtime was the first to have them:
+# tflite/tools/versioning/runtime_version.cc, FindMinimumRuntimeVersionForOp.
+RELEASES = {
+    ("ADD", 1): (1, 5, 0),
+    ("ADD", 2): (1, 14, 0),
+    ("ADD", 3): (2, 4, 0),
+    ("CONCATENATION", 1): (1, 5, 0),
+    ("CONCATENATION", 2): (1, 14, 0),
+    ("CONCATENATION", 3): (2, 3, 0),
+    ("CONV_2D", 1): (1, 5, 0),
+    ("CONV_2D", 3): (1, 14, 0),
+    ("CONV_2D", 4): (2, 3, 0),
+    ("DEPTHWISE_CONV_2D", 1): (1, 5, 0),
+    ("DEPTHWISE_CONV_2D", 2): (1, 12, 0),
+    ("DEPTHWISE_CONV_2D", 3): (1, 14, 0),
+    ("DEPTHWISE_CONV_2D", 5): (2, 3, 0),
+    ("DEQUANTIZE", 2): (1, 14, 0),
+    ("DEQUANTIZE", 3): (1, 15, 0),
+    ("FULLY_CONNECTED", 1): (1, 5, 0),
+    ("FULLY_CONNECTED", 4): (1, 14, 0),
+    ("FULLY_CONNECTED", 7): (2, 3, 0),
+    ("HARD_SWISH", 1): (1, 15, 0),
+    ("LOGISTIC", 1): (1, 14, 0),
+    ("MAXIMUM", 1): (1, 14, 0),
+    ("MAXIMUM", 4): (2, 3, 0),
+    ("MEAN", 1): (1, 6, 0),
+    ("MEAN", 2): (1, 14, 0),
+    ("MEAN", 3): (2, 4, 0),
+    ("MINIMUM", 1): (1, 14, 0),
+    ("MINIMUM", 4): (2, 3, 0),
+    ("MUL", 1): (1, 5, 0),
+    ("MUL", 2): (1, 14, 0),
+    ("MUL", 3): (1, 15, 0),
+    ("MUL", 4): (2, 3, 0),
+    ("PAD", 1): (1, 5, 0),
+    ("PAD", 2): (1, 14, 0),
+    ("PAD", 3): (2, 4, 0),
+    ("QUANTIZE", 1): (1, 14, 0),
+    ("QUANTIZE", 2): (1, 15, 0),
+    ("RESHAPE", 1): (1, 5, 0),
+    ("SOFTMAX", 1): (1, 5, 0),
+}
+# How kernels of XNNPACK are called (src/operator-utils.c, xnn_operator_type_to_string_v2) that compute an operator of
+# TFLite; whoever is left to TFLite itself is called by its own name.
+KERNELS = {
+    "ADD": ("Add",),
+    "AVERAGE_POOL_2D": ("Average Pooling",),
+    "CONCATENATION": ("Copy",),
+    "CONV_2D": ("Convolution", "Fully Connected"),
+    "DEPTHWISE_CONV_2D": ("Convolution",),
+    "DEQUANTIZE": ("Convert",),
+    "FULLY_CONNECTED": ("Fully Connected", "Convolution"),
+    "HARD_SWISH": ("HardSwish",),
+    "MAXIMUM": ("Maximum",),
+    "MEAN": ("Mean", "Global Average Pooling"),
+    "MINIMUM": ("Minimum",),
+    # x (x + 3) with both clamps is one table of 256 entries, which is called a unary operator without a name.
+    "MUL": ("Multiply", "Invalid Unary Op"),
+    "PAD": ("Constant Pad",),
+    "QUANTIZE": ("Convert",),
+    "RESHAPE": ("Static Reshape", "Copy"),
+    "SOFTMAX": ("Softmax",),
+}
+
+
+def oldest_runtime(codes: Collection[tuple[str, int]]) -> Release:
+    """The release of the oldest runtime that has all of these operators, each in its version."""
+    unknown = [code for code in codes if code not in RELEASES]
+    assert not unknown, f"nobody looked up which runtimes have {unknown}"
+    return max(RELEASES[code] for code in codes)

@@ -1,0 +1,28 @@
+"""Activations that stand by themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgekit.exporters.torch.operators.table import FLOAT, INTEGER
+from edgekit.ir import (
+    Clamp,
+    HardSwish,
+)
+from edgekit.ir.operators.clamp import UNFUSED
+from edgekit.ir.operators.hard_swish import LOWERED
+
+if TYPE_CHECKING:
+    from edgekit.exporters.torch.writers import FloatWriter
+    from edgekit.ir import Node
+
+
+@FLOAT.implements(HardSwish)
+def _hard_swish(_: HardSwish, node: Node, writer: FloatWriter) -> str:
+    x = writer.operand(node.operand("x"))
+    return f"torch.ops.aten.hardswish({x})"
+
+
+INTEGER.refuses(HardSwish, LOWERED)
+FLOAT.refuses(Clamp, UNFUSED)
+INTEGER.refuses(Clamp, UNFUSED)

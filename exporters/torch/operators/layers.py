@@ -1,0 +1,57 @@
+"""Layers with weights, and batch normalization."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from edgekit.exporters.torch import convolution, script
+from edgekit.exporters.torch.operators.arithmetic import _quantized
+from edgekit.exporters.torch.operators.table import FLOAT, INTEGER
+from edgekit.ir import (
+    Conv2d,
+    Linear,
+)
+
+if TYPE_CHECKING:
+    from edgekit.exporters.torch.writers import FloatWriter, IntegerWriter
+    from edgekit.ir import Node
+
+
+@FLOAT.implements(Conv2d)
+def _conv2d(op: Conv2d, node: Node, writer: FloatWriter) -> str:
+    x, weight, bias = map(writer.operand, node.inputs)
+    padding = script.symmetric(op.padding)
+    if padding is None:
+        x, padding = script.padded(x, op.padding), (0, 0)
+    attributes = f"{list(op.stride)}, {list(padding)}, {list(op.dilation)}, {op.groups}"
+    return f"torch.conv2d({x}, {weight}, {bias}, {attributes})"
+
+
+@INTEGER.implements(Conv2d)
+def _conv2d_stored(op: Conv2d, node: Node, writer: IntegerWriter) -> str:
+    form = convolution.form(op, writer.model.graph.constants[node.operand("weight")].shape, writer.engine)
+    packed = torch.ops.quantized.conv2d_prepack(
+        *writer.weight_and_bias(node, form.merged),
+        list(op.stride),
+        list(form.inside),
+        list(op.dilation),
+        op.groups // form.merged,
+    )
+    x = writer.padded(node.operand("x"), form.outside)
+    result = _quantized("conv2d", node, writer, x, writer.program.attribute(f"{node.name}.packed", packed))
+    return writer.program.call("crop", result, *form.surplus) if any(form.surplus) else result
+
+
+@FLOAT.implements(Linear)
+def _linear(_: Linear, node: Node, writer: FloatWriter) -> str:
+    x, weight, bias = map(writer.operand, node.inputs)
+    return f"torch.ops.aten.linear({x}, {weight}, {bias})"
+
+
+@INTEGER.implements(Linear)
+def _linear_stored(_: Linear, node: Node, writer: IntegerWriter) -> str:
+    packed = torch.ops.quantized.linear_prepack(*writer.weight_and_bias(node))
+    weight = writer.program.attribute(f"{node.name}.packed", packed)
+    return _quantized("linear", node, writer, writer.operand(node.operand("x")), weight)

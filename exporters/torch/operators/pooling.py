@@ -1,0 +1,31 @@
+"""Means and other pooling."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgekit.exporters.torch.operators.table import FLOAT, INTEGER
+from edgekit.ir import (
+    Mean,
+)
+
+if TYPE_CHECKING:
+    from edgekit.exporters.torch.writers import FloatWriter, IntegerWriter
+    from edgekit.ir import Node
+
+
+@FLOAT.implements(Mean)
+def _mean(op: Mean, node: Node, writer: FloatWriter) -> str:
+    x = writer.operand(node.operand("x"))
+    return f"torch.mean({x}, [2, 3], {op.keep_dims})"
+
+
+@INTEGER.implements(Mean)
+def _mean_stored(op: Mean, node: Node, writer: IntegerWriter) -> str:
+    x = node.operand("x")
+    _, height, width = writer.model.graph.tensors[x].shape
+    summands = height * width
+    return writer.program.call(
+        "mean", writer.operand(x), op.keep_dims, writer.zero_point(x) * summands, writer.scale(x) / summands,
+        writer.scale(node.output), writer.zero_point(node.output),
+    )  # fmt: skip
