@@ -68,6 +68,8 @@ def _activations(
     for node in wide:
         if node.op.border is Border.TO_ANOTHER_WIDTH:  # what int8 holds is held exactly
             params[node.output] = QuantParams(int8[node.operand("x")].scale, bits=16)
+        elif node.op.tabulated:  # TFLite's 16-bit LOGISTIC insists on it (kernels/activations.cc: SigmoidPrepare)
+            params[node.output] = QuantParams(np.array([2.0**-15], np.float32), bits=16)
         elif not node.op.moves_values:
             found = ranges[node.output]
             params[node.output] = _full_scale(max(-found.low, found.high, MIN_RANGE))

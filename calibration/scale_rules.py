@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit import mean
+from edgekit import curves, mean
 from edgekit.calibration.scale_state import NoCommonScaleError
-from edgekit.ir import Add, Conv2d, Linear, Mean, Mul, Op
+from edgekit.ir import Add, Conv2d, Linear, Mean, Mul, Op, Sigmoid
 from edgekit.ir.registry import OperatorTable
 from edgekit.quantization import (
     MAX_DENOMINATOR,
@@ -35,6 +35,7 @@ _SUM_OF_OPERAND = Fraction(1, 16)
 _OPERAND_OF_SUM = Fraction(1, 64)
 _MEAN_OF_INPUT = Fraction(1, 64)  # up to here a MEAN's smallest denominator is safe: edgekit.quantization
 _TRIES = 200  # denominators for a MEAN of so many values that the smallest may not serve; one in two does
+_STEPS = 64  # into which the tolerance is divided where scales are tried one after the other
 _RATIO = RATIO_LIMIT // 2  # the walk may still move scales a little
 
 
@@ -60,7 +61,7 @@ def _least_of_layer(_: Op, state: ScaleState, node: Node) -> Fraction:
     return state.wanted(x) * largest / state.weight_limit / _RATIO
 
 
-@LEAST_OPERAND.implements(Conv2d, Linear, Mean)
+@LEAST_OPERAND.implements(Conv2d, Linear, Mean, Sigmoid)
 def _any_scale(_: Op, __: ScaleState, ___: Node, ____: str) -> Fraction:
     return Fraction(0)
 
@@ -168,3 +169,33 @@ def _mean(_: Mean, state: ScaleState, node: Node) -> None:
             state.ratios[node.name] = Ratio.of((fraction.numerator, fraction.denominator))
             return
     state.settle_result(node, scale, limit)
+
+
+@LEAST_RESULT.implements(Sigmoid)
+def _fixed_scale(_: Op, __: ScaleState, ___: Node) -> Fraction:
+    return Fraction(0)
+
+
+@SOLVES.implements(Sigmoid)
+def _curve(_: Op, state: ScaleState, node: Node) -> None:
+    """The scale of the operand is the nearest to the wanted one with which no entry of the table is near a tie.
+
+    Where there is none within the tolerance, it is the wanted one, and the result is near (``IntegerModel.near``). None
+    of 3000 scales was so, those among them that put many entries on ties.
+    """
+    x = node.operand("x")
+    given = state.params_of(node.output)
+
+    def is_safe(scale: Fraction) -> bool:
+        tried = QuantParams(np.array([float(scale)], np.float32), state.zero_point(x))
+        return curves.distance(node, tried, given) >= curves.MARGIN
+
+    if state.is_fixed(x):
+        if not is_safe(state.fix(x)):
+            raise NoCommonScaleError(x, [node.name])
+        return
+    wanted = state.wanted(x)
+    tolerance = Fraction(SCALE_TOLERANCE) / _STEPS
+    moves = sorted(range(-_STEPS, _STEPS + 1), key=abs)
+    scales = (wanted * (1 + move * tolerance) for move in moves)
+    state.settle(x, next((scale for scale in scales if is_safe(scale)), wanted))

@@ -87,10 +87,13 @@ class ScaleState:
             movers = [n.name for n in self.graph.consumers(node.output) if n.op.moves_values and n.output in members]
             raise NoCommonScaleError(node.output, movers)
 
+    def zero_point(self, tensor: str) -> int:
+        """The zero point of ``tensor``, which is never moved."""
+        return self._zero_points[self.groups[tensor].members[0]]
+
     def params_of(self, tensor: str) -> QuantParams:
         """The parameters of ``tensor``, whose scale is fixed by that."""
-        zero_point = self._zero_points[self.groups[tensor].members[0]]
-        return QuantParams(np.array([float(self.fix(tensor))], np.float32), zero_point)
+        return QuantParams(np.array([float(self.fix(tensor))], np.float32), self.zero_point(tensor))
 
     def params(self) -> dict[str, QuantParams]:
         """The parameters of every quantized tensor and int8 constant."""

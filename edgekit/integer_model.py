@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit import files
+from edgekit import curves, files
 from edgekit.boundary import Alignment, alignment
 from edgekit.errors import ArtifactError, UnsupportedOperator
 from edgekit.ir.graph import Output, check
@@ -119,6 +119,10 @@ class IntegerModel:
             return f"{node.name} rounds reals"
         if width is not None and not (node.op.requantizes or node.op.moves_values):
             return f"nothing is proven of {type(node.op).__name__} ({node.name})"
+        if width is not None and node.op.tabulated:
+            (x,) = self.graph.activations(node)
+            if curves.distance(node, self.params[x], self.params[node.output]) < curves.MARGIN:
+                return f"{node.name} has a value next to a tie"
         return ""
 
     @property

@@ -18,6 +18,7 @@ class Does(Enum):
     NORMALIZE = auto()  # batch normalization
     HARD_SWISH = auto()
     HARD_SIGMOID = auto()
+    SIGMOID = auto()
     CLAMP = auto()
     DEPTHWISE = auto()  # a convolution of each channel by itself, where that is an operator of its own
     POOL = auto()  # a mean over areas

@@ -32,6 +32,7 @@ from edgekit.ir import (
     Output,
     Pad,
     Padding,
+    Sigmoid,
     Tensor,
 )
 from edgekit.ir.operators.operator import Window
@@ -212,6 +213,12 @@ class FloatSketch(Sketch):
     def hard_swish(self, x: str) -> str:
         return self.node(HardSwish(), (x,))
 
+    def sigmoid(self, x: str) -> str:
+        return self.node(Sigmoid(), (x,))
+
+    def silu(self, x: str) -> str:
+        return self.mul(x, self.sigmoid(x))
+
     def integer_hard_swish(self, x: str) -> str:
         """x relu6(x + 3), as an integer model has it: the result carries a factor of 6."""
         return self.mul(x, self.add_constant(x, 3.0, RELU6))
@@ -219,6 +226,11 @@ class FloatSketch(Sketch):
     def squeeze_excite(self, x: str, factor: float = 1.0) -> str:
         """x gate, with the hard-sigmoid of an integer model: the result carries a factor of 6 more."""
         gate = self.conv(self.conv(self.mean(x), 4, clamp=RELU, factor=factor), self.tensors[x].shape[0], clamp=RELU6)
+        return self.mul(x, gate)
+
+    def gated(self, x: str) -> str:
+        """x gate, with the sigmoid of EfficientNet and MobileOne."""
+        gate = self.sigmoid(self.conv(self.conv(self.mean(x), 4, clamp=RELU), self.tensors[x].shape[0]))
         return self.mul(x, gate)
 
     def float_model(self) -> FloatModel:

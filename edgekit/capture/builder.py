@@ -22,12 +22,14 @@ from edgekit.ir import (
     Flatten,
     Graph,
     Linear,
+    Lowered,
     Mean,
     Mul,
     Node,
     Op,
     Pad,
     Padding,
+    Sigmoid,
     Tensor,
 )
 from edgekit.ir.graph import IMAGE, LOGITS, VALUES, VECTOR, Output, check
@@ -139,6 +141,14 @@ class GraphBuilder:
         if np.prod(self.shape(a)) < np.prod(self.shape(b)):  # the order that Mul documents
             a, b = b, a
         return self._emit(name, Mul(), (a, b))
+
+    def silu(self, name: str, x: str) -> str:
+        """X sigmoid(x): two nodes, which tell that they are one layer."""
+        gate = self._emit(f"{name}.sigmoid", Sigmoid(), (x,))
+        product = self.mul(name, x, gate)
+        for part in (gate, product):
+            self._nodes[part] = replace(self._nodes[part], lowered=Lowered(product, "SiLU"))
+        return product
 
     def mean(self, name: str, x: str) -> str:
         """The mean over H and W, [C, 1, 1]."""

@@ -40,7 +40,6 @@ _CHOOSING = (
 _ADVICE = {
     "Resize": "cut it off, and let edgekit resize the images (preprocessing.resize)",
     "Upsample": "cut it off, and let edgekit resize the images (preprocessing.resize)",
-    "Sigmoid": "at the end it is taken; inside, train with hard-sigmoid (HardSigmoid), or hard-swish in place of SiLU",
     "Softmax": "at the end it is taken; inside, it belongs to another kind of network",
     "LayerNormalization": "it belongs to another kind of network than MobileNets",
     "Erf": "it belongs to GELU: train with hard-swish",
@@ -48,7 +47,8 @@ _ADVICE = {
     "NonMaxSuppression": "cut it off: edgekit takes a detector up to the outputs of its convolutions",
 }
 _USUAL_ADVICE = (
-    "replace it by Conv, BatchNormalization, Relu, Clip, HardSwish, HardSigmoid, Add, Mul, GlobalAveragePool or Gemm"
+    "replace it by Conv, BatchNormalization, Relu, Clip, HardSwish, HardSigmoid, Sigmoid, Add, Mul, GlobalAveragePool "
+    "or Gemm"
 )
 
 

@@ -18,6 +18,7 @@ from edgekit.capture import torch_operators  # noqa: F401 - which registers all 
 from edgekit.capture.builder import GraphBuilder
 from edgekit.capture.torch_call import EXPANSIONS, LOWERINGS, Call, operator_of
 from edgekit.errors import UnsupportedOperator
+from edgekit.ir import VECTOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,16 +163,17 @@ class _Capture:
         if not any(isinstance(self.values[read.name], str) for read in fx_node.all_input_nodes):
             return self._compute(fx_node)
         call = Call(fx_node, self.exported.graph_module, self.values)
+        is_end = all(user.op == "output" for user in fx_node.users) and len(_core(call.shape)) <= len(VECTOR)
+        if is_end and (head := _HEADS.get(target)):
+            raise UnsupportedOperator(
+                f"the network ends in {target.partition('.')[0]} ({call.place}): leave it out, so that it returns "
+                f"logits; --head {head} puts probabilities into the files"
+            )
         if target not in LOWERINGS:
-            if (head := _HEADS.get(target)) and all(user.op == "output" for user in fx_node.users):
-                raise UnsupportedOperator(
-                    f"the network ends in {target.partition('.')[0]} ({call.place}): leave it out, so that it returns "
-                    f"logits; --head {head} puts probabilities into the files"
-                )
             raise UnsupportedOperator(
                 f"edgekit does not know the operator aten::{target} ({call.place}): replace it by convolution, batch "
-                f"normalization, ReLU, ReLU6, hard-swish, hard-sigmoid, addition, multiplication, concatenation of "
-                f"channels, global average pooling or linear layers"
+                f"normalization, ReLU, ReLU6, hard-swish, hard-sigmoid, sigmoid, SiLU, addition, multiplication, "
+                f"concatenation of channels, global average pooling or linear layers"
             )
         result = LOWERINGS[target](call, self.builder)
         if target not in EXPANSIONS and _core(self.builder.shape(result)) != _core(call.shape[1:]):

@@ -9,6 +9,9 @@ float executor, followed by a requantization. Why nothing is lost:
   most 255 * 2 * 2**-24 = 3.1e-5. That rounds to the right integer, as the exact result is at least 1 / (2 q) away from
   a tie (``edgekit.quantization``), which is 6.1e-5 even for q = 8192. Larger q take float64, too.
 
+- What is a table in integers is computed of reals, in float32, and rounded: that errs by less than 1e-4 steps, and no
+  entry of the table is so near to a tie (``edgekit.curves``).
+
 A tensor that is kept in float is what it is, and layers that are kept in float are those of the float executor. So are
 layers with 16-bit activations, on the reals that their integers stand for; in float32 they can be off by a step of 16
 bits here and there, as the kernels are.
@@ -67,9 +70,9 @@ class IntegerExecutor(GraphExecutor):
         if node.op.border:
             return self._converted(node, *inputs)
         total = self.accumulate(node, inputs)
-        if self.model.width(node.output) != 8:
+        if self._computes_reals(node):
             real = float_executor.clamped(node, total)
-            stored = node.output in self.model.params  # in 16 bits
+            stored = node.output in self.model.params  # in 16 bits, or a table's entry
             return self._saturated(node.output, real / self._scale(node.output)) if stored else real
         if node.name not in self.model.ratios:
             return total
@@ -78,9 +81,9 @@ class IntegerExecutor(GraphExecutor):
     def accumulate(self, node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
         """What is requantized to the output of ``node``: integers; the output itself where nothing is requantized.
 
-        Of a float node, and of one with 16-bit activations, the real output before its clamp.
+        Of a float node, of one with 16-bit activations, and of what is a table, the real output before its clamp.
         """
-        if self.model.width(node.output) != 8:
+        if self._computes_reals(node):
             stored = self.model.params.keys() & self.model.graph.tensors.keys()
             pairs = zip(node.inputs, inputs, strict=True)
             return float_executor.accumulate(
@@ -92,6 +95,10 @@ class IntegerExecutor(GraphExecutor):
         if node.op.has_ratio_per_operand:
             inputs = [value * int(p) for value, p in zip(inputs, self.model.ratios[node.name].numerator, strict=True)]
         return INTEGER[node](*inputs)
+
+    def _computes_reals(self, node: Node) -> bool:
+        """Whether a node works on what integers stand for, if they are any."""
+        return node.op.tabulated or self.model.width(node.output) != 8
 
     def _converted(self, node: Node, x: torch.Tensor) -> torch.Tensor:
         """What stands at a border: integers as reals, reals as integers, or integers as those of another width."""

@@ -30,6 +30,7 @@ from edgekit.ir.operators.pad import Pad
 from edgekit.ir.operators.padding import Padding
 from edgekit.ir.operators.quantize import Quantize
 from edgekit.ir.operators.requantize import Requantize
+from edgekit.ir.operators.sigmoid import Sigmoid
 
 __all__ = [
     "IMAGE",
@@ -59,6 +60,7 @@ __all__ = [
     "Padding",
     "Quantize",
     "Requantize",
+    "Sigmoid",
     "Tensor",
     "operators",
 ]

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edgekit import mean
-from edgekit.ir import Add, Conv2d, Linear, Mean, Mul, Op
+from edgekit import curves, mean
+from edgekit.ir import Add, Conv2d, Linear, Mean, Mul, Op, Sigmoid
 from edgekit.ir.registry import OperatorTable
 from edgekit.quantization import (
     BIAS_LIMIT,
@@ -119,6 +119,18 @@ def _mean(_: Mean, model: IntegerModel, node: Node) -> Iterator[BrokenCondition]
     # Its denominator has no bound: ``_sums`` asks the kernels instead.
     yield from _ratios(model, node, np.array([_scale(model, x) / count]), _limited, roundings=2)
     yield from _sums(model, node, count)
+
+
+@REQUANTIZED.implements(Sigmoid)
+def _curve(op: Sigmoid, model: IntegerModel, node: Node) -> Iterator[BrokenCondition]:
+    made, read = (model.params[name] for name in (node.output, node.operand("x")))
+    if (float(made.scale[0]), made.zero_point) != op.grid:
+        found = f"scale {made.scale[0]:.9g} and zero point {made.zero_point}"
+        bound = f"kernels insist on {op.grid[0]:.9g} and {op.grid[1]}"
+        yield BrokenCondition(node.name, node.output, found, bound, _ALL)
+    elif (distance := curves.distance(node, read, made)) < curves.MARGIN:
+        bound = f"it has to be {curves.MARGIN:.2g} steps away"
+        yield BrokenCondition(node.name, node.output, f"an entry is {distance:.2g} steps from a tie", bound, _ALL)
 
 
 def _scale(model: IntegerModel, name: str) -> float:

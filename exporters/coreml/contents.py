@@ -46,6 +46,7 @@ _DOES: Final = {
     "relu": Does.CLAMP,
     "relu6": Does.CLAMP,
     "reshape": Does.RESHAPE,
+    "sigmoid": Does.SIGMOID,
     "transpose": Does.TRANSPOSE,
 }
 _CLASSIFY: Final = "classify"  # its classes are the labels

@@ -61,6 +61,7 @@ _DOES: Final = {
     "QuantizeLinear": Does.QUANTIZE,
     "ReduceMean": Does.POOL,
     "Relu": Does.CLAMP,
+    "Sigmoid": Does.SIGMOID,
     "Transpose": Does.TRANSPOSE,
 }
 _ATTRIBUTES: Final = {"strides": "stride", "pads": "padding", "group": "groups", "kernel_shape": "kernel shape"}

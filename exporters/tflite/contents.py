@@ -52,6 +52,7 @@ _DOES: Final = {
     "DEPTHWISE_CONV_2D": Does.DEPTHWISE,
     "DEQUANTIZE": Does.DEQUANTIZE,
     "HARD_SWISH": Does.HARD_SWISH,
+    "LOGISTIC": Does.SIGMOID,
     "MAXIMUM": Does.CLAMP,
     "MEAN": Does.POOL,
     "MINIMUM": Does.CLAMP,

@@ -70,6 +70,7 @@ _DOES: Final = {
     "aten::permute": Does.TRANSPOSE,
     "aten::quantize_per_tensor": Does.QUANTIZE,
     "aten::relu": Does.CLAMP,
+    "aten::sigmoid": Does.SIGMOID,
     "aten::t": Does.TRANSPOSE,
     "aten::to": Does.CONVERT,
     "aten::transpose": Does.TRANSPOSE,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from edgekit import curves
 from edgekit.calibration.assignment import quantize
 from edgekit.calibration.options import Options
 from edgekit.calibration.pixel_input import fold_normalization
@@ -27,13 +28,11 @@ from edgekit.ir import (
     Mean,
     Mul,
     Node,
-    Op,
     Pad,
     Quantize,
 )
-from edgekit.ir.operators.operator import Factors, Gains, Scales
 from edgekit.preprocessing import Normalization, Preprocessing
-from edgekit.quantization import BIAS_LIMIT, MAX_DENOMINATOR, MAX_TERM_ADD
+from edgekit.quantization import BIAS_LIMIT, MAX_DENOMINATOR, MAX_TERM_ADD, SCALE_TOLERANCE
 from edgekit.reference.float import FloatReference
 from edgekit.reference.integer import Reference
 from edgekit.verification.tie_free import broken_conditions
@@ -512,27 +511,11 @@ def test_joined_tensors_have_one_scale() -> None:
     assert model.exact
 
 
-@dataclass(frozen=True, slots=True)
-class Sure(Op):
-    """x -> something between 0 and 1, which kernels give with a scale of 1/256."""
-
-    roles: ClassVar = ("x",)
-    scales: ClassVar = Scales.FIXED
-    grid: ClassVar = (1 / 256, -128)
-    factors: ClassVar = Factors.NONE
-
-    def output_shape(self, *operands: tuple[int, ...]) -> tuple[int, ...]:
-        return operands[0]
-
-    def gains(self, *_: tuple[int, ...]) -> Gains:
-        return Gains.NONE
-
-
 def test_a_grid_that_is_fixed() -> None:
-    """It stays, also where the result is joined with others; nothing is claimed of it, and of the rest it is."""
+    """It stays, also where the result is joined with others: it is rescaled for them."""
     s = FloatSketch(SHAPE)
     x = s.conv("x", 4)
-    sure = s.node(Sure(), (x,))
+    sure = s.sigmoid(x)
     joined = s.concat(x, sure)
     ranges = dict.fromkeys(s.tensors, Range(-1.0, 1.0))
     model = quantize(s.float_model(), ranges, Options(pixel_input=False))
@@ -540,8 +523,43 @@ def test_a_grid_that_is_fixed() -> None:
     (rescaled,) = (node for node in model.graph if node.name not in s.tensors)
     assert rescaled.inputs[0] == sure
     assert model.params[rescaled.output].scale == model.params[x].scale == model.params[joined].scale
-    assert model.near.keys() == {sure, rescaled.output, joined}
-    assert set(model.near.values()) == {f"nothing is proven of Sure ({sure})"}
+    assert model.exact
+    assert broken_conditions(model) == ()
+
+
+@pytest.mark.parametrize("zero_point", [-128, 0, 3])
+@pytest.mark.parametrize("steps", [1, 2, 3, 5, 8, 21])
+def test_no_entry_of_a_sigmoid_is_next_to_a_tie(steps: int, zero_point: int) -> None:
+    """With scales of n / 128, every odd number of steps from the middle is as near to a tie as it gets."""
+    s = FloatSketch(SHAPE)
+    sure = s.sigmoid(x := s.conv("x", 4))
+    wanted = steps / 128
+    ranges = {**dict.fromkeys(s.tensors, Range(-1.0, 1.0))}
+    ranges[x] = Range(wanted * (-128 - zero_point), wanted * (127 - zero_point))
+    model = quantize(s.float_model(), ranges, Options(pixel_input=False))
+    read, made = model.params[x], model.params[sure]
+    assert read.zero_point == zero_point
+    assert abs(read.scale[0] / wanted - 1) <= SCALE_TOLERANCE * 1.001
+    steps_of_result = [256 / (1 + math.exp(-float(read.scale[0]) * (n - zero_point))) for n in range(-128, 128)]
+    away = [abs(value % 1 - 0.5) for value in steps_of_result if value < 255]
+    assert min(away) >= curves.MARGIN
+    assert math.isclose(curves.distance(model.graph.producer(sure), read, made), min(away), abs_tol=1e-9)
+    assert model.exact
+
+
+def test_a_sigmoid_of_what_is_fixed() -> None:
+    """The sum's scale cannot be moved, so it is multiplied by 1 where its own does not serve; that is known of it."""
+    rescaled = 0
+    for seed in range(40):
+        s = FloatSketch(SHAPE, seed)
+        sure = s.sigmoid(total := s.add("x", s.conv("x", 3)))
+        model = s.integer_model()
+        assert model.exact
+        assert broken_conditions(model) == ()
+        node = model.graph.producer(sure)
+        assert node is not None
+        rescaled += node.inputs[0] != total
+    assert 0 < rescaled < 40
 
 
 def test_weights_beyond_all_measure() -> None:

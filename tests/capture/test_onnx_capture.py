@@ -57,6 +57,8 @@ MIDDLES: dict[str, tuple[int, Any]] = {
     ),
     "HardSwish": (14, lambda s, x: s.node("HardSwish", x)),
     "HardSigmoid": (17, lambda s, x: s.node("HardSigmoid", x, alpha=1 / 6, beta=0.5)),
+    "Sigmoid": (13, lambda s, x: s.node("Sigmoid", x)),
+    "SiLU": (13, lambda s, x: s.node("Mul", x, s.node("Sigmoid", x))),
     "Keras' hard sigmoid": (17, lambda s, x: s.node("HardSigmoid", x)),
     "BatchNormalization": (17, lambda s, x: s.norm(x, 4)),
     "BatchNormalization of opset 7": (7, lambda s, x: s.norm(x, 4)),
@@ -450,8 +452,8 @@ def test_files_that_are_none(tmp_path: Path, sketch: OnnxSketch) -> None:
     ("write", "message"),
     [
         (
-            lambda s, x: s.node("Sigmoid", x),
-            r"net.onnx: edgekit does not know the operator Sigmoid \(node 'net.Sig.*hard-sigmoid",
+            lambda s, x: s.node("Erf", x),
+            r"net.onnx: edgekit does not know the operator Erf \(node 'net.Erf.*hard-swish",
         ),
         (lambda s, x: s.node("LeakyRelu", x), r"the operator LeakyRelu"),
         (lambda s, x: s.node("MaxPool", x, kernel_shape=[2, 2]), r"the operator MaxPool"),

@@ -137,10 +137,9 @@ def test_a_single_class(sketch: OnnxSketch, run_onnx: Run) -> None:
     torch.testing.assert_close(found, run_onnx(path, x), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("op_type", ["Softmax", "Sigmoid"])
-def test_inside_they_are_refused_alike(op_type: str, sketch: OnnxSketch) -> None:
-    path = sketch.save(sketch.head(sketch.node(op_type, sketch.conv("image", (3, 4), 3))))
-    with pytest.raises(UnsupportedOperator, match=rf"operator {op_type} \(node 'net.{op_type}_1'\): at the end it is"):
+def test_inside_a_softmax_is_refused(sketch: OnnxSketch) -> None:
+    path = sketch.save(sketch.head(sketch.node("Softmax", sketch.conv("image", (3, 4), 3))))
+    with pytest.raises(UnsupportedOperator, match=r"operator Softmax \(node 'net.Softmax_1'\): at the end it is"):
         capture(path)
 
 

@@ -31,6 +31,7 @@ from edgekit.ir import (
     Mul,
     Pad,
     Padding,
+    Sigmoid,
 )
 
 if TYPE_CHECKING:
@@ -101,6 +102,10 @@ def _captured(module: nn.Module, agrees: Agrees, shape: tuple[int, int, int] = S
         (Apply(lambda x: x.clamp(-1, 1)), Clamp(-1.0, 1.0)),
         (nn.Hardswish(), HardSwish()),
         (nn.Hardsigmoid(), HardSigmoid()),
+        (nn.Sigmoid(), Sigmoid()),
+        (Apply(lambda x: x * torch.sigmoid(x)), Sigmoid()),
+        (nn.SiLU(), Sigmoid()),
+        (nn.SiLU(inplace=True), Mul()),
         (nn.ZeroPad2d((1, 2, 3, 4)), Pad(Padding(3, 4, 1, 2))),
         (Apply(lambda x: functional.pad(x, (1, 2))), Pad(Padding(0, 0, 1, 2))),
         (Apply(lambda x: x + x.relu()), Add()),

@@ -31,6 +31,7 @@ OPS: dict[type[Op], Op] = {
     ir.Pad: ir.Pad(Padding(1, 2, 3, 4)),
     ir.Quantize: ir.Quantize(),
     ir.Requantize: ir.Requantize(),
+    ir.Sigmoid: ir.Sigmoid(),
 }
 
 FACTORS = st.floats(1e-6, 1e6)

@@ -6,6 +6,7 @@ that the ratios are those that a test names, with no solver between.
 
 from __future__ import annotations
 
+import decimal
 import doctest
 import functools
 import math
@@ -19,7 +20,7 @@ import pytest
 
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype
-from edgekit.ir import Add, Conv2d, Linear, Mean, Mul, Op, Padding
+from edgekit.ir import Add, Concat, Conv2d, Linear, Mean, Mul, Op, Padding, Sigmoid
 from edgekit.mean import disagreement
 from edgekit.quantization import (
     MAX_DENOMINATOR,
@@ -217,6 +218,44 @@ def test_hard_swish_of_every_input(width: float, zero_point: int, run: Run) -> N
     expected = rounded(x * added * product.numerator, product.denominator, zero_point)
     found = run(s.model(), INT8.astype(np.int8).reshape(1, 1, 1, 256))
     assert wrong(found, expected.reshape(1, 1, 1, 256)) == {}
+
+
+CURVES = 24  # scales of one file, each a channel
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sigmoid_of_every_input(seed: int, run: Run) -> None:
+    """With scales that calibration found, from those of a straight line to those of a step."""
+    random = np.random.default_rng(seed)
+    s = IntegerSketch((1, 1, 256), scale=Fraction(1), zero_point=0)
+    expected, parts = [], []
+    for wanted in np.exp(random.uniform(np.log(1e-3), np.log(0.7), CURVES)):
+        zero_point = int(random.choice(ZEROS))
+        steps = 1 + np.arange(-40, 41) * 0.005 / 40
+        scale, table = next(found for tried in wanted * steps if (found := sigmoid_table(tried, zero_point)))
+        x = copy(s, "x", np.ones((1, 1), np.int8), Conv2d(), Fraction(scale), zero_point)
+        parts.append(s.integers(Sigmoid(), (x,), Fraction(1, 256), -128))
+        expected.append(table)
+    s.node(Concat(), tuple(parts))
+    s.stored(s.nodes[-1].output, Fraction(1, 256), -128)
+    model = s.model()
+    assert model.exact
+    found = run(model, INT8.astype(np.int8).reshape(1, 1, 1, 256))
+    assert wrong(found, np.array(expected).reshape(1, CURVES, 1, 256)) == {}
+
+
+def sigmoid_table(wanted: float, zero_point: int) -> tuple[float, list[int]] | None:
+    """The 256 integers of a sigmoid, to 30 digits; None where one of them is within 2**-9 steps of a tie."""
+    scale = float(np.float32(wanted))
+    table = []
+    with decimal.localcontext(prec=30):
+        for n in range(-128, 128):
+            value = 256 / (1 + (decimal.Decimal(scale) * (zero_point - n)).exp())
+            nearest = value.to_integral_value()
+            if nearest < 255 and decimal.Decimal("0.5") - abs(value - nearest) < 2**-9:
+                return None
+            table.append(min(int(nearest), 255) - 128)
+    return scale, table
 
 
 # --- next to ties ---------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgekit.capture.onnx_call import View, lowers
 from edgekit.capture.onnx_operators.arithmetic import operands
-from edgekit.ir import Clamp, HardSigmoid, HardSwish
+from edgekit.ir import Clamp, HardSigmoid, HardSwish, Sigmoid
 
 if TYPE_CHECKING:
     from edgekit.capture.builder import GraphBuilder
@@ -48,3 +48,8 @@ def _hard_sigmoid(call: Call, builder: GraphBuilder) -> View:
         return View(builder.apply(call.name, HardSigmoid(), x.tensor), x.axes)
     inner = builder.affine(f"{call.name}.affine", x.tensor, np.array([slope]), np.array([offset]))
     return View(builder.apply(call.name, Clamp(0.0, 1.0), inner), x.axes)
+
+
+@lowers("Sigmoid")
+def _sigmoid(call: Call, builder: GraphBuilder) -> View:
+    return View(builder.apply(call.name, Sigmoid(), call.view(0).tensor), call.view(0).axes)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.capture.torch_call import Call, lowers
-from edgekit.ir import Clamp, HardSigmoid, HardSwish
+from edgekit.ir import Clamp, HardSigmoid, HardSwish, Sigmoid
 
 if TYPE_CHECKING:
     from edgekit.capture.builder import GraphBuilder
@@ -43,3 +43,13 @@ def _hardswish(call: Call, builder: GraphBuilder) -> str:
 @lowers("hardsigmoid.default", "hardsigmoid_.default")
 def _hardsigmoid(call: Call, builder: GraphBuilder) -> str:
     return builder.apply(call.name, HardSigmoid(), call.activation("input"))
+
+
+@lowers("sigmoid.default", "sigmoid_.default")
+def _sigmoid(call: Call, builder: GraphBuilder) -> str:
+    return builder.apply(call.name, Sigmoid(), call.activation("input"))
+
+
+@lowers("silu.default", "silu_.default")
+def _silu(call: Call, builder: GraphBuilder) -> str:
+    return builder.silu(call.name, call.activation("input"))

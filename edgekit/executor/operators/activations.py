@@ -6,11 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
-from edgekit.executor.operators.table import FLOAT, INTEGER
-from edgekit.ir import (
-    Clamp,
-    HardSwish,
-)
+from edgekit.executor.operators.table import FLOAT, INTEGER, LARGEST
+from edgekit.ir import Clamp, HardSwish, Sigmoid
 from edgekit.ir.operators.clamp import UNFUSED
 from edgekit.ir.operators.hard_swish import LOWERED
 
@@ -33,3 +30,12 @@ def _hard_swish(_: HardSwish, x: torch.Tensor) -> torch.Tensor:
 
 
 INTEGER.refuses(HardSwish, LOWERED)
+
+
+@FLOAT.implements(Sigmoid)
+def _sigmoid(_: Sigmoid, x: torch.Tensor) -> torch.Tensor:
+    return x.sigmoid()
+
+
+for _table in (INTEGER, LARGEST):
+    _table.refuses(Sigmoid, "the executor computes it with reals, and rounds them as its table does")

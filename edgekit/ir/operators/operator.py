@@ -114,7 +114,8 @@ class Op(abc.ABC):
             of other operators, what was accumulated is.
         lowered: why no graph that is executed or written holds it, as the end of a sentence; "" if one can.
         has_weights: it is a layer with weights and a bias. This and what is below follow from the rest.
-        requantizes: an integer kernel accumulates integers, and then rounds them to the scale of the result.
+        requantizes: an integer kernel computes something of integers, and then rounds it to the scale of the result.
+        tabulated: that is a function of one number, on a grid that is fixed, and so a table of 256 integers.
         moves_values: the result holds what is read and nothing computed.
     """
 
@@ -129,6 +130,7 @@ class Op(abc.ABC):
     lowered: ClassVar[str] = ""
     has_weights: ClassVar[bool]
     requantizes: ClassVar[bool]
+    tabulated: ClassVar[bool]
     moves_values: ClassVar[bool]
 
     def __init_subclass__(cls) -> None:
@@ -140,7 +142,8 @@ class Op(abc.ABC):
         assert known.__module__ == cls.__module__, f"{known.__module__} has an operator {cls.__name__} already"
         _OPERATORS[cls.__name__] = cls  # a dataclass with slots is made twice
         cls.has_weights = "weight" in cls.roles
-        cls.requantizes = cls.scales is Scales.SOLVED or (cls.has_weights and cls.scales is Scales.FREE)
+        cls.tabulated = cls.scales is Scales.FIXED
+        cls.requantizes = cls.scales in {Scales.SOLVED, Scales.FIXED} or (cls.has_weights and cls.scales is Scales.FREE)
         cls.moves_values = cls.scales is Scales.SHARED
 
     @abc.abstractmethod

@@ -36,7 +36,7 @@ _WORDS: Final = {
     Does.ADD: "addition",
     **dict.fromkeys((Does.MULTIPLY, Does.MULTIPLY_AND_ADD, Does.NORMALIZE), "multiplication"),
     Does.HARD_SWISH: _HARD_SWISH,
-    **dict.fromkeys((Does.CLAMP, Does.HARD_SIGMOID), "activation"),
+    **dict.fromkeys((Does.CLAMP, Does.HARD_SIGMOID, Does.SIGMOID), "activation"),
     Does.POOL: "pooling",
     **dict.fromkeys((Does.PAD, Does.CROP), _PADDING),
     Does.JOIN: "concatenation",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from edgekit.ir import (
-    Clamp,
-    HardSigmoid,
-    HardSwish,
-)
+from edgekit import curves
+from edgekit.ir import Clamp, HardSigmoid, HardSwish, Op, Sigmoid
 from edgekit.ir.operators.clamp import UNFUSED
 from edgekit.ir.operators.hard_swish import LOWERED
-from edgekit.reference.operators.table import FLOAT, INTEGER, Float
+from edgekit.quantization import INT8_MIN
+from edgekit.reference.operators.table import FLOAT, INTEGER, Arithmetic, Float, Stored
+
+if TYPE_CHECKING:
+    from edgekit.ir import Node
 
 
 @FLOAT.implements(Clamp)
@@ -34,3 +37,12 @@ INTEGER.refuses(HardSwish, LOWERED)
 @FLOAT.implements(HardSigmoid)
 def _hard_sigmoid(_: HardSigmoid, x: Float) -> Float:
     return np.clip(x + 3, 0, 6) / 6
+
+
+FLOAT.implements(Sigmoid)(curves.sigmoid)
+
+
+@INTEGER.implements(Sigmoid)
+def _curve_stored(_: Op, model: Arithmetic, node: Node, x: Stored) -> Stored:
+    params = model.model.params
+    return curves.entries(node, params[node.operand("x")], params[node.output])[x.astype(np.int16) - INT8_MIN]

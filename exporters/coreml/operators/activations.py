@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.exporters.coreml.operators.table import OPERATORS, lowers
-from edgekit.ir import (
-    Clamp,
-    HardSwish,
-)
+from edgekit.ir import Clamp, HardSwish, Sigmoid
 from edgekit.ir.operators.clamp import UNFUSED
 
 if TYPE_CHECKING:
@@ -25,6 +22,12 @@ def hard_swish(_: HardSwish, program: ProgramBuilder, output: Value, x: Value) -
     gate = program.value(f"{output.name}_gate", output.shape)
     program.add("sigmoid_hard", gate, x=x, alpha=_scalar(1 / 6, program), beta=_scalar(0.5, program))
     return program.add("mul", output, x=x, y=gate)
+
+
+@lowers(Sigmoid)
+def sigmoid(_: Sigmoid, program: ProgramBuilder, output: Value, x: Value) -> Value:
+    """As it is."""
+    return program.add("sigmoid", output, x=x)
 
 
 OPERATORS.refuses(Clamp, UNFUSED)

@@ -6,10 +6,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.exporters.onnx.operators.table import OPERATORS
 from edgekit.exporters.onnx.operators.writing import emit
-from edgekit.ir import (
-    Clamp,
-    HardSwish,
-)
+from edgekit.ir import Clamp, HardSwish, Sigmoid
 from edgekit.ir.operators.clamp import UNFUSED
 
 if TYPE_CHECKING:
@@ -30,3 +27,8 @@ def _hard_swish(_: HardSwish, node: Node, model: OnnxBuilder) -> None:
 
 
 OPERATORS.refuses(Clamp, UNFUSED)
+
+
+@OPERATORS.implements(Sigmoid)
+def _sigmoid(_: Sigmoid, node: Node, model: OnnxBuilder) -> None:
+    emit(node, model, "Sigmoid", [model.operand(node.operand("x"))])

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgekit.exporters.tflite.operators.table import OPERATORS
-from edgekit.ir import (
-    Clamp,
-    HardSwish,
-)
+from edgekit.exporters.tflite.operators.writing import code_of
+from edgekit.ir import Clamp, HardSwish, Sigmoid
 from edgekit.ir.operators.clamp import UNFUSED
 
 if TYPE_CHECKING:
@@ -22,3 +20,9 @@ def _hard_swish(_: HardSwish, node: Node, model: TfliteBuilder) -> None:
 
 
 OPERATORS.refuses(Clamp, UNFUSED)
+
+
+@OPERATORS.implements(Sigmoid)
+def _sigmoid(_: Sigmoid, node: Node, model: TfliteBuilder) -> None:
+    code = code_of("LOGISTIC", node.output, model, 1, 2, 3)
+    model.operator(*code, [model.activation(node.operand("x"))], model.activation(node.output))

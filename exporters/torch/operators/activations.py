@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgekit.exporters.torch.operators.table import FLOAT, INTEGER
-from edgekit.ir import (
-    Clamp,
-    HardSwish,
-)
+from edgekit.ir import Clamp, HardSwish, Sigmoid
 from edgekit.ir.operators.clamp import UNFUSED
 from edgekit.ir.operators.hard_swish import LOWERED
 
 if TYPE_CHECKING:
-    from edgekit.exporters.torch.writers import FloatWriter
+    from edgekit.exporters.torch.writers import FloatWriter, IntegerWriter
     from edgekit.ir import Node
 
 
@@ -26,3 +23,14 @@ def _hard_swish(_: HardSwish, node: Node, writer: FloatWriter) -> str:
 INTEGER.refuses(HardSwish, LOWERED)
 FLOAT.refuses(Clamp, UNFUSED)
 INTEGER.refuses(Clamp, UNFUSED)
+
+
+@FLOAT.implements(Sigmoid)
+def _sigmoid(_: Sigmoid, node: Node, writer: FloatWriter) -> str:
+    return f"torch.sigmoid({writer.operand(node.operand('x'))})"
+
+
+@INTEGER.implements(Sigmoid)
+def _sigmoid_stored(_: Sigmoid, node: Node, writer: IntegerWriter) -> str:
+    """Of quint8 it is quint8 with scale 1/256 and zero point 0 (ATen/native/quantized/cpu/qsigmoid.cpp)."""
+    return f"torch.sigmoid({writer.operand(node.operand('x'))})"
