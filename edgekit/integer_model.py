@@ -112,17 +112,17 @@ class IntegerModel:
 
     def _not_claimed(self, node: Node) -> str:
         """Why what ``node`` makes of integers is not claimed to be the same everywhere; "" if it is."""
-        width = self.width(node.output)
+        width, named = self.width(node.output), node.lowered.name if node.lowered else node.name
         if width == 16 or any(self.width(name) == 16 for name in self.graph.activations(node)):
-            return f"{node.name} has activations of 16 bits"
+            return f"{named} has activations of 16 bits"
         if width is not None and node.op.border:
-            return f"{node.name} rounds reals"
+            return f"integers follow from {named} in float"
         if width is not None and not (node.op.requantizes or node.op.moves_values):
-            return f"nothing is proven of {type(node.op).__name__} ({node.name})"
+            return f"nothing is proven of {type(node.op).__name__} ({named})"
         if width is not None and node.op.tabulated:
             (x,) = self.graph.activations(node)
             if curves.distance(node, self.params[x], self.params[node.output]) < curves.MARGIN:
-                return f"{node.name} has a value next to a tie"
+                return f"{named} has a value next to a tie"
         return ""
 
     @property

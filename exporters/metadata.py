@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 UINT8_OFFSET = 128  # a uint8 value is the int8 value plus this, and so is its zero point
 KEY = "edgekit"  # the name of the entry in each format's metadata
+FLOAT16_SCALES = "-float16"  # behind the lowering of files whose scales are rounded to that
 FLOAT_PROFILE = "float"  # of files that hold no integers
 SCHEMA_VERSION = 2  # 1 said nothing of outputs: its files give logits
 FREE = -1  # the size of a batch that is

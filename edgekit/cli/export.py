@@ -223,15 +223,14 @@ def _floor(floor: Floor) -> str:
 def _proofs(result: ExportResult) -> list[str]:
     """What the largest difference is, and where nothing or less is proven."""
     from edgekit.reports.exported import meaning, unproven  # noqa: PLC0415 - see the module app
+    from edgekit.reports.findings import only_near  # noqa: PLC0415 - likewise
 
     lines = meaning(result)
     precise = {"kept in float": result.kept_float, "with 16-bit activations": result.int16}
     kinds = [f"{console.count(len(layers), 'layer')} {how}" for how, layers in precise.items() if layers]
     if kinds:
-        lines.append(f"{', '.join(kinds)}: behind them integers are near, and need not be identical")
-    if any(file.summary.metadata and file.summary.metadata.lowering.endswith("-float16") for file in result.files):
-        lines.append("Core ML's program in float16 rounds scales: integers are near, and need not be identical")
-    return [*lines, *unproven(result)]
+        lines.append(", ".join(kinds))
+    return [*lines, *only_near(result.files), *unproven(result)]
 
 
 def _row(file: ExportedFile, network: str) -> list[str]:

@@ -118,15 +118,11 @@ def verify(  # noqa: PLR0913 - one a flag
 
 
 def _show(result: VerifyResult) -> None:
-    from edgekit.reports.findings import found_labels  # noqa: PLC0415 - see the module app
-    from edgekit.verification.integer_parity import IntegerParity  # noqa: PLC0415 - likewise
+    from edgekit.reports.findings import found_labels, only_near  # noqa: PLC0415 - see the module app
 
     console.skipped(result.skipped)
-    if any(isinstance(parity, IntegerParity) and not parity.exact for file in result.files for parity in file.parities):
-        console.note(
-            "some layers are more precise than int8, or scales are rounded to float16: behind them integers are near, "
-            "and need not be identical"
-        )
+    for text in only_near(result.files):
+        console.note(text)
     for text in result.notes:
         console.note(text)
     for fact in found_labels(result):

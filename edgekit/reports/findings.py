@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from edgekit.exporters.metadata import Metadata
     from edgekit.facts import Fact
+    from edgekit.pipeline.making.export import ExportedFile
     from edgekit.pipeline.proving.verdicts import FileVerdict, VerifyResult
     from edgekit.tasks.values import Measured, Metric
     from edgekit.verification.float_parity import FloatParity
@@ -46,6 +47,13 @@ def remark(file: FileVerdict) -> str:
     """Why a file neither passed nor failed; empty of all others."""
     compared = "what integers are compared with" if file.path.suffix == SUFFIX else "what floats are compared with"
     return {REFERENCE: compared, NOT_COMPARED: "nothing to compare with"}.get(verdict(file), "")
+
+
+def only_near(files: Iterable[FileVerdict | ExportedFile]) -> tuple[str, ...]:
+    """Of which outputs identity is not claimed, and why; each reason once."""
+    integers = [one for file in files for one in file.parities if isinstance(one, IntegerParity)]
+    reasons = {(one.values_of(), one.near): None for one in integers if one.near}
+    return tuple(f"{of} are near, and need not be identical: {why}" for of, why in reasons)
 
 
 def outcome(result: VerifyResult) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.errors import ArtifactError
-from edgekit.exporters.metadata import Precision
+from edgekit.exporters.metadata import FLOAT16_SCALES, Precision
 from edgekit.ir import LOGITS
 from edgekit.reference.integer import Reference
 from edgekit.runtimes.runner import decode, encode, in_batches
@@ -79,7 +79,7 @@ def with_reference(  # noqa: PLR0913 - what is compared, and what is claimed
     expected: Outputs,
     model: IntegerModel,
     *,
-    exact: bool = True,
+    near: str = "",
     max_lsb_allowed: int = 0,
 ) -> tuple[IntegerParity | FloatParity, ...]:
     """Outputs that ``run_integers`` gives against those that ``reference_outputs`` does, one parity an output.
@@ -89,19 +89,19 @@ def with_reference(  # noqa: PLR0913 - what is compared, and what is claimed
         found: what it gives.
         expected: what the reference gives.
         model: that both computed.
-        exact: identity is claimed for the file, too, where it is for an output of the model.
+        near: why identity is claimed of no output of the file; "" where it is of those of which the model claims it.
         max_lsb_allowed: by how much integers may differ all the same.
     """
-    near = model.near
+    reasons = model.near
     parities: list[IntegerParity | FloatParity] = []
     for output in model.graph.outputs:
         arrays, called = (found[output.name], expected[output.name]), label(output.name, expected)
-        claimed = exact and output.tensor not in near
+        why = near or reasons.get(output.tensor, "")
         if output.tensor in model.params:
-            parity = compare_integers(runner, *arrays, exact=claimed, max_lsb_allowed=max_lsb_allowed, output=called)
+            parity = compare_integers(runner, *arrays, near=why, max_lsb_allowed=max_lsb_allowed, output=called)
             parities.append(parity)
         else:
-            tolerance = TOLERANCE[Precision.FLOAT32] if claimed else NEAR
+            tolerance = NEAR if why else TOLERANCE[Precision.FLOAT32]
             parities.append(compare_floats(runner, *arrays, tolerance, output=called))
     return tuple(parities)
 
@@ -117,6 +117,15 @@ def unclaimed(runner: Runner, metadata: Metadata, model: IntegerModel) -> str | 
     A file of another lowering than the model's claims to be near, in any runner.
     """
     return runner.differs_because if metadata.lowering == model.lowering else None
+
+
+def file_is_near(metadata: Metadata, model: IntegerModel) -> str:
+    """Why a file claims to be near to the model, and no more, as the end of a sentence; "" where it claims identity."""
+    if metadata.lowering == model.lowering:
+        return ""
+    if metadata.lowering == f"{model.lowering}{FLOAT16_SCALES}":
+        return "scales are rounded to float16"
+    return f"operators are written as in {metadata.lowering}, and in the integer model as in {model.lowering}"
 
 
 def by_default(runner: str) -> str:
@@ -148,7 +157,7 @@ def integers(
     A file of another lowering than the model's, as is a Core ML program in float16, claims to be near, no more.
     """
     found = run_integers(runner, metadata, model, pixels)
-    return with_reference(runner.name, found, expected, model, exact=metadata.lowering == model.lowering)
+    return with_reference(runner.name, found, expected, model, near=file_is_near(metadata, model))
 
 
 def floats(runner: Runner, metadata: Metadata, pixels: NDArray[np.uint8], expected: Outputs) -> tuple[FloatParity, ...]:

@@ -52,8 +52,9 @@ class IntegerParity:
         differences: how many values are off by how many LSB; 0 included.
         images_identical: images without a single difference.
         relative_rms: root mean square of the differences, relative to the standard deviation of the reference.
-        exact: identity is claimed. It is not behind layers that are more precise than int8.
-        max_lsb_allowed: where it is, by how much integers may differ all the same; 0 unless the user says otherwise.
+        near: why identity is not claimed, as the end of a sentence; "" where it is.
+        max_lsb_allowed: where it is claimed, by how much integers may differ all the same; 0 unless the user says
+            otherwise.
         output: its name; "" for the logits of a classifier, its only output.
     """
 
@@ -63,9 +64,14 @@ class IntegerParity:
     differences: Mapping[int, int] = field(repr=False)
     images_identical: int
     relative_rms: float
-    exact: bool = True
+    near: str = ""
     max_lsb_allowed: int = 0
     output: str = ""
+
+    @property
+    def exact(self) -> bool:
+        """Whether identity is claimed."""
+        return not self.near
 
     def ran(self) -> str:
         """Runner and output, for people."""
@@ -100,7 +106,7 @@ def compare_integers(  # noqa: PLR0913 - what is compared, and what is allowed
     found: NDArray[np.int8],
     expected: NDArray[np.int8],
     *,
-    exact: bool = True,
+    near: str = "",
     max_lsb_allowed: int = 0,
     output: str = "",
 ) -> IntegerParity:
@@ -125,7 +131,7 @@ def compare_integers(  # noqa: PLR0913 - what is compared, and what is allowed
         relative_rms=float(np.sqrt(squares / max(np.square(values - values.mean()).sum(), values.size)))
         if found.size
         else 0.0,
-        exact=exact,
+        near=near,
         max_lsb_allowed=max_lsb_allowed,
         output=output,
     )

@@ -82,7 +82,7 @@ def write_integer_model(  # noqa: PLR0913 - one a choice of the user's
         )
     about = metadata.of_integer_model(model, io_dtype, head, batch=batch or 1)
     if precision is Precision.FLOAT16:
-        about = replace(about, lowering=f"{model.lowering}-float16")
+        about = replace(about, lowering=f"{model.lowering}{metadata.FLOAT16_SCALES}")
     writer = _IntegerWriter(model, about, precision)
     writer.write()
     writer.document.save(path, IOS17, f"int8 weights and activations in a {precision} program")

@@ -151,7 +151,7 @@ def test_a_program_in_float16_is_told(run: Run, exported: Path) -> None:
     ranges = exported / f"{NAME}.ranges.json"
     done = run("export", "--device", "apple-neural-engine", "--ranges", ranges)
     assert done.exit_code == 0, done.stderr
-    assert "Core ML's program in float16 rounds scales: integers are near, and need not be identical" in done.stdout
+    assert "logits are near, and need not be identical: scales are rounded to float16" in done.stdout
 
 
 @pytest.mark.usefixtures("toolchains")

@@ -144,7 +144,7 @@ def test_identity_is_claimed_of_each_output_by_itself() -> None:
     model = quantize(source, ranges, Options(pixel_input=False, keep_float=[kept]))
     assert not model.exact
     assert trunk not in model.near
-    assert model.near[model.graph.output_tensors[1]] == f"{kept}.int8 rounds reals"
+    assert model.near[model.graph.output_tensors[1]] == f"integers follow from {kept} in float"
     expected = Reference(model).run(model.params["x"].quantize(s.images(2)))
     parities = compare.with_reference("x", expected, expected, model)
     assert [(parity.output, parity.exact) for parity in parities if isinstance(parity, IntegerParity)] == [

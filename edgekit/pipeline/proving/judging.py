@@ -231,7 +231,7 @@ def _parities(
             trial.outputs,
             known.integers,
             known.model,
-            exact=trial.about.lowering == known.model.lowering,
+            near=compare.file_is_near(trial.about, known.model),
             max_lsb_allowed=limits.max_lsb,
         )
     if known.floats is None or is_reference:

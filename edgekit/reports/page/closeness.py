@@ -82,15 +82,10 @@ def integers(result: VerifyResult) -> Markup | None:
         ">identical images",
         "differences",
     ]
-    near = any(isinstance(f, IntegerParity) and not f.exact for file in result.files for f in file.parities)
     return join(
         table(columns, rows, "Integers of each runtime against the integer model's, in LSB"),
         note("Bars are logarithmic: a single value among a million is seen."),
-        note(
-            "Some layers are more precise than int8, or scales are rounded to float16: behind them integers are near, "
-            "and need not be identical."
-        )
-        if near else None,
+        *(note(f"{text}.") for text in findings.only_near(result.files)),
     ) if rows else None  # fmt: skip
 
 
