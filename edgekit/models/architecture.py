@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Activation = Literal["relu", "relu6", "hard_swish"]
 HeadActivation = Literal["relu", "relu6", "hard_swish", "none"]
 PaddingStyle = Literal["same", "symmetric"]
+Kind = Literal["inverted", "fused", "single"]
+Part = Literal["start", "expand", "depthwise", "squeeze", "excite", "project", "filter"]
 Size = tuple[int, int]  # height and width, in pixels
 
 
@@ -36,17 +38,24 @@ class Options(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One row of the network's table: [expansion 1x1,] depthwise, [squeeze-and-excite,] 1x1 projection.
+    """One row of the network's table.
+
+    An inverted residual is [depthwise,] [expansion 1x1,] [depthwise,] [squeeze-and-excite,] 1x1 projection. A fused one
+    expands by a convolution of the full kernel, and has no depthwise one. A single one is that convolution alone.
 
     Attributes:
-        kernel: side of the depthwise kernel, in pixels.
-        expanded: channels of the depthwise convolution.
+        kernel: side of the depthwise kernel, in pixels, 0 without one; of the full kernel where the row is no inverted
+            residual.
+        expanded: channels between the expansion and the projection; those that come out of a single convolution.
         out: channels after the projection.
         squeeze: channels inside squeeze-and-excite, 0 without it.
         activation: after the expansion and the depthwise convolution (in V1 after the projection, too).
-        stride: of the depthwise convolution.
+        stride: of the depthwise convolution, the later one where there are two; or of the full kernel.
         expands: an expansion convolution comes first. Not read off ``expanded``: a pruned expansion may happen to have
             as many channels as its input.
+        start: side of the kernel of a depthwise convolution before the expansion, in pixels, 0 without one.
+        kind: which of the three it is.
+        skips: a row of stride 1 that keeps the channels adds its input.
     """
 
     kernel: int
@@ -56,6 +65,18 @@ class Block:
     activation: Activation
     stride: int
     expands: bool
+    start: int = 0
+    kind: Kind = "inverted"
+    skips: bool = True
+
+    @property
+    def parts(self) -> frozenset[Part]:
+        """The convolutions that it consists of."""
+        if self.kind != "inverted":
+            return frozenset(("filter", "project") if self.kind == "fused" else ("filter",))
+        has: dict[Part, object] = {"start": self.start, "expand": self.expands, "depthwise": self.kernel}
+        squeezes: dict[Part, object] = {"squeeze": self.squeeze, "excite": self.squeeze, "project": True}
+        return frozenset(part for part, there in (has | squeezes).items() if there)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +167,10 @@ class Architecture:
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values; what most networks have alike is left out, as it was before it could differ."""
         values = asdict(self)
-        usual = {field.name: field.default for field in fields(self) if field.default is not MISSING}
         if len(self.hidden_channels) < 2:
             values["hidden_channels"] = sum(self.hidden_channels)
-        return {name: value for name, value in values.items() if name not in usual or value != usual[name]}
+        values["blocks"] = [_unusual(Block, block) for block in values["blocks"]]
+        return _unusual(Architecture, values)
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Architecture:
@@ -171,6 +192,12 @@ class Architecture:
             raise ArtifactError(
                 f"not a saved architecture ({error}); it needs {expected}. Export the model again with this version"
             ) from error
+
+
+def _unusual(kind: type[Architecture | Block], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of fields without those that are as most are."""
+    usual = {field.name: field.default for field in fields(kind) if field.default is not MISSING}
+    return {name: value for name, value in values.items() if name not in usual or value != usual[name]}
 
 
 def make_divisible(value: float, divisor: int = 8) -> int:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
 from edgekit.errors import ConfigError
-from edgekit.models.blocks import Shape, conv_bn
+from edgekit.models.blocks import Shape, conv_bn, size_behind
 from edgekit.models.families import family_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from edgekit.models.architecture import Architecture, Size
+    from edgekit.models.architecture import Architecture
 
 POOLED = "avgpool"  # the module whose output is the mean over all places
 
@@ -114,15 +113,9 @@ def _modules(architecture: Architecture) -> Iterator[nn.Module]:
     before, size = architecture.stem_channels, architecture.size
     stem = Shape(architecture.in_channels, before, kernel=3, stride=architecture.stem_stride)
     yield conv_bn(architecture, stem, size, architecture.activation)
-    size = _after(size, architecture.stem_stride)
+    size = size_behind(size, architecture.stem_stride)
     for block in architecture.blocks:
         yield wiring.block(architecture, before, block, size)
-        before, size = block.out, _after(size, block.stride)
+        before, size = block.out, size_behind(size, block.stride)
     if wiring.has_last:
         yield conv_bn(architecture, Shape(before, architecture.head_channels), size, architecture.activation)
-
-
-def _after(size: Size, stride: int) -> Size:
-    """What is left of ``size`` behind a padded convolution."""
-    height, width = size
-    return math.ceil(height / stride), math.ceil(width / stride)

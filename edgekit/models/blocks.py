@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,12 @@ def conv(shape: Shape, size: Size, padding: PaddingStyle) -> nn.Conv2d:
         return PaddedConv2d(shape, border)
     sides = (kernel // 2, kernel // 2) if padding == "symmetric" else (border.top, border.left)
     return nn.Conv2d(shape.before, shape.after, kernel, stride, sides, groups=shape.groups, bias=False)
+
+
+def size_behind(size: Size, stride: int) -> Size:
+    """What is left of ``size`` behind a padded convolution."""
+    height, width = size
+    return math.ceil(height / stride), math.ceil(width / stride)
 
 
 def activate(activation: HeadActivation) -> nn.Module:
@@ -92,7 +99,7 @@ def depthwise(block: Block) -> Shape:
 
 def has_residual(architecture: Architecture, before: int, block: Block) -> bool:
     """Whether a block that gets ``before`` channels adds its input."""
-    return architecture.residuals and block.stride == 1 and before == block.out
+    return architecture.residuals and block.skips and block.stride == 1 and before == block.out
 
 
 def expand_and_filter(

@@ -7,21 +7,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from edgekit.errors import CheckpointError, did_you_mean
-from edgekit.models.architecture import Architecture, Block, make_divisible
+from edgekit.models.architecture import Architecture, Block, Kind, make_divisible
 from edgekit.models.families import FAMILIES
 from edgekit.models.names import first_few
+from edgekit.models.naming import fits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
 
-    from edgekit.models.architecture import Options
+    from edgekit.models.architecture import Options, Part
     from edgekit.models.families import Family
     from edgekit.models.wiring import Names, Wiring
 
 _LINEAR = re.compile(r"classifier\.\d+\.weight$")
-_MINIMAL_KERNEL = 3  # of the minimalistic V3, in pixels
 _BACKGROUND_CLASSES = 1001  # ImageNet in TensorFlow: class 0 is the background
 
 # Those that were published come first, so that of several that give the same channels the likeliest is named.
@@ -48,25 +48,15 @@ def architecture_of(weights: Mapping[str, Tensor], family: str | None, options: 
         CheckpointError: a weight is missing or has too few axes, or the number of blocks fits no family.
     """
     wiring, count = _wiring(weights)
-    chosen, notes = _family(wiring, count, family)
-    table = chosen.make(**options)
-    *hidden, classifier = wiring.classifier_names(sum(bool(_LINEAR.match(key)) for key in weights) - 1)
-    last = wiring.last_names(count)
-    stem_channels, in_channels, *_ = _shape(weights, f"{wiring.stem_names()[0]}.weight", 4)
-    blocks = _blocks(weights, wiring, table)
-    _check_kernels(blocks, table)
-    found = replace(
-        table,
-        width=None,
-        num_classes=_shape(weights, f"{classifier}.weight", 2)[0],
-        in_channels=in_channels,
-        stem_channels=stem_channels,
-        blocks=blocks,
-        head_channels=_shape(weights, f"{last[0]}.weight", 4)[0] if last else 0,
-        hidden_channels=tuple(_shape(weights, f"{name}.weight", 2)[0] for name in hidden),
-    )
+    candidates = _families(wiring, count, family)
+    read = [(one, _read(weights, wiring, one.make(**options))) for one in candidates]
+    alike = [(one, found) for one, found in read if _has_kernels(wiring, found.blocks, one)]
+    if not alike:
+        raise _of_other_kernels(read[0][1])
+    chosen, found = min(alike, key=lambda pair: _rank(_width(pair[1])))
     _check_chain(found)
-    if (told := wiring.told_by(blocks)) is not None:
+    notes = [] if family else [f"{chosen.name}: the names of the weights, and {count} blocks"]
+    if (told := wiring.told_by(found.blocks)) is not None:
         usual, note = told
         if not usual.keys() <= options.keys():
             found = found.with_options(**cast("Options", {**usual, **options}))
@@ -82,6 +72,24 @@ def architecture_of(weights: Mapping[str, Tensor], family: str | None, options: 
     return Guess(replace(found, width=width), tuple(notes))
 
 
+def _read(weights: Mapping[str, Tensor], wiring: Wiring, table: Architecture) -> Architecture:
+    """The architecture with the channels of weights, and with what those do not tell as in a family's table."""
+    count = len(table.blocks)
+    *hidden, classifier = wiring.classifier_names(sum(bool(_LINEAR.match(key)) for key in weights) - 1)
+    last = wiring.last_names(count)
+    stem_channels, in_channels, *_ = _shape(weights, f"{wiring.stem_names()[0]}.weight", 4)
+    return replace(
+        table,
+        width=None,
+        num_classes=_shape(weights, f"{classifier}.weight", 2)[0],
+        in_channels=in_channels,
+        stem_channels=stem_channels,
+        blocks=_blocks(weights, wiring, table),
+        head_channels=_shape(weights, f"{last[0]}.weight", 4)[0] if last else 0,
+        hidden_channels=tuple(_shape(weights, f"{name}.weight", 2)[0] for name in hidden),
+    )
+
+
 def _wiring(weights: Mapping[str, Tensor]) -> tuple[Wiring, int]:
     """The wiring and the number of blocks."""
     for wiring in dict.fromkeys(family.wiring for family in FAMILIES.values()):
@@ -91,14 +99,14 @@ def _wiring(weights: Mapping[str, Tensor]) -> tuple[Wiring, int]:
     raise CheckpointError(f"no MobileNet block among the weights ({first_few(weights)})")
 
 
-def _family(wiring: Wiring, count: int, wanted: str | None) -> tuple[Family, list[str]]:
-    """The family, and a note if it was guessed."""
+def _families(wiring: Wiring, count: int, wanted: str | None) -> list[Family]:
+    """The families of so many blocks, in the order in which they are tried; the wanted one alone, if there is one."""
     if wanted is not None and wanted not in FAMILIES:
         raise CheckpointError(f"unknown family {wanted!r}: {did_you_mean(wanted, FAMILIES)}")
     blocks = {family.name: len(family.make().blocks) for family in FAMILIES.values() if family.wiring is wiring}
-    for name, own in blocks.items():
-        if own == count and wanted in {None, name}:
-            return FAMILIES[name], [] if wanted else [f"{name}: the names of the weights, and {count} blocks"]
+    fitting = [FAMILIES[name] for name, own in blocks.items() if own == count and wanted in {None, name}]
+    if fitting:
+        return fitting
     known = " or ".join(f"{own} ({name})" for name, own in blocks.items())
     raise CheckpointError(
         f"the weights have {count} blocks wired as {wiring.name}, and edgekit knows {known}"
@@ -109,46 +117,63 @@ def _family(wiring: Wiring, count: int, wanted: str | None) -> tuple[Family, lis
 def _blocks(weights: Mapping[str, Tensor], wiring: Wiring, table: Architecture) -> tuple[Block, ...]:
     rows = []
     for index, row in enumerate(table.blocks):
-        expands, squeezes = _has_expansion(weights, wiring, index), False
-        if wiring.squeezes:
-            names = wiring.block_names(index, expands=expands, squeezes=True)
-            squeezes = f"{names['squeeze'][0]}.weight" in weights
-        names = wiring.block_names(index, expands=expands, squeezes=squeezes)
-        expanded, _, kernel, _ = _shape(weights, f"{names['depthwise'][0]}.weight", 4)
-        out = _shape(weights, f"{names['project'][0]}.weight", 4)[0]
-        squeeze = _shape(weights, f"{names['squeeze'][0]}.weight", 4)[0] if squeezes else 0
-        rows.append(Block(kernel, expanded, out, squeeze, row.activation, row.stride, expands))
+        names = _names(weights, wiring, index)
+        kernels = {part: _shape(weights, f"{conv}.weight", 4) for part, (conv, _) in names.items()}
+        last = kernels["project" if "project" in kernels else "filter"]
+        widest = kernels.get("filter") or kernels.get("depthwise") or kernels["expand"]
+        rows.append(
+            Block(
+                kernel=widest[2] if kernels.keys() & {"filter", "depthwise"} else 0,
+                expanded=widest[0],
+                out=last[0],
+                squeeze=kernels["squeeze"][0] if "squeeze" in kernels else 0,
+                activation=row.activation,
+                stride=row.stride,
+                expands="expand" in kernels,
+                start=kernels["start"][2] if "start" in kernels else 0,
+                kind="inverted" if "filter" not in kernels else "fused" if "project" in kernels else "single",
+                skips=row.skips,
+            )
+        )
     return tuple(rows)
 
 
-def _has_expansion(weights: Mapping[str, Tensor], wiring: Wiring, index: int) -> bool:
-    """Whether the block's first convolution is 1x1."""
-    if not wiring.expands:
-        return False
-    first = wiring.block_names(index, expands=True, squeezes=False)["expand"][0]
-    return _shape(weights, f"{first}.weight", 4)[2:] == (1, 1)
+def _names(weights: Mapping[str, Tensor], wiring: Wiring, index: int) -> dict[Part, Names]:
+    """The names of the parts that block ``index`` has: those of the form of which most is there, and least missing."""
+
+    def there(form: dict[Part, Names]) -> int:
+        return sum(1 if fits(part, weights.get(f"{conv}.weight")) else -1 for part, (conv, _) in form.items())
+
+    return max((wiring.block_names(index, form) for form in wiring.forms), key=there)
 
 
-def _check_kernels(blocks: tuple[Block, ...], table: Architecture) -> None:
-    """Kernels other than the family's tell that strides, which leave no trace in the weights, are others, too.
+def _kernels(block: Block) -> tuple[Kind, int, int]:
+    return block.kind, block.start, block.kernel
 
-    The minimalistic V3 has 3x3 kernels everywhere and the usual strides.
-    """
-    if all(block.kernel == _MINIMAL_KERNEL for block in blocks):
-        return
-    for index, (block, row) in enumerate(zip(blocks, table.blocks, strict=True)):
-        if block.kernel != row.kernel:
-            raise CheckpointError(
-                f"block {index} has a kernel of {block.kernel} x {block.kernel} pixels, and {table.family} has"
-                f" {row.kernel} x {row.kernel} there: it is another network, whose strides cannot be known"
-            )
+
+def _has_kernels(wiring: Wiring, blocks: tuple[Block, ...], family: Family) -> bool:
+    """Whether kernels are the family's, or a variant's that is told by them and has the family's strides."""
+    usual = [_kernels(row) for row in family.make().blocks]
+    return [_kernels(block) for block in blocks] == usual or wiring.told_by(blocks) is not None
+
+
+def _of_other_kernels(found: Architecture) -> CheckpointError:
+    """Kernels other than the family's tell that strides, which leave no trace in the weights, are others, too."""
+    rows = FAMILIES[found.family].make().blocks
+    pairs = enumerate(zip(found.blocks, rows, strict=True))
+    index, (block, row) = next((at, pair) for at, pair in pairs if _kernels(pair[0]) != _kernels(pair[1]))
+    side, usual = (f"{one.kernel or one.start} x {one.kernel or one.start}" for one in (block, row))
+    return CheckpointError(
+        f"block {index} has a kernel of {side} pixels, and {found.family} has"
+        f" {usual} there: it is another network, whose strides cannot be known"
+    )
 
 
 def _check_chain(architecture: Architecture) -> None:
     """A depthwise convolution without an expansion before it takes the channels that the block gets."""
     before = architecture.stem_channels
     for index, block in enumerate(architecture.blocks):
-        if not block.expands and block.expanded != before:
+        if block.kind == "inverted" and not block.expands and block.expanded != before:
             raise CheckpointError(
                 f"block {index} gets {before} channels, but its depthwise convolution has {block.expanded}:"
                 " the checkpoint's parts do not belong together"
@@ -163,6 +188,11 @@ def _width(architecture: Architecture) -> float | None:
     return next((width for width in _WIDTHS if _fits(architecture, base, factory(width), width)), None)
 
 
+def _rank(width: float | None) -> int:
+    """How unlikely a width is: those that were published come first, and no width at all comes last."""
+    return len(_WIDTHS) if width is None else _WIDTHS.index(width)
+
+
 def _fits(found: Architecture, base: Architecture, scaled: Architecture, width: float) -> bool:
     """Whether ``found`` is ``base`` at ``width``, by any of the roundings in use.
 
@@ -173,7 +203,7 @@ def _fits(found: Architecture, base: Architecture, scaled: Architecture, width: 
         expanded = {scaled_row.expanded}
         if row.expands and before:
             expanded.add(make_divisible(before * base_row.expanded / base_before))
-        if not row.expands:
+        if not row.expands and row.kind == "inverted":
             expanded.add(row.expanded)  # equal to the channels before it, which are compared already
         squeeze = {0, make_divisible(row.expanded // 4)}
         if (
@@ -200,7 +230,7 @@ def check_blocks(weights: Mapping[str, Tensor], family: str | None) -> None:
     Raises:
         CheckpointError: it does.
     """
-    _family(*_wiring(weights), family)
+    _families(*_wiring(weights), family)
 
 
 def body_channels(weights: Mapping[str, Tensor]) -> int:
@@ -211,7 +241,7 @@ def body_channels(weights: Mapping[str, Tensor]) -> int:
     """
     wiring, count = _wiring(weights)
     last = wiring.last_names(count)
-    name = last[0] if last else wiring.block_names(count - 1, expands=False, squeezes=False)["project"][0]
+    name = last[0] if last else wiring.block_names(count - 1, wiring.forms[-1])["project"][0]
     return _shape(weights, f"{name}.weight", 4)[0]
 
 
@@ -230,9 +260,8 @@ def without_biases(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     last = wiring.last_names(count)
     pairs: list[Names] = [wiring.stem_names(), *([last] if last else [])]
     for index in range(count):
-        for squeezes in (True, False) if wiring.squeezes else (False,):
-            for expands in (True, False):
-                pairs += wiring.block_names(index, expands=expands, squeezes=squeezes).values()
+        for form in wiring.forms:
+            pairs += wiring.block_names(index, form).values()
     folded = dict(weights)
     for conv, norm in pairs:
         mean = f"{norm}.running_mean"

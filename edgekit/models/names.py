@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from edgekit.models.wiring import Wiring
 
-NOT_OURS = "not a MobileNetV1, V2 or V3"
+NOT_OURS = "none of edgekit's families"
 OWN_CODE = "--model MODULE:FACTORY --weights FILE"
 WAY_BY_ONNX = "torch.onnx.export(model.eval(), image, 'model.onnx'), then edgekit export model.onnx"
 

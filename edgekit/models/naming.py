@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from itertools import count, takewhile
 from typing import TYPE_CHECKING
 
-from edgekit.models.architecture import Options
+from edgekit.models.architecture import Options, Part
 from edgekit.models.names import Renamed, roots_of, scopes, split
-from edgekit.models.wiring import Names, Part
+from edgekit.models.wiring import Names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +78,7 @@ class Naming:
         forms = [form for form in takewhile(bool, (self._form(weights, root, index) for index in count())) if form]
         modules = self._pair(self.stem, self.wiring.stem_names(), root, 0)
         for index, form in enumerate(forms):
-            ours = self.wiring.block_names(index, expands="expand" in form, squeezes="squeeze" in form)
+            ours = self.wiring.block_names(index, form)
             for part, (conv, norm) in form.items():
                 modules |= self._pair((conv, norm), ours[part], "", 0)
         last = self.wiring.last_names(len(forms))
@@ -114,7 +114,7 @@ class Naming:
         forms = (self.first,) if index == 0 and self.first is not None else self.forms
         for form in forms:
             named = {part: self._named(names, root, index) for part, names in form.items()}
-            if all(_fits(part, weights.get(f"{conv}.weight")) for part, (conv, _) in named.items()):
+            if all(fits(part, weights.get(f"{conv}.weight")) for part, (conv, _) in named.items()):
                 return named
         return None
 
@@ -130,12 +130,14 @@ class Naming:
         return root + conv.format(**values), None if norm is None else root + norm.format(**values)
 
 
-def _fits(part: Part, kernel: Tensor | None) -> bool:
-    """Whether a kernel can be that of a part: depthwise convolutions have one input a channel, others are 1x1."""
+def fits(part: Part, kernel: Tensor | None) -> bool:
+    """Whether a kernel can be that of a part: depthwise convolutions have one input a channel, most others are 1x1."""
     if kernel is None:
         return False
-    if part == "depthwise":
+    if part in {"start", "depthwise"}:
         return kernel.ndim == 4 and kernel.shape[1] == 1 and kernel.shape[2] > 1
+    if part == "filter":
+        return kernel.ndim == 4
     return (kernel.ndim == 2 and part in {"squeeze", "excite"}) or (kernel.ndim == 4 and kernel.shape[2] == 1)
 
 
@@ -166,8 +168,4 @@ def squeezing(form: Form, squeeze: str, excite: str) -> Form:
 
 def own_forms(wiring: Wiring, block: str) -> tuple[Form, ...]:
     """Edgekit's own names, which are torchvision's for V2 and V3, in the module ``block``."""
-    return tuple(
-        wiring.parts(block, expands=expands, squeezes=squeezes)
-        for expands in ((True, False) if wiring.expands else (False,))
-        for squeezes in ((True, False) if wiring.squeezes else (False,))
-    )
+    return tuple(wiring.parts(block, form) for form in wiring.forms)

@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from torch import nn
 
-    from edgekit.models.architecture import Architecture, Block, Options, Size
+    from edgekit.models.architecture import Architecture, Block, Options, Part, Size
 
     class Parts(Protocol):
         """Names inside of a block."""
 
-        def __call__(self, block: str, *, expands: bool, squeezes: bool) -> dict[Part, Names]:
+        def __call__(self, block: str, has: Collection[Part]) -> dict[Part, Names]:
             """Of each part that the block has: its convolution and, where it has one, its batch normalization."""
 
 
-Part = Literal["expand", "depthwise", "squeeze", "excite", "project"]
 Names = tuple[str, str | None]  # of a convolution and, where it has one, its batch normalization
 
 
 def _nothing(_: tuple[Block, ...]) -> None:
     return None
+
+
+# Of inverted residuals, by what they may begin with and whether they squeeze.
+SEPARABLE: tuple[frozenset[Part], ...] = (frozenset(("depthwise", "project")),)
+EXPANDING: tuple[frozenset[Part], ...] = (SEPARABLE[0] | {"expand"}, *SEPARABLE)
+_GATE: frozenset[Part] = frozenset(("squeeze", "excite"))
+SQUEEZING: tuple[frozenset[Part], ...] = tuple(form for one in EXPANDING for form in (one | _GATE, one))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,11 +43,10 @@ class Wiring:
         block: makes a block that gets so many channels, for feature maps of a size.
         parts: the names inside of a block.
         mark: a module that every block has, and no block of another wiring.
+        forms: the parts that a block may have. Of several whose names are there, the first is meant.
         stem: the module of the first convolution and its batch normalization.
         first: the place of the first block among the children of ``features``.
         has_last: a 1x1 convolution, with batch normalization and activation, comes behind the blocks.
-        expands: blocks may begin with a 1x1 convolution.
-        squeezes: blocks may have squeeze-and-excite.
         pools_in_classifier: the mean over all places is a child of the classifier, not of the network.
         told_by: what kernels and channels of the blocks tell of what leaves no trace: options, and why, for people.
     """
@@ -50,11 +55,10 @@ class Wiring:
     block: Callable[[Architecture, int, Block, Size], nn.Module]
     parts: Parts
     mark: str
+    forms: tuple[frozenset[Part], ...]
     stem: str = "features.0"
     first: int = 1
     has_last: bool = True
-    expands: bool = True
-    squeezes: bool = False
     pools_in_classifier: bool = False
     told_by: Callable[[tuple[Block, ...]], tuple[Options, str] | None] = _nothing
 
@@ -75,9 +79,9 @@ class Wiring:
         """Names of the first convolution and its batch normalization."""
         return f"{self.stem}.0", f"{self.stem}.1"
 
-    def block_names(self, index: int, *, expands: bool, squeezes: bool) -> dict[Part, Names]:
+    def block_names(self, index: int, has: Collection[Part]) -> dict[Part, Names]:
         """Names of each part of block ``index``, from 0: its convolution and, if it has one, batch normalization."""
-        return self.parts(self.block_module(index), expands=expands, squeezes=squeezes)
+        return self.parts(self.block_module(index), has)
 
     def last_names(self, blocks: int) -> tuple[str, str] | None:
         """Names of the last 1x1 convolution and its batch normalization, where there is one."""

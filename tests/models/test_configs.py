@@ -135,7 +135,7 @@ def test_a_factor_of_its_own_is_part_of_the_normalization(module: nn.Module, tmp
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({**TIMM, "architecture": "mobilenetv4_conv_small"}, "this is mobilenetv4_conv_small"),
+        ({**TIMM, "architecture": "mobilenetv4_hybrid_medium"}, "this is mobilenetv4_hybrid_medium"),
         ({**TIMM, "architecture": "resnet18"}, "this is resnet18"),
         ({**TIMM, "model_args": {"act_layer": "gelu"}}, "with act_layer = 'gelu'"),
         ({**TIMM, "model_args": {"output_stride": 16}}, "with output_stride = 16"),

@@ -9,6 +9,7 @@ from edgekit.models.families import (
     mobilenet_v3,
     mobilenet_v3_digits,
     mobilenet_v3_nas,
+    mobilenet_v4,
 )
 from edgekit.models.families.registry import FAMILIES, Factory, Family, family_of, register
 
@@ -24,5 +25,8 @@ for _family in (
     mobilenet_v3.SMALL,
     mobilenet_v3_nas.FAMILY,
     mobilenet_v3_digits.FAMILY,
+    mobilenet_v4.SMALL,
+    mobilenet_v4.MEDIUM,
+    mobilenet_v4.LARGE,
 ):
     register(_family)

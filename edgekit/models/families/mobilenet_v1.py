@@ -10,13 +10,13 @@ from edgekit.models.architecture import Architecture, Block, Options, check_widt
 from edgekit.models.blocks import activate, conv, depthwise
 from edgekit.models.families.registry import Family
 from edgekit.models.naming import Naming, named, own_forms, pair, plain
-from edgekit.models.wiring import Wiring
+from edgekit.models.wiring import SEPARABLE, Wiring
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
-    from edgekit.models.architecture import Size
-    from edgekit.models.wiring import Names, Part
+    from edgekit.models.architecture import Part, Size
+    from edgekit.models.wiring import Names
 
 # Table 1: output channels and stride of each depthwise separable block.
 _STEM = 32
@@ -94,7 +94,7 @@ class DepthwiseSeparable(nn.Module):
         return y
 
 
-def _parts(block: str, *, expands: bool, squeezes: bool) -> dict[Part, Names]:  # noqa: ARG001 - a V1 does neither
+def _parts(block: str, has: Collection[Part]) -> dict[Part, Names]:  # noqa: ARG001 - a V1 has both, always
     return {
         "depthwise": (f"{block}.depthwise", f"{block}.bn1"),
         "project": (f"{block}.pointwise", f"{block}.bn2"),
@@ -106,10 +106,10 @@ WIRING = Wiring(
     block=DepthwiseSeparable,
     parts=_parts,
     mark="depthwise",
+    forms=SEPARABLE,
     stem="conv1",
     first=0,
     has_last=False,
-    expands=False,
     pools_in_classifier=True,
 )
 # Published V1 weights were trained in TensorFlow, so its constants are the usual ones; people who wrote V1 in PyTorch

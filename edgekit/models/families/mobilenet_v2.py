@@ -10,11 +10,13 @@ from edgekit.models.architecture import Architecture, Block, Options, check_widt
 from edgekit.models.blocks import expand_and_filter, has_residual
 from edgekit.models.families.registry import Family
 from edgekit.models.naming import Naming, named, own_forms, pair, plain, wide
-from edgekit.models.wiring import Wiring
+from edgekit.models.wiring import EXPANDING, Wiring
 
 if TYPE_CHECKING:
-    from edgekit.models.architecture import Size
-    from edgekit.models.wiring import Names, Part
+    from collections.abc import Collection
+
+    from edgekit.models.architecture import Part, Size
+    from edgekit.models.wiring import Names
 
 # Table 2: expansion, output channels, repetitions, stride of the first.
 _STEM = 32
@@ -76,15 +78,15 @@ class InvertedResidual(nn.Module):
         return x + y if self.has_residual else y
 
 
-def _parts(block: str, *, expands: bool, squeezes: bool) -> dict[Part, Names]:  # noqa: ARG001 - a V2 never does
-    depthwise, project = (1, 2) if expands else (0, 1)
-    names: dict[Part, Names] = {"expand": (f"{block}.conv.0.0", f"{block}.conv.0.1")} if expands else {}
+def _parts(block: str, has: Collection[Part]) -> dict[Part, Names]:
+    depthwise, project = (1, 2) if "expand" in has else (0, 1)
+    names: dict[Part, Names] = {"expand": (f"{block}.conv.0.0", f"{block}.conv.0.1")} if "expand" in has else {}
     names["depthwise"] = f"{block}.conv.{depthwise}.0", f"{block}.conv.{depthwise}.1"
     names["project"] = f"{block}.conv.{project}", f"{block}.conv.{project + 1}"
     return names
 
 
-WIRING = Wiring(name="mobilenet_v2", block=InvertedResidual, parts=_parts, mark="conv")
+WIRING = Wiring(name="mobilenet_v2", block=InvertedResidual, parts=_parts, mark="conv", forms=EXPANDING)
 
 # torchvision/models/mobilenetv2.py; networks that edgekit saved without metadata have these names.
 TORCHVISION = Naming(

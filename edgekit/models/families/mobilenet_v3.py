@@ -11,11 +11,13 @@ from edgekit.models.architecture import Activation, Architecture, Block, Options
 from edgekit.models.blocks import Shape, SqueezeExcite, conv_bn, expand_and_filter, has_residual
 from edgekit.models.families.registry import Family
 from edgekit.models.naming import Naming, own_forms, pair, plain, squeezing, wide
-from edgekit.models.wiring import Wiring
+from edgekit.models.wiring import SQUEEZING, Wiring
 
 if TYPE_CHECKING:
-    from edgekit.models.architecture import Size
-    from edgekit.models.wiring import Names, Part
+    from collections.abc import Collection
+
+    from edgekit.models.architecture import Part, Size
+    from edgekit.models.wiring import Names
 
 # Kernel, expanded channels, output channels, squeeze-and-excite, activation, stride.
 _Row: TypeAlias = tuple[int, int, int, bool, Activation, int]
@@ -138,12 +140,12 @@ class InvertedResidual(nn.Module):
         return x + y if self.has_residual else y
 
 
-def _parts(block: str, *, expands: bool, squeezes: bool) -> dict[Part, Names]:
-    names: dict[Part, Names] = {"expand": (f"{block}.block.0.0", f"{block}.block.0.1")} if expands else {}
+def _parts(block: str, has: Collection[Part]) -> dict[Part, Names]:
+    names: dict[Part, Names] = {"expand": (f"{block}.block.0.0", f"{block}.block.0.1")} if "expand" in has else {}
     depthwise = len(names)
     names["depthwise"] = f"{block}.block.{depthwise}.0", f"{block}.block.{depthwise}.1"
     project = depthwise + 1
-    if squeezes:
+    if "squeeze" in has:
         names["squeeze"] = f"{block}.block.{project}.fc1", None
         names["excite"] = f"{block}.block.{project}.fc2", None
         project += 1
@@ -165,7 +167,7 @@ WIRING = Wiring(
     block=InvertedResidual,
     parts=_parts,
     mark="block",
-    squeezes=True,
+    forms=SQUEEZING,
     told_by=_minimalistic,
 )
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from edgekit.models.wiring import Part, Wiring
+    from edgekit.models.architecture import Part
+    from edgekit.models.wiring import Wiring
 
 _LEAVES = {
     "kernel": "weight",
@@ -128,10 +129,9 @@ def _block_modules(layers: Mapping[str, Mapping[str, Tensor]], wiring: Wiring, i
         numbered = f"block_{index}" if wiring is V2 else f"expanded_conv_{index}"
         block = numbered if index else "expanded_conv"
         theirs = {part: f"{block}_{name}" for part, name in _V3_PARTS.items()}
-    expands = theirs.get("expand") in layers
-    squeezes = theirs.get("squeeze") in layers
     modules = {}
-    for part, (conv, norm) in wiring.block_names(index, expands=expands, squeezes=squeezes).items():
+    has = [part for part, layer in theirs.items() if layer in layers]
+    for part, (conv, norm) in wiring.block_names(index, has).items():
         modules[theirs[part]] = conv
         if norm is not None:
             modules[f"{theirs[part]}_bn"] = norm

@@ -1,8 +1,7 @@
-"""timm's mobilenetv1_*, mobilenetv2_*, mobilenetv3_* and tf_mobilenetv3_* (timm/models/_efficientnet_blocks.py).
+"""timm's networks of inverted residuals: MobileNetV1 to V4 (timm/models/_efficientnet_blocks.py).
 
-timm counts blocks by stage (blocks.2.1) and names convolutions by their kind: a DepthwiseSeparableConv has
-conv_dw, bn1, conv_pw, bn2; an InvertedResidual conv_pw, bn1, conv_dw, bn2, conv_pwl, bn3. V3's last 1x1 convolution
-with batch normalization is a block of its own (conv, bn1), and its conv_head the hidden linear layer.
+timm counts blocks by stage (blocks.2.1) and names convolutions by the kind of their block. The last 1x1 convolution of
+V3 and V4 with its batch normalization is a block of its own (conv, bn1), and their conv_head the hidden linear layer.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from edgekit.models.architecture import Options
 from edgekit.models.families.mobilenet_v1 import WIRING as V1
 from edgekit.models.families.mobilenet_v2 import WIRING as V2
 from edgekit.models.families.mobilenet_v3 import WIRING as V3
+from edgekit.models.families.mobilenet_v4 import WIRING as V4
 from edgekit.models.names import (
     WAY_BY_ONNX,
     Renamed,
@@ -24,28 +24,54 @@ from edgekit.models.names import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from torch import Tensor
 
-    from edgekit.models.wiring import Wiring
+    from edgekit.models.architecture import Part
+    from edgekit.models.wiring import Names, Wiring
 
 _BLOCK = re.compile(r"blocks\.(\d+)\.(\d+)\.")
 _TENSORFLOW_NAME = re.compile(r"(^|[^a-z])tf_mobilenet")
+_FILTERED_NAME = re.compile(r"mobilenetv4_conv_(aa|blur)_")
+_GATE: dict[Part, Names] = {"squeeze": ("se.conv_reduce", None), "excite": ("se.conv_expand", None)}
+# A convolution that only one kind of block has, and the names of that kind's parts.
+_KINDS: tuple[tuple[str, dict[Part, Names]], ...] = (
+    (  # UniversalInvertedResidual
+        "pw_exp.conv",
+        {
+            "start": ("dw_start.conv", "dw_start.bn"),
+            "expand": ("pw_exp.conv", "pw_exp.bn"),
+            "depthwise": ("dw_mid.conv", "dw_mid.bn"),
+            "project": ("pw_proj.conv", "pw_proj.bn"),
+        },
+    ),
+    ("conv_exp", {"filter": ("conv_exp", "bn1"), "project": ("conv_pwl", "bn2")}),  # EdgeResidual
+    ("conv", {"filter": ("conv", "bn1")}),  # ConvBnAct
+    (  # InvertedResidual
+        "conv_pwl",
+        {"expand": ("conv_pw", "bn1"), "depthwise": ("conv_dw", "bn2"), "project": ("conv_pwl", "bn3"), **_GATE},
+    ),
+    (  # DepthwiseSeparableConv
+        "conv_dw",
+        {"depthwise": ("conv_dw", "bn1"), "project": ("conv_pw", "bn2"), **_GATE},
+    ),
+)
 
 
 class Timm:
     """timm's names."""
 
     def roots(self, weights: Mapping[str, Tensor]) -> list[str]:
-        """What stands before the names of each network of the blocks that MobileNetV1 to V3 have."""
+        """What stands before the names of each network of the blocks that MobileNetV1 to V4 have."""
         return [root for root in roots_of("conv_stem.weight", weights) if _has_our_blocks(_below(weights, root))]
 
     def rename(self, weights: Mapping[str, Tensor], root: str, file_name: str) -> Renamed:
         """The network at ``root``. ``file_name`` may tell that it comes from TensorFlow: the keys do not.
 
         Raises:
-            CheckpointError: the network is mobilenetv3_rw, which differs where no key shows it.
+            CheckpointError: the network is mobilenetv3_rw, or a V4 that filters before it strides: both differ where no
+                key shows it.
         """
         own = _below(weights, root)
         wiring = _wiring(own)
@@ -54,15 +80,14 @@ class Timm:
                 "conv_head has no bias, as in timm's mobilenetv3_rw, whose first block lacks the residual of every"
                 f" other MobileNetV3. It can come as ONNX: {WAY_BY_ONNX}"
             )
+        if wiring is V4 and (match := _FILTERED_NAME.search(file_name)) is not None:
+            raise CheckpointError(
+                f"{file_name!r} names a MobileNetV4 that pools where others stride ({match[1]}), which no key shows."
+                f" It can come as ONNX: {WAY_BY_ONNX}"
+            )
         modules = {root + theirs: ours for theirs, ours in _modules(own, wiring).items()}
         renamed, rest = split(weights, modules)
         is_tensorflow = _TENSORFLOW_NAME.search(file_name) is not None
-        note = (
-            f"TensorFlow's padding and batch normalization: {file_name!r} names one of timm's tf_ models"
-            if is_tensorflow
-            else "PyTorch's padding and batch normalization; timm's tf_ models have the same keys, and need padding"
-            " same and bn_eps 0.001"
-        )
         constants = Options(padding="same", bn_eps=1e-3) if is_tensorflow else Options(padding="symmetric", bn_eps=1e-5)
         return Renamed(
             source="timm state dict",
@@ -71,10 +96,22 @@ class Timm:
             rest=rest,
             usual=constants,
             scopes=scopes(modules, f"{root}blocks."),
-            own_hidden=f"{root}conv_head" if wiring is V3 else None,
+            own_hidden=f"{root}conv_head" if wiring in {V3, V4} else None,
             named_hidden=True,
-            notes=(note,),
+            notes=(_note(wiring, file_name, is_tensorflow=is_tensorflow),),
         )
+
+
+def _note(wiring: Wiring, file_name: str, *, is_tensorflow: bool) -> str:
+    """What was guessed where timm gives several networks the same keys, and why."""
+    if wiring is V4:
+        return "no pooling before a stride, which timm's mobilenetv4_conv_aa and _blur have under the same keys"
+    if is_tensorflow:
+        return f"TensorFlow's padding and batch normalization: {file_name!r} names one of timm's tf_ models"
+    return (
+        "PyTorch's padding and batch normalization; timm's tf_ models have the same keys, and need padding same and"
+        " bn_eps 0.001"
+    )
 
 
 def _below(weights: Mapping[str, Tensor], root: str) -> dict[str, Tensor]:
@@ -83,9 +120,12 @@ def _below(weights: Mapping[str, Tensor], root: str) -> dict[str, Tensor]:
 
 def _has_our_blocks(weights: Mapping[str, Tensor]) -> bool:
     blocks = _blocks(weights)
-    return bool(blocks) and all(
-        f"{block}.conv_dw.weight" in weights or f"{block}.conv.weight" in weights for block in blocks
-    )
+    marks = ("pw_exp.conv", "conv_exp", "conv") if _is_v4(weights) else ("conv_dw", "conv")
+    return bool(blocks) and all(any(f"{block}.{mark}.weight" in weights for mark in marks) for block in blocks)
+
+
+def _is_v4(weights: Iterable[str]) -> bool:
+    return any(".pw_exp." in key for key in weights)
 
 
 def _blocks(weights: Mapping[str, Tensor]) -> list[str]:
@@ -95,6 +135,8 @@ def _blocks(weights: Mapping[str, Tensor]) -> list[str]:
 
 
 def _wiring(weights: Mapping[str, Tensor]) -> Wiring:
+    if _is_v4(weights):
+        return V4
     if not any(".conv_pwl." in key for key in weights):
         return V1
     return V2 if "bn2.weight" in weights else V3
@@ -102,32 +144,25 @@ def _wiring(weights: Mapping[str, Tensor]) -> Wiring:
 
 def _modules(weights: Mapping[str, Tensor], wiring: Wiring) -> dict[str, str]:
     """Module names: timm's to edgekit's."""
-    blocks = [block for block in _blocks(weights) if f"{block}.conv_dw.weight" in weights]
+    blocks = _blocks(weights)
+    own = blocks.pop() if wiring in {V3, V4} else ""
     modules = dict(zip(("conv_stem", "bn1"), wiring.stem_names(), strict=True))
     for index, block in enumerate(blocks):
         modules |= _block_modules(weights, wiring, index, block)
     last = wiring.last_names(len(blocks))
     if last is not None:
-        own = _blocks(weights)[-1]
-        theirs = (f"{own}.conv", f"{own}.bn1") if wiring is V3 else ("conv_head", "bn2")
+        theirs = (f"{own}.conv", f"{own}.bn1") if own else ("conv_head", "bn2")
         modules |= dict(zip(theirs, last, strict=True))
     return modules
 
 
 def _block_modules(weights: Mapping[str, Tensor], wiring: Wiring, index: int, block: str) -> dict[str, str]:
-    expands = f"{block}.conv_pwl.weight" in weights
-    squeezes = f"{block}.se.conv_reduce.weight" in weights
-    theirs = {
-        "expand": ("conv_pw", "bn1"),
-        "depthwise": ("conv_dw", "bn2" if expands else "bn1"),
-        "squeeze": ("se.conv_reduce", None),
-        "excite": ("se.conv_expand", None),
-        "project": ("conv_pwl", "bn3") if expands else ("conv_pw", "bn2"),
-    }
+    theirs = next((parts for mark, parts in _KINDS if f"{block}.{mark}.weight" in weights), {})
+    has = [part for part, (conv, _) in theirs.items() if f"{block}.{conv}.weight" in weights]
     modules = {}
-    for part, (conv, norm) in wiring.block_names(index, expands=expands, squeezes=squeezes).items():
+    for part, (conv, norm) in wiring.block_names(index, has).items():
         their_conv, their_norm = theirs[part]
         modules[f"{block}.{their_conv}"] = conv
-        if norm is not None:
+        if norm is not None and their_norm is not None:
             modules[f"{block}.{their_norm}"] = norm
     return modules

@@ -24,8 +24,13 @@ if TYPE_CHECKING:
     from edgekit.models.readers.contents import Contents
 
 _BESIDE = ("model.safetensors", "pytorch_model.bin")  # files that a config.json beside them is about
-_TIMM = re.compile(r"(tf_)?mobilenetv([123])_")
-_TIMM_ACTIVATIONS: dict[str, Activation] = {"1": "relu6", "2": "relu6", "3": "hard_swish"}
+_TIMM = re.compile(r"(tf_)?(mobilenetv[123]|mobilenetv4_conv_(?:small|medium|large))(_|$)")
+_TIMM_ACTIVATIONS: dict[str, Activation] = {  # of stem and head; the others are the family's
+    "mobilenetv1": "relu6",
+    "mobilenetv2": "relu6",
+    "mobilenetv3": "hard_swish",
+    "mobilenetv4": "relu",
+}
 _HARMLESS_ARGUMENTS = {"num_classes", "in_chans", "drop_rate", "drop_path_rate", "pretrained", "img_size", "exportable"}
 _RESAMPLING = {2: "bilinear", 3: "bicubic"}  # of Pillow
 _INTERPOLATIONS = tuple(_RESAMPLING.values())
@@ -82,7 +87,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _another(name: object) -> CheckpointError:
     return CheckpointError(
-        f"config.json says that this is {name}, {NOT_OURS} that edgekit knows. It can come as ONNX if it needs no other"
+        f"config.json says that this is {name}, {NOT_OURS}. It can come as ONNX if it needs no other"
         f" operators than these do: {WAY_BY_ONNX}"
     )
 
@@ -94,7 +99,7 @@ def _of_timm(config: Mapping[str, Any]) -> _Said:
         raise _another(name)
     is_tensorflow = match[1] is not None
     options = Options(padding="same", bn_eps=1e-3) if is_tensorflow else Options(padding="symmetric", bn_eps=1e-5)
-    options["activation"] = "relu" if "minimal" in name else _TIMM_ACTIVATIONS[match[2]]
+    options["activation"] = "relu" if "minimal" in name else _TIMM_ACTIVATIONS[match[2].partition("_")[0]]
     for argument, value in (config.get("model_args") or {}).items():
         if argument == "pad_type" and value in {"", "same", None}:
             options["padding"] = "same" if value == "same" else "symmetric"

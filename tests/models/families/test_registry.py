@@ -23,13 +23,13 @@ from edgekit.models.families.mobilenet_v2 import WIRING, mobilenet_v2
 from edgekit.models.naming import Naming, plain
 from edgekit.models.network import build
 from edgekit.models.readers import ARCHITECTURE_KEY
-from edgekit.models.wiring import Names, Part, Wiring
+from edgekit.models.wiring import SEPARABLE, Names, Wiring
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
-    from edgekit.models.architecture import Architecture, Block, Size
+    from edgekit.models.architecture import Architecture, Block, Part, Size
 
 
 class Separable(nn.Module):
@@ -45,17 +45,17 @@ class Separable(nn.Module):
         return y
 
 
-def separable_parts(block: str, *, expands: bool, squeezes: bool) -> dict[Part, Names]:
+def separable_parts(block: str, has: Collection[Part]) -> dict[Part, Names]:
     return {
         "depthwise": (f"{block}.wide.0", f"{block}.wide.1"),
         "project": (f"{block}.narrow.0", f"{block}.narrow.1"),
     }
 
 
-SEPARABLE = Wiring("separable", Separable, separable_parts, "wide", has_last=False, expands=False)
+WIDE = Wiring("separable", Separable, separable_parts, "wide", SEPARABLE, has_last=False)
 OTHERS = Naming(  # whoever published it calls the parts so
     "somebody's separable network",
-    SEPARABLE,
+    WIDE,
     ("begin.conv", "begin.norm"),
     (plain(("body.{i}.a", "body.{i}.a_norm"), ("body.{i}.b", "body.{i}.b_norm")),),
     usual=Options(padding="same", bn_eps=1e-3),
@@ -74,7 +74,7 @@ def short_v2(width: float = 1.0, num_classes: int = 5, **options: Unpack[Options
     return replace(whole, family="short_v2", blocks=whole.blocks[:3]).with_options(**options)
 
 
-@pytest.fixture(params=[Family("short_v2", short_v2, WIRING), Family("separable", separable, SEPARABLE, (OTHERS,))])
+@pytest.fixture(params=[Family("short_v2", short_v2, WIRING), Family("separable", separable, WIDE, (OTHERS,))])
 def new(request: pytest.FixtureRequest) -> Iterator[Family]:
     """Families that share a wiring with others, and that have one of their own."""
     family: Family = request.param
@@ -92,7 +92,7 @@ def test_every_family_is_whole(family: Family) -> None:
         keys = build(architecture).state_dict().keys()
     own = set()
     for index, block in enumerate(architecture.blocks):
-        names = family.wiring.block_names(index, expands=block.expands, squeezes=block.squeeze > 0)
+        names = family.wiring.block_names(index, block.parts)
         own |= {f"{name}.weight" for pair in names.values() for name in pair if name is not None}
     last = family.wiring.last_names(len(architecture.blocks)) or ()
     hidden = family.wiring.classifier_names(len(architecture.hidden_channels))
@@ -112,7 +112,7 @@ def test_a_family_makes_what_it_is_called() -> None:
 
 
 def test_weights_tell_one_wiring_from_another() -> None:
-    like_v2 = replace(SEPARABLE, mark=WIRING.mark)
+    like_v2 = replace(WIDE, mark=WIRING.mark)
     with pytest.raises(ConfigError, match=r"'separable' are told by 'conv', and so are those of 'mobilenet_v2'"):
         register(Family("separable", separable, like_v2))
 
