@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 
 import numpy as np
 
+from edgekit.benchmarks.random_weights import drawn, pictures
 from edgekit.config import CalibrationSettings, ExportSettings, ModelSettings, PreprocessingSettings, Settings
 from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.errors import EdgekitError
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
 
     from numpy.random import Generator
     from numpy.typing import NDArray
-    from torch import nn
-
 
 T = TypeVar("T")
 
@@ -105,7 +104,7 @@ def prove(seed: int) -> Outcome:
         settings, network = draw(seed, Path(folder))
         try:
             random = _random(seed, 1)
-            pixels = _pictures(random, COMPARED_ON, _size(settings))
+            pixels = pictures(random, COMPARED_ON, _size(settings))
             parities, differences = _compare(settings, pixels, threads=_one(random, (1, 2, 4)))
         except EdgekitError as error:
             return Outcome(seed, network, time.perf_counter() - started, refused=str(error))
@@ -141,13 +140,16 @@ def _compare(
 
 def draw(seed: int, folder: Path) -> tuple[Settings, str]:
     """A checkpoint and calibration images in ``folder``, how to export them, and the network in words."""
-    from edgekit.models import checkpoint  # noqa: PLC0415 - needs torch
+    import torch  # noqa: PLC0415 - see prove
+
+    from edgekit.models import checkpoint, network  # noqa: PLC0415 - needs torch
 
     random = _random(seed, 0)
     architecture = _architecture(random)
-    images = _pictures(random, CALIBRATED_ON, architecture.size[0])
+    images = pictures(random, CALIBRATED_ON, architecture.size)
     mean, std = [((0.5,) * 3, (0.5,) * 3), (IMAGENET_MEAN, IMAGENET_STD), ((0.0,) * 3, (1.0,) * 3)][random.integers(3)]
-    module = _trained(architecture, random, (images / 255 - mean) / std)
+    torch.manual_seed(int(random.integers(2**31)))
+    module = drawn(network.build(architecture), random, (images / 255 - mean) / std)
     path = folder / "network.safetensors"
     checkpoint.save(path, module, architecture)
     np.save(folder / "images.npy", images)
@@ -229,50 +231,11 @@ def _channels(random: Generator, low: int, high: int) -> int:
     return make_divisible(float(np.exp(random.uniform(np.log(low), np.log(high)))))
 
 
-def _trained(architecture: Architecture, random: Generator, images: NDArray[np.floating]) -> nn.Module:
-    """Random weights whose activations neither vanish nor explode, as if they had been trained."""
-    import torch  # noqa: PLC0415 - see prove
-
-    from edgekit.models import network  # noqa: PLC0415 - needs torch
-
-    torch.manual_seed(int(random.integers(2**31)))
-    module = network.build(architecture).train()
-    spread = random.uniform(0, 0.8)  # of batch normalization's gains and of the channels' weights, as a logarithm
-    with torch.no_grad():
-        for name, parameter in module.named_parameters():
-            if parameter.dim() > 1:
-                gains = np.exp(random.normal(0, spread, (len(parameter), *[1] * (parameter.dim() - 1))))
-                gains *= random.uniform(1, 20) if name.startswith("classifier") else 1
-                parameter.mul_(torch.from_numpy(gains))
-        batch = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32))
-        norms = [layer for layer in module.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
-        for norm in norms:
-            norm.momentum = 1.0  # what it remembers is this batch
-            gain = np.exp(random.normal(0, spread, norm.num_features)) * random.choice([1, 1, 1, -1], norm.num_features)
-            gain[random.random(norm.num_features) < 0.03] = 0.0  # dead channels
-            norm.weight.copy_(torch.from_numpy(gain))
-            norm.bias.copy_(torch.from_numpy(random.normal(0, random.uniform(0.1, 1.5), norm.num_features)))
-        module(batch)
-        for norm in norms:
-            assert norm.running_var is not None
-            norm.running_var *= torch.from_numpy(np.exp(random.normal(0, 0.2, norm.num_features)).astype(np.float32))
-    return module.eval()
-
-
-def _pictures(random: Generator, count: int, size: int) -> NDArray[np.uint8]:
-    """Blotches and noise [N, H, W, 3]; the first two are black and white."""
-    coarse = random.uniform(0, 255, (count, size // 8, size // 8, 3)).repeat(8, 1).repeat(8, 2)
-    noise = random.normal(0, 1, (count, size, size, 3)) * random.uniform(2, 60, (count, 1, 1, 1))
-    images = np.clip(np.rint(coarse + noise), 0, 255).astype(np.uint8)
-    images[0], images[1] = 0, 255
-    return images
-
-
-def _size(settings: Settings) -> int:
+def _size(settings: Settings) -> tuple[int, int]:
     from edgekit.models import checkpoint  # noqa: PLC0415 - needs torch
 
     assert settings.model.checkpoint is not None
-    return checkpoint.load(settings.model.checkpoint).architecture.size[0]
+    return checkpoint.load(settings.model.checkpoint).architecture.size
 
 
 # --- reporting ------------------------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ LITERT = ("ai_edge_litert", "flatbuffers", "google.protobuf")
 # The only modules that import a toolchain by being imported. Those in front of them import them where they are used.
 NEED_A_TOOLCHAIN = (
     *(
+        "edgekit.benchmarks.claims.*",
         "edgekit.benchmarks.diagnosis",
         "edgekit.benchmarks.false_alarms",
         "edgekit.benchmarks.finding",

@@ -1,0 +1,70 @@
+"""docs/operators.md: what is claimed of each operator, and where that was measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from edgekit.benchmarks.claims.found import Found
+
+PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "operators.md"
+
+_HEAD = """# Operators, and where their integers are the same
+
+Written by `python -m edgekit.benchmarks.claims --draws 8 --emulate --write`, and held against what runtimes give by
+[`tests/benchmarks/test_claims.py`](../tests/benchmarks/test_claims.py).
+
+Each operator is tried alone, in each of its forms, as a torch module that is captured, quantized and exported like any
+network. Every operand has a scale and a zero point of its own, and each draw has others. Weights have 7 bits, so that
+no kernel of an x86 without VNNI clamps; [identity.md](identity.md) has 8 bits. What every runtime gives is compared
+with exact integers. **Exact**: identity is claimed, and no runtime differed. **Near**: it is not claimed, for the
+reason that stands there; differences are in steps of the output. "In integers" is what a file holds of the operator.
+
+"""
+
+
+def page(found: Sequence[Found]) -> str:
+    """The whole page, in Markdown."""
+    text = _HEAD + "| operator | form | in integers | tried on | claim |\n|---|---|---|---|---|\n"
+    for operator in dict.fromkeys(one.operator for one in found):
+        for i, row in enumerate(_rows([one for one in found if one.operator == operator])):
+            text += f"| {operator if i == 0 else ''} | {' | '.join(row)} |\n"
+    return f"{text}\n{_runtimes(found)}"
+
+
+def _rows(found: Sequence[Found]) -> Iterable[tuple[str, str, str, str]]:
+    """A row for all forms that are alike but for their names."""
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for one in found:
+        alike.setdefault((one.integers, one.tried, claim(one)), []).append(one.form)
+    for (integers, tried, claimed), forms in alike.items():
+        yield "; ".join(filter(None, forms)), integers, tried, claimed
+
+
+def claim(found: Found) -> str:
+    """What is claimed of a form, and how far runtimes are off where that is not identity."""
+    assert found.holds, f"claimed, and not so: {found}"
+    if not found.near:
+        return "exact"
+    differing = {name: largest for name, largest in found.largest.items() if largest}
+    if not differing:
+        return f"near: {found.near}; no runtime differed"
+    told = ", ".join(f"{largest} in {name}" for name, largest in differing.items())
+    return f"near: {found.near}; at most {told}"
+
+
+def _runtimes(found: Sequence[Found]) -> str:
+    """Where all of that was measured, a line a kind of kernels."""
+    operators = {one.operator for one in found}
+    places: dict[str, list[str]] = {}
+    for name in dict.fromkeys(name for one in found for name in one.largest):
+        kernels, emulated, machine = name.partition(", emulated ")
+        tried = {one.operator for one in found if name in one.largest}
+        place = (f"emulated {machine}" if emulated else "x86-64") + (
+            f", but for {', '.join(sorted(operators - tried))}" if operators - tried else ""
+        )
+        places.setdefault(kernels, []).append(place)
+    return "Measured in:\n\n" + "".join(f"- {kernels}: {'; '.join(where)}\n" for kernels, where in places.items())
