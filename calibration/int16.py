@@ -53,10 +53,10 @@ def assign_int16(
                 graph, node, params[x], per_tensor=options.per_tensor_weights
             )
             continue
-        for constant in (name for name in node.inputs if name in graph.constants):  # operands of one element
-            value = graph.constants[constant].reshape(-1)[:1]
-            params[constant] = _full_scale(max(float(np.abs(value[0])), MIN_RANGE))
-            constants[constant] = params[constant].quantize(value)
+        for constant in (name for name in node.inputs if name in graph.constants):  # operands
+            values = graph.constants[constant]
+            params[constant] = _full_scale(max(float(np.abs(values).max()), MIN_RANGE))
+            constants[constant] = params[constant].quantize(values)
     return params, constants
 
 

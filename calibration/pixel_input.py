@@ -47,8 +47,7 @@ def fold_normalization(graph: Graph, normalization: Normalization) -> tuple[Grap
             )
         weight, bias = reader.read("weight", "bias")
         kernel = graph.constants[weight].astype(np.float64)  # [O, I / groups, kH, kW]
-        groups = reader.op.groups_of_weights
-        read = np.arange(len(mean)).reshape(groups, -1).repeat(len(kernel) // groups, axis=0)
+        read = reader.op.channels_read(kernel.shape)
         constants[weight] = (kernel * (common_std / std)[read][:, :, None, None]).astype(np.float32)
         constants[bias] = (graph.constants[bias] + _sums(kernel * offset[read][:, :, None, None])).astype(np.float32)
     folded = Normalization(*((value,) * len(normalization.mean) for value in (centre, common_std)))

@@ -17,6 +17,7 @@ from edgekit.quantization import (
     RATIO_LIMIT,
     SCALE_TOLERANCE,
     WEIGHT_MAX,
+    WEIGHT_MIN,
     NoTieFreeScaleError,
     QuantParams,
     Ratio,
@@ -110,9 +111,17 @@ def _add(_: Add, state: ScaleState, node: Node) -> None:
 
 
 def _add_constant(state: ScaleState, node: Node, x: str, constant: str) -> None:
-    """The constant is stored as one int8 value with a scale of its own."""
-    value = float(state.graph.constants[constant].reshape(-1)[0])
-    solution = solve_add_constant(state.fix(x), value, state.wanted(node.output), tolerance=CONSTANT_TOLERANCE)
+    """A number is stored as one int8 value with a scale of its own, an array as any operand whose scale is free."""
+    values, wanted = state.graph.constants[constant].astype(np.float64), state.wanted(node.output)
+    if values.size > 1:
+        solved = solve_add(state.fix(x), state.constant_step(constant), wanted, fixed_b=False)
+        state.settle(node.output, solved.out)
+        state.ratios[node.name] = solved.ratio
+        state.constant_params[constant] = QuantParams(np.array([float(solved.b)], np.float32))
+        stored = np.clip(np.rint(values / float(solved.b)), WEIGHT_MIN, WEIGHT_MAX)
+        state.constants[constant] = stored.astype(np.int8)
+        return
+    solution = solve_add_constant(state.fix(x), values.item(), wanted, tolerance=CONSTANT_TOLERANCE)
     state.settle(node.output, solution.out)
     state.ratios[node.name] = solution.ratio
     state.constants[constant] = np.array([solution.stored], np.int8)
@@ -121,14 +130,22 @@ def _add_constant(state: ScaleState, node: Node, x: str, constant: str) -> None:
 
 @LEAST_RESULT.implements(Mul)
 def _least_product(_: Mul, state: ScaleState, node: Node) -> Fraction:
-    return math.prod((state.wanted(name) for name in state.graph.activations(node)), start=Fraction(1)) / _RATIO
+    return _product(state, node) / _RATIO
 
 
 @LEAST_OPERAND.implements(Mul)
 def _least_factor(_: Mul, state: ScaleState, node: Node, name: str) -> Fraction:
     """To a ratio of 1 / 4095: one step of an operand is at most a 16th of one of the product."""
-    product = math.prod((state.wanted(other) for other in state.graph.activations(node)), start=Fraction(1))
-    return state.wanted(name) * state.wanted(node.output) / product / MAX_DENOMINATOR
+    return state.wanted(name) * state.wanted(node.output) / _product(state, node) / MAX_DENOMINATOR
+
+
+def _product(state: ScaleState, node: Node) -> Fraction:
+    """What one step of each operand together means; a constant of one element is stored as 1."""
+    factors = [state.wanted(name) for name in state.graph.activations(node)]
+    constant = state.constant_factor(node)
+    if constant is not None:
+        factors.append(state.constant_step(constant))
+    return math.prod(factors, start=Fraction(1))
 
 
 @SOLVES.implements(Mul)

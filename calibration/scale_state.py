@@ -10,7 +10,7 @@ import numpy as np
 
 from edgekit.calibration.ranges import MIN_RANGE
 from edgekit.errors import UnsupportedOperator
-from edgekit.quantization import INT8_MAX, RATIO_LIMIT, QuantParams, Ratio, activation_params, odd_fractions
+from edgekit.quantization import INT8_MAX, RATIO_LIMIT, WEIGHT_MAX, QuantParams, Ratio, activation_params, odd_fractions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,6 +118,15 @@ class ScaleState:
         """The constant that a MUL multiplies by; None of anything else."""
         constants = [name for name in node.inputs if name in self.graph.constants]
         return constants[0] if constants and not (node.op.has_weights or node.op.has_ratio_per_operand) else None
+
+    def constant_step(self, constant: str) -> Fraction:
+        """The scale of an operand that is constant, if nothing else mattered.
+
+        A number that a MUL multiplies by is stored as 1 or -1, an array in the full of int8.
+        """
+        values = self.graph.constants[constant]
+        largest = Fraction(float(np.abs(values).max())) or Fraction(1)
+        return largest if values.size == 1 else largest / WEIGHT_MAX
 
     def raise_to(self, tensor: str, scale: Fraction) -> None:
         """Raise a wanted scale, but not so far that its range exceeds a clamp; what is fixed stays."""

@@ -29,6 +29,8 @@ from edgekit.ir.operators.operator import Scales
 from edgekit.quantization import (
     BIAS_LIMIT,
     MAX_DENOMINATOR,
+    WEIGHT_MAX,
+    WEIGHT_MIN,
     NoTieFreeScaleError,
     QuantParams,
     Ratio,
@@ -163,13 +165,15 @@ def _weights(state: ScaleState, node: Node, *, per_tensor: bool) -> None:
 
 
 def _factor(state: ScaleState, node: Node, constant: str) -> None:
-    """The constant of a MUL is stored as 1, with the scale that makes the ratio tie-free."""
-    value = float(state.graph.constants[constant].reshape(-1)[0])
+    """The constant of a MUL has the scale that makes the ratio tie-free; a number is stored as 1, 0 or -1."""
+    values = state.graph.constants[constant].astype(np.float64)
     a, out = state.fix(node.operand("a")), state.fix(node.output)
-    wanted = np.array([float(a / out) * value])
+    wanted = np.array([float(a / out * state.constant_step(constant))])
     try:
         ratio = state.ratios[node.name] = odd_fractions(wanted, CONSTANT_TOLERANCE)
     except NoTieFreeScaleError:
         ratio = state.ratio(node, wanted, MAX_DENOMINATOR)
-    state.constants[constant] = np.ones(1, np.int8)
-    state.constant_params[constant] = QuantParams(np.array([float(ratio.fraction() * out / a)], np.float32))
+    scale = float(ratio.fraction() * out / a)
+    stored = np.sign(values) if values.size == 1 else np.clip(np.rint(values / scale), WEIGHT_MIN, WEIGHT_MAX)
+    state.constants[constant] = stored.astype(np.int8)
+    state.constant_params[constant] = QuantParams(np.array([scale], np.float32))

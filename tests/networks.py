@@ -195,8 +195,15 @@ class FloatSketch(Sketch):
     def add_constant(self, x: str, value: float, clamp: Clamp | None = None) -> str:
         return self.add(x, self.constant("constant", np.array([value], np.float32)), clamp)
 
-    def mul(self, a: str, b: str) -> str:
-        return self.node(Mul(), (a, b))
+    def mul(self, a: str, b: str, clamp: Clamp | None = None) -> str:
+        return self.node(Mul(), (a, b), clamp)
+
+    def times(self, x: str, value: float, clamp: Clamp | None = None) -> str:
+        return self.mul(x, self.constant("constant", np.array([value], np.float32)), clamp)
+
+    def array(self, *shape: int) -> str:
+        """A constant that the next node reads."""
+        return self.constant("constant", self.random.normal(0, 1, shape).astype(np.float32))
 
     def mean(self, x: str, *, keep_dims: bool = True) -> str:
         return self.node(Mean(keep_dims), (x,))

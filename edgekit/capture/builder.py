@@ -9,6 +9,7 @@ Two conventions make the front ends short and the passes simple:
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -111,20 +112,28 @@ class GraphBuilder:
         return self._emit(name, BatchNorm(eps), (x,), **parameters)
 
     def affine(self, name: str, x: str, scale: NDArray[Any], shift: NDArray[Any]) -> str:
-        """Multiply by ``scale``, add ``shift``, each of one element or [C]; what does nothing is left out.
+        """Multiply by ``scale``, then add ``shift``; what does nothing is left out.
 
-        One number a channel is batch normalization with mean 0 and variance 1, which folds into the layer before it.
+        One number a channel is batch normalization with mean 0 and variance 1, which folds into the layers around it.
+
+        Args:
+            name: of the node.
+            x: [C, H, W] or [C].
+            scale: of one element, or one for each of some axes of ``x``, the others having one element.
+            shift: likewise.
         """
-        if scale.size > 1 or shift.size > 1:
-            channels = self.shape(x)[:1]
-            weight, bias = np.broadcast_to(scale, channels), np.broadcast_to(shift, channels)
+        scale, shift = (self._fitted(values, x) for values in (scale, shift))
+        channels, *others = self.shape(x)
+        of_channels = {(channels, *(1 for _ in others)), (1,)}
+        if max(scale.size, shift.size) > 1 and {scale.shape, shift.shape} <= of_channels:
+            weight, bias = (np.broadcast_to(values.reshape(-1), (channels,)) for values in (scale, shift))
             mean, variance = np.zeros(channels), np.ones(channels)
             return self.batch_norm(name, x, weight=weight, bias=bias, running_mean=mean, running_var=variance, eps=0.0)
-        if scale.item() != 1:
-            both = shift.item() != 0
-            x = self._emit(f"{name}.scale" if both else name, Mul(), (x,), operand=scale.reshape(1))
-        if shift.item() != 0:
-            x = self._emit(name, Add(), (x,), operand=shift.reshape(1))
+        if np.any(scale != 1):
+            both = np.any(shift != 0)
+            x = self._emit(f"{name}.scale" if both else name, Mul(), (x,), operand=scale)
+        if np.any(shift != 0):
+            x = self._emit(name, Add(), (x,), operand=shift)
         return x
 
     def apply(self, name: str, op: Op, *tensors: str) -> str:
@@ -132,15 +141,16 @@ class GraphBuilder:
         return self._emit(name, op, self._of_one_rank(*tensors))
 
     def add(self, name: str, a: str, b: str) -> str:
-        """Add two tensors of equal shapes."""
-        return self.apply(name, Add(), a, b)
+        """Add two tensors of equal shapes, or one that is repeated along axes of one element."""
+        return self._emit(name, Add(), self._larger_first(a, b))
+
+    def sub(self, name: str, a: str, b: str) -> str:
+        """As ``add``, but subtract ``b``. The sign becomes part of the layer that makes ``b``, if one does."""
+        return self.add(name, a, self.affine(f"{name}.negated", b, -np.ones(1), np.zeros(1)))
 
     def mul(self, name: str, a: str, b: str) -> str:
-        """Multiply two tensors of equal shapes, or of which one is [C, 1, 1]."""
-        a, b = self._of_one_rank(a, b)
-        if np.prod(self.shape(a)) < np.prod(self.shape(b)):  # the order that Mul documents
-            a, b = b, a
-        return self._emit(name, Mul(), (a, b))
+        """Multiply two tensors of equal shapes, or one that is repeated along axes of one element."""
+        return self._emit(name, Mul(), self._larger_first(a, b))
 
     def silu(self, name: str, x: str) -> str:
         """X sigmoid(x): two nodes, which tell that they are one layer."""
@@ -262,6 +272,18 @@ class GraphBuilder:
         if len({self._tensors[tensor].axes for tensor in tensors}) == 1:
             return tensors
         return tuple(self.flatten(f"{tensor}.flatten", tensor) for tensor in tensors)
+
+    def _larger_first(self, a: str, b: str) -> tuple[str, ...]:
+        """Both of one rank, in the order that sums and products document."""
+        a, b = self._of_one_rank(a, b)
+        return (b, a) if math.prod(self.shape(a)) < math.prod(self.shape(b)) else (a, b)
+
+    def _fitted(self, values: NDArray[Any], x: str) -> NDArray[Any]:
+        """An operand as operators take it: [1], or with as many axes as ``x``; [C] are the channels, too."""
+        if values.size == 1:
+            return values.reshape(1)
+        channels, *others = self.shape(x)
+        return values.reshape(channels, *(1 for _ in others)) if values.shape == (channels,) else values
 
     def _as_image(self, x: str, reader: Node | None) -> str:
         if self._tensors[x].is_image:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from edgekit.ir.graph import check
 from edgekit.passes.absorb_scales import absorb_scales
+from edgekit.passes.centre_clamp import centre_clamp
 from edgekit.passes.fold_batch_norm import fold_batch_norm
 from edgekit.passes.fold_constants import fold_constants
 from edgekit.passes.fold_flatten import fold_flatten
 from edgekit.passes.fold_padding import fold_padding
 from edgekit.passes.fuse_activation import fuse_activation
+from edgekit.passes.lower_clamp import lower_clamp
 from edgekit.passes.lower_hard_sigmoid import lower_hard_sigmoid
 from edgekit.passes.lower_hard_swish import lower_hard_swish
 from edgekit.passes.recognize_hard_swish import recognize_hard_swish
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     Pass = Callable[[Graph], Graph]
 
 _BEFORE: tuple[Pass, ...] = (
-    recognize_hard_swish,  # first: what is recognised needs nothing that a later pass would refuse
+    recognize_hard_swish,  # first: what is recognised needs nothing that a later pass would rewrite
     remove_dead,  # what is not needed must not be rewritten, nor be an obstacle as a second reader
     fold_batch_norm,  # everything later sees only weights and biases
     fold_padding,  # leaves the convolution as the only reader of its input
@@ -38,32 +40,26 @@ _AFTER: tuple[Pass, ...] = (
     fold_constants,  # before absorb_scales: what fits into the layer before it needs no factor
     absorb_scales,
     fuse_activation,  # after all that stands between a layer and its clamp is gone
-    fold_flatten,  # last: the other passes need not know means of two ranks
+    lower_clamp,  # those that no layer took
+    fold_flatten,  # the passes before need not know means of two ranks
     remove_dead,  # paddings whose readers took them in
 )
 FLOAT_FORM: tuple[Pass, ...] = (*_BEFORE, *_AFTER)
 INTEGER_FORM: tuple[Pass, ...] = (
     *_BEFORE,
     lower_hard_swish,  # after fold_batch_norm, when it can see what takes its first clamp
+    centre_clamp,  # makes constant additions, too
     *_AFTER,
 )
 
 
 def float_form(captured: Graph) -> Graph:
-    """The canonical float graph: Conv2d, Linear, Add, Mul, Mean, Pad, Flatten and HardSwish, with fused clamps.
-
-    Raises:
-        UnsupportedOperator: a batch normalization or a multiplication by a constant cannot be folded.
-    """
+    """The canonical float graph: Conv2d, Linear, Add, Mul, Mean, Pad, Flatten and HardSwish, with fused clamps."""
     return _run(captured, FLOAT_FORM)
 
 
 def integer_form(captured: Graph) -> Graph:
-    """The canonical graph that is quantized: as ``float_form``, without HardSwish (profile ``universal``).
-
-    Raises:
-        UnsupportedOperator: a batch normalization or a multiplication by a constant cannot be folded.
-    """
+    """The canonical graph that is quantized: as ``float_form``, without HardSwish (profile ``universal``)."""
     return _run(captured, INTEGER_FORM)
 
 

@@ -1,4 +1,4 @@
-"""Multiplications by a constant disappear into the weights behind them.
+"""Multiplications by a number disappear into the weights behind them.
 
 Given   y = p * s;  z = W * y + b
 Result  z = (s W) * y' + b, where y' = p stands in the place of y and carries the factor 1/s
@@ -9,10 +9,13 @@ Every tensor gets a factor: what it holds is factor times what the checkpoint co
 2. Otherwise what the operator declares (``Factors``): a product carries the product of the operands' factors. The
    factor passes through means, moves, clamps and sums; bounds and constants take it, and where there are several
    operands all must carry the same, so the smaller ones are raised. What is not homogeneous reads and makes 1. Layers
-   with weights absorb what their input carries, and can be made to carry any factor themselves.
+   with weights absorb what their input carries, and can be made to carry any factor themselves. So does a product with
+   a constant that stays one.
 3. The outputs: 1.
 
-What is asked of a tensor reaches back until it finds the layers that take it.
+What is asked of a tensor reaches back until it finds the layers that take it. Where it finds none, as at the image, or
+would never settle, as in x + x / 2, a multiplication stays. So do those by numbers that are not above 0, because clamps
+let no such factor through, and by arrays.
 """
 
 from __future__ import annotations
@@ -23,12 +26,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.errors import UnsupportedOperator
 from edgekit.ir.operators.operator import Factors
-from edgekit.passes.matching import constant_operand, has_one_reader
+from edgekit.passes.matching import constant_operand, has_one_reader, number_operand
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -38,19 +40,19 @@ _ROUNDING = 1e-6  # constants are float32, and 1 / float32(1 / 6) is not quite 6
 _ENDLESS = 1e30  # no network's factor, only one that grows with every sweep
 
 
-def absorb_scales(graph: Graph) -> Graph:
-    """Remove every Mul by a constant.
+class _NoFactorsError(Exception):
+    """No factors of tensors make up for all of the multiplications that are to go."""
 
-    Raises:
-        UnsupportedOperator: a constant is not above zero, or a factor reaches a sum, a hard-swish or an output and no
-            layer on the way can take it.
-    """
-    factors, places = _solve(graph), _places(graph)
+
+def absorb_scales(graph: Graph) -> Graph:
+    """Remove every Mul by a number above 0 that the layers around it can make up for."""
+    scales, factors = _absorbed(graph)
+    places = _places(graph, scales)
     nodes: list[Node] = []
     constants: dict[str, NDArray[Any]] = {}
     statistics: dict[str, ChannelStatistics] = {}
     for node in graph:
-        if _is_scale(graph, node):
+        if node.name in scales:
             continue
         out, activation = factors[node.output], node.activation
         if node.op.factors is Factors.ABSORBED:
@@ -62,6 +64,9 @@ def absorb_scales(graph: Graph) -> Graph:
         elif node.op.factors is Factors.EQUAL:
             added = [name for name in node.inputs if name in graph.constants]
             constants |= {name: (graph.constants[name] * out).astype(np.float32) for name in added}
+        elif _takes_factors(graph, node):
+            a, b = node.read("a", "b")
+            constants[b] = (graph.constants[b] * (out / factors[a])).astype(np.float32)
         if activation is not None:
             activation = activation.times(out)
         inputs = tuple(places.get(name, name) for name in node.inputs)
@@ -72,26 +77,42 @@ def absorb_scales(graph: Graph) -> Graph:
     return graph.with_nodes(nodes, tensors, constants, outputs, statistics)
 
 
-def _is_scale(graph: Graph, node: Node) -> bool:
-    return node.op.factors is Factors.PRODUCT and constant_operand(graph, node) is not None
+def _absorbed(graph: Graph) -> tuple[Mapping[str, float], dict[str, float]]:
+    """What is multiplied by in the nodes that go, by their names, and the factor of every tensor without them."""
+    scales = {node.name: scale for node in graph if (scale := _scale(graph, node)) is not None}
+    try:
+        return scales, _solve(graph, scales)
+    except _NoFactorsError:
+        pass
+    gone: dict[str, float] = {}
+    factors = dict.fromkeys(graph.tensors, 1.0)
+    for name, scale in scales.items():  # so those behind stay, where feature maps are smaller
+        try:
+            factors = _solve(graph, {**gone, name: scale})
+        except _NoFactorsError:
+            continue
+        gone[name] = scale
+    return gone, factors
 
 
-def _scale(graph: Graph, node: Node) -> float:
-    """The constant that ``node`` multiplies by."""
-    value = float(graph.constants[node.operand("b")].item())
-    if value <= 0:
-        raise UnsupportedOperator(
-            f"{node.name!r} multiplies by {value:g}, and only numbers above 0 can be moved into other layers: "
-            f"put it behind a convolution or linear layer"
-        )
-    return value
+def _scale(graph: Graph, node: Node) -> float | None:
+    """The number above 0 that ``node`` multiplies by, and nothing else."""
+    number = number_operand(graph, node) if node.op.factors is Factors.PRODUCT and node.activation is None else None
+    return number if number is not None and number > 0 else None
 
 
-def _places(graph: Graph) -> Mapping[str, str]:
+def _takes_factors(graph: Graph, node: Node | None) -> bool:
+    """Whether weights or a constant of ``node`` make up for what it reads and what it is to make."""
+    if node is None or node.op.factors is not Factors.PRODUCT:
+        return node is not None and node.op.factors is Factors.ABSORBED
+    return constant_operand(graph, node) is not None
+
+
+def _places(graph: Graph, scales: Collection[str]) -> Mapping[str, str]:
     """New names: what is scaled takes the name of the result, unless others know it by its own; then it keeps that."""
     places: dict[str, str] = {}
     for node in graph:
-        if not _is_scale(graph, node):
+        if node.name not in scales:
             continue
         scaled = node.operand("a")
         if scaled == graph.input or scaled in places or not has_one_reader(graph, scaled):
@@ -102,66 +123,67 @@ def _places(graph: Graph) -> Mapping[str, str]:
     return places
 
 
-def _solve(graph: Graph) -> dict[str, float]:
-    """The factor of every tensor; sweeps forward until what sums, hard-swishes and outputs ask for has settled."""
+def _solve(graph: Graph, scales: Mapping[str, float]) -> dict[str, float]:
+    """The factor of every tensor; sweeps forward until what sums, hard-swishes and outputs ask for has settled.
+
+    Args:
+        graph: the network.
+        scales: what the nodes of these names multiply by, which are to go.
+
+    Raises:
+        _NoFactorsError: there are none.
+    """
     factors = dict.fromkeys(graph.tensors, 1.0)
     for _ in range(
         len(graph.nodes) + 2
     ):  # one node at least has its last word in a sweep; then one that changes nothing
         before = dict(factors)
         for node in graph:
-            _propagate(graph, node, factors)
+            _propagate(graph, node, factors, scales)
         for name in graph.output_tensors:
-            _carry(graph, name, 1.0, factors)
+            _carry(graph, name, 1.0, factors, scales)
         if factors == before:
             return factors
         if max(factors.values()) > _ENDLESS:
             break
-    raise UnsupportedOperator(
-        "a multiplication by a constant cannot be moved into other layers: a sum adds a tensor to a product of that "
-        "same tensor, so its operands never carry the same factor"
-    )
+    raise _NoFactorsError
 
 
-def _propagate(graph: Graph, node: Node, factors: dict[str, float]) -> None:
+def _propagate(graph: Graph, node: Node, factors: dict[str, float], scales: Mapping[str, float]) -> None:
     """Give the output of ``node`` its factor."""
     read = graph.activations(node)
-    match node.op.factors:
-        case Factors.PRODUCT if _is_scale(graph, node):
-            factors[node.output] = _tidy(factors[read[0]] / _scale(graph, node))
-        case Factors.PRODUCT:
-            factors[node.output] = math.prod(factors[name] for name in read)
-        case Factors.EQUAL:
-            factors[node.output] = max(factors[name] for name in read)
-            for name in read:
-                _carry(graph, name, factors[node.output], factors)
-        case Factors.NONE:
-            for name in read:
-                _carry(graph, name, 1.0, factors)
-        case Factors.ABSORBED:
-            pass
+    if node.name in scales:
+        factors[node.output] = _tidy(factors[read[0]] / scales[node.name])
+    elif _takes_factors(graph, node):
+        return
+    elif node.op.factors is Factors.PRODUCT:
+        factors[node.output] = math.prod(factors[name] for name in read)
+    elif node.op.factors is Factors.EQUAL:
+        factors[node.output] = max(factors[name] for name in read)
+        for name in read:
+            _carry(graph, name, factors[node.output], factors, scales)
+    else:
+        for name in read:
+            _carry(graph, name, 1.0, factors, scales)
 
 
-def _carry(graph: Graph, name: str, factor: float, factors: dict[str, float]) -> None:
+def _carry(graph: Graph, name: str, factor: float, factors: dict[str, float], scales: Mapping[str, float]) -> None:
     """Make a tensor carry ``factor``, by way of whatever makes it."""
     if math.isclose(factors[name], factor, rel_tol=_ROUNDING):
         return
     node = graph.producer(name)
-    match None if node is None else node.op.factors:
-        case Factors.ABSORBED:
-            pass
-        case Factors.PRODUCT if node is not None and _is_scale(graph, node):
-            _carry(graph, node.operand("a"), _tidy(factor * _scale(graph, node)), factors)
-        case Factors.PRODUCT if node is not None:  # by way of the second operand, which is the smaller one
-            _carry(graph, node.operand("b"), factor / factors[node.operand("a")], factors)
-        case Factors.EQUAL if node is not None:
-            for read in graph.activations(node):
-                _carry(graph, read, factor, factors)
-        case _:
-            raise UnsupportedOperator(
-                f"{name!r} would have to carry the factor {factor:g} instead of {factors[name]:g}, because of a "
-                f"multiplication by a constant, and no convolution or linear layer on the way can take that"
-            )
+    if node is None:
+        raise _NoFactorsError
+    if node.name in scales:
+        _carry(graph, node.operand("a"), _tidy(factor * scales[node.name]), factors, scales)
+    elif node.op.factors is Factors.PRODUCT and not _takes_factors(graph, node):
+        # By way of the second operand, which is the smaller one.
+        _carry(graph, node.operand("b"), factor / factors[node.operand("a")], factors, scales)
+    elif node.op.factors is Factors.EQUAL:
+        for read in graph.activations(node):
+            _carry(graph, read, factor, factors, scales)
+    elif not _takes_factors(graph, node):
+        raise _NoFactorsError
     factors[name] = factor
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.ir import Add, Conv2d, Graph, Mul
-from edgekit.passes.matching import Pattern, constant_operand
+from edgekit.passes.matching import Pattern, number_operand
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -55,7 +55,7 @@ def _is_gate(graph: Graph, node: Node) -> bool:
     readers = () if producer is None else graph.consumers(producer.output)
     return (
         _SUM.match(node) is not None
-        and constant_operand(graph, node) is not None
+        and number_operand(graph, node) is not None
         and node.activation is not None
         and producer is not None
         and _CONVOLUTION.match(producer) is not None

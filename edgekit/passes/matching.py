@@ -41,3 +41,9 @@ def constant_operand(graph: Graph, node: Node) -> str | None:
     """The constant that is the last operand of a node beside one tensor; None if it reads tensors only, or several."""
     constants = [name for name in node.inputs if name in graph.constants]
     return constants[0] if len(constants) == 1 and node.inputs[1:] == (constants[0],) else None
+
+
+def number_operand(graph: Graph, node: Node) -> float | None:
+    """The number that is the last operand of a node beside one tensor; None if that is something else."""
+    constant = constant_operand(graph, node)
+    return None if constant is None or graph.constants[constant].size > 1 else graph.constants[constant].item()

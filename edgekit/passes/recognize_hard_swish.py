@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.ir import Add, Clamp, Graph, HardSigmoid, HardSwish, Mul
-from edgekit.passes.matching import Pattern, constant_operand
+from edgekit.passes.matching import Pattern, constant_operand, number_operand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,9 +96,11 @@ def _affine(graph: Graph, tensor: str) -> Iterator[tuple[float, float, str]]:
     while True:
         yield slope, offset, tensor
         node = graph.producer(tensor)
-        if node is None or not (_SUM.match(node) or _PRODUCT.match(node)) or not (b := constant_operand(graph, node)):
+        if node is None or not (_SUM.match(node) or _PRODUCT.match(node)):
             return
-        operand = float(graph.constants[b].item())
+        operand = number_operand(graph, node)
+        if operand is None:
+            return
         tensor = node.operand("a")
         if _SUM.match(node):
             offset += slope * operand

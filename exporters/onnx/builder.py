@@ -156,7 +156,7 @@ class OnnxBuilder:
         )
 
     def operand(self, name: str) -> str:
-        """What an operator reads as real values: an activation, or a constant of one element."""
+        """What an operator reads as real values: an activation, or a constant."""
         if name in self.graph.tensors:
             return self.values[name]
         if name not in self.params:

@@ -9,7 +9,7 @@ import numpy as np
 from edgekit.exporters.names import public_names
 from edgekit.exporters.origins import Recorder
 from edgekit.exporters.tflite import schema as tflite_schema
-from edgekit.ir import VECTOR
+from edgekit.ir import IMAGE, VECTOR
 from edgekit.quantization import QuantParams
 
 if TYPE_CHECKING:
@@ -105,10 +105,12 @@ class TfliteBuilder:
         return self.constant(name, values, QuantParams(self.params[source].scale * self.params[weight].scale))
 
     def operand(self, name: str) -> int:
-        """What an elementwise operator reads: an activation, or a constant of one element."""
+        """What an elementwise operator reads: an activation, or a constant of one element or one's axes."""
         if name in self.graph.tensors:
             return self.activation(name)
         values = self.graph.constants[name]
+        if values.ndim == len(IMAGE) - 1:
+            values = np.ascontiguousarray(values.transpose(1, 2, 0))  # channels last, as in everything here
         return (
             self.constant(name, values, self.params[name])
             if name in self.params

@@ -181,10 +181,11 @@ def test_rules_are_asked_of_the_operator_itself() -> None:
 
 def test_shapes_that_do_not_fit_are_refused_by_name() -> None:
     builder = GraphBuilder("image", SHAPE)
+    row = builder.conv2d("row", "image", np.zeros((3, 3, 4, 1)), None)
     with pytest.raises(
-        UnsupportedOperator, match=r"layer 'sum' has operands of the shapes \(3, 4, 4\) and \(3, 1, 1\)"
+        UnsupportedOperator, match=r"layer 'sum' has operands of the shapes \(3, 1, 4\) and \(3, 4, 1\)"
     ):
-        builder.add("sum", "image", builder.mean("mean", "image"))
+        builder.add("sum", row, builder.conv2d("column", "image", np.zeros((3, 3, 1, 4)), None))
 
 
 @pytest.mark.parametrize("missing", ["roles", "scales", "factors"])

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgekit.errors import UnsupportedOperator
 from edgekit.ir import Clamp, Concat, HardSwish, Output, Padding
 from edgekit.passes.absorb_scales import absorb_scales
 from edgekit.passes.lower_hard_swish import lower_hard_swish
@@ -162,25 +161,46 @@ def test_the_first_residual_of_mobilenet_v3_large(sketch: Any, unchanged: Unchan
 
 
 @pytest.mark.parametrize("scale", [0.0, -2.0])
-def test_only_factors_above_zero(scale: float, sketch: Any) -> None:
-    graph = sketch.end(sketch.times("scaled", _square(sketch, "square", "x"), scale))
-    with pytest.raises(UnsupportedOperator, match="'scaled' multiplies by"):
-        absorb_scales(graph)
+def test_only_factors_above_zero(
+    scale: float, sketch: Any, kinds: Callable[[Graph], list[str]], unchanged: Unchanged
+) -> None:
+    """No clamp lets others through, so they stay, and take what others ask for."""
+    scaled = sketch.times("half", sketch.times("scaled", _square(sketch, "square", "x"), scale), 0.5)
+    before = sketch.end(sketch.apply("relu", Clamp(0.0), scaled))
+    after = absorb_scales(before)
+    assert kinds(after) == ["Mul", "Mul", "Clamp", "Mean", "Flatten", "Linear"]
+    assert _factors(after) == dict.fromkeys(("half", "relu", "pool", "pool.flatten"), 2.0)
+    unchanged(before, after)
 
 
-def test_an_image_cannot_carry_a_factor(sketch: Any) -> None:
+def test_an_image_cannot_carry_a_factor(sketch: Any, kinds: Callable[[Graph], list[str]], unchanged: Unchanged) -> None:
     scaled = sketch.times("scaled", _square(sketch, "square", "x"), 0.5)
-    graph = sketch.end(sketch.add("sum", "x", scaled))
-    with pytest.raises(UnsupportedOperator, match="'x' would have to carry the factor 2"):
-        absorb_scales(graph)
+    before = sketch.end(sketch.times("double", sketch.add("sum", "x", scaled), 2.0))
+    after = absorb_scales(before)
+    assert kinds(after) == ["Mul", "Mul", "Add", "Mean", "Flatten", "Linear"]
+    assert _factors(after) == dict.fromkeys(("double", "pool", "pool.flatten"), 0.5)
+    unchanged(before, after)
 
 
-def test_a_sum_with_a_product_of_itself_never_settles(sketch: Any) -> None:
+def test_a_sum_with_a_product_of_itself_never_settles(
+    sketch: Any, kinds: Callable[[Graph], list[str]], unchanged: Unchanged
+) -> None:
     x = sketch.conv("conv", "x")
     act = sketch.times("act", sketch.mul("product", x, sketch.plus("plus", x, 3.0)), 1 / 6)
-    graph = sketch.end(sketch.add("sum", x, act))
-    with pytest.raises(UnsupportedOperator, match="never carry the same factor"):
-        absorb_scales(graph)
+    before = sketch.end(sketch.add("sum", x, act))
+    after = absorb_scales(before)
+    assert kinds(after) == ["Conv2d", "Add", "Mul", "Mul", "Add", "Mean", "Flatten", "Linear"]
+    unchanged(before, after)
+
+
+def test_arrays_stay_and_take_factors(sketch: Any, kinds: Callable[[Graph], list[str]], unchanged: Unchanged) -> None:
+    x = sketch.times("half", _square(sketch, "square", "x"), 0.5)
+    x = sketch.affine("map", x, sketch.values(4, 6, 6), sketch.values(1, 6, 6))
+    before = sketch.end(sketch.times("third", x, 1 / 3))
+    after = absorb_scales(before)
+    assert kinds(after) == ["Mul", "Mul", "Add", "Mean", "Flatten", "Linear"]
+    assert _factors(after) == {"half": 2.0} | dict.fromkeys(("third", "pool", "pool.flatten"), 3.0)
+    unchanged(before, after)
 
 
 def test_several_outputs(sketch: Any, unchanged: Unchanged) -> None:

@@ -11,9 +11,8 @@ import torch
 from torch.nn import functional
 
 from edgekit.capture.torch_export import capture
-from edgekit.errors import UnsupportedOperator
 from edgekit.executor.float import FloatExecutor
-from edgekit.ir import Output
+from edgekit.ir import Clamp, Concat, Conv2d, Output, Padding
 from edgekit.passes import integer_form
 from edgekit.passes.fold_batch_norm import fold_batch_norm
 
@@ -52,23 +51,67 @@ def test_dead_channels_keep_their_digits(sketch: Any) -> None:
     assert after.constants["conv.bias"][0] == np.float32(gain * (bias - np.float32(3e-4)) + 0.5)
 
 
-def test_a_second_reader_needs_the_convolution_as_it_is(sketch: Any) -> None:
+def test_a_second_reader_needs_the_convolution_as_it_is(
+    sketch: Any, kinds: Callable[[Graph], list[str]], unchanged: Callable[[Graph, Graph], None]
+) -> None:
     conv = sketch.conv("conv", "x")
-    graph = sketch.end(sketch.add("sum", conv, sketch.norm("norm", conv)))
-    with pytest.raises(UnsupportedOperator, match=r"'norm'.*layer of its own"):
-        fold_batch_norm(graph)
+    before = sketch.end(sketch.add("sum", conv, sketch.norm("norm", conv)))
+    after = fold_batch_norm(before)
+    assert kinds(after) == ["Conv2d", "Conv2d", "Add", "Mean", "Flatten", "Linear"]
+    assert after.nodes[1].op == Conv2d(groups=4)
+    unchanged(before, after)
 
 
-def test_so_does_an_output(sketch: Any) -> None:
+def test_so_does_an_output(sketch: Any, unchanged: Callable[[Graph, Graph], None]) -> None:
     graph = sketch.end(sketch.norm("norm", sketch.conv("conv", "x")))
-    with pytest.raises(UnsupportedOperator, match="'norm'"):
-        fold_batch_norm(replace(graph, outputs=(*graph.outputs, Output("seen", "conv"))))
+    before = replace(graph, outputs=(*graph.outputs, Output("seen", "conv")))
+    unchanged(before, fold_batch_norm(before))
 
 
-def test_normalization_of_the_image_is_told_apart(sketch: Any) -> None:
-    graph = sketch.end(sketch.conv("conv", sketch.norm("norm", "x")))
-    with pytest.raises(UnsupportedOperator, match=r"'norm'.*normalizes the image, out of the network"):
-        fold_batch_norm(graph)
+@pytest.mark.parametrize("groups", [1, 4])
+def test_into_all_layers_behind(
+    groups: int, sketch: Any, kinds: Callable[[Graph], list[str]], unchanged: Callable[[Graph, Graph], None]
+) -> None:
+    """Of the image, for example; each of the layers takes it, in its own way."""
+    normed = sketch.norm("norm", "x")
+    a, b = sketch.conv("a", normed, kernel=3, groups=groups), sketch.conv("b", normed, kernel=3)
+    pooled = sketch.norm("vector", sketch.flatten("flat", sketch.mean("mean", sketch.add("sum", a, b))))
+    before = sketch.ending_in(sketch.dense("dense", pooled))
+    after = fold_batch_norm(before)
+    assert kinds(after) == ["Conv2d", "Conv2d", "Add", "Mean", "Flatten", "Linear"]
+    unchanged(before, after)
+
+
+def test_zeros_at_the_border_are_not_normalized(
+    sketch: Any, kinds: Callable[[Graph], list[str]], unchanged: Callable[[Graph, Graph], None]
+) -> None:
+    """So a layer that pads takes a scale, but no shift."""
+    padding = Padding(1, 1, 1, 1)
+    before = sketch.end(sketch.conv("conv", sketch.norm("norm", "x"), kernel=3, padding=padding))
+    after = fold_batch_norm(before)
+    assert kinds(after)[:2] == ["Conv2d", "Conv2d"]
+    unchanged(before, after)
+    again = type(sketch)()
+    scaled = again.affine("scale", "x", again.values(4), np.zeros(1))
+    before = again.end(again.conv("conv", scaled, kernel=3, padding=padding))
+    after = fold_batch_norm(before)
+    assert kinds(after)[:2] == ["Conv2d", "Mean"]
+    unchanged(before, after)
+
+
+def test_a_layer_of_its_own(
+    sketch: Any, kinds: Callable[[Graph], list[str]], unchanged: Callable[[Graph, Graph], None]
+) -> None:
+    """Behind a concatenation and in front of a clamp, as in DenseNet; of a vector it is a linear layer."""
+    x = sketch.apply("joined", Concat(), sketch.conv("conv", "x"), "x")
+    x = sketch.apply("relu", Clamp(0.0), sketch.norm("norm", x))
+    pooled = sketch.norm("vector", sketch.flatten("flat", sketch.mean("mean", x)))
+    before = sketch.ending_in(sketch.dense("dense", sketch.apply("clamp", Clamp(-1.0, 1.0), pooled)))
+    after = fold_batch_norm(before)
+    assert kinds(after) == ["Conv2d", "Concat", "Conv2d", "Clamp", "Mean", "Flatten", "Linear", "Clamp", "Linear"]
+    assert after.nodes[2].op == Conv2d(groups=8)
+    assert after.statistics.keys() == {"norm", "vector"}
+    unchanged(before, after)
 
 
 # --- what batch normalization has seen --------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgekit.ir import Clamp, Output
+from edgekit.ir import Clamp, Concat, Output, Padding
 from edgekit.passes.fuse_activation import fuse_activation
 
 if TYPE_CHECKING:
@@ -62,4 +62,26 @@ def test_not_where_others_see_the_layer_unclamped(sketch: Any, kinds: Callable[[
 
 def test_not_into_a_mean(sketch: Any, kinds: Callable[[Graph], list[str]]) -> None:
     graph = sketch.ending_in(sketch.dense("classifier", sketch.apply("relu", Clamp(0.0), sketch.mean("m", "x"))))
+    assert kinds(fuse_activation(graph)) == kinds(graph)
+
+
+def test_through_what_moves_values(
+    sketch: Any, kinds: Callable[[Graph], list[str]], unchanged: Callable[[Graph, Graph], None]
+) -> None:
+    """Into all that is moved, where each takes it; the zeros of padding have to be let through."""
+    a, b = sketch.conv("a", "x"), sketch.pad("pad", sketch.conv("b", "x", kernel=3), Padding(1, 1, 1, 1))
+    before = sketch.end(sketch.apply("relu", Clamp(0.0), sketch.apply("joined", Concat(), a, b)))
+    after = fuse_activation(before)
+    assert kinds(after) == ["Conv2d", "Conv2d", "Pad", "Concat", "Mean", "Flatten", "Linear"]
+    assert [node.activation for node in after][:4] == [Clamp(0.0), Clamp(0.0), None, None]
+    unchanged(before, after)
+
+
+@pytest.mark.parametrize("clamp", [Clamp(0.5, 1.0), Clamp(0.0)])
+def test_not_through_what_others_read_or_cannot_clamp(
+    clamp: Clamp, sketch: Any, kinds: Callable[[Graph], list[str]]
+) -> None:
+    padded = sketch.pad("pad", sketch.conv("a", "x"), Padding(1, 1, 1, 1))
+    parts = (padded,) if clamp.low else (sketch.apply("joined", Concat(), sketch.conv("b", "x"), "x"),)
+    graph = sketch.end(sketch.apply("clamp", clamp, *parts))
     assert kinds(fuse_activation(graph)) == kinds(graph)

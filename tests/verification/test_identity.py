@@ -13,7 +13,7 @@ import math
 import os
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -187,20 +187,82 @@ def test_mul_of_every_pair(ratio: tuple[int, int], run: Run) -> None:
     assert product_of(ratio, scales, zeros, run) == {}
 
 
+def of_channels(s: IntegerSketch, scale: Fraction, zero_point: int) -> tuple[str, str, NDArray[np.int8]]:
+    """[256, 1, 257] and [256, 1, 1], as squeeze-and-excite has it."""
+    b = copy(s, "x", np.eye(256, dtype=np.int8), Conv2d((1, 257)), scale, zero_point)
+    stored = np.tile(np.concatenate([INT8[:1], INT8]), (256, 1)).astype(np.int8)
+    stored[:, 0] = INT8
+    return "x", b, stored.reshape(1, 256, 1, 257)
+
+
+def of_places(s: IntegerSketch, scale: Fraction, zero_point: int) -> tuple[str, str, NDArray[np.int8]]:
+    """[256, 16, 16] and [1, 16, 16], as spatial attention has it."""
+    unit = np.eye(257, dtype=np.int8)
+    a = copy(s, "x", unit[:256], Conv2d(), s.scales["x"], s.params["x"].zero_point)
+    b = copy(s, "x", unit[256:], Conv2d(), scale, zero_point)
+    stored = np.tile(np.concatenate([INT8, [0]])[:, None, None], (1, 16, 16)).astype(np.int8)
+    stored[256] = INT8.reshape(16, 16)
+    return a, b, stored[None]
+
+
+def of_images(s: IntegerSketch, scale: Fraction, zero_point: int) -> tuple[str, str, NDArray[np.int8]]:
+    """[1, 1, 257] and [1, 1, 1]: one number an image."""
+    b = copy(s, "x", np.eye(1, dtype=np.int8), Conv2d((1, 257)), scale, zero_point)
+    stored = np.tile(np.concatenate([INT8[:1], INT8]), (256, 1)).astype(np.int8)
+    stored[:, 0] = INT8
+    return "x", b, stored.reshape(256, 1, 1, 257)
+
+
+def of_constants(s: IntegerSketch, scale: Fraction, _: int) -> tuple[str, str, NDArray[np.int8]]:
+    """[2, 255, 256] and an array [1, 255, 1]."""
+    b = s.stored_constant("constant", np.arange(-127, 128, dtype=np.int8).reshape(1, 255, 1), [scale])
+    return "x", b, np.tile(INT8, (1, 2, 255, 1)).astype(np.int8)
+
+
+REPEATED: dict[Any, tuple[int, int, int]] = {
+    of_channels: (256, 1, 257),
+    of_places: (257, 16, 16),
+    of_images: (1, 1, 257),
+    of_constants: (2, 255, 256),
+}
+
+
 @pytest.mark.parametrize("zeros", [(-128, -128, -128), (3, -7, 5)], ids=str)
 @pytest.mark.parametrize("ratio", [(1, 1), (4094, 4095), (37, 4095), (1, 201)], ids=str)
-def test_mul_by_a_gate(ratio: tuple[int, int], zeros: tuple[int, int, int], run: Run) -> None:
-    """One value a channel times a feature map, as squeeze-and-excite has it; all pairs again."""
+@pytest.mark.parametrize("pairs", REPEATED, ids=lambda pairs: pairs.__name__)
+def test_mul_by_what_is_repeated(pairs: Any, ratio: tuple[int, int], zeros: tuple[int, int, int], run: Run) -> None:
+    """All pairs again, one operand having fewer numbers."""
     p, q = ratio
-    s = IntegerSketch((256, 1, 257), scale=Fraction(0.0423), zero_point=zeros[0])
-    unit = np.eye(256, dtype=np.int8)
-    gate = copy(s, "x", unit, Conv2d((1, 257)), Fraction(0.0117), zeros[1])
-    scale = s.scales["x"] * s.scales[gate] * q / p
-    s.integers(Mul(), ("x", gate), scale, zeros[2])
-    stored = np.empty((1, 256, 1, 257), np.int8)
-    stored[0, :, 0, 0], stored[0, :, 0, 1:] = INT8, INT8
-    total = (stored.astype(np.int64) - zeros[0]) * (INT8[:, None, None] - zeros[1]) * p
+    s = IntegerSketch(REPEATED[pairs], scale=Fraction(0.0423), zero_point=zeros[0])
+    a, b, stored = pairs(s, Fraction(0.0117), zeros[1])
+    s.integers(Mul(), (a, b), s.scales["x"] * Fraction(0.0117) * q / p, zeros[2])
+    total = np.multiply(*centred(s, (a, b), stored)) * p
     assert wrong(run(s.model(), stored), rounded(total, q, zeros[2])) == {}
+
+
+@pytest.mark.parametrize("zeros", [(-128, -128, -128), (3, -7, 5)], ids=str)
+@pytest.mark.parametrize("terms", [(1, 1, 1), (1023, 1022, 1021), (1, 255, 3), (977, 5, 1023)], ids=str)
+@pytest.mark.parametrize("pairs", REPEATED, ids=lambda pairs: pairs.__name__)
+def test_add_of_what_is_repeated(
+    pairs: Any, terms: tuple[int, int, int], zeros: tuple[int, int, int], run: Run
+) -> None:
+    p_a, p_b, q = terms
+    s = IntegerSketch(REPEATED[pairs], scale=Fraction(0.0423), zero_point=zeros[0])
+    out = s.scales["x"] * q / p_a
+    a, b, stored = pairs(s, out * p_b / q, zeros[1])
+    s.integers(Add(), (a, b), out, zeros[2])
+    one, other = centred(s, (a, b), stored)
+    assert wrong(run(s.model(), stored), rounded(one * p_a + other * p_b, q, zeros[2])) == {}
+
+
+def centred(s: IntegerSketch, names: Sequence[str], stored: NDArray[np.int8]) -> list[Integers]:
+    """What each operand holds, its zero point taken off; those that layers make are copies of parts of ``stored``."""
+    held: dict[str, NDArray[Any]] = {"x": stored, **s.constants}
+    for node in s.nodes:
+        if isinstance(node.op, Conv2d):
+            part = stored[:, :, :: node.op.stride[0], :: node.op.stride[1]]
+            held[node.output] = part[:, s.constants[node.operand("weight")].reshape(-1, part.shape[1]).argmax(1)]
+    return [held[name].astype(np.int64) - s.params[name].zero_point for name in names]
 
 
 @pytest.mark.parametrize("zero_point", [-128, -17, 60])

@@ -29,7 +29,7 @@ def _clip(call: Call, builder: GraphBuilder) -> View:
 
 @lowers("Max", "Min")
 def _max(call: Call, builder: GraphBuilder) -> View:
-    x, bound = operands(call)
+    x, bound = operands(call, builder)
     if bound.size != 1:
         raise call.refuse("has a bound for each channel")
     clamp = Clamp(bound.item()) if call.op_type == "Max" else Clamp(-math.inf, bound.item())

@@ -22,13 +22,16 @@ def _add(call: Call, builder: GraphBuilder) -> View:
     if call.depends_on_image(0) and call.depends_on_image(1):
         a, b = _alike(call)
         return View(builder.add(call.name, a.tensor, b.tensor), a.axes)
-    x, term = operands(call)
+    x, term = operands(call, builder)
     return View(builder.affine(call.name, x.tensor, np.ones(1), term), x.axes)
 
 
 @lowers("Sub")
 def _sub(call: Call, builder: GraphBuilder) -> View:
-    x, term = operands(call)
+    if call.depends_on_image(0) and call.depends_on_image(1):
+        a, b = _alike(call)
+        return View(builder.sub(call.name, a.tensor, b.tensor), a.axes)
+    x, term = operands(call, builder)
     sign = np.ones(1) if call.depends_on_image(0) else -np.ones(1)
     return View(builder.affine(call.name, x.tensor, sign, -sign * term), x.axes)
 
@@ -38,7 +41,7 @@ def _mul(call: Call, builder: GraphBuilder) -> View:
     if call.depends_on_image(0) and call.depends_on_image(1):
         a, b = _alike(call)
         return View(builder.mul(call.name, a.tensor, b.tensor), a.axes)
-    x, factor = operands(call)
+    x, factor = operands(call, builder)
     return View(builder.affine(call.name, x.tensor, factor, np.zeros(1)), x.axes)
 
 
@@ -46,7 +49,7 @@ def _mul(call: Call, builder: GraphBuilder) -> View:
 def _div(call: Call, builder: GraphBuilder) -> View:
     if call.depends_on_image(1):
         raise call.refuse("divides by what depends on the image")
-    x, divisor = operands(call)
+    x, divisor = operands(call, builder)
     return View(builder.affine(call.name, x.tensor, 1 / divisor, np.zeros(1)), x.axes)
 
 
@@ -58,18 +61,21 @@ def _alike(call: Call) -> tuple[View, View]:
     return a, b
 
 
-def operands(call: Call) -> tuple[View, NDArray[np.float64]]:
-    """The operand that depends on the image, and the other: one number, or one a channel."""
+def operands(call: Call, builder: GraphBuilder) -> tuple[View, NDArray[np.float64]]:
+    """The operand that depends on the image, and the other, as ``GraphBuilder.affine`` takes it."""
     if call.arity > 2:
         raise call.refuse(f"has {call.arity} operands")
     index = 0 if call.depends_on_image(0) else 1
     x, values = call.view(index), call.array(1 - index).astype(np.float64)
     if values.size == 1:
         return x, values.reshape(1)
-    place = len(x.axes) - x.axes.index("C")  # axes are aligned from the right
-    if values.ndim < place or values.size != values.shape[-place]:
-        raise call.refuse(f"has an operand of the shape {values.shape}, neither one number nor one a channel")
-    return x, values.reshape(-1)
+    shape, sizes = builder.shape(x.tensor), dict(zip("CHW", (*builder.shape(x.tensor), 1, 1), strict=False))
+    wanted = tuple(sizes.get(axis, 1) for axis in x.axes)  # with a batch of one
+    if values.ndim > len(wanted) or np.broadcast_shapes(values.shape, wanted) != wanted:
+        raise call.refuse(f"has an operand of the shape {values.shape} beside a tensor of the shape {wanted}")
+    aligned = values.reshape(*[1] * (len(wanted) - values.ndim), *values.shape)  # axes are aligned from the right
+    ours = aligned.transpose([x.axes.index(axis) for axis in "NCHW" if axis in x.axes])[0]  # as the axes of x are
+    return x, ours.reshape(-1) if ours.size == shape[0] == len(ours) else ours
 
 
 def on_channels(call: Call, builder: GraphBuilder) -> Channels | None:

@@ -7,21 +7,18 @@ from typing import TYPE_CHECKING
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from edgekit.executor.operators.table import FLOAT, INTEGER, LARGEST
-from edgekit.ir import Clamp, HardSwish, Sigmoid
-from edgekit.ir.operators.clamp import UNFUSED
+from edgekit.ir import HardSwish, Sigmoid
 from edgekit.ir.operators.hard_swish import LOWERED
 
 if TYPE_CHECKING:
     import torch
 
+    from edgekit.ir import Clamp
 
-@FLOAT.implements(Clamp)
+
 def clamp(op: Clamp, x: torch.Tensor) -> torch.Tensor:
-    """The clamp of a layer, or one by itself."""
+    """The clamp of a layer."""
     return x.clamp(op.low, op.high)
-
-
-INTEGER.refuses(Clamp, UNFUSED)
 
 
 @FLOAT.implements(HardSwish)

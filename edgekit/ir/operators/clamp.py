@@ -1,4 +1,4 @@
-"""A clamp by itself; most are fused into the layer before (``Node.activation``)."""
+"""A clamp by itself, before it is fused into the layer that it belongs to (``Node.activation``)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from typing import ClassVar
 
 from edgekit.ir.operators.operator import Factors, Gains, Op, Scales, Shape
 
-# Why tables refuse it.
-UNFUSED = "it stands behind no convolution, linear layer, sum or product that it could be part of: put it behind one"
-
 
 @dataclass(frozen=True, slots=True)
 class Clamp(Op):
@@ -19,6 +16,7 @@ class Clamp(Op):
     roles: ClassVar = ("x",)
     scales: ClassVar = Scales.NONE
     factors: ClassVar = Factors.EQUAL
+    lowered: ClassVar = "it becomes part of a layer, or of a product with 1 (passes.lower_clamp)"
 
     low: float
     high: float = math.inf

@@ -189,6 +189,29 @@ class Op(abc.ABC):
         """Into how many groups of channels the weights fall, each of which reads its own part of the input."""
         return 1
 
+    def channels_read(self, weight: Shape) -> NDArray[np.intp]:
+        """Which channel of x each column of weights of this shape is multiplied by, [O, I / groups]."""
+        made, of_group, *_ = weight
+        groups = self.groups_of_weights
+        return np.arange(groups * of_group).reshape(groups, of_group).repeat(made // groups, axis=0)
+
+
+def broadcast_shape(a: Shape, b: Shape, does: str) -> Shape:
+    """The shape of an elementwise result: that of a, to which b is repeated along axes of one element.
+
+    A constant of one element goes with every a.
+
+    Raises:
+        ValueError: b does not fit; ``does`` says what is done, as in "adds".
+    """
+    fits = len(a) == len(b) and all(there in {here, 1} for here, there in zip(a, b, strict=True))
+    if b != (1,) and not fits:
+        raise ValueError(
+            f"has operands of the shapes {a} and {b}: edgekit {does} equal shapes, or such that one is repeated along "
+            f"axes of one element to fit the other"
+        )
+    return a
+
 
 def operators() -> Mapping[str, type[Op]]:
     """Every operator by the name of its class."""

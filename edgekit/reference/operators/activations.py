@@ -8,7 +8,6 @@ import numpy as np
 
 from edgekit import curves
 from edgekit.ir import Clamp, HardSigmoid, HardSwish, Op, Sigmoid
-from edgekit.ir.operators.clamp import UNFUSED
 from edgekit.ir.operators.hard_swish import LOWERED
 from edgekit.quantization import INT8_MIN
 from edgekit.reference.operators.table import FLOAT, INTEGER, Arithmetic, Float, Stored
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
 def clamp(op: Clamp, x: Float) -> Float:
     """The clamp of a layer, or one by itself."""
     return np.clip(x, op.low, op.high)
-
-
-INTEGER.refuses(Clamp, UNFUSED)
 
 
 @FLOAT.implements(HardSwish)

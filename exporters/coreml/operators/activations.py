@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.exporters.coreml.operators.table import OPERATORS, lowers
-from edgekit.ir import Clamp, HardSwish, Sigmoid
-from edgekit.ir.operators.clamp import UNFUSED
+from edgekit.ir import HardSwish, Sigmoid
 
 if TYPE_CHECKING:
     from edgekit.exporters.coreml.builder import Argument, ProgramBuilder, Value
-    from edgekit.ir import Node
+    from edgekit.ir import Clamp, Node
 
 
 @lowers(HardSwish)
@@ -28,9 +27,6 @@ def hard_swish(_: HardSwish, program: ProgramBuilder, output: Value, x: Value) -
 def sigmoid(_: Sigmoid, program: ProgramBuilder, output: Value, x: Value) -> Value:
     """As it is."""
     return program.add("sigmoid", output, x=x)
-
-
-OPERATORS.refuses(Clamp, UNFUSED)
 
 
 def float_layer(program: ProgramBuilder, node: Node, output: Value, *inputs: Argument) -> None:

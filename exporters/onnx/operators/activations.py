@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.exporters.onnx.operators.table import OPERATORS
 from edgekit.exporters.onnx.operators.writing import emit
-from edgekit.ir import Clamp, HardSwish, Sigmoid
-from edgekit.ir.operators.clamp import UNFUSED
+from edgekit.ir import HardSwish, Sigmoid
 
 if TYPE_CHECKING:
     from edgekit.exporters.onnx.builder import OnnxBuilder
@@ -24,9 +23,6 @@ def _hard_swish(_: HardSwish, node: Node, model: OnnxBuilder) -> None:
         return
     gate = model.node("HardSigmoid", [x], f"{node.output}.gate", alpha=1 / 6, beta=0.5)
     emit(node, model, "Mul", [x, gate])
-
-
-OPERATORS.refuses(Clamp, UNFUSED)
 
 
 @OPERATORS.implements(Sigmoid)

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.exporters.tflite.operators.table import OPERATORS
 from edgekit.exporters.tflite.operators.writing import code_of
-from edgekit.ir import Clamp, HardSwish, Sigmoid
-from edgekit.ir.operators.clamp import UNFUSED
+from edgekit.ir import HardSwish, Sigmoid
 
 if TYPE_CHECKING:
     from edgekit.exporters.tflite.builder import TfliteBuilder
@@ -17,9 +16,6 @@ if TYPE_CHECKING:
 @OPERATORS.implements(HardSwish)
 def _hard_swish(_: HardSwish, node: Node, model: TfliteBuilder) -> None:
     model.operator("HARD_SWISH", 1, [model.activation(node.operand("x"))], model.activation(node.output))
-
-
-OPERATORS.refuses(Clamp, UNFUSED)
 
 
 @OPERATORS.implements(Sigmoid)

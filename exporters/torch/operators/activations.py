@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgekit.exporters.torch.operators.table import FLOAT, INTEGER
-from edgekit.ir import Clamp, HardSwish, Sigmoid
-from edgekit.ir.operators.clamp import UNFUSED
+from edgekit.ir import HardSwish, Sigmoid
 from edgekit.ir.operators.hard_swish import LOWERED
 
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ def _hard_swish(_: HardSwish, node: Node, writer: FloatWriter) -> str:
 
 
 INTEGER.refuses(HardSwish, LOWERED)
-FLOAT.refuses(Clamp, UNFUSED)
-INTEGER.refuses(Clamp, UNFUSED)
 
 
 @FLOAT.implements(Sigmoid)
