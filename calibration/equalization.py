@@ -24,6 +24,7 @@ from edgekit.calibration.balancing import balanced_gains
 from edgekit.calibration.families import GATE_OPENS, ceiling, enters_swish, families, observe_channels
 from edgekit.calibration.options import DEFAULT, Options
 from edgekit.calibration.output_error import OutputError
+from edgekit.calibration.scale_groups import sharing
 from edgekit.passes.gate_convolution import gate_convolution, gates
 from edgekit.quantization import INT8_MAX, INT8_MIN
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgekit.calibration.families import Channels
+    from edgekit.calibration.families import Channels, Family
     from edgekit.float_model import FloatModel
     from edgekit.ir import Graph
 
@@ -46,7 +47,7 @@ PROBE = 8  # images that the error of a hard-swish is measured on
 def find_gains(
     model: FloatModel, images: NDArray[np.float32], options: Options = DEFAULT
 ) -> dict[str, NDArray[np.float64]]:
-    """What to multiply each channel by, [C], by the first tensor of each family that has to carry the same gains.
+    """What to multiply each group of channels by, [K], by the names of the families that they belong to.
 
     Args:
         model: in ``passes.integer_form``.
@@ -57,48 +58,44 @@ def find_gains(
     seen = observe_channels(graph, images)
     swishes = {gate.operand("a"): gate for gate in gates(graph)}
     found: dict[str, NDArray[np.float64]] = {}
-    gated: dict[str, tuple[str, ...]] = {}
-    members = families(gate_convolution(graph, [gate.name for gate in swishes.values()]))
-    for family in members:
-        if any(ceiling(graph, name) < math.inf for name in family):
-            if options.per_tensor_weights:
-                found[family[0]] = np.ones_like(seen[family[0]].reach)
-            continue
-        found[family[0]] = _gains(graph, family, seen)
-        if not swishes.keys().isdisjoint(family):
-            gated[family[0]] = family
+    members: dict[str, Family] = {}
+    for whole in families(gate_convolution(graph, [gate.name for gate in swishes.values()])):
+        family = _scalable(graph, whole, past_relu6=options.per_tensor_weights)
+        if family.free.any():
+            members[family.name] = family
+            found[family.name] = _gains(graph, family, seen)
+    gated = {name: family for name, family in members.items() if any(map(family.frees, swishes.keys() & family.groups))}
     if gated:
-        for first in _not_worth_a_gate(OutputError(graph, images[:PROBE]), gated, found):
-            del found[first]
+        for name in _not_worth_a_gate(OutputError(graph, images[:PROBE]), gated, found):
+            del found[name], members[name]
     if not options.per_tensor_weights:
         return found
-    members = [family for family in members if family[0] in found]
-    carried = {name for family in members for name in family}
+    carried = {name for family in members.values() for name in family.groups if family.frees(name)}
     chosen = gate_convolution(graph, [gate.name for x, gate in swishes.items() if x in carried])
-    return balanced_gains(chosen, found, members, seen)
+    return balanced_gains(chosen, found, [*members.values()], seen)
 
 
 def _not_worth_a_gate(
-    errors: OutputError, gated: Mapping[str, tuple[str, ...]], gains: Mapping[str, NDArray[np.float64]]
+    errors: OutputError, gated: Mapping[str, Family], gains: Mapping[str, NDArray[np.float64]]
 ) -> list[str]:
-    """The families with hard-swishes, by their first tensor, whose gains take away too little error."""
-    before = {first: _error(errors, family, 1.0) for first, family in gated.items()}
-    less = {first: before[first] - _error(errors, family, gains[first]) for first, family in gated.items()}
+    """The names of the families with hard-swishes whose gains take away too little error."""
+    before = {name: _error(errors, family, np.ones_like(gains[name])) for name, family in gated.items()}
+    less = {name: before[name] - _error(errors, family, gains[name]) for name, family in gated.items()}
     left = sum(before.values())
     rejected = []
-    for first in sorted(less, key=less.__getitem__, reverse=True):  # what is worth most, first
-        if less[first] < WORTH * left:
-            rejected.append(first)
+    for name in sorted(less, key=less.__getitem__, reverse=True):  # what is worth most, first
+        if less[name] < WORTH * left:
+            rejected.append(name)
         else:
-            left -= less[first]
+            left -= less[name]
     return rejected
 
 
 def equalize(model: FloatModel, gains: Gains) -> FloatModel:
-    """``model`` with every channel of the named tensors' families multiplied by its gain; the same function of images.
+    """``model`` with every channel of the named families multiplied by its group's gain; the same function of images.
 
     A convolution that makes such a tensor multiplies its rows, one that reads it divides its columns. The gates of
-    hard-swishes in such a family become convolutions.
+    hard-swishes whose channels are scaled become convolutions.
 
     Args:
         model: in ``passes.integer_form``.
@@ -107,9 +104,11 @@ def equalize(model: FloatModel, gains: Gains) -> FloatModel:
     graph = model.graph
     of_tensor: dict[str, NDArray[np.float64]] = {}
     for family in families(gate_convolution(graph, [gate.name for gate in gates(graph)])):
-        if family[0] in gains:
-            of_tensor |= dict.fromkeys(family, np.asarray(gains[family[0]]))
+        if family.name in gains:
+            found = np.asarray(gains[family.name])
+            of_tensor |= {name: found[groups] for name, groups in family.groups.items()}
     assert gains.keys() <= of_tensor.keys(), "these gains belong to another network"
+    of_tensor = {name: gain for name, gain in of_tensor.items() if (gain != 1).any()}
     graph = gate_convolution(graph, [gate.name for gate in gates(graph) if gate.operand("a") in of_tensor])
     return replace(model, graph=_scaled(graph, of_tensor))
 
@@ -117,19 +116,41 @@ def equalize(model: FloatModel, gains: Gains) -> FloatModel:
 # --- how far channels reach, and what follows -----------------------------------------------------------------------
 
 
-def _gains(graph: Graph, family: Sequence[str], seen: Mapping[str, Channels]) -> NDArray[np.float64]:
-    """Gains that make all channels reach as far as the farthest one, seen over all tensors of the family.
+def _scalable(graph: Graph, family: Family, *, past_relu6: bool) -> Family:
+    """The family with gains for what they serve.
 
-    What enters a hard-swish reaches as far as 3 afterwards, so that its first clamp at -3 takes away from no channel
-    more than before.
+    What enters a hard-swish is scaled together with all else of its family, so that it reaches as far as 3. Where some
+    of that has to stay as it is, it carries none.
+
+    Args:
+        graph: the float network.
+        family: with all gains that can be.
+        past_relu6: below its six, which it must not reach then.
     """
-    share = np.zeros_like(seen[family[0]].reach)
-    for name in family:
-        if (farthest := seen[name].reach.max()) > 0:
-            share = np.maximum(share, seen[name].reach / farthest)
-    gain = 1 / np.maximum(share, 1 / LARGEST)
-    bounded = [name for name in family if enters_swish(graph, name)]
-    farthest = max((float((seen[name].reach * gain).max()) for name in bounded), default=0.0)
+    capped = [name for name in family.groups if ceiling(graph, name) < math.inf]
+    served = family if past_relu6 else family.without(capped)
+    if capped or not served.free.all():
+        served = served.without(name for name in family.groups if enters_swish(graph, name))
+    return served
+
+
+def _gains(graph: Graph, family: Family, seen: Mapping[str, Channels]) -> NDArray[np.float64]:
+    """Gains that make all groups reach as far as the farthest one, seen over all tensors of the family.
+
+    Tensors that share a scale are one here: what is concatenated reaches as far as the farthest branch. What enters a
+    hard-swish reaches as far as 3 afterwards, so that its first clamp at -3 takes away from no channel more than
+    before. Where ReLU6 is passed, gains are found by ``balancing``, and begin at 1.
+    """
+    if any(family.frees(name) and ceiling(graph, name) < math.inf for name in family.groups):
+        return np.ones(len(family.free))
+    share = np.zeros(len(family.free))
+    for tensors, _ in sharing(graph, graph.tensors):
+        reach = family.farthest({name: seen[name].reach for name in tensors if name in family.groups})
+        if (farthest := reach.max()) > 0:
+            share = np.maximum(share, reach / farthest)
+    gain = np.where(family.free, 1 / np.maximum(share, 1 / LARGEST), 1.0)
+    bounded = {name: seen[name].reach for name in family.groups if enters_swish(graph, name) and family.frees(name)}
+    farthest = float((family.farthest(bounded) * gain).max())
     return gain * (GATE_OPENS / farthest) if farthest > 0 else gain
 
 
@@ -148,12 +169,12 @@ class _Grid:
         return ((value - self.low) / self.scale).round() * self.scale + self.low
 
 
-def _error(errors: OutputError, family: Sequence[str], gain: float | NDArray[np.float64]) -> float:
+def _error(errors: OutputError, family: Family, gain: NDArray[np.float64]) -> float:
     """The squared error of the logits if each tensor of the family alone is int8, channels scaled; summed up."""
     total = 0.0
-    for name in family:
+    for name, groups in family.groups.items():
         value = errors.values[name]
-        factor = torch.as_tensor(gain, dtype=value.dtype).reshape(-1, *[1] * (value.ndim - 2))
+        factor = torch.as_tensor(gain[groups], dtype=value.dtype).reshape(-1, *[1] * (value.ndim - 2))
         scaled = value * factor
         low, high = min(float(scaled.min()), 0.0), max(float(scaled.max()), 0.0)
         grid = _Grid((high - low) / (INT8_MAX - INT8_MIN) or 1.0, low)
@@ -171,11 +192,12 @@ def _scaled(graph: Graph, gains: Mapping[str, NDArray[np.float64]]) -> Graph:
         if not node.op.has_weights:
             continue
         x, weight, bias = node.read("x", "weight", "bias")
-        kernel = graph.constants[weight].astype(np.float64)
+        kernel = graph.constants[weight].astype(np.float64)  # [O, I / groups, kH, kW] or [O, I]
         spatial = (None,) * (kernel.ndim - 2)
-        if x in gains:  # [O, I, kH, kW]; depthwise: [C, 1, kH, kW]
-            depthwise = node.op.groups_of_weights > 1
-            kernel /= gains[x][(slice(None), None, *spatial) if depthwise else (None, slice(None), *spatial)]
+        if x in gains:
+            groups = node.op.groups_of_weights
+            of_groups = kernel.reshape(groups, -1, *kernel.shape[1:])
+            of_groups /= gains[x].reshape(groups, 1, -1)[(..., *spatial)]
         if node.output in gains:
             gain = gains[node.output]
             kernel *= gain[(slice(None), None, *spatial)]

@@ -1,14 +1,16 @@
-"""Which tensors have to carry the same gains, channel by channel, and how far those may go.
+"""Which channels of which tensors have to carry the same gain, and how far those may go.
 
 A gain is a positive factor of one channel. Layers separate the gains of what they read from those of what they make, as
-their weights can take both. A sum, a mean, or a product with a gate has the gains of its operands. So tensors fall into
-families; a family can carry none if the image, a logit, or a gate belongs to it, or a clamp that no factor passes.
+their weights can take both. A channel of a sum, a mean, or a product with a gate has the gains of the channels that it
+is made of, and concatenation and its like move channels elsewhere (``Op.channels``). So channels fall into groups, and
+tensors whose channels share groups into families. A group can carry no gain if a channel of the image, of a logit, or
+of a gate belongs to it, or a clamp that no factor passes.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +20,7 @@ from edgekit.executor.float import FloatExecutor
 from edgekit.ir.operators.operator import Gains
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -28,29 +30,73 @@ GATE_OPENS = 3.0  # below -3 hard-swish is 0 whatever its input is (arXiv:1905.0
 BATCH_SIZE = 8
 
 
-def families(graph: Graph) -> list[tuple[str, ...]]:
-    """Tensors that have to carry the same gains, in the order of the graph; those that can carry none are left out."""
-    joined = {name: name for name in graph.tensors}
-    fixed = {graph.input, *graph.output_tensors}
+@dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
+class Family:
+    """Tensors whose gains hang together, with K groups of channels.
 
-    def root(name: str) -> str:
-        while joined[name] != name:
-            name = joined[name]
-        return name
+    Attributes:
+        groups: of each tensor, in the order of the graph, the group of each channel: [C], from 0 on in the order in
+            which they appear.
+        free: which groups can carry a gain, [K].
+    """
 
+    groups: Mapping[str, NDArray[np.intp]]
+    free: NDArray[np.bool_]
+
+    @property
+    def name(self) -> str:
+        """The first of its tensors, after which gains are called."""
+        return next(iter(self.groups))
+
+    def frees(self, tensor: str) -> bool:
+        """Whether a channel of this tensor of the family can carry a gain."""
+        return bool(self.free[self.groups[tensor]].any())
+
+    def farthest(self, reach: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """How far each group reaches in some tensors of the family, [K]; 0 in those without it.
+
+        Args:
+            reach: how far the channels of these tensors do, [C].
+        """
+        found = np.zeros(len(self.free))
+        for name, values in reach.items():
+            np.maximum.at(found, self.groups[name], values)
+        return found
+
+    def without(self, tensors: Iterable[str]) -> Family:
+        """The same family with no gains for what belongs to channels of these tensors of it."""
+        free = self.free.copy()
+        for name in tensors:
+            free[self.groups[name]] = False
+        return replace(self, free=free)
+
+
+def families(graph: Graph) -> list[Family]:
+    """The families that can carry gains, in the order of the graph."""
+    numbers, total = {}, 0  # of the channels of all tensors
+    for name, tensor in graph.tensors.items():
+        numbers[name] = np.arange(total, total + tensor.shape[0])
+        total += tensor.shape[0]
+    places = {name: place for place, name in enumerate(graph.tensors)}
+    bound = {graph.input, *graph.output_tensors}
+    channels, tensors = [], []
     for node in graph:
-        carried, others = _roles(graph, node)
-        for name in carried:
-            joined[root(name)] = root(node.output)
-        fixed.update(others)
-        if not _passes_gains(node):
-            fixed.add(node.output)
-    bound = {root(name) for name in fixed}
-    found: dict[str, list[str]] = {}
-    for name in graph.tensors:
-        if root(name) not in bound:
-            found.setdefault(root(name), []).append(name)
-    return [tuple(family) for family in found.values()]
+        for name, pairs in _carried(graph, node):
+            channels.append(np.add(pairs, (numbers[name][0], numbers[node.output][0])))
+            tensors.append(np.array([[places[name], places[node.output]]]))
+        bound.update(_bound(graph, node))
+    group, family = _smallest(total, channels), _smallest(len(places), tensors)
+    fixed = np.isin(group, group[np.concatenate([numbers[name] for name in bound])])
+    found = []
+    for first in np.unique(family):
+        members = [name for name, place in places.items() if family[place] == first]
+        of_all = np.concatenate([numbers[name] for name in members])
+        _, where, which = np.unique(group[of_all], return_index=True, return_inverse=True)
+        ends = np.cumsum([len(numbers[name]) for name in members])[:-1]
+        free = ~fixed[of_all[where]]
+        if free.any():
+            found.append(Family(dict(zip(members, np.split(which, ends), strict=True)), free))
+    return found
 
 
 def ceiling(graph: Graph, name: str) -> float:
@@ -65,18 +111,27 @@ def enters_swish(graph: Graph, name: str) -> bool:
     return node is not None and node.activation is not None and node.activation.low == -GATE_OPENS
 
 
-def _roles(graph: Graph, node: Node) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The operands whose gains the result has, and those that can have none."""
+def _carried(graph: Graph, node: Node) -> Iterator[tuple[str, NDArray[np.intp]]]:
+    """The operands whose gains the result has, with the pairs of channels that are the same (``Op.channels``)."""
+    shapes = graph.shapes_read(node)
+    gains = node.op.gains(*shapes)
+    if gains in {Gains.EQUAL, Gains.FIRST}:
+        pairs = zip(graph.activations(node), node.op.channels(*shapes), strict=True)
+        yield from list(pairs)[: None if gains is Gains.EQUAL else 1]
+
+
+def _bound(graph: Graph, node: Node) -> Iterator[str]:
+    """The tensors that can have no gains because of this node."""
     operands = graph.activations(node)
     match node.op.gains(*graph.shapes_read(node)):
-        case Gains.SEPARATE:
-            return (), ()
-        case Gains.EQUAL:
-            return operands, ()
-        case Gains.FIRST:
-            return operands[:1], operands[1:]
         case Gains.NONE:
-            return (), (*operands, node.output)
+            yield from (*operands, node.output)
+        case Gains.FIRST:
+            yield from operands[1:]
+        case Gains.SEPARATE | Gains.EQUAL:
+            pass
+    if not _passes_gains(node):
+        yield node.output
 
 
 def _passes_gains(node: Node) -> bool:
@@ -85,6 +140,17 @@ def _passes_gains(node: Node) -> bool:
     if clamp is None or clamp.low in {0.0, -math.inf}:
         return True
     return clamp.low == -GATE_OPENS and clamp.high == math.inf
+
+
+def _smallest(count: int, links: Sequence[NDArray[np.intp]]) -> NDArray[np.intp]:
+    """The smallest number that each of 0..count-1 is linked with, at once or through others; links are pairs [P, 2]."""
+    found = np.arange(count)
+    while True:
+        before = found.copy()
+        for pairs in links:
+            np.minimum.at(found, pairs, found[pairs].min(axis=1, keepdims=True))
+        if (found == before).all():
+            return found
 
 
 @dataclass(frozen=True, slots=True)

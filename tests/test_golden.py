@@ -90,9 +90,10 @@ def _model(module: nn.Module, side: int) -> IntegerModel:
     swishes = [gate.name for gate in gates(form.graph)]
     gains = {}
     for family in families(gate_convolution(form.graph, swishes)):
-        if all(ceiling(form.graph, name) == math.inf for name in family) and _drawn(family[0]).random() < 0.5:
-            size = form.graph.tensors[family[0]].shape[0]
-            gains[family[0]] = tuple(2.0 ** np.round(_drawn(family[0]).uniform(0, 3, size), 2))
+        capped = any(ceiling(form.graph, name) < math.inf for name in family.groups)
+        if not capped and _drawn(family.name).random() < 0.5:
+            drawn = _drawn(family.name).uniform(0, 3, len(family.free))
+            gains[family.name] = tuple(2.0 ** np.round(drawn, 2))
     graph = equalize(form, gains).graph
     ranges, corrections = {}, {}
     for name in graph.tensors:

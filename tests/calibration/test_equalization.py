@@ -62,7 +62,7 @@ def test_any_gains_of_any_families_leave_the_network_as_it_is() -> None:
     members = families(gate_convolution(model.graph, [gate.name for gate in gates(model.graph)]))
     assert len(members) == 37  # every tensor but the image, gates, and what they are made of
     # Up to 1: a tensor that enters a hard-swish is cut off at -3.
-    gains = {family[0]: rng.uniform(0.1, 1, model.graph.tensors[family[0]].shape[0]) for family in members}
+    gains = {family.name: rng.uniform(0.1, 1, len(family.free)) for family in members}
     assert difference(model, equalize(model, gains)) < 1e-4
 
 

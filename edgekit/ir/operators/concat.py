@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
 
 from edgekit.ir.operators.operator import Factors, Gains, Op, Scales, Shape
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,5 +30,11 @@ class Concat(Op):
         return (sum(channels for channels, *_ in operands), *next(iter(sizes)))
 
     def gains(self, *_: Shape) -> Gains:
-        """None: those of the operands would stand behind one another, where other operators have one for all."""
-        return Gains.NONE
+        """Those of the operands, behind one another."""
+        return Gains.EQUAL
+
+    def channels(self, *tensors: Shape) -> tuple[NDArray[np.intp], ...]:
+        """Those of the first operand come first."""
+        sizes = [channels for channels, *_ in tensors]
+        starts = np.cumsum([0, *sizes[:-1]])
+        return tuple(np.arange(size)[:, None] + [0, start] for size, start in zip(sizes, starts, strict=True))

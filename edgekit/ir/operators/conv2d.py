@@ -72,9 +72,9 @@ class Conv2d(Op):
             raise ValueError(f"reads {channels} channels, and its weights are for {of_group * self.groups}")
         return (made, *map(len, self.window.places(size, kernel)))
 
-    def gains(self, *tensors: Shape) -> Gains:
-        """Weights have a row for each channel that is made, and a column, or that row, for each that is read."""
-        return Gains.SEPARATE if self.groups in {1, tensors[0][0]} else Gains.NONE
+    def gains(self, *_: Shape) -> Gains:
+        """Weights have a row for each channel that is made, and a column of their group for each that is read."""
+        return Gains.SEPARATE
 
     @property
     def window(self) -> Window:

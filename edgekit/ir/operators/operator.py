@@ -44,8 +44,8 @@ class Gains(Enum):
     """What becomes of positive factors of single channels, one a channel."""
 
     SEPARATE = "the weights take those of the operand, and can give the result others"
-    EQUAL = "the result has those of all operands"
-    FIRST = "the result has those of the first operand; the others can have none"
+    EQUAL = "a channel of the result has those of all channels that it is made of (``Op.channels``)"
+    FIRST = "likewise, of the first operand; the others can have none"
     NONE = "neither operands nor result can have any"
 
 
@@ -157,6 +157,19 @@ class Op(abc.ABC):
     @abc.abstractmethod
     def gains(self, *tensors: Shape) -> Gains:
         """What becomes of gains of channels, for activations of these shapes."""
+
+    def channels(self, *tensors: Shape) -> tuple[NDArray[np.intp], ...]:
+        """Which channels of the result are made of which, where gains are EQUAL or those of the FIRST.
+
+        Args:
+            tensors: the shapes of the activations that it reads.
+
+        Returns:
+            Of each of them [P, 2], pairs of a channel that is read and one that is made. Left undeclared, channels keep
+            their places, and a single one is read by all.
+        """
+        made = np.arange(max(shape[0] for shape in tensors))
+        return tuple(np.stack(np.broadcast_arrays(np.arange(shape[0]), made), axis=1) for shape in tensors)
 
     def macs(self, *operands: Shape) -> int:
         """The multiplications by weights, each with its addition, for one image: what papers count."""
