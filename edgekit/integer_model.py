@@ -49,11 +49,11 @@ class IntegerModel:
     """A quantized network, complete.
 
     Attributes:
-        graph: canonical nodes (Conv2d, Linear, Add, Mul, Mean, Pad, Flatten), Quantize and Dequantize. The constants of
-            integer nodes are integers: int8 weights and operands (int16 where activations are), int32 biases. Nodes
-            that are kept in float have float32 constants. Those and nodes with 16-bit activations have their clamps.
+        graph: canonical nodes, and borders (Quantize, Dequantize, Requantize). The constants of integer nodes are
+            integers: int8 weights and operands (int16 where activations are), int32 biases. Nodes that are kept in
+            float have float32 constants. Those and nodes with 16-bit activations have their clamps.
         params: quantization parameters by name, of quantized activations, weights and operands. The input is int8.
-        ratios: requantization ratios of integer nodes by name; Pad and Flatten, and nodes of 16 bits, have none.
+        ratios: requantization ratios of integer nodes by name; what moves integers, and nodes of 16 bits, have none.
         preprocessing: how an image becomes pixels.
         normalization: what one pixel means at the input tensor: real = (pixel - mean) / std. Where normalization was
             folded into the first convolution this is not the preprocessing's own.

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ConfigError
 from edgekit.exporters.origins import ORIGINS
-from edgekit.ir import Axis
 from edgekit.preprocessing import Normalization, Preprocessing
 
 if TYPE_CHECKING:
@@ -53,6 +52,7 @@ class Head(StrEnum):
     SIGMOID = "sigmoid"
 
 
+_CHANNELS_LAST = "NHWC"
 PROBABILITIES = "probabilities"  # what that output is called, in every format
 
 
@@ -63,7 +63,7 @@ class OutputInfo:
     Attributes:
         name: in the file; of a torch file, the outputs of ``forward`` are in this order.
         role: what it means ("logits"), see ``edgekit.ir.Output``.
-        axes: of the file's array, in order: "NC", "NCHW", or "NHWC" in TFLite.
+        axes: of the file's array, in order: "NC", "NCHW", or "NHWC" in TFLite; "NPP" of rows of numbers.
         shape: of these axes, -1 for a batch that is free.
         scale: at an integer boundary, real = scale (stored - zero_point); else None.
         zero_point: likewise.
@@ -78,9 +78,12 @@ class OutputInfo:
 
     @property
     def of_one_image(self) -> tuple[int, ...]:
-        """The shape for one image, [C] or [C, H, W], whatever the layout of the file."""
-        sizes = dict(zip(self.axes, self.shape, strict=True))
-        return tuple(sizes[axis] for axis in Axis if axis in sizes and axis is not Axis.BATCH)
+        """The shape for one image, feature maps as [C, H, W], whatever the layout of the file."""
+        _, *sizes = self.shape
+        if self.axes != _CHANNELS_LAST:
+            return tuple(sizes)
+        height, width, channels = sizes
+        return channels, height, width
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,9 +250,11 @@ def _outputs(
     found = []
     for output in graph.outputs:
         tensor = graph.tensors[output.tensor]
-        sizes = dict(zip(tensor.axes, (FREE if batch is None else batch, *tensor.shape), strict=True))
-        axes = [axis for axis in tensor.axes if axis is not Axis.CHANNEL] + [Axis.CHANNEL] if channels_last else sizes
-        info = OutputInfo(output.name, output.role, "".join(axes), tuple(sizes[axis] for axis in axes))
+        axes, shape = "".join(tensor.axes), (FREE if batch is None else batch, *tensor.shape)
+        if channels_last and tensor.is_image:
+            batches, channels, *size = shape
+            axes, shape = _CHANNELS_LAST, (batches, *size, channels)
+        info = OutputInfo(output.name, output.role, axes, shape)
         if io_dtype is not IoDtype.FLOAT32:
             quantized = params[output.tensor]
             offset = UINT8_OFFSET if io_dtype is IoDtype.UINT8 else 0

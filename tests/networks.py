@@ -21,7 +21,6 @@ from edgekit.ir import (
     Clamp,
     Concat,
     Conv2d,
-    Flatten,
     Graph,
     HardSwish,
     Linear,
@@ -32,6 +31,7 @@ from edgekit.ir import (
     Output,
     Pad,
     Padding,
+    Rearrange,
     Sigmoid,
     Tensor,
 )
@@ -212,7 +212,10 @@ class FloatSketch(Sketch):
         return self.node(Pad(padding), (x,))
 
     def flatten(self, x: str) -> str:
-        return self.node(Flatten(), (x,))
+        return self.rearrange(x, Rearrange.reshape(self.tensors[x].shape[:1]))
+
+    def rearrange(self, x: str, op: Rearrange) -> str:
+        return self.node(op, (x,))
 
     def concat(self, *xs: str) -> str:
         return self.node(Concat(), xs)
@@ -423,7 +426,10 @@ class IntegerSketch(Sketch):
         return self.integers(Pad(padding), (x,), self.scales[x], self.params[x].zero_point)
 
     def flatten(self, x: str) -> str:
-        return self.integers(Flatten(), (x,), self.scales[x], self.params[x].zero_point)
+        return self.rearrange(x, Rearrange.reshape(self.tensors[x].shape[:1]))
+
+    def rearrange(self, x: str, op: Rearrange) -> str:
+        return self.integers(op, (x,), self.scales[x], self.params[x].zero_point)
 
     def model(self) -> IntegerModel:
         preprocessing = self.preprocessing()

@@ -19,7 +19,6 @@ from edgekit.ir import (
     Clamp,
     Conv2d,
     Dequantize,
-    Flatten,
     Graph,
     Linear,
     Mean,
@@ -27,6 +26,7 @@ from edgekit.ir import (
     Output,
     Padding,
     Quantize,
+    Rearrange,
     Requantize,
     Tensor,
 )
@@ -48,7 +48,7 @@ def model() -> IntegerModel:
             Node("stem.0", Conv2d((2, 2), Padding(0, 1, 0, 1)), ("image", "stem.0.weight", "stem.0.bias"), "stem.0"),
             Node("shift", Add(), ("stem.0", "shift.three"), "shift"),
             Node("pool", Mean(), ("shift",), "pool"),
-            Node("flat", Flatten(), ("pool",), "flat"),
+            Node("flat", Rearrange.reshape((4,)), ("pool",), "flat"),
             Node("head", Linear(), ("flat", "head.weight", "head.bias"), "logits", Clamp(0.0)),  # infinite above
         ),
         tensors={

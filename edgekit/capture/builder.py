@@ -4,7 +4,7 @@ Two conventions make the front ends short and the passes simple:
 
 - Every node gets constants of its own, even where the network shares a weight, so a pass may rewrite them in place.
 - A mean keeps its axes, [C, 1, 1]. Whoever wants [C] flattens it, and ``image`` goes the other way: it turns the linear
-  layers of a squeeze-and-excite into 1x1 convolutions. So no reshape but Flatten is needed.
+  layers of a squeeze-and-excite into 1x1 convolutions. So nothing is reshaped there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from edgekit.ir import (
     Add,
     BatchNorm,
     Conv2d,
-    Flatten,
     Graph,
     Linear,
     Lowered,
@@ -30,11 +29,13 @@ from edgekit.ir import (
     Op,
     Pad,
     Padding,
+    Rearrange,
     Sigmoid,
     Tensor,
 )
 from edgekit.ir.graph import IMAGE, LOGITS, VALUES, VECTOR, Output, check
 from edgekit.ir.naming import output_names
+from edgekit.passes.matching import Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.ir.operators.conv2d import ConvolutionAttributes
+
+_REARRANGED = Pattern(Rearrange)
 
 
 class GraphBuilder:
@@ -61,10 +64,10 @@ class GraphBuilder:
         self._nodes: dict[str, Node] = {}  # by output
         self._constants: dict[str, NDArray[np.float32]] = {}
         self._taken = {input_name}
-        self._flat: dict[str, str] = {}  # [C, 1, 1] -> its Flatten
+        self._flat: dict[str, str] = {}  # [C, 1, 1] -> the same as [C]
 
     def shape(self, tensor: str) -> tuple[int, ...]:
-        """[C, H, W] or [C]."""
+        """[C, H, W], [C], or what a rearrangement made of them."""
         return self._tensors[tensor].shape
 
     def conv2d(
@@ -182,11 +185,22 @@ class GraphBuilder:
                 f"{name!r} flattens a tensor of the shape {self.shape(x)}: put global average pooling before it"
             )
         if x not in self._flat:
-            self._flat[x] = self._emit(name, Flatten(), (x,))
+            self._flat[x] = self._emit(name, Rearrange.reshape(self.shape(x)[:1]), (x,))
         return self._flat[x]
 
+    def rearrange(self, name: str, x: str, op: Rearrange) -> str:
+        """``x`` in another order and shape; nothing where it stays as it is."""
+        return x if op.moves_nothing(self.shape(x)) else self._emit(name, op, (x,))
+
+    def reshape(self, name: str, x: str, shape: tuple[int, ...]) -> str:
+        """``x`` in another shape. What has one pixel stays as it is until somebody wants a vector or an image of it."""
+        channels, *size = self.shape(x)
+        if size not in ([], [1, 1]) or shape != (channels, *(1 for _ in shape[1:])):
+            return self.rearrange(name, x, Rearrange.reshape(shape))
+        return self.flatten(name, x) if len(shape) == 1 else self.of_rank(x, 1 + len(shape))
+
     def image(self, x: str) -> str:
-        """[C, 1, 1] in the place of [C]: the layers since the last Flatten work on images of one pixel instead."""
+        """[C, 1, 1] in the place of [C]: the layers since it was flattened work on images of one pixel instead."""
         return self._as_image(x, reader=None)
 
     def of_rank(self, x: str, rank: int) -> str:
@@ -289,15 +303,15 @@ class GraphBuilder:
         if self._tensors[x].is_image:
             return x
         node = self._nodes[x]
-        op = node.op.as_image()
-        if op is None:
-            return node.inputs[0]
+        if (flattened := _REARRANGED.match(node)) is not None:
+            as_image = replace(flattened, shape=(*flattened.shape, 1, 1))
+            return self.rearrange(f"{x}.image", node.operand("x"), as_image)
         if any(x in other.inputs for other in self._nodes.values() if other is not reader):
             raise UnsupportedOperator(f"the result of {node.name!r} is used both as [N, C] and as [N, C, 1, 1]")
         if node.op.has_weights:
             weight = node.operand("weight")
             self._constants[weight] = self._constants[weight][:, :, None, None]
         inputs = tuple(self._as_image(name, node) if name in self._tensors else name for name in node.inputs)
-        node = self._nodes[x] = replace(node, op=op, inputs=inputs)
+        node = self._nodes[x] = replace(node, op=node.op.as_image(), inputs=inputs)
         self._tensors[x] = Tensor(x, self._output_shape(node))
         return x

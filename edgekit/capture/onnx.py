@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edgekit.capture.onnx_file import OnnxFile, Operator
     from edgekit.ir import Graph
 
+_TURNED = "the output {called!r} as it is before it is moved about: edgekit's files give feature maps"
 _CHOOSING = (
     "Concat",
     "Expand",
@@ -110,13 +111,20 @@ class _Walk:
             results = result if isinstance(result, tuple) else (result,)
             self.values.update(zip(operator.outputs, results, strict=False))
         given: dict[str, str] = {}
+        turned: list[str] = []
         for called, tensor in self.ends.given.items():
             value = self.values[tensor]
             if not isinstance(value, View):
                 raise CheckpointError(f"its output {called!r} does not depend on its input: export the network again")
+            if sorted(value.axes) == sorted("NCHW"):
+                is_turned = value.axes != "NCHW" and self.builder.shape(value.tensor)[1:] != (1, 1)
+                turned += [_TURNED.format(called=called)] if is_turned else []
+            else:
+                value = value.as_it_is(f"{readable(tensor)}.layout", self.builder)
             given[called] = self.builder.of_rank(value.tensor, len(value.axes))
         head = without_head(self.builder.finish(name, given, self.ends.logits), self.file)
-        return Captured(head.graph, head.arithmetic, head.order, (*self.file.notes, *self.ends.notes, *head.notes))
+        notes = (*self.file.notes, *self.ends.notes, *turned, *head.notes)
+        return Captured(head.graph, head.arithmetic, head.order, notes)
 
     def _lowered(self, operator: Operator) -> View | Channels | tuple[Channels, ...]:
         call = Call(operator, self.values, self.file.shapes)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.errors import UnsupportedOperator
+from edgekit.ir import Rearrange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -18,17 +19,35 @@ if TYPE_CHECKING:
     from edgekit.capture.onnx_file import Operator
 
 
+def axes_of(rank: int) -> str:
+    """What the axes of a tensor of ours are called, the batch included, whose shape for one image has this rank."""
+    return {1: "NC", 3: "NCHW"}.get(rank, "NPQRSTUV"[: rank + 1])
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """A tensor of the file as a view of one of ours.
 
     Attributes:
-        tensor: ours, [C, H, W] or [C].
-        axes: what the axes of the file's tensor mean: "NCHW", "NHWC", "NC".
+        tensor: ours, [C, H, W], [C], or of another rank.
+        axes: what the axes of the file's tensor are of ours: "NCHW", "NHWC", "NC", or "NPQR" where ours is another.
     """
 
     tensor: str
     axes: str
+
+    @staticmethod
+    def of(tensor: str, builder: GraphBuilder) -> View:
+        """A tensor of ours as it is."""
+        return View(tensor, axes_of(len(builder.shape(tensor))))
+
+    def as_it_is(self, name: str, builder: GraphBuilder) -> View:
+        """The file's tensor as one of ours: rearranged, by a node of this name, where it is laid out otherwise."""
+        usual, shape = axes_of(len(self.axes) - 1), builder.shape(self.tensor)
+        if len(shape) != len(usual) - 1 or self.axes == usual:
+            return self
+        order = [usual.index(axis) - 1 for axis in self.axes[1:]]
+        return View(builder.rearrange(name, self.tensor, Rearrange.transpose(shape, order)), usual)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +136,12 @@ class Call:
             raise self.refuse(f"has no operand {index} that depends on the image")
         return value
 
-    def image(self, index: int) -> str:
-        """Our name of an operand that is laid out as [N, C, H, W]."""
+    def image(self, index: int, builder: GraphBuilder) -> str:
+        """Our name of an operand that is laid out as [N, C, H, W]; it is rearranged if it is not."""
         view = self.view(index)
-        if view.axes != "NCHW":
+        if sorted(view.axes) != sorted("NCHW") or view.axes[0] != "N":
             raise self.refuse(f"reads a tensor laid out as {view.axes} and not as NCHW")
-        return view.tensor
+        return view.as_it_is(f"{self.name}.layout", builder).tensor
 
     def constant(self, index: int) -> NDArray[Any] | None:
         """An operand that does not depend on the image; None if it is left out."""

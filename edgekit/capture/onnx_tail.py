@@ -30,7 +30,8 @@ _OF_LOGITS = {
     "LpNormalization": _LENGTH_LEFT_OUT,
 }
 _OF_PROBABILITIES = {"Log", "Exp", "Round", "Greater", "GreaterOrEqual", "Clip", "Mul", "Div", "Add", "Sub"}
-_MOVES = {"Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Cast", "Identity", "Dropout"}
+_STAYS = {"Cast", "Identity", "Dropout"}
+_MOVES = {"Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", *_STAYS}
 _LENGTH = {"ReduceL2", "ReduceSumSquare", "ReduceSum"}  # of these one sums up what a vector's length is computed of
 _OF_LENGTH = {*_LENGTH, "Mul", "Pow", "Abs", "Sqrt", "Reciprocal", "Div", "Clip", "Max", "Add", "Expand", *_MOVES}
 
@@ -91,17 +92,17 @@ def _logits(output: str, file: OnnxFile, makers: Mapping[str, Operator]) -> tupl
         if operator.op_type in _OF_LOGITS:
             notes += [_left_out(other, "it works on what is left out, too") for other in pending]
             notes.append(_left_out(operator, _OF_LOGITS[operator.op_type]))
-            logits, pending = _unmoved(behind, makers), []
+            logits, pending = _unmoved(behind, makers, _STAYS), []
         elif (vector := _of_length_one(operator, file, makers)) is not None:
             notes.append(_left_out(operator, _LENGTH_LEFT_OUT, "L2 normalization"))
-            logits = behind = _unmoved(vector, makers)
+            logits = behind = _unmoved(vector, makers, _STAYS)
         elif operator.op_type in _OF_PROBABILITIES and (only := _only_operand(operator, file)) is not None:
             pending.append(operator)
             behind = only
         elif operator.op_type not in _MOVES:
             break
         name = behind
-    return logits if notes else _unmoved(output, makers, _MOVES - {"Cast"}), notes[::-1]
+    return logits if notes else _unmoved(output, makers, _STAYS - {"Cast"}), notes[::-1]
 
 
 def _only_operand(operator: Operator, file: OnnxFile) -> str | None:

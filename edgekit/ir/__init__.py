@@ -19,7 +19,6 @@ from edgekit.ir.operators.clamp import Clamp
 from edgekit.ir.operators.concat import Concat
 from edgekit.ir.operators.conv2d import Conv2d
 from edgekit.ir.operators.dequantize import Dequantize
-from edgekit.ir.operators.flatten import Flatten
 from edgekit.ir.operators.hard_sigmoid import HardSigmoid
 from edgekit.ir.operators.hard_swish import HardSwish
 from edgekit.ir.operators.linear import Linear
@@ -29,6 +28,7 @@ from edgekit.ir.operators.operator import Op, operators
 from edgekit.ir.operators.pad import Pad
 from edgekit.ir.operators.padding import Padding
 from edgekit.ir.operators.quantize import Quantize
+from edgekit.ir.operators.rearrange import Rearrange
 from edgekit.ir.operators.requantize import Requantize
 from edgekit.ir.operators.sigmoid import Sigmoid
 
@@ -45,7 +45,6 @@ __all__ = [
     "Concat",
     "Conv2d",
     "Dequantize",
-    "Flatten",
     "Graph",
     "HardSigmoid",
     "HardSwish",
@@ -59,6 +58,7 @@ __all__ = [
     "Pad",
     "Padding",
     "Quantize",
+    "Rearrange",
     "Requantize",
     "Sigmoid",
     "Tensor",

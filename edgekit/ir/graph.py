@@ -31,12 +31,13 @@ class Axis(StrEnum):
     CHANNEL = "C"
     HEIGHT = "H"
     WIDTH = "W"
+    PLACE = "P"  # in a tensor that is neither an image nor a vector; it may have several such axes
 
 
 Axes = tuple[Axis, ...]
 IMAGE: Final[Axes] = (Axis.BATCH, Axis.CHANNEL, Axis.HEIGHT, Axis.WIDTH)
 VECTOR: Final[Axes] = (Axis.BATCH, Axis.CHANNEL)
-_USUAL_AXES: Final = {len(axes) - 1: axes for axes in (IMAGE, VECTOR)}  # by the length of a shape
+_USUAL_AXES: Final = {len(axes) - 1: axes for axes in (IMAGE, VECTOR)}  # by the length of a shape; others count places
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,12 @@ class Tensor:
 
     Attributes:
         name: unique in the graph.
-        shape: the sizes of ``axes`` but the batch, [C, H, W] or [C].
+        shape: the sizes of ``axes`` but the batch: [C, H, W] or [C], or what a rearrangement makes of them.
         factor: the tensor carries ``factor`` times what the checkpoint computes there (1/6 of a hard-swish that is
             folded into the weights behind it leaves a 6). Where channels were equalized there is one factor a channel.
             Comparisons with float divide by it.
-        axes: what the axes are, the batch first. Left out, three sizes are those of an image and one is a vector's.
+        axes: what the axes are, the batch first. Left out, three sizes are those of an image, one is a vector's, and
+            as many others count places, as the rows of a detector's boxes do.
     """
 
     name: str
@@ -59,7 +61,7 @@ class Tensor:
 
     def __post_init__(self) -> None:
         """Fill in the usual axes; they have to fit the shape."""
-        axes = self.axes or _USUAL_AXES[len(self.shape)]
+        axes = self.axes or _USUAL_AXES.get(len(self.shape)) or (Axis.BATCH, *(Axis.PLACE for _ in self.shape))
         assert len(axes) == len(self.shape) + 1, f"{self.name}: {self.shape} has not the axes {axes}"
         assert axes[0] is Axis.BATCH, f"{self.name}: the batch comes first"
         object.__setattr__(self, "axes", axes)

@@ -111,7 +111,9 @@ def _from_json(declared: Any, value: Any) -> Any:  # noqa: ANN401 - likewise
         fields = _fields(declared)
         return declared(**{key: _from_json(fields.get(key), entry) for key, entry in value.items()})
     if get_origin(declared) is tuple and isinstance(value, list):
-        return tuple(_from_json(of, entry) for of, entry in zip(get_args(declared), value, strict=True))
+        kinds = get_args(declared)
+        kinds = kinds[:1] * len(value) if kinds[-1] is ... else kinds
+        return tuple(_from_json(of, entry) for of, entry in zip(kinds, value, strict=True))
     if declared is float and isinstance(value, int | float | str) and not isinstance(value, bool):
         return float(value)
     if isinstance(declared, type) and type(value) is declared:

@@ -19,6 +19,7 @@ from edgekit.passes.fuse_activation import fuse_activation
 from edgekit.passes.lower_clamp import lower_clamp
 from edgekit.passes.lower_hard_sigmoid import lower_hard_sigmoid
 from edgekit.passes.lower_hard_swish import lower_hard_swish
+from edgekit.passes.merge_rearrangements import merge_rearrangements
 from edgekit.passes.recognize_hard_swish import recognize_hard_swish
 from edgekit.passes.remove_dead import remove_dead
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _BEFORE: tuple[Pass, ...] = (
     recognize_hard_swish,  # first: what is recognised needs nothing that a later pass would rewrite
     remove_dead,  # what is not needed must not be rewritten, nor be an obstacle as a second reader
+    merge_rearrangements,
     fold_batch_norm,  # everything later sees only weights and biases
     fold_padding,  # leaves the convolution as the only reader of its input
 )
@@ -54,7 +56,7 @@ INTEGER_FORM: tuple[Pass, ...] = (
 
 
 def float_form(captured: Graph) -> Graph:
-    """The canonical float graph: Conv2d, Linear, Add, Mul, Mean, Pad, Flatten and HardSwish, with fused clamps."""
+    """The canonical float graph: what one format or another has as an operator of its own, with fused clamps."""
     return _run(captured, FLOAT_FORM)
 
 

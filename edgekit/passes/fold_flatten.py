@@ -1,6 +1,6 @@
-"""Global mean, flatten -> mean that drops the spatial axes.
+"""Global mean, reshape to a vector -> mean that drops the spatial axes.
 
-Given   y = flatten(mean(x, keep_dims))
+Given   y = vector(mean(x, keep_dims))
 Result  y = mean(x)
 
 One operator less in every format, and no reshape between mean and linear layer.
@@ -11,23 +11,24 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edgekit.ir import Flatten, Graph, Mean
+from edgekit.ir import VECTOR, Graph, Mean, Rearrange
 from edgekit.passes.matching import Pattern, has_one_reader
 
 if TYPE_CHECKING:
     from edgekit.ir import Node
 
-_MEAN, _FLATTEN = Pattern(Mean), Pattern(Flatten)
+_MEAN, _RESHAPE = Pattern(Mean), Pattern(Rearrange)
 
 
 def fold_flatten(graph: Graph) -> Graph:
-    """Fold every Flatten that is the only reader of a Mean."""
+    """Fold every reshape to a vector that is the only reader of a Mean."""
     nodes: dict[str, Node] = {}  # by output
     for node in graph:
         mean = nodes.get(node.inputs[0])
         if (
             mean is not None
-            and _FLATTEN.match(node) is not None
+            and _RESHAPE.match(node) is not None
+            and graph.tensors[node.output].axes == VECTOR
             and _MEAN.match(mean) is not None
             and has_one_reader(graph, mean.output)
         ):

@@ -43,6 +43,7 @@ _ROLES: Final = {
     "Mul": ("first", "second"),
     "Pad": ("input", "widths", "value"),
     "QuantizeLinear": ("input", "scale", "zero point"),
+    "Reshape": ("input", "target shape"),
 }
 _DOES: Final = {
     "Add": Does.ADD,
@@ -62,6 +63,7 @@ _DOES: Final = {
     "ReduceMean": Does.POOL,
     "Relu": Does.CLAMP,
     "Sigmoid": Does.SIGMOID,
+    "Reshape": Does.RESHAPE,
     "Transpose": Does.TRANSPOSE,
 }
 _ATTRIBUTES: Final = {"strides": "stride", "pads": "padding", "group": "groups", "kernel_shape": "kernel shape"}

@@ -141,7 +141,7 @@ class Census:
 
         It computes in integers if
 
-        1. its result is an integer: ConvInteger, QLinearConv, or a Flatten of stored values, or
+        1. its result is an integer: ConvInteger, QLinearConv, or a move of stored values, or
         2. it is a float operator that a runtime fuses into an integer kernel: everything it reads comes from
            DequantizeLinear, and its result goes to QuantizeLinear and nowhere else, a fused clamp in between allowed.
         """

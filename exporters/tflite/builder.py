@@ -9,7 +9,7 @@ import numpy as np
 from edgekit.exporters.names import public_names
 from edgekit.exporters.origins import Recorder
 from edgekit.exporters.tflite import schema as tflite_schema
-from edgekit.ir import IMAGE, VECTOR
+from edgekit.ir import IMAGE
 from edgekit.quantization import QuantParams
 
 if TYPE_CHECKING:
@@ -76,9 +76,9 @@ class TfliteBuilder:
         return self._indices[name]
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """The shape of an activation in the file: [N, H, W, C] or [N, C]."""
+        """The shape of an activation in the file: [N, H, W, C] of an image, and any other's as it is."""
         tensor = self.graph.tensors[name]
-        if tensor.axes == VECTOR:
+        if not tensor.is_image:
             return (self.batch, *tensor.shape)
         channels, height, width = tensor.shape
         return (self.batch, height, width, channels)

@@ -44,12 +44,14 @@ _ROLES: Final = {
     "MUL": ("first", "second"),
     "PAD": ("input", "paddings"),
     "RESHAPE": ("input", "target shape"),
+    "TRANSPOSE": ("input", "order"),
 }
 _DOES: Final = {
     "ADD": Does.ADD,
     "AVERAGE_POOL_2D": Does.POOL,
     "CONCATENATION": Does.JOIN,
     "DEPTHWISE_CONV_2D": Does.DEPTHWISE,
+    "DEPTH_TO_SPACE": Does.TRANSPOSE,
     "DEQUANTIZE": Does.DEQUANTIZE,
     "HARD_SWISH": Does.HARD_SWISH,
     "LOGISTIC": Does.SIGMOID,

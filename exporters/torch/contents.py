@@ -71,6 +71,7 @@ _DOES: Final = {
     "aten::quantize_per_tensor": Does.QUANTIZE,
     "aten::relu": Does.CLAMP,
     "aten::sigmoid": Does.SIGMOID,
+    "aten::reshape": Does.RESHAPE,
     "aten::t": Does.TRANSPOSE,
     "aten::to": Does.CONVERT,
     "aten::transpose": Does.TRANSPOSE,

@@ -23,13 +23,13 @@ from edgekit.ir import (
     Clamp,
     Concat,
     Conv2d,
-    Flatten,
     Linear,
     Mean,
     Mul,
     Node,
     Pad,
     Quantize,
+    Rearrange,
 )
 from edgekit.preprocessing import Normalization, Preprocessing
 from edgekit.quantization import BIAS_LIMIT, MAX_DENOMINATOR, MAX_TERM_ADD, SCALE_TOLERANCE
@@ -72,7 +72,7 @@ def check(model: IntegerModel, source: FloatModel) -> None:
     integers = [node for node in graph if node.output in params and not isinstance(node.op, Quantize)]
     assert graph.tensors.keys() - params.keys() == {node.output for node in graph if node.output not in params}
     assert all(-128 <= params[name].zero_point <= 127 for name in graph.tensors.keys() & params.keys())
-    assert model.ratios.keys() == {n.name for n in integers if not isinstance(n.op, Pad | Flatten)}
+    assert model.ratios.keys() == {n.name for n in integers if not isinstance(n.op, Pad | Rearrange)}
     for node in model.float_nodes:
         assert node.activation == next(n.activation for n in source.graph if n.name == node.name)
         assert all(graph.constants[name].dtype == np.float32 for name in node.inputs if name in graph.constants)
@@ -181,7 +181,7 @@ def test_scales_stay_near_their_ranges() -> None:
     ranges = s.ranges()
     model = quantize(s.float_model(), ranges, Options(pixel_input=False))
     for node in s.nodes:
-        if not isinstance(node.op, Pad | Flatten):  # they have their inputs' scales
+        if not isinstance(node.op, Pad | Rearrange):  # they have their inputs' scales
             width = ranges[node.output].high - ranges[node.output].low
             assert model.params[node.output].scale[0] * 255 == pytest.approx(width, rel=0.0051), node
 

@@ -12,7 +12,7 @@ from edgekit.calibration.options import Options
 from edgekit.calibration.ranges import Range
 from edgekit.executor.integer import IntegerExecutor
 from edgekit.float_model import FloatModel
-from edgekit.ir import Add, Clamp, Conv2d, Flatten, Graph, Linear, Mean, Mul, Node, Output, Pad, Padding, Tensor
+from edgekit.ir import Add, Clamp, Conv2d, Graph, Linear, Mean, Mul, Node, Output, Pad, Padding, Rearrange, Tensor
 from edgekit.preprocessing import Preprocessing
 from edgekit.reference.float import FloatReference
 from edgekit.reference.integer import Reference
@@ -32,7 +32,7 @@ NODES = (
     Node("pad", Pad(Padding(1, 1, 1, 1)), ("swish",), "pad"),
     Node("deep", Conv2d(groups=8), ("pad", "deep.weight", "deep.bias"), "deep", Clamp(0.0)),
     Node("pool", Mean(), ("deep",), "pool"),
-    Node("flat", Flatten(), ("pool",), "flat"),
+    Node("flat", Rearrange.reshape((8,)), ("pool",), "flat"),
     Node("head", Linear(), ("flat", "head.weight", "head.bias"), "head"),
 )
 SHAPES = {

@@ -123,7 +123,7 @@ def test_what_stands_behind_the_logits_is_left_out(
     path = sketch.save(write(sketch, _logits(sketch)), 17)
     captured = capture(path)
     assert any(note.startswith(f"{named} at the end left out (node ") for note in captured.notes), captured.notes
-    assert [type(node.op).__name__ for node in captured.graph] == ["Conv2d", "Clamp", "Mean", "Flatten", "Linear"]
+    assert [type(node.op).__name__ for node in captured.graph] == ["Conv2d", "Clamp", "Mean", "Rearrange", "Linear"]
     x = torch.randn(1, 3, 8, 8)
     found = computes(FloatExecutor(float_form(captured.graph))(x)["logits"])
     torch.testing.assert_close(found, run_onnx(path, x), rtol=1e-4, atol=1e-5)

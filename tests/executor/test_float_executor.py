@@ -13,7 +13,6 @@ from edgekit.ir import (
     BatchNorm,
     Clamp,
     Conv2d,
-    Flatten,
     Graph,
     HardSwish,
     Linear,
@@ -23,6 +22,7 @@ from edgekit.ir import (
     Output,
     Pad,
     Padding,
+    Rearrange,
     Tensor,
 )
 from edgekit.reference.float import FloatReference
@@ -43,7 +43,7 @@ def network() -> Graph:
         Node("pool", Mean(), ("sum",), "pool"),
         Node("gate", Mul(), ("sum", "pool"), "gated"),
         Node("pool.1", Mean(), ("gated",), "pooled"),
-        Node("flat", Flatten(), ("pooled",), "flat"),
+        Node("flat", Rearrange.reshape((8,)), ("pooled",), "flat"),
         Node("head", Linear(), ("flat", "head.weight", "head.bias"), "logits"),
     )
     shapes = {

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from edgekit.executor.float import FloatExecutor
-from edgekit.ir import Padding
+from edgekit.ir import Graph, Padding, Rearrange
 from edgekit.reference.integer import Reference
 from tests.networks import MIXED_BLOCK, RELU, RELU6, SAME, FloatSketch, hard_swish_block, v2_block, v3_block
 
@@ -28,6 +28,12 @@ def stored_images(model: IntegerModel, count: int = 6, seed: int = 0) -> NDArray
     stored[0], stored[1] = -128, 127
     stored[2] = np.where(stored[2] < 0, -128, 127)
     return stored
+
+
+def turns_maps(graph: Graph) -> bool:
+    """Whether it moves the values of feature maps about, so that a file has to."""
+    moved = [graph.tensors[node.inputs[0]] for node in graph if isinstance(node.op, Rearrange)]
+    return any(x.shape[1:] not in {(), (1, 1)} for x in moved)
 
 
 Build = Callable[[FloatSketch], object]
@@ -113,6 +119,24 @@ INTEGER_CASES: dict[str, tuple[tuple[int, ...], Build]] = {
     "concat of vectors": ((40,), lambda s: s.linear(s.concat(s.linear("x", 6), s.linear("x", 7)), 10)),
     "concat of itself, padded": ((8, 9, 11), lambda s: s.pad(s.concat("x", "x"), Padding(1, 0, 0, 1))),
     "concat of concats": ((8, 9, 11), concats),
+    "channel shuffle": (
+        (8, 9, 11), lambda s: s.conv(s.rearrange(s.conv("x", 8), Rearrange((2, 4, 9, 11), (1, 0, 2, 3), (8, 9, 11))), 4)
+    ),
+    "depth to space": (
+        (12, 6, 5), lambda s: s.rearrange("x", Rearrange((2, 2, 3, 6, 5), (2, 3, 0, 4, 1), (3, 12, 10)))
+    ),
+    "pixel shuffle": (
+        (12, 6, 5), lambda s: s.rearrange("x", Rearrange((3, 2, 2, 6, 5), (0, 3, 1, 4, 2), (3, 12, 10)))
+    ),
+    "space to depth": (
+        (3, 6, 8), lambda s: s.rearrange("x", Rearrange((3, 3, 2, 4, 2), (0, 2, 4, 1, 3), (12, 3, 4)))
+    ),
+    "rows of a head": ((18, 4, 5), lambda s: s.rearrange(s.conv("x", 18), Rearrange((18, 20), (1, 0), (60, 6)))),
+    "rows by anchor": ((18, 4, 5), lambda s: s.rearrange("x", Rearrange((3, 6, 20), (0, 2, 1), (60, 6)))),
+    "four axes": ((18, 4, 5), lambda s: s.rearrange("x", Rearrange((3, 6, 20), (0, 2, 1), (3, 4, 5, 6)))),
+    "transpose": ((6, 4, 5), lambda s: s.rearrange("x", Rearrange.transpose((6, 4, 5), (2, 1, 0)))),
+    "reshape of channels and rows": ((6, 4, 5), lambda s: s.rearrange("x", Rearrange.reshape((3, 8, 5)))),
+    "flatten of a feature map": ((6, 4, 5), lambda s: s.linear(s.rearrange("x", Rearrange.reshape((120,))), 10)),
     "block of V2": ((3, 32, 32), v2_block),
     "block of V3": ((3, 32, 32), v3_block),
 }  # fmt: skip

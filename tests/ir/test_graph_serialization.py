@@ -22,7 +22,6 @@ OPS: dict[type[Op], Op] = {
     ir.Concat: ir.Concat(),
     ir.Conv2d: ir.Conv2d((2, 1), Padding(0, 1, 2, 3), 8, (1, 2)),
     ir.Dequantize: ir.Dequantize(),
-    ir.Flatten: ir.Flatten(),
     ir.HardSigmoid: ir.HardSigmoid(),
     ir.HardSwish: ir.HardSwish(),
     ir.Linear: ir.Linear(),
@@ -30,6 +29,7 @@ OPS: dict[type[Op], Op] = {
     ir.Mul: ir.Mul(),
     ir.Pad: ir.Pad(Padding(1, 2, 3, 4)),
     ir.Quantize: ir.Quantize(),
+    ir.Rearrange: ir.Rearrange((2, 3, 4), (0, 2, 1), (4, 6)),
     ir.Requantize: ir.Requantize(),
     ir.Sigmoid: ir.Sigmoid(),
 }

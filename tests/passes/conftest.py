@@ -16,7 +16,6 @@ from edgekit.ir import (
     Clamp,
     Concat,
     Conv2d,
-    Flatten,
     HardSigmoid,
     HardSwish,
     Linear,
@@ -24,6 +23,7 @@ from edgekit.ir import (
     Mul,
     Pad,
     Padding,
+    Rearrange,
 )
 from edgekit.ir.graph import check
 
@@ -117,8 +117,8 @@ def _apply(node: Node, a: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:  #
             return a.mean((2, 3), keepdim=keep)
         case Pad(padding=p):
             return functional.pad(a, (p.left, p.right, p.top, p.bottom))
-        case Flatten():
-            return a[:, :, 0, 0]
+        case Rearrange(split=split, order=order, shape=shape):
+            return a.reshape(-1, *split).permute(0, *(1 + axis for axis in order)).reshape(-1, *shape)
     raise AssertionError(node.op)
 
 

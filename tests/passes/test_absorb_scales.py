@@ -32,7 +32,7 @@ def test_into_the_convolution_behind(sketch: Any, kinds: Callable[[Graph], list[
     scaled = sketch.times("scaled", _square(sketch, "square", "x"), 1 / 6)
     before = sketch.end(sketch.conv("conv", scaled))
     after = absorb_scales(before)
-    assert kinds(after) == ["Mul", "Conv2d", "Mean", "Flatten", "Linear"]
+    assert kinds(after) == ["Mul", "Conv2d", "Mean", "Rearrange", "Linear"]
     assert _factors(after) == {"scaled": 6.0}  # exactly, though the constant is float32(1 / 6)
     assert "square" not in after.tensors
     unchanged(before, after)

@@ -30,7 +30,7 @@ def test_after_every_kind_of_layer(
     x = sketch.norm("linear.norm", sketch.dense("linear", sketch.mean("mean", x), out=5))
     before = sketch.ending_in(sketch.dense("classifier", x))
     after = fold_batch_norm(before)
-    assert kinds(after) == ["Conv2d", "Conv2d", "Mean", "Flatten", "Linear", "Linear"]
+    assert kinds(after) == ["Conv2d", "Conv2d", "Mean", "Rearrange", "Linear", "Linear"]
     assert [node.output for node in after][:2] == ["conv.norm", "depthwise.norm"]
     unchanged(before, after)
 

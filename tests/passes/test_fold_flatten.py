@@ -1,4 +1,4 @@
-"""Flatten into the mean before it."""
+"""A reshape to a vector into the mean before it."""
 
 from __future__ import annotations
 
@@ -37,4 +37,4 @@ def test_not_where_others_need_the_axes(
 def test_not_past_another_layer(sketch: Any, kinds: Callable[[Graph], list[str]]) -> None:
     x = sketch.apply("act", HardSwish(), sketch.mean("mean", "x"))
     graph = sketch.ending_in(sketch.dense("classifier", x))
-    assert kinds(fold_flatten(graph)) == ["Mean", "HardSwish", "Flatten", "Linear"]
+    assert kinds(fold_flatten(graph)) == ["Mean", "HardSwish", "Rearrange", "Linear"]

@@ -20,7 +20,7 @@ def test_borders_add_up(
     inner = sketch.pad("inner", sketch.pad("outer", "x", Padding(0, 1, 0, 1)), Padding(1, 0, 2, 0))
     before = sketch.end(sketch.conv("conv", inner, kernel=3, padding=Padding(1, 1, 1, 1)))
     after = remove_dead(fold_padding(before))
-    assert kinds(after) == ["Conv2d", "Mean", "Flatten", "Linear"]
+    assert kinds(after) == ["Conv2d", "Mean", "Rearrange", "Linear"]
     assert after.nodes[0].op == Conv2d((1, 1), Padding(2, 2, 3, 2))
     unchanged(before, after)
 

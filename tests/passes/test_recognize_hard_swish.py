@@ -48,7 +48,7 @@ def test_hard_swish(
 ) -> None:
     before = sketch.end(write(sketch, sketch.conv("conv", "x")))
     after = remove_dead(recognize_hard_swish(before))
-    assert kinds(after) == ["Conv2d", "HardSwish", "Mean", "Flatten", "Linear"]
+    assert kinds(after) == ["Conv2d", "HardSwish", "Mean", "Rearrange", "Linear"]
     assert after.nodes[1].output == "y"
     assert after.nodes[1].inputs == ("conv",)
     unchanged(before, after, rtol=1e-4)  # 0.16667 is not quite 1/6

@@ -12,7 +12,7 @@ from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype, Precision
 from edgekit.float_model import FloatModel
 from edgekit.integer_model import IntegerModel
-from edgekit.ir import Conv2d, Flatten, Graph, Mean, Node, Output, Tensor
+from edgekit.ir import Conv2d, Graph, Mean, Node, Output, Rearrange, Tensor
 from edgekit.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def mlpackage(
     nodes = (
         Node("conv", Conv2d(), ("x", "weight", "bias"), "a"),
         Node("mean", Mean(keep_dims=True), ("a",), "b"),
-        Node("flatten", Flatten(), ("b",), "c"),
+        Node("flatten", Rearrange.reshape((4,)), ("b",), "c"),
     )
     shapes = {"x": shape, "a": made, "b": (4, 1, 1), "c": (4,)}
     graph = Graph(

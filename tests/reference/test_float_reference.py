@@ -14,7 +14,6 @@ from edgekit.ir import (
     BatchNorm,
     Clamp,
     Conv2d,
-    Flatten,
     Graph,
     HardSigmoid,
     HardSwish,
@@ -26,6 +25,7 @@ from edgekit.ir import (
     Output,
     Pad,
     Padding,
+    Rearrange,
     Tensor,
 )
 from edgekit.reference.float import FloatReference
@@ -81,7 +81,7 @@ CASES: dict[str, tuple[Op, NDArray[np.float32], list[NDArray[np.float32]], Calla
     "mean": (Mean(), MAPS, [], lambda x: x.mean((2, 3), keepdim=True)),
     "flat mean": (Mean(keep_dims=False), MAPS, [], lambda x: x.mean((2, 3))),
     "pad": (Pad(Padding(1, 2, 0, 3)), MAPS, [], lambda x: F.pad(x, (0, 3, 1, 2))),
-    "flatten": (Flatten(), normal(2, 6, 1, 1), [], lambda x: x.flatten(1)),
+    "flatten": (Rearrange.reshape((6,)), normal(2, 6, 1, 1), [], lambda x: x.flatten(1)),
 }
 
 

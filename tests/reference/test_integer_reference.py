@@ -17,7 +17,6 @@ from edgekit.ir import (
     Clamp,
     Conv2d,
     Dequantize,
-    Flatten,
     Graph,
     HardSwish,
     Linear,
@@ -29,6 +28,7 @@ from edgekit.ir import (
     Pad,
     Padding,
     Quantize,
+    Rearrange,
     Tensor,
 )
 from edgekit.preprocessing import Preprocessing
@@ -198,7 +198,7 @@ def test_pad() -> None:
 
 def test_flatten() -> None:
     x = stored(2, 6, 1, 1)
-    check(one_node(Flatten(), (6, 1, 1), (6,), None), x, x.reshape(2, 6))
+    check(one_node(Rearrange.reshape((6,)), (6, 1, 1), (6,), None), x, x.reshape(2, 6))
 
 
 def test_layers_in_float() -> None:

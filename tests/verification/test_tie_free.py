@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edgekit.ir import Add, Concat, Conv2d, Flatten, HardSwish, Mean, Mul, Op
+from edgekit.ir import Add, Concat, Conv2d, HardSwish, Mean, Mul, Op, Rearrange
 from edgekit.quantization import QuantParams, Ratio
 from edgekit.verification.tie_free import broken_conditions
 from tests.networks import MIXED_BLOCK, FloatSketch, v3_block
@@ -161,7 +161,7 @@ def test_what_only_moves_integers_keeps_their_meaning() -> None:
     s = FloatSketch((8, 7, 7))
     s.linear(s.flatten(s.mean("x")), 10)
     model: IntegerModel = s.integer_model()
-    node = first(model, Flatten)
+    node = first(model, Rearrange)
     params = model.params[node.output]
     other = replace(params, zero_point=params.zero_point + 1)
     (only, *_) = broken_conditions(replace(model, params={**model.params, node.output: other}))

@@ -24,7 +24,7 @@ def _conv(call: Call, builder: GraphBuilder) -> View:
         padding = Same.UPPER if auto_pad == "SAME_UPPER" else Same.LOWER
     made = builder.conv2d(
         call.name,
-        call.image(0),
+        call.image(0, builder),
         call.array(1),
         call.constant(2),
         stride=(stride[0], stride[1]),

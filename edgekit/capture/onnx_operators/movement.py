@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.capture.onnx_call import Channels, View, lowers
-from edgekit.ir import Concat, Padding
+from edgekit.capture.onnx_call import Channels, View, axes_of, lowers
+from edgekit.ir import Concat, Padding, Rearrange
 
 if TYPE_CHECKING:
     from edgekit.capture.builder import GraphBuilder
@@ -102,6 +102,7 @@ def _concat(call: Call, builder: GraphBuilder) -> View | Channels:
 
 @lowers("Transpose")
 def _transpose(call: Call, builder: GraphBuilder) -> View:  # noqa: ARG001 - the signature of all lowerings
+    """Nothing is rearranged before somebody reads what is laid out otherwise: many files transpose it back."""
     x = call.view(0)
     order = call.numbers("perm", range(len(x.axes))[::-1])
     return View(x.tensor, "".join(x.axes[axis] for axis in order))
@@ -112,19 +113,27 @@ def _reshape(call: Call, builder: GraphBuilder) -> View | Channels:
     if call.is_channels(0):
         return _unsqueezed(call, builder)
     x = call.view(0)
-    channels, *rest = builder.shape(x.tensor)
-    height, width = rest or (1, 1)
-    sizes = {"N": 1, "C": channels, "H": height, "W": width}
-    if call.shape == tuple(sizes[axis] for axis in x.axes):
+    channels, *size = shape = builder.shape(x.tensor)
+    if x.axes[0] != "N" or call.shape[:1] != (1,) or math.prod(call.shape) != math.prod(shape):
+        raise call.refuse(f"reshapes {(1, *shape)}, laid out as {x.axes}, to {call.shape}")
+    place = next((i for i, count in enumerate(call.shape) if i and count == channels), 0)
+    if size in ([], [1, 1]) and place and math.prod(call.shape) == channels:
+        return _of_one_pixel(call, builder, place)
+    if call.shape == (1,):  # a vector of one number
+        return View(x.tensor, "N")
+    order = [axes_of(len(shape)).index(axis) - 1 for axis in x.axes[1:]] if size else [0]
+    if call.shape[1:] == tuple(shape[axis] for axis in order):
         return x
-    place = next((i for i, size in enumerate(call.shape) if i and size == channels), 0)
-    if (height, width) != (1, 1) or not place or math.prod(call.shape) != channels:
-        raise call.refuse(f"reshapes {tuple(sizes[axis] for axis in x.axes)} to {call.shape}")
-    spatial = iter("HW")
+    return View.of(builder.rearrange(call.name, x.tensor, Rearrange(shape, tuple(order), call.shape[1:])), builder)
+
+
+def _of_one_pixel(call: Call, builder: GraphBuilder, place: int) -> View:
+    """[N, C] or [N, C, 1, 1] with its channels at ``place``."""
+    x, spatial = call.view(0), iter("HW")
     axes = "N" + "".join("C" if i == place else next(spatial, "?") for i in range(1, len(call.shape)))
     if axes == "NC":
         return View(builder.flatten(call.name, x.tensor), axes)
-    return View(builder.image(x.tensor), axes)
+    return View(builder.of_rank(x.tensor, len(axes)), axes)
 
 
 def _unsqueezed(call: Call, builder: GraphBuilder) -> Channels:

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 @lowers("GlobalAveragePool")
 def _global_average_pool(call: Call, builder: GraphBuilder) -> View:
-    return View(builder.mean(call.name, call.image(0)), "NCHW")
+    return View(builder.mean(call.name, call.image(0, builder)), "NCHW")
 
 
 @lowers("AveragePool")
 def _average_pool(call: Call, builder: GraphBuilder) -> View:
-    x, kernel = call.image(0), call.numbers("kernel_shape")
+    x, kernel = call.image(0, builder), call.numbers("kernel_shape")
     if kernel != builder.shape(x)[1:] or any(call.numbers("pads")) or call.shape[2:] != (1, 1):
         raise call.refuse(f"pools {kernel} of {builder.shape(x)[1:]} pixels and not all of them")
     return View(builder.mean(call.name, x), "NCHW")

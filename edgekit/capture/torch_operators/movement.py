@@ -6,10 +6,11 @@ import math
 from typing import TYPE_CHECKING
 
 from edgekit.capture.torch_call import EVALUATE, EXPANSIONS, IMAGE_AXES, Call, lowers
-from edgekit.capture.torch_operators.pooling import POOL
-from edgekit.ir import Concat, Padding
+from edgekit.ir import Concat, Padding, Rearrange
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edgekit.capture.builder import GraphBuilder
 
 
@@ -36,19 +37,69 @@ def _pad(call: Call, builder: GraphBuilder) -> str:
     "squeeze.default",
     "squeeze.dim",
     "squeeze.dims",
+    "unflatten.int",
     "unsqueeze.default",
     "view.default",
 )
 def _reshape(call: Call, builder: GraphBuilder) -> str:
     x = call.activation("input")
-    before, (batch, *after) = builder.shape(x), call.shape
-    moves_nothing = before[1:] in {(), (1, 1)} and after[:1] == [before[0]] and all(size == 1 for size in after[1:])
-    if batch != 1 or not (moves_nothing or after == list(before)):
-        remedy = POOL if after == [math.prod(before)] else ""
-        raise call.refuse(f"reshapes from {(1, *before)} to {call.shape}", remedy)
-    if len(after) == 1:
-        return builder.flatten(call.name, x)
-    return builder.image(x) if len(after) == IMAGE_AXES else x
+    batch, *shape = call.shape
+    if batch != 1 or math.prod(shape) != math.prod(builder.shape(x)):
+        raise call.refuse(f"reshapes from {(1, *builder.shape(x))} to {call.shape}")
+    return builder.reshape(call.name, x, tuple(shape))
+
+
+@lowers("permute.default")
+def _permute(call: Call, builder: GraphBuilder) -> str:
+    return _transposed(call, builder, call.numbers("dims"))
+
+
+@lowers("transpose.int")
+def _transpose(call: Call, builder: GraphBuilder) -> str:
+    order = list(range(len(call.shape)))
+    first, second = (int(call.number(name)) for name in ("dim0", "dim1"))
+    order[first], order[second] = order[second], order[first]
+    return _transposed(call, builder, order)
+
+
+def _transposed(call: Call, builder: GraphBuilder, order: Sequence[int]) -> str:
+    """The axes of the operand, the batch included, in another order."""
+    rank = len(call.shape)
+    first, *others = (axis % rank for axis in order)
+    if first != 0:
+        raise call.refuse(f"moves the batch, in the order {tuple(order)}")
+    before = [0] * rank
+    for place, axis in enumerate([first, *others]):
+        before[axis] = call.shape[place]
+    rearrangement = Rearrange.transpose(before[1:], [axis - 1 for axis in others])
+    return builder.rearrange(call.name, call.activation("input"), rearrangement)
+
+
+@lowers("channel_shuffle.default", "native_channel_shuffle.default")
+def _channel_shuffle(call: Call, builder: GraphBuilder) -> str:
+    x, groups = call.activation("input"), int(call.number("groups"))
+    channels, height, width = builder.shape(x)
+    parts = (groups, channels // groups, height, width)
+    return builder.rearrange(call.name, x, Rearrange(parts, (1, 0, 2, 3), (channels, height, width)))
+
+
+@lowers("pixel_shuffle.default")
+def _pixel_shuffle(call: Call, builder: GraphBuilder) -> str:
+    """Channels are (C, row, column)."""
+    x, block = call.activation("input"), int(call.number("upscale_factor"))
+    _, height, width = builder.shape(x)
+    _, channels, *size = call.shape
+    parts = (channels, block, block, height, width)
+    return builder.rearrange(call.name, x, Rearrange(parts, (0, 3, 1, 4, 2), (channels, *size)))
+
+
+@lowers("pixel_unshuffle.default")
+def _pixel_unshuffle(call: Call, builder: GraphBuilder) -> str:
+    x, block = call.activation("input"), int(call.number("downscale_factor"))
+    channels, *_ = builder.shape(x)
+    _, made, height, width = call.shape
+    parts = (channels, height, block, width, block)
+    return builder.rearrange(call.name, x, Rearrange(parts, (0, 2, 4, 1, 3), (made, height, width)))
 
 
 @lowers(*EXPANSIONS)

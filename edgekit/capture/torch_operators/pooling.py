@@ -9,8 +9,6 @@ from edgekit.capture.torch_call import Call, lowers
 if TYPE_CHECKING:
     from edgekit.capture.builder import GraphBuilder
 
-POOL = "pool to one pixel first, AdaptiveAvgPool2d(1), and train the linear layer on that"
-
 
 @lowers("adaptive_avg_pool2d.default")
 def _adaptive_avg_pool2d(call: Call, builder: GraphBuilder) -> str:

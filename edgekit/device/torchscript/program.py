@@ -20,7 +20,7 @@ TYPE = f"__torch__.{CLASS}"
 OPERATORS = frozenset({
     "_make_per_tensor_quantized_tensor", "add", "addcmul", "cat", "clamp", "clamp_min", "constant_pad_nd", "contiguous",
     "conv2d", "copy_", "dequantize", "empty", "fill_", "flatten", "hardswish", "int_repr", "linear", "mean", "mul",
-    "quantize_per_tensor", "relu", "sigmoid", "size", "slice", "softmax", "sub", "sum", "to",
+    "permute", "quantize_per_tensor", "relu", "reshape", "sigmoid", "size", "slice", "softmax", "sub", "sum", "to",
 })  # fmt: skip
 QUANTIZED_OPERATORS = frozenset({"add", "conv2d", "linear", "mul"})
 METHODS = frozenset({"crop", "forward", "from_int8", "mean", "pad", "probabilities", "to_int8"})

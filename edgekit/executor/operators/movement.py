@@ -8,8 +8,8 @@ from torch.nn import functional as F  # noqa: N812 - torch's own convention
 from edgekit.executor.operators.table import FLOAT, INTEGER
 from edgekit.ir import (
     Concat,
-    Flatten,
     Pad,
+    Rearrange,
 )
 
 
@@ -20,10 +20,11 @@ def _pad(op: Pad, x: torch.Tensor) -> torch.Tensor:
     return F.pad(x, (p.left, p.right, p.top, p.bottom))
 
 
-@INTEGER.implements(Flatten)
-@FLOAT.implements(Flatten)
-def _flatten(_: Flatten, x: torch.Tensor) -> torch.Tensor:
-    return x.flatten(1)
+@INTEGER.implements(Rearrange)
+@FLOAT.implements(Rearrange)
+def _rearrange(op: Rearrange, x: torch.Tensor) -> torch.Tensor:
+    order = (0, *(1 + axis for axis in op.order))
+    return x.reshape(len(x), *op.split).permute(order).reshape(len(x), *op.shape)
 
 
 @INTEGER.implements(Concat)

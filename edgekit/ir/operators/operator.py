@@ -183,8 +183,8 @@ class Op(abc.ABC):
         del factor
         return self
 
-    def as_image(self) -> Op | None:
-        """What does on [C, 1, 1] the same as this on [C]; None if what it reads is that image already."""
+    def as_image(self) -> Op:
+        """What does on [C, 1, 1] the same as this on [C]."""
         return self
 
     @property

@@ -8,8 +8,8 @@ import numpy as np
 
 from edgekit.ir import (
     Concat,
-    Flatten,
     Pad,
+    Rearrange,
 )
 from edgekit.reference.convolution import pad
 from edgekit.reference.operators.table import FLOAT, INTEGER, Arithmetic, Float, Stored
@@ -28,14 +28,15 @@ def _pad_stored(op: Pad, model: Arithmetic, node: Node, x: Stored) -> Stored:
     return pad(x, op.padding, model.model.params[node.output].zero_point)
 
 
-@FLOAT.implements(Flatten)
-def _flatten(_: Flatten, x: Float) -> Float:
-    return x.reshape(len(x), -1)
+@FLOAT.implements(Rearrange)
+def _rearrange(op: Rearrange, x: Float) -> Float:
+    order = (0, *(1 + axis for axis in op.order))
+    return x.reshape(len(x), *op.split).transpose(order).reshape(len(x), *op.shape)
 
 
-@INTEGER.implements(Flatten)
-def _flatten_stored(_: Flatten, __: Arithmetic, ___: Node, x: Stored) -> Stored:
-    return x.reshape(len(x), -1)
+@INTEGER.implements(Rearrange)
+def _rearrange_stored(op: Rearrange, _: Arithmetic, __: Node, x: Stored) -> Stored:
+    return _rearrange(op, x)
 
 
 @FLOAT.implements(Concat)

@@ -24,7 +24,7 @@ _RUN: Final = "model_run"
 _CUT_OFF_US: Final = 0.5
 NAMES: Final = KernelNames(
     around=re.compile(r"^InsertedPrecisionFreeCast_|(_nchwc|_token_\d+)+$"),
-    behind={"Add", "Clip", "Flatten", "HardSigmoid", "HardSwish", "Mul", "QuantizeLinear", "Relu"},
+    behind={"Add", "Clip", "Flatten", "HardSigmoid", "HardSwish", "Mul", "QuantizeLinear", "Relu", "Reshape"},
 )
 
 

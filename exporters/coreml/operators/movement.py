@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.exporters.coreml.operators.table import lowers
+from edgekit.exporters.coreml.operators.versions import MOST_AXES
 from edgekit.ir import (
     Concat,
-    Flatten,
     Pad,
+    Rearrange,
 )
 
 if TYPE_CHECKING:
@@ -25,10 +26,18 @@ def pad(op: Pad, program: ProgramBuilder, output: Value, x: Value) -> Value:
     return program.add("pad", output, x=x, pad=widths, mode="constant", constant_val=np.zeros((), x.dtype))
 
 
-@lowers(Flatten)
-def flatten(_: Flatten, program: ProgramBuilder, output: Value, x: Value) -> Value:
-    """To [1, C]."""
-    return program.add("reshape", output, x=x, shape=output.shape)
+@lowers(Rearrange)
+def rearrange(op: Rearrange, program: ProgramBuilder, output: Value, x: Value) -> Value:
+    """By ``reshape`` and ``transpose``, which take five axes at most."""
+    batch, *shape = x.shape
+    *before, last = op.steps(tuple(shape), MOST_AXES, alone=batch == 1)
+    for step in (*before, last):
+        result = output if step is last else program.value(f"{output.name}_moved", step.of(batch))
+        if step.order:
+            x = program.add("transpose", result, x=x, perm=step.permutation)
+        else:
+            x = program.add("reshape", result, x=x, shape=result.shape)
+    return x
 
 
 @lowers(Concat)

@@ -10,7 +10,7 @@ SINCE: Final = {
     **dict.fromkeys(
         (
             "add", "cast", "classify", "clip", "concat", "conv", "linear", "mul", "pad", "reduce_mean", "relu", "relu6",
-            "reshape", "sigmoid", "sigmoid_hard", "softmax", "sub",
+            "reshape", "sigmoid", "sigmoid_hard", "softmax", "sub", "transpose",
         ),
         6,
     ),
@@ -18,3 +18,5 @@ SINCE: Final = {
     "dequantize": 8,
     "quantize": 8,
 }  # fmt: skip
+
+MOST_AXES: Final = 5  # of an array: _check_invalid_tensor_rank in coremltools/converters/mil/mil/program.py

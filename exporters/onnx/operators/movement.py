@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,13 +10,14 @@ from edgekit.exporters.onnx.operators.table import OPERATORS
 from edgekit.exporters.onnx.operators.writing import emit, move
 from edgekit.ir import (
     Concat,
-    Flatten,
     Pad,
+    Rearrange,
 )
 
 if TYPE_CHECKING:
     from edgekit.exporters.onnx.builder import OnnxBuilder
     from edgekit.ir import Node
+    from edgekit.ir.operators.rearrange import Step
 
 
 @OPERATORS.implements(Pad)
@@ -29,12 +30,25 @@ def _pad(op: Pad, node: Node, model: OnnxBuilder) -> None:
         emit(node, model, "Pad", [model.operand(x), widths])
 
 
-@OPERATORS.implements(Flatten)
-def _flatten(_: Flatten, node: Node, model: OnnxBuilder) -> None:
-    if model.moves_stored(node):
-        move(node, model, "Flatten", [model.held(node.operand("x"))], axis=1)
-    else:
-        emit(node, model, "Flatten", [model.operand(node.operand("x"))], axis=1)
+@OPERATORS.implements(Rearrange)
+def _rearrange(op: Rearrange, node: Node, model: OnnxBuilder) -> None:
+    x = node.operand("x")
+    write, value = (move, model.held(x)) if model.moves_stored(node) else (emit, model.operand(x))
+    *before, last = op.steps(model.graph.tensors[x].shape)
+    for place, step in enumerate(before):
+        op_type, inputs, attributes = _step(step, value, f"{node.output}.shape_{place}", model)
+        value = model.node(op_type, inputs, f"{node.output}.moved_{place}", **attributes)
+    op_type, inputs, attributes = _step(last, value, f"{node.output}.shape", model)
+    write(node, model, op_type, inputs, **attributes)
+
+
+def _step(step: Step, value: str, name: str, model: OnnxBuilder) -> tuple[str, list[str], dict[str, Any]]:
+    """Operator, inputs and attributes; ``name`` is for the constant that holds a shape, with -1 for any batch."""
+    if step.order:
+        return "Transpose", [value], {"perm": step.permutation}
+    if len(step.shape) == 1:
+        return "Flatten", [value], {"axis": 1}
+    return "Reshape", [value, model.array(name, np.array(step.of(-1), np.int64))], {}
 
 
 @OPERATORS.implements(Concat)

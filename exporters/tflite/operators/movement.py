@@ -8,14 +8,19 @@ from edgekit.exporters.tflite.operators.table import OPERATORS
 from edgekit.exporters.tflite.operators.writing import code_of
 from edgekit.ir import (
     Concat,
-    Flatten,
     Pad,
     Padding,
+    Rearrange,
 )
+from edgekit.ir.operators.rearrange import Step
 
 if TYPE_CHECKING:
     from edgekit.exporters.tflite.builder import TfliteBuilder
-    from edgekit.ir import Node
+    from edgekit.ir import Node, Tensor
+    from edgekit.ir.operators.operator import Shape
+
+_MOST_AXES = 5  # of a TRANSPOSE; of more only the newest runtimes have one
+_FEW_AXES = 4  # that every version of TRANSPOSE takes
 
 
 @OPERATORS.implements(Pad)
@@ -23,12 +28,32 @@ def _pad(op: Pad, node: Node, model: TfliteBuilder) -> None:
     pad_operator(node, model.activation(node.operand("x")), model.activation(node.output), op.padding, model)
 
 
-@OPERATORS.implements(Flatten)
-def _flatten(_: Flatten, node: Node, model: TfliteBuilder) -> None:
+@OPERATORS.implements(Rearrange)
+def _rearrange(op: Rearrange, node: Node, model: TfliteBuilder) -> None:
     x = node.operand("x")
-    assert model.graph.tensors[x].shape[1:] == (1, 1), "in NHWC the values of a feature map would come in another order"
-    source, target = model.activation(x), model.activation(node.output)
-    reshape(f"{node.name}.shape", source, target, model.graph.tensors[node.output].shape, model)
+    source, shape = model.activation(x), model.shape(x)[1:]
+    moves = _moves_in_file(op, model.graph.tensors[x], model.graph.tensors[node.output])
+    for place, move in enumerate(moves):
+        is_last = place == len(moves) - 1
+        name = f"{node.name}.move_{place}"
+        target = model.activation(node.output) if is_last else _moved(name, Step(move.shape), node, model)
+        _write_move(move, (source, target), shape, node, name, model)
+        source, shape = target, move.shape
+
+
+def _moves_in_file(op: Rearrange, x: Tensor, y: Tensor) -> list[Rearrange]:
+    """What is moved in a file, where images are [N, H, W, C]: often less, as for the rows of boxes that heads give."""
+    moves = [op]
+    if x.is_image:
+        channels, height, width = x.shape
+        moves.insert(0, Rearrange.transpose((height, width, channels), (2, 0, 1)))
+    if y.is_image:
+        moves.append(Rearrange.transpose(y.shape, (1, 2, 0)))
+    merged = moves[:1]
+    for move in moves[1:]:
+        both = merged[-1].then(move)
+        merged[-1:] = [merged[-1], move] if both is None else [both]
+    return merged
 
 
 @OPERATORS.implements(Concat)
@@ -51,6 +76,48 @@ def reshape(name: str, source: int, target: int, shape: tuple[int, ...], model: 
 
     -1 for the batch, whatever it is, keeps XNNPACK in one piece, and a file that is resized whole.
     """
-    wanted = [-1, *shape]
-    inputs = [source, model.integers(name, wanted)]
-    model.operator("RESHAPE", 1, inputs, target, ("ReshapeOptions", {"newShape": wanted}))
+    _reshape_to(name, source, target, (-1, *shape), model)
+
+
+def _reshape_to(name: str, source: int, target: int, shape: tuple[int, ...], model: TfliteBuilder) -> None:
+    inputs = [source, model.integers(name, shape)]
+    model.operator("RESHAPE", 1, inputs, target, ("ReshapeOptions", {"newShape": list(shape)}))
+
+
+def _write_move(  # noqa: PLR0913, PLR0917 - a rearrangement has this many parts
+    move: Rearrange, ends: tuple[int, int], shape: Shape, node: Node, name: str, model: TfliteBuilder
+) -> None:
+    """DEPTH_TO_SPACE where it is one, else RESHAPE and TRANSPOSE."""
+    source, target = ends
+    if (block := _block_of_space(move, shape)) and model.dtype(node.output) != "int16":
+        code = code_of("DEPTH_TO_SPACE", node.output, model, 1, 2, 2)
+        model.operator(*code, [source], target, ("DepthToSpaceOptions", {"blockSize": block}))
+        return
+    *before, last = move.steps(shape, _MOST_AXES)
+    for place, step in enumerate((*before, last)):
+        result = target if step is last else _moved(f"{name}.step_{place}", step, node, model)
+        if not step.order:
+            _reshape_to(f"{name}.shape_{place}", source, result, step.of(-1), model)
+        else:
+            many = len(step.permutation) > _FEW_AXES
+            code = code_of("TRANSPOSE", node.output, model, 4 if many else 1, 4 if many else 2, 5)
+            inputs = [source, model.integers(f"{name}.order_{place}", step.permutation)]
+            model.operator(*code, inputs, result, ("TransposeOptions", {}))
+        source = result
+
+
+def _moved(name: str, step: Step, node: Node, model: TfliteBuilder) -> int:
+    """A tensor between the operators that one rearrangement takes."""
+    return model.tensor(name, step.of(model.batch), model.dtype(node.output), model.params.get(node.output))
+
+
+def _block_of_space(move: Rearrange, shape: Shape) -> int:
+    """The size of the blocks where [H, W, (row, column, C)] become space, as DEPTH_TO_SPACE has it; else 0."""
+    if len(shape) != len(move.shape) or len(shape) != 3:
+        return 0
+    (height, width, _), (rows, columns, channels) = shape, move.shape
+    block = rows // height
+    if block < 2 or (rows, columns) != (height * block, width * block):
+        return 0
+    parts = (height, width, block, block, channels)
+    return block if move == Rearrange(parts, (0, 2, 1, 3, 4), move.shape) else 0

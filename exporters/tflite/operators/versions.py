@@ -21,6 +21,8 @@ RELEASES = {
     ("CONV_2D", 1): (1, 5, 0),
     ("CONV_2D", 3): (1, 14, 0),
     ("CONV_2D", 4): (2, 3, 0),
+    ("DEPTH_TO_SPACE", 1): (2, 1, 0),
+    ("DEPTH_TO_SPACE", 2): (2, 5, 0),
     ("DEPTHWISE_CONV_2D", 1): (1, 5, 0),
     ("DEPTHWISE_CONV_2D", 2): (1, 12, 0),
     ("DEPTHWISE_CONV_2D", 3): (1, 14, 0),
@@ -52,6 +54,10 @@ RELEASES = {
     ("QUANTIZE", 2): (1, 15, 0),
     ("RESHAPE", 1): (1, 5, 0),
     ("SOFTMAX", 1): (1, 5, 0),
+    ("TRANSPOSE", 1): (1, 6, 0),
+    ("TRANSPOSE", 2): (1, 14, 0),
+    ("TRANSPOSE", 4): (2, 3, 0),
+    ("TRANSPOSE", 5): (2, 4, 0),
 }
 # How kernels of XNNPACK are called (src/operator-utils.c, xnn_operator_type_to_string_v2) that compute an operator of
 # TFLite; whoever is left to TFLite itself is called by its own name.
@@ -74,6 +80,7 @@ KERNELS = {
     "QUANTIZE": ("Convert",),
     "RESHAPE": ("Static Reshape", "Copy"),
     "SOFTMAX": ("Softmax",),
+    "TRANSPOSE": ("Transpose",),
 }
 
 

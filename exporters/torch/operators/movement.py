@@ -8,13 +8,14 @@ from edgekit.exporters.torch import script
 from edgekit.exporters.torch.operators.table import FLOAT, INTEGER
 from edgekit.ir import (
     Concat,
-    Flatten,
     Pad,
+    Rearrange,
 )
 
 if TYPE_CHECKING:
     from edgekit.exporters.torch.writers import FloatWriter, IntegerWriter
     from edgekit.ir import Node
+    from edgekit.ir.operators.operator import Shape
 
 
 @FLOAT.implements(Pad)
@@ -27,16 +28,28 @@ def _pad_stored(op: Pad, node: Node, writer: IntegerWriter) -> str:
     return writer.padded(node.operand("x"), op.padding)
 
 
-@FLOAT.implements(Flatten)
-def _flatten(_: Flatten, node: Node, writer: FloatWriter) -> str:
-    x = writer.operand(node.operand("x"))
-    return f"torch.flatten({x}, 1)"
+@FLOAT.implements(Rearrange)
+def _rearrange(op: Rearrange, node: Node, writer: FloatWriter) -> str:
+    x = node.operand("x")
+    return _rearranged(op, writer.operand(x), writer.graph.tensors[x].shape)
 
 
-@INTEGER.implements(Flatten)
-def _flatten_stored(_: Flatten, node: Node, writer: IntegerWriter) -> str:
-    x = writer.operand(node.operand("x"))
-    return f"torch.flatten({x}, 1)"
+@INTEGER.implements(Rearrange)
+def _rearrange_stored(op: Rearrange, node: Node, writer: IntegerWriter) -> str:
+    """The same for integers, which have one scale a tensor."""
+    x = node.operand("x")
+    return _rearranged(op, writer.operand(x), writer.model.graph.tensors[x].shape)
+
+
+def _rearranged(op: Rearrange, x: str, shape: Shape) -> str:
+    for step in op.steps(shape):
+        if step.order:
+            x = f"torch.permute({x}, {list(step.permutation)})"
+        elif len(step.shape) == 1:
+            x = f"torch.flatten({x}, 1)"
+        else:
+            x = f"torch.reshape({x}, {list(step.of(-1))})"
+    return x
 
 
 @FLOAT.implements(Concat)

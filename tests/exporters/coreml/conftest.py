@@ -19,7 +19,6 @@ from edgekit.ir import (
     Add,
     Clamp,
     Conv2d,
-    Flatten,
     Graph,
     HardSwish,
     Linear,
@@ -29,6 +28,7 @@ from edgekit.ir import (
     Output,
     Pad,
     Padding,
+    Rearrange,
     Tensor,
 )
 from edgekit.preprocessing import Normalization, Preprocessing
@@ -56,7 +56,7 @@ _NODES = (
     Node("pad", Pad(Padding(0, 1, 1, 0)), ("residual",), "pad"),
     Node("down", Conv2d((2, 2), groups=16), ("pad", "4.weight", "4.bias"), "down", Clamp(-1.0)),
     Node("pool", Mean(), ("down",), "pool"),
-    Node("flatten", Flatten(), ("pool",), "flatten"),
+    Node("flatten", Rearrange.reshape((16,)), ("pool",), "flatten"),
     Node("classifier", Linear(), ("flatten", "5.weight", "5.bias"), "logits"),
 )
 _SHAPES = {

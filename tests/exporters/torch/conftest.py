@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from edgekit.ir import Add, Conv2d, Flatten, Linear, Mean, Mul, Pad, Padding
+from edgekit.ir import Add, Conv2d, Linear, Mean, Mul, Pad, Padding, Rearrange
 from edgekit.quantization import requantize
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def evaluate(model: IntegerModel, image: NDArray[np.int8]) -> NDArray[np.int8]:
                 result = requantize(x.sum((2, 3), keepdims=keep_dims), numerator, denominator, zero_point)
             case Pad(padding=padding):
                 result = (padded(x, padding) + zero_point).astype(np.int8)
-            case Flatten():
-                result = values[node.inputs[0]].reshape(len(x), -1)
+            case Rearrange(shape=shape):
+                result = values[node.inputs[0]].reshape(len(x), *shape)
         values[node.output] = result
     return values[graph.output_tensors[0]]
 

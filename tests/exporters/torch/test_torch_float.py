@@ -17,7 +17,6 @@ from edgekit.ir import (
     Add,
     Clamp,
     Conv2d,
-    Flatten,
     Graph,
     HardSwish,
     Linear,
@@ -27,6 +26,7 @@ from edgekit.ir import (
     Output,
     Pad,
     Padding,
+    Rearrange,
     Tensor,
 )
 from edgekit.preprocessing import Preprocessing
@@ -56,7 +56,7 @@ def model() -> FloatModel:
         Node("frame", Pad(Padding(1, 0, 2, 0)), ("f",), "g"),
         Node("sum", Add(), ("g", "g"), "h"),
         Node("pool", Mean(keep_dims=True), ("h",), "i"),
-        Node("flat", Flatten(), ("i",), "j"),
+        Node("flat", Rearrange.reshape((8,)), ("i",), "j"),
         Node("classifier", Linear(), ("j", "fc.w", "fc.b"), "logits"),
     )
     shapes = {
