@@ -92,7 +92,7 @@ class InputMoments:
             self._sums[node.name].add(_columns(node, self._graph.constants[node.operand("weight")].shape, value))
 
     def covariance(self, node: Node) -> NDArray[np.float64]:
-        """Of the inputs of ``node``, [B, K, K]: K weights an output channel; B is 1, or the channels if depthwise."""
+        """Of the inputs of ``node``, [B, K, K]: K weights an output channel; B are its groups."""
         return self._sums[node.name].covariance
 
 
@@ -110,9 +110,9 @@ def _columns(node: Node, shape: tuple[int, ...], value: torch.Tensor) -> torch.T
     y, x = rows[places // len(columns)][:, :, None], columns[places % len(columns)][:, None, :]
     taps = padded[:, :, y, x]  # [N, C, P, kH, kW]
     n, channels, count = taps.shape[:3]
-    if node.op.groups_of_weights > 1:
-        return taps.permute(1, 0, 2, 3, 4).reshape(channels, n * count, height * width)
-    return taps.permute(0, 2, 1, 3, 4).reshape(1, n * count, channels * height * width)
+    groups = node.op.groups_of_weights
+    of_group = taps.reshape(n, groups, channels // groups, count, height, width)
+    return of_group.permute(1, 0, 3, 2, 4, 5).reshape(groups, n * count, -1)
 
 
 def round_weights(
@@ -141,8 +141,9 @@ def round_weights(
         scale = model.params[weight].scale.astype(np.float64).reshape(-1, *[1] * (real.ndim - 1))
         covariance = moments.covariance(node)
         if node.operand("x") == graph.input:
-            gain = np.repeat(input_gain, math.prod(real.shape[2:]))
-            covariance = covariance / gain[:, None] / gain[None, :]
+            read = node.op.channels_read(real.shape)[:: len(real) // len(covariance)]  # [B, I / B]
+            gain = np.repeat(input_gain[read], math.prod(real.shape[2:]), axis=1)  # [B, K]
+            covariance = covariance / gain[:, :, None] / gain[:, None, :]
         rows = (len(covariance), -1, covariance.shape[-1])  # [B, O / B, K]
         found = minimize((real / scale).reshape(rows), covariance, limit=model.weight_limit)
         rounded[weight] = found.reshape(real.shape).astype(np.int8)

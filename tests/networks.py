@@ -171,8 +171,9 @@ class FloatSketch(Sketch):
         per_tensor: bool = False,
         factor: float = 1.0,
         dilation: tuple[int, int] = (1, 1),
+        groups: int | None = None,
     ) -> str:
-        """A convolution; depthwise where ``channels`` is None.
+        """A convolution; depthwise where ``channels`` is None, and else in as many groups.
 
         Padding is an amount or "same"; ``factor`` is what its input carries and its weights absorb.
         """
@@ -181,7 +182,7 @@ class FloatSketch(Sketch):
             reach = Window(stride, NO_PADDING, dilation).reach((kernel, kernel))
             padding = Padding.same((height, width), reach, stride)
         assert isinstance(padding, Padding)
-        groups = inputs if channels is None else 1
+        groups = groups or (inputs if channels is None else 1)
         weight, bias = self.weights((channels or inputs, inputs // groups, kernel, kernel), per_tensor=per_tensor)
         self.constants[weight] /= factor
         return self.node(Conv2d(stride, padding, groups, dilation), (x, weight, bias), clamp)

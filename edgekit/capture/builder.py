@@ -78,7 +78,7 @@ class GraphBuilder:
         bias: NDArray[Any] | None,
         **attributes: Unpack[ConvolutionAttributes],
     ) -> str:
-        """A convolution, ordinary or depthwise; weight [O, I / groups, kH, kW], bias [O] or None."""
+        """A convolution; weight [O, I / groups, kH, kW], bias [O] or None."""
         try:
             op = Conv2d.described(self.shape(x), weight.shape, **attributes)
         except ValueError as error:

@@ -53,7 +53,7 @@ def convolve(op: Conv2d, x: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
             np.multiply(tap, weight[:, 0, i, j, None, None], out=product)
             total += product
         return total
-    assert op.groups == 1, "MobileNets have plain and depthwise convolutions"
     columns = np.stack(list(taps.values()), axis=2) if len(taps) > 1 else taps[0, 0]  # [N, I, kH kW, H', W']
-    sums: NDArray[Any] = weight.reshape(out_channels, -1) @ columns.reshape(n, -1, out_h * out_w)
+    rows = weight.reshape(op.groups, out_channels // op.groups, -1)
+    sums: NDArray[Any] = rows @ columns.reshape(n, op.groups, -1, out_h * out_w)  # [N, groups, O / groups, H' W']
     return sums.reshape(n, out_channels, out_h, out_w)

@@ -178,15 +178,9 @@ def _conv(  # noqa: PLR0913 - the specification's parameters
     stride, dilation = (int(strides[0]), int(strides[1])), (int(dilations[0]), int(dilations[1]))
     reach = Window(stride, Padding(), dilation).reach(weight.shape[2:])
     padding = _padding(pad_type, pad, x.shape[2:], reach, stride)
-    depthwise = groups == x.shape[1] == weight.shape[0]
     if x.shape[1] != weight.shape[1] * groups or weight.shape[0] % groups:
         raise ValueError(f"weights {list(weight.shape)} in {groups} groups do not fit an input {list(x.shape)}")
-    if groups == 1 or depthwise:
-        y = convolve(Conv2d(stride, padding, int(groups), dilation), x, weight)
-    else:
-        parts = zip(np.split(x, groups, axis=1), np.split(weight, groups), strict=True)
-        op = Conv2d(stride, padding, dilation=dilation)
-        y = np.concatenate([convolve(op, *part) for part in parts], axis=1)
+    y = convolve(Conv2d(stride, padding, int(groups), dilation), x, weight)
     if bias is not None:
         y += bias[:, None, None]
     return y

@@ -75,7 +75,7 @@ class IntegerWriter:
         weight, bias = node.read("weight", "bias")
         stored = self.model.graph.constants[weight]
         if merged > 1:
-            stored = convolution.block_diagonal(stored, merged)
+            stored = convolution.block_diagonal(stored, node.op.groups_of_weights, merged)
         channels = len(stored)
         scale = np.broadcast_to(self.model.params[weight].scale, (channels,)).astype(np.float64)
         quantized = torch._make_per_channel_quantized_tensor(

@@ -25,18 +25,19 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (6, SIZE, SIZE, 3), np.uint8)
 
 
 class Layers(torch.nn.Module):
-    """A plain, a depthwise and a pointwise convolution, and a linear layer."""
+    """A plain, a depthwise, a pointwise and a grouped convolution, and a linear layer."""
 
     def __init__(self) -> None:
         super().__init__()
         self.first = torch.nn.Conv2d(3, 6, 3, stride=2, padding=1)
         self.depthwise = torch.nn.Conv2d(6, 6, 3, padding=1, groups=6)
         self.pointwise = torch.nn.Conv2d(6, 5, 1)
-        self.classifier = torch.nn.Linear(5, 4)
+        self.grouped = torch.nn.Conv2d(6, 4, 3, padding=1, groups=2)
+        self.classifier = torch.nn.Linear(9, 4)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        maps: torch.Tensor = self.pointwise(F.relu(self.depthwise(F.relu(self.first(x)))))
-        logits: torch.Tensor = self.classifier(maps.mean((2, 3)))
+        maps = F.relu(self.depthwise(F.relu(self.first(x))))
+        logits: torch.Tensor = self.classifier(torch.cat([self.pointwise(maps), self.grouped(maps)], 1).mean((2, 3)))
         return logits
 
 

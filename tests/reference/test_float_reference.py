@@ -65,6 +65,12 @@ CASES: dict[str, tuple[Op, NDArray[np.float32], list[NDArray[np.float32]], Calla
         [normal(6, 1, 3, 3), normal(6)],
         lambda x, w, b: F.conv2d(x, w, b, 2, 1, groups=6),
     ),
+    "groups": (
+        Conv2d(groups=2, dilation=(2, 1)),
+        MAPS,
+        [normal(4, 3, 2, 3), normal(4)],
+        lambda x, w, b: F.conv2d(x, w, b, dilation=(2, 1), groups=2),
+    ),
     "linear": (Linear(), X, [normal(5, 6), normal(5)], F.linear),
     "batch norm": (
         BatchNorm(1e-3),

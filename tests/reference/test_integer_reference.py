@@ -86,6 +86,8 @@ CONVOLUTIONS = {
     "1x1 stride 2": (Conv2d((2, 2)), (3, 5, 4), (2, 3, 1, 1)),
     "uneven": (Conv2d((1, 2), Padding(2, 0, 1, 3)), (2, 4, 6), (3, 2, 3, 2)),
     "depthwise": (Conv2d(padding=Padding(1, 1, 1, 1), groups=6), (6, 4, 5), (6, 1, 3, 3)),
+    "groups": (Conv2d(padding=Padding(1, 0, 1, 0), groups=2), (6, 4, 5), (4, 3, 2, 3)),
+    "two outputs a channel": (Conv2d((2, 1), groups=3), (3, 6, 5), (6, 1, 3, 2)),
     "depthwise 5x5 stride 2": (Conv2d((2, 2), Padding(1, 2, 1, 2), groups=4), (4, 6, 6), (4, 1, 5, 5)),
 }
 
@@ -106,7 +108,7 @@ def test_conv2d(kind: str) -> None:
         for c, dy, dx in itertools.product(*(range(size) for size in kernel[1:])):
             row, column = i * op.stride[0] + dy - p.top, j * op.stride[1] + dx - p.left
             if 0 <= row < shape[1] and 0 <= column < shape[2]:
-                channel = o if op.groups > 1 else c
+                channel = o * op.groups // kernel[0] * kernel[1] + c
                 total += (int(x[n, channel, row, column]) - ZERO_IN) * int(weight[o, c, dy, dx])
         expected[n, o, i, j] = requantized(total, ratios.fraction(o))
     net = one_node(op, shape, (kernel[0], height, width), ratios, weight=weight, bias=bias)

@@ -1,4 +1,4 @@
-"""Convolution, ordinary or depthwise."""
+"""Convolution: ordinary, depthwise or in groups of channels."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ class ConvolutionAttributes(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Conv2d(Op):
-    """x [N, I, H, W], weight [O, I / groups, kH, kW], bias [O] -> [N, O, H', W']."""
+    """x [N, I, H, W], weight [O, I / groups, kH, kW], bias [O] -> [N, O, H', W'].
+
+    Each of the groups of output channels reads one group of input channels, both in order.
+    """
 
     roles: ClassVar = ("x", "weight", "bias")
     scales: ClassVar = Scales.FREE
@@ -51,11 +54,8 @@ class Conv2d(Op):
         """
         stride, groups = attributes.get("stride", (1, 1)), attributes.get("groups", 1)
         padding, dilation = attributes.get("padding", NO_PADDING), attributes.get("dilation", (1, 1))
-        if groups != 1 and not groups == x[0] == weight[0]:
-            raise ValueError(
-                f"has {groups} groups for {x[0]} -> {weight[0]} channels: edgekit has ordinary convolutions (1 group) "
-                f"and depthwise ones (a group a channel, as many out as in)"
-            )
+        if x[0] % groups or weight[0] % groups:
+            raise ValueError(f"has {groups} groups for {x[0]} -> {weight[0]} channels, and they do not come out even")
         steps = dilation[0], dilation[1]
         reach = Window(stride, NO_PADDING, steps).reach(weight[2:])
         if isinstance(padding, Same):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgekit.errors import UnsupportedOperator
 from edgekit.exporters.tflite.operators.movement import pad_operator, reshape
 from edgekit.exporters.tflite.operators.table import OPERATORS
 from edgekit.exporters.tflite.operators.writing import code_of, emit
@@ -36,17 +35,13 @@ def _conv2d(op: Conv2d, node: Node, model: TfliteBuilder) -> None:
         options["padding"] = model.schema.Padding.SAME
     elif op.padding:  # TFLite's convolutions have no other
         source = _padded(node, source, op.padding, model)
-    if op.groups == 1:
-        _convolution(node, source, kernel.transpose(0, 2, 3, 1), target, options, model)
-    elif op.groups == channels:
+    if op.groups == channels > 1:
         inputs = [source, model.weight(weight, kernel.transpose(1, 2, 3, 0), 3), model.bias(bias, x, weight)]
         options["depthMultiplier"] = len(kernel) // channels
         code = code_of("DEPTHWISE_CONV_2D", x, model, 1 if op.dilation == (1, 1) else 2, 3, 5)
         emit(node, model, code, inputs, target, ("DepthwiseConv2DOptions", options))
-    else:
-        raise UnsupportedOperator(
-            f"TFLite has no grouped convolution (layer {node.name!r}): replace the layer, or export to another format"
-        )
+    else:  # the filter's channels tell how many groups there are
+        _convolution(node, source, kernel.transpose(0, 2, 3, 1), target, options, model)
 
 
 @OPERATORS.implements(Linear)

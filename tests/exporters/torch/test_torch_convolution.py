@@ -63,12 +63,29 @@ def test_other_layers_are_left_alone(op: Conv2d, weight_shape: tuple[int, ...]) 
     assert form(op, weight_shape, "fbgemm") == form(op, weight_shape, "qnnpack") == Form(Padding(), (1, 1))
 
 
+@pytest.mark.parametrize(
+    ("groups", "of_group", "merged"),
+    [(5, 4, 5), (6, 4, 2), (12, 2, 3), (6, 2, 3), (2, 2, 2), (32, 4, 1), (3, 8, 1), (6, 3, 1)],
+)
+def test_small_groups_become_larger_where_16_does_not_divide_them(groups: int, of_group: int, merged: int) -> None:
+    shape = (groups * of_group, of_group, 3, 3)
+    op = Conv2d((2, 2), AROUND, groups)
+    assert form(op, shape, "fbgemm") == Form(Padding(), (1, 1), merged=merged)
+    assert form(op, shape, "qnnpack").merged == 1
+    random = np.random.default_rng(groups)
+    weight = random.integers(-127, 128, shape).astype(np.int8)
+    x = torch.from_numpy(random.integers(0, 256, (1, shape[0], 6, 5))).double()
+    result = torch.from_numpy(block_diagonal(weight, groups, merged)).double()
+    found = torch.conv2d(x, result, groups=groups // merged)
+    assert torch.equal(found, torch.conv2d(x, torch.from_numpy(weight).double(), groups=groups))
+
+
 @pytest.mark.parametrize("merged", [2, 8, 24])
 def test_a_block_diagonal_weight_means_the_same(merged: int) -> None:
     random = np.random.default_rng(merged)
     weight = random.integers(-127, 128, (24, 1, 3, 3)).astype(np.int8)
     x = torch.from_numpy(random.integers(0, 256, (1, 24, 6, 5))).double()
-    result = block_diagonal(weight, merged)
+    result = block_diagonal(weight, 24, merged)
     assert result.shape == (24, merged, 3, 3)
     found = torch.conv2d(x, torch.from_numpy(result).double(), groups=24 // merged)
     assert torch.equal(found, torch.conv2d(x, torch.from_numpy(weight).double(), groups=24))
