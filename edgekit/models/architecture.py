@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Activation = Literal["relu", "relu6", "hard_swish"]
 HeadActivation = Literal["relu", "relu6", "hard_swish", "none"]
 PaddingStyle = Literal["same", "symmetric"]
+Gate = Literal["hard_sigmoid", "sigmoid"]
 Kind = Literal["inverted", "fused", "single"]
 Part = Literal["start", "expand", "depthwise", "squeeze", "excite", "project", "filter"]
 Size = tuple[int, int]  # height and width, in pixels
@@ -34,6 +35,8 @@ class Options(TypedDict, total=False):
     stem_stride: int
     squeeze_first: bool
     residuals: bool
+    gate: Gate
+    squeezes_as_block: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +104,11 @@ class Architecture:
         keeps_hidden: the first hidden layer is the family's own, with ``activation``, and others follow.
         squeeze_first: squeeze-and-excite comes before the depthwise convolution's activation, in blocks that expand.
         residuals: blocks of stride 1 that keep the channels add their input.
+        gate: the function at the end of squeeze-and-excite.
+        squeezes_as_block: inside squeeze-and-excite is the block's activation, and not ReLU.
 
     Raises:
-        ConfigError: a size is below 1, or padding or an activation is unknown.
+        ConfigError: a size is below 1, or padding, an activation or a gate is unknown.
     """
 
     family: str
@@ -123,9 +128,16 @@ class Architecture:
     keeps_hidden: bool = False
     squeeze_first: bool = False
     residuals: bool = True
+    gate: Gate = "hard_sigmoid"
+    squeezes_as_block: bool = False
 
     def __post_init__(self) -> None:
-        kinds = (("padding", PaddingStyle), ("activation", Activation), ("head_activation", HeadActivation))
+        kinds = (
+            ("padding", PaddingStyle),
+            ("activation", Activation),
+            ("head_activation", HeadActivation),
+            ("gate", Gate),
+        )
         for name, kind in kinds:
             value = getattr(self, name)
             if value not in get_args(kind) and (name, value) != ("head_activation", None):

@@ -74,15 +74,19 @@ def conv_bn(
 
 
 class SqueezeExcite(nn.Module):
-    """x -> then(x hard_sigmoid(fc2(relu(fc1(mean(x)))))) (arXiv:1905.02244, section 5.3)."""
+    """x -> then(x gate(fc2(act(fc1(mean(x)))))), where act is ReLU unless the architecture has the block's.
 
-    def __init__(self, channels: int, squeeze: int, then: HeadActivation = "none") -> None:
+    Source: arXiv:1905.02244, section 5.3.
+    """
+
+    def __init__(self, architecture: Architecture, block: Block, then: HeadActivation = "none") -> None:
         super().__init__()
+        channels, squeeze = block.expanded, block.squeeze
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc1 = nn.Conv2d(channels, squeeze, 1)
-        self.activation = nn.ReLU()
+        self.activation = activate(block.activation) if architecture.squeezes_as_block else nn.ReLU()
         self.fc2 = nn.Conv2d(squeeze, channels, 1)
-        self.scale_activation = nn.Hardsigmoid()
+        self.scale_activation = nn.Sigmoid() if architecture.gate == "sigmoid" else nn.Hardsigmoid()
         self.then = None if then == "none" else activate(then)
 
     def forward(self, x: Tensor) -> Tensor:

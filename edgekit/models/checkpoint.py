@@ -214,18 +214,20 @@ def _understand(path: Path, contents: Contents, family: str | None, given: Optio
         }
         own, kept = buffers.normalization(rest, inference.image_channels(body))
         rest = {key: tensor for key, tensor in rest.items() if key not in own}
-        head = recognition.find(rest, inference.body_channels(body), contents.stated.get("bn_eps", _HEAD_EPS))
+        options = cast("Options", {**renamed.usual, **renamed.stated, **contents.stated, **given})
+        if contents.strides:
+            options["stem_stride"] = contents.strides[0]
+        is_own = f"{renamed.own_norm}.weight" in rest
+        eps = options["bn_eps"] if is_own else contents.stated.get("bn_eps", _HEAD_EPS)
+        head = recognition.find(rest, inference.body_channels(body), eps)
+        names = renamed.wiring.classifier_names(len(head.layers) - 1)
+        weights = dict(body)
+        for name, layer in zip(names, head.layers, strict=True):
+            weights |= {f"{name}.weight": layer.weight, f"{name}.bias": layer.bias}
+        guess = inference.architecture_of(weights, family or renamed.family, options)
     except CheckpointError as error:
         foreign.refuse_known(_largest(contents), error)
         raise
-    names = renamed.wiring.classifier_names(len(head.layers) - 1)
-    weights = dict(body)
-    for name, layer in zip(names, head.layers, strict=True):
-        weights |= {f"{name}.weight": layer.weight, f"{name}.bias": layer.bias}
-    options = cast("Options", {**renamed.usual, **renamed.stated, **contents.stated, **given})
-    if contents.strides:
-        options["stem_stride"] = contents.strides[0]
-    guess = inference.architecture_of(weights, family or renamed.family, options)
     _check_told(guess.architecture, contents)
     architecture, stated = guess.architecture, dict.fromkeys(renamed.stated, renamed.source)
     hidden = [layer.module for layer in head.layers[:-1]]

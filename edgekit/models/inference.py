@@ -205,7 +205,9 @@ def _fits(found: Architecture, base: Architecture, scaled: Architecture, width: 
             expanded.add(make_divisible(before * base_row.expanded / base_before))
         if not row.expands and row.kind == "inverted":
             expanded.add(row.expanded)  # equal to the channels before it, which are compared already
-        squeeze = {0, make_divisible(row.expanded // 4)}
+        # A quarter of the channels inside, or of those that the block gets: rounded to eights or not.
+        quarters = round(row.expanded / 4), round((before or found.stem_channels) / 4)
+        squeeze = {0, make_divisible(row.expanded // 4), *quarters}
         if (
             row.out not in {scaled_row.out, make_divisible(base_row.out * width)}
             or row.expanded not in expanded

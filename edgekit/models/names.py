@@ -33,6 +33,7 @@ class Renamed:
         stated: the same, as only networks of this layout can have it.
         scopes: how names inside of the body begin.
         own_hidden: the module of ``rest`` that is the layout's own hidden layer, where it has one.
+        own_norm: the batch normalization behind that layer, which is as in the body.
         named_hidden: the name of that layer is no other layer's.
         family: that only this layout has.
         normalization: mean and std of 0..1 pixels that such networks usually have, where it is not ImageNet's.
@@ -47,6 +48,7 @@ class Renamed:
     stated: Options = field(default_factory=Options)
     scopes: tuple[str, ...] = ()
     own_hidden: str | None = None
+    own_norm: str | None = None
     named_hidden: bool = False
     family: str | None = None
     normalization: tuple[tuple[float, ...], tuple[float, ...]] | None = None

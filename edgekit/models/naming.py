@@ -42,6 +42,7 @@ class Naming:
         stated: see ``Renamed``.
         first: the form of the first block, where it has names of its own.
         stages: how many blocks each stage has, where names count by stage.
+        first_stage: the number of the first stage.
         hidden: the layout's own hidden linear layer.
         family: that only this layout has.
         blocks: how many a network of this layout has, where others have the same names.
@@ -57,6 +58,7 @@ class Naming:
     stated: Options = field(default_factory=Options)
     first: Form | None = None
     stages: tuple[int, ...] = ()
+    first_stage: int = 1
     hidden: str | None = None
     family: str | None = None
     blocks: int | None = None
@@ -125,7 +127,7 @@ class Naming:
                 break
             stage, place = stage + 1, place - size
         values = {"i": index, "n": index + 1, "before": index - 1, "even": 2 * index, "odd": 2 * index + 1}
-        values |= {"s": stage + 1, "u": place + 1, "u0": place}
+        values |= {"s": stage + self.first_stage, "u": place + 1, "u0": place}
         conv, norm = names
         return root + conv.format(**values), None if norm is None else root + norm.format(**values)
 

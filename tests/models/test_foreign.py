@@ -68,13 +68,6 @@ NETWORKS: tuple[tuple[str, str], ...] = (
             "blocks.1.0.conv_pwl.weight conv_head.weight bn2.weight classifier.weight"
         ),
     ),
-    (
-        "EfficientNet-Lite",
-        (
-            "conv_stem.weight blocks.0.0.conv_dw.weight blocks.1.1.conv_pwl.weight blocks.5.3.conv_pwl.weight "
-            "bn2.weight classifier.weight"
-        ),
-    ),
     ("EfficientNetV2", "conv_stem.weight blocks.1.0.conv_exp.weight blocks.1.0.conv_pwl.weight classifier.weight"),
     (
         "LCNet",
@@ -82,11 +75,6 @@ NETWORKS: tuple[tuple[str, str], ...] = (
             "conv_stem.weight blocks.0.0.conv_dw.weight blocks.5.0.se.conv_reduce.weight conv_head.weight "
             "classifier.weight"
         ),
-    ),
-    ("MnasNet", "layers.0.weight layers.1.weight layers.3.weight layers.8.0.layers.0.weight classifier.1.weight"),
-    (
-        "MnasNet",
-        "conv_stem.weight blocks.1.2.conv_pwl.weight blocks.5.3.conv_pwl.weight bn2.weight classifier.weight",
     ),
     ("ShuffleNetV2", "conv1.0.weight stage2.0.branch1.0.weight stage2.0.branch2.0.weight conv5.0.weight fc.weight"),
     (

@@ -284,15 +284,6 @@ def test_timms_rounding_is_recognised(trained: Maker, tmp_path: Path) -> None:
     assert load(tmp_path / "m.pth").architecture == architecture
 
 
-def test_timms_rw_variant_is_refused(trained: Maker, tmp_path: Path) -> None:
-    architecture = mobilenet_v3_large(0.35, 10)
-    state = as_timm(trained(architecture), architecture)
-    del state["conv_head.bias"]
-    torch.save(state, tmp_path / "m.pth")
-    with pytest.raises(CheckpointError, match="mobilenetv3_rw"):
-        load(tmp_path / "m.pth")
-
-
 @pytest.mark.parametrize("factory", FACTORIES)
 def test_keras_names(factory: Any, trained: Maker, tmp_path: Path) -> None:
     architecture = factory(0.5, 10, resolution=96, padding="same", bn_eps=1e-3)

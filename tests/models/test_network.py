@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 LAYERS = (
     *(nn.Conv2d, nn.BatchNorm2d, nn.Linear, nn.AdaptiveAvgPool2d, nn.Flatten, nn.Dropout),
-    *(nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Hardsigmoid),
+    *(nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Hardsigmoid, nn.Sigmoid),
 )
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from edgekit.models.families import (
+    efficientnet_lite,
+    mnasnet,
     mobilenet_v1,
     mobilenet_v1_cifar,
     mobilenet_v2,
     mobilenet_v3,
     mobilenet_v3_digits,
     mobilenet_v3_nas,
+    mobilenet_v3_rw,
     mobilenet_v4,
 )
 from edgekit.models.families.registry import FAMILIES, Factory, Family, family_of, register
@@ -24,9 +27,14 @@ for _family in (
     mobilenet_v3.LARGE,
     mobilenet_v3.SMALL,
     mobilenet_v3_nas.FAMILY,
+    mobilenet_v3_rw.FAMILY,
     mobilenet_v3_digits.FAMILY,
     mobilenet_v4.SMALL,
     mobilenet_v4.MEDIUM,
     mobilenet_v4.LARGE,
+    mnasnet.B1,
+    mnasnet.A1,
+    mnasnet.SMALL,
+    *efficientnet_lite.FAMILIES,
 ):
     register(_family)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Unpack
 
 from torch import Tensor, nn
@@ -13,37 +14,71 @@ from edgekit.models.naming import Naming, named, own_forms, pair, plain, wide
 from edgekit.models.wiring import EXPANDING, Wiring
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from edgekit.models.architecture import Part, Size
     from edgekit.models.wiring import Names
 
-# Table 2: expansion, output channels, repetitions, stride of the first.
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """So many inverted residuals: side of the depthwise kernel, expansion, channels at width 1, stride of the first.
+
+    Attributes:
+        squeezes: with squeeze-and-excite of a quarter of the channels that a block gets.
+    """
+
+    kernel: int
+    expansion: int
+    channels: int
+    repeats: int
+    stride: int
+    squeezes: bool = False
+
+
+# Table 2.
 _STEM = 32
 _LAST = 1280
 _ROWS = (
-    (1, 16, 1, 1),
-    (6, 24, 2, 2),
-    (6, 32, 3, 2),
-    (6, 64, 4, 2),
-    (6, 96, 3, 1),
-    (6, 160, 3, 2),
-    (6, 320, 1, 1),
+    Row(3, 1, 16, 1, 1),
+    Row(3, 6, 24, 2, 2),
+    Row(3, 6, 32, 3, 2),
+    Row(3, 6, 64, 4, 2),
+    Row(3, 6, 96, 3, 1),
+    Row(3, 6, 160, 3, 2),
+    Row(3, 6, 320, 1, 1),
 )
 
 
 def mobilenet_v2(width: float = 1.0, num_classes: int = 1000, **options: Unpack[Options]) -> Architecture:
     """MobileNetV2. The last convolution keeps its 1280 channels below width 1."""
     check_width(width)
-    stem = before = make_divisible(_STEM * width)
-    blocks = []
-    for expansion, channels, repeats, first_stride in _ROWS:
-        for index in range(repeats):
-            out, stride = make_divisible(channels * width), first_stride if index == 0 else 1
-            blocks.append(Block(3, before * expansion, out, 0, "relu6", stride, expands=expansion != 1))
+    architecture = of_rows("mobilenet_v2", _ROWS, make_divisible(_STEM * width), width, num_classes)
+    last = make_divisible(_LAST * max(1.0, width))
+    return replace(architecture, head_channels=last).with_options(**options)
+
+
+def of_rows(family: str, rows: Sequence[Row], stem: int, width: float, num_classes: int) -> Architecture:
+    """A network of inverted residuals at a width, with all else as in V2 of width 1.
+
+    Args:
+        family: its name.
+        rows: of its table.
+        stem: channels of the first convolution.
+        width: the multiplier of the rows' channels.
+        num_classes: how many logits come out.
+    """
+    check_width(width)
+    before, blocks = stem, []
+    for row in rows:
+        for index in range(row.repeats):
+            out, stride = make_divisible(row.channels * width), row.stride if index == 0 else 1
+            squeeze = round(before / 4) if row.squeezes else 0
+            expands = row.expansion != 1
+            blocks.append(Block(row.kernel, before * row.expansion, out, squeeze, "relu6", stride, expands))
             before = out
-    architecture = Architecture(
-        family="mobilenet_v2",
+    return Architecture(
+        family=family,
         width=width,
         num_classes=num_classes,
         resolution=224,
@@ -54,10 +89,9 @@ def mobilenet_v2(width: float = 1.0, num_classes: int = 1000, **options: Unpack[
         stem_stride=2,
         activation="relu6",
         blocks=tuple(blocks),
-        head_channels=make_divisible(_LAST * max(1.0, width)),
+        head_channels=_LAST,
         hidden_channels=(),
     )
-    return architecture.with_options(**options)
 
 
 class InvertedResidual(nn.Module):
@@ -167,9 +201,5 @@ PYTORCHCV = Naming(
 # github.com/tonylins/pytorch-mobilenet-v2, and torchvision until 0.2.
 TONYLINS = Naming("tonylins' MobileNetV2", WIRING, ("0.0", "0.1"), _flat("{n}.conv"), ("{last}.0", "{last}.1"))
 
-FAMILY = Family(
-    "mobilenet_v2",
-    mobilenet_v2,
-    WIRING,
-    (TORCHVISION, D_LI14, STEM, HUGGING_FACE, OPENMMLAB, PYTORCHCV, TONYLINS),
-)
+NAMINGS = (TORCHVISION, D_LI14, STEM, HUGGING_FACE, OPENMMLAB, PYTORCHCV, TONYLINS)
+FAMILY = Family("mobilenet_v2", mobilenet_v2, WIRING, NAMINGS)

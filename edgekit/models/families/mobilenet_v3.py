@@ -129,7 +129,7 @@ class InvertedResidual(nn.Module):
         then = block.activation if architecture.squeeze_first and block.squeeze and block.expands else "none"
         layers = expand_and_filter(architecture, before, block, size, activates=then == "none")
         if block.squeeze:
-            layers.append(SqueezeExcite(block.expanded, block.squeeze, then))
+            layers.append(SqueezeExcite(architecture, block, then))
         layers.append(conv_bn(architecture, Shape(block.expanded, block.out), size))
         self.block = nn.Sequential(*layers)
         self.has_residual = has_residual(architecture, before, block)

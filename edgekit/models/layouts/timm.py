@@ -1,4 +1,4 @@
-"""timm's networks of inverted residuals: MobileNetV1 to V4 (timm/models/_efficientnet_blocks.py).
+"""timm's networks of inverted residuals (timm/models/_efficientnet_blocks.py).
 
 timm counts blocks by stage (blocks.2.1) and names convolutions by the kind of their block. The last 1x1 convolution of
 V3 and V4 with its batch normalization is a block of its own (conv, bn1), and their conv_head the hidden linear layer.
@@ -24,7 +24,7 @@ from edgekit.models.names import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from torch import Tensor
 
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from edgekit.models.wiring import Names, Wiring
 
 _BLOCK = re.compile(r"blocks\.(\d+)\.(\d+)\.")
-_TENSORFLOW_NAME = re.compile(r"(^|[^a-z])tf_mobilenet")
+_TENSORFLOW_NAME = re.compile(r"(^|[^a-z])tf_(mobilenet|efficientnet_lite)")
+_TENSORFLOW_IMAGES = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)  # timm's mean and deviation of 0..1 pixels for all of these
 _FILTERED_NAME = re.compile(r"mobilenetv4_conv_(aa|blur)_")
 _GATE: dict[Part, Names] = {"squeeze": ("se.conv_reduce", None), "excite": ("se.conv_expand", None)}
 # A convolution that only one kind of block has, and the names of that kind's parts.
@@ -70,16 +71,10 @@ class Timm:
         """The network at ``root``. ``file_name`` may tell that it comes from TensorFlow: the keys do not.
 
         Raises:
-            CheckpointError: the network is mobilenetv3_rw, or a V4 that filters before it strides: both differ where no
-                key shows it.
+            CheckpointError: the network is a V4 that pools where others stride, which no key shows.
         """
         own = _below(weights, root)
         wiring = _wiring(own)
-        if wiring is V3 and "conv_head.weight" in own and "conv_head.bias" not in own:
-            raise CheckpointError(
-                "conv_head has no bias, as in timm's mobilenetv3_rw, whose first block lacks the residual of every"
-                f" other MobileNetV3. It can come as ONNX: {WAY_BY_ONNX}"
-            )
         if wiring is V4 and (match := _FILTERED_NAME.search(file_name)) is not None:
             raise CheckpointError(
                 f"{file_name!r} names a MobileNetV4 that pools where others stride ({match[1]}), which no key shows."
@@ -88,16 +83,21 @@ class Timm:
         modules = {root + theirs: ours for theirs, ours in _modules(own, wiring).items()}
         renamed, rest = split(weights, modules)
         is_tensorflow = _TENSORFLOW_NAME.search(file_name) is not None
-        constants = Options(padding="same", bn_eps=1e-3) if is_tensorflow else Options(padding="symmetric", bn_eps=1e-5)
+        is_rw = _is_rw(own)
         return Renamed(
             source="timm state dict",
             wiring=wiring,
             weights=renamed,
             rest=rest,
-            usual=constants,
+            usual=Options(
+                padding="same" if is_tensorflow else "symmetric", bn_eps=1e-3 if is_tensorflow or is_rw else 1e-5
+            ),
             scopes=scopes(modules, f"{root}blocks."),
-            own_hidden=f"{root}conv_head" if wiring in {V3, V4} else None,
+            own_hidden=None if _has_last(own) else f"{root}conv_head",
             named_hidden=True,
+            own_norm=f"{root}norm_head" if wiring is V4 else None,
+            family="mobilenet_v3_rw" if is_rw else None,
+            normalization=_TENSORFLOW_IMAGES if is_tensorflow else None,
             notes=(_note(wiring, file_name, is_tensorflow=is_tensorflow),),
         )
 
@@ -139,13 +139,24 @@ def _wiring(weights: Mapping[str, Tensor]) -> Wiring:
         return V4
     if not any(".conv_pwl." in key for key in weights):
         return V1
-    return V2 if "bn2.weight" in weights else V3
+    return V2 if _has_last(weights) and not any(".se." in key for key in weights) else V3
+
+
+def _has_last(weights: Container[str]) -> bool:
+    """Whether the last 1x1 convolution is conv_head, and no block of its own; a V1 has none at all."""
+    return "bn2.weight" in weights or "conv_head.weight" not in weights
+
+
+def _is_rw(weights: Container[str]) -> bool:
+    """Whether it is mobilenetv3_rw: there alone has conv_head neither a bias nor batch normalization."""
+    behind = ("conv_head.bias", "norm_head.weight", "bn2.weight")
+    return "conv_head.weight" in weights and not any(key in weights for key in behind)
 
 
 def _modules(weights: Mapping[str, Tensor], wiring: Wiring) -> dict[str, str]:
     """Module names: timm's to edgekit's."""
     blocks = _blocks(weights)
-    own = blocks.pop() if wiring in {V3, V4} else ""
+    own = "" if _has_last(weights) else blocks.pop()
     modules = dict(zip(("conv_stem", "bn1"), wiring.stem_names(), strict=True))
     for index, block in enumerate(blocks):
         modules |= _block_modules(weights, wiring, index, block)
@@ -161,6 +172,8 @@ def _block_modules(weights: Mapping[str, Tensor], wiring: Wiring, index: int, bl
     has = [part for part, (conv, _) in theirs.items() if f"{block}.{conv}.weight" in weights]
     modules = {}
     for part, (conv, norm) in wiring.block_names(index, has).items():
+        if part not in theirs:  # a block that this wiring does not have: what is missing will be named
+            continue
         their_conv, their_norm = theirs[part]
         modules[f"{block}.{their_conv}"] = conv
         if norm is not None and their_norm is not None:

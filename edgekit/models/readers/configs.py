@@ -24,12 +24,17 @@ if TYPE_CHECKING:
     from edgekit.models.readers.contents import Contents
 
 _BESIDE = ("model.safetensors", "pytorch_model.bin")  # files that a config.json beside them is about
-_TIMM = re.compile(r"(tf_)?(mobilenetv[123]|mobilenetv4_conv_(?:small|medium|large))(_|$)")
+_TIMM = re.compile(
+    r"(tf_)?(mobilenetv[123]|mobilenetv4_conv_(?:small|medium|large)|(?:se)?mnasnet|efficientnet_lite)(?=_|\d|$)"
+)
 _TIMM_ACTIVATIONS: dict[str, Activation] = {  # of stem and head; the others are the family's
     "mobilenetv1": "relu6",
     "mobilenetv2": "relu6",
     "mobilenetv3": "hard_swish",
     "mobilenetv4": "relu",
+    "mnasnet": "relu",
+    "semnasnet": "relu",
+    "efficientnet": "relu6",
 }
 _HARMLESS_ARGUMENTS = {"num_classes", "in_chans", "drop_rate", "drop_path_rate", "pretrained", "img_size", "exportable"}
 _RESAMPLING = {2: "bilinear", 3: "bicubic"}  # of Pillow
@@ -98,7 +103,8 @@ def _of_timm(config: Mapping[str, Any]) -> _Said:
     if match is None:
         raise _another(name)
     is_tensorflow = match[1] is not None
-    options = Options(padding="same", bn_eps=1e-3) if is_tensorflow else Options(padding="symmetric", bn_eps=1e-5)
+    options = Options(padding="same" if is_tensorflow else "symmetric")
+    options["bn_eps"] = 1e-3 if is_tensorflow or name == "mobilenetv3_rw" else 1e-5
     options["activation"] = "relu" if "minimal" in name else _TIMM_ACTIVATIONS[match[2].partition("_")[0]]
     for argument, value in (config.get("model_args") or {}).items():
         if argument == "pad_type" and value in {"", "same", None}:

@@ -32,19 +32,22 @@ class Timm:
         stages: rows, stage by stage.
         stem: channels of the first convolution.
         head: channels of conv_head.
-        head_norm: the batch normalization behind conv_head; none has a bias in its place.
+        head_norm: the batch normalization behind conv_head, or "bias", or "none".
         width: multiplier of all channels.
         depth: multiplier of the repeats between the first and the last stage.
         keeps_stem: the stem's channels are not multiplied.
+        gates: channels inside squeeze-and-excite: "in" a ratio of those that a block gets, "wide" of those between
+            its convolutions, "eights" the latter rounded to eights.
     """
 
     stages: tuple[str, ...]
     stem: int = 32
     head: int = 1280
-    head_norm: str | None = "bn2"
+    head_norm: str = "bn2"
     width: float = 1.0
     depth: float = 1.0
     keeps_stem: bool = False
+    gates: str = "in"
 
     def shapes(self) -> Shapes:
         """Keys and shapes of the state dict."""
@@ -59,12 +62,20 @@ class Timm:
                     repeats = math.ceil(repeats * self.depth)
                 out = make_divisible(values["c"] * self.width)
                 for _ in range(repeats):
-                    shapes |= dict(block(f"blocks.{stage}.{index}", kind, values, before, out))
+                    name = f"blocks.{stage}.{index}"
+                    shapes |= dict(block(name, kind, values, before, out))
+                    if "se" in values:
+                        shapes |= dict(self._gate(f"{name}.se", before, make_divisible(before * values["e"])))
                     before, index = out, index + 1
-        shapes |= dict(conv("conv_head", self.head, before, 1, bias=self.head_norm is None))
-        if self.head_norm is not None:
+        shapes |= dict(conv("conv_head", self.head, before, 1, bias=self.head_norm == "bias"))
+        if self.head_norm not in {"bias", "none"}:
             shapes |= dict(norm(self.head_norm, self.head))
         return shapes | {"classifier.weight": (1000, self.head), "classifier.bias": (1000,)}
+
+    def _gate(self, name: str, before: int, wide: int) -> Iterator[Entry]:
+        inside = {"in": round(before / 4), "wide": round(wide / 4), "eights": make_divisible(wide / 4)}[self.gates]
+        yield from conv(f"{name}.conv_reduce", inside, wide, 1, bias=True)
+        yield from conv(f"{name}.conv_expand", wide, inside, 1, bias=True)
 
 
 def decoded(row: str) -> tuple[str, dict[str, float]]:
