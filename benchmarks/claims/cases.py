@@ -245,7 +245,19 @@ CASES = (
         tried=PAIRS,
     ),
     Case("Pad", (8, 13, 14), {"zeros on every side another number": lambda: nn.ZeroPad2d((1, 2, 0, 3))}),
-    Case("Flatten", (16, 1, 1), {"": lambda: nn.Sequential(nn.Flatten())}),
+    Case(
+        "Rearrange",
+        (16, 6, 10),
+        {
+            "channel shuffle": lambda: nn.ChannelShuffle(4),
+            "pixel shuffle": lambda: nn.PixelShuffle(2),
+            "space to depth": lambda: nn.PixelUnshuffle(2),
+            "rows of a head": Of(lambda x: x.permute(0, 2, 3, 1).reshape(1, -1, 8)),
+            "rows of a head, its anchors first": Of(lambda x: x.view(1, 2, 8, -1).transpose(2, 3).reshape(1, -1, 8)),
+            "flattened": nn.Flatten,
+            "rows and columns exchanged": Of(lambda x: x.transpose(2, 3)),
+        },
+    ),
     Case("Concat", (4, 13, 14), {"of channels": Of(lambda a, b: torch.cat([a, b], 1))}, operands=2),
     Case("BatchNorm", (8, 13, 14), {"behind a convolution": lambda: Scaled(12, nn.Conv2d(8, 12, 3))}),
     Case(

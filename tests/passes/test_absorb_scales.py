@@ -168,7 +168,7 @@ def test_only_factors_above_zero(
     scaled = sketch.times("half", sketch.times("scaled", _square(sketch, "square", "x"), scale), 0.5)
     before = sketch.end(sketch.apply("relu", Clamp(0.0), scaled))
     after = absorb_scales(before)
-    assert kinds(after) == ["Mul", "Mul", "Clamp", "Mean", "Flatten", "Linear"]
+    assert kinds(after) == ["Mul", "Mul", "Clamp", "Mean", "Rearrange", "Linear"]
     assert _factors(after) == dict.fromkeys(("half", "relu", "pool", "pool.flatten"), 2.0)
     unchanged(before, after)
 
@@ -177,7 +177,7 @@ def test_an_image_cannot_carry_a_factor(sketch: Any, kinds: Callable[[Graph], li
     scaled = sketch.times("scaled", _square(sketch, "square", "x"), 0.5)
     before = sketch.end(sketch.times("double", sketch.add("sum", "x", scaled), 2.0))
     after = absorb_scales(before)
-    assert kinds(after) == ["Mul", "Mul", "Add", "Mean", "Flatten", "Linear"]
+    assert kinds(after) == ["Mul", "Mul", "Add", "Mean", "Rearrange", "Linear"]
     assert _factors(after) == dict.fromkeys(("double", "pool", "pool.flatten"), 0.5)
     unchanged(before, after)
 
@@ -189,7 +189,7 @@ def test_a_sum_with_a_product_of_itself_never_settles(
     act = sketch.times("act", sketch.mul("product", x, sketch.plus("plus", x, 3.0)), 1 / 6)
     before = sketch.end(sketch.add("sum", x, act))
     after = absorb_scales(before)
-    assert kinds(after) == ["Conv2d", "Add", "Mul", "Mul", "Add", "Mean", "Flatten", "Linear"]
+    assert kinds(after) == ["Conv2d", "Add", "Mul", "Mul", "Add", "Mean", "Rearrange", "Linear"]
     unchanged(before, after)
 
 
@@ -198,7 +198,7 @@ def test_arrays_stay_and_take_factors(sketch: Any, kinds: Callable[[Graph], list
     x = sketch.affine("map", x, sketch.values(4, 6, 6), sketch.values(1, 6, 6))
     before = sketch.end(sketch.times("third", x, 1 / 3))
     after = absorb_scales(before)
-    assert kinds(after) == ["Mul", "Mul", "Add", "Mean", "Flatten", "Linear"]
+    assert kinds(after) == ["Mul", "Mul", "Add", "Mean", "Rearrange", "Linear"]
     assert _factors(after) == {"half": 2.0} | dict.fromkeys(("third", "pool", "pool.flatten"), 3.0)
     unchanged(before, after)
 

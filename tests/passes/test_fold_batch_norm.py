@@ -57,7 +57,7 @@ def test_a_second_reader_needs_the_convolution_as_it_is(
     conv = sketch.conv("conv", "x")
     before = sketch.end(sketch.add("sum", conv, sketch.norm("norm", conv)))
     after = fold_batch_norm(before)
-    assert kinds(after) == ["Conv2d", "Conv2d", "Add", "Mean", "Flatten", "Linear"]
+    assert kinds(after) == ["Conv2d", "Conv2d", "Add", "Mean", "Rearrange", "Linear"]
     assert after.nodes[1].op == Conv2d(groups=4)
     unchanged(before, after)
 
@@ -78,7 +78,7 @@ def test_into_all_layers_behind(
     pooled = sketch.norm("vector", sketch.flatten("flat", sketch.mean("mean", sketch.add("sum", a, b))))
     before = sketch.ending_in(sketch.dense("dense", pooled))
     after = fold_batch_norm(before)
-    assert kinds(after) == ["Conv2d", "Conv2d", "Add", "Mean", "Flatten", "Linear"]
+    assert kinds(after) == ["Conv2d", "Conv2d", "Add", "Mean", "Rearrange", "Linear"]
     unchanged(before, after)
 
 
@@ -108,7 +108,7 @@ def test_a_layer_of_its_own(
     pooled = sketch.norm("vector", sketch.flatten("flat", sketch.mean("mean", x)))
     before = sketch.ending_in(sketch.dense("dense", sketch.apply("clamp", Clamp(-1.0, 1.0), pooled)))
     after = fold_batch_norm(before)
-    assert kinds(after) == ["Conv2d", "Concat", "Conv2d", "Clamp", "Mean", "Flatten", "Linear", "Clamp", "Linear"]
+    assert kinds(after) == ["Conv2d", "Concat", "Conv2d", "Clamp", "Mean", "Rearrange", "Linear", "Clamp", "Linear"]
     assert after.nodes[2].op == Conv2d(groups=8)
     assert after.statistics.keys() == {"norm", "vector"}
     unchanged(before, after)

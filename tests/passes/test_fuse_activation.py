@@ -72,7 +72,7 @@ def test_through_what_moves_values(
     a, b = sketch.conv("a", "x"), sketch.pad("pad", sketch.conv("b", "x", kernel=3), Padding(1, 1, 1, 1))
     before = sketch.end(sketch.apply("relu", Clamp(0.0), sketch.apply("joined", Concat(), a, b)))
     after = fuse_activation(before)
-    assert kinds(after) == ["Conv2d", "Conv2d", "Pad", "Concat", "Mean", "Flatten", "Linear"]
+    assert kinds(after) == ["Conv2d", "Conv2d", "Pad", "Concat", "Mean", "Rearrange", "Linear"]
     assert [node.activation for node in after][:4] == [Clamp(0.0), Clamp(0.0), None, None]
     unchanged(before, after)
 

@@ -22,7 +22,7 @@ def test_a_product_with_one_takes_it(
 ) -> None:
     before = sketch.end(sketch.apply("relu", Clamp(0.0), sketch.mean("mean", "x")))
     after = lower_clamp(before)
-    assert kinds(after) == ["Mean", "Mul", "Mean", "Flatten", "Linear"]
+    assert kinds(after) == ["Mean", "Mul", "Mean", "Rearrange", "Linear"]
     assert (after.nodes[1].activation, after.nodes[1].lowered) == (Clamp(0.0), Lowered("relu", "Clamp"))
     unchanged(before, after)
 
