@@ -117,8 +117,8 @@ class IntegerModel:
             return f"{named} has activations of 16 bits"
         if width is not None and node.op.border:
             return f"integers follow from {named} in float"
-        if width is not None and not (node.op.requantizes or node.op.moves_values):
-            return f"nothing is proven of {type(node.op).__name__} ({named})"
+        if width is not None and (reason := node.op.unproven(*self.graph.shapes_read(node))):
+            return f"{reason} ({named})"
         if width is not None and node.op.tabulated:
             (x,) = self.graph.activations(node)
             if curves.distance(node, self.params[x], self.params[node.output]) < curves.MARGIN:

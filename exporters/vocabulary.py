@@ -26,6 +26,7 @@ class Does(Enum):
     CROP = auto()
     JOIN = auto()  # several one behind the other
     RESHAPE = auto()
+    RESIZE = auto()
     TRANSPOSE = auto()
     QUANTIZE = auto()  # reals to integers, or integers to others
     DEQUANTIZE = auto()

@@ -32,6 +32,7 @@ from edgekit.ir import (
     Pad,
     Padding,
     Rearrange,
+    Resize,
     Sigmoid,
     Tensor,
 )
@@ -223,6 +224,9 @@ class FloatSketch(Sketch):
 
     def hard_swish(self, x: str) -> str:
         return self.node(HardSwish(), (x,))
+
+    def resize(self, x: str, size: tuple[int, int], mode: str) -> str:
+        return self.node(Resize(size, mode), (x,))
 
     def sigmoid(self, x: str) -> str:
         return self.node(Sigmoid(), (x,))

@@ -280,4 +280,18 @@ CASES = (
         tried=EXTREMES,
     ),
     Case("SiLU", (4, 16, 16), {"": nn.SiLU}),
+    Case(
+        "Resize",
+        (4, 6, 9),
+        {
+            "nearest, by 2": lambda: nn.Upsample(scale_factor=2),
+            "nearest, by 3 × 8": lambda: nn.Upsample(scale_factor=(3, 8)),
+            "bilinear, by 2": lambda: nn.Upsample(scale_factor=2, mode="bilinear"),
+            "bilinear, by 4 × 8": lambda: nn.Upsample(scale_factor=(4, 8), mode="bilinear"),
+            "bilinear, by 1/2 × 1": lambda: nn.Upsample((3, 9), mode="bilinear"),
+            "bilinear, by 2, corners aligned": lambda: nn.Upsample((11, 17), mode="bilinear", align_corners=True),
+            "bilinear, by 3": lambda: nn.Upsample(scale_factor=3, mode="bilinear"),
+            "bilinear, to 10 × 13, corners aligned": lambda: nn.Upsample((10, 13), mode="bilinear", align_corners=True),
+        },
+    ),
 )

@@ -39,8 +39,6 @@ _CHOOSING = (
 
 # What is no part of edgekit's networks, and what to do about it.
 _ADVICE = {
-    "Resize": "cut it off, and let edgekit resize the images (preprocessing.resize)",
-    "Upsample": "cut it off, and let edgekit resize the images (preprocessing.resize)",
     "Softmax": "at the end it is taken; inside, it belongs to another kind of network",
     "LayerNormalization": "it belongs to another kind of network than MobileNets",
     "Erf": "it belongs to GELU: train with hard-swish",

@@ -181,6 +181,10 @@ class Call:
         """An attribute that is a list of integers."""
         return tuple(int(value) for value in self._operator.attributes.get(attribute, default))
 
+    def reals(self, attribute: str) -> tuple[float, ...]:
+        """An attribute that is a list of numbers; empty if it is left out."""
+        return tuple(float(value) for value in self._operator.attributes.get(attribute, ()))
+
     def text(self, attribute: str, default: str) -> str:
         """An attribute that is a word."""
         value: bytes = self._operator.attributes.get(attribute, default.encode())

@@ -59,11 +59,16 @@ class Call:
         self._values = values
         modules = list(fx_node.meta.get("nn_module_stack", {}).values())
         self.layer = next((path for path, _ in reversed(modules) if path), "")
-        operator = operator_of(fx_node).partition(".")[0].rstrip("_")
+        self._operator = operator_of(fx_node).partition(".")[0]
+        operator = self._operator.strip("_")
         kind = str(modules[-1][1]) if modules else ""
         is_main = operator in _WITH_WEIGHTS or kind.startswith("torch.nn.modules")
         self.name = self.layer if is_main and self.layer else f"{self.layer}.{operator}".lstrip(".")
         self.shape: tuple[int, ...] = tuple(fx_node.meta["val"].shape)
+
+    def is_operator(self, name: str) -> bool:
+        """Whether it is a call of this operator, of any overload."""
+        return self._operator == name
 
     @property
     def place(self) -> str:
@@ -110,6 +115,10 @@ class Call:
     def numbers(self, name: str) -> tuple[int, ...]:
         """A list of integers."""
         return tuple(int(value) for value in self._arguments[name] or ())
+
+    def reals(self, name: str) -> tuple[float, ...]:
+        """A list of numbers; empty if it is None."""
+        return tuple(float(value) for value in self._arguments[name] or ())
 
     def pair(self, name: str) -> tuple[int, int]:
         """Two integers, of which one may stand for both."""

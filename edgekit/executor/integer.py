@@ -9,6 +9,8 @@ float executor, followed by a requantization. Why nothing is lost:
   most 255 * 2 * 2**-24 = 3.1e-5. That rounds to the right integer, as the exact result is at least 1 / (2 q) away from
   a tie (``edgekit.quantization``), which is 6.1e-5 even for q = 8192. Larger q take float64, too.
 
+- Weighted means of integers are exact where the weights are as ``edgekit.ir.operators.resize`` has them, and so is the
+  half that is added before they are rounded down.
 - What is a table in integers is computed of reals, in float32, and rounded: that errs by less than 1e-4 steps, and no
   entry of the table is so near to a tie (``edgekit.curves``).
 
@@ -74,6 +76,8 @@ class IntegerExecutor(GraphExecutor):
             real = float_executor.clamped(node, total)
             stored = node.output in self.model.params  # in 16 bits, or a table's entry
             return self._saturated(node.output, real / self._scale(node.output)) if stored else real
+        if node.op.rounds_up:
+            return self.round_up(total)
         if node.name not in self.model.ratios:
             return total
         return self._saturated(node.output, total.mul_(self.constant(ratio_name(node))))
@@ -119,6 +123,10 @@ class IntegerExecutor(GraphExecutor):
     def round(self, steps: torch.Tensor) -> torch.Tensor:
         """The nearest integers, half to even; ``steps`` is overwritten."""
         return steps.round_()
+
+    def round_up(self, steps: torch.Tensor) -> torch.Tensor:
+        """The nearest integers, halves upwards."""
+        return torch.floor(steps + 0.5)
 
     def _scale(self, tensor: str) -> float:
         return float(self.model.params[tensor].scale[0])

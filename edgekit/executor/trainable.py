@@ -20,7 +20,11 @@ from edgekit.executor.integer import IntegerExecutor, ratio_name
 from edgekit.quantization import BIAS_LIMIT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edgekit.integer_model import IntegerModel
+
+    Rounding = Callable[[torch.Tensor], torch.Tensor]
 
 
 class TrainableExecutor(IntegerExecutor):
@@ -65,6 +69,11 @@ class TrainableExecutor(IntegerExecutor):
         """The nearest integers, half to even, with gradients."""
         return round_straight_through(steps)
 
+    def round_up(self, steps: torch.Tensor) -> torch.Tensor:
+        """The nearest integers, halves upwards, with gradients."""
+        rounded: torch.Tensor = _StraightThrough.apply(steps, super().round_up)  # type: ignore[no-untyped-call]
+        return rounded
+
     def integer_model(self) -> IntegerModel:
         """The model with what has been learned so far."""
         graph = self.model.graph
@@ -85,15 +94,15 @@ class TrainableExecutor(IntegerExecutor):
 
 class _StraightThrough(torch.autograd.Function):
     @staticmethod
-    def forward(_: Any, x: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 - torch's context has no public type
-        return x.round()
+    def forward(_: Any, x: torch.Tensor, rounding: Rounding) -> torch.Tensor:  # noqa: ANN401 - torch's context has no public type
+        return rounding(x)
 
     @staticmethod
-    def backward(_: Any, gradient: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 - likewise
-        return gradient
+    def backward(_: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # noqa: ANN401 - likewise
+        return gradient, None
 
 
 def round_straight_through(x: torch.Tensor) -> torch.Tensor:
     """The nearest integers, half to even; the gradient is that of the identity."""
-    rounded: torch.Tensor = _StraightThrough.apply(x)  # type: ignore[no-untyped-call] # torch declares no types here
+    rounded: torch.Tensor = _StraightThrough.apply(x, torch.round)  # type: ignore[no-untyped-call] # torch declares no types here
     return rounded

@@ -30,6 +30,7 @@ from edgekit.ir.operators.padding import Padding
 from edgekit.ir.operators.quantize import Quantize
 from edgekit.ir.operators.rearrange import Rearrange
 from edgekit.ir.operators.requantize import Requantize
+from edgekit.ir.operators.resize import Resize
 from edgekit.ir.operators.sigmoid import Sigmoid
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "Quantize",
     "Rearrange",
     "Requantize",
+    "Resize",
     "Sigmoid",
     "Tensor",
     "operators",

@@ -17,8 +17,9 @@ import numpy as np
 
 from edgekit.errors import ArtifactError
 from edgekit.exporters.coreml.codec import Reference
-from edgekit.ir import Conv2d, Padding
+from edgekit.ir import Conv2d, Padding, Resize
 from edgekit.ir.operators.operator import Window
+from edgekit.ir.operators.resize import ALIGNED, ASYMMETRIC, HALF_PIXEL
 from edgekit.reference.convolution import convolve
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ Array = Any  # NDArray of float32, or of the integers that quantize makes
 Real = Any  # NDArray[np.float32]
 
 _CONSTANT_EXPRESSION = "constexpr_"
+_SAMPLING = {"UNALIGN_CORNERS": HALF_PIXEL, "STRICT_ALIGN_CORNERS": ALIGNED, "DEFAULT": ASYMMETRIC}
 _FLOATS = {"fp16": np.float16, "fp32": np.float32}  # as cast spells them
 
 _TABLE: dict[str, Callable[..., Any]] = {}
@@ -287,6 +289,12 @@ def _sigmoid(*, x: Real) -> Real:
     return 1 / (1 + np.exp(-x))
 
 
+@_implements("floor")
+def _floor(*, x: Real) -> Real:
+    """The largest integers that are not above. Source: iOS15/elementwise_unary.py."""
+    return np.floor(x)
+
+
 @_implements("sigmoid_hard")
 def _sigmoid_hard(*, x: Real, alpha: Real, beta: Real) -> Real:
     """``min(max(alpha x + beta, 0), 1)``. Source: iOS15/activation.py."""
@@ -375,6 +383,27 @@ def _concat(*, values: Sequence[Array], axis: int, interleave: bool = False) -> 
     if interleave:
         raise ValueError("edgekit does not interleave")
     return np.concatenate(values, axis)
+
+
+@_implements("upsample_nearest_neighbor")
+def _upsample_nearest_neighbor(*, x: Real, scale_factor_height: int = 1, scale_factor_width: int = 1) -> Real:
+    """By whole factors, over the last two axes. Source: iOS15/image_resizing.py."""
+    factors = float(scale_factor_height), float(scale_factor_width)
+    if not all(factor.is_integer() for factor in factors):
+        raise ValueError("edgekit enlarges by whole factors")
+    return x.repeat(int(factors[0]), x.ndim - 2).repeat(int(factors[1]), x.ndim - 1)
+
+
+@_implements("resize_bilinear")
+def _resize_bilinear(
+    *, x: Real, target_size_height: int = 1, target_size_width: int = 1, sampling_mode: str = "DEFAULT"
+) -> Real:
+    """Of the last two axes, one after the other. Source: iOS15/image_resizing.py."""
+    if sampling_mode not in _SAMPLING:
+        raise ValueError(f"edgekit does not sample as {sampling_mode!r}")
+    op = Resize((int(target_size_height), int(target_size_width)), _SAMPLING[sampling_mode])
+    rows, columns = (weights.astype(np.float32) for weights in op.weights(x.shape[1:]))
+    return rows @ x @ columns.T
 
 
 @_implements("identity")

@@ -46,8 +46,10 @@ _DOES: Final = {
     "relu": Does.CLAMP,
     "relu6": Does.CLAMP,
     "reshape": Does.RESHAPE,
+    "resize_bilinear": Does.RESIZE,
     "sigmoid": Does.SIGMOID,
     "transpose": Does.TRANSPOSE,
+    "upsample_nearest_neighbor": Does.RESIZE,
 }
 _CLASSIFY: Final = "classify"  # its classes are the labels
 

@@ -100,6 +100,7 @@ class _IntegerWriter:
         self.program = self.document.program
         self.names = self.document.names
         self.reals: dict[str, Value] = {}  # dequantized tensors and constants by name
+        self.stored: dict[str, Value] = {}  # integers by name
 
     def write(self) -> None:
         """Append every operation."""
@@ -125,9 +126,25 @@ class _IntegerWriter:
             self.reals[node.output] = source
 
     def _integer_node(self, node: Node) -> None:
+        if node.op.rounds_up:
+            self._mean(node)
+            return
         result = self.program.value(f"{self.names[node.output]}{RESULT}", self.document.shapes[node.output])
         OPERATORS[node](self.program, result, *(self._operand(node, name) for name in node.inputs))
         self._dequantize(node.output, self._quantize(node.output, result))
+
+    def _mean(self, node: Node) -> None:
+        """Weighted means of integers as they are stored: whole steps, of which halves are rounded upwards."""
+        shape, unit = self.document.shapes[node.output], np.ones((), self.program.dtype)
+        name, source = self.names[node.output], self.stored[node.operand("x")]
+        steps = self.program.add(
+            "dequantize", self.program.value(f"{name}_steps", source.shape), input=source, scale=unit
+        )
+        result = OPERATORS[node](self.program, self.program.value(f"{name}{RESULT}", shape), steps)
+        whole = operators.rounded_up(self.program, self.program.value(f"{name}_whole", shape), result)
+        stored = Value(name, source.dtype, shape)
+        self.program.add("quantize", stored, input=whole, scale=unit, output_dtype=stored.dtype)
+        self._dequantize(node.output, stored)
 
     def _float_node(self, node: Node) -> None:
         named = Value(self.names[node.output], self.program.dtype, self.document.shapes[node.output])
@@ -164,6 +181,7 @@ class _IntegerWriter:
     def _dequantize(self, tensor: str, stored: Value) -> None:
         real = self.document.or_output(tensor, self.program.value(f"{stored.name}{REAL}", stored.shape))
         affine = self._affine(tensor, self.model.params[tensor], stored.dtype)
+        self.stored[tensor] = stored
         self.reals[tensor] = self.program.add("dequantize", real, input=stored, **affine)
 
     def _affine(self, tensor: str, params: QuantParams, dtype: str) -> dict[str, NDArray[Any]]:

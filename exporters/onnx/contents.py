@@ -62,6 +62,7 @@ _DOES: Final = {
     "QuantizeLinear": Does.QUANTIZE,
     "ReduceMean": Does.POOL,
     "Relu": Does.CLAMP,
+    "Resize": Does.RESIZE,
     "Sigmoid": Does.SIGMOID,
     "Reshape": Does.RESHAPE,
     "Transpose": Does.TRANSPOSE,

@@ -44,6 +44,7 @@ _ROLES: Final = {
     "MUL": ("first", "second"),
     "PAD": ("input", "paddings"),
     "RESHAPE": ("input", "target shape"),
+    "RESIZE_BILINEAR": ("input", "target size"),
     "TRANSPOSE": ("input", "order"),
 }
 _DOES: Final = {
@@ -64,6 +65,7 @@ _DOES: Final = {
     "RELU": Does.CLAMP,
     "RELU6": Does.CLAMP,
     "RESHAPE": Does.RESHAPE,
+    "RESIZE_BILINEAR": Does.RESIZE,
     "TRANSPOSE": Does.TRANSPOSE,
 }
 _OPTIONS: Final = {"fusedActivationFunction": CLAMP, "strideH": "stride, rows", "strideW": "stride, columns"}

@@ -88,7 +88,19 @@ def crop(self, x: Tensor, top: int, left: int) -> Tensor:
     return x[:, :, top:, left:].contiguous(memory_format=torch.channels_last)
 """
 
-METHODS = {"mean": MEAN, "pad": PAD, "crop": CROP, "from_int8": FROM_INT8, "to_int8": TO_INT8}
+# Weighted means of integers as they are stored, in float32, rounded upwards where they are halves. ``more`` rows and
+# columns are the last ones again (``edgekit.exporters.torch.operators.resizing``).
+RESIZE = """\
+def resize(
+    self, x: Tensor, height: int, width: int, more: int, align_corners: bool, scale: float, zero_point: int
+) -> Tensor:
+    larger = torch.ops.aten.replication_pad2d(x.int_repr().to(torch.float32), [0, more, 0, more])
+    means = torch.ops.aten.upsample_bilinear2d(larger, [height + more, width + more], align_corners, None, None)
+    bits = torch.floor(means[:, :, :height, :width] + 0.5).to(torch.uint8)
+    return torch._make_per_tensor_quantized_tensor(bits, scale, zero_point)
+"""
+
+METHODS = {"mean": MEAN, "pad": PAD, "crop": CROP, "resize": RESIZE, "from_int8": FROM_INT8, "to_int8": TO_INT8}
 
 
 # --- the whole file -------------------------------------------------------------------------------------------------

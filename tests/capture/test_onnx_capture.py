@@ -37,6 +37,24 @@ def _stem(sketch: OnnxSketch) -> str:
     return sketch.conv("image", (3, 4), 3)  # [1, 4, 6, 6]
 
 
+RESIZES: tuple[dict[str, str], ...] = (
+    {},
+    {"nearest_mode": "round_prefer_ceil"},
+    {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+    {"coordinate_transformation_mode": "pytorch_half_pixel", "nearest_mode": "round_prefer_floor"},
+    {"coordinate_transformation_mode": "tf_half_pixel_for_nn", "nearest_mode": "floor"},
+    {"mode": "linear"},
+    {"mode": "linear", "coordinate_transformation_mode": "pytorch_half_pixel"},
+    {"mode": "linear", "coordinate_transformation_mode": "asymmetric"},
+    {"mode": "linear", "coordinate_transformation_mode": "align_corners"},
+)
+
+
+def _resized(sketch: OnnxSketch, *operands: str, op_type: str = "Resize", **attributes: Any) -> str:
+    """Behind it a convolution, of which every pixel counts."""
+    return sketch.conv(sketch.node(op_type, *operands, **attributes), (4, 4), 3)
+
+
 # --- what stands between two layers -----------------------------------------------------------------------------------
 
 MIDDLES: dict[str, tuple[int, Any]] = {
@@ -59,6 +77,31 @@ MIDDLES: dict[str, tuple[int, Any]] = {
     "HardSigmoid": (17, lambda s, x: s.node("HardSigmoid", x, alpha=1 / 6, beta=0.5)),
     "Sigmoid": (13, lambda s, x: s.node("Sigmoid", x)),
     "SiLU": (13, lambda s, x: s.node("Mul", x, s.node("Sigmoid", x))),
+    **{
+        f"Resize, {attributes}": (
+            13,
+            lambda s, x, a=attributes: _resized(s, x, "", s.constant([1.0, 1.0, 2.0, 4.0]), **a),
+        )
+        for attributes in RESIZES
+    },
+    "Resize of opset 11 to a size": (
+        11,
+        lambda s, x: _resized(
+            s, x, s.constant([0.0]), s.constant(np.zeros(0)), s.constant([1, 4, 9, 7]), mode="linear"
+        ),
+    ),
+    "Resize of opset 18 along two axes": (
+        18,
+        lambda s, x: _resized(s, x, "", "", s.constant([12, 6]), mode="nearest", axes=[2, 3]),
+    ),
+    "Resize of opset 10": (10, lambda s, x: _resized(s, x, s.constant([1.0, 1.0, 2.0, 2.0]))),
+    **{
+        f"Upsample, {mode}": (
+            9,
+            lambda s, x, m=mode: _resized(s, x, s.constant([1.0, 1.0, 3.0, 2.0]), op_type="Upsample", mode=m),
+        )
+        for mode in ("nearest", "linear")
+    },
     "Keras' hard sigmoid": (17, lambda s, x: s.node("HardSigmoid", x)),
     "BatchNormalization": (17, lambda s, x: s.norm(x, 4)),
     "BatchNormalization of opset 7": (7, lambda s, x: s.norm(x, 4)),
@@ -471,6 +514,19 @@ def test_files_that_are_none(tmp_path: Path, sketch: OnnxSketch) -> None:
             r"net.onnx: edgekit does not know the operator Erf \(node 'net.Erf.*hard-swish",
         ),
         (lambda s, x: s.node("LeakyRelu", x), r"the operator LeakyRelu"),
+        (
+            lambda s, x: s.node("Resize", x, "", s.constant([1.0, 1.0, 2.5, 2.0])),
+            r"net.Resize_1' \(Resize\) resizes from 6 to 15 by nearest neighbours",
+        ),
+        (
+            lambda s, x: s.node("Resize", x, "", s.constant([1.0, 1.0, 4.0, 4.0]), nearest_mode="ceil"),
+            r"enlarges by whole factors only",
+        ),
+        (lambda s, x: s.node("Resize", x, "", s.constant([1.0, 1.0, 2.0, 2.0]), mode="cubic"), r"resizes by cubic"),
+        (
+            lambda s, x: s.node("Resize", x, "", s.constant([1.0, 1.0, 1.4, 2.0]), mode="linear"),
+            r"interpolates from \(6, 6\) to \(8, 12\) at other places",
+        ),
         (lambda s, x: s.node("MaxPool", x, kernel_shape=[2, 2]), r"the operator MaxPool"),
         (lambda s, x: s.node("AveragePool", x, kernel_shape=[2, 2]), r"pools \(2, 2\) of \(6, 6\) pixels"),
         (

@@ -31,8 +31,10 @@ from edgekit.ir import (
     Pad,
     Padding,
     Rearrange,
+    Resize,
     Sigmoid,
 )
+from edgekit.ir.operators.resize import ALIGNED, HALF_PIXEL, NEAREST
 from edgekit.passes import float_form
 
 if TYPE_CHECKING:
@@ -108,6 +110,13 @@ def _captured(module: nn.Module, agrees: Agrees, shape: tuple[int, int, int] = S
         (nn.Sigmoid(), Sigmoid()),
         (Apply(lambda x: x * torch.sigmoid(x)), Sigmoid()),
         (nn.SiLU(), Sigmoid()),
+        (nn.Upsample(scale_factor=2), Resize((16, 16), NEAREST)),
+        (nn.Upsample(scale_factor=(3, 1), mode="nearest-exact"), Resize((24, 8), NEAREST)),
+        (Apply(lambda x: functional.interpolate(x, size=(8, 16))), Resize((8, 16), NEAREST)),
+        (nn.Upsample(scale_factor=2, mode="bilinear"), Resize((16, 16), HALF_PIXEL)),
+        (nn.UpsamplingBilinear2d(scale_factor=2), Resize((16, 16), ALIGNED)),
+        (Apply(lambda x: functional.interpolate(x, (13, 5), mode="bilinear")), Resize((13, 5), HALF_PIXEL)),
+        (Apply(lambda x: functional.interpolate(x, scale_factor=0.5, mode="bilinear")), Resize((4, 4), HALF_PIXEL)),
         (nn.SiLU(inplace=True), Mul()),
         (nn.ZeroPad2d((1, 2, 3, 4)), Pad(Padding(3, 4, 1, 2))),
         (Apply(lambda x: functional.pad(x, (1, 2))), Pad(Padding(0, 0, 1, 2))),
@@ -333,6 +342,13 @@ def test_the_module_is_left_alone() -> None:
         (nn.AdaptiveAvgPool2d(2), r"pools to \(2, 2\)"),
         (nn.AvgPool2d(2), r"pools \(2, 2\) of \(8, 8\) pixels"),
         (Apply(lambda x: x.mean(1, keepdim=True) * x), r"a mean over the axes \[1\]"),
+        (Apply(lambda x: functional.interpolate(x, size=(12, 12))), r"resizes from 8 to 12 by nearest neighbours"),
+        (Apply(lambda x: functional.interpolate(x, scale_factor=0.5)), r"enlarges by whole factors only"),
+        (
+            Apply(lambda x: functional.interpolate(x, scale_factor=1.6, mode="bilinear")),
+            r"interpolates from \(8, 8\) to \(12, 12\) at other places",
+        ),
+        (Apply(lambda x: functional.interpolate(x, scale_factor=2, mode="bicubic")), r"upsample_bicubic2d"),
         (Apply(lambda x: torch.cat([x, x], 2)), r"joins tensors along axis 2 and not along their channels"),
         (
             Apply(lambda x: torch.cat([x, torch.ones(1, 4, 8, 8)], 1)[:, 4:]),

@@ -15,10 +15,11 @@ from edgekit.executor.integer import IntegerExecutor
 from edgekit.executor.trainable import TrainableExecutor, round_straight_through
 from edgekit.integer_model import IntegerModel
 from edgekit.ir import Graph, Linear, Node, Output, Tensor
+from edgekit.ir.operators.resize import HALF_PIXEL, NEAREST
 from edgekit.models.families.mobilenet_v3_digits import mobilenet_v3_digits
 from edgekit.preprocessing import Preprocessing
 from edgekit.quantization import QuantParams, Ratio
-from tests.networks import with_ranges
+from tests.networks import FloatSketch, with_ranges
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,6 +104,35 @@ def test_gradients_are_those_of_the_clamp_without_the_rounding() -> None:
     slope = 0.25 * ratio.value[:, None] * x  # of a real output: scale, ratio, input
     np.testing.assert_allclose(weight.grad, [slope[0], [0, 0], [slope[2][0], 0]], rtol=1e-6)
     np.testing.assert_allclose(bias.grad, [0.25, 0, 0.25], rtol=1e-6)  # in steps of the output
+
+
+@pytest.mark.parametrize("mode", [NEAREST, HALF_PIXEL])
+def test_gradients_pass_through_curves_and_resizes(mode: str) -> None:
+    """They are those of the real operators, but for the rounding of their integers."""
+    s = FloatSketch((3, 5, 4))
+    s.conv(s.resize(s.silu(s.conv("x", 4)), (10, 8), mode), 2)
+    model = s.integer_model()
+    executor = TrainableExecutor(model)
+    stored = torch.from_numpy(model.params["x"].quantize(s.images(4)))
+    found = executor(stored)["logits"]
+    deployed = IntegerExecutor(model)(stored)["logits"]
+    params = model.params[model.graph.output_tensors[0]]
+    np.testing.assert_array_equal(found.detach(), params.dequantize(deployed.numpy()))
+    found.square().sum().backward()
+
+    weight, bias = (torch.from_numpy(s.constants[f"layer.0.{role}"]) for role in ("weight", "bias"))
+    x = model.params["x"].scale[0] * (stored.float() - model.params["x"].zero_point)
+    weight.requires_grad_()
+    y = torch.nn.functional.silu(torch.nn.functional.conv2d(x, weight, bias))
+    how = {"mode": "bilinear"} if mode == HALF_PIXEL else {}
+    y = torch.nn.functional.interpolate(y, (10, 8), **how)
+    last = (torch.from_numpy(s.constants[f"{s.nodes[-1].name}.{role}"]) for role in ("weight", "bias"))
+    torch.nn.functional.conv2d(y, *last).square().sum().backward()
+    learned, real = executor.latent["layer/0/weight"].grad, weight.grad
+    assert learned is not None
+    assert real is not None
+    scaled = learned / torch.from_numpy(model.params["layer.0.weight"].scale).reshape(-1, 1, 1, 1)
+    assert torch.corrcoef(torch.stack([scaled.flatten(), real.flatten()]))[0, 1] > 0.99
 
 
 def test_rounding_half_to_even() -> None:

@@ -11,6 +11,7 @@ import torch
 
 from edgekit.executor.float import FloatExecutor
 from edgekit.ir import Graph, Padding, Rearrange
+from edgekit.ir.operators.resize import ALIGNED, ASYMMETRIC, HALF_PIXEL, NEAREST
 from edgekit.reference.integer import Reference
 from tests.networks import MIXED_BLOCK, RELU, RELU6, SAME, FloatSketch, hard_swish_block, v2_block, v3_block
 
@@ -116,6 +117,14 @@ INTEGER_CASES: dict[str, tuple[tuple[int, ...], Build]] = {
     "sigmoid, scales that are fixed": ((8, 9, 11), lambda s: s.concat(s.sigmoid(s.add("x", s.conv("x", 8))), "x")),
     "SiLU": ((8, 9, 11), lambda s: s.conv(s.silu(s.conv("x", 8)), 4)),
     "squeeze-and-excite with a sigmoid": ((8, 9, 11), lambda s: s.conv(s.gated(s.silu(s.conv("x", 8))), 4)),
+    "nearest, twice as large": ((8, 9, 11), lambda s: s.conv(s.resize(s.conv("x", 5), (18, 22), NEAREST), 4)),
+    "nearest, by 3 and 10": ((8, 5, 4), lambda s: s.resize("x", (15, 40), NEAREST)),
+    "nearest, by 8 and 1": ((8, 5, 4), lambda s: s.resize("x", (40, 4), NEAREST)),
+    "bilinear, twice as large": ((8, 9, 11), lambda s: s.conv(s.resize(s.conv("x", 5), (18, 22), HALF_PIXEL), 4)),
+    "bilinear, by 4 and 8": ((8, 4, 3), lambda s: s.resize("x", (16, 24), HALF_PIXEL)),
+    "bilinear, by 1/2 and 1": ((8, 12, 7), lambda s: s.resize("x", (6, 7), HALF_PIXEL)),
+    "bilinear, asymmetric": ((8, 9, 11), lambda s: s.resize("x", (18, 44), ASYMMETRIC)),
+    "bilinear, corners aligned": ((8, 9, 5), lambda s: s.resize("x", (17, 17), ALIGNED)),
     "mean of 49": ((8, 7, 7), lambda s: s.mean("x")),
     "mean of 16, axes dropped": ((8, 4, 4), lambda s: s.mean("x", keep_dims=False)),
     "mean of 1": ((8, 1, 1), lambda s: s.mean("x", keep_dims=False)),

@@ -31,6 +31,7 @@ OPS: dict[type[Op], Op] = {
     ir.Quantize: ir.Quantize(),
     ir.Rearrange: ir.Rearrange((2, 3, 4), (0, 2, 1), (4, 6)),
     ir.Requantize: ir.Requantize(),
+    ir.Resize: ir.Resize((8, 6), "half-pixel"),
     ir.Sigmoid: ir.Sigmoid(),
 }
 

@@ -20,7 +20,8 @@ import pytest
 
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype
-from edgekit.ir import Add, Concat, Conv2d, Linear, Mean, Mul, Op, Padding, Sigmoid
+from edgekit.ir import Add, Concat, Conv2d, Linear, Mean, Mul, Op, Padding, Resize, Sigmoid
+from edgekit.ir.operators.resize import ALIGNED, ASYMMETRIC, HALF_PIXEL, NEAREST
 from edgekit.mean import disagreement
 from edgekit.quantization import (
     MAX_DENOMINATOR,
@@ -32,6 +33,7 @@ from edgekit.quantization import (
 from edgekit.reference.integer import Reference
 from edgekit.runtimes.catalog import all_runners
 from edgekit.runtimes.runner import decode
+from edgekit.verification.tie_free import broken_conditions
 from tests.networks import FloatSketch, IntegerSketch
 
 if TYPE_CHECKING:
@@ -318,6 +320,88 @@ def sigmoid_table(wanted: float, zero_point: int) -> tuple[float, list[int]] | N
                 return None
             table.append(min(int(nearest), 255) - 128)
     return scale, table
+
+
+# --- bilinear ---------------------------------------------------------------------------------------------------------
+
+SIDES = (-128, -127, -1, 0, 1, 2, 126, 127)
+
+
+def interpolated(stored: NDArray[np.int8], op: Resize) -> Integers:
+    """Weighted sums of whole numbers over a power of two, halves upwards."""
+    rows, columns = (of_axis * 2**8 for of_axis in op.weights(stored.shape[1:]))
+    assert all((weights == np.rint(weights)).all() for weights in (rows, columns))
+    total = rows.astype(np.int64) @ stored.astype(np.int64) @ columns.T.astype(np.int64)
+    return (2 * total + 2**16) >> 17
+
+
+@pytest.mark.parametrize(
+    ("new", "mode"),
+    [
+        (4, HALF_PIXEL), (8, HALF_PIXEL), (256, HALF_PIXEL), (1, HALF_PIXEL), (4, ASYMMETRIC), (16, ASYMMETRIC),
+        (3, ALIGNED), (5, ALIGNED), (257, ALIGNED),
+    ],
+)  # fmt: skip
+def test_bilinear_of_every_pair(new: int, mode: str, run: Run) -> None:
+    """Two neighbours, along rows and along columns; every other pair of them is one of ties with some factor."""
+    pairs = PAIRS if new <= 16 else PAIRS[:, :, ::23, ::5]
+    rows = np.ascontiguousarray(pairs.reshape(1, 2, -1).transpose(0, 2, 1)[:, :, None])  # [1, C, 1, 2]
+    for stored, size in ((rows, (1, new)), (np.ascontiguousarray(rows.transpose(0, 1, 3, 2)), (new, 1))):
+        s = IntegerSketch(stored.shape[1:], scale=Fraction(0.037), zero_point=17)
+        s.integers(op := Resize(size, mode), ("x",), s.scales["x"], 17)
+        model = s.model()
+        assert model.exact
+        assert broken_conditions(model) == ()
+        assert wrong(run(model, stored), interpolated(stored, op)) == {}
+
+
+@pytest.mark.parametrize(
+    ("size", "mode"),
+    [((4, 4), HALF_PIXEL), ((8, 16), HALF_PIXEL), ((4, 8), ASYMMETRIC), ((3, 9), ALIGNED), ((257, 129), ALIGNED)],
+    ids=str,
+)
+def test_bilinear_of_four_extremes(size: tuple[int, int], mode: str, run: Run) -> None:
+    """All of 8 numbers to the power of 4, the ends of int8 and the middle."""
+    sides = SIDES if size[0] < 99 else SIDES[::3]
+    corners = np.stack(np.meshgrid(*[sides] * 4)).reshape(4, -1).T.astype(np.int8)
+    stored = corners.reshape(1, -1, 2, 2)
+    s = IntegerSketch(stored.shape[1:], scale=Fraction(0.037), zero_point=-128)
+    s.integers(op := Resize(size, mode), ("x",), s.scales["x"], -128)
+    assert wrong(run(s.model(), stored), interpolated(stored, op)) == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "size", "mode"),
+    [
+        ((7, 5), (21, 15), HALF_PIXEL), ((7, 9), (10, 13), HALF_PIXEL), ((6, 9), (4, 6), HALF_PIXEL),
+        ((5, 6), (10, 12), ALIGNED), ((5, 6), (15, 6), ASYMMETRIC),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_other_factors_are_near(old: tuple[int, int], size: tuple[int, int], mode: str, run: Run) -> None:
+    """At most one step from the exact means, in every runtime, and it is known that nothing is claimed."""
+    stored = np.random.default_rng(0).choice(np.array(SIDES, np.int8), (1, 200, *old))
+    stored[0, 100:] = np.random.default_rng(1).integers(-128, 128, (100, *old))
+    s = IntegerSketch(stored.shape[1:], scale=Fraction(0.037), zero_point=5)
+    s.integers(op := Resize(size, mode), ("x",), s.scales["x"], 5)
+    model = s.model()
+    assert not model.exact
+    assert "other weights in the last bits (layer.0)" in model.near["layer.0"]
+    rows, columns = op.weights(stored.shape[1:])
+    exact = rows @ stored @ columns.T
+    for runtime, values in run(model, stored).items():
+        off = np.abs(values - exact)
+        assert off.max() < 0.5 + 255 * 2**-11, (runtime, off.max())
+
+
+@pytest.mark.parametrize("factors", [(2, 2), (1, 3), (6, 4)], ids=str)
+def test_nearest_neighbours(factors: tuple[int, int], run: Run) -> None:
+    stored = np.arange(-128, 128).astype(np.int8).reshape(1, 4, 8, 8)
+    s = IntegerSketch(stored.shape[1:], zero_point=3)
+    s.integers(Resize((8 * factors[0], 8 * factors[1]), NEAREST), ("x",), s.scales["x"], 3)
+    model = s.model()
+    assert model.exact
+    assert wrong(run(model, stored), stored.repeat(factors[0], 2).repeat(factors[1], 3).astype(np.int64)) == {}
 
 
 # --- next to ties ---------------------------------------------------------------------------------------------------

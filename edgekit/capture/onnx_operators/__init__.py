@@ -5,7 +5,7 @@ leaves no node behind. Channels that are taken from a tensor and joined again, a
 convolution.
 """
 
-from edgekit.capture.onnx_operators import activations, layers, movement, pooling
+from edgekit.capture.onnx_operators import activations, layers, movement, pooling, resizing
 from edgekit.capture.onnx_operators.arithmetic import on_channels
 
-__all__ = ["activations", "layers", "movement", "on_channels", "pooling"]
+__all__ = ["activations", "layers", "movement", "on_channels", "pooling", "resizing"]

@@ -116,7 +116,7 @@ class Op(abc.ABC):
         has_weights: it is a layer with weights and a bias. This and what is below follow from the rest.
         requantizes: an integer kernel computes something of integers, and then rounds it to the scale of the result.
         tabulated: that is a function of one number, on a grid that is fixed, and so a table of 256 integers.
-        moves_values: the result holds what is read and nothing computed.
+        moves_values: the result holds what is read and nothing computed, or means of it on the same grid.
     """
 
     roles: ClassVar[tuple[str, ...]]
@@ -186,6 +186,16 @@ class Op(abc.ABC):
     def as_image(self) -> Op:
         """What does on [C, 1, 1] the same as this on [C]."""
         return self
+
+    @property
+    def rounds_up(self) -> bool:
+        """Whether it makes weighted means of integers, and rounds them to the nearest, halves upwards."""
+        return False
+
+    def unproven(self, *operands: Shape) -> str:
+        """Why kernels may give other integers for activations of these shapes, as the end of a sentence; "" if not."""
+        del operands
+        return "" if self.requantizes or self.moves_values else f"nothing is proven of {type(self).__name__}"
 
     @property
     def window(self) -> Window | None:

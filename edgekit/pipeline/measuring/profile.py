@@ -41,6 +41,7 @@ _WORDS: Final = {
     **dict.fromkeys((Does.PAD, Does.CROP), _PADDING),
     Does.JOIN: "concatenation",
     Does.RESHAPE: "reshaping",
+    Does.RESIZE: "resizing",
     **dict.fromkeys((Does.CONVERT, Does.KEEP, Does.QUANTIZE, Does.DEQUANTIZE), _CONVERSION),
 }
 BY_RUNTIME: Final = "added by the runtime"  # conversions of layouts and types

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 # What the methods of an int8 TorchScript file call first (edgekit/exporters/torch/integer.py); then they go on.
 NAMES: Final = KernelNames(
-    called={"crop": ("aten::slice",), "mean": ("aten::int_repr",), "pad": ("aten::empty",)}, go_on=True
+    called={
+        "crop": ("aten::slice",),
+        "mean": ("aten::int_repr",),
+        "pad": ("aten::empty",),
+        "resize": ("aten::int_repr",),
+    },
+    go_on=True,
 )
 
 

@@ -1,6 +1,6 @@
 """One function an operator, written as TFLite operators; a module for each kind, the table in ``table``."""
 
-from edgekit.exporters.tflite.operators import activations, arithmetic, borders, layers, movement, pooling
+from edgekit.exporters.tflite.operators import activations, arithmetic, borders, layers, movement, pooling, resizing
 from edgekit.exporters.tflite.operators.table import OPERATORS
 from edgekit.exporters.tflite.operators.versions import KERNELS, RELEASES, oldest_runtime
 
@@ -15,4 +15,5 @@ __all__ = [
     "movement",
     "oldest_runtime",
     "pooling",
+    "resizing",
 ]

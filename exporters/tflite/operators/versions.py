@@ -53,6 +53,10 @@ RELEASES = {
     ("QUANTIZE", 1): (1, 14, 0),
     ("QUANTIZE", 2): (1, 15, 0),
     ("RESHAPE", 1): (1, 5, 0),
+    ("RESIZE_BILINEAR", 1): (1, 7, 0),
+    ("RESIZE_BILINEAR", 2): (1, 14, 0),
+    ("RESIZE_BILINEAR", 3): (2, 2, 0),
+    ("RESIZE_BILINEAR", 4): (2, 5, 0),
     ("SOFTMAX", 1): (1, 5, 0),
     ("TRANSPOSE", 1): (1, 6, 0),
     ("TRANSPOSE", 2): (1, 14, 0),
@@ -79,6 +83,7 @@ KERNELS = {
     "PAD": ("Constant Pad",),
     "QUANTIZE": ("Convert",),
     "RESHAPE": ("Static Reshape", "Copy"),
+    "RESIZE_BILINEAR": ("Resize Bilinear",),
     "SOFTMAX": ("Softmax",),
     "TRANSPOSE": ("Transpose",),
 }

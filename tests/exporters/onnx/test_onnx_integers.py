@@ -33,7 +33,8 @@ def test_every_value_is_the_references(integer_case: Case, level: str, onnx_runt
     path = tmp_path / "m.onnx"
     write_integer_model(model, path, io_dtype=IoDtype.INT8)
     np.testing.assert_array_equal(onnx_runtime(path, stored, level)[0], expected)
-    assert read(path).int8_share == 1.0
+    interpolates = any(node.op.rounds_up for node in model.graph)  # which ONNX can say in float only
+    assert read(path).int8_share == 1.0 or interpolates
 
 
 def test_layers_in_float_change_nothing_around_them(

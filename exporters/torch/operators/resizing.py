@@ -1,0 +1,38 @@
+"""Feature maps of another size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgekit.exporters.torch.operators.table import FLOAT, INTEGER
+from edgekit.ir import Resize
+from edgekit.ir.operators.resize import ALIGNED, ASYMMETRIC, HALF_PIXEL
+
+if TYPE_CHECKING:
+    from edgekit.exporters.torch.writers import FloatWriter, IntegerWriter
+    from edgekit.ir import Node
+
+
+@FLOAT.implements(Resize)
+def _resize(op: Resize, node: Node, writer: FloatWriter) -> str:
+    x, (height, width) = writer.operand(node.operand("x")), op.size
+    if not op.rounds_up:
+        return f"torch.ops.aten.upsample_nearest2d({x}, [{height}, {width}], None, None)"
+    if op.mode != ASYMMETRIC:
+        return f"torch.ops.aten.upsample_bilinear2d({x}, [{height}, {width}], {op.mode == ALIGNED}, None, None)"
+    # With the last row and column again, aligned corners are steps of H / H' from the first.
+    larger = f"torch.ops.aten.replication_pad2d({x}, [0, 1, 0, 1])"
+    resized = f"torch.ops.aten.upsample_bilinear2d({larger}, [{height + 1}, {width + 1}], True, None, None)"
+    return f"{resized}[:, :, :{height}, :{width}]"
+
+
+@INTEGER.implements(Resize)
+def _resize_stored(op: Resize, node: Node, writer: IntegerWriter) -> str:
+    """Nearest neighbours keep their integers (ATen/native/quantized/cpu/UpSampleNearest2d.cpp)."""
+    x, (height, width) = writer.operand(node.operand("x")), op.size
+    if not op.rounds_up:
+        return f"torch.ops.aten.upsample_nearest2d({x}, [{height}, {width}], None, None)"
+    return writer.program.call(
+        "resize", x, height, width, int(op.mode == ASYMMETRIC), op.mode != HALF_PIXEL,
+        writer.scale(node.output), writer.zero_point(node.output),
+    )  # fmt: skip
