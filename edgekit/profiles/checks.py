@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Broken = tuple[Operator | None, str]
     Check = Callable[..., Iterator[Broken]]
 
+_OPERAND: Final = re.compile(r"input( \d+)?")  # "input scale" is none
 _DECLARED: Final = re.compile(r"(?P<name>.*): .*\[(?P<axes>.*)\]")  # "image: float32 [batch, 3, 224, 224]"
 
 
@@ -118,6 +119,16 @@ def static_shapes(contents: Contents) -> Iterator[Broken]:
             yield None, f"{match['name']} has a free axis: [{match['axes']}]"
 
 
+def rank(contents: Contents, *, largest: int) -> Iterator[Broken]:
+    """Results with more axes; of an .onnx file, which says no shapes, those of Reshape and Transpose."""
+    for operator in contents.operators:
+        axes = len(_shape(operator.fields.get("shape")) or _shape(operator.fields.get("perm")))
+        if operator.kind == "Reshape":
+            axes = _array(operator.fields.get("target shape")).size
+        if axes > largest:
+            yield operator, f"its result has {axes} axes"
+
+
 # --- TFLite -----------------------------------------------------------------------------------------------------------
 
 
@@ -171,6 +182,29 @@ def batch_padding(contents: Contents) -> Iterator[Broken]:
         widths = operator.fields.get("paddings")
         if operator.kind == "PAD" and isinstance(widths, np.ndarray) and len(widths) == 4 and widths[0].any():
             yield operator, f"it pads the batch by {widths[0].tolist()}"
+
+
+def constant_operands(contents: Contents) -> Iterator[Broken]:
+    """CONCATENATIONs with constants, but for two operands of which one is all zeros."""
+    for operator in contents.operators:
+        if operator.kind != "CONCATENATION":
+            continue
+        read = [value for role, value in operator.fields.items() if _OPERAND.fullmatch(role)]
+        constants = [value for value in read if isinstance(value, np.ndarray)]
+        if constants and (len(read) > 2 or any(np.any(value) for value in constants)):
+            yield operator, f"it joins {len(constants)} constant {'tensors' if len(constants) > 1 else 'tensor'}"
+
+
+def unit_strides(contents: Contents) -> Iterator[Broken]:
+    """STRIDED_SLICEs that leave numbers out, or make axes."""
+    for operator in contents.operators:
+        if operator.kind != "STRIDED_SLICE":
+            continue
+        if np.any(_array(operator.fields.get("input 3")) != 1):
+            yield operator, f"its strides are {_array(operator.fields['input 3']).tolist()}"
+        for mask in ("ellipsis mask", "new axis mask"):
+            if operator.fields.get(mask):
+                yield operator, f"its {mask} is {operator.fields[mask]}"
 
 
 def equal_dilation(contents: Contents) -> Iterator[Broken]:
@@ -253,6 +287,25 @@ def weight_limit(contents: Contents, *, limit: int) -> Iterator[Broken]:
             yield operator, f"its weights reach {worst}"
 
 
+def pool_dilation(contents: Contents) -> Iterator[Broken]:
+    """Poolings that leave pixels of their window out."""
+    for operator in contents.operators:
+        dilations = _shape(operator.fields.get("dilations"))
+        if operator.kind in {"AveragePool", "MaxPool"} and any(step != 1 for step in dilations):
+            yield operator, f"its window is dilated by {list(dilations)}"
+
+
+def nearest_modes(contents: Contents, *, refused: Mapping[str, Collection[str]]) -> Iterator[Broken]:
+    """Resizes to the nearest pixel that round otherwise than their coordinates allow."""
+    for operator in contents.operators:
+        if operator.kind != "Resize" or operator.fields.get("mode", "nearest") != "nearest":
+            continue
+        coordinates = operator.fields.get("coordinate_transformation_mode", "half_pixel")  # both defaults of Resize
+        mode = operator.fields.get("nearest_mode", "round_prefer_floor")
+        if mode in refused.get(str(coordinates), ()):
+            yield operator, f"{mode} of {coordinates} coordinates"
+
+
 # --- Core ML ----------------------------------------------------------------------------------------------------------
 
 
@@ -275,14 +328,24 @@ def extent(contents: Contents, *, height: int, width: int, channels: int) -> Ite
             yield operator, f"its result is {shape}"
 
 
+def channel_padding(contents: Contents) -> Iterator[Broken]:
+    """Pads of the channels of feature maps, [N, C, H, W]."""
+    for operator in contents.operators:
+        axes = len(_shape(operator.fields.get("shape")))
+        widths = _array(operator.fields.get("padding")).reshape(-1, 2)  # of the last axes, before and behind
+        if operator.kind == "pad" and axes == 4 and len(widths) >= 3 and widths[-3].any():
+            yield operator, f"it pads the channels by {widths[-3].tolist()}"
+
+
 CHECKS: Final[Mapping[str, Check]] = {
     check.__name__: check
     for check in (
-        *(operators, computes_in, boundary, static_shapes),
+        *(operators, computes_in, boundary, static_shapes, rank),
         *(operator_versions, innermost, constant_parameters, no_fused_activation, mean_axes, batch_padding),
-        *(equal_dilation, softmax, fully_connected),
+        *(constant_operands, unit_strides, equal_dilation, softmax, fully_connected),
         *(quantized, stored_activations, symmetric, weight_axis, weight_limit),
-        *(kernel_width, extent),
+        *(pool_dilation, nearest_modes),
+        *(kernel_width, extent, channel_padding),
     )
 }
 

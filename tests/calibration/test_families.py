@@ -12,7 +12,7 @@ from edgekit.calibration.equalization import equalize, find_gains
 from edgekit.calibration.families import families
 from edgekit.calibration.options import Options
 from edgekit.executor.float import FloatExecutor
-from edgekit.ir import Add, Conv2d, Padding
+from edgekit.ir import Add, Conv2d, Padding, Rearrange
 from tests.networks import RELU, RELU6, FloatSketch
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgekit.ir import Graph
+    from edgekit.ir import Graph, Tensor
 
 
 def u_net(s: FloatSketch) -> None:
@@ -57,6 +57,32 @@ def one_for_all(s: FloatSketch) -> None:
     """One channel that is concatenated twice."""
     a = s.conv("x", 1)  # layer.0
     s.conv(s.concat(a, a), 2)  # layer.1, layer.2
+
+
+def shuffled(s: FloatSketch) -> None:
+    """ShuffleNet's: [2, 3] of channels become [3, 2]."""
+    x = s.conv("x", 6)  # layer.0
+    x = s.node(Rearrange((2, 3, 30), (1, 0, 2), (6, 5, 6)), (x,))  # layer.1
+    s.conv(x, 2)
+
+
+def to_space(s: FloatSketch) -> None:
+    """Four channels become one, four times as large."""
+    x = s.conv("x", 8)  # layer.0
+    x = s.node(Rearrange((2, 2, 2, 5, 6), (0, 3, 1, 4, 2), (2, 10, 12)), (x,))  # layer.1
+    s.conv(x, 2)
+
+
+def flattened(s: FloatSketch) -> None:
+    """A channel becomes 30 numbers of a vector."""
+    x = s.conv("x", 2)  # layer.0
+    s.linear(s.node(Rearrange.reshape((60,)), (x,)), 3)  # layer.1, layer.2
+
+
+def rows(s: FloatSketch) -> None:
+    """[C, H W] becomes [H W, C], as detectors have it: all channels have one gain."""
+    x = s.conv(s.conv("x", 3), 2)
+    s.node(Rearrange((2, 30), (1, 0), (30, 2)), (x,))
 
 
 def grouped(s: FloatSketch) -> None:
@@ -97,6 +123,10 @@ NETWORKS: dict[Callable[[FloatSketch], None], list[tuple[dict[str, list[int]], l
         )
     ],
     one_for_all: [({"layer.0": [0], "layer.1": [0, 0]}, [1])],
+    shuffled: [({"layer.0": [*range(6)], "layer.1": [0, 3, 1, 4, 2, 5]}, [1] * 6)],
+    to_space: [({"layer.0": [0, 0, 0, 0, 1, 1, 1, 1], "layer.1": [0, 1]}, [1, 1])],
+    flattened: [({"layer.0": [0, 1], "layer.1": [0] * 30 + [1] * 30}, [1, 1])],
+    rows: [({"layer.0": [0, 1, 2]}, [1] * 3)],
     grouped: [({"layer.0": [*range(6)]}, [1] * 6), ({"layer.1": [*range(4)]}, [1] * 4)],
 }
 
@@ -112,6 +142,11 @@ def values(graph: Graph, images: NDArray[np.float32]) -> Mapping[str, torch.Tens
     with torch.inference_mode():
         FloatExecutor(graph)(torch.from_numpy(images), seen.__setitem__)
     return seen
+
+
+def by_channel(tensor: Tensor) -> torch.Tensor:
+    """Its factors, beside what it holds."""
+    return torch.tensor(tensor.factor).reshape(-1, *[1] * (len(tensor.shape) - 1))
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda n: n.__name__)
@@ -136,7 +171,7 @@ def test_powers_of_two_leave_every_bit_of_the_outputs(network: Callable[[FloatSk
     images = drawn.images()
     before, after = values(model.graph, images), values(equalized, images)
     for name, tensor in equalized.tensors.items():
-        assert torch.equal(after[name], before[name] * torch.tensor(tensor.factor).reshape(-1, 1, 1)), name
+        assert torch.equal(after[name], before[name] * by_channel(tensor)), name
     assert any(tensor.factor != 1 for tensor in equalized.tensors.values())
 
 
@@ -149,7 +184,7 @@ def with_uneven_channels(network: Callable[[FloatSketch], None]) -> FloatSketch:
     return drawn
 
 
-@pytest.mark.parametrize("network", [u_net, dense, one_for_all, grouped], ids=lambda n: n.__name__)
+@pytest.mark.parametrize("network", [u_net, dense, one_for_all, shuffled, grouped], ids=lambda n: n.__name__)
 def test_all_channels_that_share_a_scale_reach_equally_far(network: Callable[[FloatSketch], None]) -> None:
     drawn = with_uneven_channels(network)
     model, images = drawn.float_model(), np.concatenate([drawn.images()] * 2)

@@ -123,7 +123,8 @@ def tflite(  # the parts of an operator
 def onnx(path: Path, kind: str, *, free: bool = False, **constants: Any) -> Path:
     """An .onnx file with one operator between a DequantizeLinear and a QuantizeLinear.
 
-    The constants: "weight", float or int8, "axis" of its scales, "stored", the type of activations.
+    The constants: "weight", float or int8, "axis" of its scales, "stored", the type of activations, "operand", another
+    constant that it reads, and "attributes".
     """
     from onnx import TensorProto, helper, numpy_helper, save
 
@@ -141,7 +142,10 @@ def onnx(path: Path, kind: str, *, free: bool = False, **constants: Any) -> Path
             arrays["zeros"] = np.zeros(arrays["weight"].shape[axis], np.int8)
             nodes.append(helper.make_node("DequantizeLinear", ["weight", "scales", "zeros"], ["w"], axis=axis))
             inputs[-1] = "w"
-    nodes.append(helper.make_node(kind, inputs, ["made"]))
+    if "operand" in constants:
+        arrays["operand"] = constants["operand"]
+        inputs.append("operand")
+    nodes.append(helper.make_node(kind, inputs, ["made"], **constants.get("attributes", {})))
     nodes.append(helper.make_node("QuantizeLinear", ["made", "scale", "zero"], ["y"]))
     shape = ["batch" if free else 1, 8, 4, 4]
     taken, given = ([helper.make_tensor_value_info(name, element, shape)] for name in "xy")

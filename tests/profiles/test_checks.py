@@ -19,6 +19,7 @@ Files = Any  # of conftest.py
 Break = Callable[[Files], Path]
 WEIGHT = np.ones((8, 8, 1, 1), np.int8)
 IMAGE = (1, 4, 4, 8)
+ZEROS = np.zeros(IMAGE, np.int8)
 
 
 def of(path: Path, device: str) -> tuple[Finding, ...]:
@@ -31,6 +32,35 @@ def relabelled(kind: str) -> Callable[[Any, Any], None]:
         operation.type = kind
 
     return change
+
+
+def reshaped(*axes: int) -> Callable[[Any, Any], None]:
+    def change(_: Any, operation: Any) -> None:
+        operation.type = "reshape"
+        made = operation.outputs[0].type.tensorType
+        made.rank = len(axes)
+        del made.dimensions[:]
+        for size in axes:
+            made.dimensions.add().constant.size = size
+
+    return change
+
+
+def padded(*widths: int) -> Callable[[Any, Any], None]:
+    def change(function: Any, operation: Any) -> None:
+        operation.type = "pad"
+        named = operation.inputs["pad"].arguments[0].name
+        (block,) = function.block_specializations.values()
+        value = next(o for o in block.operations if o.outputs[0].name == named).attributes["val"]
+        value.type.tensorType.dimensions[0].constant.size = len(widths)
+        value.immediateValue.tensor.ints.values[:] = widths
+
+    return change
+
+
+def sliced(*strides: int, **masks: int) -> dict[str, Any]:
+    constants = tuple(np.array(values, np.int32) for values in ((0, 0, 0, 0), (1, 4, 4, 8), strides))
+    return {"constants": constants, "options": ("StridedSliceOptions", masks)}
 
 
 def freed(function: Any, _: Any) -> None:
@@ -73,6 +103,15 @@ BREAK: dict[tuple[str, str], tuple[tuple[Break, str], ...]] = {
         (lambda f: f.mlpackage(kernel=1, shape=(3, 1, 16385)), "its result is (1, 3, 1, 16385)"),
         (lambda f: f.mlpackage(kernel=1, shape=(3, 16385, 1)), "its result is (1, 3, 16385, 1)"),
     ),
+    ("apple-neural-engine", "axes"): (
+        (lambda f: f.mlpackage(change=reshaped(1, 1, 1, 4, 18, 18)), "its result has 6 axes"),
+    ),
+    ("apple-neural-engine", "padding"): (
+        (lambda f: f.mlpackage(change=padded(0, 3, 0, 0, 0, 0)), "it pads the channels by [0, 3]"),
+    ),
+    ("apple-neural-engine", "resize"): (
+        (lambda f: f.mlpackage(change=relabelled("upsample_bilinear")), "upsample_bilinear"),
+    ),
     ("edgetpu", "operators"): ((lambda f: f.tflite("HARD_SWISH"), "HARD_SWISH"),),
     ("edgetpu", "integers"): (
         (lambda f: f.tflite("RELU", dtype="FLOAT32"), "RELU makes float32"),
@@ -85,6 +124,14 @@ BREAK: dict[tuple[str, str], tuple[tuple[Break, str], ...]] = {
     ("edgetpu", "pooling"): (
         (lambda f: f.tflite("AVERAGE_POOL_2D", **pooled(1)), "AVERAGE_POOL_2D with RELU"),
         (lambda f: f.tflite("MAX_POOL_2D", **pooled(3)), "MAX_POOL_2D with RELU6"),
+    ),
+    ("edgetpu", "concatenation"): (
+        (lambda f: f.tflite("CONCATENATION", constants=(np.ones(IMAGE, np.int8),)), "it joins 1 constant tensor"),
+        (lambda f: f.tflite("CONCATENATION", constants=(ZEROS, ZEROS)), "it joins 2 constant tensors"),
+    ),
+    ("edgetpu", "slices"): (
+        (lambda f: f.tflite("STRIDED_SLICE", **sliced(1, 2, 2, 1)), "its strides are [1, 2, 2, 1]"),
+        (lambda f: f.tflite("STRIDED_SLICE", **sliced(1, 1, 1, 1, newAxisMask=2)), "its new axis mask is 2"),
     ),
     ("edgetpu", "mean"): (
         (mean(0), "it reduces the batch"),
@@ -121,6 +168,22 @@ BREAK: dict[tuple[str, str], tuple[tuple[Break, str], ...]] = {
     ),
     ("hexagon-htp", "quantized"): ((lambda f: f.onnx("Conv", weight=WEIGHT.astype(np.float32)), "Conv in float"),),
     ("hexagon-htp", "activations"): ((lambda f: f.onnx("Relu", stored=np.int8), "it is stored as int8"),),
+    ("hexagon-htp", "axes"): (
+        (lambda f: f.onnx("Transpose", attributes={"perm": [0, 1, 4, 2, 5, 3]}), "its result has 6 axes"),
+        (lambda f: f.onnx("Reshape", operand=np.array([1, 2, 2, 2, 4, 4], np.int64)), "its result has 6 axes"),
+    ),
+    ("hexagon-htp", "pooling"): (
+        (
+            lambda f: f.onnx("MaxPool", attributes={"kernel_shape": [2, 2], "dilations": [2, 1]}),
+            "its window is dilated by [2, 1]",
+        ),
+    ),
+    ("hexagon-htp", "nearest"): (
+        (
+            lambda f: f.onnx("Resize", attributes={"coordinate_transformation_mode": "asymmetric"}),
+            "round_prefer_floor of asymmetric coordinates",
+        ),
+    ),
     ("hexagon-htp", "weight axis"): (
         (lambda f: f.onnx("Conv", weight=WEIGHT, axis=1), "its weights are quantized along axis 1"),
         (lambda f: f.onnx("ConvTranspose", weight=WEIGHT, axis=0), "its weights are quantized along axis 0"),
@@ -137,11 +200,16 @@ KEEP: tuple[tuple[str, Break], ...] = (
     ("x86", lambda f: f.onnx("Conv", weight=WEIGHT * 64)),
     ("apple-neural-engine", lambda f: f.exported("coreml", precision=Precision.FLOAT16)),
     ("apple-neural-engine", lambda f: f.mlpackage(kernel=13)),
+    ("apple-neural-engine", lambda f: f.mlpackage(change=reshaped(1, 1, 4, 18, 18))),
+    ("apple-neural-engine", lambda f: f.mlpackage(change=padded(0, 0, 1, 2, 0, 1))),
     ("apple-neural-engine", lambda f: f.mlpackage(kernel=1, shape=(3, 1, 16384))),
     ("edgetpu", lambda f: f.exported("tflite", "int8")),
     ("edgetpu", lambda f: f.exported("tflite", "uint8")),
     ("edgetpu", lambda f: f.tflite("AVERAGE_POOL_2D", **pooled(0))),
     ("edgetpu", lambda f: f.tflite("CONV_2D", version=5)),
+    ("edgetpu", lambda f: f.tflite("CONCATENATION", made=2)),
+    ("edgetpu", lambda f: f.tflite("CONCATENATION", constants=(ZEROS,))),
+    ("edgetpu", lambda f: f.tflite("STRIDED_SLICE", **sliced(1, 1, 1, 1))),
     ("edgetpu", lambda f: f.tflite("SOFTMAX", shape=(1, 16000))),
     ("edgetpu", mean(1, 2)),
     ("edgetpu", mean(3)),
@@ -149,6 +217,16 @@ KEEP: tuple[tuple[str, Break], ...] = (
     ("hexagon-htp", lambda f: f.exported("onnx", "uint8", batch=1)),
     ("hexagon-htp", lambda f: f.onnx("Conv", weight=WEIGHT)),
     ("hexagon-htp", lambda f: f.onnx("ConvTranspose", weight=WEIGHT, axis=1)),
+    ("hexagon-htp", lambda f: f.onnx("Transpose", attributes={"perm": [0, 1, 4, 2, 3]})),
+    ("hexagon-htp", lambda f: f.onnx("Reshape", operand=np.array([1, 2, 4, 4, 4], np.int64))),
+    ("hexagon-htp", lambda f: f.onnx("MaxPool", attributes={"kernel_shape": [2, 2]})),
+    (
+        "hexagon-htp",
+        lambda f: f.onnx(
+            "Resize", attributes={"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        ),
+    ),
+    ("hexagon-htp", lambda f: f.onnx("Resize", attributes={"mode": "linear"})),
 )
 
 

@@ -7,10 +7,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from edgekit.ir.operators.operator import Factors, Gains, Op, Scales, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +100,17 @@ class Rearrange(Op):
             raise ValueError(f"rearranges a tensor of the shape {x} as {self.split}, and gives {self.shape}")
         return self.shape
 
-    def gains(self, *tensors: Shape) -> Gains:
-        """Those of x where its channels stay the first axis of the result, and whole; else none."""
-        ((channels, *_),) = tensors
-        first = next(iter(self.split), 1)
-        stays = self.order[:1] in {(), (0,)} and first % channels == 0 and self.shape[0] == channels
-        return Gains.EQUAL if stays else Gains.NONE
+    def gains(self, *_: Shape) -> Gains:
+        """Those of x, wherever its channels go."""
+        return Gains.EQUAL
+
+    def channels(self, *tensors: Shape) -> tuple[NDArray[np.intp], ...]:
+        """A channel of the result holds numbers of one channel of x, or of several."""
+        (x,) = tensors
+        read = np.broadcast_to(np.arange(x[0]).reshape(-1, *[1] * (len(x) - 1)), x)
+        moved = read.reshape(self.split).transpose(self.order).reshape(self.shape[0], -1)
+        made = np.broadcast_to(np.arange(self.shape[0])[:, None], moved.shape)
+        return (np.unique(np.stack([moved.ravel(), made.ravel()], axis=1), axis=0),)
 
     def steps(self, x: Shape, most: int | None = None, *, alone: bool = False) -> tuple[Step, ...]:
         """As few reshapes and transposes as do the same to a tensor of this shape, one at least.
