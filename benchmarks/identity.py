@@ -9,89 +9,42 @@ makes the same network again, and with the layer where it begins.
 
 from __future__ import annotations
 
-import argparse
-import multiprocessing
-import os
 import sys
 import tempfile
 import time
-from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, get_args
 
 import numpy as np
 
+from edgekit.benchmarks.everywhere import Outcome, compared, outcomes, report
 from edgekit.benchmarks.random_weights import drawn, pictures
 from edgekit.config import CalibrationSettings, ExportSettings, ModelSettings, PreprocessingSettings, Settings
 from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.errors import EdgekitError
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype
-from edgekit.integer_model import IntegerModel
 from edgekit.models.architecture import Architecture, Block, PaddingStyle, make_divisible
 from edgekit.pipeline.making.export import export
-from edgekit.runtimes.catalog import all_runners
-from edgekit.verification import compare
-from edgekit.verification.divergence import locate
-from edgekit.verification.integer_parity import IntegerParity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.random import Generator
-    from numpy.typing import NDArray
 
 T = TypeVar("T")
 
-COUNT = 200
-NETWORKS_A_PROCESS = 25
 CALIBRATED_ON = 12  # images
 COMPARED_ON = 6  # other images, the extremes among them
 RESOLUTIONS = (32, 48, 64, 80, 96)
 FAMILIES = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large")
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one network.
-
-    Attributes:
-        seed: it was drawn with.
-        network: it, in words.
-        seconds: that it took.
-        parities: of each runtime.
-        differences: for each runtime that differs, the layer where it begins, and how.
-        refused: why it could not be exported; None where it could.
-    """
-
-    seed: int
-    network: str
-    seconds: float
-    parities: tuple[IntegerParity, ...] = ()
-    differences: tuple[str, ...] = ()
-    refused: str | None = None
-
-
 def main() -> None:
     """Draw networks, run them, and print Markdown."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=COUNT, help="how many networks")
-    parser.add_argument("--seed", type=int, default=0, help="of the first; the others follow")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes at a time")
-    given = parser.parse_args()
-    started = time.perf_counter()
-    seeds = range(given.seed, given.seed + given.count)
-    outcomes: list[Outcome] = []
-    # Not forked, which torch's threads would not survive; and not for long, as torch.export forgets nothing.
-    context, share = multiprocessing.get_context("spawn"), NETWORKS_A_PROCESS * given.jobs
-    for first in range(0, len(seeds), share):
-        with ProcessPoolExecutor(given.jobs, mp_context=context) as pool:
-            outcomes += pool.map(prove, seeds[first : first + share])
-        print(f"{len(outcomes)} of {given.count}", file=sys.stderr, flush=True)
-    _report(outcomes, time.perf_counter() - started)
-    sys.exit(any(outcome.differences or outcome.refused for outcome in outcomes))
+    found, seconds = outcomes(__doc__, prove)
+    report(found, seconds)
+    sys.exit(any(outcome.differences or outcome.refused for outcome in found))
 
 
 def prove(seed: int) -> Outcome:
@@ -105,34 +58,10 @@ def prove(seed: int) -> Outcome:
         try:
             random = _random(seed, 1)
             pixels = pictures(random, COMPARED_ON, _size(settings))
-            parities, differences = _compare(settings, pixels, threads=_one(random, (1, 2, 4)))
+            parities, differences = compared(export(settings), pixels, threads=_one(random, (1, 2, 4)))
         except EdgekitError as error:
             return Outcome(seed, network, time.perf_counter() - started, refused=str(error))
     return Outcome(seed, network, time.perf_counter() - started, parities, differences)
-
-
-def _compare(
-    settings: Settings, pixels: NDArray[np.uint8], *, threads: int
-) -> tuple[tuple[IntegerParity, ...], tuple[str, ...]]:
-    exported = export(settings)
-    assert exported.integer_model is not None
-    model = IntegerModel.load(exported.integer_model)
-    expected = compare.reference_outputs(model, pixels)
-    parities: list[IntegerParity] = []
-    differences: list[str] = []
-    for file in exported.files:
-        assert file.summary.metadata is not None
-        for make_runner in all_runners(file.path, threads=threads):
-            with make_runner() as runner:
-                (parity,) = compare.integers(runner, file.summary.metadata, model, pixels, expected)
-                claimed = runner.differs_because is None
-            assert isinstance(parity, IntegerParity)
-            parities.append(parity)
-            if claimed and not parity.passed:
-                found = locate(file.path, model, pixels, make_runner=make_runner)
-                where = found.sentence if found else "not where its tensors are shown"
-                differences.append(f"{parity.runner}: {parity.differences}; {where}")
-    return tuple(parities), tuple(differences)
 
 
 # --- drawing --------------------------------------------------------------------------------------------------------
@@ -236,29 +165,6 @@ def _size(settings: Settings) -> tuple[int, int]:
 
     assert settings.model.checkpoint is not None
     return checkpoint.load(settings.model.checkpoint).architecture.size
-
-
-# --- reporting ------------------------------------------------------------------------------------------------------
-
-
-def _report(outcomes: list[Outcome], seconds: float) -> None:
-    run = [outcome for outcome in outcomes if outcome.refused is None]
-    families = Counter(outcome.network.split(",")[0] for outcome in run)
-    print(f"## {len(run)} random networks, {seconds / 60:.1f} minutes\n")
-    print(f"{', '.join(f'{count} × {family}' for family, count in sorted(families.items()))}.\n")
-    print("| runtime | networks | logits | identical | networks that differ |\n|---|---|---|---|---|")
-    runners = sorted({parity.runner for outcome in run for parity in outcome.parities})
-    for runner in runners:
-        parities = [parity for outcome in run for parity in outcome.parities if parity.runner == runner]
-        values = sum(parity.values for parity in parities)
-        same = sum(parity.differences.get(0, 0) for parity in parities)
-        differ = sum(not parity.passed for parity in parities)
-        print(f"| {runner} | {len(parities)} | {values:,} | {'all' if same == values else f'{same:,}'} | {differ} |")
-    for outcome in outcomes:
-        for difference in outcome.differences:
-            print(f"\n- seed {outcome.seed} ({outcome.network}): {difference}")
-        if outcome.refused is not None:
-            print(f"\n- seed {outcome.seed} ({outcome.network}) was refused: {outcome.refused}")
 
 
 if __name__ == "__main__":

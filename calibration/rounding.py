@@ -164,18 +164,18 @@ def minimize(
     size = covariance.shape[-1]
     damping = DAMPING * np.einsum("bkk->b", covariance) / size
     damped = covariance + np.where(damping > 0, damping, 1.0)[:, None, None] * np.eye(size)
+    damped, upper = _definite(damped)
     nearest = np.clip(np.rint(wanted), -limit, limit)
-    found = _descend(_with_feedback(wanted, damped, limit), wanted, damped, limit)
+    found = _descend(_with_feedback(wanted, upper, limit), wanted, damped, limit)
     better = _error(found, wanted, damped) < _error(nearest, wanted, damped)
     return np.where(better[:, :, None], found, nearest)
 
 
-def _with_feedback(wanted: NDArray[np.float64], damped: NDArray[np.float64], limit: int) -> NDArray[np.float64]:
+def _with_feedback(wanted: NDArray[np.float64], upper: NDArray[np.float64], limit: int) -> NDArray[np.float64]:
     """Round one weight after the other, and let those that follow make up for each error.
 
-    arXiv:2210.17323, equations 2 and 3 in the form of its algorithm 1: U is upper triangular with U^T U = G^-1.
+    arXiv:2210.17323, equations 2 and 3 in the form of its algorithm 1; ``upper`` is U with U^T U = G^-1.
     """
-    upper = np.linalg.cholesky(np.linalg.inv(damped)).transpose(0, 2, 1)
     left, found = wanted.copy(), np.empty_like(wanted)
     size = wanted.shape[-1]
     for start in range(0, size, BLOCK):
@@ -187,6 +187,22 @@ def _with_feedback(wanted: NDArray[np.float64], damped: NDArray[np.float64], lim
             left[:, :, k + 1 : end] -= error[:, :, None] * upper[:, k, None, k + 1 : end]
         left[:, :, end:] -= errors @ upper[:, start:end, end:]
     return found
+
+
+def _definite(damped: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """``damped`` with U, both [B, K, K]: U is upper triangular, and U^T U the inverse.
+
+    Inputs that hardly vary about a large mean leave less of their variance than float32 took from it, and then there is
+    no U. So the diagonal is raised by what is missing.
+    """
+    try:
+        return damped, np.linalg.cholesky(np.linalg.inv(damped)).transpose(0, 2, 1)
+    except np.linalg.LinAlgError:
+        eigenvalues = np.linalg.eigvalsh(damped)  # [B, K], ascending
+        least = DAMPING / 2 * eigenvalues.mean(1)  # more than that is left by what is sound
+        missing = np.maximum(least - eigenvalues[:, 0], 0.0)
+        raised = damped + missing[:, None, None] * np.eye(damped.shape[-1])
+        return raised, np.linalg.cholesky(np.linalg.inv(raised)).transpose(0, 2, 1)
 
 
 def _descend(

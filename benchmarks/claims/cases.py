@@ -180,6 +180,38 @@ class Gated(nn.Module):
         return self.function(a, self.pool(b))
 
 
+class Placed(nn.Module):
+    """One number a place with a map; a convolution of the second operand gives it."""
+
+    def __init__(self, function: Function) -> None:
+        super().__init__()
+        self.function, self.narrow = function, nn.Conv2d(6, 1, 1)
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        """[N, C, H, W]."""
+        return self.function(a, self.narrow(b))
+
+
+class Twice(nn.Module):
+    """Something that takes nothing in of what stands behind it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[N, C, H, W] -> [N, 2 C, H, W]."""
+        return torch.cat([x, x], 1)
+
+
+class Constant(nn.Module):
+    """One number a channel that belongs to the network."""
+
+    def __init__(self, function: Function, channels: int) -> None:
+        super().__init__()
+        self.function, self.values = function, nn.Parameter(torch.randn(1, channels, 1, 1))
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        """[N, C, H, W]."""
+        return self.function(a + b, self.values)
+
+
 class Gate(nn.Module):
     """Squeeze-and-excite with a sigmoid, as EfficientNet has it."""
 
@@ -196,6 +228,15 @@ class Gate(nn.Module):
 
 def _conv(out: int, kernel: int | tuple[int, int], **attributes: Any) -> Callable[[], nn.Module]:  # noqa: ANN401 - torch's own
     return lambda: nn.Conv2d(8, out, kernel, **attributes)
+
+
+def _resized(mode: str, **attributes: Any) -> Callable[[], nn.Module]:  # noqa: ANN401 - torch's own
+    return lambda: nn.Upsample(mode=mode, **attributes)
+
+
+def _net(*layers: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
+    """A form of several layers."""
+    return lambda: nn.Sequential(*(make() for make in layers))
 
 
 CASES = (
@@ -216,82 +257,119 @@ CASES = (
             "depthwise 3 × 3, padding 1": _conv(8, 3, groups=8, padding=1),
             "depthwise 3 × 3, stride 2": _conv(8, 3, groups=8, stride=2, padding=1),
             "depthwise 5 × 5, dilation 2": _conv(8, 5, groups=8, dilation=2, padding=4),
+            "2 groups": _conv(12, 3, groups=2, padding=1),
+            "4 groups, stride 2": _conv(8, 3, groups=4, stride=2, padding=1),
+            "depthwise, two outputs a channel": _conv(16, 3, groups=8, padding=1),
             "one output channel": _conv(1, 3),
-            "with ReLU": lambda: nn.Sequential(nn.Conv2d(8, 12, 3), nn.ReLU()),
-            "with ReLU6": lambda: nn.Sequential(nn.Conv2d(8, 12, 3), nn.ReLU6()),
+            "with ReLU": _net(_conv(12, 3), nn.ReLU),
+            "with ReLU6": _net(_conv(12, 3), nn.ReLU6),
         },
     ),
-    Case("Linear", (96, 1, 1), {"": lambda: nn.Sequential(nn.Flatten(), nn.Linear(96, 40))}),
+    Case("Linear", (96, 1, 1), {"": _net(nn.Flatten, lambda: nn.Linear(96, 40))}),
     Case(
         "Mean",
         (8, 14, 14),
-        {
-            "axes kept": lambda: nn.AdaptiveAvgPool2d(1),
-            "axes dropped": Of(lambda x: x.mean((2, 3))),
-        },
+        {"axes kept": lambda: nn.AdaptiveAvgPool2d(1), "axes dropped": Of(lambda x: x.mean((2, 3)))},
     ),
     Case(
         "Add",
         (1, 256, 256),
-        {"equal shapes": Of(torch.add), "with ReLU": Of(lambda a, b: functional.relu(a + b))},
+        {
+            "equal shapes": Of(torch.add),
+            "with ReLU": Of(lambda a, b: functional.relu(a + b)),
+            "a difference": Of(torch.sub),
+        },
         operands=2,
         tried=PAIRS,
     ),
     Case(
-        "Mul",
-        (1, 256, 256),
-        {"equal shapes": Of(torch.mul)},
+        "Add, repeated",
+        (6, 16, 16),
+        {
+            "a number a channel": lambda: Gated(torch.add),
+            "a number a place": lambda: Placed(torch.add),
+            "a constant": Of(lambda a, b: a * b + 0.7),
+            "a constant a channel": lambda: Constant(torch.add, 6),
+        },
         operands=2,
-        tried=PAIRS,
+    ),
+    Case("Mul", (1, 256, 256), {"equal shapes": Of(torch.mul)}, operands=2, tried=PAIRS),
+    Case(
+        "Mul, repeated",
+        (6, 16, 16),
+        {
+            "a number a channel": lambda: Gated(torch.mul),
+            "a number a place": lambda: Placed(torch.mul),
+            "a constant": Of(lambda a, b: (a + b) * 0.7),
+            "a constant below 0": Of(lambda a, b: (a + b) * -1.3),
+            "a constant a channel": lambda: Constant(torch.mul, 6),
+        },
+        operands=2,
     ),
     Case("Pad", (8, 13, 14), {"zeros on every side another number": lambda: nn.ZeroPad2d((1, 2, 0, 3))}),
     Case(
         "Rearrange",
-        (16, 6, 10),
+        (16, 6, 8),
         {
+            "Flatten": nn.Flatten,
+            "to rows": Of(lambda x: x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, 4)),
+            "channels last": Of(lambda x: x.permute(0, 2, 3, 1)),
             "channel shuffle": lambda: nn.ChannelShuffle(4),
-            "pixel shuffle": lambda: nn.PixelShuffle(2),
+            "depth to space": lambda: nn.PixelShuffle(2),
             "space to depth": lambda: nn.PixelUnshuffle(2),
-            "rows of a head": Of(lambda x: x.permute(0, 2, 3, 1).reshape(1, -1, 8)),
-            "rows of a head, its anchors first": Of(lambda x: x.view(1, 2, 8, -1).transpose(2, 3).reshape(1, -1, 8)),
-            "flattened": nn.Flatten,
-            "rows and columns exchanged": Of(lambda x: x.transpose(2, 3)),
+            "rows for columns": Of(lambda x: x.transpose(2, 3)),
         },
     ),
     Case("Concat", (4, 13, 14), {"of channels": Of(lambda a, b: torch.cat([a, b], 1))}, operands=2),
-    Case("BatchNorm", (8, 13, 14), {"behind a convolution": lambda: Scaled(12, nn.Conv2d(8, 12, 3))}),
     Case(
-        "Clamp", (8, 13, 14), {"behind a convolution": lambda: nn.Sequential(nn.Conv2d(8, 12, 3), nn.Hardtanh(-1, 2))}
+        "BatchNorm",
+        (8, 13, 14),
+        {
+            "behind a convolution": lambda: Scaled(12, nn.Conv2d(8, 12, 3)),
+            "behind a concatenation": lambda: Scaled(16, Twice()),
+            "in front of a convolution": _net(lambda: Scaled(8), lambda: nn.Conv2d(8, 12, 3)),
+            "between ReLUs": _net(nn.ReLU, lambda: Scaled(8), nn.ReLU),
+        },
+    ),
+    Case(
+        "Clamp",
+        (8, 13, 14),
+        {
+            "behind a convolution": _net(_conv(12, 3), lambda: nn.Hardtanh(-1, 2)),
+            "behind a mean": _net(lambda: nn.AdaptiveAvgPool2d(1), nn.ReLU),
+            "behind a concatenation": _net(Twice, lambda: nn.Hardtanh(-0.7, 0.9)),
+            "ReLU behind a concatenation": _net(Twice, nn.ReLU),
+        },
     ),
     Case(
         "HardSwish",
-        (4, 16, 16),
-        {"in front of a convolution": lambda: nn.Sequential(nn.Hardswish(), nn.Conv2d(4, 4, 1))},
+        (8, 16, 16),
+        {"in front of a convolution": _net(nn.Hardswish, _conv(8, 1)), "alone": nn.Hardswish},
     ),
     Case(
         "HardSigmoid",
         (8, 16, 16),
-        {"between convolutions": lambda: nn.Sequential(nn.Conv2d(8, 8, 1), nn.Hardsigmoid(), nn.Conv2d(8, 8, 1))},
+        {
+            "between convolutions": _net(_conv(8, 1), nn.Hardsigmoid, _conv(8, 1)),
+            "behind a concatenation": _net(Twice, nn.Hardsigmoid),
+        },
     ),
-    Case(
-        "Sigmoid",
-        (4, 16, 16),
-        {"": nn.Sigmoid, "squeeze-and-excite": Gate},
-        tried=EXTREMES,
-    ),
+    Case("Sigmoid", (4, 16, 16), {"": nn.Sigmoid, "squeeze-and-excite": Gate}),
     Case("SiLU", (4, 16, 16), {"": nn.SiLU}),
     Case(
         "Resize",
-        (4, 6, 9),
+        (4, 16, 16),
         {
-            "nearest, by 2": lambda: nn.Upsample(scale_factor=2),
-            "nearest, by 3 × 8": lambda: nn.Upsample(scale_factor=(3, 8)),
-            "bilinear, by 2": lambda: nn.Upsample(scale_factor=2, mode="bilinear"),
-            "bilinear, by 4 × 8": lambda: nn.Upsample(scale_factor=(4, 8), mode="bilinear"),
-            "bilinear, by 1/2 × 1": lambda: nn.Upsample((3, 9), mode="bilinear"),
-            "bilinear, by 2, corners aligned": lambda: nn.Upsample((11, 17), mode="bilinear", align_corners=True),
-            "bilinear, by 3": lambda: nn.Upsample(scale_factor=3, mode="bilinear"),
-            "bilinear, to 10 × 13, corners aligned": lambda: nn.Upsample((10, 13), mode="bilinear", align_corners=True),
+            "nearest, by 2": _resized("nearest", scale_factor=2),
+            "nearest, by 3 × 1": _resized("nearest", scale_factor=(3, 1)),
+            "nearest, to a size": _resized("nearest", size=(32, 80)),
+            "bilinear, by 2": _resized("bilinear", scale_factor=2),
+            "bilinear, by 4 × 2": _resized("bilinear", scale_factor=(4, 2)),
+            "bilinear, by 8": _resized("bilinear", scale_factor=8),
+            "bilinear, down by 2": _resized("bilinear", scale_factor=0.5),
+            "bilinear, by 3": _resized("bilinear", scale_factor=3),
+            "bilinear, to a size": _resized("bilinear", size=(24, 40)),
+            "bilinear, by 2, corners aligned": _resized("bilinear", scale_factor=2, align_corners=True),
         },
     ),
 )

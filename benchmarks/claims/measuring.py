@@ -126,7 +126,7 @@ class Trial:
         """Why identity is not claimed of a tensor, without the names of nodes, which mean nothing to a reader."""
         reason = self.model.near.get(tensor, "")
         for name in sorted((node.name for node in self.model.graph), key=len, reverse=True):
-            reason = reason.replace(name, "it")
+            reason = reason.replace(f" ({name})", "").replace(name, "it")
         return reason
 
 
@@ -201,7 +201,7 @@ def _written(model: IntegerModel, tensor: str) -> str:
             wanted |= set(graph.activations(node))
             nodes.append(_called(node, model))
     counted = Counter(reversed(nodes))
-    return ", ".join(f"{count} {name}" if count > 1 else name for name, count in counted.items())
+    return ", ".join(f"{count} {name}" if count > 1 else name for name, count in counted.items()) or "–"
 
 
 def _called(node: Node, model: IntegerModel) -> str:

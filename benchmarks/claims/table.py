@@ -52,8 +52,13 @@ def claim(found: Found) -> str:
     differing = {name: largest for name, largest in found.largest.items() if largest}
     if not differing:
         return f"near: {found.near}; no runtime differed"
-    told = ", ".join(f"{largest} in {name}" for name, largest in differing.items())
-    return f"near: {found.near}; at most {told}"
+    if len(differing) == len(found.largest) and len(set(differing.values())) == 1:
+        return f"near: {found.near}; at most {max(differing.values())}"
+    told = "; ".join(
+        f"at most {largest} in {', '.join(name for name, off in differing.items() if off == largest)}"
+        for largest in sorted(set(differing.values()), reverse=True)
+    )
+    return f"near: {found.near}; {told}"
 
 
 def _runtimes(found: Sequence[Found]) -> str:

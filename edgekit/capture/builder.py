@@ -34,7 +34,7 @@ from edgekit.ir import (
     Tensor,
 )
 from edgekit.ir.graph import IMAGE, LOGITS, VALUES, VECTOR, Output, check
-from edgekit.ir.naming import output_names
+from edgekit.ir.naming import BESIDE_TENSORS, output_names
 from edgekit.passes.matching import Pattern
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class GraphBuilder:
             return self.batch_norm(name, x, weight=weight, bias=bias, running_mean=mean, running_var=variance, eps=0.0)
         if np.any(scale != 1):
             both = np.any(shift != 0)
-            x = self._emit(f"{name}.scale" if both else name, Mul(), (x,), operand=scale)
+            x = self._emit(f"{name}.factor" if both else name, Mul(), (x,), operand=scale)
         if np.any(shift != 0):
             x = self._emit(name, Add(), (x,), operand=shift)
         return x
@@ -276,11 +276,17 @@ class GraphBuilder:
 
     def _unique(self, name: str) -> str:
         candidate, count = name, 1
-        while candidate in self._taken:
+        while candidate in self._taken or self._is_beside(candidate):
             count += 1
             candidate = f"{name}_{count}"
         self._taken.add(candidate)
         return candidate
+
+    def _is_beside(self, name: str) -> bool:
+        """Whether files give this name to something that belongs to a tensor, or another name to what belongs to it."""
+        tensor, _, end = name.rpartition(".")
+        of_another = end in BESIDE_TENSORS and tensor in self._taken
+        return of_another or any(f"{name}.{end}" in self._taken for end in BESIDE_TENSORS)
 
     def _of_one_rank(self, *tensors: str) -> tuple[str, ...]:
         if len({self._tensors[tensor].axes for tensor in tensors}) == 1:

@@ -15,6 +15,8 @@ KEYWORDS: Final = frozenset(
 )
 # What files call their input, and what some of them give beside the network's outputs.
 ENDPOINTS: Final = frozenset({"image", "probabilities", "classLabel", "classLabel_probs"})
+# How the names end of what a file has beside a tensor of a network, "features.0.scale" of "features.0".
+BESIDE_TENSORS: Final = frozenset({"scale", "zero_point", "int8", "stored", "quantized", "real", "inner"})
 
 
 class Names:

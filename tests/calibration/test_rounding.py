@@ -89,6 +89,17 @@ def test_dead_inputs_leave_the_nearest_integers() -> None:
     np.testing.assert_array_equal(minimize(wanted, np.zeros((3, 9, 9))), np.rint(wanted))
 
 
+def test_a_covariance_that_rounding_left_indefinite() -> None:
+    """Of two groups one is; the other's integers are what they are without it."""
+    random = np.random.default_rng(0)
+    root = random.normal(size=(4, 4))
+    sound, broken = root @ root.T, np.diag([1.0, 1.0, 1.0, -0.2])
+    wanted = random.normal(0, 3, (2, 5, 4))
+    found = minimize(wanted, np.stack([sound, broken]))
+    np.testing.assert_array_equal(found[:1], minimize(wanted[:1], sound[None]))
+    np.testing.assert_array_equal(found[1], np.rint(wanted[1]))  # it is diagonal
+
+
 @pytest.mark.parametrize("batch", [2, 6])
 def test_the_covariance_is_that_of_the_columns(batch: int) -> None:
     model, seen = network()

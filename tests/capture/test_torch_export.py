@@ -11,6 +11,7 @@ from torch.nn import functional
 from torch.nn.utils import prune
 
 from edgekit.capture import input_shape, num_classes
+from edgekit.capture.builder import GraphBuilder
 from edgekit.capture.torch_export import capture
 from edgekit.errors import CheckpointError, UnsupportedOperator
 from edgekit.executor.float import FloatExecutor
@@ -279,6 +280,15 @@ def test_shared_weights_are_folded_apart(agrees: Agrees) -> None:
     names = [node.name for node in graph]
     assert [name for name in names if name.startswith("middle.0.conv")] == ["middle.0.conv", "middle.0.conv_2"]
     assert [name for name in names if name.startswith("middle.0.relu")] == ["middle.0.relu", "middle.0.relu_2"]
+
+
+def test_no_name_is_one_that_files_give_to_something_else() -> None:
+    """An ONNX file calls the scale of a tensor "block.scale", and a module may be called so, too."""
+    builder = GraphBuilder("image", SHAPE)
+    first = builder.mean("block", "image")
+    assert builder.mul("block.scale", "image", first) == "block.scale_2"
+    assert builder.mul("other.scale", "image", first) == "other.scale"
+    assert builder.mul("other", "image", first) == "other_2"
 
 
 def test_a_residual_sees_what_was_overwritten(agrees: Agrees) -> None:
