@@ -18,7 +18,7 @@ Activation = Literal["relu", "relu6", "hard_swish"]
 HeadActivation = Literal["relu", "relu6", "hard_swish", "none"]
 PaddingStyle = Literal["same", "symmetric"]
 Gate = Literal["hard_sigmoid", "sigmoid"]
-Kind = Literal["inverted", "fused", "single"]
+Kind = Literal["inverted", "fused", "single", "depthwise"]
 Part = Literal["start", "expand", "depthwise", "squeeze", "excite", "project", "filter"]
 Size = tuple[int, int]  # height and width, in pixels
 
@@ -44,7 +44,8 @@ class Block:
     """One row of the network's table.
 
     An inverted residual is [depthwise,] [expansion 1x1,] [depthwise,] [squeeze-and-excite,] 1x1 projection. A fused one
-    expands by a convolution of the full kernel, and has no depthwise one. A single one is that convolution alone.
+    expands by a convolution of the full kernel, and has no depthwise one. A single one is that convolution alone, a
+    depthwise one a depthwise convolution alone, with squeeze-and-excite behind where the row has it.
 
     Attributes:
         kernel: side of the depthwise kernel, in pixels, 0 without one; of the full kernel where the row is no inverted
@@ -57,7 +58,7 @@ class Block:
         expands: an expansion convolution comes first. Not read off ``expanded``: a pruned expansion may happen to have
             as many channels as its input.
         start: side of the kernel of a depthwise convolution before the expansion, in pixels, 0 without one.
-        kind: which of the three it is.
+        kind: which of these it is.
         skips: a row of stride 1 that keeps the channels adds its input.
     """
 
@@ -75,11 +76,17 @@ class Block:
     @property
     def parts(self) -> frozenset[Part]:
         """The convolutions that it consists of."""
-        if self.kind != "inverted":
-            return frozenset(("filter", "project") if self.kind == "fused" else ("filter",))
-        has: dict[Part, object] = {"start": self.start, "expand": self.expands, "depthwise": self.kernel}
-        squeezes: dict[Part, object] = {"squeeze": self.squeeze, "excite": self.squeeze, "project": True}
-        return frozenset(part for part, there in (has | squeezes).items() if there)
+        filters, is_inverted = self.kind in {"fused", "single"}, self.kind == "inverted"
+        has: dict[Part, object] = {
+            "start": self.start,
+            "expand": self.expands,
+            "filter": filters,
+            "depthwise": self.kernel and not filters,
+            "squeeze": self.squeeze,
+            "excite": self.squeeze,
+            "project": is_inverted or self.kind == "fused",
+        }
+        return frozenset(part for part, there in has.items() if there)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from edgekit.errors import ConfigError
-from edgekit.models.blocks import Shape, conv_bn, size_behind
+from edgekit.models.blocks import Shape, activate, conv, conv_bn, size_behind
 from edgekit.models.families import family_of
 
 if TYPE_CHECKING:
@@ -112,7 +112,10 @@ def _modules(architecture: Architecture) -> Iterator[nn.Module]:
     wiring = family_of(architecture.family).wiring
     before, size = architecture.stem_channels, architecture.size
     stem = Shape(architecture.in_channels, before, kernel=3, stride=architecture.stem_stride)
-    yield conv_bn(architecture, stem, size, architecture.activation)
+    if wiring.normalizes:
+        yield conv_bn(architecture, stem, size, architecture.activation)
+    else:
+        yield nn.Sequential(conv(stem, size, architecture.padding, bias=True), activate(architecture.activation))
     size = size_behind(size, architecture.stem_stride)
     for block in architecture.blocks:
         yield wiring.block(architecture, before, block, size)

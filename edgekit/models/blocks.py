@@ -29,8 +29,8 @@ class Shape:
 class PaddedConv2d(nn.Conv2d):
     """A convolution whose border differs from side to side, which ``nn.Conv2d`` cannot express."""
 
-    def __init__(self, shape: Shape, border: Padding) -> None:
-        super().__init__(shape.before, shape.after, shape.kernel, shape.stride, groups=shape.groups, bias=False)
+    def __init__(self, shape: Shape, border: Padding, *, bias: bool) -> None:
+        super().__init__(shape.before, shape.after, shape.kernel, shape.stride, groups=shape.groups, bias=bias)
         self.border = (border.left, border.right, border.top, border.bottom)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the parameter's name in nn.Conv2d
@@ -38,14 +38,14 @@ class PaddedConv2d(nn.Conv2d):
         return super().forward(functional.pad(input, self.border))
 
 
-def conv(shape: Shape, size: Size, padding: PaddingStyle) -> nn.Conv2d:
-    """A convolution without bias for images of ``size``."""
+def conv(shape: Shape, size: Size, padding: PaddingStyle, *, bias: bool = False) -> nn.Conv2d:
+    """A convolution for images of ``size``."""
     kernel, stride = shape.kernel, shape.stride
     border = Padding.same(size, (kernel, kernel), (stride, stride))
     if padding == "same" and (border.top, border.left) != (border.bottom, border.right):
-        return PaddedConv2d(shape, border)
+        return PaddedConv2d(shape, border, bias=bias)
     sides = (kernel // 2, kernel // 2) if padding == "symmetric" else (border.top, border.left)
-    return nn.Conv2d(shape.before, shape.after, kernel, stride, sides, groups=shape.groups, bias=False)
+    return nn.Conv2d(shape.before, shape.after, kernel, stride, sides, groups=shape.groups, bias=bias)
 
 
 def size_behind(size: Size, stride: int) -> Size:

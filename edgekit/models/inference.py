@@ -13,7 +13,7 @@ from edgekit.models.names import first_few
 from edgekit.models.naming import fits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from torch import Tensor
 
@@ -119,8 +119,8 @@ def _blocks(weights: Mapping[str, Tensor], wiring: Wiring, table: Architecture) 
     for index, row in enumerate(table.blocks):
         names = _names(weights, wiring, index)
         kernels = {part: _shape(weights, f"{conv}.weight", 4) for part, (conv, _) in names.items()}
-        last = kernels["project" if "project" in kernels else "filter"]
         widest = kernels.get("filter") or kernels.get("depthwise") or kernels["expand"]
+        last = kernels.get("project", widest)
         rows.append(
             Block(
                 kernel=widest[2] if kernels.keys() & {"filter", "depthwise"} else 0,
@@ -131,11 +131,17 @@ def _blocks(weights: Mapping[str, Tensor], wiring: Wiring, table: Architecture) 
                 stride=row.stride,
                 expands="expand" in kernels,
                 start=kernels["start"][2] if "start" in kernels else 0,
-                kind="inverted" if "filter" not in kernels else "fused" if "project" in kernels else "single",
+                kind=_kind(kernels),
                 skips=row.skips,
             )
         )
     return tuple(rows)
+
+
+def _kind(has: Collection[Part]) -> Kind:
+    if "filter" in has:
+        return "fused" if "project" in has else "single"
+    return "inverted" if "project" in has else "depthwise"
 
 
 def _names(weights: Mapping[str, Tensor], wiring: Wiring, index: int) -> dict[Part, Names]:
@@ -173,7 +179,7 @@ def _check_chain(architecture: Architecture) -> None:
     """A depthwise convolution without an expansion before it takes the channels that the block gets."""
     before = architecture.stem_channels
     for index, block in enumerate(architecture.blocks):
-        if block.kind == "inverted" and not block.expands and block.expanded != before:
+        if block.kind in {"inverted", "depthwise"} and not block.expands and block.expanded != before:
             raise CheckpointError(
                 f"block {index} gets {before} channels, but its depthwise convolution has {block.expanded}:"
                 " the checkpoint's parts do not belong together"
@@ -207,7 +213,7 @@ def _fits(found: Architecture, base: Architecture, scaled: Architecture, width: 
             expanded.add(row.expanded)  # equal to the channels before it, which are compared already
         # A quarter of the channels inside, or of those that the block gets: rounded to eights or not.
         quarters = round(row.expanded / 4), round((before or found.stem_channels) / 4)
-        squeeze = {0, make_divisible(row.expanded // 4), *quarters}
+        squeeze = {0, scaled_row.squeeze, make_divisible(row.expanded // 4), *quarters}
         if (
             row.out not in {scaled_row.out, make_divisible(base_row.out * width)}
             or row.expanded not in expanded
@@ -243,8 +249,10 @@ def body_channels(weights: Mapping[str, Tensor]) -> int:
     """
     wiring, count = _wiring(weights)
     last = wiring.last_names(count)
-    name = last[0] if last else wiring.block_names(count - 1, wiring.forms[-1])["project"][0]
-    return _shape(weights, f"{name}.weight", 4)[0]
+    if last is not None:
+        return _shape(weights, f"{last[0]}.weight", 4)[0]
+    names = _names(weights, wiring, count - 1)
+    return _shape(weights, f"{names['project' if 'project' in names else 'filter'][0]}.weight", 4)[0]
 
 
 def image_channels(weights: Mapping[str, Tensor]) -> int:

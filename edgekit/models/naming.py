@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.models.architecture import Options, Part
 from edgekit.models.names import Renamed, roots_of, scopes, split
-from edgekit.models.wiring import Names
+from edgekit.models.wiring import Names, paired
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,8 +108,7 @@ class Naming:
     @staticmethod
     def _pair(theirs: Names, ours: Names, root: str, last: int) -> dict[str, str]:
         """The names of a convolution and its batch normalization, theirs to ours."""
-        pairs = zip(theirs, ours, strict=True)
-        return {root + name.format(last=last): own for name, own in pairs if name is not None and own is not None}
+        return {root + name.format(last=last): own for name, own in paired(theirs, ours).items()}
 
     def _form(self, weights: Mapping[str, Tensor], root: str, index: int) -> Form | None:
         """The names of block ``index``, from the top; None where there is no such block."""

@@ -27,6 +27,12 @@ def _nothing(_: tuple[Block, ...]) -> None:
     return None
 
 
+def paired(theirs: Names, ours: Names) -> dict[str, str]:
+    """The modules of a part, theirs to ours."""
+    pairs = zip(theirs, ours, strict=True)
+    return {name: own for name, own in pairs if name is not None and own is not None}
+
+
 # Of inverted residuals, by what they may begin with and whether they squeeze.
 SEPARABLE: tuple[frozenset[Part], ...] = (frozenset(("depthwise", "project")),)
 EXPANDING: tuple[frozenset[Part], ...] = (SEPARABLE[0] | {"expand"}, *SEPARABLE)
@@ -46,6 +52,7 @@ class Wiring:
         forms: the parts that a block may have. Of several whose names are there, the first is meant.
         stem: the module of the first convolution and its batch normalization.
         first: the place of the first block among the children of ``features``.
+        normalizes: batch normalization is behind each convolution; else convolutions have a bias.
         has_last: a 1x1 convolution, with batch normalization and activation, comes behind the blocks.
         pools_in_classifier: the mean over all places is a child of the classifier, not of the network.
         told_by: what kernels and channels of the blocks tell of what leaves no trace: options, and why, for people.
@@ -58,6 +65,7 @@ class Wiring:
     forms: tuple[frozenset[Part], ...]
     stem: str = "features.0"
     first: int = 1
+    normalizes: bool = True
     has_last: bool = True
     pools_in_classifier: bool = False
     told_by: Callable[[tuple[Block, ...]], tuple[Options, str] | None] = _nothing
@@ -75,15 +83,15 @@ class Wiring:
         """The module of the last 1x1 convolution of a network of so many blocks."""
         return self.block_module(blocks) if self.has_last else None
 
-    def stem_names(self) -> tuple[str, str]:
-        """Names of the first convolution and its batch normalization."""
-        return f"{self.stem}.0", f"{self.stem}.1"
+    def stem_names(self) -> Names:
+        """Names of the first convolution and, where it has one, its batch normalization."""
+        return f"{self.stem}.0", f"{self.stem}.1" if self.normalizes else None
 
     def block_names(self, index: int, has: Collection[Part]) -> dict[Part, Names]:
         """Names of each part of block ``index``, from 0: its convolution and, if it has one, batch normalization."""
         return self.parts(self.block_module(index), has)
 
-    def last_names(self, blocks: int) -> tuple[str, str] | None:
+    def last_names(self, blocks: int) -> Names | None:
         """Names of the last 1x1 convolution and its batch normalization, where there is one."""
         module = self.last_module(blocks)
         return None if module is None else (f"{module}.0", f"{module}.1")

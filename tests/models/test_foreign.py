@@ -93,7 +93,6 @@ NETWORKS: tuple[tuple[str, str], ...] = (
     ("RegNet", "stem.0.weight trunk_output.block1.block1-0.f.a.0.weight fc.weight"),
     ("HRNet", "conv1.weight stage2.0.branches.0.0.conv1.weight classifier.weight"),
     ("GhostNet", "conv_stem.weight blocks.0.0.ghost1.primary_conv.0.weight classifier.weight"),
-    ("MobileOne", "stage0.rbr_conv.0.conv.weight stage1.0.rbr_conv.0.conv.weight linear.weight"),
     ("RepVGG", "stage0.rbr_dense.conv.weight stage1.0.rbr_dense.conv.weight linear.weight"),
     ("MobileFaceNet", "conv1.conv.weight conv2_dw.conv.weight conv_23.conv.conv.weight linear.weight"),
     ("ConvNeXt", "stem.0.weight stages.0.blocks.0.gamma stages.0.blocks.0.conv_dw.weight head.fc.weight"),

@@ -13,6 +13,7 @@ from edgekit.models.families import (
     mobilenet_v3_nas,
     mobilenet_v3_rw,
     mobilenet_v4,
+    mobileone,
 )
 from edgekit.models.families.registry import FAMILIES, Factory, Family, family_of, register
 
@@ -36,5 +37,6 @@ for _family in (
     mnasnet.A1,
     mnasnet.SMALL,
     *efficientnet_lite.FAMILIES,
+    *mobileone.FAMILIES,
 ):
     register(_family)

@@ -9,7 +9,7 @@ from edgekit.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from edgekit.models.architecture import Architecture, Options
-    from edgekit.models.naming import Naming
+    from edgekit.models.names import Layout
     from edgekit.models.wiring import Wiring
 
 
@@ -34,7 +34,7 @@ class Family:
     name: str
     make: Factory = field(repr=False)
     wiring: Wiring = field(repr=False)
-    namings: tuple[Naming, ...] = field(default=(), repr=False)
+    namings: tuple[Layout, ...] = field(default=(), repr=False)
 
 
 FAMILIES: dict[str, Family] = {}  # in the order in which they are tried

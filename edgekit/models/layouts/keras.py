@@ -14,6 +14,7 @@ from edgekit.models.families.mobilenet_v1 import WIRING as V1
 from edgekit.models.families.mobilenet_v2 import WIRING as V2
 from edgekit.models.families.mobilenet_v3 import WIRING as V3
 from edgekit.models.names import Renamed, split
+from edgekit.models.wiring import paired
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -113,12 +114,12 @@ def _modules(layers: Mapping[str, Mapping[str, Tensor]], wiring: Wiring) -> dict
     """Keras' layer names to edgekit's module names."""
     indices = [int(match[1]) for layer in layers if (match := _BLOCK_INDEX[wiring].match(layer))]
     count = max(indices) + (wiring is not V1)
-    modules = dict(zip(_STEM[wiring], wiring.stem_names(), strict=True))
+    modules = paired(_STEM[wiring], wiring.stem_names())
     for index in range(count):
         modules |= _block_modules(layers, wiring, index)
     last = wiring.last_names(count)
     if last is not None:
-        modules |= dict(zip(("conv_1", "conv_1_bn"), last, strict=True))
+        modules |= paired(("conv_1", "conv_1_bn"), last)
     return modules
 
 
@@ -129,12 +130,10 @@ def _block_modules(layers: Mapping[str, Mapping[str, Tensor]], wiring: Wiring, i
         numbered = f"block_{index}" if wiring is V2 else f"expanded_conv_{index}"
         block = numbered if index else "expanded_conv"
         theirs = {part: f"{block}_{name}" for part, name in _V3_PARTS.items()}
-    modules = {}
+    modules: dict[str, str] = {}
     has = [part for part, layer in theirs.items() if layer in layers]
-    for part, (conv, norm) in wiring.block_names(index, has).items():
-        modules[theirs[part]] = conv
-        if norm is not None:
-            modules[f"{theirs[part]}_bn"] = norm
+    for part, ours in wiring.block_names(index, has).items():
+        modules |= paired((theirs[part], f"{theirs[part]}_bn"), ours)
     return modules
 
 

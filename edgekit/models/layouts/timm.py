@@ -15,13 +15,8 @@ from edgekit.models.families.mobilenet_v1 import WIRING as V1
 from edgekit.models.families.mobilenet_v2 import WIRING as V2
 from edgekit.models.families.mobilenet_v3 import WIRING as V3
 from edgekit.models.families.mobilenet_v4 import WIRING as V4
-from edgekit.models.names import (
-    WAY_BY_ONNX,
-    Renamed,
-    roots_of,
-    scopes,
-    split,
-)
+from edgekit.models.names import WAY_BY_ONNX, Renamed, roots_of, scopes, split
+from edgekit.models.wiring import paired
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -157,25 +152,21 @@ def _modules(weights: Mapping[str, Tensor], wiring: Wiring) -> dict[str, str]:
     """Module names: timm's to edgekit's."""
     blocks = _blocks(weights)
     own = "" if _has_last(weights) else blocks.pop()
-    modules = dict(zip(("conv_stem", "bn1"), wiring.stem_names(), strict=True))
+    modules = paired(("conv_stem", "bn1"), wiring.stem_names())
     for index, block in enumerate(blocks):
         modules |= _block_modules(weights, wiring, index, block)
     last = wiring.last_names(len(blocks))
     if last is not None:
         theirs = (f"{own}.conv", f"{own}.bn1") if own else ("conv_head", "bn2")
-        modules |= dict(zip(theirs, last, strict=True))
+        modules |= paired(theirs, last)
     return modules
 
 
 def _block_modules(weights: Mapping[str, Tensor], wiring: Wiring, index: int, block: str) -> dict[str, str]:
     theirs = next((parts for mark, parts in _KINDS if f"{block}.{mark}.weight" in weights), {})
     has = [part for part, (conv, _) in theirs.items() if f"{block}.{conv}.weight" in weights]
-    modules = {}
-    for part, (conv, norm) in wiring.block_names(index, has).items():
-        if part not in theirs:  # a block that this wiring does not have: what is missing will be named
-            continue
-        their_conv, their_norm = theirs[part]
-        modules[f"{block}.{their_conv}"] = conv
-        if norm is not None and their_norm is not None:
-            modules[f"{block}.{their_norm}"] = norm
-    return modules
+    modules: dict[str, str] = {}
+    for part, ours in wiring.block_names(index, has).items():
+        if part in theirs:  # else the wiring has no such block, and what is missing will be named
+            modules |= paired(theirs[part], ours)
+    return {f"{block}.{name}": own for name, own in modules.items()}

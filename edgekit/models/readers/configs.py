@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _BESIDE = ("model.safetensors", "pytorch_model.bin")  # files that a config.json beside them is about
 _TIMM = re.compile(
-    r"(tf_)?(mobilenetv[123]|mobilenetv4_conv_(?:small|medium|large)|(?:se)?mnasnet|efficientnet_lite)(?=_|\d|$)"
+    r"(tf_)?(mobilenetv[123]|mobilenetv4_conv_(?:small|medium|large)|(?:se)?mnasnet|mobileone|efficientnet_lite)(?=_|\d|$)"
 )
 _TIMM_ACTIVATIONS: dict[str, Activation] = {  # of stem and head; the others are the family's
     "mobilenetv1": "relu6",
@@ -34,6 +34,7 @@ _TIMM_ACTIVATIONS: dict[str, Activation] = {  # of stem and head; the others are
     "mobilenetv4": "relu",
     "mnasnet": "relu",
     "semnasnet": "relu",
+    "mobileone": "relu",
     "efficientnet": "relu6",
 }
 _HARMLESS_ARGUMENTS = {"num_classes", "in_chans", "drop_rate", "drop_path_rate", "pretrained", "img_size", "exportable"}

@@ -132,8 +132,8 @@ def scattered(count: int, number: int) -> Tensor:
     return 2 * (large - large.floor()) - 1
 
 
-def filled(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """Weights that any machine makes alike, so large that activations neither vanish nor explode."""
+def filled(shapes: Mapping[str, tuple[int, ...]], gain: float = 1.0) -> dict[str, Tensor]:
+    """Weights that any machine makes alike, and with the right gain so large that activations stay as they are."""
     state = {}
     for number, (key, shape) in enumerate(sorted(shapes.items())):
         noise = scattered(math.prod(shape), number).reshape(shape)
@@ -142,7 +142,7 @@ def filled(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
         elif key.endswith("running_var") or (key.endswith("weight") and len(shape) == 1):
             state[key] = 1 + 0.3 * noise
         else:
-            state[key] = noise * (math.sqrt(4 / math.prod(shape[1:])) if len(shape) > 1 else 0.2)
+            state[key] = noise * (gain * math.sqrt(4 / math.prod(shape[1:])) if len(shape) > 1 else 0.2)
     return {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
 
 
