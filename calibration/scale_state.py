@@ -77,13 +77,13 @@ class ScaleState:
         self._scales[self.groups[tensor].members[0]] = scale
 
     def claim_result(self, node: Node) -> None:
-        """Make sure that the scale of the result is still free.
+        """Make sure that the scale of the result is still free, and stays so when those of the operands are fixed.
 
         Raises:
-            NoCommonScaleError: it is shared with a tensor whose scale is fixed.
+            NoCommonScaleError: it is shared with a tensor whose scale is fixed, or with an operand.
         """
-        if self.is_fixed(node.output):
-            members = self.group(node.output).members
+        members = self.group(node.output).members
+        if self.is_fixed(node.output) or not set(members).isdisjoint(self.graph.activations(node)):
             movers = [n.name for n in self.graph.consumers(node.output) if n.op.moves_values and n.output in members]
             raise NoCommonScaleError(node.output, movers)
 

@@ -31,6 +31,7 @@ from edgekit.ir import (
     Quantize,
     Rearrange,
 )
+from edgekit.ir.operators.resize import NEAREST
 from edgekit.preprocessing import Normalization, Preprocessing
 from edgekit.quantization import BIAS_LIMIT, MAX_DENOMINATOR, MAX_TERM_ADD, SCALE_TOLERANCE
 from edgekit.reference.float import FloatReference
@@ -39,6 +40,8 @@ from edgekit.verification.tie_free import broken_conditions
 from tests.networks import RELU, RELU6, SAME, FloatSketch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from edgekit.float_model import FloatModel
@@ -72,7 +75,7 @@ def check(model: IntegerModel, source: FloatModel) -> None:
     integers = [node for node in graph if node.output in params and not isinstance(node.op, Quantize)]
     assert graph.tensors.keys() - params.keys() == {node.output for node in graph if node.output not in params}
     assert all(-128 <= params[name].zero_point <= 127 for name in graph.tensors.keys() & params.keys())
-    assert model.ratios.keys() == {n.name for n in integers if not isinstance(n.op, Pad | Rearrange)}
+    assert model.ratios.keys() == {n.name for n in integers if n.op.requantizes}
     for node in model.float_nodes:
         assert node.activation == next(n.activation for n in source.graph if n.name == node.name)
         assert all(graph.constants[name].dtype == np.float32 for name in node.inputs if name in graph.constants)
@@ -509,6 +512,30 @@ def test_joined_tensors_have_one_scale() -> None:
         np.testing.assert_allclose(ends, [low, high], atol=0.6 * float(model.params[name].scale[0]))
     assert broken_conditions(model) == ()
     assert model.exact
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda s, x, y: s.mul(x, y),
+        lambda s, x, y: s.mul(y, x),
+        lambda s, x, y: s.add(x, y),
+        lambda s, x, y: s.add(y, x),
+        lambda s, x, _: s.add_constant(x, 0.7),
+        lambda s, x, _: s.resize(s.mean(x), SHAPE[1:], NEAREST),
+    ],
+)
+def test_a_result_that_is_joined_with_its_operand(made: Callable[[FloatSketch, str, str], str]) -> None:
+    """The ratio is that of two scales of which moving one would move the other, so the result is rescaled."""
+    s = FloatSketch(SHAPE)
+    x, y = s.conv("x", SHAPE[0]), s.conv("x", SHAPE[0])
+    result = made(s, x, y)
+    s.concat(result, x)
+    model = quantize(s.float_model(), s.ranges(), Options(pixel_input=False))
+    (rescaled,) = (node for node in model.graph if node.name not in s.tensors)
+    assert rescaled.inputs[0] in {result, s.nodes[2].output}  # the mean, before it is resized
+    assert broken_conditions(model) == ()
+    check(model, s.float_model())
 
 
 def test_a_grid_that_is_fixed() -> None:
