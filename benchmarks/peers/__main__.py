@@ -35,19 +35,18 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="run what --only names even where there is a result")
     options = parser.parse_args()
     cache, data = options.cache.resolve(), data_folder()
-    images = prepare_images(data, cache)
     for network in NETWORKS:
         wanted = [c for c in CONTESTANTS if _matches(network, c, options.only)]
         missing = [c for c in wanted if options.again or results.load(_folder(cache, network, c)) is None]
         if missing:
-            given = prepare(network, images, data, cache, progress=_tell)
+            given = prepare(network, prepare_images(network, data, cache), data, cache, progress=_tell)
             for contestant in missing:
                 _tell(f"{network.key}/{contestant.key}", 0, 1)
                 _compete(contestant, given, cache)
     for network in NETWORKS:
         reports = [(c, found) for c in CONTESTANTS if (found := results.load(_folder(cache, network, c))) is not None]
         if reports:
-            print(_section(network, reports, images.labels, cache))
+            print(_section(network, reports, prepare_images(network, data, cache).labels, cache))
 
 
 def _compete(contestant: Contestant, given: Given, cache: Path) -> None:

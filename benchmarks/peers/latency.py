@@ -53,9 +53,8 @@ def main() -> None:
     parser.add_argument("--laps", type=int, default=BenchSettings().laps, help="fresh processes of each file")
     options = parser.parse_args()
     cache, data = options.cache.resolve(), data_folder()
-    images = prepare_images(data, cache)
     for network in TIMED:
-        given = prepare(network, images, data, cache)
+        given = prepare(network, prepare_images(network, data, cache), data, cache)
         files = _files(given, cache / "latency" / network.key, cache)
         for suffix in (".tflite", ".onnx"):
             rivals = {title: path for title, path in files.items() if path.suffix == suffix}

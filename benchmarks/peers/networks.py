@@ -12,7 +12,9 @@ import numpy as np
 import torch
 
 from edgekit import files
-from edgekit.benchmarks.peers.train import distance_from_grid, train
+from edgekit.benchmarks.peers import relatives
+from edgekit.benchmarks.peers.relatives import RELATIVES
+from edgekit.benchmarks.peers.train import SEED, distance_from_grid, train, train_from_scratch
 from edgekit.benchmarks.realdata import save_random
 from edgekit.calibration.images import open_images
 from edgekit.config import CalibrationSettings, ExportSettings, ModelSettings, PreprocessingSettings, Settings
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from edgekit.models.architecture import Architecture
 
 VARIABLE = "EDGEKIT_REALDATA"
-PREPROCESSING = Preprocessing((224, 224), None)  # centre crop, pixels to -1..1: as the three networks were trained
+MEAN = STD = (0.5, 0.5, 0.5)  # pixels to -1..1: as all networks here were trained
 BATCH_SIZE = 32
 
 
@@ -42,12 +44,19 @@ class Network:
         title: for people.
         file: the checkpoint in the data's models/; None for one that is made here.
         shape: of a network with random weights, which is there to be timed; None for one that is trained.
+        side: of its images, pixels.
     """
 
     key: str
     title: str
     file: str | None
     shape: Architecture | None = None
+    side: int = 224
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether it is trained here, from random weights, and reaches edgekit as an .onnx file."""
+        return self.key in RELATIVES
 
 
 V3_SMALL = Network("v3_small", "V3-Small 1.0", "mobilenet_v3_small_1.0_224_imagenet.pth")
@@ -57,6 +66,9 @@ NETWORKS = (
     V2,
     V3_SMALL,
     Network("v3_small_trained", "V3-Small 1.0, trained by edgekit", None),
+    Network("v4_conv_small", "V4-conv-small, five classes of CIFAR-10", None, side=relatives.SIDE),
+    Network("efficientnet_lite0", "EfficientNet-Lite0, five classes of CIFAR-10", None, side=relatives.SIDE),
+    Network("resnet18", "ResNet-18, five classes of CIFAR-10", None, side=relatives.SIDE),
 )
 # The kernels' time does not depend on weights. The real V3-Small has a squeeze-and-excite layer that gives zeros alone;
 # its scale in the files of other tools is so small that XNNPACK refuses them, and there is nothing to compare with.
@@ -73,7 +85,7 @@ class Images:
 
     Attributes:
         folder: of the calibration images, which edgekit reads itself.
-        calibration: .npy, float32 [N, 3, 224, 224], normalized.
+        calibration: .npy, float32 [N, 3, H, W], normalized.
         validation: likewise.
         labels: of the validation images.
     """
@@ -113,18 +125,24 @@ def data_folder() -> Path:
     return data
 
 
-def prepare_images(data: Path, cache: Path) -> Images:
-    """Read all images, unless the cache has them."""
+def prepare_images(network: Network, data: Path, cache: Path) -> Images:
+    """Read all images that the network is calibrated and measured on, unless the cache has them."""
+    folder, kept = data / "images", cache / "images"
+    if network.is_relative:
+        folder = kept = cache / "images" / "cifar"
+        if not (folder / "validation").exists():
+            relatives.write_folders(data, folder)
+    preprocessing = Preprocessing((network.side, network.side), None)
     arrays = {}
     for name in ("calibration", "validation"):
-        arrays[name] = cache / "images" / f"{name}.npy"
+        arrays[name] = kept / f"{name}.npy"
         if not arrays[name].exists():
-            source = open_images(data / "images" / name, PREPROCESSING, strict=True)
-            batches = [PREPROCESSING.normalization(batch.pixels) for batch in source.batches(BATCH_SIZE)]
+            source = open_images(folder / name, preprocessing, strict=True)
+            batches = [preprocessing.normalization(batch.pixels) for batch in source.batches(BATCH_SIZE)]
             _save(arrays[name], np.concatenate(batches))
-    labels = open_images(data / "images" / "validation", PREPROCESSING).labels
-    assert labels is not None, "images/validation has a labels.csv"
-    return Images(data / "images" / "calibration", arrays["calibration"], arrays["validation"], labels)
+    labels = open_images(folder / "validation", preprocessing).labels
+    assert labels is not None, "validation has a labels.csv"
+    return Images(folder / "calibration", arrays["calibration"], arrays["validation"], labels)
 
 
 def prepare(network: Network, images: Images, data: Path, cache: Path, *, progress: Progress = silent) -> Given:
@@ -134,31 +152,57 @@ def prepare(network: Network, images: Images, data: Path, cache: Path, *, progre
         BadInput: a checkpoint cannot be used, or the cache cannot be written.
     """
     folder = cache / "networks" / network.key
-    path = data / "models" / network.file if network.file else folder / "trained.safetensors"
+    path = folder / ("trained.onnx" if network.is_relative else "trained.safetensors")
+    path = data / "models" / network.file if network.file else path
+    given = Given(network, path, folder / "float.onnx", folder / "float.pt2", folder / "float.npy", images)
+    if given.logits.exists():
+        return given
+    folder.mkdir(parents=True, exist_ok=True)
+    module = _module(given, data, progress)
+    progress(f"{network.key}: weights lie {distance_from_grid(module):.3f} steps from an int8 grid", 0, 1)
+    program = torch.export.export(module, (torch.zeros(1, 3, network.side, network.side),))
+    with files.replacing(given.program) as temporary:
+        torch.export.save(program, temporary)
+    exported = export(settings(given, folder / "exported", "onnx", "float32")).files[0].path
+    exported.replace(given.onnx)
+    _save(given.logits, _logits(module, np.load(images.validation, mmap_mode="r")))
+    return given
+
+
+def _module(given: Given, data: Path, progress: Progress) -> torch.nn.Module:
+    """The trained module; its checkpoint is made where there is none."""
+    network, path, images = given.network, given.checkpoint, given.images
+    if network.is_relative:
+        return _relative(given, data, progress)
     if network.shape is not None and not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
         save_random(network.shape, images.folder, path)
     elif not path.exists():
         teachers = [data / "models" / str(teacher.file) for teacher in (V2, V3_SMALL)]
         train(teachers[1], teachers, images.folder, path, progress=progress)
-    given = Given(network, path, folder / "float.onnx", folder / "float.pt2", folder / "float.npy", images)
-    if not given.logits.exists():
-        module = checkpoint.load(path, padding="same").module
-        progress(f"{network.key}: weights lie {distance_from_grid(module):.3f} steps from an int8 grid", 0, 1)
-        program = torch.export.export(module, (torch.zeros(1, 3, 224, 224),))
-        with files.replacing(given.program) as temporary:
-            torch.export.save(program, temporary)
-        exported = export(settings(given, folder / "exported", "onnx", "float32")).files[0].path
-        exported.replace(given.onnx)
-        _save(given.logits, _logits(module, np.load(images.validation, mmap_mode="r")))
-    return given
+    return checkpoint.load(path, padding="same").module
+
+
+def _relative(given: Given, data: Path, progress: Progress) -> torch.nn.Module:
+    weights = given.checkpoint.with_suffix(".pt")
+    torch.manual_seed(SEED)
+    module = RELATIVES[given.network.key](len(relatives.CLASSES))
+    if weights.exists():
+        module.load_state_dict(torch.load(weights, weights_only=True))
+    else:
+        pixels, labels = relatives.pictures(data, "train")
+        seen = slice(-relatives.CALIBRATION)  # the others are for calibration
+        train_from_scratch(module, pixels[seen], labels[seen], given.network.side, progress=progress)
+        with files.replacing(weights) as temporary:
+            torch.save(module.state_dict(), temporary)
+    relatives.write_onnx(module, given.checkpoint)
+    return module.eval()
 
 
 def settings(given: Given, out: Path, target: Target, precision: PrecisionName) -> Settings:
     """How edgekit exports the network: the defaults, and all calibration images."""
     return Settings(
-        model=ModelSettings(checkpoint=given.checkpoint, padding="same"),
-        preprocessing=PreprocessingSettings(resize="none"),
+        model=ModelSettings(checkpoint=given.checkpoint, padding=None if given.network.is_relative else "same"),
+        preprocessing=PreprocessingSettings(resize="none", mean=MEAN, std=STD),
         calibration=CalibrationSettings(data=given.images.folder),
         export=ExportSettings(targets=(target,), precisions=(precision,), out=out),
     )

@@ -1,7 +1,8 @@
-"""A V3-Small that edgekit trained itself, because the weights of the public one already lie on an int8 grid.
+"""Networks whose weights are not to be had: a V3-Small off the int8 grid, and relatives of MobileNets.
 
-Those were dequantized from an int8 file, so that quantizing them again costs nearly nothing, in any tool. Here the
-network is fine-tuned for a few hundred steps, which leaves its accuracy where it was and moves weights off the grid.
+The weights of the public V3-Small were dequantized from an int8 file, so that quantizing them again costs nearly
+nothing, in any tool. Here it is fine-tuned for a few hundred steps, which leaves its accuracy where it was and moves
+weights off the grid. Relatives are trained from random weights, for minutes.
 """
 
 from __future__ import annotations
@@ -21,12 +22,19 @@ from edgekit.progress import Progress, silent
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
 SEED = 0
 STEPS = 240
 BATCH_SIZE = 8
 PEAK_LEARNING_RATE = 4e-5
+
+# Of networks that are trained from random weights.
+SCRATCH_IMAGES = 60_000  # of all steps together: two and a half times those that there are
+SCRATCH_BATCH = 32
+SCRATCH_PEAK = 1.5e-3  # the learning rate
+SHIFT = 3  # pixels
 
 SIDE, CROP = 256, 224  # of the stored images and of the network's input, in pixels
 # Augmentation, milder than the usual for ImageNet: the teachers have to be right about what is left of an image.
@@ -77,6 +85,49 @@ def train(student: Path, teachers: list[Path], images: Path, out: Path, *, progr
         schedule.step()
         progress(f"training, loss {loss.item():.3f}", step + 1, STEPS)
     checkpoint.save(out, module, loaded.architecture)
+
+
+def train_from_scratch(
+    module: nn.Module, pixels: NDArray[np.uint8], labels: NDArray[np.int64], side: int, *, progress: Progress = silent
+) -> None:
+    """Train a classifier on small pictures, which are moved, mirrored and enlarged to ``side`` pixels.
+
+    Args:
+        module: with random weights; in evaluation mode afterwards.
+        pixels: [N, H, W, 3].
+        labels: the numbers of their classes, [N].
+        side: of the network's input.
+        progress: told after every step.
+    """
+    random = torch.Generator().manual_seed(SEED)
+    torch.set_num_threads(1)  # sums in the same order whatever the number of cores
+    stored, wanted = torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(labels)
+    optimizer = torch.optim.AdamW(module.train().parameters(), weight_decay=0.01)
+    steps = SCRATCH_IMAGES // SCRATCH_BATCH
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, SCRATCH_PEAK, total_steps=steps, pct_start=0.15)
+    order = torch.empty(0, dtype=torch.int64)
+    for step in range(steps):
+        if len(order) < SCRATCH_BATCH:
+            order = torch.randperm(len(stored), generator=random)
+        chosen, order = order[:SCRATCH_BATCH], order[SCRATCH_BATCH:]
+        batch = moved(stored[chosen].float(), random)
+        large = functional.interpolate(batch, size=(side, side), mode="bilinear", align_corners=False)
+        loss = functional.cross_entropy(module(large / 127.5 - 1), wanted[chosen])
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call] # torch declares no types here
+        optimizer.step()
+        schedule.step()
+        progress(f"training, loss {loss.item():.3f}", step + 1, steps)
+    module.eval()
+
+
+def moved(pixels: Tensor, random: torch.Generator) -> Tensor:
+    """All images moved alike by at most SHIFT pixels, with black behind them, and half the batches mirrored."""
+    height, width = pixels.shape[2:]
+    padded = functional.pad(pixels, (SHIFT,) * 4)
+    down, right = torch.randint(0, 2 * SHIFT + 1, (2,), generator=random).tolist()
+    cut = padded[:, :, down : down + height, right : right + width]
+    return cut.flip(3) if torch.rand((), generator=random) < 0.5 else cut
 
 
 def augment(pixels: Tensor, random: torch.Generator) -> Tensor:

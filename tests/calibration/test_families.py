@@ -12,7 +12,8 @@ from edgekit.calibration.equalization import equalize, find_gains
 from edgekit.calibration.families import families
 from edgekit.calibration.options import Options
 from edgekit.executor.float import FloatExecutor
-from edgekit.ir import Add, Conv2d, Padding, Rearrange
+from edgekit.ir import Conv2d, Padding, Rearrange, Resize
+from edgekit.ir.operators.resize import HALF_PIXEL, NEAREST
 from tests.networks import RELU, RELU6, FloatSketch
 
 if TYPE_CHECKING:
@@ -85,6 +86,19 @@ def rows(s: FloatSketch) -> None:
     s.node(Rearrange((2, 30), (1, 0), (30, 2)), (x,))
 
 
+def enlarged(s: FloatSketch) -> None:
+    """A U-Net that resizes, by neighbours and by means."""
+    skip = s.conv("x", 2, clamp=RELU)  # layer.0
+    deep = s.conv(skip, 3, stride=(5, 2), clamp=RELU)  # layer.1
+    near, mean = (s.node(Resize((5, 6), mode), (deep,)) for mode in (NEAREST, HALF_PIXEL))  # layer.2, layer.3
+    s.conv(s.concat(near, skip, mean), 2)  # layer.4, layer.5
+
+
+def added_to_all(s: FloatSketch) -> None:
+    """One map is added to all channels, so all have its gain."""
+    s.conv(s.add(s.conv("x", 3), s.conv("x", 1)), 2)  # layer.0, layer.1, layer.2, layer.3
+
+
 def grouped(s: FloatSketch) -> None:
     """Two groups of a convolution: three channels each, of which two are made."""
     x = s.conv("x", 6, clamp=RELU)
@@ -127,6 +141,19 @@ NETWORKS: dict[Callable[[FloatSketch], None], list[tuple[dict[str, list[int]], l
     to_space: [({"layer.0": [0, 0, 0, 0, 1, 1, 1, 1], "layer.1": [0, 1]}, [1, 1])],
     flattened: [({"layer.0": [0, 1], "layer.1": [0] * 30 + [1] * 30}, [1, 1])],
     rows: [({"layer.0": [0, 1, 2]}, [1] * 3)],
+    enlarged: [
+        (
+            {
+                "layer.0": [0, 1],
+                "layer.1": [2, 3, 4],
+                "layer.2": [2, 3, 4],
+                "layer.3": [2, 3, 4],
+                "layer.4": [2, 3, 4, 0, 1, 2, 3, 4],
+            },
+            [1] * 5,
+        )
+    ],
+    added_to_all: [({"layer.0": [0, 0, 0], "layer.1": [0], "layer.2": [0, 0, 0]}, [1])],
     grouped: [({"layer.0": [*range(6)]}, [1] * 6), ({"layer.1": [*range(4)]}, [1] * 4)],
 }
 
@@ -224,10 +251,3 @@ def test_gains_for_one_weight_scale_a_layer_leave_the_network_as_it_is(network: 
     assert float((found - expected).abs().max() / expected.abs().max()) < 1e-5
     for family in families(model.graph):
         assert (gains[family.name][~family.free] == 1).all()
-
-
-def test_a_sum_with_a_single_channel_gives_all_one_gain() -> None:
-    """The operator's own rule, as no interpreter adds such shapes yet."""
-    one, all_of_them = Add().channels((1, 4, 4), (3, 4, 4))
-    assert one.tolist() == [[0, 0], [0, 1], [0, 2]]
-    assert all_of_them.tolist() == [[0, 0], [1, 1], [2, 2]]

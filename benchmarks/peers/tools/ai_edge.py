@@ -33,9 +33,10 @@ def quantize(job: dict[str, Any]) -> Path:
     floats, out = Path(job["work"]) / "ai_edge.float.tflite", Path(f"{job['out']}.tflite")
     module = _Module(torch.export.load(job["torch"]).module())
     channels_last = litert_torch.to_channel_last_io(module, args=[0]).eval()
-    litert_torch.convert(channels_last, (torch.zeros(1, 224, 224, 3),)).export(str(floats))
-    quantizer = Quantizer(str(floats), recipe.static_wi8_ai8())
     images = np.load(job["calibration"], mmap_mode="r")
+    _, channels, height, width = images.shape
+    litert_torch.convert(channels_last, (torch.zeros(1, height, width, channels),)).export(str(floats))
+    quantizer = Quantizer(str(floats), recipe.static_wi8_ai8())
     samples = [{"args_0": np.ascontiguousarray(image.transpose(1, 2, 0))[None]} for image in images]
     ranges = quantizer.calibrate({"serving_default": samples})
     quantizer.quantize(ranges).export_model(str(out), overwrite=True)

@@ -22,13 +22,13 @@ _INTEGER = {"adaptive_avg_pool2d", "add", "conv2d", "linear", "mul"}
 
 def quantize(job: dict[str, Any]) -> Path:
     """No options."""
-    out, example = Path(f"{job['out']}.pte"), (torch.zeros(1, 3, 224, 224),)
+    out, images = Path(f"{job['out']}.pte"), np.load(job["calibration"], mmap_mode="r")
     quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True))
     module = prepare_pt2e(torch.export.load(job["torch"]).module(), quantizer)
     with torch.no_grad():
-        for image in np.load(job["calibration"], mmap_mode="r"):
+        for image in images:
             module(torch.from_numpy(image[None].copy()))
-    program = torch.export.export(convert_pt2e(module), example)
+    program = torch.export.export(convert_pt2e(module), (torch.zeros(1, *images.shape[1:]),))
     torch.export.save(program, out.with_suffix(".pt2"))
     lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch()
     out.write_bytes(lowered.buffer)

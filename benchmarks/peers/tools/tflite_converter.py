@@ -32,7 +32,8 @@ def quantize(job: dict[str, Any]) -> Path:
 
     module = tf.Module()
     module.call = tf.function(lambda image: _run(network, image))
-    function = module.call.get_concrete_function(tf.TensorSpec([1, 224, 224, 3], tf.float32))
+    _, channels, height, width = images.shape
+    function = module.call.get_concrete_function(tf.TensorSpec([1, height, width, channels], tf.float32))
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = samples

@@ -18,21 +18,21 @@ _VIEWS = {"clone", "dequantize_per_tensor", "flatten", "getitem", "permute", "qu
 
 def quantize(job: dict[str, Any]) -> Path:
     """No options."""
-    out = Path(f"{job['out']}.pt2")
+    out, images = Path(f"{job['out']}.pt2"), np.load(job["calibration"], mmap_mode="r")
     quantizer = x86_inductor_quantizer.X86InductorQuantizer()
     quantizer.set_global(x86_inductor_quantizer.get_default_x86_inductor_quantization_config())
     module = prepare_pt2e(torch.export.load(job["torch"]).module(), quantizer)
     with torch.no_grad():
-        for image in np.load(job["calibration"], mmap_mode="r"):
+        for image in images:
             module(torch.from_numpy(image[None].copy()))
-    torch.export.save(torch.export.export(convert_pt2e(module), (torch.zeros(1, 3, 224, 224),)), out)
+    torch.export.save(torch.export.export(convert_pt2e(module), (torch.zeros(1, *images.shape[1:]),)), out)
     return out
 
 
 def run(path: Path, images: Any) -> tuple[str, Any, list[str], list[str]]:  # noqa: ANN401 - arrays
     """The lowered program on every image."""
     with torch.no_grad():
-        module = lower_pt2e_quantized_to_x86(torch.export.load(path).module(), (torch.zeros(1, 3, 224, 224),))
+        module = lower_pt2e_quantized_to_x86(torch.export.load(path).module(), (torch.zeros(1, *images.shape[1:]),))
         logits = np.concatenate([module(torch.from_numpy(image[None].copy())).numpy() for image in images])
     names = [node.target.__name__.split(".")[0] for node in module.graph.nodes if node.op == "call_function"]
     operators = [name for name in names if name not in _VIEWS]

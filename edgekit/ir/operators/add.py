@@ -24,5 +24,5 @@ class Add(Op):
         return broadcast_shape(a, b, "adds")
 
     def gains(self, *tensors: Shape) -> Gains:
-        """Those of both operands; none where one of them is a constant, or the same for all channels."""
-        return Gains.EQUAL if len(tensors) == 2 and tensors[0][0] == tensors[1][0] else Gains.NONE
+        """Those of both operands; none where one of them is a constant, which has none."""
+        return Gains.EQUAL if len(tensors) == 2 else Gains.NONE
