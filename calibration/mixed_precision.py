@@ -1,5 +1,8 @@
 """Layers that are kept in float or have 16-bit activations, and the borders around them.
 
+What has no integer form and stands behind the last layer, as a soft-max of a feature map does, is kept in float by
+itself, with all that follows from it: it changes no integer.
+
 Keeping a layer in float means that it computes what the checkpoint does, in float32, on the reals that its integer
 inputs stand for. Giving it 16-bit activations means that it reads and makes tensors of 16 bits; its weights stay int8.
 Neighbours of a kind share one region: only at its border stand a Dequantize, Quantize or Requantize for what it reads,
@@ -15,11 +18,12 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from edgekit.errors import ConfigError, did_you_mean
+from edgekit.errors import ConfigError, UnsupportedOperator, did_you_mean
 from edgekit.ir import Dequantize, Graph, Lowered, Node, Quantize, Requantize
+from edgekit.ir.operators.operator import Scales
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from edgekit.ir import Op, Tensor
 
@@ -37,12 +41,42 @@ def select_kinds(graph: Graph, keep_float: Collection[str], int16: Collection[st
 
     Raises:
         ConfigError: there is no such layer, or it is named for both.
+        UnsupportedOperator: a layer has no integer form, and is neither at the end nor named.
     """
     kept, wide = select_layers(graph, keep_float), select_layers(graph, int16)
     if both := sorted(kept & wide):
         raise ConfigError(f"layer {both[0]!r} is to stay in float and to have 16-bit activations: choose one of them")
-    kinds = dict.fromkeys((node.name for node in graph), Kind.INT8)
-    return kinds | dict.fromkeys(kept, Kind.FLOAT) | dict.fromkeys(wide, Kind.INT16)
+    kinds = dict.fromkeys((node.name for node in graph), Kind.INT8) | dict.fromkeys(kept, Kind.FLOAT)
+    return kinds | dict.fromkeys(wide, Kind.INT16) | dict.fromkeys(_float_tails(graph, kept), Kind.FLOAT)
+
+
+def _float_tails(graph: Graph, kept: Collection[str]) -> Iterator[str]:
+    """Nodes that have no integer form, and all that follows from them, if there is no layer with weights among that.
+
+    Raises:
+        UnsupportedOperator: there is one, and the first is not among ``kept``.
+    """
+    for node in graph:
+        if node.op.scales is not Scales.NONE or node.name in kept:
+            continue
+        following = [*_following(graph, node)]
+        layer = next((other for other in following if other.op.has_weights), None)
+        if layer is not None:
+            raise UnsupportedOperator(
+                f"layer {node.name!r} ({type(node.op).__name__}) has no integer form, and layer {layer.name!r} comes "
+                f"after it: --keep-float {node.name} computes it in float, and integers behind it are near, not "
+                f"identical; or let the network end before it"
+            )
+        yield from (node.name, *(other.name for other in following))
+
+
+def _following(graph: Graph, node: Node) -> Iterator[Node]:
+    """The nodes that read what follows from ``node``, in order."""
+    made = {node.output}
+    for other in graph:
+        if made.intersection(other.inputs):
+            made.add(other.output)
+            yield other
 
 
 def more_precise(graph: Graph, kinds: Mapping[str, Kind]) -> dict[str, list[str]]:
@@ -53,7 +87,9 @@ def more_precise(graph: Graph, kinds: Mapping[str, Kind]) -> dict[str, list[str]
         kinds: of its layers, by name, as ``select_kinds`` gives them; others may be between them by now.
     """
     named = {kind: [node.name for node in graph if kinds.get(node.name) is kind] for kind in Kind}
-    return {key: named[kind] for key, kind in (("kept_float", Kind.FLOAT), ("int16", Kind.INT16)) if named[kind]}
+    without = [node.name for node in graph if node.op.scales is Scales.NONE and not node.op.border]
+    notes = {"kept_float": named[Kind.FLOAT], "no_integer_form": without, "int16": named[Kind.INT16]}
+    return {key: names for key, names in notes.items() if names}
 
 
 def select_layers(graph: Graph, wanted: Collection[str]) -> frozenset[str]:

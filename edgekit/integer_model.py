@@ -93,6 +93,12 @@ class IntegerModel:
         return tuple(node for node in self.graph if node.output not in self.params and not node.op.border)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Which layers are kept in float although nobody said so, for people."""
+        without = [node for node in self.float_nodes if node.op.scales is Scales.NONE]
+        return tuple(f"kept in float: {node.name} ({type(node.op).__name__} has no integer form)" for node in without)
+
+    @property
     def near(self) -> Mapping[str, str]:
         """Of which tensors identity is not claimed, by name, with the reason, as the end of a sentence.
 

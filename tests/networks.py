@@ -34,6 +34,7 @@ from edgekit.ir import (
     Rearrange,
     Resize,
     Sigmoid,
+    Softmax,
     Tensor,
 )
 from edgekit.ir.operators.operator import Window
@@ -242,6 +243,9 @@ class FloatSketch(Sketch):
         """x gate, with the hard-sigmoid of an integer model: the result carries a factor of 6 more."""
         gate = self.conv(self.conv(self.mean(x), 4, clamp=RELU, factor=factor), self.tensors[x].shape[0], clamp=RELU6)
         return self.mul(x, gate)
+
+    def softmax(self, x: str, axis: int = 1) -> str:
+        return self.node(Softmax(axis), (x,))
 
     def gated(self, x: str) -> str:
         """x gate, with the sigmoid of EfficientNet and MobileOne."""

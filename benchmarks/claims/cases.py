@@ -356,6 +356,7 @@ CASES = (
     ),
     Case("Sigmoid", (4, 16, 16), {"": nn.Sigmoid, "squeeze-and-excite": Gate}),
     Case("SiLU", (4, 16, 16), {"": nn.SiLU}),
+    Case("Softmax", (4, 16, 16), {"of channels": lambda: nn.Softmax(1)}),
     Case(
         "Resize",
         (4, 16, 16),

@@ -39,7 +39,6 @@ _CHOOSING = (
 
 # What is no part of edgekit's networks, and what to do about it.
 _ADVICE = {
-    "Softmax": "at the end it is taken; inside, it belongs to another kind of network",
     "LayerNormalization": "it belongs to another kind of network than MobileNets",
     "Erf": "it belongs to GELU: train with hard-swish",
     "Gelu": "train with hard-swish",
@@ -125,7 +124,7 @@ class _Walk:
         return Captured(head.graph, head.arithmetic, head.order, notes)
 
     def _lowered(self, operator: Operator) -> View | Channels | tuple[Channels, ...]:
-        call = Call(operator, self.values, self.file.shapes)
+        call = Call(operator, self.values, self.file)
         if (chosen := on_channels(call, self.builder)) is not None:
             return chosen
         if operator.op_type not in _CHOOSING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.capture.builder import GraphBuilder
-    from edgekit.capture.onnx_file import Operator
+    from edgekit.capture.onnx_file import OnnxFile, Operator
 
 
 def axes_of(rank: int) -> str:
@@ -120,14 +120,15 @@ class Call:
         self,
         operator: Operator,
         values: Mapping[str, Value],
-        shapes: Mapping[str, tuple[int, ...]],
+        file: OnnxFile,
     ) -> None:
         self._operator, self._values = operator, values
+        self.opset = file.opset
         self.name = operator.name
         self.op_type = operator.op_type
         self.arity = len(operator.inputs)
         self.outputs = operator.outputs
-        self.shape = shapes.get(operator.outputs[0], ())  # of the result, the batch included
+        self.shape = file.shapes.get(operator.outputs[0], ())  # of the result, the batch included
 
     def view(self, index: int) -> View:
         """An operand that depends on the image."""

@@ -54,6 +54,7 @@ class OnnxFile:
         operators: in topological order, without those that only hold constants.
         constants: by name.
         shapes: of the tensors, by name, with a batch of 1.
+        opset: the version of ONNX's operators.
         notes: what was changed, for people.
     """
 
@@ -64,6 +65,7 @@ class OnnxFile:
     operators: tuple[Operator, ...]
     constants: Mapping[str, NDArray[Any]]
     shapes: Mapping[str, tuple[int, ...]]
+    opset: int
     notes: tuple[str, ...]
 
 
@@ -269,7 +271,8 @@ def _parse(model: Any, layout: str, notes: tuple[str, ...]) -> OnnxFile:  # noqa
     image, float_types = image_of(model), {1, 10, 11, 16}  # TensorProto.DataType: FLOAT, FLOAT16, DOUBLE, BFLOAT16
     takes_integers = image.type.tensor_type.elem_type not in float_types
     outputs = tuple(value.name for value in graph.output)
-    return OnnxFile(image.name, layout, takes_integers, outputs, others, constants, shapes, notes)
+    opset = next(int(entry.version) for entry in model.opset_import if entry.domain in {"", "ai.onnx"})
+    return OnnxFile(image.name, layout, takes_integers, outputs, others, constants, shapes, opset, notes)
 
 
 def readable(name: str) -> str:

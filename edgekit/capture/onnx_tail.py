@@ -29,6 +29,7 @@ _OF_LOGITS = {
     "Hardmax": "edgekit's files give all that it chooses from",
     "LpNormalization": _LENGTH_LEFT_OUT,
 }
+_OF_MAPS = {"Softmax", "Sigmoid"}  # which can also be part of a network
 _OF_PROBABILITIES = {"Log", "Exp", "Round", "Greater", "GreaterOrEqual", "Clip", "Mul", "Div", "Add", "Sub"}
 _STAYS = {"Cast", "Identity", "Dropout"}
 _MOVES = {"Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", *_STAYS}
@@ -89,7 +90,7 @@ def _logits(output: str, file: OnnxFile, makers: Mapping[str, Operator]) -> tupl
     pending: list[Operator] = []
     while (operator := makers.get(name)) is not None:
         behind = operator.inputs[0]
-        if operator.op_type in _OF_LOGITS:
+        if operator.op_type in _OF_LOGITS and not _is_part(operator, file):
             notes += [_left_out(other, "it works on what is left out, too") for other in pending]
             notes.append(_left_out(operator, _OF_LOGITS[operator.op_type]))
             logits, pending = _unmoved(behind, makers, _STAYS), []
@@ -103,6 +104,15 @@ def _logits(output: str, file: OnnxFile, makers: Mapping[str, Operator]) -> tupl
             break
         name = behind
     return logits if notes else _unmoved(output, makers, _STAYS - {"Cast"}), notes[::-1]
+
+
+def _is_part(operator: Operator, file: OnnxFile) -> bool:
+    """Whether it computes numbers for more than one answer, as of every place of a feature map, and edgekit does, too.
+
+    That is no classifier, so it is part of the network.
+    """
+    _, *sizes = file.shapes.get(operator.inputs[0]) or (1,)
+    return operator.op_type in _OF_MAPS and sum(size > 1 for size in sizes) > 1
 
 
 def _only_operand(operator: Operator, file: OnnxFile) -> str | None:

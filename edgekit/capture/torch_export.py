@@ -163,8 +163,7 @@ class _Capture:
         if not any(isinstance(self.values[read.name], str) for read in fx_node.all_input_nodes):
             return self._compute(fx_node)
         call = Call(fx_node, self.exported.graph_module, self.values)
-        is_end = all(user.op == "output" for user in fx_node.users) and len(_core(call.shape)) <= len(VECTOR)
-        if is_end and (head := _HEADS.get(target)):
+        if self._is_all_of_a_classifier(fx_node, call) and (head := _HEADS.get(target)):
             raise UnsupportedOperator(
                 f"the network ends in {target.partition('.')[0]} ({call.place}): leave it out, so that it returns "
                 f"logits; --head {head} puts probabilities into the files"
@@ -184,6 +183,11 @@ class _Capture:
                 if isinstance(value, str) and value == overwritten:
                     self.values[name] = result
         return result
+
+    def _is_all_of_a_classifier(self, fx_node: torch.fx.Node, call: Call) -> bool:
+        """Whether a node makes all that the network returns, one number a class."""
+        returned = {value.name for value in self.exported.graph.output_node().all_input_nodes}
+        return returned == {fx_node.name} and len(_core(call.shape)) <= len(VECTOR)
 
     def _compute(self, fx_node: torch.fx.Node) -> Any:  # noqa: ANN401 - see above
         """The result of a node that needs no image, such as a weight times its pruning mask."""

@@ -32,6 +32,7 @@ from edgekit.ir.operators.rearrange import Rearrange
 from edgekit.ir.operators.requantize import Requantize
 from edgekit.ir.operators.resize import Resize
 from edgekit.ir.operators.sigmoid import Sigmoid
+from edgekit.ir.operators.softmax import Softmax
 
 __all__ = [
     "IMAGE",
@@ -63,6 +64,7 @@ __all__ = [
     "Requantize",
     "Resize",
     "Sigmoid",
+    "Softmax",
     "Tensor",
     "operators",
 ]

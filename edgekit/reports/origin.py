@@ -20,6 +20,7 @@ _TITLES: Final = {  # and what the value is called
     "checkpoint_sha256": ("checkpoint", "sha256 "),
     "calibration": ("calibration", ""),
     "kept_float": ("kept in float", ""),
+    "no_integer_form": ("without an integer form", ""),
     "int16": ("16-bit activations", ""),
     "device": ("made for", ""),
     "edgekit": ("written by", "edgekit "),

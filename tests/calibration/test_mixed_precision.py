@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
+from edgekit.calibration.assignment import quantize
 from edgekit.calibration.mixed_precision import Kind, select_kinds, select_layers, with_borders
-from edgekit.errors import ConfigError
+from edgekit.calibration.options import Options
+from edgekit.errors import ConfigError, UnsupportedOperator
 from edgekit.ir import Add, Clamp, Dequantize, Graph, Mul, Node, Output, Quantize, Requantize, Tensor
 from edgekit.ir.graph import check
+from edgekit.reference.integer import Reference
+from tests.networks import FloatSketch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 NAMES = ("stem.0", "block.1.conv", "block.1.swish", "block.10", "add", "head")
 
@@ -117,3 +126,44 @@ def test_no_layer_has_two_kinds() -> None:
     assert select_kinds(network(), ["head"], ["block"])["block.10"] is Kind.INT16
     with pytest.raises(ConfigError, match=r"layer 'block\.10' is to stay in float and to have 16-bit activations"):
         select_kinds(network(), ["block"], ["block.10"])
+
+
+# --- what has no integer form ---------------------------------------------------------------------------------------
+
+
+def test_a_softmax_at_the_end_is_kept_in_float_by_itself() -> None:
+    """With what follows from it; integers are those of the network without it."""
+    s = FloatSketch((3, 5, 4))
+    scores = s.conv(s.silu(s.conv("x", 4)), 4)
+    ranges, options = s.ranges(), Options(pixel_input=False)
+    alone = quantize(s.float_model(), ranges, options)
+    s.mul(scores, s.softmax(scores))
+    model = quantize(s.float_model(), ranges, options)
+    assert [node.name for node in model.float_nodes] == ["layer.4", "layer.5"]
+    assert model.provenance["kept_float"] == ["layer.4", "layer.5"]
+    assert model.provenance["no_integer_form"] == ["layer.4"]
+    assert model.notes == ("kept in float: layer.4 (Softmax has no integer form)",)
+    assert (model.near, model.exact) == ({}, True)
+    for name, values in alone.graph.constants.items():
+        np.testing.assert_array_equal(model.graph.constants[name], values)
+    stored = model.params["x"].quantize(s.images(2))
+    found, before = Reference(model).run_all(stored), Reference(alone).run_all(stored)
+    for name, integers in before.items():
+        np.testing.assert_array_equal(found[name], integers)
+    real = alone.params[scores].dequantize(before[scores]).astype(np.float64)
+    np.testing.assert_allclose(found["layer.5"], real * softmax_of(real), atol=1e-12)
+
+
+def softmax_of(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    y: NDArray[np.float64] = np.exp(x)
+    return y / y.sum(1, keepdims=True)
+
+
+def test_a_softmax_in_the_middle_takes_consent() -> None:
+    s = FloatSketch((3, 5, 4))
+    s.conv(s.softmax(s.conv("x", 4)), 2)
+    refusal = r"'layer.1' \(Softmax\) has no integer form, .*'layer.2' comes after it: --keep-float layer.1 computes"
+    with pytest.raises(UnsupportedOperator, match=refusal):
+        s.integer_model()
+    model = s.integer_model(keep_float=["layer.1"])
+    assert model.near["layer.2"] == "integers follow from layer.1 in float"

@@ -316,12 +316,6 @@ def test_a_final_softmax_is_left_out_and_noted(sketch: OnnxSketch, run_onnx: Any
     torch.testing.assert_close(found, run_onnx(path, x), rtol=1e-4, atol=1e-6)
 
 
-def test_a_softmax_in_the_middle_is_refused(sketch: OnnxSketch) -> None:
-    path = sketch.save(sketch.head(sketch.node("Softmax", _stem(sketch), axis=1)))
-    with pytest.raises(UnsupportedOperator, match=r"operator Softmax \(node 'net.Softmax_1'\)"):
-        capture(path)
-
-
 @pytest.mark.parametrize("batch", [1, "batch"])
 def test_files_of_tensorflow_take_nhwc(
     batch: int | str, sketch: OnnxSketch, matches: Callable[[Path], Captured]

@@ -137,9 +137,20 @@ def test_a_single_class(sketch: OnnxSketch, run_onnx: Run) -> None:
     torch.testing.assert_close(found, run_onnx(path, x), rtol=1e-4, atol=1e-6)
 
 
-def test_inside_a_softmax_is_refused(sketch: OnnxSketch) -> None:
-    path = sketch.save(sketch.head(sketch.node("Softmax", sketch.conv("image", (3, 4), 3))))
-    with pytest.raises(UnsupportedOperator, match=r"operator Softmax \(node 'net.Softmax_1'\): at the end it is"):
+@pytest.mark.parametrize(("opset", "axis"), [(17, 1), (17, -1), (11, 3)])
+def test_a_softmax_of_a_map_is_part_of_the_network(opset: int, axis: int, sketch: OnnxSketch, run_onnx: Run) -> None:
+    path = sketch.save(sketch.node("Softmax", sketch.conv("image", (3, 4), 3), axis=axis), opset)
+    captured = capture(path)
+    assert captured.notes == ()
+    x = torch.randn(1, 3, 8, 8)
+    found = FloatExecutor(float_form(captured.graph))(x)
+    (values,) = found.values()
+    torch.testing.assert_close(values.reshape(1, -1), run_onnx(path, x), rtol=0, atol=1e-5)
+
+
+def test_a_softmax_of_several_axes_is_refused(sketch: OnnxSketch) -> None:
+    path = sketch.save(sketch.node("Softmax", sketch.conv("image", (3, 4), 3), axis=1), 11)
+    with pytest.raises(UnsupportedOperator, match=r"\(Softmax\) takes a soft-max over the axes CHW together"):
         capture(path)
 
 

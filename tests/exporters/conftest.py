@@ -164,6 +164,9 @@ INTEGER_CASES: dict[str, tuple[tuple[int, ...], Build]] = {
 FLOAT_CASES: dict[str, tuple[tuple[int, ...], Build]] = {
     **INTEGER_CASES,
     "hard-swish": ((8, 9, 11), lambda s: s.hard_swish("x")),
+    "softmax of channels": ((8, 9, 11), lambda s: s.softmax(s.conv("x", 5))),
+    "softmax of a vector": ((40,), lambda s: s.softmax(s.linear("x", 6))),
+    "softmax of rows": ((6, 4, 4), lambda s: s.softmax(s.rearrange("x", Rearrange((3, 2, 16), (0, 2, 1), (48, 2))), 2)),
     "hard-swish, a block": ((3, 32, 32), hard_swish_block),
 }
 SEEDS = (0, 1)

@@ -33,6 +33,7 @@ OPS: dict[type[Op], Op] = {
     ir.Requantize: ir.Requantize(),
     ir.Resize: ir.Resize((8, 6), "half-pixel"),
     ir.Sigmoid: ir.Sigmoid(),
+    ir.Softmax: ir.Softmax(2),
 }
 
 FACTORS = st.floats(1e-6, 1e6)

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.capture.onnx_call import View, lowers
+from edgekit.capture.onnx_call import View, axes_of, lowers
 from edgekit.capture.onnx_operators.arithmetic import operands
-from edgekit.ir import Clamp, HardSigmoid, HardSwish, Sigmoid
+from edgekit.ir import Clamp, HardSigmoid, HardSwish, Sigmoid, Softmax
 
 if TYPE_CHECKING:
     from edgekit.capture.builder import GraphBuilder
     from edgekit.capture.onnx_call import Call
+
+_SOFTMAX_OF_ONE_AXIS = 13  # the first opset whose Softmax sums along one axis
 
 
 @lowers("Relu")
@@ -53,3 +55,14 @@ def _hard_sigmoid(call: Call, builder: GraphBuilder) -> View:
 @lowers("Sigmoid")
 def _sigmoid(call: Call, builder: GraphBuilder) -> View:
     return View(builder.apply(call.name, Sigmoid(), call.view(0).tensor), call.view(0).axes)
+
+
+@lowers("Softmax")
+def _softmax(call: Call, builder: GraphBuilder) -> View:
+    """Before opset 13, all axes from the given one on count as one: https://onnx.ai/onnx/operators/onnx__Softmax.html."""
+    x, is_old = call.view(0), call.opset < _SOFTMAX_OF_ONE_AXIS
+    place = int(call.number("axis", 1 if is_old else -1)) % len(x.axes)
+    sizes = dict(zip(axes_of(len(builder.shape(x.tensor))), (1, *builder.shape(x.tensor)), strict=True))
+    if not place or (is_old and any(sizes[axis] > 1 for axis in x.axes[place + 1 :])):
+        raise call.refuse(f"takes a soft-max over the axes {x.axes[place:]} together")
+    return View(builder.apply(call.name, Softmax([*sizes].index(x.axes[place])), x.tensor), x.axes)

@@ -48,8 +48,8 @@ def _resize(call: Call, builder: GraphBuilder) -> View:
     policy = call.text("keep_aspect_ratio_policy", "stretch")
     if mode not in {"nearest", "linear"} or places_mode not in _PLACES or call.number("antialias", 0):
         raise call.refuse(f"resizes by {mode}, {places_mode}{', antialias' if call.number('antialias', 0) else ''}")
-    if policy != "stretch" or {"C", "H", "W"} - {*x.axes}:
-        raise call.refuse(f"resizes a tensor laid out as {x.axes}, {policy}")
+    if policy != "stretch" or {*"CHW"} - {*x.axes} or len(call.shape) != len(x.axes):
+        raise call.refuse(f"resizes a tensor laid out as {x.axes} to {call.shape}, {policy}")
     old = dict(zip("CHW", builder.shape(x.tensor), strict=True))
     new = dict(zip(x.axes, call.shape, strict=True))
     scales = {axis: new[axis] / old[axis] for axis in old} | _scales(call, x.axes)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.capture.torch_call import Call, lowers
-from edgekit.ir import Clamp, HardSigmoid, HardSwish, Sigmoid
+from edgekit.ir import Clamp, HardSigmoid, HardSwish, Sigmoid, Softmax
 
 if TYPE_CHECKING:
     from edgekit.capture.builder import GraphBuilder
@@ -53,3 +53,11 @@ def _sigmoid(call: Call, builder: GraphBuilder) -> str:
 @lowers("silu.default", "silu_.default")
 def _silu(call: Call, builder: GraphBuilder) -> str:
     return builder.silu(call.name, call.activation("input"))
+
+
+@lowers("softmax.int")
+def _softmax(call: Call, builder: GraphBuilder) -> str:
+    x, axis = call.activation("input"), int(call.number("dim")) % len(call.shape)
+    if not axis:
+        raise call.refuse("takes a soft-max over the batch")
+    return builder.apply(call.name, Softmax(axis), x)

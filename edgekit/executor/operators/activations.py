@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from edgekit.executor.operators.table import FLOAT, INTEGER, LARGEST
-from edgekit.ir import HardSwish, Sigmoid
+from edgekit.ir import HardSwish, Sigmoid, Softmax
 from edgekit.ir.operators.hard_swish import LOWERED
+from edgekit.ir.operators.softmax import IN_FLOAT
 
 if TYPE_CHECKING:
     import torch
@@ -36,3 +37,11 @@ def _sigmoid(_: Sigmoid, x: torch.Tensor) -> torch.Tensor:
 
 for _table in (INTEGER, LARGEST):
     _table.refuses(Sigmoid, "the executor computes it with reals, and rounds them as its table does")
+
+
+@FLOAT.implements(Softmax)
+def _softmax(op: Softmax, x: torch.Tensor) -> torch.Tensor:
+    return x.softmax(op.axis)
+
+
+INTEGER.refuses(Softmax, IN_FLOAT)

@@ -24,7 +24,12 @@ if TYPE_CHECKING:
     from edgekit.pipeline.making.trained import Trained
     from edgekit.preprocessing import Preprocessing
 
-_OF_RANGES = ("calibration", "kept_float", "int16")  # entries of a provenance that follow from ranges
+_OF_RANGES = (
+    "calibration",
+    "kept_float",
+    "no_integer_form",
+    "int16",
+)  # entries of a provenance that follow from ranges
 FINETUNED = "finetuning"  # the key in the provenance of a model whose weights are no longer the checkpoint's
 
 

@@ -128,7 +128,7 @@ def verify(
             *replaced(known_facts, filter(None, (filled, about_task))),
             *filter(None, (answers.about_targets,)),
         ),
-        notes=(*evidence.notes, *records.unreadable),
+        notes=(*evidence.notes, *(model.notes if model is not None else ()), *records.unreadable),
         images=len(answers.names),
         noise=not isinstance(images, ImageSource),
         skipped=images.skipped if isinstance(images, ImageSource) else {},

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit import curves
-from edgekit.ir import Clamp, HardSigmoid, HardSwish, Op, Sigmoid
+from edgekit.ir import Clamp, HardSigmoid, HardSwish, Op, Sigmoid, Softmax
 from edgekit.ir.operators.hard_swish import LOWERED
+from edgekit.ir.operators.softmax import IN_FLOAT
 from edgekit.quantization import INT8_MIN
 from edgekit.reference.operators.table import FLOAT, INTEGER, Arithmetic, Float, Stored
 
@@ -42,3 +43,12 @@ FLOAT.implements(Sigmoid)(curves.sigmoid)
 def _curve_stored(_: Op, model: Arithmetic, node: Node, x: Stored) -> Stored:
     params = model.model.params
     return curves.entries(node, params[node.operand("x")], params[node.output])[x.astype(np.int16) - INT8_MIN]
+
+
+@FLOAT.implements(Softmax)
+def _softmax(op: Softmax, x: Float) -> Float:
+    y = np.exp(x - x.max(op.axis, keepdims=True))
+    return y / y.sum(op.axis, keepdims=True)
+
+
+INTEGER.refuses(Softmax, IN_FLOAT)

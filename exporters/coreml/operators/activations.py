@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.exporters.coreml.operators.table import OPERATORS, lowers
-from edgekit.ir import HardSwish, Sigmoid
+from edgekit.ir import HardSwish, Sigmoid, Softmax
 
 if TYPE_CHECKING:
     from edgekit.exporters.coreml.builder import Argument, ProgramBuilder, Value
@@ -21,6 +21,12 @@ def hard_swish(_: HardSwish, program: ProgramBuilder, output: Value, x: Value) -
     gate = program.value(f"{output.name}_gate", output.shape)
     program.add("sigmoid_hard", gate, x=x, alpha=_scalar(1 / 6, program), beta=_scalar(0.5, program))
     return program.add("mul", output, x=x, y=gate)
+
+
+@lowers(Softmax)
+def softmax(op: Softmax, program: ProgramBuilder, output: Value, x: Value) -> Value:
+    """Along one axis."""
+    return program.add("softmax", output, x=x, axis=op.axis)
 
 
 @lowers(Sigmoid)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.exporters.onnx.operators.table import OPERATORS
 from edgekit.exporters.onnx.operators.writing import emit
-from edgekit.ir import HardSwish, Sigmoid
+from edgekit.ir import HardSwish, Sigmoid, Softmax
 
 if TYPE_CHECKING:
     from edgekit.exporters.onnx.builder import OnnxBuilder
@@ -28,3 +28,8 @@ def _hard_swish(_: HardSwish, node: Node, model: OnnxBuilder) -> None:
 @OPERATORS.implements(Sigmoid)
 def _sigmoid(_: Sigmoid, node: Node, model: OnnxBuilder) -> None:
     emit(node, model, "Sigmoid", [model.operand(node.operand("x"))])
+
+
+@OPERATORS.implements(Softmax)
+def _softmax(op: Softmax, node: Node, model: OnnxBuilder) -> None:
+    emit(node, model, "Softmax", [model.operand(node.operand("x"))], axis=op.axis)

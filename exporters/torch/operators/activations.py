@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgekit.exporters.torch.operators.table import FLOAT, INTEGER
-from edgekit.ir import HardSwish, Sigmoid
+from edgekit.ir import HardSwish, Sigmoid, Softmax
 from edgekit.ir.operators.hard_swish import LOWERED
+from edgekit.ir.operators.softmax import IN_FLOAT
 
 if TYPE_CHECKING:
     from edgekit.exporters.torch.writers import FloatWriter, IntegerWriter
@@ -31,3 +32,11 @@ def _sigmoid(_: Sigmoid, node: Node, writer: FloatWriter) -> str:
 def _sigmoid_stored(_: Sigmoid, node: Node, writer: IntegerWriter) -> str:
     """Of quint8 it is quint8 with scale 1/256 and zero point 0 (ATen/native/quantized/cpu/qsigmoid.cpp)."""
     return f"torch.sigmoid({writer.operand(node.operand('x'))})"
+
+
+@FLOAT.implements(Softmax)
+def _softmax(op: Softmax, node: Node, writer: FloatWriter) -> str:
+    return f"torch.softmax({writer.operand(node.operand('x'))}, {op.axis})"
+
+
+INTEGER.refuses(Softmax, IN_FLOAT)
