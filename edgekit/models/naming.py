@@ -72,7 +72,7 @@ class Naming:
             for root in roots_of(f"{self.stem[0]}.weight", weights)
             if self._form(weights, root, 0)
             and (not last or root + last in weights)
-            and (self.blocks is None or self._form(weights, root, self.blocks) is None)
+            and (self.blocks is None or self._has_blocks(weights, root, self.blocks))
         ]
 
     def rename(self, weights: Mapping[str, Tensor], root: str, file_name: str) -> Renamed:  # noqa: ARG002 - keys tell all
@@ -104,6 +104,9 @@ class Naming:
             family=self.family,
             normalization=self.normalization,
         )
+
+    def _has_blocks(self, weights: Mapping[str, Tensor], root: str, count: int) -> bool:
+        return self._form(weights, root, count - 1) is not None and self._form(weights, root, count) is None
 
     @staticmethod
     def _pair(theirs: Names, ours: Names, root: str, last: int) -> dict[str, str]:

@@ -10,6 +10,7 @@ import torch
 from edgekit.errors import CheckpointError
 from edgekit.facts import Basis
 from edgekit.models.checkpoint import load
+from edgekit.models.families.fd_mobilenet import fd_mobilenet
 from edgekit.models.families.mobilenet_v1 import mobilenet_v1
 from edgekit.models.families.mobilenet_v1_cifar import mobilenet_v1_cifar
 from edgekit.models.families.mobilenet_v2 import mobilenet_v2
@@ -96,6 +97,14 @@ def pytorchcv_v1(key: str) -> str:
     return f"output.{role}" if where == "classifier" else f"features.init_block.{kind}.{role}"
 
 
+def qinzheng_v1(key: str) -> str:
+    where, block, part, role = of_v1(key)
+    kind = "norm" if "bn" in part else "conv"
+    if where == "block":
+        return f"features.{'dw' if part in {'depthwise', 'bn1'} else 'pw'}_{kind}_{block}.{role}"
+    return f"classifier.{role}" if where == "classifier" else f"features.{kind}_0.{role}"
+
+
 def flat_v2(block: int, part: str) -> int:
     """The place in one Sequential, activations counted."""
     order = ["depthwise", "project"] if block == 0 else ["expand", "depthwise", "project"]
@@ -155,6 +164,9 @@ LAYOUTS: dict[str, tuple[Architecture, Rename, str]] = {
     ),
     "Hugging Face V1": (mobilenet_v1(0.25, 4), hugging_face_v1, "Hugging Face"),
     "pytorchcv V1": (mobilenet_v1(0.25, 4, **TORCH, activation="relu"), pytorchcv_v1, "pytorchcv"),
+    "qinzheng93's V1": (mobilenet_v1(0.25, 4, **TORCH, activation="relu"), qinzheng_v1, "qinzheng93"),
+    "qinzheng93's FD": (fd_mobilenet(0.25, 4), qinzheng_v1, "qinzheng93"),
+    "pytorchcv FD": (fd_mobilenet(0.25, 4), pytorchcv_v1, "pytorchcv"),
     "V1 for CIFAR": (mobilenet_v1_cifar(0.5), str, "for CIFAR"),
     "tonylins V2": (mobilenet_v2(0.35, 4), tonylins_v2, "tonylins"),
     "d-li14 V2": (mobilenet_v2(0.35, 4), d_li14_v2, "d-li14"),
@@ -180,6 +192,14 @@ def test_networks_of_other_layouts(name: str, *, as_safetensors: bool, trained: 
     expected = module.state_dict()
     assert all(torch.equal(tensor, expected[key]) for key, tensor in checkpoint.module.state_dict().items())
     assert {fact.basis for fact in checkpoint.facts} == {Basis.ASSUMED}, "names are usual, and prove nothing"
+
+
+def test_a_network_of_other_strides_is_refused(trained: Maker, tmp_path: Path) -> None:
+    """qinzheng93's shallow V1 has eight blocks, as has the V1 for CIFAR, and strides elsewhere."""
+    state = trained(mobilenet_v1_cifar(0.25, 4)).state_dict()
+    torch.save({qinzheng_v1(key): tensor for key, tensor in state.items()}, tmp_path / "m.pth")
+    with pytest.raises(CheckpointError, match="not a MobileNet that edgekit knows"):
+        load(tmp_path / "m.pth")
 
 
 def test_textbook_v1_shares_its_names_with_tensorflow_s(trained: Maker, tmp_path: Path) -> None:

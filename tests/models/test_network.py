@@ -14,10 +14,20 @@ from torch.nn import functional
 
 from edgekit.models.blocks import PaddedConv2d, Shape, conv
 from edgekit.models.families import FAMILIES
+from edgekit.models.families.efficientnet_lite import efficientnet_lite
+from edgekit.models.families.fd_mobilenet import fd_mobilenet
+from edgekit.models.families.mnasnet import mnasnet, mnasnet_a1, mnasnet_small
 from edgekit.models.families.mobilenet_v1 import mobilenet_v1
 from edgekit.models.families.mobilenet_v2 import mobilenet_v2
 from edgekit.models.families.mobilenet_v3 import mobilenet_v3_large, mobilenet_v3_small
 from edgekit.models.families.mobilenet_v3_digits import mobilenet_v3_digits
+from edgekit.models.families.mobilenet_v3_rw import mobilenet_v3_rw
+from edgekit.models.families.mobilenet_v4 import (
+    mobilenet_v4_conv_large,
+    mobilenet_v4_conv_medium,
+    mobilenet_v4_conv_small,
+)
+from edgekit.models.families.mobileone import mobileone
 from edgekit.models.network import build
 
 if TYPE_CHECKING:
@@ -43,6 +53,14 @@ def parameters(architecture: Architecture) -> int:
         (mobilenet_v3_large(), 5_483_032),
         (mobilenet_v3_small(), 2_542_856),
         (mobilenet_v1(), 4_231_976),  # 4.23 M: timm's mobilenetv1_100
+        (mnasnet(0.5), 2_218_512),  # torchvision's documentation again
+        (mnasnet(0.75), 3_170_208),
+        (mnasnet(), 4_383_312),
+        (mnasnet(1.3), 6_282_256),
+        (fd_mobilenet(), 2_901_288),  # pytorchcv's own tests
+        (fd_mobilenet(0.75), 1_833_304),
+        (fd_mobilenet(0.5), 993_928),
+        (fd_mobilenet(0.25), 383_160),
     ],
 )
 def test_published_parameter_counts(architecture: Architecture, count: int) -> None:
@@ -59,10 +77,28 @@ def test_published_parameter_counts(architecture: Architecture, count: int) -> N
         (mobilenet_v2(0.5), 1.97),
         (mobilenet_v2(0.75), 2.64),
         (mobilenet_v2(1.4), 6.11),
+        (mobilenet_v4_conv_small(), 3.77),  # timm's table of results, as the next ones
+        (mobilenet_v4_conv_small(0.5), 2.24),
+        (mobilenet_v4_conv_medium(), 9.72),
+        (mobilenet_v4_conv_large(), 32.59),
+        (mobilenet_v3_rw(), 5.48),
+        (mnasnet_a1(), 3.89),
+        (mnasnet_small(), 2.03),
+        (efficientnet_lite(0), 4.65),
+        (efficientnet_lite(1), 5.42),
+        (efficientnet_lite(2), 6.09),
+        (efficientnet_lite(3), 8.20),
+        (efficientnet_lite(4), 13.01),
     ],
 )
-def test_published_parameter_counts_of_other_widths(architecture: Architecture, millions: float) -> None:
+def test_published_parameter_counts_of_others(architecture: Architecture, millions: float) -> None:
     assert parameters(architecture) / 1e6 == pytest.approx(millions, abs=0.0101)
+
+
+# Table 3 of arXiv:2206.04040.
+@pytest.mark.parametrize(("scale", "millions"), [("s0", 2.1), ("s1", 4.8), ("s2", 7.8), ("s3", 10.1), ("s4", 14.8)])
+def test_published_parameter_counts_of_mobileone(scale: str, millions: float) -> None:
+    assert parameters(mobileone(scale)) / 1e6 == pytest.approx(millions, abs=0.051)
 
 
 def test_the_network_that_is_shipped_is_small() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgekit.models.families import (
     efficientnet_lite,
+    fd_mobilenet,
     mnasnet,
     mobilenet_v1,
     mobilenet_v1_cifar,
@@ -24,6 +25,7 @@ __all__ = ["FAMILIES", "Factory", "Family", "family_of", "register"]
 for _family in (
     mobilenet_v1_cifar.FAMILY,
     mobilenet_v1.FAMILY,
+    fd_mobilenet.FAMILY,
     mobilenet_v2.FAMILY,
     mobilenet_v3.LARGE,
     mobilenet_v3.SMALL,

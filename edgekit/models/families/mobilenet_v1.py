@@ -170,4 +170,26 @@ SEQUENTIAL = Naming(
     usual=RELU,
 )
 
-FAMILY = Family("mobilenet_v1", mobilenet_v1, WIRING, (EDGEKIT, HUGGING_FACE, PYTORCHCV, KUANGLIU, SEQUENTIAL))
+
+def qinzheng(blocks: int) -> Naming:
+    """The names of github.com/qinzheng93/FD-MobileNet, which also has a V1, and a shallow one with other strides.
+
+    Args:
+        blocks: that the network has.
+    """
+    return Naming(
+        "qinzheng93's MobileNets",
+        WIRING,
+        ("conv_0", "norm_0"),
+        (plain(("dw_conv_{i}", "dw_norm_{i}"), ("pw_conv_{i}", "pw_norm_{i}")),),
+        usual=RELU,
+        blocks=blocks,
+    )
+
+
+FAMILY = Family(
+    "mobilenet_v1",
+    mobilenet_v1,
+    WIRING,
+    (EDGEKIT, HUGGING_FACE, PYTORCHCV, KUANGLIU, SEQUENTIAL, qinzheng(len(_ROWS))),
+)
