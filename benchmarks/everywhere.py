@@ -17,6 +17,7 @@ from edgekit.runtimes.catalog import all_runners
 from edgekit.verification import compare
 from edgekit.verification.divergence import locate
 from edgekit.verification.integer_parity import IntegerParity
+from edgekit.verification.well_formed import well_formed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -95,6 +96,7 @@ def compared(
     differences: list[str] = []
     for file in exported.files:
         assert file.summary.metadata is not None
+        differences += [f"{file.path.name}: {problem}" for problem in well_formed(file.path, model)]
         for make_runner in all_runners(file.path, threads=threads):
             with make_runner() as runner:
                 found = compare.integers(runner, file.summary.metadata, model, pixels, expected)

@@ -48,8 +48,8 @@ def well_formed(
     """What is wrong with a finished file.
 
     The rules: it can be read, and keeps those of its format; its operators are of versions that the runtime has;
-    nothing is transposed; what it says about itself agrees with itself, and with the model. An int8 file holds no float
-    operator but those of layers that are kept in float.
+    nothing is transposed but where the network moves values; what it says about itself agrees with itself, and with the
+    model. An int8 file holds no float operator but those of layers that are kept in float.
 
     Args:
         path: of the file.
@@ -72,7 +72,13 @@ def well_formed(
         summary, contents = form.read(path), form.contents(path)
     except ArtifactError as error:
         return (*problems, Problem(None, str(error)))
-    transposes = [operator for operator in contents.operators if operator.does is Does.TRANSPOSE]
+    layers = contents.nodes
+    movers = {node.name for node in model.graph if node.op.moves_values} if model is not None else {*layers.values()}
+    transposes = [
+        operator
+        for operator in contents.operators
+        if operator.does is Does.TRANSPOSE and layers.get(operator.name) not in movers
+    ]
     if transposes:
         text = f"{len(transposes)} operators only transpose, the first makes {transposes[0].name}"
         problems.append(Problem(layer_of(transposes[0].name), text))

@@ -16,6 +16,7 @@ from edgekit.exporters.metadata import Metadata
 from edgekit.exporters.summary import Endpoint, Summary
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from edgekit.exporters.coreml.reader import Feature, Model, Operation, Program
@@ -24,6 +25,7 @@ _CONSTANT_EXPRESSION: Final = "constexpr_"
 _CONVERSIONS: Final = frozenset({"quantize", "dequantize", "cast", "classify"})
 _HEADS: Final = frozenset({"sigmoid", "softmax"})
 _ALIGNING: Final = frozenset({"add", "mul", "cast"})
+_MOVES: Final = frozenset({"reshape", "transpose"})  # several of which may make one move
 _DATA: Final = frozenset({"x", "y", "weight"})  # the parameters that tensors and weights come in by
 _RELEASES: Final = {
     IOS15.specification: "iOS 15", 7: "iOS 16", IOS17.specification: "iOS 17", 9: "iOS 18", 10: "iOS 26"
@@ -35,7 +37,7 @@ def read(path: Path) -> Summary:
 
     A pair of ``quantize`` and ``dequantize`` inside the network is Core ML's spelling of an int8 tensor, not an
     operator, and is not counted. An operator computes in integers if everything that it reads is dequantized, and if
-    nothing but ``quantize`` reads what it makes.
+    nothing but ``quantize`` reads what it makes; moves between them count as nothing.
 
     Raises:
         ArtifactError: the package is missing, damaged, or holds something that edgekit does not read.
@@ -67,19 +69,32 @@ class Flow:
         self._program = program
         self._producers, self._consumers = program.producers(), program.consumers()
         self._aligned = self._aligning()
+        self._interpolated = frozenset(self._interpolating())
 
     def is_integer(self, operation: Operation) -> bool:
-        """Whether an operator reads dequantized values only, and is read by ``quantize`` only."""
+        """Whether an operator reads dequantized values only, and is read by ``quantize`` only; or by way of moves."""
+        if operation.output in self._interpolated:
+            return True
         constant_data = any(isinstance(operation.arguments.get(parameter), np.ndarray) for parameter in _DATA)
+        return not constant_data and self._comes_from_integers(operation) and self._goes_to_integers(operation)
+
+    def _comes_from_integers(self, operation: Operation) -> bool:
         sources = [self._producers.get(name) for name in operation.reads]
+        return bool(sources) and all(
+            source is not None
+            and (_dequantizes(source) or (source.operator in _MOVES and self._comes_from_integers(source)))
+            for source in sources
+        )
+
+    def _goes_to_integers(self, operation: Operation) -> bool:
         readers = self._consumers[operation.output]
         return (
-            not constant_data
-            and bool(sources)
-            and all(source is not None and _dequantizes(source) for source in sources)
-            and bool(readers)
-            and all(reader.operator == "quantize" for reader in readers)
+            bool(readers)
             and operation.output not in self._program.outputs
+            and all(
+                reader.operator == "quantize" or (reader.operator in _MOVES and self._goes_to_integers(reader))
+                for reader in readers
+            )
         )
 
     def computes(self, operation: Operation) -> bool:
@@ -107,6 +122,19 @@ class Flow:
             name = reader.output
             made.append(name)
         return []
+
+    def _interpolating(self) -> Iterator[str]:
+        """What interpolates integers as they are stored: a resize, half a step more, and what is rounded down of it."""
+        for resize in self._program.operations:
+            if resize.operator != "resize_bilinear":
+                continue
+            chain = [resize]
+            while len(readers := self._consumers[chain[-1].output]) == 1:
+                chain += readers
+            maker = self._producers.get(resize.source("x"))
+            wanted = ["resize_bilinear", "add", "floor", "quantize"]
+            if maker is not None and _dequantizes(maker) and [each.operator for each in chain[:4]] == wanted:
+                yield from (each.output for each in chain[:3])
 
     def is_boundary(self, operation: Operation) -> bool:
         """Whether an operation stands between the caller's types and the network's."""

@@ -15,8 +15,10 @@ from edgekit.exporters.metadata import KEY, Metadata
 from edgekit.exporters.summary import Endpoint, Summary
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+_STORED = {TensorProto.UINT8, TensorProto.INT8}
 _QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 CONVERSIONS = {_QUANTIZE, _DEQUANTIZE}
 _HEADS = {"Softmax", "Sigmoid"}
@@ -129,6 +131,7 @@ class Census:
         inferred = onnx.shape_inference.infer_shapes(model).graph
         values = (*inferred.value_info, *inferred.input, *inferred.output)
         self.types = {value.name: value.type.tensor_type.elem_type for value in values}
+        self._interpolated = frozenset(self._interpolating(graph))
         self._ends = {*self._aligned, *(value.name for value in (*graph.input, *graph.output))}
 
     def is_boundary(self, node: onnx.NodeProto) -> bool:
@@ -143,12 +146,32 @@ class Census:
 
         1. its result is an integer: ConvInteger, QLinearConv, or a move of stored values, or
         2. it is a float operator that a runtime fuses into an integer kernel: everything it reads comes from
-           DequantizeLinear, and its result goes to QuantizeLinear and nowhere else, a fused clamp in between allowed.
+           DequantizeLinear, and its result goes to QuantizeLinear and nowhere else, a fused clamp in between allowed,
+        3. or it interpolates integers as they are stored: Cast, Resize, Add of a constant, and Cast to integers again.
         """
         dtype = self.types.get(node.output[0], TensorProto.UNDEFINED)
         if dtype == TensorProto.UNDEFINED:  # an operator of a domain that the onnx package does not know
             return not node.op_type.startswith("QLinear")
-        return dtype in FLOATS and not (self._comes_from_integers(node) and self._goes_to_integers(node))
+        if dtype not in FLOATS or node.output[0] in self._interpolated:
+            return False
+        return not (self._comes_from_integers(node) and self._goes_to_integers(node))
+
+    def _interpolating(self, graph: onnx.GraphProto) -> Iterator[str]:
+        """What stands between the casts of integers that are interpolated: Cast, Resize, Add of a number, and Cast."""
+        for resize in (node for node in graph.node if node.op_type == "Resize"):
+            maker, more = self._makers.get(resize.input[0]), self._only_reader(resize)
+            back = None if more is None else self._only_reader(more)
+            if maker is None or more is None or back is None or len(self.readers[maker.output[0]]) > 1:
+                continue
+            ends = [self.types.get(maker.input[0]), self.types.get(back.output[0])]
+            adds_number = any(name in self.constants for name in more.input)
+            kinds = (maker.op_type, more.op_type, back.op_type)
+            if adds_number and kinds == ("Cast", "Add", "Cast") and all(end in _STORED for end in ends):
+                yield from (maker.output[0], resize.output[0], more.output[0])
+
+    def _only_reader(self, node: onnx.NodeProto) -> onnx.NodeProto | None:
+        readers = self.readers.get(node.output[0], [])
+        return readers[0] if len(readers) == 1 else None
 
     def _aligning(self, name: str) -> list[str]:
         """What is made of the input ``name`` before it is quantized: by a sum or product with constants, if at all."""

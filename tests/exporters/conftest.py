@@ -191,6 +191,12 @@ def integer_case(request: pytest.FixtureRequest) -> tuple[IntegerModel, NDArray[
 
 
 @pytest.fixture(scope="session", params=INTEGER_CASES)
+def any_integer_model(request: pytest.FixtureRequest) -> IntegerModel:
+    """Each network, with one seed."""
+    return integer_network(request.param, seed=0)
+
+
+@pytest.fixture(scope="session", params=INTEGER_CASES)
 def mixed_case(request: pytest.FixtureRequest) -> tuple[IntegerModel, NDArray[np.int8], NDArray[Any]]:
     """As ``integer_case``, with some layers, chosen at random, kept in float."""
     model = mixed_network(request.param, seed=4)

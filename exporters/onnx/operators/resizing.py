@@ -54,10 +54,13 @@ def _interpolate(node: Node, model: OnnxBuilder, inputs: list[str], attributes: 
 
 
 def _scales(op: Resize, node: Node, model: OnnxBuilder) -> str:
-    """The factor of each axis, as the file's batch is free: the size is the product, rounded down."""
+    """The factor of each axis, as the file's batch is free: the size is the product, rounded down.
+
+    ONNX Runtime multiplies in float32, onnx in float64.
+    """
     _, *old = model.graph.tensors[node.operand("x")].shape
     factors = [np.float32(new / size) for new, size in zip(op.size, old, strict=True)]
     for place, (new, size) in enumerate(zip(op.size, old, strict=True)):
-        if int(factors[place] * np.float32(size)) < new:
+        if int(float(factors[place]) * size) < new:
             factors[place] = np.nextafter(factors[place], np.float32(np.inf))
     return model.array(f"{node.output}.factors", np.array([1, 1, *factors], np.float32))
