@@ -17,9 +17,10 @@ from torch import Tensor
 
 from edgekit import extras
 from edgekit.errors import ArtifactError, CheckpointError
-from edgekit.models.architecture import Architecture
+from edgekit.models.architecture import Architecture, Options
 from edgekit.models.names import WAY_BY_ONNX
 from edgekit.models.readers.contents import ARCHITECTURE_KEY, Contents, Group
+from edgekit.models.readers.fake_quantization import without_observers
 from edgekit.models.readers.parametrizations import made_whole
 
 if TYPE_CHECKING:
@@ -73,10 +74,11 @@ def read_pickle(path: Path) -> Contents:
     groups = tuple(_walk(value, (), set()))
     if not groups:
         raise _unpicklable(path, unknown) if unknown else _no_weights(path)
-    groups, notes = _whole(groups)
+    contents = _whole(groups)
     if unknown:
-        notes += (f"left aside unread, as they need code: objects of {', '.join(unknown)}",)
-    return Contents(groups, notes=notes)
+        note = f"left aside unread, as they need code: objects of {', '.join(unknown)}"
+        return replace(contents, notes=(*contents.notes, note))
+    return contents
 
 
 class _Unread:
@@ -118,8 +120,7 @@ def read_safetensors(path: Path) -> Contents:
     groups = tuple(_walk(values, (), set()))
     if not groups:
         raise _no_weights(path)
-    groups, notes = _whole(groups)
-    return Contents(groups, architecture=_architecture(path, metadata), notes=notes)
+    return replace(_whole(groups), architecture=_architecture(path, metadata))
 
 
 def damaged(path: Path, error: Exception, how: str) -> CheckpointError:
@@ -158,15 +159,19 @@ def _architecture(path: Path, metadata: Mapping[str, str]) -> Architecture | Non
         raise CheckpointError(f"{path}: {error}") from error
 
 
-def _whole(groups: Sequence[Group]) -> tuple[tuple[Group, ...], tuple[str, ...]]:
-    """The mappings with weights in parts put together, and notes of what was done."""
+def _whole(groups: Sequence[Group]) -> Contents:
+    """The mappings with weights in parts put together and without what training wrapped them in."""
     notes: dict[str, None] = {}
+    stated = Options()
     whole = []
     for group in groups:
-        weights, done = made_whole(group.weights)
+        plain, told, left = without_observers(group.weights)
+        weights, done = made_whole(plain)
         whole.append(replace(group, weights=weights))
-        notes |= dict.fromkeys(done)
-    return tuple(whole), tuple(notes)
+        notes |= dict.fromkeys((*left, *done))
+        stated |= told
+    contents = Contents(tuple(whole), notes=tuple(notes))
+    return replace(contents, stated=stated, by="layers fused for quantization-aware training") if stated else contents
 
 
 def _walk(value: object, path: tuple[str, ...], seen: set[int], beside: tuple[str, ...] = ()) -> Iterator[Group]:
