@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgekit.capture.advice import replacement
 from edgekit.capture.builder import GraphBuilder
 from edgekit.capture.onnx_call import LOWERINGS, Call, Channels, View
+from edgekit.capture.onnx_cut import ends, way_out
 from edgekit.capture.onnx_file import read, readable
 from edgekit.capture.onnx_head import Arithmetic, without_head
 from edgekit.capture.onnx_operators import on_channels  # which registers all of them
@@ -20,6 +22,7 @@ from edgekit.capture.onnx_tail import without_tail
 from edgekit.errors import CheckpointError, UnsupportedOperator
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from edgekit.capture.onnx_call import Value
@@ -36,18 +39,6 @@ _CHOOSING = (
     "Tile",
     "Unsqueeze",
 )  # what they take may be some channels of a tensor
-
-# What is no part of edgekit's networks, and what to do about it.
-_ADVICE = {
-    "LayerNormalization": "it belongs to another kind of network than MobileNets",
-    "Erf": "it belongs to GELU: train with hard-swish",
-    "Gelu": "train with hard-swish",
-    "NonMaxSuppression": "cut it off: edgekit takes a detector up to the outputs of its convolutions",
-}
-_USUAL_ADVICE = (
-    "replace it by Conv, BatchNormalization, Relu, Clip, HardSwish, HardSigmoid, Sigmoid, Add, Mul, GlobalAveragePool "
-    "or Gemm"
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
@@ -101,12 +92,22 @@ class _Walk:
         self.values[file.input] = View(self.builder.input, file.layout)
 
     def captured(self, name: str) -> Captured:
-        for operator in self.file.operators:
-            if operator.op_type not in LOWERINGS:
-                raise self._unknown(operator)
-            result = self._lowered(operator)
+        refusals: dict[int, UnsupportedOperator] = {}
+        beyond: set[str] = set()
+        for place, operator in enumerate(self.file.operators):
+            if not beyond.isdisjoint(operator.inputs):
+                beyond.update(operator.outputs)
+                continue
+            try:
+                result = self._lowered(operator)
+            except UnsupportedOperator as error:
+                refusals[place] = error
+                beyond.update(operator.outputs)
+                continue
             results = result if isinstance(result, tuple) else (result,)
             self.values.update(zip(operator.outputs, results, strict=False))
+        if refusals:
+            raise self._refused(refusals)
         given: dict[str, str] = {}
         turned: list[str] = []
         for called, tensor in self.ends.given.items():
@@ -124,6 +125,8 @@ class _Walk:
         return Captured(head.graph, head.arithmetic, head.order, notes)
 
     def _lowered(self, operator: Operator) -> View | Channels | tuple[Channels, ...]:
+        if operator.op_type not in LOWERINGS:
+            raise _unknown(operator)
         call = Call(operator, self.values, self.file)
         if (chosen := on_channels(call, self.builder)) is not None:
             return chosen
@@ -150,14 +153,19 @@ class _Walk:
             made = self.builder.conv2d(f"{readable(name)}.channels", chosen.tensor, weight, np.array(chosen.shift))
             self.values[name] = View(made, chosen.axes)
 
-    def _unknown(self, operator: Operator) -> UnsupportedOperator:
-        advice = _ADVICE.get(operator.op_type, _USUAL_ADVICE)
-        if len(self.file.outputs) > 1:
-            names = ", ".join(self.ends.given)
-            advice += (
-                f". Or cut off the outputs that need it (it has {names}): "
-                f"onnx.utils.extract_model(FILE, NEW_FILE, [{self.file.input!r}], [NAME, …])"
-            )
-        return UnsupportedOperator(
-            f"edgekit does not know the operator {operator.op_type} (node {operator.name!r}): {advice}"
-        )
+    def _refused(self, refusals: Mapping[int, UnsupportedOperator]) -> UnsupportedOperator:
+        """The first refusal, with the way out."""
+        operators = self.file.operators
+        steps = [(operator.inputs, operator.outputs) for operator in operators]
+        names = ends(steps, refusals, self.file.input, [*self.ends.given.values()])
+        told = str(next(iter(refusals.values())))
+        if self.file.named.issuperset(names):
+            return UnsupportedOperator(f"{told}; or {way_out(self.file.path, self.file.input, names)}")
+        return UnsupportedOperator(f"{told}; or cut the file before that node, onnx.utils.extract_model")
+
+
+def _unknown(operator: Operator) -> UnsupportedOperator:
+    return UnsupportedOperator(
+        f"edgekit does not know the operator {operator.op_type} (node {operator.name!r}), and cannot keep it in "
+        f"float: {replacement(operator.op_type)}"
+    )

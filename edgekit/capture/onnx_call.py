@@ -205,7 +205,7 @@ class Call:
         """An error that says where; ``what`` continues "node 'Conv_3' (Conv) ..."."""
         return UnsupportedOperator(
             f"node {self.name!r} ({self.op_type}) {what}, which edgekit does not support: change the network there and "
-            f"export it again, or cut the file before that node (onnx.utils.extract_model)"
+            f"export it again"
         )
 
     def channels(self, index: int, builder: GraphBuilder) -> Channels:

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgekit import extras
 from edgekit.capture.onnx_batch import with_batch_of_one
+from edgekit.capture.onnx_cut import ends, reads, way_out
 from edgekit.errors import CheckpointError, ConfigError, UnsupportedOperator
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _EXTRA = "onnx"
+_DOMAINS = {"", "ai.onnx"}  # of ONNX's own operators
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class OnnxFile:
         constants: by name.
         shapes: of the tensors, by name, with a batch of 1.
         opset: the version of ONNX's operators.
+        path: of the file.
+        named: the tensors that the file itself has, under the same names.
         notes: what was changed, for people.
     """
 
@@ -66,6 +70,8 @@ class OnnxFile:
     constants: Mapping[str, NDArray[Any]]
     shapes: Mapping[str, tuple[int, ...]]
     opset: int
+    path: Path
+    named: frozenset[str]
     notes: tuple[str, ...]
 
 
@@ -84,14 +90,15 @@ def read(path: Path, size: tuple[int, int] | None = None) -> OnnxFile:
         MissingDependency: onnx or onnxsim is not installed.
     """
     model = _read(path)
-    _check(model)
+    _check(model, path)
     notes = _without_unused_inputs(model)
     layout = _input_layout(model)
     shape = _input_shape(model, layout, size)
     notes += with_batch_of_one(model, image_of(model), shape)
     if layout != "NCHW":
         notes += (f"the file takes {layout}, as TensorFlow's do: edgekit's files have the layout of their format",)
-    return _parse(_simplify(model, shape), layout, notes)
+    named = frozenset(name for node in model.graph.node for name in node.output)
+    return _parse(_simplify(model, shape), layout, path, named, notes)
 
 
 def _read(path: Path) -> Any:  # noqa: ANN401 - a ModelProto; onnx is optional
@@ -120,23 +127,28 @@ def _read(path: Path) -> Any:  # noqa: ANN401 - a ModelProto; onnx is optional
         raise CheckpointError(f"it is no ONNX file, or damaged ({_first_line(error)}): export it again") from error
 
 
-def _check(model: Any) -> None:  # noqa: ANN401 - see above
+def _check(model: Any, path: Path) -> None:  # noqa: ANN401 - see above
     """Refuse what is no float network of ONNX's own operators."""
     for node in model.graph.node:
         if re.search(r"Quantize|QLinear|QGemm|Integer", node.op_type):
             raise CheckpointError(
                 f"it is quantized already ({node.op_type} {node.name!r}): give the float file that it was made from"
             )
-        if node.domain == "ai.onnx.ml":
-            raise UnsupportedOperator(
-                f"edgekit does not know the operator {node.domain}::{node.op_type} (node {node.name!r}), which is of "
-                f"other models than networks: cut the network out, onnx.utils.extract_model"
-            )
-        if node.domain not in {"", "ai.onnx"}:
-            raise UnsupportedOperator(
-                f"edgekit does not know the operator {node.domain}::{node.op_type} (node {node.name!r}): give the file "
-                f"as it was exported, before a runtime optimized it"
-            )
+        if node.domain in _DOMAINS:
+            continue
+        theirs = "" if node.domain == "ai.onnx.ml" else "give the file as it was before a runtime optimized it, or "
+        raise UnsupportedOperator(
+            f"edgekit does not know the operator {node.domain}::{node.op_type} (node {node.name!r}), and cannot keep "
+            f"it in float: {theirs}{_way_out(model, path)}"
+        )
+
+
+def _way_out(model: Any, path: Path) -> str:  # noqa: ANN401 - see above
+    """How to go on without the operators that are not of ONNX itself."""
+    nodes, image = model.graph.node, image_of(model).name
+    foreign = [place for place, node in enumerate(nodes) if node.domain not in _DOMAINS]
+    steps = [(reads(node), node.output) for node in nodes]
+    return way_out(path, image, ends(steps, foreign, image, [value.name for value in model.graph.output]))
 
 
 def _without_unused_inputs(model: Any) -> tuple[str, ...]:  # noqa: ANN401 - see above
@@ -244,14 +256,14 @@ def _simplify(model: Any, input_shape: Sequence[int]) -> Any:  # noqa: ANN401 - 
     raise CheckpointError("onnxsim changes what it computes: export it again with another opset")
 
 
-def _parse(model: Any, layout: str, notes: tuple[str, ...]) -> OnnxFile:  # noqa: ANN401 - see above
+def _parse(model: Any, layout: str, path: Path, named: frozenset[str], notes: tuple[str, ...]) -> OnnxFile:  # noqa: ANN401 - see above
     helper, numpy_helper = extras.load("onnx.helper", _EXTRA), extras.load("onnx.numpy_helper", _EXTRA)
     graph = model.graph
     operators = [
         Operator(
             readable(node.name) or node.op_type,
             node.op_type,
-            tuple(node.input),
+            reads(node),
             tuple(node.output),
             {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute},
         )
@@ -271,8 +283,8 @@ def _parse(model: Any, layout: str, notes: tuple[str, ...]) -> OnnxFile:  # noqa
     image, float_types = image_of(model), {1, 10, 11, 16}  # TensorProto.DataType: FLOAT, FLOAT16, DOUBLE, BFLOAT16
     takes_integers = image.type.tensor_type.elem_type not in float_types
     outputs = tuple(value.name for value in graph.output)
-    opset = next(int(entry.version) for entry in model.opset_import if entry.domain in {"", "ai.onnx"})
-    return OnnxFile(image.name, layout, takes_integers, outputs, others, constants, shapes, opset, notes)
+    opset = next(int(entry.version) for entry in model.opset_import if entry.domain in _DOMAINS)
+    return OnnxFile(image.name, layout, takes_integers, outputs, others, constants, shapes, opset, path, named, notes)
 
 
 def readable(name: str) -> str:

@@ -15,6 +15,7 @@ import torch
 from torch.utils import _pytree as pytree  # which torch.export itself describes results with
 
 from edgekit.capture import torch_operators  # noqa: F401 - which registers all of them
+from edgekit.capture.advice import replacement
 from edgekit.capture.builder import GraphBuilder
 from edgekit.capture.torch_call import EXPANSIONS, LOWERINGS, Call, operator_of
 from edgekit.errors import UnsupportedOperator
@@ -169,10 +170,12 @@ class _Capture:
                 f"logits; --head {head} puts probabilities into the files"
             )
         if target not in LOWERINGS:
+            names = [value for read in fx_node.all_input_nodes if isinstance(value := self.values[read.name], str)]
+            before = " and ".join(repr(name) for name in dict.fromkeys(names) if name != self.builder.input)
             raise UnsupportedOperator(
-                f"edgekit does not know the operator aten::{target} ({call.place}): replace it by convolution, batch "
-                f"normalization, ReLU, ReLU6, hard-swish, hard-sigmoid, sigmoid, SiLU, addition, multiplication, "
-                f"concatenation of channels, global average pooling or linear layers"
+                f"edgekit does not know the operator aten::{target} ({call.place}), and cannot keep it in float: "
+                f"{replacement(target)}; or let forward return what {before or 'nothing'} "
+                f"gives, and compute the rest yourself"
             )
         result = LOWERINGS[target](call, self.builder)
         if target not in EXPANSIONS and _core(self.builder.shape(result)) != _core(call.shape[1:]):

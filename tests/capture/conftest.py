@@ -62,7 +62,8 @@ class OnnxSketch:
     def node(self, op_type: str, *inputs: str, **attributes: Any) -> str:
         output = f"/net/{op_type}_{len(self.nodes)}_output"
         name = f"/net/{op_type}_{len(self.nodes)}"
-        self.nodes.append(self.onnx.helper.make_node(op_type, list(inputs), [output], name=name, **attributes))
+        outputs = [output, f"{output}_1"] if op_type == "TopK" else [output]
+        self.nodes.append(self.onnx.helper.make_node(op_type, list(inputs), outputs, name=name, **attributes))
         return output
 
     def conv(self, x: str, channels: tuple[int, int], kernel: int = 1, **attributes: Any) -> str:
