@@ -122,11 +122,15 @@ class ScaleState:
     def constant_step(self, constant: str) -> Fraction:
         """The scale of an operand that is constant, if nothing else mattered.
 
-        A number that a MUL multiplies by is stored as 1 or -1, an array in the full of int8.
+        A number that a MUL multiplies by is stored as 1 or -1. Of an array the largest is stored as that of 64 to 127
+        which the others fit best: 1, 1.5 and 2.25, as borders of averages are corrected by, are all exact with 117.
         """
-        values = self.graph.constants[constant]
-        largest = Fraction(float(np.abs(values).max())) or Fraction(1)
-        return largest if values.size == 1 else largest / WEIGHT_MAX
+        values = np.unique(np.abs(self.graph.constants[constant].astype(np.float64)))
+        largest = values[-1] or 1.0
+        if self.graph.constants[constant].size == 1:
+            return Fraction(largest)
+        best = min(range(WEIGHT_MAX, WEIGHT_MAX // 2, -1), key=lambda n: _off(values * (n / largest)) / n)
+        return Fraction(largest) / best
 
     def raise_to(self, tensor: str, scale: Fraction) -> None:
         """Raise a wanted scale, but not so far that its range exceeds a clamp; what is fixed stays."""
@@ -141,6 +145,11 @@ class ScaleState:
             if clamp is not None and clamp.high < math.inf and steps > 0:
                 scale = min(scale, Fraction(clamp.high) / steps)
         self._wanted[first] = max(self._wanted[first], scale)
+
+
+def _off(steps: NDArray[np.float64]) -> float:
+    """How far numbers are from integers, root mean square, but for rounding errors."""
+    return float(np.sqrt(np.square(steps - np.rint(steps)).mean()).round(6))
 
 
 def _grid(found: Range) -> Grid:

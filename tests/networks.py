@@ -18,11 +18,13 @@ from edgekit.float_model import FloatModel
 from edgekit.integer_model import IntegerModel
 from edgekit.ir import (
     Add,
+    AveragePool2d,
     Clamp,
     Concat,
     Conv2d,
     Graph,
     HardSwish,
+    LeakyReLU,
     Linear,
     Mean,
     Mul,
@@ -31,6 +33,7 @@ from edgekit.ir import (
     Output,
     Pad,
     Padding,
+    PReLU,
     Rearrange,
     Resize,
     Sigmoid,
@@ -219,6 +222,19 @@ class FloatSketch(Sketch):
 
     def rearrange(self, x: str, op: Rearrange) -> str:
         return self.node(op, (x,))
+
+    def average_pool(
+        self, x: str, kernel: tuple[int, int], stride: tuple[int, int], padding: Padding = NO_PADDING,
+        clamp: Clamp | None = None,
+    ) -> str:  # fmt: skip
+        return self.node(AveragePool2d(kernel, stride, padding), (x,), clamp)
+
+    def leaky_relu(self, x: str, slope: float) -> str:
+        return self.node(LeakyReLU(slope), (x,))
+
+    def prelu(self, x: str) -> str:
+        slope = self.random.normal(0.25, 0.5, self.tensors[x].shape[0]).astype(np.float32)
+        return self.node(PReLU(), (x, self.constant("slope", slope)))
 
     def concat(self, *xs: str) -> str:
         return self.node(Concat(), xs)

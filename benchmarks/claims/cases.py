@@ -226,6 +226,14 @@ class Gate(nn.Module):
         return x * self.gate(x)  # type: ignore[no-any-return] # a tensor
 
 
+def _prelu(low: float, high: float) -> nn.Module:
+    """One slope a channel."""
+    prelu = nn.PReLU(8)
+    with torch.no_grad():
+        prelu.weight.uniform_(low, high)
+    return prelu
+
+
 def _conv(out: int, kernel: int | tuple[int, int], **attributes: Any) -> Callable[[], nn.Module]:  # noqa: ANN401 - torch's own
     return lambda: nn.Conv2d(8, out, kernel, **attributes)
 
@@ -270,6 +278,16 @@ CASES = (
         "Mean",
         (8, 14, 14),
         {"axes kept": lambda: nn.AdaptiveAvgPool2d(1), "axes dropped": Of(lambda x: x.mean((2, 3)))},
+    ),
+    Case(
+        "AveragePool2d",
+        (8, 13, 14),
+        {
+            "2 × 2, stride 2": lambda: nn.AvgPool2d(2),
+            "3 × 3, padding 1 that counts": lambda: nn.AvgPool2d(3, 1, 1),
+            "3 × 3, stride 2, padding 1 that does not": lambda: nn.AvgPool2d(3, 2, 1, count_include_pad=False),
+            "3 × 2, beyond the end": lambda: nn.AvgPool2d((3, 2), 2, ceil_mode=True),
+        },
     ),
     Case(
         "Add",
@@ -339,6 +357,22 @@ CASES = (
             "behind a mean": _net(lambda: nn.AdaptiveAvgPool2d(1), nn.ReLU),
             "behind a concatenation": _net(Twice, lambda: nn.Hardtanh(-0.7, 0.9)),
             "ReLU behind a concatenation": _net(Twice, nn.ReLU),
+        },
+    ),
+    Case(
+        "LeakyReLU",
+        (8, 13, 14),
+        {
+            "behind a convolution": _net(_conv(12, 3), lambda: nn.LeakyReLU(0.1)),
+            "by itself": lambda: nn.LeakyReLU(0.2),
+        },
+    ),
+    Case(
+        "PReLU",
+        (8, 13, 14),
+        {
+            "slopes up to 1": lambda: _prelu(-0.5, 1),
+            "slopes on both sides of 1": lambda: _prelu(0, 2),
         },
     ),
     Case(

@@ -19,8 +19,10 @@ from edgekit.errors import CheckpointError, UnsupportedOperator
 from edgekit.ir import (
     Add,
     BatchNorm,
+    Clamp,
     Conv2d,
     Graph,
+    LeakyReLU,
     Linear,
     Lowered,
     Mean,
@@ -29,6 +31,7 @@ from edgekit.ir import (
     Op,
     Pad,
     Padding,
+    PReLU,
     Rearrange,
     Sigmoid,
     Tensor,
@@ -162,6 +165,16 @@ class GraphBuilder:
         for part in (gate, product):
             self._nodes[part] = replace(self._nodes[part], lowered=Lowered(product, "SiLU"))
         return product
+
+    def prelu(self, name: str, x: str, slope: NDArray[Any]) -> str:
+        """``x`` where it is above 0, else slope x; slopes of any shape that ``affine`` takes."""
+        if slope.size == 1:
+            return self.apply(name, LeakyReLU(slope.item()), x)
+        slope = self._fitted(slope, x)
+        if slope.size == len(slope) == self.shape(x)[0]:
+            return self._emit(name, PReLU(), (x,), slope=slope.reshape(-1))
+        below = self.apply(f"{name}.negative", Clamp(-math.inf, 0.0), x)
+        return self.add(name, x, self.affine(f"{name}.rest", below, slope - 1, np.zeros(1)))
 
     def mean(self, name: str, x: str) -> str:
         """The mean over H and W, [C, 1, 1]."""

@@ -14,6 +14,7 @@ from edgekit.ir.graph import (
     Tensor,
 )
 from edgekit.ir.operators.add import Add
+from edgekit.ir.operators.average_pool2d import AveragePool2d
 from edgekit.ir.operators.batch_norm import BatchNorm
 from edgekit.ir.operators.clamp import Clamp
 from edgekit.ir.operators.concat import Concat
@@ -21,12 +22,14 @@ from edgekit.ir.operators.conv2d import Conv2d
 from edgekit.ir.operators.dequantize import Dequantize
 from edgekit.ir.operators.hard_sigmoid import HardSigmoid
 from edgekit.ir.operators.hard_swish import HardSwish
+from edgekit.ir.operators.leaky_relu import LeakyReLU
 from edgekit.ir.operators.linear import Linear
 from edgekit.ir.operators.mean import Mean
 from edgekit.ir.operators.mul import Mul
 from edgekit.ir.operators.operator import Op, operators
 from edgekit.ir.operators.pad import Pad
 from edgekit.ir.operators.padding import Padding
+from edgekit.ir.operators.prelu import PReLU
 from edgekit.ir.operators.quantize import Quantize
 from edgekit.ir.operators.rearrange import Rearrange
 from edgekit.ir.operators.requantize import Requantize
@@ -40,6 +43,7 @@ __all__ = [
     "VALUES",
     "VECTOR",
     "Add",
+    "AveragePool2d",
     "Axis",
     "BatchNorm",
     "ChannelStatistics",
@@ -50,6 +54,7 @@ __all__ = [
     "Graph",
     "HardSigmoid",
     "HardSwish",
+    "LeakyReLU",
     "Linear",
     "Lowered",
     "Mean",
@@ -57,6 +62,7 @@ __all__ = [
     "Node",
     "Op",
     "Output",
+    "PReLU",
     "Pad",
     "Padding",
     "Quantize",

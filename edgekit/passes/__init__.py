@@ -1,7 +1,7 @@
 """Rewrites of a captured float Graph; each is exact in real arithmetic, one a file, and the order is one list.
 
 ``float_form`` is what float files are written from, ``integer_form`` what is quantized: the same graph with every
-hard-swish as ADD and MUL.
+hard-swish as ADD and MUL, and every average of windows as a depthwise convolution.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from edgekit.passes.fold_constants import fold_constants
 from edgekit.passes.fold_flatten import fold_flatten
 from edgekit.passes.fold_padding import fold_padding
 from edgekit.passes.fuse_activation import fuse_activation
+from edgekit.passes.lower_average_pool import lower_average_pool
 from edgekit.passes.lower_clamp import lower_clamp
 from edgekit.passes.lower_hard_sigmoid import lower_hard_sigmoid
 from edgekit.passes.lower_hard_swish import lower_hard_swish
+from edgekit.passes.lower_leaky_relu import lower_leaky_relu
 from edgekit.passes.merge_rearrangements import merge_rearrangements
 from edgekit.passes.recognize_hard_swish import recognize_hard_swish
 from edgekit.passes.remove_dead import remove_dead
@@ -30,10 +32,12 @@ if TYPE_CHECKING:
 
     Pass = Callable[[Graph], Graph]
 
-_BEFORE: tuple[Pass, ...] = (
+_FIRST: tuple[Pass, ...] = (
     recognize_hard_swish,  # first: what is recognised needs nothing that a later pass would rewrite
     remove_dead,  # what is not needed must not be rewritten, nor be an obstacle as a second reader
     merge_rearrangements,
+)
+_BEFORE: tuple[Pass, ...] = (
     fold_batch_norm,  # everything later sees only weights and biases
     fold_padding,  # leaves the convolution as the only reader of its input
 )
@@ -46,10 +50,13 @@ _AFTER: tuple[Pass, ...] = (
     fold_flatten,  # the passes before need not know means of two ranks
     remove_dead,  # paddings whose readers took them in
 )
-FLOAT_FORM: tuple[Pass, ...] = (*_BEFORE, *_AFTER)
+FLOAT_FORM: tuple[Pass, ...] = (*_FIRST, *_BEFORE, *_AFTER)
 INTEGER_FORM: tuple[Pass, ...] = (
+    *_FIRST,
+    lower_average_pool,  # makes convolutions, which take batch normalization and padding in
     *_BEFORE,
     lower_hard_swish,  # after fold_batch_norm, when it can see what takes its first clamp
+    lower_leaky_relu,  # makes a scale that the layer before it takes
     centre_clamp,  # makes constant additions, too
     *_AFTER,
 )
@@ -61,7 +68,10 @@ def float_form(captured: Graph) -> Graph:
 
 
 def integer_form(captured: Graph) -> Graph:
-    """The canonical graph that is quantized: as ``float_form``, without HardSwish (profile ``universal``)."""
+    """The canonical graph that is quantized: as ``float_form``, of operators with an integer form alone.
+
+    That is the profile ``universal``.
+    """
     return _run(captured, INTEGER_FORM)
 
 

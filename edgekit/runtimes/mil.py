@@ -277,6 +277,18 @@ def _relu6(*, x: Real) -> Real:
     return np.clip(x, 0, 6)
 
 
+@_implements("leaky_relu")
+def _leaky_relu(*, x: Real, alpha: Real) -> Real:
+    """``x`` where it is above 0, else ``alpha x``. Source: iOS15/activation.py."""
+    return np.where(x >= 0, x, alpha * x)
+
+
+@_implements("prelu")
+def _prelu(*, x: Real, alpha: Real) -> Real:
+    """As ``leaky_relu``, with an alpha a channel. Source: iOS15/activation.py."""
+    return np.where(x >= 0, x, _along(alpha, 1, x.ndim) * x)
+
+
 @_implements("clip")
 def _clip(*, x: Real, alpha: Real, beta: Real) -> Real:
     """``min(max(x, alpha), beta)``. Source: iOS15/elementwise_unary.py."""

@@ -35,6 +35,7 @@ _ARGUMENTS: Final = {
 }  # fmt: skip
 _DOES: Final = {
     "add": Does.ADD,
+    "avg_pool": Does.POOL,
     "cast": Does.KEEP,  # of an image's pixels
     "clip": Does.CLAMP,
     "concat": Does.JOIN,

@@ -47,6 +47,7 @@ _ROLES: Final = {
 }
 _DOES: Final = {
     "Add": Does.ADD,
+    "AveragePool": Does.POOL,
     "BatchNormalization": Does.NORMALIZE,
     "Cast": Does.CONVERT,
     "Clip": Does.CLAMP,

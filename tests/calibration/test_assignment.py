@@ -595,3 +595,22 @@ def test_weights_beyond_all_measure() -> None:
     s.constants[s.nodes[0].inputs[1]][:] *= 1e9
     with pytest.raises(UnsupportedOperator, match=r"layer 'layer\.0' has inputs or weights far too large"):
         quantize(s.float_model(), s.ranges())
+
+
+def test_arrays_are_stored_so_that_they_fit_best() -> None:
+    """What averages at a border are corrected by is exact; a number is stored as 1 or -1."""
+    s = FloatSketch((2, 6, 6))
+    line = np.where(np.isin(np.arange(6), (0, 5)), 1.5, 1.0)
+    corrections = (line[:, None] * line)[None].astype(np.float32)
+    x = s.mul(s.conv("x", 2), s.constant("constant", corrections))
+    s.linear(s.mean(s.add(s.times(x, -3.0), s.times("x", 0.0)), keep_dims=False), 4)
+    model = quantize(s.float_model(), s.ranges(), Options(pixel_input=False))
+    arrays = {
+        node.output: (model.graph.constants[node.inputs[1]], model.params[node.inputs[1]].scale[0])
+        for node in model.graph
+        if node.inputs[1:] and node.inputs[1].endswith("constant")
+    }
+    stored, scale = arrays[x]
+    np.testing.assert_allclose(stored * scale, corrections, rtol=1.1e-3)
+    assert sorted(stored.tolist() for stored, _ in arrays.values() if stored.size == 1) == [[-1], [0]]
+    assert broken_conditions(model) == ()

@@ -167,6 +167,15 @@ FLOAT_CASES: dict[str, tuple[tuple[int, ...], Build]] = {
     "softmax of channels": ((8, 9, 11), lambda s: s.softmax(s.conv("x", 5))),
     "softmax of a vector": ((40,), lambda s: s.softmax(s.linear("x", 6))),
     "softmax of rows": ((6, 4, 4), lambda s: s.softmax(s.rearrange("x", Rearrange((3, 2, 16), (0, 2, 1), (48, 2))), 2)),
+    "leaky ReLU": ((8, 9, 11), lambda s: s.leaky_relu("x", 0.1)),
+    "PReLU": ((8, 9, 11), lambda s: s.prelu(s.conv("x", 6))),
+    "PReLU of a vector": ((40,), lambda s: s.prelu("x")),
+    "average pool": ((8, 9, 11), lambda s: s.average_pool("x", (2, 3), (2, 1), clamp=RELU)),
+    "average pool, padded": ((8, 9, 11), lambda s: s.average_pool("x", (3, 3), (2, 2), SAME)),
+    "average pool, on one side": (
+        (8, 9, 11),
+        lambda s: s.average_pool("x", (3, 2), (1, 1), Padding(2, 0, 0, 1), RELU6),
+    ),
     "hard-swish, a block": ((3, 32, 32), hard_swish_block),
 }
 SEEDS = (0, 1)

@@ -17,6 +17,7 @@ from edgekit.ir.serialization import graph_from_dict, graph_to_dict
 
 OPS: dict[type[Op], Op] = {
     ir.Add: ir.Add(),
+    ir.AveragePool2d: ir.AveragePool2d((3, 2), (2, 1), Padding(0, 1, 2, 3)),
     ir.BatchNorm: ir.BatchNorm(1e-3),
     ir.Clamp: ir.Clamp(-3.0),
     ir.Concat: ir.Concat(),
@@ -24,9 +25,11 @@ OPS: dict[type[Op], Op] = {
     ir.Dequantize: ir.Dequantize(),
     ir.HardSigmoid: ir.HardSigmoid(),
     ir.HardSwish: ir.HardSwish(),
+    ir.LeakyReLU: ir.LeakyReLU(0.1),
     ir.Linear: ir.Linear(),
     ir.Mean: ir.Mean(keep_dims=False),
     ir.Mul: ir.Mul(),
+    ir.PReLU: ir.PReLU(),
     ir.Pad: ir.Pad(Padding(1, 2, 3, 4)),
     ir.Quantize: ir.Quantize(),
     ir.Rearrange: ir.Rearrange((2, 3, 4), (0, 2, 1), (4, 6)),

@@ -12,17 +12,20 @@ from torch.nn import functional
 from edgekit.capture.builder import GraphBuilder
 from edgekit.ir import (
     Add,
+    AveragePool2d,
     BatchNorm,
     Clamp,
     Concat,
     Conv2d,
     HardSigmoid,
     HardSwish,
+    LeakyReLU,
     Linear,
     Mean,
     Mul,
     Pad,
     Padding,
+    PReLU,
     Rearrange,
 )
 from edgekit.ir.graph import check
@@ -103,6 +106,12 @@ def _apply(node: Node, a: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:  #
             return gamma * (a - mean) / (variance + eps).sqrt() + beta
         case Clamp(low=low, high=high):
             return a.clamp(low, high)
+        case AveragePool2d(kernel=kernel, stride=stride, padding=p):
+            return functional.avg_pool2d(functional.pad(a, (p.left, p.right, p.top, p.bottom)), kernel, stride)
+        case LeakyReLU(slope=slope):
+            return functional.leaky_relu(a, slope)
+        case PReLU():
+            return functional.prelu(a, rest[0])
         case HardSwish():
             return a * (a + 3).clamp(0, 6) / 6
         case HardSigmoid():

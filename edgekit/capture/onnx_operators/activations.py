@@ -66,3 +66,15 @@ def _softmax(call: Call, builder: GraphBuilder) -> View:
     if not place or (is_old and any(sizes[axis] > 1 for axis in x.axes[place + 1 :])):
         raise call.refuse(f"takes a soft-max over the axes {x.axes[place:]} together")
     return View(builder.apply(call.name, Softmax([*sizes].index(x.axes[place])), x.tensor), x.axes)
+
+
+@lowers("LeakyRelu")
+def _leaky_relu(call: Call, builder: GraphBuilder) -> View:
+    x = call.view(0)
+    return View(builder.prelu(call.name, x.tensor, np.array([call.number("alpha", 0.01)])), x.axes)
+
+
+@lowers("PRelu")
+def _prelu(call: Call, builder: GraphBuilder) -> View:
+    x, slope = operands(call, builder)
+    return View(builder.prelu(call.name, x.tensor, slope), x.axes)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgekit.capture.average_pool import Averages, average_pool
 from edgekit.capture.onnx_call import View, lowers
+from edgekit.ir import Padding
+from edgekit.ir.operators.padding import Same
 
 if TYPE_CHECKING:
     from edgekit.capture.builder import GraphBuilder
@@ -18,10 +21,24 @@ def _global_average_pool(call: Call, builder: GraphBuilder) -> View:
 
 @lowers("AveragePool")
 def _average_pool(call: Call, builder: GraphBuilder) -> View:
-    x, kernel = call.image(0, builder), call.numbers("kernel_shape")
-    if kernel != builder.shape(x)[1:] or any(call.numbers("pads")) or call.shape[2:] != (1, 1):
-        raise call.refuse(f"pools {kernel} of {builder.shape(x)[1:]} pixels and not all of them")
-    return View(builder.mean(call.name, x), "NCHW")
+    x, (height, width) = call.image(0, builder), call.numbers("kernel_shape")
+    stride, (top, left, bottom, right) = call.numbers("strides", (1, 1)), call.numbers("pads", (0, 0, 0, 0))
+    if set(call.numbers("dilations", (1, 1))) != {1}:
+        raise call.refuse("has gaps in its windows")
+    padding = Padding(top, bottom, left, right)
+    if (auto_pad := call.text("auto_pad", "NOTSET")).startswith("SAME"):
+        _, *size = builder.shape(x)
+        padding = (Same.UPPER if auto_pad == "SAME_UPPER" else Same.LOWER).padding(
+            (size[0], size[1]), (height, width), (stride[0], stride[1])
+        )
+    averages = Averages(
+        (height, width),
+        (stride[0], stride[1]),
+        padding,
+        ceil=bool(call.number("ceil_mode", 0)),
+        counts_padding=bool(call.number("count_include_pad", 0)),
+    )
+    return View(average_pool(builder, call.name, x, averages), "NCHW")
 
 
 @lowers("ReduceMean")

@@ -61,3 +61,13 @@ def _softmax(call: Call, builder: GraphBuilder) -> str:
     if not axis:
         raise call.refuse("takes a soft-max over the batch")
     return builder.apply(call.name, Softmax(axis), x)
+
+
+@lowers("leaky_relu.default", "leaky_relu_.default")
+def _leaky_relu(call: Call, builder: GraphBuilder) -> str:
+    return builder.prelu(call.name, call.activation("input"), np.array([call.number("negative_slope", 0.01)]))
+
+
+@lowers("prelu.default")
+def _prelu(call: Call, builder: GraphBuilder) -> str:
+    return builder.prelu(call.name, call.activation("input"), call.array("weight"))

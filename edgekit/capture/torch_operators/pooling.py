@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgekit.capture.average_pool import Averages, average_pool
 from edgekit.capture.torch_call import Call, lowers
+from edgekit.ir import Padding
 
 if TYPE_CHECKING:
     from edgekit.capture.builder import GraphBuilder
@@ -12,17 +14,29 @@ if TYPE_CHECKING:
 
 @lowers("adaptive_avg_pool2d.default")
 def _adaptive_avg_pool2d(call: Call, builder: GraphBuilder) -> str:
-    if call.pair("output_size") != (1, 1):
-        raise call.refuse(f"pools to {call.pair('output_size')} and not to one pixel")
-    return builder.mean(call.name, call.activation("input"))
+    x, wanted = call.activation("input"), call.pair("output_size")
+    _, *size = builder.shape(x)
+    if any(length % parts for length, parts in zip(size, wanted, strict=True)):
+        raise call.refuse(
+            f"pools {tuple(size)} pixels to {wanted}, in windows of different sizes",
+            "let it pool to a size that divides, or take another --size",
+        )
+    kernel = (size[0] // wanted[0], size[1] // wanted[1])
+    return average_pool(builder, call.name, x, Averages(kernel, kernel))
 
 
 @lowers("avg_pool2d.default")
 def _avg_pool2d(call: Call, builder: GraphBuilder) -> str:
-    x = call.activation("input")
-    if call.pair("kernel_size") != builder.shape(x)[1:] or any(call.numbers("padding")):
-        raise call.refuse(f"pools {call.pair('kernel_size')} of {builder.shape(x)[1:]} pixels and not all of them")
-    return builder.mean(call.name, x)
+    kernel, (vertical, horizontal) = call.pair("kernel_size"), call.pair("padding")
+    averages = Averages(
+        kernel,
+        call.pair("stride") if call.numbers("stride") else kernel,
+        Padding(vertical, vertical, horizontal, horizontal),
+        ceil=bool(call.number("ceil_mode")),
+        counts_padding=bool(call.number("count_include_pad")),
+        divisor=int(call.number("divisor_override")) or None,
+    )
+    return average_pool(builder, call.name, call.activation("input"), averages)
 
 
 @lowers("mean.dim")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from edgekit.executor.operators.table import FLOAT, INTEGER, LARGEST
-from edgekit.ir import HardSwish, Sigmoid, Softmax
+from edgekit.ir import HardSwish, LeakyReLU, PReLU, Sigmoid, Softmax
+from edgekit.ir.operators import leaky_relu
 from edgekit.ir.operators.hard_swish import LOWERED
 from edgekit.ir.operators.softmax import IN_FLOAT
 
@@ -45,3 +46,17 @@ def _softmax(op: Softmax, x: torch.Tensor) -> torch.Tensor:
 
 
 INTEGER.refuses(Softmax, IN_FLOAT)
+
+
+@FLOAT.implements(LeakyReLU)
+def _leaky_relu(op: LeakyReLU, x: torch.Tensor) -> torch.Tensor:
+    return F.leaky_relu(x, op.slope)
+
+
+@FLOAT.implements(PReLU)
+def _prelu(_: PReLU, x: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
+    return F.prelu(x, slope)
+
+
+INTEGER.refuses(LeakyReLU, leaky_relu.LOWERED)
+INTEGER.refuses(PReLU, leaky_relu.LOWERED)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from torch.nn import functional as F  # noqa: N812 - torch's own convention
+
 from edgekit.executor.operators.table import FLOAT, INTEGER, LARGEST, REACH
-from edgekit.ir import (
-    Mean,
-)
+from edgekit.ir import AveragePool2d, Mean
+from edgekit.ir.operators.average_pool2d import LOWERED
 
 if TYPE_CHECKING:
     import torch
@@ -30,3 +31,12 @@ def _sum(op: Mean, x: torch.Tensor) -> torch.Tensor:
 @LARGEST.implements(Mean)
 def _largest_sum_of_map(_: Mean, model: IntegerModel, node: Node) -> int:
     return REACH * math.prod(model.graph.tensors[node.operand("x")].shape[1:])
+
+
+@FLOAT.implements(AveragePool2d)
+def _average_pool2d(op: AveragePool2d, x: torch.Tensor) -> torch.Tensor:
+    p = op.padding
+    return F.avg_pool2d(F.pad(x, (p.left, p.right, p.top, p.bottom)), op.kernel, op.stride)
+
+
+INTEGER.refuses(AveragePool2d, LOWERED)

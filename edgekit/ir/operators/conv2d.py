@@ -59,8 +59,7 @@ class Conv2d(Op):
         steps = dilation[0], dilation[1]
         reach = Window(stride, NO_PADDING, steps).reach(weight[2:])
         if isinstance(padding, Same):
-            same = Padding.same((x[1], x[2]), reach, stride)
-            padding = same if padding is Same.UPPER else Padding(same.bottom, same.top, same.right, same.left)
+            padding = padding.padding((x[1], x[2]), reach, stride)
         if min(padding.top, padding.bottom, padding.left, padding.right) < 0:
             raise ValueError("crops (its padding is negative): crop the images instead")
         return cls(stride, padding, groups, steps)

@@ -13,6 +13,11 @@ class Same(Enum):
     UPPER = "an odd row or column goes to the bottom or right, as TensorFlow has it"
     LOWER = "an odd row or column goes to the top or left"
 
+    def padding(self, size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]) -> Padding:
+        """Around an input of ``size``, for a kernel that reaches so far; all are (height, width)."""
+        same = Padding.same(size, kernel, stride)
+        return same if self is Same.UPPER else Padding(same.bottom, same.top, same.right, same.left)
+
 
 @dataclass(frozen=True, slots=True)
 class Padding:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit import curves
-from edgekit.ir import Clamp, HardSigmoid, HardSwish, Op, Sigmoid, Softmax
+from edgekit.ir import Clamp, HardSigmoid, HardSwish, LeakyReLU, Op, PReLU, Sigmoid, Softmax
+from edgekit.ir.operators import leaky_relu
 from edgekit.ir.operators.hard_swish import LOWERED
 from edgekit.ir.operators.softmax import IN_FLOAT
 from edgekit.quantization import INT8_MIN
@@ -52,3 +53,17 @@ def _softmax(op: Softmax, x: Float) -> Float:
 
 
 INTEGER.refuses(Softmax, IN_FLOAT)
+
+
+@FLOAT.implements(LeakyReLU)
+def _leaky_relu(op: LeakyReLU, x: Float) -> Float:
+    return np.where(x > 0, x, op.slope * x)
+
+
+@FLOAT.implements(PReLU)
+def _prelu(_: PReLU, x: Float, slope: Float) -> Float:
+    return np.where(x > 0, x, slope.reshape(-1, *[1] * (x.ndim - 2)) * x)
+
+
+INTEGER.refuses(LeakyReLU, leaky_relu.LOWERED)
+INTEGER.refuses(PReLU, leaky_relu.LOWERED)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgekit.ir import (
-    Mean,
-)
+import numpy as np
+
+from edgekit.ir import AveragePool2d, Conv2d, Mean
+from edgekit.ir.operators.average_pool2d import LOWERED
+from edgekit.reference.convolution import convolve
 from edgekit.reference.operators.table import FLOAT, INTEGER, Arithmetic, Float, Stored
 
 if TYPE_CHECKING:
@@ -21,3 +23,13 @@ def _mean(op: Mean, x: Float) -> Float:
 @INTEGER.implements(Mean)
 def _mean_stored(op: Mean, model: Arithmetic, node: Node, x: Stored) -> Stored:
     return model.requantize(node, model.centred(node.operand("x"), x).sum((2, 3), keepdims=op.keep_dims))
+
+
+@FLOAT.implements(AveragePool2d)
+def _average_pool2d(op: AveragePool2d, x: Float) -> Float:
+    channels = x.shape[1]
+    weights = np.full((channels, 1, *op.kernel), 1 / op.area)
+    return convolve(Conv2d(op.stride, op.padding, channels), x, weights)
+
+
+INTEGER.refuses(AveragePool2d, LOWERED)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.exporters.coreml.operators.table import OPERATORS, lowers
-from edgekit.ir import HardSwish, Sigmoid, Softmax
+from edgekit.ir import VECTOR, HardSwish, LeakyReLU, PReLU, Sigmoid, Softmax
 
 if TYPE_CHECKING:
     from edgekit.exporters.coreml.builder import Argument, ProgramBuilder, Value
@@ -57,3 +57,22 @@ def _scalar(number: float, program: ProgramBuilder) -> np.generic:
     limits = np.finfo(program.dtype)
     clipped: np.generic = np.dtype(program.dtype).type(np.clip(number, limits.min, limits.max))
     return clipped
+
+
+@lowers(LeakyReLU)
+def leaky_relu(op: LeakyReLU, program: ProgramBuilder, output: Value, x: Value) -> Value:
+    """As it is."""
+    return program.add("leaky_relu", output, x=x, alpha=_scalar(op.slope, program))
+
+
+@lowers(PReLU)
+def prelu(_: PReLU, program: ProgramBuilder, output: Value, x: Value, slope: Value) -> Value:
+    """As it is, of images; of vectors, which Core ML's PReLU does not take, as max(x, 0) + slope min(x, 0)."""
+    if len(x.shape) > len(VECTOR):
+        return program.add("prelu", output, x=x, alpha=slope)
+    names = ("positive", "negative", "scaled")
+    positive, negative, scaled = (program.value(f"{output.name}_{name}", output.shape) for name in names)
+    program.add("relu", positive, x=x)
+    program.add("clip", negative, x=x, alpha=_scalar(-math.inf, program), beta=_scalar(0.0, program))
+    program.add("mul", scaled, x=negative, y=slope)
+    return program.add("add", output, x=positive, y=scaled)

@@ -9,9 +9,9 @@ from typing import Final
 SINCE: Final = {
     **dict.fromkeys(
         (
-            "add", "cast", "classify", "clip", "concat", "conv", "floor", "linear", "mul", "pad", "reduce_mean", "relu",
-            "relu6", "reshape", "resize_bilinear", "sigmoid", "sigmoid_hard", "softmax", "sub", "transpose",
-            "upsample_nearest_neighbor",
+            "add", "avg_pool", "cast", "classify", "clip", "concat", "conv", "floor", "leaky_relu", "linear", "mul",
+            "pad", "prelu", "reduce_mean", "relu", "relu6", "reshape", "resize_bilinear", "sigmoid", "sigmoid_hard",
+            "softmax", "sub", "transpose", "upsample_nearest_neighbor",
         ),
         6,
     ),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.exporters.onnx.operators.table import OPERATORS
 from edgekit.exporters.onnx.operators.writing import emit
-from edgekit.ir import HardSwish, Sigmoid, Softmax
+from edgekit.ir import HardSwish, LeakyReLU, PReLU, Sigmoid, Softmax
 
 if TYPE_CHECKING:
     from edgekit.exporters.onnx.builder import OnnxBuilder
@@ -33,3 +33,16 @@ def _sigmoid(_: Sigmoid, node: Node, model: OnnxBuilder) -> None:
 @OPERATORS.implements(Softmax)
 def _softmax(op: Softmax, node: Node, model: OnnxBuilder) -> None:
     emit(node, model, "Softmax", [model.operand(node.operand("x"))], axis=op.axis)
+
+
+@OPERATORS.implements(LeakyReLU)
+def _leaky_relu(op: LeakyReLU, node: Node, model: OnnxBuilder) -> None:
+    emit(node, model, "LeakyRelu", [model.operand(node.operand("x"))], alpha=op.slope)
+
+
+@OPERATORS.implements(PReLU)
+def _prelu(_: PReLU, node: Node, model: OnnxBuilder) -> None:
+    x, slope = node.read("x", "slope")
+    spatial = [1] * (len(model.graph.tensors[x].shape) - 1)
+    values = model.graph.constants[slope].reshape(-1, *spatial).astype(model.dtype)
+    emit(node, model, "PRelu", [model.operand(x), model.array(slope, values)])

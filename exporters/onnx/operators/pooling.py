@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.exporters.onnx.operators.table import OPERATORS
 from edgekit.exporters.onnx.operators.writing import emit, move
-from edgekit.ir import (
-    Mean,
-)
+from edgekit.ir import AveragePool2d, Mean
 
 if TYPE_CHECKING:
     from edgekit.exporters.onnx.builder import OnnxBuilder
@@ -25,3 +23,12 @@ def _mean(op: Mean, node: Node, model: OnnxBuilder) -> None:
     if node.output in model.params:
         mean = model.quantize(node.output, mean, f"{mean}.quantized")
     move(node, model, "Flatten", [mean], axis=1)
+
+
+@OPERATORS.implements(AveragePool2d)
+def _average_pool2d(op: AveragePool2d, node: Node, model: OnnxBuilder) -> None:
+    p = op.padding
+    emit(
+        node, model, "AveragePool", [model.operand(node.operand("x"))], kernel_shape=op.kernel, strides=op.stride,
+        pads=[p.top, p.left, p.bottom, p.right], count_include_pad=1,
+    )  # fmt: skip

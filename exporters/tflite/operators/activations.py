@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from edgekit.errors import UnsupportedOperator
 from edgekit.exporters.tflite.operators.table import OPERATORS
 from edgekit.exporters.tflite.operators.writing import code_of
-from edgekit.ir import HardSwish, Sigmoid, Softmax
+from edgekit.ir import HardSwish, LeakyReLU, PReLU, Sigmoid, Softmax
 
 if TYPE_CHECKING:
     from edgekit.exporters.tflite.builder import TfliteBuilder
@@ -36,3 +36,15 @@ def _softmax(op: Softmax, node: Node, model: TfliteBuilder) -> None:
         )
     inputs = [model.activation(node.operand("x"))]
     model.operator("SOFTMAX", 1, inputs, model.activation(node.output), ("SoftmaxOptions", {"beta": 1.0}))
+
+
+@OPERATORS.implements(LeakyReLU)
+def _leaky_relu(op: LeakyReLU, node: Node, model: TfliteBuilder) -> None:
+    inputs = [model.activation(node.operand("x"))]
+    model.operator("LEAKY_RELU", 1, inputs, model.activation(node.output), ("LeakyReluOptions", {"alpha": op.slope}))
+
+
+@OPERATORS.implements(PReLU)
+def _prelu(_: PReLU, node: Node, model: TfliteBuilder) -> None:
+    inputs = [model.operand(name) for name in node.read("x", "slope")]
+    model.operator("PRELU", 1, inputs, model.activation(node.output))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgekit.exporters.tflite.operators.movement import pad_operator, reshape
+from edgekit.exporters.tflite.operators.movement import padded, reshape
 from edgekit.exporters.tflite.operators.table import OPERATORS
 from edgekit.exporters.tflite.operators.writing import code_of, emit
 from edgekit.ir import (
@@ -34,7 +34,7 @@ def _conv2d(op: Conv2d, node: Node, model: TfliteBuilder) -> None:
     if op.padding == Padding.same((height, width), op.window.reach(kernel.shape[2:]), op.stride):
         options["padding"] = model.schema.Padding.SAME
     elif op.padding:  # TFLite's convolutions have no other
-        source = _padded(node, source, op.padding, model)
+        source = padded(node, source, op.padding, model)
     if op.groups == channels > 1:
         inputs = [source, model.weight(weight, kernel.transpose(1, 2, 3, 0), 3), model.bias(bias, x, weight)]
         options["depthMultiplier"] = len(kernel) // channels
@@ -76,13 +76,3 @@ def _convolution(  # noqa: PLR0913, PLR0917 - a CONV_2D has this many parts
     x, weight, bias = node.read("x", "weight", "bias")
     inputs = [source, model.weight(weight, kernel, 0), model.bias(bias, x, weight)]
     emit(node, model, code_of("CONV_2D", x, model, 1, 3, 4), inputs, target, ("Conv2DOptions", options))
-
-
-def _padded(node: Node, source: int, padding: Padding, model: TfliteBuilder) -> int:
-    """The input of a convolution whose padding is neither SAME nor VALID, padded by an operator of its own."""
-    x = node.operand("x")
-    _, height, width, channels = model.shape(x)
-    shape = (model.batch, height + padding.top + padding.bottom, width + padding.left + padding.right, channels)
-    padded = model.tensor(f"{node.name}.padded", shape, model.dtype(x), model.params.get(x))
-    pad_operator(node, source, padded, padding, model)
-    return padded

@@ -25,7 +25,7 @@ _FEW_AXES = 4  # that every version of TRANSPOSE takes
 
 @OPERATORS.implements(Pad)
 def _pad(op: Pad, node: Node, model: TfliteBuilder) -> None:
-    pad_operator(node, model.activation(node.operand("x")), model.activation(node.output), op.padding, model)
+    _pad_operator(node, model.activation(node.operand("x")), model.activation(node.output), op.padding, model)
 
 
 @OPERATORS.implements(Rearrange)
@@ -64,7 +64,17 @@ def _concat(_: Concat, node: Node, model: TfliteBuilder) -> None:
     model.operator(*code, inputs, model.activation(node.output), ("ConcatenationOptions", options))
 
 
-def pad_operator(node: Node, source: int, target: int, padding: Padding, model: TfliteBuilder) -> None:
+def padded(node: Node, source: int, padding: Padding, model: TfliteBuilder) -> int:
+    """What a node with a window reads, padded by an operator of its own."""
+    x = node.operand("x")
+    _, height, width, channels = model.shape(x)
+    shape = (model.batch, height + padding.top + padding.bottom, width + padding.left + padding.right, channels)
+    padded = model.tensor(f"{node.name}.padded", shape, model.dtype(x), model.params.get(x))
+    _pad_operator(node, source, padded, padding, model)
+    return padded
+
+
+def _pad_operator(node: Node, source: int, target: int, padding: Padding, model: TfliteBuilder) -> None:
     """PAD with real zeros; in an integer model those are the zero point, which the kernels see to."""
     rows = [[0, 0], [padding.top, padding.bottom], [padding.left, padding.right], [0, 0]]
     inputs = [source, model.integers(f"{node.name}.paddings", rows)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgekit.exporters.torch.operators.table import FLOAT, INTEGER
-from edgekit.ir import HardSwish, Sigmoid, Softmax
-from edgekit.ir.operators.hard_swish import LOWERED
+from edgekit.ir import HardSwish, LeakyReLU, PReLU, Sigmoid, Softmax
+from edgekit.ir.operators import hard_swish, leaky_relu
 from edgekit.ir.operators.softmax import IN_FLOAT
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def _hard_swish(_: HardSwish, node: Node, writer: FloatWriter) -> str:
     return f"torch.ops.aten.hardswish({x})"
 
 
-INTEGER.refuses(HardSwish, LOWERED)
+INTEGER.refuses(HardSwish, hard_swish.LOWERED)
 
 
 @FLOAT.implements(Sigmoid)
@@ -40,3 +40,18 @@ def _softmax(op: Softmax, node: Node, writer: FloatWriter) -> str:
 
 
 INTEGER.refuses(Softmax, IN_FLOAT)
+
+
+@FLOAT.implements(LeakyReLU)
+def _leaky_relu(op: LeakyReLU, node: Node, writer: FloatWriter) -> str:
+    return f"torch.ops.aten.leaky_relu({writer.operand(node.operand('x'))}, {op.slope!r})"
+
+
+@FLOAT.implements(PReLU)
+def _prelu(_: PReLU, node: Node, writer: FloatWriter) -> str:
+    x, slope = map(writer.operand, node.inputs)
+    return f"torch.prelu({x}, {slope})"
+
+
+INTEGER.refuses(LeakyReLU, leaky_relu.LOWERED)
+INTEGER.refuses(PReLU, leaky_relu.LOWERED)

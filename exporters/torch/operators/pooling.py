@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgekit.exporters.torch import script
 from edgekit.exporters.torch.operators.table import FLOAT, INTEGER
-from edgekit.ir import (
-    Mean,
-)
+from edgekit.ir import AveragePool2d, Mean
+from edgekit.ir.operators.average_pool2d import LOWERED
 
 if TYPE_CHECKING:
     from edgekit.exporters.torch.writers import FloatWriter, IntegerWriter
@@ -29,3 +29,14 @@ def _mean_stored(op: Mean, node: Node, writer: IntegerWriter) -> str:
         "mean", writer.operand(x), op.keep_dims, writer.zero_point(x) * summands, writer.scale(x) / summands,
         writer.scale(node.output), writer.zero_point(node.output),
     )  # fmt: skip
+
+
+@FLOAT.implements(AveragePool2d)
+def _average_pool2d(op: AveragePool2d, node: Node, writer: FloatWriter) -> str:
+    x, padding = writer.operand(node.operand("x")), script.symmetric(op.padding)
+    if padding is None or any(2 * side > size for side, size in zip(padding, op.kernel, strict=True)):
+        x, padding = script.padded(x, op.padding), (0, 0)
+    return f"torch.ops.aten.avg_pool2d({x}, {list(op.kernel)}, {list(op.stride)}, {list(padding)}, False, True)"
+
+
+INTEGER.refuses(AveragePool2d, LOWERED)
