@@ -27,17 +27,15 @@ class FloatLayers:
 def compare_float_layers(operators: Sequence[str], nodes: Mapping[str, str], model: IntegerModel) -> FloatLayers:
     """Compare the float operators of a file with the layers that ``model`` keeps in float.
 
-    Weighted means of integers as they are stored may be computed in float, as most formats have no other way to say
-    them (``Op.rounds_up``). Layers without weights are not missed: in Core ML a float sum of integers that becomes an
-    integer at once is spelt like an integer one, and computes the same.
+    Layers without weights are not missed: in Core ML a float sum of integers that becomes an integer at once is spelt
+    like an integer one, and computes the same.
 
     Args:
         operators: of the file, that compute in float (``Summary.float_operators``).
         nodes: which node each operator of the file comes from (``Contents.nodes``).
         model: that the file was written of.
     """
-    allowed = (node for node in model.graph if node.op.border or node.op.rounds_up)
-    kept = {node.name for node in (*model.float_nodes, *allowed)}
+    kept = {node.name for node in (*model.float_nodes, *(node for node in model.graph if node.op.border))}
     sources = [nodes.get(operator.rpartition(" ")[2]) for operator in operators]
     return FloatLayers(
         surplus=tuple(operator for operator, node in zip(operators, sources, strict=True) if node not in kept),

@@ -33,8 +33,7 @@ def test_every_value_is_the_references(integer_case: Case, level: str, onnx_runt
     path = tmp_path / "m.onnx"
     write_integer_model(model, path, io_dtype=IoDtype.INT8)
     np.testing.assert_array_equal(onnx_runtime(path, stored, level)[0], expected)
-    interpolates = any(node.op.rounds_up for node in model.graph)  # which ONNX can say in float only
-    assert read(path).int8_share == 1.0 or interpolates
+    assert read(path).int8_share == 1.0
 
 
 def test_layers_in_float_change_nothing_around_them(
