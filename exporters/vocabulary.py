@@ -19,6 +19,7 @@ class Does(Enum):
     HARD_SWISH = auto()
     HARD_SIGMOID = auto()
     SIGMOID = auto()
+    SOFTMAX = auto()
     CLAMP = auto()
     DEPTHWISE = auto()  # a convolution of each channel by itself, where that is an operator of its own
     POOL = auto()  # a mean over areas

@@ -49,6 +49,7 @@ _DOES: Final = {
     "reshape": Does.RESHAPE,
     "resize_bilinear": Does.RESIZE,
     "sigmoid": Does.SIGMOID,
+    "softmax": Does.SOFTMAX,
     "transpose": Does.TRANSPOSE,
     "upsample_nearest_neighbor": Does.RESIZE,
 }

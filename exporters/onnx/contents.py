@@ -65,6 +65,7 @@ _DOES: Final = {
     "Relu": Does.CLAMP,
     "Resize": Does.RESIZE,
     "Sigmoid": Does.SIGMOID,
+    "Softmax": Does.SOFTMAX,
     "Reshape": Does.RESHAPE,
     "Transpose": Does.TRANSPOSE,
 }

@@ -66,6 +66,7 @@ _DOES: Final = {
     "RELU6": Does.CLAMP,
     "RESHAPE": Does.RESHAPE,
     "RESIZE_BILINEAR": Does.RESIZE,
+    "SOFTMAX": Does.SOFTMAX,
     "TRANSPOSE": Does.TRANSPOSE,
 }
 _OPTIONS: Final = {"fusedActivationFunction": CLAMP, "strideH": "stride, rows", "strideW": "stride, columns"}

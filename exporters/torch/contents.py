@@ -72,6 +72,7 @@ _DOES: Final = {
     "aten::quantize_per_tensor": Does.QUANTIZE,
     "aten::relu": Does.CLAMP,
     "aten::sigmoid": Does.SIGMOID,
+    "aten::softmax": Does.SOFTMAX,
     "aten::reshape": Does.RESHAPE,
     "aten::t": Does.TRANSPOSE,
     "aten::to": Does.CONVERT,

@@ -36,6 +36,7 @@ _WORDS: Final = {
     Does.ADD: "addition",
     **dict.fromkeys((Does.MULTIPLY, Does.MULTIPLY_AND_ADD, Does.NORMALIZE), "multiplication"),
     Does.HARD_SWISH: _HARD_SWISH,
+    Does.SOFTMAX: "soft-max",
     **dict.fromkeys((Does.CLAMP, Does.HARD_SIGMOID, Does.SIGMOID), "activation"),
     Does.POOL: "pooling",
     **dict.fromkeys((Does.PAD, Does.CROP), _PADDING),
@@ -44,6 +45,8 @@ _WORDS: Final = {
     Does.RESIZE: "resizing",
     **dict.fromkeys((Does.CONVERT, Does.KEEP, Does.QUANTIZE, Does.DEQUANTIZE), _CONVERSION),
 }
+# What passes and captures write as several operators: x (x + 3) with a clamp, and x sigmoid(x).
+_WHOLES: Final = {HardSwish.__name__: _HARD_SWISH, "SiLU": "SiLU"}
 BY_RUNTIME: Final = "added by the runtime"  # conversions of layouts and types
 
 
@@ -250,8 +253,8 @@ class _Rows:
 
     def _kind(self, operator: Operator) -> str:
         kind = _WORDS.get(operator.does, "other")
-        if _origin(operator).lowered == HardSwish.__name__ and kind != _CONVERSION:
-            return _HARD_SWISH  # x (x + 3) with a clamp, in two operators: edgekit/passes/lower_hard_swish.py
+        if (whole := _WHOLES.get(_origin(operator).lowered)) and kind != _CONVERSION:
+            return whole
         weight = self._costs.weight(operator)
         if weight is None:
             return kind
