@@ -41,7 +41,7 @@ _WORDS: Final = {
     Does.POOL: "pooling",
     **dict.fromkeys((Does.PAD, Does.CROP), _PADDING),
     Does.JOIN: "concatenation",
-    Does.RESHAPE: "reshaping",
+    **dict.fromkeys((Does.RESHAPE, Does.TRANSPOSE), "reshaping"),
     Does.RESIZE: "resizing",
     **dict.fromkeys((Does.CONVERT, Does.KEEP, Does.QUANTIZE, Does.DEQUANTIZE), _CONVERSION),
 }
