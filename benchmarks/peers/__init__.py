@@ -7,7 +7,8 @@ the same arrays of normalized images. Calibration sees images/calibration alone;
 Organization:
     __main__.py      the command line: everything that is printed
     networks.py      what every contestant is given
-    train.py         a V3-Small whose weights know nothing of an int8 grid
+    train.py         networks that are trained here
+    cifar.py         what they are trained on
     contestants.py   who takes part, and how each makes its file
     environments.py  a virtual environment a tool
     running.py       a finished file in its real runtime
