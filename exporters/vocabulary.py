@@ -22,7 +22,7 @@ class Does(Enum):
     SOFTMAX = auto()
     CLAMP = auto()
     DEPTHWISE = auto()  # a convolution of each channel by itself, where that is an operator of its own
-    POOL = auto()  # a mean over areas
+    POOL = auto()  # the mean or the largest number of areas
     PAD = auto()  # values are put around, or channels behind
     CROP = auto()
     JOIN = auto()  # several one behind the other

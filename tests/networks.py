@@ -26,6 +26,7 @@ from edgekit.ir import (
     HardSwish,
     LeakyReLU,
     Linear,
+    MaxPool2d,
     Mean,
     Mul,
     Node,
@@ -33,10 +34,12 @@ from edgekit.ir import (
     Output,
     Pad,
     Padding,
+    Part,
     PReLU,
     Rearrange,
     Resize,
     Sigmoid,
+    Slice,
     Softmax,
     Tensor,
 )
@@ -236,8 +239,15 @@ class FloatSketch(Sketch):
         slope = self.random.normal(0.25, 0.5, self.tensors[x].shape[0]).astype(np.float32)
         return self.node(PReLU(), (x, self.constant("slope", slope)))
 
-    def concat(self, *xs: str) -> str:
-        return self.node(Concat(), xs)
+    def max_pool(self, x: str, kernel: int, stride: int, padding: Padding = NO_PADDING) -> str:
+        return self.node(MaxPool2d((kernel, kernel), (stride, stride), padding), (x,))
+
+    def concat(self, *xs: str, axis: int = 0) -> str:
+        return self.node(Concat(axis), xs)
+
+    def slice(self, x: str, *places: slice) -> str:
+        parts = (Part.of(part, size) for part, size in zip(places, self.tensors[x].shape, strict=True))
+        return self.node(Slice(tuple(parts)), (x,))
 
     def hard_swish(self, x: str) -> str:
         return self.node(HardSwish(), (x,))

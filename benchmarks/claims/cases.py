@@ -324,7 +324,27 @@ CASES = (
         },
         operands=2,
     ),
-    Case("Pad", (8, 13, 14), {"zeros on every side another number": lambda: nn.ZeroPad2d((1, 2, 0, 3))}),
+    Case(
+        "Pad",
+        (8, 13, 14),
+        {
+            "zeros on every side another number": lambda: nn.ZeroPad2d((1, 2, 0, 3)),
+            "channels of zeros": Of(lambda x: functional.pad(x, (0, 0, 0, 0, 1, 4))),
+        },
+    ),
+    Case(
+        "MaxPool2d",
+        (8, 14, 13),
+        {
+            "3 × 3, stride 2": lambda: nn.MaxPool2d(3, 2),
+            "3 × 3, stride 2, rounded up": lambda: nn.MaxPool2d(3, 2, ceil_mode=True),
+            "3 × 3, stride 2, padding 1": lambda: nn.MaxPool2d(3, 2, 1),
+            "5 × 5, stride 1, padding 2": lambda: nn.MaxPool2d(5, 1, 2),
+            "2 × 2, stride 3": lambda: nn.MaxPool2d(2, 3),
+            "behind ReLU": Of(lambda x: functional.max_pool2d(x.relu(), 3, 2, 1)),
+            "of everything": lambda: nn.AdaptiveMaxPool2d(1),
+        },
+    ),
     Case(
         "Rearrange",
         (16, 6, 8),
@@ -338,7 +358,30 @@ CASES = (
             "rows for columns": Of(lambda x: x.transpose(2, 3)),
         },
     ),
-    Case("Concat", (4, 13, 14), {"of channels": Of(lambda a, b: torch.cat([a, b], 1))}, operands=2),
+    Case(
+        "Concat",
+        (4, 13, 14),
+        {
+            "of channels": Of(lambda a, b: torch.cat([a, b], 1)),
+            "of columns": Of(lambda a, b: torch.cat([a, b], 3)),
+            "of rows of a head": Of(
+                lambda a, b: torch.cat([x.permute(0, 2, 3, 1).reshape(1, -1, 2) for x in (a, b)], 1)
+            ),
+            "of seven": Of(lambda a, b: torch.cat([a, b, a, a, b, b, a], 1)),
+        },
+        operands=2,
+    ),
+    Case(
+        "Slice",
+        (8, 14, 12),
+        {
+            "of channels": Of(lambda x: x[:, 2:7]),
+            "every second channel": Of(lambda x: x[:, 1::2]),
+            "a crop": Of(lambda x: x[:, :, 2:-2, 3:]),
+            "every second pixel": Of(lambda x: x[..., ::2, 1::2]),
+            "of the rows of a head": Of(lambda x: x.permute(0, 2, 3, 1).reshape(1, -1, 8)[:, 5:60, :4]),
+        },
+    ),
     Case(
         "BatchNorm",
         (8, 13, 14),

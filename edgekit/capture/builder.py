@@ -31,9 +31,11 @@ from edgekit.ir import (
     Op,
     Pad,
     Padding,
+    Part,
     PReLU,
     Rearrange,
     Sigmoid,
+    Slice,
     Tensor,
 )
 from edgekit.ir.graph import IMAGE, LOGITS, VALUES, VECTOR, Output, check
@@ -180,13 +182,20 @@ class GraphBuilder:
         """The mean over H and W, [C, 1, 1]."""
         return self._emit(name, Mean(), (x,))
 
-    def pad(self, name: str, x: str, padding: Padding) -> str:
-        """Zeros around ``x``; nothing if there are none."""
-        if not padding:
-            return x
-        if min(padding.top, padding.bottom, padding.left, padding.right) < 0:
-            raise UnsupportedOperator(f"the padding {name!r} crops (it is negative): crop the images instead")
-        return self._emit(name, Pad(padding), (x,))
+    def pad(self, name: str, x: str, padding: Padding, channels: tuple[int, int] = (0, 0)) -> str:
+        """Zeros around ``x``, or before and behind its channels; what is negative crops. Nothing if there are none."""
+        around = (channels, (padding.top, padding.bottom), (padding.left, padding.right))
+        if any(width < 0 for widths in around for width in widths):
+            sizes = zip(around, self.shape(x), strict=True)
+            parts = (Part.of(slice(max(-a, 0), size - max(-b, 0)), size) for (a, b), size in sizes)
+            x = self.slice(f"{name}.crop", x, Slice(tuple(parts)))
+        channels, (top, bottom), (left, right) = ((max(a, 0), max(b, 0)) for a, b in around)
+        op = Pad(Padding(top, bottom, left, right), channels)
+        return x if op == Pad() else self._emit(name, op, (x,))
+
+    def slice(self, name: str, x: str, op: Slice) -> str:
+        """A part of ``x``; itself where everything is taken."""
+        return x if op.moves_nothing(self.shape(x)) else self._emit(name, op, (x,))
 
     def flatten(self, name: str, x: str) -> str:
         """[C] in the place of [C, 1, 1]; nothing where ``x`` is [C], or is flattened already."""

@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from edgekit.capture.advice import replacement
 from edgekit.capture.builder import GraphBuilder
 from edgekit.capture.onnx_call import LOWERINGS, Call, Channels, View
@@ -112,6 +110,8 @@ class _Walk:
         turned: list[str] = []
         for called, tensor in self.ends.given.items():
             value = self.values[tensor]
+            if isinstance(value, Channels):
+                value = value.settled(f"{readable(tensor)}.channels", self.builder)
             if not isinstance(value, View):
                 raise CheckpointError(f"its output {called!r} does not depend on its input: export the network again")
             if sorted(value.axes) == sorted("NCHW"):
@@ -124,7 +124,7 @@ class _Walk:
         notes = (*self.file.notes, *self.ends.notes, *turned, *head.notes)
         return Captured(head.graph, head.arithmetic, head.order, notes)
 
-    def _lowered(self, operator: Operator) -> View | Channels | tuple[Channels, ...]:
+    def _lowered(self, operator: Operator) -> View | Channels | tuple[View | Channels, ...]:
         if operator.op_type not in LOWERINGS:
             raise _unknown(operator)
         call = Call(operator, self.values, self.file)
@@ -135,23 +135,10 @@ class _Walk:
         return LOWERINGS[operator.op_type](call, self.builder)
 
     def _join(self, operator: Operator) -> None:
-        """Make channels that an operator reads a tensor of its own: a 1 x 1 convolution."""
+        """Make channels that an operator reads a tensor of its own."""
         for name in operator.inputs:
-            chosen = self.values.get(name)
-            if not isinstance(chosen, Channels):
-                continue
-            channels, *_ = self.builder.shape(chosen.tensor)
-            if chosen.is_whole and len(chosen.chosen) == channels:
-                self.values[name] = View(chosen.tensor, chosen.axes)
-                continue
-            if "C" not in chosen.axes or len(self.builder.shape(chosen.tensor)) == 1:
-                raise UnsupportedOperator(
-                    f"node {operator.name!r} ({operator.op_type}) computes with single channels: let the network "
-                    f"compute with all of them at once"
-                )
-            weight = (np.eye(channels)[list(chosen.chosen)] * np.array(chosen.scale)[:, None])[:, :, None, None]
-            made = self.builder.conv2d(f"{readable(name)}.channels", chosen.tensor, weight, np.array(chosen.shift))
-            self.values[name] = View(made, chosen.axes)
+            if isinstance(chosen := self.values.get(name), Channels):
+                self.values[name] = chosen.settled(f"{readable(name)}.channels", self.builder)
 
     def _refused(self, refusals: Mapping[int, UnsupportedOperator]) -> UnsupportedOperator:
         """The first refusal, with the way out."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgekit.capture.onnx_file import readable
 from edgekit.errors import UnsupportedOperator
-from edgekit.ir import Rearrange
+from edgekit.ir import Part, Rearrange, Slice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -87,16 +88,50 @@ class Channels:
             shift=tuple((np.array(self.shift) * scale + shift).tolist()),
         )
 
+    def settled(self, name: str, builder: GraphBuilder) -> View:
+        """A tensor of their own, by nodes of this name: a slice, or a 1 x 1 convolution where they are computed.
+
+        Of the image it always is a convolution, as the colours that a file exchanges are looked for there.
+
+        Raises:
+            UnsupportedOperator: they are single numbers.
+        """
+        shape = builder.shape(self.tensor)
+        channels, *size = shape
+        if self.is_whole and len(self.chosen) == channels and ("C" in self.axes or not size):
+            return View(self.tensor, self.axes)
+        start, count = self.chosen[0], len(self.chosen)
+        step = self.chosen[1] - start if count > 1 else 1
+        is_part = step > 0 and self.chosen == tuple(range(start, start + step * count, step))
+        if is_part and not self.is_computed and self.tensor != builder.input:
+            part = builder.slice(name, self.tensor, Slice.along(shape, 0, Part(start, count, step)))
+            if "C" in self.axes:
+                return View(part, self.axes)
+            if size:
+                dropped = builder.rearrange(f"{name}.axis", part, Rearrange.reshape(tuple(size)))
+                return View(dropped, self.axes.translate(str.maketrans("HW", "PQ")))
+        if "C" not in self.axes or not size:
+            raise UnsupportedOperator(
+                f"{name.removesuffix('.channels')!r} is computed with as single channels: let the network compute with "
+                f"all of them at once"
+            )
+        weight = (np.eye(channels)[list(self.chosen)] * np.array(self.scale)[:, None])[:, :, None, None]
+        return View(builder.conv2d(name, self.tensor, weight, np.array(self.shift)), self.axes)
+
+    @property
+    def is_computed(self) -> bool:
+        """Whether they were multiplied or shifted."""
+        return set(self.scale) != {1.0} or set(self.shift) != {0.0}
+
     @property
     def is_whole(self) -> bool:
         """Whether nothing was done with them, as far as one can tell without the tensor's size."""
-        unchanged = set(self.scale) <= {1.0} and set(self.shift) <= {0.0}
-        return unchanged and self.chosen == tuple(range(len(self.chosen)))
+        return not self.is_computed and self.chosen == tuple(range(len(self.chosen)))
 
 
 if TYPE_CHECKING:
     Value = View | Channels | NDArray[Any]  # of a tensor of the file
-    Lowering = Callable[["Call", GraphBuilder], View | Channels | tuple[Channels, ...]]
+    Lowering = Callable[["Call", GraphBuilder], View | Channels | tuple[View | Channels, ...]]
 
 LOWERINGS: dict[str, Lowering] = {}
 
@@ -165,10 +200,15 @@ class Call:
     @staticmethod
     def sizes(x: Channels, builder: GraphBuilder) -> tuple[int, ...]:
         """The sizes of the axes of ``x`` behind the first."""
-        _, *rest = builder.shape(x.tensor)
-        height, width = rest or (1, 1)
-        of = {"C": len(x.chosen), "H": height, "W": width}
-        return tuple(of[axis] for axis in x.axes[1:])
+        shape = builder.shape(x.tensor)
+        of = dict(zip(axes_of(len(shape))[1:], shape, strict=True))
+        return tuple(len(x.chosen) if axis == "C" else of.get(axis, 1) for axis in x.axes[1:])
+
+    def settled(self, index: int, builder: GraphBuilder) -> View:
+        """An operand that depends on the image as a tensor of ours, also where it is some channels of one."""
+        value = self._value(index)
+        name = f"{readable(self._operator.inputs[index])}.channels"
+        return value.settled(name, builder) if isinstance(value, Channels) else self.view(index)
 
     def depends_on_image(self, index: int) -> bool:
         """Whether an operand depends on the image."""
@@ -185,6 +225,11 @@ class Call:
     def reals(self, attribute: str) -> tuple[float, ...]:
         """An attribute that is a list of numbers; empty if it is left out."""
         return tuple(float(value) for value in self._operator.attributes.get(attribute, ()))
+
+    def pair(self, attribute: str, default: tuple[int, int]) -> tuple[int, int]:
+        """An attribute that is one integer for rows and one for columns."""
+        rows, columns = self.numbers(attribute, default)
+        return rows, columns
 
     def text(self, attribute: str, default: str) -> str:
         """An attribute that is a word."""

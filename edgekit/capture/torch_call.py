@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from edgekit.capture.builder import GraphBuilder
 
-    Lowering = Callable[["Call", GraphBuilder], str]
+    Lowering = Callable[["Call", GraphBuilder], str | tuple[str | None, ...]]
 
 LOWERINGS: dict[str, Lowering] = {}
 IMAGE_AXES = 3  # [C, H, W]
@@ -49,7 +49,8 @@ class Call:
         layer: the module that it belongs to ("features.4.conv.0"), "" for the whole network.
         name: for its node: the layer's, where the operator is what the layer is there for; below the layer's for what
             a ``forward`` of the user's does besides.
-        shape: of its result, [1, ...].
+        shape: of its result, [1, ...]; of several, of the first.
+        shapes: of all results.
     """
 
     def __init__(self, fx_node: torch.fx.Node, program: torch.fx.GraphModule, values: dict[str, Any]) -> None:
@@ -64,7 +65,9 @@ class Call:
         kind = str(modules[-1][1]) if modules else ""
         is_main = operator in _WITH_WEIGHTS or kind.startswith("torch.nn.modules")
         self.name = self.layer if is_main and self.layer else f"{self.layer}.{operator}".lstrip(".")
-        self.shape: tuple[int, ...] = tuple(fx_node.meta["val"].shape)
+        made = fx_node.meta["val"]
+        self.shapes = tuple(tuple(one.shape) for one in (made if isinstance(made, tuple | list) else [made]))
+        self.shape: tuple[int, ...] = self.shapes[0]
 
     def is_operator(self, name: str) -> bool:
         """Whether it is a call of this operator, of any overload."""
@@ -81,6 +84,10 @@ class Call:
         if not isinstance(value, str):
             raise self.refuse(f"computes {name!r} without the image")
         return value
+
+    def shape_of(self, name: str) -> tuple[int, ...]:
+        """The shape of a tensor that it reads, [1, ...], as the network has it."""
+        return tuple(self._arguments[name].meta["val"].shape)
 
     def activations(self, name: str) -> tuple[str, ...]:
         """The names of the tensors in a list, all of which depend on the image."""
@@ -106,6 +113,10 @@ class Call:
     def depends_on_image(self, name: str) -> bool:
         """Whether an argument is a tensor that depends on the image."""
         return isinstance(self._value(name), str)
+
+    def is_left_out(self, name: str) -> bool:
+        """Whether an argument is None."""
+        return self._arguments.get(name) is None
 
     def number(self, name: str, default: float = 0.0) -> float:
         """A number; ``default`` if it is None."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import operator
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -158,26 +159,21 @@ class _Capture:
         return given
 
     def _evaluate(self, fx_node: torch.fx.Node) -> Any:  # noqa: ANN401 - constants may be tensors and tuples of them
+        if fx_node.target is operator.getitem:  # one of several results
+            several, place = fx_node.args
+            return self.values[several.name][place]  # type: ignore[union-attr, index] # a node, and a number
         target = operator_of(fx_node)
         if target == "_assert_tensor_metadata.default":
             return None
         if not any(isinstance(self.values[read.name], str) for read in fx_node.all_input_nodes):
             return self._compute(fx_node)
         call = Call(fx_node, self.exported.graph_module, self.values)
-        if self._is_all_of_a_classifier(fx_node, call) and (head := _HEADS.get(target)):
-            raise UnsupportedOperator(
-                f"the network ends in {target.partition('.')[0]} ({call.place}): leave it out, so that it returns "
-                f"logits; --head {head} puts probabilities into the files"
-            )
-        if target not in LOWERINGS:
-            names = [value for read in fx_node.all_input_nodes if isinstance(value := self.values[read.name], str)]
-            before = " and ".join(repr(name) for name in dict.fromkeys(names) if name != self.builder.input)
-            raise UnsupportedOperator(
-                f"edgekit does not know the operator aten::{target} ({call.place}), and cannot keep it in float: "
-                f"{replacement(target)}; or let forward return what {before or 'nothing'} "
-                f"gives, and compute the rest yourself"
-            )
+        head = _HEADS.get(target) if self._is_all_of_a_classifier(fx_node, call) else None
+        if head or target not in LOWERINGS:
+            raise self._unknown(fx_node, call, head)
         result = LOWERINGS[target](call, self.builder)
+        if isinstance(result, tuple):
+            return result
         if target not in EXPANSIONS and _core(self.builder.shape(result)) != _core(call.shape[1:]):
             raise call.refuse(f"gives {call.shape} only by repeating values")
         if target.partition(".")[0].endswith("_"):  # in place: who reads the operand from now on sees the result
@@ -191,6 +187,22 @@ class _Capture:
         """Whether a node makes all that the network returns, one number a class."""
         returned = {value.name for value in self.exported.graph.output_node().all_input_nodes}
         return returned == {fx_node.name} and len(_core(call.shape)) <= len(VECTOR)
+
+    def _unknown(self, fx_node: torch.fx.Node, call: Call, head: str | None) -> UnsupportedOperator:
+        """An error that says what to do about an operator, be it one behind the logits that ``head`` stands for."""
+        target = operator_of(fx_node)
+        if head:
+            return UnsupportedOperator(
+                f"the network ends in {target.partition('.')[0]} ({call.place}): leave it out, so that it returns "
+                f"logits; --head {head} puts probabilities into the files"
+            )
+        names = [value for read in fx_node.all_input_nodes if isinstance(value := self.values[read.name], str)]
+        before = " and ".join(repr(name) for name in dict.fromkeys(names) if name != self.builder.input)
+        return UnsupportedOperator(
+            f"edgekit does not know the operator aten::{target} ({call.place}), and cannot keep it in float: "
+            f"{replacement(target)}; or let forward return what {before or 'nothing'} "
+            f"gives, and compute the rest yourself"
+        )
 
     def _compute(self, fx_node: torch.fx.Node) -> Any:  # noqa: ANN401 - see above
         """The result of a node that needs no image, such as a weight times its pruning mask."""

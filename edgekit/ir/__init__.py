@@ -24,6 +24,7 @@ from edgekit.ir.operators.hard_sigmoid import HardSigmoid
 from edgekit.ir.operators.hard_swish import HardSwish
 from edgekit.ir.operators.leaky_relu import LeakyReLU
 from edgekit.ir.operators.linear import Linear
+from edgekit.ir.operators.max_pool2d import MaxPool2d
 from edgekit.ir.operators.mean import Mean
 from edgekit.ir.operators.mul import Mul
 from edgekit.ir.operators.operator import Op, operators
@@ -35,6 +36,7 @@ from edgekit.ir.operators.rearrange import Rearrange
 from edgekit.ir.operators.requantize import Requantize
 from edgekit.ir.operators.resize import Resize
 from edgekit.ir.operators.sigmoid import Sigmoid
+from edgekit.ir.operators.slice import Part, Slice
 from edgekit.ir.operators.softmax import Softmax
 
 __all__ = [
@@ -57,6 +59,7 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "Lowered",
+    "MaxPool2d",
     "Mean",
     "Mul",
     "Node",
@@ -65,11 +68,13 @@ __all__ = [
     "PReLU",
     "Pad",
     "Padding",
+    "Part",
     "Quantize",
     "Rearrange",
     "Requantize",
     "Resize",
     "Sigmoid",
+    "Slice",
     "Softmax",
     "Tensor",
     "operators",

@@ -21,7 +21,7 @@ from edgekit.passes.lower_clamp import lower_clamp
 from edgekit.passes.lower_hard_sigmoid import lower_hard_sigmoid
 from edgekit.passes.lower_hard_swish import lower_hard_swish
 from edgekit.passes.lower_leaky_relu import lower_leaky_relu
-from edgekit.passes.merge_rearrangements import merge_rearrangements
+from edgekit.passes.merge_moves import merge_moves
 from edgekit.passes.recognize_hard_swish import recognize_hard_swish
 from edgekit.passes.remove_dead import remove_dead
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _FIRST: tuple[Pass, ...] = (
     recognize_hard_swish,  # first: what is recognised needs nothing that a later pass would rewrite
     remove_dead,  # what is not needed must not be rewritten, nor be an obstacle as a second reader
-    merge_rearrangements,
+    merge_moves,
 )
 _BEFORE: tuple[Pass, ...] = (
     fold_batch_norm,  # everything later sees only weights and biases

@@ -28,7 +28,7 @@ def fold_padding(graph: Graph) -> Graph:
         while (convolution := _CONVOLUTION.match(padded)) is not None:
             before = graph.producer(padded.operand("x"))
             pad = _PAD.match(before)
-            if before is None or pad is None:
+            if before is None or pad is None or any(pad.channels_around):
                 break
             op = replace(convolution, padding=pad.padding + convolution.padding)
             padded = replace(padded, op=op, inputs=(before.operand("x"), *padded.inputs[1:]))

@@ -1,4 +1,4 @@
-"""Padding and convolution in numpy, by way of BLAS where it can; shared by the float and the integer interpreter."""
+"""Padding, convolution and pooling in numpy, by BLAS where it can; shared by the float and the integer interpreter."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgekit.ir.operators.operator import Window
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgekit.ir import Conv2d, Padding
+    from edgekit.ir import Conv2d, MaxPool2d, Padding
 
 
 def pad(x: NDArray[Any], padding: Padding, value: float = 0) -> NDArray[Any]:
@@ -57,3 +59,11 @@ def convolve(op: Conv2d, x: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
     rows = weight.reshape(op.groups, out_channels // op.groups, -1)
     sums: NDArray[Any] = rows @ columns.reshape(n, op.groups, -1, out_h * out_w)  # [N, groups, O / groups, H' W']
     return sums.reshape(n, out_channels, out_h, out_w)
+
+
+def largest(op: MaxPool2d, x: NDArray[Any], lowest: float) -> NDArray[Any]:
+    """The largest number of each window of ``x`` [N, C, H, W], padded with ``lowest``: [N, C, H', W']."""
+    rows, columns = Window(op.stride, op.padding, op.dilation).places(x.shape[2:], op.kernel)
+    of_rows = pad(x, op.padding, lowest)[:, :, rows].max(3)
+    result: NDArray[Any] = of_rows[..., columns].max(4)
+    return result

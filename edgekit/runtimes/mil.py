@@ -17,10 +17,10 @@ import numpy as np
 
 from edgekit.errors import ArtifactError
 from edgekit.exporters.coreml.codec import Reference
-from edgekit.ir import Conv2d, Padding, Resize
+from edgekit.ir import Conv2d, MaxPool2d, Padding, Resize
 from edgekit.ir.operators.operator import Window
 from edgekit.ir.operators.resize import ALIGNED, ASYMMETRIC, HALF_PIXEL
-from edgekit.reference.convolution import convolve
+from edgekit.reference.convolution import convolve, largest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -348,6 +348,23 @@ def _avg_pool(  # noqa: PLR0913 - the specification's parameters
     return convolve(op, x, ones) / ones[0].size
 
 
+@_implements("max_pool")
+def _max_pool(  # noqa: PLR0913 - the specification's parameters
+    *,
+    x: Real,
+    kernel_sizes: Sequence[int],
+    pad_type: str,
+    strides: Sequence[int] = (1, 1),
+    pad: Sequence[int] = (0, 0, 0, 0),
+    ceil_mode: bool = False,
+) -> Real:
+    """The largest number of each window; what is around x is smaller than any. Source: iOS15/pool.py."""
+    if x.ndim != 4 or ceil_mode:
+        raise ValueError("edgekit pools over two axes, without ceil_mode")
+    stride, kernel = (int(strides[0]), int(strides[1])), (int(kernel_sizes[0]), int(kernel_sizes[1]))
+    return largest(MaxPool2d(kernel, stride, _padding(pad_type, pad, x.shape[2:], kernel, stride)), x, -np.inf)
+
+
 @_implements("pad")
 def _pad(*, x: Real, pad: Sequence[int], mode: str = "constant", constant_val: float | Real = 0.0) -> Real:
     """Widths are (before, after) for each of the last axes. Source: iOS15/tensor_operation.py."""
@@ -416,6 +433,15 @@ def _resize_bilinear(
     op = Resize((int(target_size_height), int(target_size_width)), _SAMPLING[sampling_mode])
     rows, columns = (weights.astype(np.float32) for weights in op.weights(x.shape[1:]))
     return rows @ x @ columns.T
+
+
+@_implements("slice_by_index")
+def _slice_by_index(
+    *, x: Array, begin: Sequence[int], end: Sequence[int], stride: Sequence[int] | None = None
+) -> Array:
+    """Source: iOS15/tensor_transformation.py; edgekit writes none of its masks."""
+    ends = zip(begin, end, [1] * len(begin) if stride is None else stride, strict=True)
+    return np.ascontiguousarray(x[tuple(slice(*map(int, places)) for places in ends)])
 
 
 @_implements("identity")

@@ -44,6 +44,7 @@ _ROLES: Final = {
     "Pad": ("input", "widths", "value"),
     "QuantizeLinear": ("input", "scale", "zero point"),
     "Reshape": ("input", "target shape"),
+    "Slice": ("input", "starts", "ends", "axes", "steps"),
 }
 _DOES: Final = {
     "Add": Does.ADD,
@@ -58,12 +59,14 @@ _DOES: Final = {
     "GlobalAveragePool": Does.POOL,
     "HardSigmoid": Does.HARD_SIGMOID,
     "HardSwish": Does.HARD_SWISH,
+    "MaxPool": Does.POOL,
     "Mul": Does.MULTIPLY,
     "Pad": Does.PAD,
     "QuantizeLinear": Does.QUANTIZE,
     "ReduceMean": Does.POOL,
     "Relu": Does.CLAMP,
     "Resize": Does.RESIZE,
+    "Slice": Does.CROP,
     "Sigmoid": Does.SIGMOID,
     "Softmax": Does.SOFTMAX,
     "Reshape": Does.RESHAPE,

@@ -83,6 +83,11 @@ class TfliteBuilder:
         channels, height, width = tensor.shape
         return (self.batch, height, width, channels)
 
+    def order(self, name: str) -> tuple[int, ...]:
+        """The axes of an activation of the graph in the order of the file, the batch not counted."""
+        tensor = self.graph.tensors[name]
+        return (1, 2, 0) if tensor.is_image else tuple(range(len(tensor.shape)))
+
     def dtype(self, name: str) -> str:
         """The type of an activation of the graph."""
         return np.dtype(self.params[name].dtype).name if name in self.params else "float32"

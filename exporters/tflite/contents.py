@@ -43,8 +43,10 @@ _ROLES: Final = {
     "MINIMUM": ("first", "second"),
     "MUL": ("first", "second"),
     "PAD": ("input", "paddings"),
+    "PADV2": ("input", "paddings", "value"),
     "RESHAPE": ("input", "target shape"),
     "RESIZE_BILINEAR": ("input", "target size"),
+    "STRIDED_SLICE": ("input", "begin", "end", "strides"),
     "TRANSPOSE": ("input", "order"),
 }
 _DOES: Final = {
@@ -57,16 +59,19 @@ _DOES: Final = {
     "HARD_SWISH": Does.HARD_SWISH,
     "LOGISTIC": Does.SIGMOID,
     "MAXIMUM": Does.CLAMP,
+    "MAX_POOL_2D": Does.POOL,
     "MEAN": Does.POOL,
     "MINIMUM": Does.CLAMP,
     "MUL": Does.MULTIPLY,
     "PAD": Does.PAD,
+    "PADV2": Does.PAD,
     "QUANTIZE": Does.QUANTIZE,
     "RELU": Does.CLAMP,
     "RELU6": Does.CLAMP,
     "RESHAPE": Does.RESHAPE,
     "RESIZE_BILINEAR": Does.RESIZE,
     "SOFTMAX": Does.SOFTMAX,
+    "STRIDED_SLICE": Does.CROP,
     "TRANSPOSE": Does.TRANSPOSE,
 }
 _OPTIONS: Final = {"fusedActivationFunction": CLAMP, "strideH": "stride, rows", "strideW": "stride, columns"}

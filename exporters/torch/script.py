@@ -169,12 +169,13 @@ class Program:
         return bytes(module._save_to_buffer_for_mobile(dict(extra_files), _save_mobile_debug_info=False))
 
 
-def padded(x: str, padding: Padding) -> str:
-    """The expression for ``x`` [N, C, H, W] with zeros around it.
+def padded(x: str, padding: Padding, channels: tuple[int, int] = (0, 0)) -> str:
+    """The expression for ``x`` [N, C, H, W] with zeros around it, or before and behind its channels.
 
     Source: constant_pad_nd in aten/src/ATen/native/PadNd.cpp, which lists the last axis first.
     """
-    return f"torch.constant_pad_nd({x}, [{padding.left}, {padding.right}, {padding.top}, {padding.bottom}], 0.0)"
+    widths = [padding.left, padding.right, padding.top, padding.bottom, *(channels if any(channels) else ())]
+    return f"torch.constant_pad_nd({x}, {widths}, 0.0)"
 
 
 def symmetric(padding: Padding) -> tuple[int, int] | None:

@@ -57,7 +57,57 @@ def _resized(sketch: OnnxSketch, *operands: str, op_type: str = "Resize", **attr
 
 # --- what stands between two layers -----------------------------------------------------------------------------------
 
+
+def _split(s: OnnxSketch, x: str, axis: int, sizes: list[int]) -> list[str]:
+    outputs = [f"/net/Split_{len(s.nodes)}_{place}_output" for place in range(len(sizes))]
+    s.nodes.append(s.onnx.helper.make_node("Split", [x, s.constant(sizes)], outputs, axis=axis))
+    return outputs
+
+
+def _every_second(s: OnnxSketch, x: str, row: int, column: int) -> str:
+    starts, ends, axes, steps = (s.constant(values) for values in ([row, column], [99, 99], [2, 3], [2, 2]))
+    return s.node("Slice", x, starts, ends, axes, steps)
+
+
 MIDDLES: dict[str, tuple[int, Any]] = {
+    "MaxPool": (13, lambda s, x: s.node("MaxPool", x, kernel_shape=[2, 3], strides=[2, 1], pads=[1, 1, 0, 1])),
+    "MaxPool, rounded up": (13, lambda s, x: s.node("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)),
+    "MaxPool, dilated": (13, lambda s, x: s.node("MaxPool", x, kernel_shape=[2, 2], dilations=[2, 3])),
+    "MaxPool of TensorFlow": (
+        13, lambda s, x: s.node("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], auto_pad="SAME_UPPER")
+    ),
+    "GlobalMaxPool": (13, lambda s, x: s.node("Mul", x, s.node("GlobalMaxPool", x))),
+    "channel shuffle": (
+        13,
+        lambda s, x: s.node(
+            "Reshape",
+            s.node("Transpose", s.node("Reshape", x, s.constant([1, 2, 2, 6, 6])), perm=[0, 2, 1, 3, 4]),
+            s.constant([1, 4, 6, 6]),
+        ),
+    ),
+    "channels split and joined": (
+        13,
+        lambda s, x: s.node("Concat", *_split(s, x, 1, [1, 3])[::-1], axis=1),
+    ),
+    "half of the channels computed with": (
+        13,
+        lambda s, x: s.node("Concat", _split(s, x, 1, [2, 2])[0], s.conv(_split(s, x, 1, [2, 2])[1], (2, 2)), axis=1),
+    ),
+    "rows split and joined": (13, lambda s, x: s.node("Concat", *_split(s, x, 2, [2, 4])[::-1], axis=2)),
+    "every second pixel": (13, lambda s, x: _every_second(s, x, 0, 1)),
+    "space to depth, as YOLOX has it": (
+        13,
+        lambda s, x: s.conv(
+            s.node("Concat", *(_every_second(s, x, i, j) for j in range(2) for i in range(2)), axis=1), (16, 4)
+        ),
+    ),
+    "a row": (
+        13,
+        lambda s, x: s.node("Mul", x, s.node("Unsqueeze", s.node("Gather", x, s.constant(0), axis=3), s.constant([3]))),
+    ),
+    "some rows": (13, lambda s, x: s.node("Gather", x, s.constant([1, 3, 5]), axis=2)),
+    "channels of zeros": (13, lambda s, x: s.conv(s.node("Pad", x, s.constant([0, 1, 0, 2, 0, 3, -1, 0])), (8, 4))),
+    "rows and columns exchanged": (13, lambda s, x: s.conv(s.node("Transpose", x, perm=[0, 1, 3, 2]), (4, 4))),
     "Relu": (17, lambda s, x: s.node("Relu", x)),
     "Clip with attributes": (9, lambda s, x: s.node("Clip", x, min=0.0, max=6.0)),
     "Clip with inputs": (13, lambda s, x: s.node("Clip", x, s.constant(0.0), s.constant(6.0))),
@@ -541,9 +591,7 @@ def test_files_that_are_none(tmp_path: Path, sketch: OnnxSketch) -> None:
             lambda s, x: s.node("Resize", x, "", s.constant([1.0, 1.0, 1.4, 2.0]), mode="linear"),
             r"interpolates from \(6, 6\) to \(8, 12\) at other places",
         ),
-        (lambda s, x: s.node("MaxPool", x, kernel_shape=[2, 2]), r"the operator MaxPool"),
         (lambda s, x: s.node("Mul", x, s.node("ReduceMean", x, axes=[1])), r"a mean over \['C'\]"),
-        (lambda s, x: s.conv(s.node("Pad", x, s.constant([0, 1, 0, 0, 0, 0, 0, 0])), (5, 4)), r"pads \(0, 1, 0"),
         (lambda s, x: s.node("Pad", x, s.constant([0, 0, 1, 0] * 2), mode="edge"), r"in mode 'edge'"),
         (lambda s, x: s.node("Div", s.constant(1.0), x), r"divides by what depends on the image"),
         (

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from edgekit.executor.float import FloatExecutor
-from edgekit.ir import Graph, Padding, Rearrange
+from edgekit.ir import Graph, Pad, Padding, Rearrange
 from edgekit.ir.operators.resize import ALIGNED, ASYMMETRIC, HALF_PIXEL, NEAREST
 from edgekit.reference.integer import Reference
 from tests.networks import MIXED_BLOCK, RELU, RELU6, SAME, FloatSketch, hard_swish_block, v2_block, v3_block
@@ -46,6 +46,13 @@ def concats(s: FloatSketch) -> None:
     both = s.concat(a, b)
     total = s.add(s.conv(both, 8, clamp=RELU), both)
     s.linear(s.mean(s.conv(s.concat(total, both, s.mul(total, s.mean(total))), 12), keep_dims=False), 10)
+
+
+def rows(s: FloatSketch, x: str) -> str:
+    """Six numbers for each pixel and each sixth of the channels, as detectors give boxes."""
+    channels, height, width = s.tensors[x].shape
+    pixels = height * width
+    return s.rearrange(x, Rearrange((channels, pixels), (1, 0), (pixels * channels // 6, 6)))
 
 
 IMAGE = (3, 15, 18)
@@ -138,6 +145,26 @@ INTEGER_CASES: dict[str, tuple[tuple[int, ...], Build]] = {
     "concat of vectors": ((40,), lambda s: s.linear(s.concat(s.linear("x", 6), s.linear("x", 7)), 10)),
     "concat of itself, padded": ((8, 9, 11), lambda s: s.pad(s.concat("x", "x"), Padding(1, 0, 0, 1))),
     "concat of concats": ((8, 9, 11), concats),
+    "max pool": ((8, 9, 11), lambda s: s.max_pool("x", 3, 2)),
+    "max pool, stride 1": ((8, 9, 11), lambda s: s.max_pool("x", 5, 1, Padding(2, 2, 2, 2))),
+    "max pool, as TensorFlow pads": ((8, 10, 11), lambda s: s.max_pool("x", 3, 2, Padding(0, 1, 1, 1))),
+    "max pool behind ReLU, padded": ((8, 10, 12), lambda s: s.max_pool(s.conv("x", 8, clamp=RELU), 3, 2, SAME)),
+    "max pool, padded": ((8, 9, 11), lambda s: s.conv(s.max_pool(s.conv("x", 8), 3, 2, Padding(1, 1, 0, 1)), 4)),
+    "max pool of everything": ((8, 9, 9), lambda s: s.conv(s.max_pool("x", 9, 1), 12)),
+    "max pool, padded by more than half": (
+        (8, 9, 11), lambda s: s.max_pool(s.conv("x", 8, clamp=RELU), 3, 2, Padding(2, 2, 2, 2))
+    ),
+    "channels": ((8, 9, 11), lambda s: s.conv(s.slice("x", slice(2, 7), slice(None), slice(None)), 4)),
+    "every second channel": ((8, 9, 11), lambda s: s.slice("x", slice(1, None, 2), slice(None), slice(None))),
+    "a crop": ((8, 9, 11), lambda s: s.slice("x", slice(None), slice(1, 8), slice(2, 9))),
+    "every second pixel": ((8, 10, 12), lambda s: s.slice("x", slice(None), slice(0, None, 2), slice(1, None, 2))),
+    "every third row, of a part": ((8, 9, 11), lambda s: s.slice("x", slice(1, 5), slice(3, None, 3), slice(2, 9))),
+    "some numbers of rows": ((12, 4, 5), lambda s: s.slice(rows(s, "x"), slice(5, 30), slice(None, 4))),
+    "concat of rows": ((12, 4, 5), lambda s: s.concat(rows(s, "x"), rows(s, s.conv("x", 12)), axis=0)),
+    "concat of the numbers of rows": ((12, 4, 5), lambda s: s.concat(*[rows(s, "x")] * 2, axis=1)),
+    "concat of columns": ((8, 9, 11), lambda s: s.conv(s.concat("x", s.conv("x", 8), axis=2), 4)),
+    "concat of many": ((4, 5, 6), lambda s: s.concat(*(s.conv("x", 2 + i) for i in range(7)))),
+    "pad of channels": ((8, 9, 11), lambda s: s.node(Pad(Padding(1, 0, 0, 1), (2, 3)), ("x",))),
     "channel shuffle": (
         (8, 9, 11), lambda s: s.conv(s.rearrange(s.conv("x", 8), Rearrange((2, 4, 9, 11), (1, 0, 2, 3), (8, 9, 11))), 4)
     ),

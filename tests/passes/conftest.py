@@ -27,6 +27,7 @@ from edgekit.ir import (
     Padding,
     PReLU,
     Rearrange,
+    Slice,
 )
 from edgekit.ir.graph import check
 
@@ -116,8 +117,10 @@ def _apply(node: Node, a: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:  #
             return a * (a + 3).clamp(0, 6) / 6
         case HardSigmoid():
             return (a + 3).clamp(0, 6) / 6
-        case Concat():
-            return torch.cat((a, *rest), 1)
+        case Concat(axis=axis):
+            return torch.cat((a, *rest), 1 + axis)
+        case Slice():
+            return a[node.op.indices]
         case Add():
             return a + rest[0]
         case Mul():

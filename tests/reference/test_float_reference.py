@@ -18,6 +18,7 @@ from edgekit.ir import (
     HardSigmoid,
     HardSwish,
     Linear,
+    MaxPool2d,
     Mean,
     Mul,
     Node,
@@ -86,6 +87,25 @@ CASES: dict[str, tuple[Op, NDArray[np.float32], list[NDArray[np.float32]], Calla
     "mul": (Mul(), MAPS, [normal(2, 6, 1, 1)], lambda x, c: x * c),
     "mean": (Mean(), MAPS, [], lambda x: x.mean((2, 3), keepdim=True)),
     "flat mean": (Mean(keep_dims=False), MAPS, [], lambda x: x.mean((2, 3))),
+    "max pool": (
+        MaxPool2d((3, 2), (2, 1), Padding(1, 1, 0, 0)),
+        MAPS,
+        [],
+        lambda x: F.max_pool2d(x, (3, 2), (2, 1), (1, 0)),
+    ),
+    "max pool, rounded up": (
+        MaxPool2d((3, 3), (2, 2), Padding().ceiled((MAPS.shape[2], MAPS.shape[3]), (3, 3), (2, 2))),
+        MAPS,
+        [],
+        lambda x: F.max_pool2d(x, 3, 2, ceil_mode=True),
+    ),
+    "max pool, dilated": (
+        MaxPool2d((2, 2), (1, 1), dilation=(2, 1)),
+        MAPS,
+        [],
+        lambda x: F.max_pool2d(x, 2, 1, dilation=(2, 1)),
+    ),
+    "shuffle": (Rearrange((2, 3, 1), (1, 0, 2), (6, 1, 1)), normal(2, 6, 1, 1), [], lambda x: F.channel_shuffle(x, 2)),
     "pad": (Pad(Padding(1, 2, 0, 3)), MAPS, [], lambda x: F.pad(x, (0, 3, 1, 2))),
     "flatten": (Rearrange.reshape((6,)), normal(2, 6, 1, 1), [], lambda x: x.flatten(1)),
 }

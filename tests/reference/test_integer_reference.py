@@ -20,6 +20,7 @@ from edgekit.ir import (
     Graph,
     HardSwish,
     Linear,
+    MaxPool2d,
     Mean,
     Mul,
     Node,
@@ -196,6 +197,16 @@ def test_pad() -> None:
     expected = np.full((2, 3, 3, 9), ZERO_OUT)  # real zero is the zero point
     expected[:, :, 1:, 2:6] = x
     check(net, x, expected.astype(np.int8))
+
+
+def test_max_pool() -> None:
+    x = stored(2, 3, 4, 5)
+    x[0] = -128
+    net = one_node(MaxPool2d((2, 3), (2, 1), Padding(1, 0, 1, 1)), (3, 4, 5), (3, 2, 5), None)
+    padded = np.full((2, 3, 5, 7), -128, np.int8)
+    padded[:, :, 1:, 1:6] = x
+    expected = [[padded[:, :, 2 * i : 2 * i + 2, j : j + 3].max((2, 3)) for j in range(5)] for i in range(2)]
+    check(net, x, np.array(expected).transpose(2, 3, 0, 1))
 
 
 def test_flatten() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.capture.onnx_call import Channels, View, axes_of, lowers
-from edgekit.ir import Concat, Padding, Rearrange
+from edgekit.ir import Concat, Padding, Part, Rearrange, Slice
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edgekit.capture.builder import GraphBuilder
     from edgekit.capture.onnx_call import Call
 
@@ -25,40 +28,61 @@ def _pad(call: Call, builder: GraphBuilder) -> View:
     x, pads = call.view(0), call.integers(1, "pads")
     mode, value = call.text("mode", "constant"), call.bound(2, "value", 0.0)
     axes = [x.axes[axis] for axis in call.integers(3, "axes")] or list(x.axes)
-    before, after = dict(zip(axes, pads, strict=False)), dict(zip(axes, pads[len(axes) :], strict=True))
-    others = [size for axis in axes if axis not in "HW" for size in (before[axis], after[axis])]
-    if mode != "constant" or value != 0 or any(others):
+    around = dict(zip(axes, zip(pads, pads[len(axes) :], strict=False), strict=True))
+    padded = {axis for axis, widths in around.items() if any(widths)}
+    if mode != "constant" or value != 0 or not padded <= set("CHW") or len(builder.shape(x.tensor)) != len("CHW"):
         raise call.refuse(f"pads {pads} in mode {mode!r} with {value:g}")
-    padding = Padding(before.get("H", 0), after.get("H", 0), before.get("W", 0), after.get("W", 0))
-    return View(builder.pad(call.name, x.tensor, padding), x.axes)
+    channels, rows, columns = (around.get(axis, (0, 0)) for axis in "CHW")
+    return View(builder.pad(call.name, x.tensor, Padding(*rows, *columns), channels), x.axes)
 
 
 @lowers("Gather")
-def _gather(call: Call, builder: GraphBuilder) -> Channels:
+def _gather(call: Call, builder: GraphBuilder) -> View | Channels:
     x, indices = call.channels(0, builder), call.array(1)
     place = int(call.number("axis", 0)) % len(x.axes)
-    if x.axes[place] != "C" or indices.ndim > 1:
-        raise call.refuse(f"takes parts of the axis {x.axes[place]}")
-    axes = x.axes if indices.ndim else x.axes[:place] + x.axes[place + 1 :]
-    return x.taken(indices.reshape(-1).tolist(), axes)
+    numbers = indices.reshape(-1).tolist()
+    if x.axes[place] == "C" and indices.ndim <= 1:
+        return x.taken(numbers, x.axes if indices.ndim else x.axes[:place] + x.axes[place + 1 :])
+    step = numbers[1] - numbers[0] if len(numbers) > 1 else 1
+    if step < 1 or numbers != list(range(numbers[0], numbers[-1] + 1, step)) or indices.ndim > 1:
+        raise call.refuse(f"takes parts of the axis {x.axes[place]} in an order of its own")
+    taken = _parts(call, builder, x, {x.axes[place]: slice(numbers[0], numbers[-1] + 1 or None, step)})
+    if indices.ndim:
+        return taken
+    made = taken.as_it_is(f"{call.name}.layout", builder)
+    return View.of(builder.rearrange(call.name, made.tensor, Rearrange.reshape(call.shape[1:])), builder)
 
 
 @lowers("Slice")
-def _slice(call: Call, builder: GraphBuilder) -> Channels:
+def _slice(call: Call, builder: GraphBuilder) -> View | Channels:
     x = call.channels(0, builder)
     starts, ends = call.integers(1, "starts"), call.integers(2, "ends")
     axes, steps = call.integers(3, "axes") or range(len(starts)), call.integers(4, "steps") or (1,) * len(starts)
-    places = range(len(x.chosen))
     sizes = dict(zip(x.axes, (1, *call.sizes(x, builder)), strict=True))
+    places = {}
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
         kind = x.axes[axis]
         # NumPy's rules but for one: ONNX writes "to the front, the first included" as a number far below 0.
-        part = slice(start, None if step < 0 and end < -sizes[kind] else end, step)
-        if kind == "C":
-            places = places[part]
-        elif len(range(*part.indices(sizes[kind]))) != sizes[kind] or step != 1:
-            raise call.refuse(f"takes a part of the axis {kind} (of images: crop them before)")
-    return x.taken(places)
+        places[kind] = slice(start, None if step < 0 and end < -sizes[kind] else end, step)
+    if "C" in places:
+        x = x.taken(range(len(x.chosen))[places.pop("C")])
+    taken = {axis: range(sizes[axis])[part] for axis, part in places.items()}
+    if all(part == range(sizes[axis]) for axis, part in taken.items()):
+        return x
+    return _parts(call, builder, x, places)
+
+
+def _parts(call: Call, builder: GraphBuilder, x: Channels, places: Mapping[str, slice]) -> View:
+    """Some places of axes that are no channels."""
+    view = x.settled(f"{call.name}.channels", builder)
+    shape = builder.shape(view.tensor)
+    parts = [Part(0, size) for size in shape]
+    for axis, part in places.items():
+        number = axes_of(len(shape)).find(axis) - 1
+        if number < 0 or (part.step or 1) < 0:
+            raise call.refuse(f"takes the part {part} of the axis {axis}")
+        parts[number] = Part.of(part, shape[number])
+    return View(builder.slice(call.name, view.tensor, Slice(tuple(parts))), view.axes)
 
 
 @lowers("Tile", "Expand")
@@ -75,29 +99,34 @@ def _tile(call: Call, builder: GraphBuilder) -> Channels:
 
 
 @lowers("Split")
-def _split(call: Call, builder: GraphBuilder) -> tuple[Channels, ...]:
+def _split(call: Call, builder: GraphBuilder) -> tuple[View | Channels, ...]:
     x = call.channels(0, builder)
     place = int(call.number("axis", 0)) % len(x.axes)
-    parts = len(call.outputs)
-    sizes = call.integers(1, "split") or (-(-len(x.chosen) // parts),) * parts
-    if x.axes[place] != "C":
-        raise call.refuse(f"splits the axis {x.axes[place]}")
-    ends = np.cumsum(sizes)
-    return tuple(x.taken(range(end - size, end)) for end, size in zip(ends, sizes, strict=True))
+    whole, count = (1, *call.sizes(x, builder))[place], len(call.outputs)
+    sizes = call.integers(1, "split") or (-(-whole // count),) * count
+    ends = [min(end, whole) for end in np.cumsum(sizes)]
+    parts = [slice(start, end) for start, end in itertools.pairwise([0, *ends])]
+    if x.axes[place] == "C":
+        return tuple(x.taken(range(whole)[part]) for part in parts)
+    return tuple(_parts(call, builder, x, {x.axes[place]: part}) for part in parts)
 
 
 @lowers("Concat")
 def _concat(call: Call, builder: GraphBuilder) -> View | Channels:
     parts = [call.channels(index, builder) for index in range(call.arity)]
     first, place = parts[0], int(call.number("axis", 0)) % len(parts[0].axes)
-    if first.axes[place] != "C" or any(part.axes != first.axes for part in parts):
-        raise call.refuse(f"joins tensors along {first.axes[place]}, or such that are laid out otherwise")
-    if all(part.is_whole and len(part.chosen) == builder.shape(part.tensor)[0] for part in parts):
-        return View(builder.apply(call.name, Concat(), *(part.tensor for part in parts)), first.axes)
-    if any(part.tensor != first.tensor for part in parts):
-        raise call.refuse("joins some channels of several tensors")
-    scale, shift = (sum((part.scale for part in parts), ()), sum((part.shift for part in parts), ()))
-    return Channels(first.tensor, first.axes, sum((part.chosen for part in parts), ()), scale, shift)
+    alike = all((part.tensor, part.axes) == (first.tensor, first.axes) for part in parts)
+    if first.axes[place] == "C" and alike and any(call.is_channels(index) for index in range(call.arity)):
+        scale, shift = (sum((part.scale for part in parts), ()), sum((part.shift for part in parts), ()))
+        return Channels(first.tensor, first.axes, sum((part.chosen for part in parts), ()), scale, shift)
+    views = [call.settled(index, builder) for index in range(call.arity)]
+    if len({view.axes for view in views}) > 1:
+        views = [view.as_it_is(f"{call.name}.layout", builder) for view in views]
+    usual = axes_of(len(builder.shape(views[0].tensor)))
+    axis = usual.find(views[0].axes[place]) - 1
+    if axis < 0:
+        raise call.refuse(f"joins tensors along {views[0].axes[place]}")
+    return View(builder.apply(call.name, Concat(axis), *(view.tensor for view in views)), views[0].axes)
 
 
 @lowers("Transpose")
@@ -110,9 +139,9 @@ def _transpose(call: Call, builder: GraphBuilder) -> View:  # noqa: ARG001 - the
 
 @lowers(*RESHAPES)
 def _reshape(call: Call, builder: GraphBuilder) -> View | Channels:
-    if call.is_channels(0):
+    if call.is_channels(0) and "C" not in call.channels(0, builder).axes:
         return _unsqueezed(call, builder)
-    x = call.view(0)
+    x = call.settled(0, builder)
     channels, *size = shape = builder.shape(x.tensor)
     if x.axes[0] != "N" or call.shape[:1] != (1,) or math.prod(call.shape) != math.prod(shape):
         raise call.refuse(f"reshapes {(1, *shape)}, laid out as {x.axes}, to {call.shape}")
@@ -129,7 +158,7 @@ def _reshape(call: Call, builder: GraphBuilder) -> View | Channels:
 
 def _of_one_pixel(call: Call, builder: GraphBuilder, place: int) -> View:
     """[N, C] or [N, C, 1, 1] with its channels at ``place``."""
-    x, spatial = call.view(0), iter("HW")
+    x, spatial = call.settled(0, builder), iter("HW")
     axes = "N" + "".join("C" if i == place else next(spatial, "?") for i in range(1, len(call.shape)))
     if axes == "NC":
         return View(builder.flatten(call.name, x.tensor), axes)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgekit.capture.average_pool import Averages, average_pool
 from edgekit.capture.onnx_call import View, lowers
-from edgekit.ir import Padding
+from edgekit.ir import MaxPool2d, Padding
 from edgekit.ir.operators.padding import Same
 
 if TYPE_CHECKING:
@@ -49,3 +50,29 @@ def _reduce_mean(call: Call, builder: GraphBuilder) -> View:
         raise call.refuse(f"takes a mean over {sorted(reduced) or 'all axes'} and not over height and width")
     kept = x.axes if call.number("keepdims", 1) else "NC"
     return View(builder.mean(call.name, x.tensor), kept)
+
+
+@lowers("MaxPool")
+def _max_pool(call: Call, builder: GraphBuilder) -> View:
+    x, kernel = call.image(0, builder), call.pair("kernel_shape", (1, 1))
+    stride, dilation = call.pair("strides", (1, 1)), call.pair("dilations", (1, 1))
+    _, height, width = builder.shape(x)
+    top, left, bottom, right = call.numbers("pads", (0, 0, 0, 0))
+    op = MaxPool2d(kernel, stride, Padding(top, bottom, left, right), dilation)
+    if (auto_pad := call.text("auto_pad", "NOTSET")).startswith("SAME"):
+        same = Padding.same((height, width), op.reach, stride)
+        lower = Padding(same.bottom, same.top, same.right, same.left)
+        op = replace(op, padding=same if auto_pad == "SAME_UPPER" else lower)
+    elif call.number("ceil_mode", 0):
+        op = replace(op, padding=op.padding.ceiled((height, width), op.reach, stride))
+    made = View(builder.apply(call.name, op, x), "NCHW")
+    if call.shape and call.shape[1:] != builder.shape(made.tensor):
+        raise call.refuse(f"gives {call.shape}, which is another number of windows than torch takes")
+    return made
+
+
+@lowers("GlobalMaxPool")
+def _global_max_pool(call: Call, builder: GraphBuilder) -> View:
+    x = call.image(0, builder)
+    _, height, width = builder.shape(x)
+    return View(builder.apply(call.name, MaxPool2d((height, width), (1, 1)), x), "NCHW")

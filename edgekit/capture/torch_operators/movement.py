@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING
 
 from edgekit.capture.torch_call import EVALUATE, EXPANSIONS, IMAGE_AXES, Call, lowers
-from edgekit.ir import Concat, Padding, Rearrange
+from edgekit.ir import Concat, Padding, Part, Rearrange, Slice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,24 +17,80 @@ if TYPE_CHECKING:
 
 @lowers("cat.default")
 def _cat(call: Call, builder: GraphBuilder) -> str:
-    if int(call.number("dim")) % len(call.shape) != 1:
-        raise call.refuse(f"joins tensors along axis {int(call.number('dim'))} and not along their channels")
-    return builder.apply(call.name, Concat(), *call.activations("tensors"))
+    axis = int(call.number("dim")) % len(call.shape)
+    if axis == 0:
+        raise call.refuse("joins tensors along the batch")
+    return builder.apply(call.name, Concat(axis - 1), *call.activations("tensors"))
+
+
+@lowers("stack.default")
+def _stack(call: Call, builder: GraphBuilder) -> str:
+    axis = int(call.number("dim")) % len(call.shape)
+    if axis == 0:
+        raise call.refuse("joins tensors along the batch")
+    one = (*call.shape[1:axis], 1, *call.shape[axis + 1 :])
+    tensors = (builder.rearrange(f"{call.name}.axis", x, Rearrange.reshape(one)) for x in call.activations("tensors"))
+    return builder.apply(call.name, Concat(axis - 1), *tensors)
 
 
 @lowers("pad.default", "constant_pad_nd.default")
 def _pad(call: Call, builder: GraphBuilder) -> str:
-    left, right, top, bottom, *others = (*call.numbers("pad"), 0, 0)
-    mode = call.text("mode", default="constant")
-    if mode != "constant" or call.number("value") != 0 or any(others):
+    left, right, top, bottom, first, last, *others = (*call.numbers("pad"), *[0] * 4)
+    mode, x = call.text("mode", default="constant"), call.activation("input")
+    if mode != "constant" or call.number("value") != 0 or any(others) or len(builder.shape(x)) != IMAGE_AXES:
         raise call.refuse(f"pads {call.numbers('pad')} in mode {mode!r} with {call.number('value')}")
-    return builder.pad(call.name, call.activation("input"), Padding(top, bottom, left, right))
+    return builder.pad(call.name, x, Padding(top, bottom, left, right), (first, last))
+
+
+@lowers("slice.Tensor")
+def _slice(call: Call, builder: GraphBuilder) -> str:
+    start, end = (None if call.is_left_out(name) else int(call.number(name)) for name in ("start", "end"))
+    return _part(call, builder, slice(start, end, int(call.number("step", 1))))
+
+
+@lowers("narrow.default")
+def _narrow(call: Call, builder: GraphBuilder) -> str:
+    start = int(call.number("start"))
+    return _part(call, builder, slice(start, start + int(call.number("length"))))
+
+
+@lowers("select.int")
+def _select(call: Call, builder: GraphBuilder) -> str:
+    size, index = call.shape_of("input")[int(call.number("dim"))], int(call.number("index"))
+    taken = _part(call, builder, slice(index % size, index % size + 1))
+    return builder.rearrange(f"{call.name}.axis", taken, Rearrange.reshape(call.shape[1:]))
+
+
+@lowers("split.Tensor", "split_with_sizes.default", "chunk.default")
+def _split(call: Call, builder: GraphBuilder) -> tuple[str, ...]:
+    axis = int(call.number("dim")) % len(call.shape)
+    ends = list(itertools.accumulate(shape[axis] for shape in call.shapes))
+    return tuple(_part(call, builder, slice(*ends)) for ends in itertools.pairwise([0, *ends]))
+
+
+@lowers("unbind.int")
+def _unbind(call: Call, builder: GraphBuilder) -> tuple[str, ...]:
+    parts = (_part(call, builder, slice(place, place + 1)) for place in range(len(call.shapes)))
+    return tuple(builder.rearrange(f"{call.name}.axis", part, Rearrange.reshape(call.shape[1:])) for part in parts)
+
+
+def _part(call: Call, builder: GraphBuilder, places: slice) -> str:
+    """Some places of the axis "dim" of "input"."""
+    x, shape = call.activation("input"), call.shape_of("input")
+    axis = int(call.number("dim")) % len(shape)
+    part = Part.of(places, shape[axis])
+    if part == Part(0, shape[axis]):
+        return x
+    if axis == 0:
+        raise call.refuse("takes a part of the batch")
+    if len(builder.shape(x)) != len(shape) - 1:  # [C], [C, 1] and [C, 1, 1] are alike until somebody asks
+        x = builder.rearrange(f"{call.name}.shape", x, Rearrange.reshape(shape[1:]))
+    return builder.slice(call.name, x, Slice.along(shape[1:], axis - 1, part))
 
 
 @lowers(
     "flatten.using_ints",
     "reshape.default",
-    "slice.Tensor",  # of everything, as in x[:, :, None, None]: it changes the shape otherwise
     "squeeze.default",
     "squeeze.dim",
     "squeeze.dims",

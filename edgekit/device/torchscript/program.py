@@ -20,9 +20,9 @@ TYPE = f"__torch__.{CLASS}"
 OPERATORS = frozenset({
     "_make_per_tensor_quantized_tensor", "add", "addcmul", "avg_pool2d", "cat", "clamp", "clamp_min",
     "constant_pad_nd", "contiguous", "conv2d", "copy_", "dequantize", "empty", "fill_", "flatten", "floor",
-    "hardswish", "int_repr", "leaky_relu", "linear", "mean", "mul", "permute", "prelu", "quantize_per_tensor", "relu",
-    "replication_pad2d", "reshape", "sigmoid", "size", "slice", "softmax", "sub", "sum", "to", "upsample_bilinear2d",
-    "upsample_nearest2d",
+    "hardswish", "int_repr", "leaky_relu", "linear", "max_pool2d", "mean", "mul", "permute", "prelu",
+    "quantize_per_tensor", "relu", "replication_pad2d", "reshape", "sigmoid", "size", "slice", "softmax", "sub",
+    "sum", "to", "upsample_bilinear2d", "upsample_nearest2d",
 })  # fmt: skip
 QUANTIZED_OPERATORS = frozenset({"add", "conv2d", "linear", "mul"})
 METHODS = frozenset({"crop", "forward", "from_int8", "mean", "pad", "probabilities", "resize", "to_int8"})

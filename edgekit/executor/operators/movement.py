@@ -10,6 +10,7 @@ from edgekit.ir import (
     Concat,
     Pad,
     Rearrange,
+    Slice,
 )
 
 
@@ -17,7 +18,7 @@ from edgekit.ir import (
 @FLOAT.implements(Pad)
 def _pad(op: Pad, x: torch.Tensor) -> torch.Tensor:
     p = op.padding
-    return F.pad(x, (p.left, p.right, p.top, p.bottom))
+    return F.pad(x, (p.left, p.right, p.top, p.bottom, *op.channels_around))
 
 
 @INTEGER.implements(Rearrange)
@@ -29,5 +30,11 @@ def _rearrange(op: Rearrange, x: torch.Tensor) -> torch.Tensor:
 
 @INTEGER.implements(Concat)
 @FLOAT.implements(Concat)
-def _concat(_: Concat, *xs: torch.Tensor) -> torch.Tensor:
-    return torch.cat(xs, 1)
+def _concat(op: Concat, *xs: torch.Tensor) -> torch.Tensor:
+    return torch.cat(xs, 1 + op.axis)
+
+
+@INTEGER.implements(Slice)
+@FLOAT.implements(Slice)
+def _slice(op: Slice, x: torch.Tensor) -> torch.Tensor:
+    return x[op.indices]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from edgekit.executor.operators.table import FLOAT, INTEGER, LARGEST, REACH
-from edgekit.ir import AveragePool2d, Mean
+from edgekit.ir import AveragePool2d, MaxPool2d, Mean
 from edgekit.ir.operators.average_pool2d import LOWERED
 
 if TYPE_CHECKING:
@@ -40,3 +40,12 @@ def _average_pool2d(op: AveragePool2d, x: torch.Tensor) -> torch.Tensor:
 
 
 INTEGER.refuses(AveragePool2d, LOWERED)
+
+
+@INTEGER.implements(MaxPool2d)
+@FLOAT.implements(MaxPool2d)
+def _max_pool2d(op: MaxPool2d, x: torch.Tensor) -> torch.Tensor:
+    p = op.padding
+    if p:
+        x = F.pad(x, (p.left, p.right, p.top, p.bottom), value=-math.inf)
+    return F.max_pool2d(x, op.kernel, op.stride, 0, op.dilation)

@@ -36,6 +36,21 @@ class Padding:
             self.top + other.top, self.bottom + other.bottom, self.left + other.left, self.right + other.right
         )
 
+    def ceiled(self, size: tuple[int, int], reach: tuple[int, int], stride: tuple[int, int]) -> Padding:
+        """With as much more at the end as the windows of ``ceil_mode`` want, the last of which may be cut off.
+
+        Source: pooling_output_shape_pad_lr in aten/src/ATen/native/Pool.h: a window that would begin behind the image
+        and what is before it is left out.
+        """
+        more = []
+        for n, before, after, k, s in zip(
+            size, (self.top, self.left), (self.bottom, self.right), reach, stride, strict=True
+        ):
+            count = math.ceil((n + before + after - k) / s) + 1
+            count -= (count - 1) * s >= n + before
+            more.append(max((count - 1) * s + k - (n + before + after), 0))
+        return self + Padding(bottom=more[0], right=more[1])
+
     @staticmethod
     def same(size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]) -> Padding:
         """TensorFlow's SAME padding for an input of ``size`` (height, width), dilation 1.

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.ir import AveragePool2d, Conv2d, Mean
+from edgekit.ir import AveragePool2d, Conv2d, MaxPool2d, Mean
 from edgekit.ir.operators.average_pool2d import LOWERED
-from edgekit.reference.convolution import convolve
+from edgekit.reference.convolution import convolve, largest
 from edgekit.reference.operators.table import FLOAT, INTEGER, Arithmetic, Float, Stored
 
 if TYPE_CHECKING:
@@ -33,3 +33,13 @@ def _average_pool2d(op: AveragePool2d, x: Float) -> Float:
 
 
 INTEGER.refuses(AveragePool2d, LOWERED)
+
+
+@FLOAT.implements(MaxPool2d)
+def _max_pool2d(op: MaxPool2d, x: Float) -> Float:
+    return largest(op, x, -np.inf)
+
+
+@INTEGER.implements(MaxPool2d)
+def _max_pool2d_stored(op: MaxPool2d, _: Arithmetic, __: Node, x: Stored) -> Stored:
+    return largest(op, x, np.iinfo(x.dtype).min)

@@ -12,6 +12,7 @@ from edgekit.ir import (
     Concat,
     Pad,
     Rearrange,
+    Slice,
 )
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def pad(op: Pad, program: ProgramBuilder, output: Value, x: Value) -> Value:
     """With real zeros, which are the zero point. Widths are (before, after) for each axis."""
     p = op.padding
-    widths = (0, 0, 0, 0, p.top, p.bottom, p.left, p.right)
+    widths = (0, 0, *op.channels_around, p.top, p.bottom, p.left, p.right)
     return program.add("pad", output, x=x, pad=widths, mode="constant", constant_val=np.zeros((), x.dtype))
 
 
@@ -41,6 +42,14 @@ def rearrange(op: Rearrange, program: ProgramBuilder, output: Value, x: Value) -
 
 
 @lowers(Concat)
-def concat(_: Concat, program: ProgramBuilder, output: Value, *xs: Value) -> Value:
-    """Along the channels."""
-    return program.add("concat", output, values=list(xs), axis=1, interleave=False)
+def concat(op: Concat, program: ProgramBuilder, output: Value, *xs: Value) -> Value:
+    """Along one axis."""
+    return program.add("concat", output, values=list(xs), axis=1 + op.axis, interleave=False)
+
+
+@lowers(Slice)
+def slice_(op: Slice, program: ProgramBuilder, output: Value, x: Value) -> Value:
+    """From the beginning of each part to its end, in steps."""
+    batch, *_ = x.shape
+    begin, end = (0, *(part.start for part in op.parts)), (batch, *(part.stop for part in op.parts))
+    return program.add("slice_by_index", output, x=x, begin=begin, end=end, stride=(1, *(p.step for p in op.parts)))

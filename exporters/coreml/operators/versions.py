@@ -9,9 +9,9 @@ from typing import Final
 SINCE: Final = {
     **dict.fromkeys(
         (
-            "add", "avg_pool", "cast", "classify", "clip", "concat", "conv", "floor", "leaky_relu", "linear", "mul",
-            "pad", "prelu", "reduce_mean", "relu", "relu6", "reshape", "resize_bilinear", "sigmoid", "sigmoid_hard",
-            "softmax", "sub", "transpose", "upsample_nearest_neighbor",
+            "add", "avg_pool", "cast", "classify", "clip", "concat", "conv", "floor", "leaky_relu", "linear",
+            "max_pool", "mul", "pad", "prelu", "reduce_mean", "relu", "relu6", "reshape", "resize_bilinear",
+            "sigmoid", "sigmoid_hard", "slice_by_index", "softmax", "sub", "transpose", "upsample_nearest_neighbor",
         ),
         6,
     ),

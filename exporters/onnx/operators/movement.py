@@ -11,7 +11,9 @@ from edgekit.exporters.onnx.operators.writing import emit, move
 from edgekit.ir import (
     Concat,
     Pad,
+    Part,
     Rearrange,
+    Slice,
 )
 
 if TYPE_CHECKING:
@@ -22,8 +24,9 @@ if TYPE_CHECKING:
 
 @OPERATORS.implements(Pad)
 def _pad(op: Pad, node: Node, model: OnnxBuilder) -> None:
-    x, p = node.operand("x"), op.padding
-    widths = model.array(f"{node.output}.widths", np.array([0, 0, p.top, p.left, 0, 0, p.bottom, p.right], np.int64))
+    (x, p), (first, last) = (node.operand("x"), op.padding), op.channels_around
+    around = [0, first, p.top, p.left, 0, last, p.bottom, p.right]
+    widths = model.array(f"{node.output}.widths", np.array(around, np.int64))
     if model.moves_stored(node):
         move(node, model, "Pad", [model.held(x), widths, model.zero_point(x)])
     else:
@@ -52,8 +55,19 @@ def _step(step: Step, value: str, name: str, model: OnnxBuilder) -> tuple[str, l
 
 
 @OPERATORS.implements(Concat)
-def _concat(_: Concat, node: Node, model: OnnxBuilder) -> None:
+def _concat(op: Concat, node: Node, model: OnnxBuilder) -> None:
     if model.moves_stored(node):
-        move(node, model, "Concat", [model.held(x) for x in node.operands("xs")], axis=1)
+        move(node, model, "Concat", [model.held(x) for x in node.operands("xs")], axis=1 + op.axis)
     else:
-        emit(node, model, "Concat", [model.operand(x) for x in node.operands("xs")], axis=1)
+        emit(node, model, "Concat", [model.operand(x) for x in node.operands("xs")], axis=1 + op.axis)
+
+
+@OPERATORS.implements(Slice)
+def _slice(op: Slice, node: Node, model: OnnxBuilder) -> None:
+    x = node.operand("x")
+    write, value = (move, model.held(x)) if model.moves_stored(node) else (emit, model.operand(x))
+    parts = enumerate(zip(op.parts, model.graph.tensors[x].shape, strict=True), start=1)
+    taken = [(part.start, part.stop, axis, part.step) for axis, (part, size) in parts if part != Part(0, size)]
+    names = ("starts", "ends", "axes", "steps")
+    arrays = zip(names, np.array(taken, np.int64).T, strict=True)
+    write(node, model, "Slice", [value, *(model.array(f"{node.output}.{name}", array) for name, array in arrays)])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.exporters.onnx.operators.table import OPERATORS
 from edgekit.exporters.onnx.operators.writing import emit, move
-from edgekit.ir import AveragePool2d, Mean
+from edgekit.ir import AveragePool2d, MaxPool2d, Mean
 
 if TYPE_CHECKING:
     from edgekit.exporters.onnx.builder import OnnxBuilder
@@ -32,3 +32,13 @@ def _average_pool2d(op: AveragePool2d, node: Node, model: OnnxBuilder) -> None:
         node, model, "AveragePool", [model.operand(node.operand("x"))], kernel_shape=op.kernel, strides=op.stride,
         pads=[p.top, p.left, p.bottom, p.right], count_include_pad=1,
     )  # fmt: skip
+
+
+@OPERATORS.implements(MaxPool2d)
+def _max_pool2d(op: MaxPool2d, node: Node, model: OnnxBuilder) -> None:
+    """Of stored integers it is one since opset 12: https://onnx.ai/onnx/operators/onnx__MaxPool.html."""
+    x, p = node.operand("x"), op.padding
+    write, value = (move, model.held(x)) if model.moves_stored(node) else (emit, model.operand(x))
+    dilations = {} if op.dilation == (1, 1) else {"dilations": op.dilation}
+    pads = [p.top, p.left, p.bottom, p.right]
+    write(node, model, "MaxPool", [value], kernel_shape=op.kernel, strides=op.stride, pads=pads, **dilations)

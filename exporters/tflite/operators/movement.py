@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgekit.exporters.tflite.operators.table import OPERATORS
 from edgekit.exporters.tflite.operators.writing import code_of
 from edgekit.ir import (
-    Concat,
     Pad,
     Padding,
     Rearrange,
@@ -15,6 +14,8 @@ from edgekit.ir import (
 from edgekit.ir.operators.rearrange import Step
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from edgekit.exporters.tflite.builder import TfliteBuilder
     from edgekit.ir import Node, Tensor
     from edgekit.ir.operators.operator import Shape
@@ -25,7 +26,8 @@ _FEW_AXES = 4  # that every version of TRANSPOSE takes
 
 @OPERATORS.implements(Pad)
 def _pad(op: Pad, node: Node, model: TfliteBuilder) -> None:
-    _pad_operator(node, model.activation(node.operand("x")), model.activation(node.output), op.padding, model)
+    source, target = model.activation(node.operand("x")), model.activation(node.output)
+    _pad_with_zeros(node, (source, target), op.padding, model, op.channels_around)
 
 
 @OPERATORS.implements(Rearrange)
@@ -56,29 +58,32 @@ def _moves_in_file(op: Rearrange, x: Tensor, y: Tensor) -> list[Rearrange]:
     return merged
 
 
-@OPERATORS.implements(Concat)
-def _concat(_: Concat, node: Node, model: TfliteBuilder) -> None:
-    inputs = [model.activation(x) for x in node.operands("xs")]
-    options = {"axis": len(model.graph.tensors[node.output].shape), "fusedActivationFunction": 0}  # the last in NHWC
-    code = code_of("CONCATENATION", node.output, model, 1, 2, 3)
-    model.operator(*code, inputs, model.activation(node.output), ("ConcatenationOptions", options))
-
-
-def padded(node: Node, source: int, padding: Padding, model: TfliteBuilder) -> int:
-    """What a node with a window reads, padded by an operator of its own."""
+def padded(node: Node, source: int, padding: Padding, model: TfliteBuilder, value: NDArray[Any] | None = None) -> int:
+    """What ``node`` reads with zeros around it, or with a stored ``value``, by an operator of its own."""
     x = node.operand("x")
     _, height, width, channels = model.shape(x)
     shape = (model.batch, height + padding.top + padding.bottom, width + padding.left + padding.right, channels)
-    padded = model.tensor(f"{node.name}.padded", shape, model.dtype(x), model.params.get(x))
-    _pad_operator(node, source, padded, padding, model)
-    return padded
+    result = model.tensor(f"{node.name}.padded", shape, model.dtype(x), model.params.get(x))
+    if value is None:
+        _pad_with_zeros(node, (source, result), padding, model)
+        return result
+    number = model.constant(f"{node.name}.padding", value, model.params.get(x))
+    inputs = [source, model.integers(f"{node.name}.paddings", _rows(padding)), number]
+    model.operator(*code_of("PADV2", x, model, 1, 2, 3), inputs, result, ("PadV2Options", {}))
+    return result
 
 
-def _pad_operator(node: Node, source: int, target: int, padding: Padding, model: TfliteBuilder) -> None:
+def _pad_with_zeros(
+    node: Node, ends: tuple[int, int], padding: Padding, model: TfliteBuilder, channels: tuple[int, int] = (0, 0)
+) -> None:
     """PAD with real zeros; in an integer model those are the zero point, which the kernels see to."""
-    rows = [[0, 0], [padding.top, padding.bottom], [padding.left, padding.right], [0, 0]]
-    inputs = [source, model.integers(f"{node.name}.paddings", rows)]
+    source, target = ends
+    inputs = [source, model.integers(f"{node.name}.paddings", _rows(padding, channels))]
     model.operator(*code_of("PAD", node.output, model, 1, 2, 3), inputs, target, ("PadOptions", {}))
+
+
+def _rows(padding: Padding, channels: tuple[int, int] = (0, 0)) -> list[list[int]]:
+    return [[0, 0], [padding.top, padding.bottom], [padding.left, padding.right], list(channels)]
 
 
 def reshape(name: str, source: int, target: int, shape: tuple[int, ...], model: TfliteBuilder) -> None:

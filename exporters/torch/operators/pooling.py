@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from edgekit.exporters.torch import script
 from edgekit.exporters.torch.operators.table import FLOAT, INTEGER
-from edgekit.ir import AveragePool2d, Mean
+from edgekit.ir import AveragePool2d, MaxPool2d, Mean
 from edgekit.ir.operators.average_pool2d import LOWERED
 
 if TYPE_CHECKING:
     from edgekit.exporters.torch.writers import FloatWriter, IntegerWriter
     from edgekit.ir import Node
+
+_LOWEST = float(np.finfo(np.float32).min)
 
 
 @FLOAT.implements(Mean)
@@ -40,3 +44,24 @@ def _average_pool2d(op: AveragePool2d, node: Node, writer: FloatWriter) -> str:
 
 
 INTEGER.refuses(AveragePool2d, LOWERED)
+
+
+@FLOAT.implements(MaxPool2d)
+def _max_pool2d(op: MaxPool2d, node: Node, writer: FloatWriter) -> str:
+    return _pooled(op, writer.operand(node.operand("x")))
+
+
+@INTEGER.implements(MaxPool2d)
+def _max_pool2d_stored(op: MaxPool2d, node: Node, writer: IntegerWriter) -> str:
+    """Of integers: quantized_max_pool2d in aten/src/ATen/native/quantized/cpu/Pooling.cpp, and that of QNNPACK."""
+    return _pooled(op, writer.operand(node.operand("x")))
+
+
+def _pooled(op: MaxPool2d, x: str) -> str:
+    """Torch pads both sides alike, by half a window at most; the lowest number saturates in a quantized tensor."""
+    p, padding = op.padding, (0, 0)
+    if (p.top, p.left) == (p.bottom, p.right) and 2 * p.top <= op.kernel[0] and 2 * p.left <= op.kernel[1]:
+        padding = (p.top, p.left)
+    elif p:
+        x = f"torch.constant_pad_nd({x}, [{p.left}, {p.right}, {p.top}, {p.bottom}], {_LOWEST!r})"
+    return f"torch.max_pool2d({x}, {list(op.kernel)}, {list(op.stride)}, {list(padding)}, {list(op.dilation)})"
