@@ -125,13 +125,17 @@ def _classifier_on(backbone: Backbone) -> LinearHead:
     )
 
 
-def _initialize(network: nn.Module) -> None:
-    """Start values for training: He's for convolutions (arXiv:1502.01852), small ones for the classifier."""
+def _initialize(network: Classifier) -> None:
+    """Start values for training: He's for convolutions (arXiv:1502.01852), small ones for the classifier.
+
+    Where no batch normalization follows, what comes in decides how large they are, so that no feature map vanishes.
+    """
     if next(network.parameters()).is_meta:  # there is nothing to fill, and asking torch to takes its time
         return
+    normalizes = family_of(network.architecture.family).wiring.normalizes
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out")
+            nn.init.kaiming_normal_(module.weight, mode="fan_out" if normalizes else "fan_in")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Linear):

@@ -101,6 +101,47 @@ def test_published_parameter_counts_of_mobileone(scale: str, millions: float) ->
     assert parameters(mobileone(scale)) / 1e6 == pytest.approx(millions, abs=0.051)
 
 
+def multiplications(architecture: Architecture) -> int:
+    """Of convolutions and linear layers, for one image: they tell kernels and strides apart."""
+    count = 0
+
+    def add(layer: nn.Module, _: object, y: torch.Tensor) -> None:
+        nonlocal count
+        assert isinstance(layer, nn.Conv2d | nn.Linear)
+        count += y.numel() * layer.weight[0].numel()
+
+    network = build(architecture).eval()
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.register_forward_hook(add)
+    with torch.no_grad():
+        network(torch.zeros(1, 3, *architecture.size))
+    return count
+
+
+@pytest.mark.parametrize(
+    ("architecture", "millions", "within"),
+    [
+        (fd_mobilenet(), 144, 1),  # arXiv:1802.03750
+        (mnasnet_a1(), 312, 1),  # arXiv:1807.11626
+        (mnasnet(), 314, 1),  # torchvision's documentation of its weights
+        (mobileone("s0"), 275, 1),  # arXiv:2206.04040
+        (mobilenet_v4_conv_small(), 190, 5),  # timm's table of results: 0.19 G
+        (mobilenet_v3_rw(), 219, 4),  # as V3-Large in arXiv:1905.02244
+    ],
+)
+def test_published_multiplications(architecture: Architecture, millions: float, within: float) -> None:
+    assert multiplications(architecture) / 1e6 == pytest.approx(millions, abs=within)
+
+
+def test_features_do_not_vanish_without_batch_normalization() -> None:
+    torch.manual_seed(0)
+    network = build(mobileone("s0", resolution=64))
+    with torch.no_grad():
+        spread = float(network.get_submodule("features")(torch.randn(2, 3, 64, 64)).std())
+    assert 0.01 < spread < 10
+
+
 def test_the_network_that_is_shipped_is_small() -> None:
     assert 150_000 < parameters(mobilenet_v3_digits()) < 200_000
 
@@ -133,9 +174,10 @@ def test_export_sees_the_same_network(
 
 
 def test_only_layers_that_capture_knows() -> None:
-    for family in FAMILIES.values():
+    made = {(family.wiring, family.make().gate): family.make() for family in FAMILIES.values()}
+    for architecture in made.values():
         with torch.device("meta"):
-            leaves = [module for module in build(family.make()).modules() if not list(module.children())]
+            leaves = [module for module in build(architecture).modules() if not list(module.children())]
         assert all(isinstance(leaf, LAYERS) for leaf in leaves)
 
 
