@@ -199,7 +199,8 @@ def _definite(damped: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray
         return damped, np.linalg.cholesky(np.linalg.inv(damped)).transpose(0, 2, 1)
     except np.linalg.LinAlgError:
         eigenvalues = np.linalg.eigvalsh(damped)  # [B, K], ascending
-        least = DAMPING / 2 * eigenvalues.mean(1)  # more than that is left by what is sound
+        # What is sound has more than that left: see the damping.
+        least = DAMPING / 2 * np.maximum(eigenvalues.mean(1), np.abs(eigenvalues[:, 0]))
         missing = np.maximum(least - eigenvalues[:, 0], 0.0)
         raised = damped + missing[:, None, None] * np.eye(damped.shape[-1])
         return raised, np.linalg.cholesky(np.linalg.inv(raised)).transpose(0, 2, 1)

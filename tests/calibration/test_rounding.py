@@ -90,14 +90,14 @@ def test_dead_inputs_leave_the_nearest_integers() -> None:
 
 
 def test_a_covariance_that_rounding_left_indefinite() -> None:
-    """Of two groups one is; the other's integers are what they are without it."""
+    """Of three groups two are; the other's integers are what they are without them."""
     random = np.random.default_rng(0)
     root = random.normal(size=(4, 4))
-    sound, broken = root @ root.T, np.diag([1.0, 1.0, 1.0, -0.2])
-    wanted = random.normal(0, 3, (2, 5, 4))
-    found = minimize(wanted, np.stack([sound, broken]))
+    sound, broken = root @ root.T, [np.diag([1.0, 1.0, 1.0, -0.2]), np.diag([1.0, 1.0, 1.0, -7.0])]
+    wanted = random.normal(0, 3, (3, 5, 4))
+    found = minimize(wanted, np.stack([sound, *broken]))
     np.testing.assert_array_equal(found[:1], minimize(wanted[:1], sound[None]))
-    np.testing.assert_array_equal(found[1], np.rint(wanted[1]))  # it is diagonal
+    np.testing.assert_array_equal(found[1:], np.rint(wanted[1:]))  # they are diagonal
 
 
 @pytest.mark.parametrize("batch", [2, 6])

@@ -127,6 +127,8 @@ INTEGER_CASES: dict[str, tuple[tuple[int, ...], Build]] = {
     "nearest, twice as large": ((8, 9, 11), lambda s: s.conv(s.resize(s.conv("x", 5), (18, 22), NEAREST), 4)),
     "nearest, by 3 and 10": ((8, 5, 4), lambda s: s.resize("x", (15, 40), NEAREST)),
     "nearest, by 8 and 1": ((8, 5, 4), lambda s: s.resize("x", (40, 4), NEAREST)),
+    "nearest, of one pixel": ((8, 3, 4), lambda s: s.resize(s.mean("x"), (3, 5), NEAREST)),
+    "bilinear, of one pixel": ((8, 3, 4), lambda s: s.resize(s.mean("x"), (3, 5), HALF_PIXEL)),
     "bilinear, twice as large": ((8, 9, 11), lambda s: s.conv(s.resize(s.conv("x", 5), (18, 22), HALF_PIXEL), 4)),
     "bilinear, by 4 and 8": ((8, 4, 3), lambda s: s.resize("x", (16, 24), HALF_PIXEL)),
     "bilinear, by 1/2 and 1": ((8, 12, 7), lambda s: s.resize("x", (6, 7), HALF_PIXEL)),

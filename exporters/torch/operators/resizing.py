@@ -28,9 +28,13 @@ def _resize(op: Resize, node: Node, writer: FloatWriter) -> str:
 
 @INTEGER.implements(Resize)
 def _resize_stored(op: Resize, node: Node, writer: IntegerWriter) -> str:
-    """Nearest neighbours keep their integers (ATen/native/quantized/cpu/UpSampleNearest2d.cpp)."""
+    """Nearest neighbours keep their integers (ATen/native/quantized/cpu/UpSampleNearest2d.cpp).
+
+    But for maps of one pixel, whose strides do not tell their layout: torch 2.13 takes other channels for neighbours
+    there. Interpolating between one value is repeating it.
+    """
     x, (height, width) = writer.operand(node.operand("x")), op.size
-    if not op.rounds_up:
+    if not op.rounds_up and writer.model.graph.tensors[node.operand("x")].shape[1:] != (1, 1):
         return f"torch.ops.aten.upsample_nearest2d({x}, [{height}, {width}], None, None)"
     return writer.program.call(
         "resize", x, height, width, int(op.mode == ASYMMETRIC), op.mode != HALF_PIXEL,
