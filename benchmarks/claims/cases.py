@@ -273,6 +273,18 @@ CASES = (
             "with ReLU6": _net(_conv(12, 3), nn.ReLU6),
         },
     ),
+    Case(
+        "TransposedConv2d",
+        (8, 7, 8),
+        {
+            "2 × 2, stride 2": lambda: nn.ConvTranspose2d(8, 12, 2, 2),
+            "4 × 4, stride 2, padding 1": lambda: nn.ConvTranspose2d(8, 12, 4, 2, 1),
+            "3 × 3, stride 2, padding 1, one row and column more": lambda: nn.ConvTranspose2d(8, 12, 3, 2, 1, 1),
+            "3 × 3, stride 2": lambda: nn.ConvTranspose2d(8, 12, 3, 2),
+            "depthwise 4 × 4, stride 2, padding 1": lambda: nn.ConvTranspose2d(8, 8, 4, 2, 1, groups=8),
+            "with ReLU6": _net(lambda: nn.ConvTranspose2d(8, 12, 2, 2), nn.ReLU6),
+        },
+    ),
     Case("Linear", (96, 1, 1), {"": _net(nn.Flatten, lambda: nn.Linear(96, 40))}),
     Case(
         "Mean",

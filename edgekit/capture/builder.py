@@ -37,9 +37,11 @@ from edgekit.ir import (
     Sigmoid,
     Slice,
     Tensor,
+    TransposedConv2d,
 )
 from edgekit.ir.graph import IMAGE, LOGITS, VALUES, VECTOR, Output, check
 from edgekit.ir.naming import BESIDE_TENSORS, output_names
+from edgekit.ir.operators.operator import Window
 from edgekit.passes.matching import Pattern
 
 if TYPE_CHECKING:
@@ -90,6 +92,18 @@ class GraphBuilder:
             raise UnsupportedOperator(f"the convolution {name!r} {error}") from error
         bias = np.zeros(weight.shape[0]) if bias is None else bias
         return self._emit(name, op, (x,), weight=weight, bias=bias)
+
+    def transposed_conv2d(
+        self, name: str, x: str, weight: NDArray[Any], bias: NDArray[Any] | None, op: TransposedConv2d
+    ) -> str:
+        """A transposed convolution; weight [I, O / groups, kH, kW] as other tools have it, bias [O] or None."""
+        read, of_group, *kernel = weight.shape
+        if read % op.groups:
+            raise UnsupportedOperator(f"{name!r} has {op.groups} groups for {read} channels: they do not come out even")
+        groups = weight.reshape(op.groups, read // op.groups, of_group, *kernel).swapaxes(1, 2)
+        made = op.groups * of_group
+        bias = np.zeros(made) if bias is None else bias
+        return self._emit(name, op, (x,), weight=groups.reshape(made, -1, *kernel), bias=bias)
 
     def linear(self, name: str, x: str, weight: NDArray[Any], bias: NDArray[Any] | None) -> str:
         """A linear layer; weight [O, I], bias [O] or None."""
@@ -343,3 +357,11 @@ class GraphBuilder:
         node = self._nodes[x] = replace(node, op=node.op.as_image(), inputs=inputs)
         self._tensors[x] = Tensor(x, self._output_shape(node))
         return x
+
+
+def with_gaps(weight: NDArray[Any], dilation: Sequence[int]) -> NDArray[Any]:
+    """Weights [..., kH, kW] with the zeros between them that a dilation, (rows, columns), stands for."""
+    reach = Window((1, 1), Padding(), (dilation[0], dilation[1])).reach(weight.shape[2:])
+    spread = np.zeros((*weight.shape[:2], *reach), weight.dtype)
+    spread[:, :, :: dilation[0], :: dilation[1]] = weight
+    return spread

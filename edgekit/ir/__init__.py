@@ -38,6 +38,7 @@ from edgekit.ir.operators.resize import Resize
 from edgekit.ir.operators.sigmoid import Sigmoid
 from edgekit.ir.operators.slice import Part, Slice
 from edgekit.ir.operators.softmax import Softmax
+from edgekit.ir.operators.transposed_conv2d import TransposedConv2d
 
 __all__ = [
     "IMAGE",
@@ -77,5 +78,6 @@ __all__ = [
     "Slice",
     "Softmax",
     "Tensor",
+    "TransposedConv2d",
     "operators",
 ]

@@ -21,6 +21,7 @@ from edgekit.passes.lower_clamp import lower_clamp
 from edgekit.passes.lower_hard_sigmoid import lower_hard_sigmoid
 from edgekit.passes.lower_hard_swish import lower_hard_swish
 from edgekit.passes.lower_leaky_relu import lower_leaky_relu
+from edgekit.passes.lower_transposed_convolution import lower_transposed_convolution
 from edgekit.passes.merge_moves import merge_moves
 from edgekit.passes.recognize_hard_swish import recognize_hard_swish
 from edgekit.passes.remove_dead import remove_dead
@@ -47,6 +48,7 @@ _AFTER: tuple[Pass, ...] = (
     absorb_scales,
     fuse_activation,  # after all that stands between a layer and its clamp is gone
     lower_clamp,  # those that no layer took
+    lower_transposed_convolution,  # when it has taken in all that a layer takes
     fold_flatten,  # the passes before need not know means of two ranks
     remove_dead,  # paddings whose readers took them in
 )

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.ir import BatchNorm, ChannelStatistics, Conv2d, Graph, Linear
+from edgekit.ir import BatchNorm, ChannelStatistics, Conv2d, Graph, Linear, TransposedConv2d
 from edgekit.passes.matching import Pattern, has_one_reader
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from edgekit.ir import Node
 
-_NORM = Pattern(BatchNorm)
+_NORM, _TRANSPOSED = Pattern(BatchNorm), Pattern(TransposedConv2d)
 
 
 def fold_batch_norm(graph: Graph) -> Graph:
@@ -114,11 +114,14 @@ def _is_read_by_layers(graph: Graph, node: Node, *, moves: bool) -> bool:
     return (
         node.output not in graph.output_tensors
         and bool(readers)
-        and all(
-            reader.op.has_weights and not (moves and reader.op.window is not None and reader.op.window.padding)
-            for reader in readers
-        )
+        and all(reader.op.has_weights and not (moves and _reads_zeros(reader)) for reader in readers)
     )
+
+
+def _reads_zeros(layer: Node) -> bool:
+    """Whether a layer adds zeros to what it reads, at the border or between its numbers."""
+    window = layer.op.window
+    return _TRANSPOSED.match(layer) is not None or (window is not None and bool(window.padding))
 
 
 def _as_layer(graph: Graph, node: Node, affine: _Affine, constants: dict[str, NDArray[Any]]) -> Node:

@@ -187,6 +187,29 @@ MIDDLES: dict[str, tuple[int, Any]] = {
     "square": (13, lambda s, x: s.node("Mul", x, x)),
     "depthwise": (13, lambda s, x: s.conv(x, (4, 4), 3, group=4, pads=[1, 1, 1, 1], strides=[2, 2])),
     "groups": (13, lambda s, x: s.conv(s.conv(x, (4, 6), 3, group=2), (6, 4), 1, group=2)),
+    "ConvTranspose": (11, lambda s, x: s.node("ConvTranspose", x, s.array(4, 4, 2, 2), s.array(4), strides=[2, 2])),
+    "ConvTranspose of groups": (
+        11,
+        lambda s, x: s.node(
+            "ConvTranspose", x, s.array(4, 2, 3, 3), strides=[2, 1], pads=[1, 0, 0, 1], output_padding=[1, 0], group=2
+        ),
+    ),
+    "ConvTranspose, SAME_UPPER": (
+        11,
+        lambda s, x: s.node("ConvTranspose", x, s.array(4, 4, 3, 3), strides=[2, 2], auto_pad="SAME_UPPER"),
+    ),
+    "ConvTranspose, SAME_LOWER": (
+        11,
+        lambda s, x: s.node("ConvTranspose", x, s.array(4, 4, 3, 3), strides=[2, 2], auto_pad="SAME_LOWER"),
+    ),
+    "ConvTranspose to a size": (
+        11,
+        lambda s, x: s.node("ConvTranspose", x, s.array(4, 4, 4, 4), strides=[2, 2], output_shape=[11, 13]),
+    ),
+    "ConvTranspose with gaps": (
+        11,
+        lambda s, x: s.node("ConvTranspose", x, s.array(4, 4, 2, 2), strides=[3, 1], dilations=[2, 3]),
+    ),
     "Conv without bias": (13, lambda s, x: s.node("Conv", x, s.array(4, 4, 1, 1))),
     "pads of four sides": (13, lambda s, x: s.conv(x, (4, 4), 3, pads=[0, 1, 2, 1], strides=[2, 1])),
     "VALID": (13, lambda s, x: s.conv(x, (4, 4), 3, auto_pad="VALID")),

@@ -37,9 +37,10 @@ from edgekit.ir import (
     Rearrange,
     Resize,
     Sigmoid,
+    TransposedConv2d,
 )
 from edgekit.ir.operators.resize import ALIGNED, HALF_PIXEL, NEAREST
-from edgekit.passes import float_form
+from edgekit.passes import float_form, integer_form
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,6 +105,15 @@ def _captured(module: nn.Module, agrees: Agrees, shape: tuple[int, int, int] = S
         (nn.Sequential(nn.Conv2d(4, 8, 3, groups=4), nn.Conv2d(8, 4, 1)), Conv2d((1, 1), groups=4)),
         (nn.Conv2d(4, 4, 3, padding="same", dilation=2), Conv2d((1, 1), Padding(2, 2, 2, 2), dilation=(2, 2))),
         (Apply(lambda x: functional.conv2d(x, torch.ones(4, 4, 1, 1), stride=2)), Conv2d((2, 2))),
+        (nn.ConvTranspose2d(4, 4, 2, 2), TransposedConv2d((2, 2))),
+        (
+            nn.ConvTranspose2d(4, 4, 3, 2, 1, 1, groups=2, bias=False),
+            TransposedConv2d((2, 2), Padding(1, 1, 1, 1), (1, 1), 2),
+        ),
+        (
+            nn.ConvTranspose2d(4, 4, (4, 3), (2, 1), (1, 0), (0, 0), 4, dilation=(1, 2)),
+            TransposedConv2d((2, 1), Padding(1, 1, 0, 0), groups=4),
+        ),
         (nn.ReLU(), Clamp(0.0)),
         (nn.ReLU6(), Clamp(0.0, 6.0)),
         (nn.Hardtanh(-0.5, 2.0), Clamp(-0.5, 2.0)),
@@ -148,6 +158,29 @@ def _captured(module: nn.Module, agrees: Agrees, shape: tuple[int, int, int] = S
 )
 def test_one_operator(layer: nn.Module, op: Op, agrees: Agrees) -> None:
     assert op in _ops(_captured(Net(layer), agrees), type(op))
+
+
+def _hard_sigmoid(x: torch.Tensor, slope: float = 0.2) -> torch.Tensor:
+    return (slope * x + 0.5).clamp(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("function", "ops"),
+    [
+        (lambda x: x * functional.relu6(x + 3) / 6, [Add, Mul]),
+        (lambda x: x * _hard_sigmoid(x, 1 / 6), [Add, Mul]),
+        (lambda x: x * _hard_sigmoid(x), [Add, Mul]),
+        (lambda x: x * _hard_sigmoid(x, -0.2), [Mul, Add, Mul]),
+        (lambda x: x * _hard_sigmoid(x.mean((2, 3), keepdim=True)), [Mean, Add, Mul]),
+        (lambda x: x * _hard_sigmoid(functional.conv2d(x, torch.ones(4, 4, 1, 1))), [Conv2d, Mul]),
+    ],
+)
+def test_hard_sigmoids_of_any_slope(
+    function: Callable[[torch.Tensor], torch.Tensor], ops: list[type[Op]], agrees: Agrees
+) -> None:
+    """Slope and offset become bounds, biases and weights; no operator is left of them."""
+    graph = integer_form(_captured(Net(Apply(function)), agrees))
+    assert [type(node.op) for node in graph][1:-2] == ops
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ OPS: dict[type[Op], Op] = {
     ir.Resize: ir.Resize((8, 6), "half-pixel"),
     ir.Slice: ir.Slice((ir.Part(1, 3), ir.Part(0, 4, 2))),
     ir.Sigmoid: ir.Sigmoid(),
+    ir.TransposedConv2d: ir.TransposedConv2d((2, 1), Padding(0, 1, 2, 3), (1, 0), 4),
     ir.Softmax: ir.Softmax(2),
 }
 

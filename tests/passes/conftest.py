@@ -28,6 +28,7 @@ from edgekit.ir import (
     PReLU,
     Rearrange,
     Slice,
+    TransposedConv2d,
 )
 from edgekit.ir.graph import check
 
@@ -100,6 +101,12 @@ def _apply(node: Node, a: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:  #
         case Conv2d(stride=stride, padding=p, groups=groups, dilation=dilation):
             a = functional.pad(a, (p.left, p.right, p.top, p.bottom))
             return functional.conv2d(a, rest[0], rest[1], stride, dilation=dilation, groups=groups)
+        case TransposedConv2d(stride=stride, padding=p, more=more, groups=groups):
+            made, of_group, *kernel = rest[0].shape
+            weight = rest[0].reshape(groups, made // groups, of_group, *kernel).transpose(1, 2)
+            weight = weight.reshape(-1, made // groups, *kernel)
+            a = functional.conv_transpose2d(a, weight, rest[1], stride, 0, more, groups)
+            return a[:, :, p.top : a.shape[2] - p.bottom, p.left : a.shape[3] - p.right]
         case Linear():
             return a @ rest[0].T + rest[1]
         case BatchNorm(eps=eps):

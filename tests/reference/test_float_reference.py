@@ -28,6 +28,7 @@ from edgekit.ir import (
     Padding,
     Rearrange,
     Tensor,
+    TransposedConv2d,
 )
 from edgekit.reference.float import FloatReference
 
@@ -71,6 +72,14 @@ CASES: dict[str, tuple[Op, NDArray[np.float32], list[NDArray[np.float32]], Calla
         MAPS,
         [normal(4, 3, 2, 3), normal(4)],
         lambda x, w, b: F.conv2d(x, w, b, dilation=(2, 1), groups=2),
+    ),
+    "transposed conv": (
+        TransposedConv2d((2, 1), Padding(1, 1, 0, 0), (1, 0), 2),
+        MAPS,
+        [normal(4, 3, 3, 2), normal(4)],
+        lambda x, w, b: F.conv_transpose2d(
+            x, w.reshape(2, 2, 3, 3, 2).transpose(1, 2).reshape(6, 2, 3, 2), b, (2, 1), (1, 0), (1, 0), 2
+        ),
     ),
     "linear": (Linear(), X, [normal(5, 6), normal(5)], F.linear),
     "batch norm": (

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgekit.capture.builder import with_gaps
 from edgekit.capture.onnx_call import View, lowers
-from edgekit.ir import Padding
+from edgekit.ir import Padding, TransposedConv2d
 from edgekit.ir.operators.padding import Same
 
 if TYPE_CHECKING:
@@ -79,3 +80,28 @@ def _batch_normalization(call: Call, builder: GraphBuilder) -> View:
         eps=call.number("epsilon", 1e-5),
     )
     return View(made, x.axes)
+
+
+@lowers("ConvTranspose")
+def _conv_transpose(call: Call, builder: GraphBuilder) -> View:
+    """Source: https://onnx.ai/onnx/operators/onnx__ConvTranspose.html."""
+    x, bias = call.image(0, builder), call.constant(2)
+    weight = with_gaps(call.array(1), call.numbers("dilations", (1, 1)))
+    stride, more = call.numbers("strides", (1, 1)), call.numbers("output_padding", (0, 0))
+    top, left, bottom, right = call.numbers("pads", (0, 0, 0, 0))
+    auto_pad = call.text("auto_pad", "NOTSET")
+    if call.numbers("output_shape") or auto_pad.startswith("SAME"):
+        _, *size = builder.shape(x)
+        off = [
+            max(step * (length - 1) + behind + reach - made, 0)
+            for length, step, behind, reach, made in zip(
+                size, stride, more, weight.shape[2:], call.shape[2:], strict=True
+            )
+        ]
+        (top, left), (bottom, right) = [total // 2 for total in off], [total - total // 2 for total in off]
+        if auto_pad != "SAME_UPPER":
+            top, left, bottom, right = bottom, right, top, left
+    op = TransposedConv2d(
+        (stride[0], stride[1]), Padding(top, bottom, left, right), (more[0], more[1]), int(call.number("group", 1))
+    )
+    return View(builder.transposed_conv2d(call.name, x, weight, bias, op), "NCHW")

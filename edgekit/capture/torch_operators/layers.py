@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgekit.capture.builder import with_gaps
 from edgekit.capture.torch_call import EVALUATE, Call, lowers
-from edgekit.ir import Padding
+from edgekit.ir import Padding, TransposedConv2d
 from edgekit.ir.operators.padding import Same
 
 if TYPE_CHECKING:
@@ -58,3 +59,16 @@ def _batch_norm(call: Call, builder: GraphBuilder) -> str:
         running_var=variance,
         eps=call.number("eps"),
     )
+
+
+@lowers("conv_transpose2d.input")
+def _conv_transpose2d(call: Call, builder: GraphBuilder) -> str:
+    vertical, horizontal = call.pair("padding")
+    op = TransposedConv2d(
+        call.pair("stride"),
+        Padding(vertical, vertical, horizontal, horizontal),
+        call.pair("output_padding"),
+        int(call.number("groups")),
+    )
+    weight = with_gaps(call.array("weight"), call.pair("dilation"))
+    return builder.transposed_conv2d(call.name, call.activation("input"), weight, call.constant("bias"), op)

@@ -10,6 +10,7 @@ from edgekit.ir import (
     BatchNorm,
     Conv2d,
     Linear,
+    TransposedConv2d,
 )
 from edgekit.reference.convolution import convolve
 from edgekit.reference.operators.table import FLOAT, INTEGER, Arithmetic, Float, Stored
@@ -46,3 +47,18 @@ def _linear_stored(_: Linear, model: Arithmetic, node: Node, x: Stored, *__: Sto
 def _batch_norm(op: BatchNorm, x: Float, *statistics: Float) -> Float:
     gamma, beta, mean, variance = (array[:, None, None] for array in statistics)
     return gamma * (x - mean) / np.sqrt(variance + op.eps) + beta
+
+
+@FLOAT.implements(TransposedConv2d)
+def _transposed_conv2d(op: TransposedConv2d, x: Float, weight: Float, bias: Float) -> Float:
+    """Each number's weights are added where they belong."""
+    n, _, height, width = x.shape
+    made, of_group, rows, columns = weight.shape
+    (s_h, s_w), p = op.stride, op.padding
+    whole = np.zeros((n, made, (height - 1) * s_h + rows + op.more[0], (width - 1) * s_w + columns + op.more[1]))
+    parts, kernels = x.reshape(n, op.groups, of_group, -1), weight.reshape(op.groups, -1, of_group, rows, columns)
+    for i, j in np.ndindex(rows, columns):
+        sums = (kernels[..., i, j] @ parts).reshape(n, made, height, width)
+        whole[:, :, i : i + s_h * height : s_h, j : j + s_w * width : s_w][:, :, :height, :width] += sums
+    ends = whole.shape[2] - p.bottom, whole.shape[3] - p.right
+    return whole[:, :, p.top : ends[0], p.left : ends[1]] + bias[:, None, None]
