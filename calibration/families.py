@@ -100,9 +100,10 @@ def families(graph: Graph) -> list[Family]:
 
 
 def ceiling(graph: Graph, name: str) -> float:
-    """Where the clamp that makes this tensor cuts it off; inf if it does not."""
+    """Where the clamp that makes this tensor cuts it off; inf if it does not, or at 0, which no factor moves."""
     node = graph.producer(name)
-    return math.inf if node is None or node.activation is None else node.activation.high
+    high = math.inf if node is None or node.activation is None else node.activation.high
+    return high or math.inf
 
 
 def enters_swish(graph: Graph, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ from edgekit.calibration.equalization import equalize, find_gains
 from edgekit.calibration.families import families
 from edgekit.calibration.options import Options
 from edgekit.executor.float import FloatExecutor
-from edgekit.ir import Conv2d, Padding, Rearrange, Resize
+from edgekit.ir import Clamp, Conv2d, Mul, Padding, Rearrange, Resize
 from edgekit.ir.operators.resize import HALF_PIXEL, NEAREST
 from tests.networks import RELU, RELU6, FloatSketch
 
@@ -99,6 +100,14 @@ def added_to_all(s: FloatSketch) -> None:
     s.conv(s.add(s.conv("x", 3), s.conv("x", 1)), 2)  # layer.0, layer.1, layer.2, layer.3
 
 
+def leaky(s: FloatSketch) -> None:
+    """What is above 0 and a tenth of what is below, as a leaky ReLU is written."""
+    x = s.conv("x", 3)  # layer.0
+    above = s.node(Mul(), (x, s.constant("one", np.ones(1, np.float32))), RELU)  # layer.1
+    below = s.node(Mul(), (x, s.constant("slope", np.full(1, 0.125, np.float32))), Clamp(-math.inf, 0.0))  # layer.2
+    s.conv(s.add(above, below), 2)  # layer.3, layer.4
+
+
 def grouped(s: FloatSketch) -> None:
     """Two groups of a convolution: three channels each, of which two are made."""
     x = s.conv("x", 6, clamp=RELU)
@@ -154,6 +163,7 @@ NETWORKS: dict[Callable[[FloatSketch], None], list[tuple[dict[str, list[int]], l
         )
     ],
     added_to_all: [({"layer.0": [0, 0, 0], "layer.1": [0], "layer.2": [0, 0, 0]}, [1])],
+    leaky: [({f"layer.{i}": [0, 1, 2] for i in range(4)}, [1] * 3)],
     grouped: [({"layer.0": [*range(6)]}, [1] * 6), ({"layer.1": [*range(4)]}, [1] * 4)],
 }
 
