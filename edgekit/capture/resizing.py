@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from edgekit.ir import Resize
+from edgekit.ir import Part, Resize, Slice
 from edgekit.ir.operators.resize import ALIGNED, ASYMMETRIC, HALF_PIXEL, NEAREST, positions
 
 if TYPE_CHECKING:
@@ -17,19 +17,32 @@ _TOLERANCE = 1e-4  # of a position: factors are float32 numbers
 
 
 def nearest(builder: GraphBuilder, name: str, x: str, places: Sequence[Sequence[int]]) -> str:
-    """``x`` with the rows and columns of these numbers.
+    """``x`` with the rows and columns of these numbers: parts of it, and what is enlarged of them.
 
     Raises:
-        ValueError: they are no whole number of copies of each; the message continues "it ...".
+        ValueError: they are neither every so-manieth nor a whole number of copies of each; the message continues
+            "it ...".
     """
-    _, *old = builder.shape(x)
-    size = tuple(map(len, places))
-    for before, after, found in zip(old, size, places, strict=True):
-        if after % before or list(found) != [place // (after // before) for place in range(after)]:
+    channels, *old = builder.shape(x)
+    parts, size = [Part(0, channels)], []
+    for before, found in zip(old, places, strict=True):
+        copies = len(found) // before
+        step = found[1] - found[0] if len(found) > 1 else 1
+        if copies and list(found) == [place // copies for place in range(before * copies)]:
+            parts.append(Part(0, before))
+        elif step > 0 and list(found) == [found[0] + step * place for place in range(len(found))]:
+            parts.append(Part(found[0], len(found), step))
+        else:
             raise ValueError(
-                f"resizes from {before} to {after} by nearest neighbours, and edgekit enlarges by whole factors only"
+                f"resizes from {before} to {len(found)} by nearest neighbours, and edgekit enlarges by whole factors, "
+                f"or takes every second or so-manieth"
             )
-    return _resized(builder, name, x, size, NEAREST)
+        size.append(len(found))
+    if tuple(part.count for part in parts[1:]) != tuple(old):
+        x = builder.slice(
+            f"{name}.part" if size != [part.count for part in parts[1:]] else name, x, Slice(tuple(parts))
+        )
+    return _resized(builder, name, x, tuple(size), NEAREST)
 
 
 def bilinear(builder: GraphBuilder, name: str, x: str, places: Sequence[Sequence[float]]) -> str:
@@ -40,6 +53,9 @@ def bilinear(builder: GraphBuilder, name: str, x: str, places: Sequence[Sequence
     """
     _, *old = builder.shape(x)
     size = tuple(map(len, places))
+    inside = [[min(max(place, 0), before - 1) for place in axis] for before, axis in zip(old, places, strict=True)]
+    if all(math.isclose(place, round(place), abs_tol=_TOLERANCE) for axis in inside for place in axis):
+        return nearest(builder, name, x, [[round(place) for place in axis] for axis in inside])
     for mode in (HALF_PIXEL, ALIGNED, ASYMMETRIC):
         if all(_is_same(*axis, mode) for axis in zip(old, size, places, strict=True)):
             return _resized(builder, name, x, size, mode)

@@ -38,7 +38,7 @@ def network() -> Graph:
         Node("dw", Conv2d(groups=8), ("padded", "dw.weight", "dw.bias"), "dw"),
         Node("swish", HardSwish(), ("dw",), "swish"),
         Node("three", Add(), ("swish", "three"), "shifted", RELU6),
-        Node("clamp", Clamp(1.0, 5.0), ("shifted",), "clamped"),
+        Node("clamp", Mul(), ("shifted", "one"), "clamped", Clamp(1.0, 5.0)),
         Node("sum", Add(), ("clamped", "stem"), "sum"),
         Node("pool", Mean(), ("sum",), "pool"),
         Node("gate", Mul(), ("sum", "pool"), "gated"),
@@ -63,6 +63,7 @@ def network() -> Graph:
             "dw.weight": (8, 1, 3, 3),
             "dw.bias": (8,),
             "three": (1,),
+            "one": (1,),
             "head.weight": (4, 8),
             "head.bias": (4,),
         }.items()

@@ -41,37 +41,36 @@ def _nearest(op: Resize, node: Node, model: TfliteBuilder) -> None:
     """
     channels, height, width = model.graph.tensors[x := node.operand("x")].shape
     by_rows, by_columns = op.factors_of((channels, height, width))
-    source, steps = model.activation(x), 0
-    shape = (height, width, channels)
-    for factor in _few_at_a_time(by_columns):
-        source = _joined(node, steps, source, (shape, factor), model)
-        shape, steps = (height, shape[1] * factor, channels), steps + 1
-    row = shape[1] * channels
-    shape = (height, 1, row)
-    for factor in _few_at_a_time(by_rows):
-        source = _joined(node, steps, source, (shape, factor), model)
-        shape, steps = (shape[0] * factor, 1, row), steps + 1
-    reshape(f"{node.name}.shape", source, model.activation(node.output), (*op.size, channels), model)
+    wide = _joined(node, "columns", model.activation(x), ((height, width, channels), by_columns), model)
+    tall = _joined(node, "rows", wide, ((height, 1, width * by_columns * channels), by_rows), model)
+    reshape(f"{node.name}.shape", tall, model.activation(node.output), (*op.size, channels), model)
 
 
-def _joined(node: Node, step: int, source: int, wanted: tuple[tuple[int, int, int], int], model: TfliteBuilder) -> int:
-    """``source`` in a shape, joined with itself along the last axis so many times."""
+def _joined(node: Node, axis: str, source: int, wanted: tuple[tuple[int, int, int], int], model: TfliteBuilder) -> int:
+    """``source`` in a shape, joined with itself along the last axis so many times; itself for once."""
     (rows, columns, last), factor = wanted
-    name, dtype, params = f"{node.name}.{step}", model.dtype(node.output), model.params.get(node.output)
-    parts = model.tensor(f"{name}.parts", (model.batch, rows, columns, last), dtype, params)
-    reshape(f"{name}.shape", source, parts, (rows, columns, last), model)
-    joined = model.tensor(f"{name}.joined", (model.batch, rows, columns, last * factor), dtype, params)
-    options = {"axis": 3, "fusedActivationFunction": 0}
+    if factor == 1:
+        return source
+    name, dtype, params = f"{node.name}.{axis}", model.dtype(node.output), model.params.get(node.output)
+
+    def tensor(kind: str, times: int) -> int:
+        return model.tensor(f"{name}.{kind}", (model.batch, rows, columns, last * times), dtype, params)
+
+    reshape(f"{name}.shape", source, part := tensor("parts", 1), (rows, columns, last), model)
     code = code_of("CONCATENATION", node.output, model, 1, 2, 3)
-    model.operator(*code, [parts] * factor, joined, ("ConcatenationOptions", options))
-    return joined
-
-
-def _few_at_a_time(factor: int) -> list[int]:
-    """Factors of ``factor`` that are as large as may be, but for primes beyond; none of 1."""
-    factors = []
-    while factor > 1:
-        fits = [part for part in range(2, _MOST_JOINED + 1) if factor % part == 0]
-        factors.append(max(fits, default=factor))
-        factor //= factors[-1]
-    return factors
+    pieces = [(part, 1)] * factor  # with how many copies each holds
+    while len(pieces) > 1:
+        made: dict[tuple[tuple[int, int], ...], tuple[int, int]] = {}
+        groups = [tuple(pieces[i : i + _MOST_JOINED]) for i in range(0, len(pieces), _MOST_JOINED)]
+        for group in dict.fromkeys(groups):
+            if len(group) == 1:
+                made[group] = group[0]
+                continue
+            times = sum(copies for _, copies in group)
+            joined = tensor(f"times_{times}", times)
+            options = {"axis": 3, "fusedActivationFunction": 0}
+            model.operator(*code, [index for index, _ in group], joined, ("ConcatenationOptions", options))
+            made[group] = joined, times
+        pieces = [made[group] for group in groups]
+    ((whole, _),) = pieces
+    return whole
