@@ -17,7 +17,7 @@ class FloatModel:
     """A network in float, canonical.
 
     Attributes:
-        graph: nodes Conv2d, Linear, Add, Mul, Mean, Pad, Rearrange and HardSwish, with fused clamps; float32 constants.
+        graph: canonical nodes (``edgekit.ir``: those that are not lowered), with fused clamps; float32 constants.
         preprocessing: how an image becomes the network's input.
         labels: class names, in order; empty where none are known.
         provenance: where it comes from (checkpoint hash, architecture), JSON values.

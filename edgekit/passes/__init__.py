@@ -72,6 +72,7 @@ def float_form(captured: Graph) -> Graph:
 def integer_form(captured: Graph) -> Graph:
     """The canonical graph that is quantized: as ``float_form``, of operators with an integer form alone.
 
+    But for those that have none anywhere, which are kept in float (``calibration.mixed_precision``).
     That is the profile ``universal``.
     """
     return _run(captured, INTEGER_FORM)
