@@ -65,7 +65,7 @@ def taken(trial: Trial, name: str, device: DeviceProfile) -> str:
         kinds = {operator.name: operator.kind for operator in contents.operators}
         if device.compiler is None:
             found = findings(device, form.name, contents)
-            return _told(len(kinds), {f.name: f"{f.operator}: {f.rule.says}" for f in found})
+            return _told(len(kinds), {f.name: f"{f.operator}: {f.rule.says}" for f in found if f.name is not None})
         chosen = device.compiler
         hardware = Hardware(chosen.accelerator, chosen.system_config, chosen.memory_mode)
         try:
@@ -75,7 +75,7 @@ def taken(trial: Trial, name: str, device: DeviceProfile) -> str:
         return _told(len(kinds), {left: f"{kinds.get(left)}: {why}" for left, why in compiled.on_cpu.items()})
 
 
-def _told(operators: int, left: Mapping[str | None, str]) -> str:
+def _told(operators: int, left: Mapping[str, str]) -> str:
     """All of them, or how many, and the reasons of the others.
 
     >>> _told(12, {})

@@ -234,7 +234,7 @@ def settings(given: Given, out: Path, target: Target, precision: PrecisionName) 
     """How edgekit exports the network: the defaults, and all calibration images."""
     return Settings(
         model=ModelSettings(checkpoint=given.checkpoint, padding=_padding(given.network)),
-        preprocessing=PreprocessingSettings(resize="none", mean=MEAN, std=STD),
+        preprocessing=PreprocessingSettings(resize="none", mean=MEAN, std=STD, order="RGB"),
         calibration=CalibrationSettings(data=given.images.folder),
         export=ExportSettings(targets=(target,), precisions=(precision,), out=out),
     )
