@@ -18,7 +18,7 @@ from edgekit.benchmarks.peers.environments import TOOLS
 from edgekit.benchmarks.peers.networks import NETWORKS
 from edgekit.benchmarks.peers.results import Result
 from edgekit.benchmarks.peers.scores import score
-from edgekit.benchmarks.peers.train import augment, distance_from_grid
+from edgekit.benchmarks.peers.train import SHIFT, augment, distance_from_grid, moved
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,3 +111,27 @@ def test_the_worker_answers_with_what_a_tool_made(tmp_path: Path) -> None:
     assert told["versions"] == {"numpy": np.__version__}
     assert (told["runtime"], told["operators"], told["float_operators"]) == ("a runtime", ["Conv", "Mul"], ["Mul"])
     assert np.load(told["logits"]).tolist() == [0, 2, 4]
+
+
+def test_pictures_are_moved_and_mirrored_together() -> None:
+    """What is left of an image is a part of it or of its mirror image, and black."""
+    random = torch.Generator().manual_seed(0)
+    pixels = torch.rand(2, 3, 32, 32, generator=random) + 1  # no pixel is black
+    mirrored = set()
+    for _ in range(8):
+        found = moved(pixels, random)
+        assert found.shape == pixels.shape
+        rows, columns = ((found[0, 0] > 0).any(axis) for axis in (1, 0))
+        inside = found[:, :, rows][..., columns]
+        height, width = inside.shape[2:]
+        assert min(height, width) >= 32 - SHIFT
+        places = [
+            (flipped, down, right)
+            for flipped, image in enumerate((pixels, pixels.flip(3)))
+            for down in (0, 32 - height)
+            for right in (0, 32 - width)
+            if torch.equal(image[:, :, down : down + height, right : right + width], inside)
+        ]
+        assert places
+        mirrored.add(places[0][0])
+    assert mirrored == {0, 1}
