@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edgekit.errors import CheckpointError
+from edgekit.models import numbers
 from edgekit.models.architecture import Architecture, Block, Options, check_width
 from edgekit.models.blocks import Shape, SqueezeExcite, activate, conv, depthwise
 from edgekit.models.families.registry import Family
@@ -147,7 +149,11 @@ class _Branches:
         return [root for root in found if any(f"{root}{self.first}.{kernel}" in weights for kernel in kernels)]
 
     def rename(self, weights: Mapping[str, Tensor], root: str, file_name: str) -> Renamed:  # noqa: ARG002 - keys tell all
-        """The network at ``root``, with one convolution for all branches of a block."""
+        """The network at ``root``, with one convolution for all branches of a block.
+
+        Raises:
+            CheckpointError: branches are incomplete, do not belong together, or hold what are no numbers.
+        """
         places = {
             (int(match[1]), int(match[2])): root + match[0]
             for key in weights
@@ -163,7 +169,7 @@ class _Branches:
             own = {key.removeprefix(theirs): tensor for key, tensor in weights.items() if key.startswith(theirs)}
             if f"{self.convs}.0.conv.weight" in own:
                 merged += 1
-                renamed[f"{module}.weight"], renamed[f"{module}.bias"] = self._merged(own)
+                renamed[f"{module}.weight"], renamed[f"{module}.bias"] = self._merged(own, theirs)
             for key, tensor in own.items():
                 layer, _, leaf = key.rpartition(".")
                 if layer == "reparam_conv":
@@ -184,32 +190,37 @@ class _Branches:
             notes=notes,
         )
 
-    def _merged(self, own: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def _merged(self, own: Mapping[str, Tensor], block: str) -> tuple[Tensor, Tensor]:
         """Kernel and bias of the sum of a block's branches (section 3.2), in float64."""
         convs = sorted(key.removesuffix(".conv.weight") for key in own if re.match(rf"{self.convs}\.\d+\.conv\.", key))
-        first = own[f"{self.convs}.0.conv.weight"].double()
-        pad = first.shape[-1] // 2
-        kernel, bias = torch.zeros_like(first), torch.zeros(len(first), dtype=torch.float64)
-        for branch in (*convs, self.scale):
-            if f"{branch}.conv.weight" in own:
-                factor, shift = _affine(own, f"{branch}.bn")
-                one = own[f"{branch}.conv.weight"].double()
-                one = functional.pad(one, [pad - one.shape[-1] // 2] * 4)
-                kernel, bias = kernel + one * factor[:, None, None, None], bias + shift
-        if f"{self.skip}.weight" in own:
-            factor, shift = _affine(own, self.skip)
-            channels = torch.arange(len(first))
-            identity = torch.zeros_like(first)
-            identity[channels, channels % first.shape[1], pad, pad] = factor
-            kernel, bias = kernel + identity, bias + shift
+        first = own[f"{self.convs}.0.conv.weight"]
+        out, inside, side = len(first), first.shape[1], first.shape[-1]
+        kernel = torch.zeros(out, inside, side, side, dtype=torch.float64)
+        bias = torch.zeros(out, dtype=torch.float64)
+        for branch in (*convs, self.scale, self.skip):
+            if branch == self.skip and f"{branch}.weight" in own:
+                norm, channels = branch, torch.arange(out)
+                one = torch.zeros_like(kernel)
+                one[channels, channels % inside, side // 2, side // 2] = 1
+            elif f"{branch}.conv.weight" in own:
+                norm = f"{branch}.bn"
+                one = numbers.float32(f"{block}{branch}.conv.weight", own[f"{branch}.conv.weight"]).double()
+                one = functional.pad(one, [side // 2 - one.shape[-1] // 2] * 4)
+            else:
+                continue
+            factor, shift = _affine(own, block, norm)
+            if one.shape != kernel.shape or factor.shape != bias.shape:
+                raise CheckpointError(f"branches of {block} have other shapes: they do not belong together")
+            kernel, bias = kernel + one * factor[:, None, None, None], bias + shift
         return kernel.float(), bias.float()
 
 
-def _affine(own: Mapping[str, Tensor], norm: str) -> tuple[Tensor, Tensor]:
+def _affine(own: Mapping[str, Tensor], block: str, norm: str) -> tuple[Tensor, Tensor]:
     """Factor and summand of a batch normalization."""
-    weight, bias, mean, variance = (
-        own[f"{norm}.{leaf}"].double() for leaf in ("weight", "bias", "running_mean", "running_var")
-    )
+    parts = [f"{norm}.{leaf}" for leaf in ("weight", "bias", "running_mean", "running_var")]
+    if missing := [part for part in parts if part not in own]:
+        raise CheckpointError(f"weight {block + missing[0]!r} is missing: the checkpoint is incomplete")
+    weight, bias, mean, variance = (numbers.float32(block + part, own[part]).double() for part in parts)
     factor = weight / (variance + _EPS).sqrt()
     return factor, bias - mean * factor
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from torch import Tensor
+
     from tests.models.families.timm_networks import Entry, Shapes
 
     Names = tuple[str, str, str, str, str, str, str, int, str]
@@ -106,4 +108,23 @@ def test_what_a_block_does_not_have_is_refused(tmp_path: Path) -> None:
     state = filled(shapes_of("s0", APPLE, deployed=True))
     torch.save(state | {"stage1.0.attention.weight": torch.zeros(48, 48)}, tmp_path / "m.pth")
     with pytest.raises(CheckpointError, match=r"the body holds what no MobileNet has there \(stage1\.0\.attention"):
+        load(tmp_path / "m.pth")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"stage1.0.rbr_scale.bn.bias": None}, r"weight 'stage1\.0\.rbr_scale\.bn\.bias' is missing"),
+        ({"stage1.0.rbr_scale.conv.weight": torch.zeros(8, 1, 1, 1)}, r"branches of stage1\.0\. have other shapes"),
+        ({"stage1.0.rbr_conv.0.bn.running_var": torch.full((48,), -1.0)}, "holds a negative variance"),
+        ({"stage1.0.rbr_conv.0.conv.weight": torch.full((48, 1, 3, 3), torch.nan)}, "holds NaN or infinity"),
+    ],
+)
+def test_branches_that_do_not_belong_together_are_refused(
+    change: dict[str, Tensor | None], message: str, tmp_path: Path
+) -> None:
+    shapes = shapes_of("s0", APPLE, deployed=False)
+    state = {key: change.get(key, torch.zeros(shape)) for key, shape in shapes.items()}
+    torch.save({key: tensor for key, tensor in state.items() if tensor is not None}, tmp_path / "m.pth")
+    with pytest.raises(CheckpointError, match=message):
         load(tmp_path / "m.pth")
