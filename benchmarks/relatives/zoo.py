@@ -14,6 +14,8 @@ import torch
 from edgekit.benchmarks.random_weights import drawn, pictures
 from edgekit.benchmarks.relatives.networks import BlazeFace, UNet, YoloTiny, resnet, shufflenet_v2, squeezenet
 from edgekit.benchmarks.relatives.recognizer import Recognizer
+from edgekit.models.families import FAMILIES as OWN
+from edgekit.models.network import build
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +85,7 @@ class Drawn:
 
 def draw(name: str, *, full: bool = False) -> Drawn:
     """A network with weights that its name decides."""
-    relative, random = RELATIVES[name], np.random.default_rng(zlib.crc32(name.encode()))
+    relative, random = (RELATIVES | FAMILIES)[name], np.random.default_rng(zlib.crc32(name.encode()))
     torch.manual_seed(int(random.integers(2**31)))
     images = pictures(random, _SEEN, relative.full_size if full else relative.small_size)
     module = (relative.full if full else relative.small)()
@@ -137,3 +139,17 @@ RELATIVES = {
         partial(BlazeFace, width=8, prelu=True), partial(BlazeFace, width=24, prelu=True), (64, 64), (128, 128)
     ),
 }
+
+
+def _of_family(name: str, width: float, classes: int, side: int) -> nn.Module:
+    return build(OWN[name].make(width, classes, resolution=side))
+
+
+def _family(name: str) -> Relative:
+    side = min(OWN[name].make().size) // 8 * 8  # pictures are made of blotches of 8
+    small, full = partial(_of_family, name, 0.25, 10, 64), partial(_of_family, name, 1.0, 1000, side)
+    return Relative(small, full, (64, 64), (side, side))
+
+
+# Networks of edgekit's own families, which are drawn alike.
+FAMILIES = {name: _family(name) for name in OWN}
