@@ -472,7 +472,7 @@ def test_missing_ranges_are_named() -> None:
 
 def test_an_operator_without_an_integer_form() -> None:
     s = FloatSketch(SHAPE)
-    s.hard_swish(s.conv("x", 4))
+    s.conv(s.hard_swish(s.conv("x", 4)), 4)
     with pytest.raises(UnsupportedOperator, match=r"layer 'layer\.1' \(HardSwish\) has no integer form"):
         quantize(s.float_model(), s.ranges())
 
@@ -599,11 +599,11 @@ def test_weights_beyond_all_measure() -> None:
 
 def test_arrays_are_stored_so_that_they_fit_best() -> None:
     """What averages at a border are corrected by is exact; a number is stored as 1 or -1."""
-    s = FloatSketch((2, 6, 6))
+    s = FloatSketch((3, 6, 6))
     line = np.where(np.isin(np.arange(6), (0, 5)), 1.5, 1.0)
     corrections = (line[:, None] * line)[None].astype(np.float32)
     x = s.mul(s.conv("x", 2), s.constant("constant", corrections))
-    s.linear(s.mean(s.add(s.times(x, -3.0), s.times("x", 0.0)), keep_dims=False), 4)
+    s.linear(s.mean(s.add(s.times(x, -3.0), s.times(s.conv("x", 2), 0.0)), keep_dims=False), 4)
     model = quantize(s.float_model(), s.ranges(), Options(pixel_input=False))
     arrays = {
         node.output: (model.graph.constants[node.inputs[1]], model.params[node.inputs[1]].scale[0])
