@@ -188,11 +188,11 @@ class Regression(Task["NDArray[np.float64]"]):
         said = zip(self._answers(theirs), self._answers(ours), names, strict=True)
         pairs = [Disagreement(right.text, given.text, (name,)) for right, given, name in said]
         order = np.argsort(-apart.mean(1), kind="stable")
-        every = -(-apart.size // _POINTS)
+        every, numbers = -(-apart.size // _POINTS), self._names
         points = [
-            Point(float(theirs[image, number]), float(ours[image, number]), f"{names[image]} {self._names[number]}")
-            for image, number in np.ndindex(*apart.shape)
-        ][::every]
+            Point(float(theirs[image, number]), float(ours[image, number]), f"{names[image]} {numbers[number]}")
+            for image, number in (divmod(place, apart.shape[1]) for place in range(0, apart.size, every))
+        ]
         sentence = (
             f"int8 and float differ by {apart.mean():.3g} on average and by {apart.max():.3g} at most, on "
             f"{count(len(names), 'image')}."
@@ -217,7 +217,8 @@ class Regression(Task["NDArray[np.float64]"]):
         return np.concatenate(flat, 1).astype(np.float64)
 
     def _answers(self, values: NDArray[np.float64]) -> tuple[Numbers, ...]:
-        return tuple(Numbers(self._names, tuple(map(float, row))) for row in values)
+        names = self._names
+        return tuple(Numbers(names, tuple(map(float, row))) for row in values)
 
 
 def _explained(found: NDArray[np.float64], expected: NDArray[np.float64]) -> float:

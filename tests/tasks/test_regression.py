@@ -76,3 +76,13 @@ def test_outputs_of_any_shape_are_numbers() -> None:
     assert task.outputs == ("age", "map")
     assert task.decode(outputs)[0].lines[:2] == ("age 1", "map 0 0")
     assert len(task.differences(outputs, outputs, ["a", "b"]).points) <= 2000
+
+
+def test_a_map_has_many_numbers() -> None:
+    """Of each of which something is said; the picture has as many points as it can show."""
+    task = Regression.of({"mask": (5, 80, 80)}, ())
+    maps = {"mask": RANDOM.normal(size=(4, 5, 80, 80))}
+    shown = task.differences({"mask": maps["mask"] + 0.1}, maps, list("abcd"))
+    assert len(shown.points) <= 2000
+    assert shown.points[0].name == "a mask 0"
+    assert shown.points[-1].name.startswith("d mask")
