@@ -45,8 +45,10 @@ class Names:
 def output_names(wanted: Iterable[str]) -> tuple[str, ...]:
     """What outputs are called that a network calls so.
 
-    >>> output_names(["boxes", "heads.0/scores", "image", "boxes"])
-    ('boxes', 'heads_0_scores', 'image_2', 'boxes_2')
+    torch's exporter numbers those that nobody named, and TorchScript takes a number for no name at all.
+
+    >>> output_names(["boxes", "heads.0/scores", "image", "boxes", "325"])
+    ('boxes', 'heads_0_scores', 'image_2', 'boxes_2', 'output_325')
     """
     names = Names(ENDPOINTS)
-    return tuple(names.unique(name) for name in wanted)
+    return tuple(names.unique(f"output_{name}" if name.isdigit() else name) for name in wanted)

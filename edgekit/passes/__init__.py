@@ -15,6 +15,7 @@ from edgekit.passes.fold_batch_norm import fold_batch_norm
 from edgekit.passes.fold_constants import fold_constants
 from edgekit.passes.fold_flatten import fold_flatten
 from edgekit.passes.fold_padding import fold_padding
+from edgekit.passes.fold_space_to_depth import fold_space_to_depth
 from edgekit.passes.fuse_activation import fuse_activation
 from edgekit.passes.lower_average_pool import lower_average_pool
 from edgekit.passes.lower_clamp import lower_clamp
@@ -37,6 +38,8 @@ _FIRST: tuple[Pass, ...] = (
     recognize_hard_swish,  # first: what is recognised needs nothing that a later pass would rewrite
     remove_dead,  # what is not needed must not be rewritten, nor be an obstacle as a second reader
     merge_moves,
+    fold_space_to_depth,  # behind merge_moves, which makes one part of a part of rows and one of columns
+    remove_dead,
 )
 _BEFORE: tuple[Pass, ...] = (
     fold_batch_norm,  # everything later sees only weights and biases

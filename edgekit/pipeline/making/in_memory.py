@@ -211,7 +211,7 @@ def _shape(network: nn.Module, settings: ModelSettings, shape: tuple[int, int, i
         )
     if side is None:
         assert shape is not None
-        if shape[0] != channels:
+        if shape[0] != channels and not _takes(network, shape):
             raise CheckpointError(
                 f"the network takes images of {channels} channels, and those given have {shape[0]}"
                 f"{GREY_REMEDY if shape[0] == 1 else ''}"
@@ -219,6 +219,17 @@ def _shape(network: nn.Module, settings: ModelSettings, shape: tuple[int, int, i
         return shape
     height, width = (side, side) if isinstance(side, int) else side
     return channels, height, width
+
+
+def _takes(network: nn.Module, shape: tuple[int, int, int]) -> bool:
+    """Whether a module runs on images of this shape: some move pixels about before their first convolution."""
+    torch = extras.load("torch", "torch")
+    try:
+        with torch.no_grad():
+            _copied(network)(torch.zeros(1, *shape))
+    except Exception:  # noqa: BLE001 - a forward raises anything
+        return False
+    return True
 
 
 def _size(shape: tuple[int, int, int], basis: Basis, because: str) -> Fact:
