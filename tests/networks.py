@@ -109,6 +109,33 @@ def three_heads(architecture: Architecture | None = None) -> Network:
     return network.eval()
 
 
+class RowsOfTwoMaps(torch.nn.Module):
+    """A head as SSD has it: boxes [N, rows, 4] and scores [N, rows, 3] of two feature maps, two a pixel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, 2, 1), torch.nn.ReLU6(), torch.nn.MaxPool2d(3, 2, 1))
+        self.down = torch.nn.Sequential(torch.nn.Conv2d(8, 12, 3, 2, 1), torch.nn.ReLU6())
+        self.boxes = torch.nn.ModuleList([torch.nn.Conv2d(channels, 2 * 4, 1) for channels in (8, 12)])
+        self.scores = torch.nn.ModuleList([torch.nn.Conv2d(channels, 2 * 3, 1) for channels in (8, 12)])
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        large = self.stem(x)
+        maps = large, self.down(large)
+
+        def rows(heads: torch.nn.ModuleList, numbers: int) -> torch.Tensor:
+            made = (head(features).permute(0, 2, 3, 1) for head, features in zip(heads, maps, strict=True))
+            return torch.cat([one.reshape(x.shape[0], -1, numbers) for one in made], 1)
+
+        return {"boxes": rows(self.boxes, 4), "scores": rows(self.scores, 3)}
+
+
+def rows_of_two_maps() -> RowsOfTwoMaps:
+    """Of random weights, in evaluation mode, for images of 24 x 32: 63 rows, 48 of the larger map."""
+    torch.manual_seed(0)
+    return RowsOfTwoMaps().eval()
+
+
 class Sketch:
     """A graph in the making: every method appends a node and returns the name of the tensor that it makes.
 
