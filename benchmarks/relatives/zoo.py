@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _SEEN = 12  # images that batch normalization has seen
+_LEAST_VARIANCE = 0.05  # of a channel, in medians of its layer: a dead one must not become the loudest
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,12 @@ def draw(name: str, *, full: bool = False) -> Drawn:
             torch.nn.init.kaiming_normal_(layer.weight)
         if isinstance(layer, torch.nn.PReLU):
             torch.nn.init.uniform_(layer.weight, 0.0, 0.5)
-    return Drawn(name, drawn(module, random, (images / 255 - MEAN) / STD), images, relative.near)
+    module = drawn(module, random, (images / 255 - MEAN) / STD)
+    with torch.no_grad():
+        for layer in module.modules():
+            if isinstance(layer, torch.nn.BatchNorm2d) and layer.running_var is not None:
+                layer.running_var.clamp_(min=_LEAST_VARIANCE * float(layer.running_var.median()))
+    return Drawn(name, module, images, relative.near)
 
 
 _RESNET_18 = partial(resnet, (2, 2, 2, 2), bottleneck=False)

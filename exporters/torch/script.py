@@ -188,6 +188,8 @@ def _identifier(name: str, taken: set[str]) -> str:
     stem = re.sub(r"\W", "_", name, flags=re.ASCII)
     if not stem.isidentifier() or keyword.iskeyword(stem):
         stem = f"_{stem}"
+    if stem.strip("_0123456789") == "":  # torch forgets names such as _1 (meaningfulName in csrc/jit/ir/ir.cpp)
+        stem = f"layer{stem}"
     identifier, number = stem, 1
     while identifier in taken:
         number += 1

@@ -1,0 +1,49 @@
+"""Relatives of MobileNets, small: they come in as modules and as ONNX files, and every runtime has their integers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from edgekit.benchmarks.random_weights import pictures
+from edgekit.benchmarks.relatives.ways import FLOATS, MODULE, WAYS, compared, export
+from edgekit.benchmarks.relatives.zoo import RELATIVES, draw
+from edgekit.integer_model import IntegerModel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Why a network is refused today.
+WAITING: dict[str, str] = {}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.xfail(reason=WAITING[name], strict=True)) if name in WAITING else name
+        for name in RELATIVES
+    ],
+)
+def test_every_format_and_runtime_has_its_integers(name: str, way: str, tmp_path: Path) -> None:
+    """What differs in any runtime keeps export from publishing anything."""
+    network = draw(name)
+    exported = export(network, way, tmp_path, floats=FLOATS if way == MODULE else ())
+    assert len(exported.files) == (12 if way == MODULE else 4)
+    assert all(file.proven for file in exported.files)
+    assert exported.integer_model is not None
+    model = IntegerModel.load(exported.integer_model)
+    assert {output.name for output in model.graph.outputs if output.tensor in model.near} == set(network.near)
+
+
+def test_every_value_of_one(tmp_path: Path) -> None:
+    """As the benchmark does it."""
+    network = draw("blazeface")
+    exported = export(network, MODULE, tmp_path, floats=())
+    size = network.images.shape[1], network.images.shape[2]
+    found = list(compared(exported, pictures(np.random.default_rng(1), 3, size)))
+    assert len(found) == 4
+    assert all(each.passed for each in found)
+    assert len({parity.runner for each in found for parity in each.parities}) >= 6
