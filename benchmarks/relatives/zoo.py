@@ -80,7 +80,7 @@ class Drawn:
                 path,
                 dynamo=False,
                 input_names=["image"],
-                output_names=["logits"] if isinstance(given, torch.Tensor) else names,
+                output_names=["output"] if isinstance(given, torch.Tensor) else names,
             )
 
 

@@ -15,18 +15,9 @@ from edgekit.integer_model import IntegerModel
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Why a network is refused today.
-WAITING: dict[str, str] = {}
-
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(reason=WAITING[name], strict=True)) if name in WAITING else name
-        for name in RELATIVES
-    ],
-)
+@pytest.mark.parametrize("name", RELATIVES)
 def test_every_format_and_runtime_has_its_integers(name: str, way: str, tmp_path: Path) -> None:
     """What differs in any runtime keeps export from publishing anything."""
     network = draw(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -14,6 +15,7 @@ import torch
 from edgekit.errors import UnsupportedOperator
 from edgekit.exporters.metadata import IoDtype
 from edgekit.exporters.torch.codec import write_integer_model
+from edgekit.exporters.torch.contents import read_contents
 from edgekit.exporters.torch.texts import Engine
 from edgekit.ir import BatchNorm, Linear, Node, Padding
 from edgekit.quantization import QuantParams
@@ -279,7 +281,7 @@ def test_equal_models_give_equal_bytes(tmp_path: Path) -> None:
 
 
 def test_names_of_layers_may_be_any_text(oracle: Any, tmp_path: Path) -> None:
-    names = ["mean", "forward", "0/größe", "self", "class", "a.b", "a_b", "torch"]
+    names = ["mean", "forward", "0/größe", "self", "class", "a.b", "a_b", "torch", "1"]
     tiny = IntegerSketch()
     x = "x"
     for _ in names[1:]:
@@ -294,6 +296,20 @@ def test_names_of_layers_may_be_any_text(oracle: Any, tmp_path: Path) -> None:
     for table in tables:
         table.update({renamed[name]: value for name, value in table.items() if name in renamed})
     assert wrong(differences(tiny, oracle, tmp_path / "tiny.pt", [engine_or_skip("qnnpack")])) == {}
+
+
+def test_names_that_torch_would_forget(tmp_path: Path) -> None:
+    """A variable called _1 is no more than a number to it, and what has no variable belongs to another layer."""
+    tiny = IntegerSketch()
+    tiny.mean(tiny.conv("x", 4))
+    first, second = tiny.nodes
+    tiny.nodes = [replace(first, name="1", output="1"), replace(second, inputs=("1",))]
+    tables: tuple[dict[str, Any], ...] = (tiny.tensors, tiny.params, tiny.ratios)
+    for table in tables:
+        table["1"] = table.pop("layer.0")
+    write_integer_model(tiny.model(), tmp_path / "tiny.pt", io_dtype=IoDtype.INT8)
+    nodes = read_contents(tmp_path / "tiny.pt").nodes
+    assert set(nodes.values()) == {"1", "layer.1"}
 
 
 def test_an_operator_that_is_missing_is_refused(tmp_path: Path) -> None:
