@@ -38,6 +38,7 @@ NEED_A_TOOLCHAIN = (
     *(
         "edgekit.benchmarks.claims.*",
         "edgekit.benchmarks.diagnosis",
+        "edgekit.benchmarks.accelerators",
         "edgekit.benchmarks.false_alarms",
         "edgekit.benchmarks.finding",
         "edgekit.benchmarks.peers*",
