@@ -1,4 +1,4 @@
-"""A few of the networks that ``edgekit.benchmarks.identity`` draws, in every runtime."""
+"""A few of the networks that ``edgekit.benchmarks.identity`` and ``random_networks`` draw, in every runtime."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edgekit.benchmarks import random_networks
 from edgekit.benchmarks.identity import draw, prove
 
 if TYPE_CHECKING:
@@ -19,6 +20,14 @@ def test_every_runtime_gives_the_references_logits(seed: int) -> None:
     assert outcome.refused is None
     assert outcome.differences == ()
     assert len(outcome.parities) >= 5
+
+
+@pytest.mark.parametrize("seed", [15, 21, 22, 122, 156, 184])
+def test_networks_of_all_operators(seed: int) -> None:
+    outcome = random_networks.prove(seed)
+    assert outcome.refused is None
+    assert outcome.differences == ()
+    assert len({parity.runner for parity in outcome.parities}) >= 5
 
 
 def test_a_seed_makes_the_same_network_again(tmp_path: Path) -> None:
