@@ -11,6 +11,7 @@ import numpy as np
 
 from edgekit.benchmarks.claims.elsewhere import OUTPUTS
 from edgekit.exporters.formats import FORMATS
+from edgekit.exporters.metadata import IoDtype
 from edgekit.runtimes.litert import Kernels
 from edgekit.runtimes.machines import AARCH64, NEWEST_LITERT, NEWEST_ONNX, PI_5, Setting
 from edgekit.runtimes.onnx_runtime import OptimizationLevel
@@ -37,15 +38,18 @@ def measure(trials: Sequence[Trial]) -> list[list[Found]]:
     for name, settings in _SETTINGS.items():
         with tempfile.TemporaryDirectory() as temporary:
             folders = [Path(temporary, f"{place:04d}") for place in range(len(trials))]
+            dtypes = {}
             for folder, trial in zip(folders, trials, strict=True):
                 folder.mkdir()
-                io_dtype = trial.write(FORMATS[name], folder / f"forms{FORMATS[name].suffix}")
-                np.save(folder / "stored.npy", trial.stored)
+                io_dtype = dtypes[folder] = trial.write(FORMATS[name], folder / f"forms{FORMATS[name].suffix}")
+                given = trial.model.params[trial.model.graph.input]
+                batch = trial.stored if io_dtype is IoDtype.INT8 else given.dequantize(trial.stored)
+                np.save(folder / "stored.npy", batch)
             for setting in settings:
                 ran = _run(setting, Path(temporary), FORMATS[name].suffix)
                 for differences, folder, trial in zip(off, folders, trials, strict=True):
                     with np.load(folder / OUTPUTS, allow_pickle=False) as outputs:
-                        differences[ran] = trial.off(outputs, io_dtype)
+                        differences[ran] = trial.off(outputs, dtypes[folder])
     return [trial.found(differences) for trial, differences in zip(trials, off, strict=True)]
 
 
