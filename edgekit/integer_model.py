@@ -16,7 +16,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -25,7 +25,8 @@ from edgekit.boundary import Alignment, alignment
 from edgekit.errors import ArtifactError, UnsupportedOperator
 from edgekit.ir.graph import Output, check
 from edgekit.ir.operators.operator import Border, Scales
-from edgekit.ir.serialization import graph_from_dict, graph_to_dict
+from edgekit.ir.operators.rearrange import Rearrange
+from edgekit.ir.serialization import graph_from_dict, graph_to_dict, op_to_dict
 from edgekit.preprocessing import Normalization, Preprocessing
 from edgekit.quantization import WEIGHT_LIMITS, QuantParams, Ratio
 
@@ -37,8 +38,7 @@ if TYPE_CHECKING:
 
     from edgekit.ir import Graph, Node
 
-FORMAT_VERSION = 3  # 2 had outputs without names; 1 had no layers in float
-_NAMELESS_OUTPUTS = 2
+FORMAT_VERSION = 4  # 3 called a reshape to a vector Flatten; 2 had outputs without names; 1 had no layers in float
 SUFFIX = ".edgekit"
 SEVEN_BIT = "seven-bit"  # how the lowerings begin whose weights have seven bits
 _HEADER = "model.json"
@@ -213,9 +213,10 @@ class IntegerModel:
                 arrays = {name: archive[name] for name in archive.files}
             header = json.loads(arrays.pop(_HEADER).tobytes())
             version = header["format_version"]
-            if version == _NAMELESS_OUTPUTS:
-                header, version = _with_named_outputs(header), FORMAT_VERSION
-            model = _from_header(header, arrays) if version == FORMAT_VERSION else None
+            known = version == FORMAT_VERSION or version in _NEXT
+            while version in _NEXT:
+                header, version = _NEXT[version](header), version + 1
+            model = _from_header(header, arrays) if known else None
         except _EvenDenominatorError as error:
             raise ArtifactError(f"{path}: {error}. edgekit never writes that: export it again") from error
         except UnsupportedOperator as error:
@@ -224,18 +225,33 @@ class IntegerModel:
             raise ArtifactError(f"{path} is not an edgekit integer model, or is damaged: export it again") from error
         if model is None:
             raise ArtifactError(
-                f"{path} has format version {version}, this edgekit reads {_NAMELESS_OUTPUTS} and {FORMAT_VERSION}: "
+                f"{path} has format version {version}, this edgekit reads {min(_NEXT)} to {FORMAT_VERSION}: "
                 f"export it again"
             )
         return model
 
 
 def _with_named_outputs(header: Mapping[str, Any]) -> dict[str, Any]:
-    """The header of a file of version 2 as this version has it: its one output was a classifier's."""
+    """The header of a file of version 2 as version 3 has it: its one output was a classifier's."""
     graph = header["graph"]
     (tensor,) = graph["outputs"]
     tensors = [{"axes": (), **values} for values in graph["tensors"]]
     return {**header, "graph": {**graph, "outputs": [asdict(Output.logits(tensor))], "tensors": tensors}}
+
+
+def _with_rearrangements(header: Mapping[str, Any]) -> dict[str, Any]:
+    """The header of a file of version 3 as this version has it: a map of one pixel became a vector by Flatten."""
+    graph = header["graph"]
+    shapes = {tensor["name"]: tuple(tensor["shape"]) for tensor in graph["tensors"]}
+    nodes = [
+        {**node, "op": op_to_dict(Rearrange.reshape(shapes[node["output"]]))} if node["op"]["op"] == "Flatten" else node
+        for node in graph["nodes"]
+    ]
+    return {**header, "graph": {**graph, "nodes": nodes}}
+
+
+# How a header of an earlier version is one of the next.
+_NEXT: Final = {2: _with_named_outputs, 3: _with_rearrangements}
 
 
 class _EvenDenominatorError(ValueError):

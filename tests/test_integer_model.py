@@ -212,7 +212,7 @@ def test_another_version(model: IntegerModel, tmp_path: Path) -> None:
     write(path, model, header | {"format_version": FORMAT_VERSION + 1})
     with pytest.raises(
         ArtifactError,
-        match=f"format version {FORMAT_VERSION + 1}, this edgekit reads 2 and {FORMAT_VERSION}: export it again",
+        match=f"format version {FORMAT_VERSION + 1}, this edgekit reads 2 to {FORMAT_VERSION}: export it again",
     ):
         IntegerModel.load(path)
 
@@ -228,6 +228,17 @@ def test_a_file_whose_outputs_have_no_names_is_a_classifiers(model: IntegerModel
     found = IntegerModel.load(path)
     assert found.graph.outputs == model.graph.outputs
     assert found.graph.tensors == model.graph.tensors
+
+
+def test_a_file_that_flattens_rearranges(model: IntegerModel, tmp_path: Path) -> None:
+    """Version 3: what makes a vector of a map of one pixel was an operator of its own."""
+    header, path = header_of(model, tmp_path), tmp_path / "m.edgekit"
+    moves = [node for node in header["graph"]["nodes"] if node["op"]["op"] == "Rearrange"]
+    assert moves
+    for node in moves:
+        node["op"] = {"op": "Flatten"}
+    write(path, model, header | {"format_version": 3})
+    assert IntegerModel.load(path).graph.nodes == model.graph.nodes
 
 
 def header_of(model: IntegerModel, tmp_path: Path) -> dict[str, Any]:

@@ -30,10 +30,10 @@ def graph_to_dict(graph: Graph) -> dict[str, Any]:
         "nodes": [
             {
                 "name": node.name,
-                "op": _op_to_dict(node.op),
+                "op": op_to_dict(node.op),
                 "inputs": list(node.inputs),
                 "output": node.output,
-                "activation": None if node.activation is None else _op_to_dict(node.activation),
+                "activation": None if node.activation is None else op_to_dict(node.activation),
                 **({} if node.lowered is None else {"lowered": dataclasses.asdict(node.lowered)}),
             }
             for node in graph
@@ -66,7 +66,8 @@ def _factor(value: float | list[float]) -> float | tuple[float, ...]:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _op_to_dict(op: Op) -> dict[str, Any]:
+def op_to_dict(op: Op) -> dict[str, Any]:
+    """JSON values of an operator."""
     return {"op": type(op).__name__} | {key: _to_json(value) for key, value in dataclasses.asdict(op).items()}
 
 
