@@ -85,6 +85,7 @@ KERNELS = {
     "CONCATENATION": ("Copy",),
     "CONV_2D": ("Convolution", "Fully Connected"),
     "DEPTHWISE_CONV_2D": ("Convolution",),
+    "DEPTH_TO_SPACE": ("Depth To Space",),
     "DEQUANTIZE": ("Convert",),
     "FULLY_CONNECTED": ("Fully Connected", "Convolution"),
     "HARD_SWISH": ("HardSwish",),
@@ -102,7 +103,8 @@ KERNELS = {
     "RESHAPE": ("Static Reshape", "Copy"),
     "RESIZE_BILINEAR": ("Resize Bilinear",),
     "SOFTMAX": ("Softmax",),
-    "STRIDED_SLICE": ("Static Slice",),
+    "SPACE_TO_DEPTH": ("Space To Depth",),
+    "STRIDED_SLICE": ("Slice",),
     "TRANSPOSE": ("Transpose",),
 }
 
