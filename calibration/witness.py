@@ -97,7 +97,8 @@ def witness_of(network: nn.Module | Graph) -> Witness | None:
     if isinstance(network, nn.Module):
         known = any(isinstance(part, nn.BatchNorm2d) for part in network.modules())
         return _ModuleWitness(network) if known else None
-    return _GraphWitness(network) if network.statistics else None
+    of_images = any(n.name in network.statistics and network.tensors[n.output].is_image for n in network)
+    return _GraphWitness(network) if of_images else None
 
 
 class _Asked(nn.Module):

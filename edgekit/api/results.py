@@ -108,11 +108,12 @@ class Exported(Shown, ExportResult):
             for fact in assumed(self.facts)
         ]
         doubts = [f"! {text}" for text in exported.doubts(self)]
+        said = (*exported.meaning(self), *findings.only_near(self.files))
         return Page(
             f"{self.network} ({self.description}){calibrated} → {self.folder}, {self.seconds:.0f} s",
             tuple(rows),
             (
-                *map(in_python, (*exported.meaning(self), *doubts, *exported.unproven(self), *taken, *self.notes)),
+                *map(in_python, (*said, *doubts, *exported.unproven(self), *taken, *self.notes)),
                 *self.recipe,
             ),
         )

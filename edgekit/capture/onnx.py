@@ -20,7 +20,7 @@ from edgekit.capture.onnx_tail import without_tail
 from edgekit.errors import CheckpointError, UnsupportedOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from edgekit.capture.onnx_call import Value
@@ -132,7 +132,26 @@ class _Walk:
             return chosen
         if operator.op_type not in _CHOOSING:
             self._join(operator)
-        return LOWERINGS[operator.op_type](call, self.builder)
+        result = LOWERINGS[operator.op_type](call, self.builder)
+        if operator.op_type != "Expand":
+            self._check_sizes(operator, result if isinstance(result, tuple) else (result,))
+        return result
+
+    def _check_sizes(self, operator: Operator, results: Sequence[View | Channels]) -> None:
+        """Refuse what has other sizes than the file says: it was read wrongly, or repeats values.
+
+        Raises:
+            UnsupportedOperator: an output has.
+        """
+        for name, view in zip(operator.outputs, results, strict=False):
+            if not isinstance(view, View) or 0 in self.file.shapes.get(name, (0,)):  # nobody knows it
+                continue
+            said, made = self.file.shapes[name], self.builder.shape(view.tensor)
+            if sorted(n for n in said if n != 1) != sorted(n for n in made if n != 1):
+                raise UnsupportedOperator(
+                    f"node {operator.name!r} ({operator.op_type}) gives {said}, and what edgekit makes of it has the "
+                    f"shape {(1, *made)}: repeat or cut values by an operator of their own"
+                )
 
     def _join(self, operator: Operator) -> None:
         """Make channels that an operator reads a tensor of its own."""

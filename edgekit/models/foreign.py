@@ -17,18 +17,13 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-_TRAIN = "train a MobileNet classifier"
-_EITHER = f"so it cannot come as ONNX either; {_TRAIN}"
+_IF_KNOWN = "if it needs no operators but those of docs/operators.md"
 _WAYS = {
     "plain": f"edgekit has all operators that it needs, so bring it as ONNX: {WAY_BY_ONNX}",
-    "partly": f"it can come as ONNX if it needs no other operators than MobileNets do: {WAY_BY_ONNX}",
+    "partly": f"it can come as ONNX {_IF_KNOWN}: {WAY_BY_ONNX}",
     "reparam": f"fuse its branches first (reparameterize), then bring it as ONNX: {WAY_BY_ONNX}",
-    "pool": f"it needs max pooling, which edgekit lacks, {_EITHER}",
-    "swish": f"it needs SiLU (swish), which edgekit lacks, {_EITHER}",
-    "none": f"it needs operators that edgekit lacks, {_EITHER}",
-    "objects": f"it is a detector, and edgekit exports classifiers only; {_TRAIN}",
-    "masks": f"it gives a mask of the picture, and edgekit exports classifiers only; {_TRAIN}",
-    "joints": f"it finds joints of people, and edgekit exports classifiers only; {_TRAIN}",
+    "none": "it needs operators that edgekit lacks, so it cannot come as ONNX either; train a MobileNet classifier",
+    "dense": f"it can come as ONNX, up to what its last convolutions give, {_IF_KNOWN}: {WAY_BY_ONNX}",
 }
 
 

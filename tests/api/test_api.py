@@ -34,6 +34,7 @@ from edgekit.pipeline.making.expectations import Contradicted
 from edgekit.pipeline.making.manifest import Manifest
 from edgekit.pipeline.proving.reproduce import reproduce
 from edgekit.tasks.values import Better, Measured, Metric
+from edgekit.verification.integer_parity import IntegerParity
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -179,6 +180,30 @@ def test_the_size_of_images_is_not_invented(module: nn.Module, inputs: torch.Ten
     assert known["resolution"].basis is Basis.GIVEN
     with pytest.raises(DataError, match=r"the images are \[3, 16, 16\], and the network takes \[3, 32, 32\]"):
         edgekit.export(module, calibration=inputs, out=tmp_path, resolution=32, insist=True)
+
+
+class Focus(nn.Module):
+    """Pixels become channels before the first convolution, and only one layer behind them has statistics."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.fc, self.norm = nn.Conv2d(12, 4, 3, padding=1), nn.Linear(4, 4), nn.BatchNorm1d(4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[N, 3, H, W] -> [N, 4]."""
+        parts = torch.cat([x[..., ::2, ::2], x[..., 1::2, ::2], x[..., ::2, 1::2], x[..., 1::2, 1::2]], 1)
+        x = torch.relu(self.conv(parts))[:, :4, :, :]
+        y: torch.Tensor = self.norm(self.fc(x.mean((2, 3))))
+        return y
+
+
+def test_a_network_that_moves_pixels_first_is_asked_what_it_takes(pixels: torch.Tensor, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    wanted = GIVEN | {"targets": "tflite", "out": tmp_path, "resolution": 32, "insist": True, "verify": True}
+    (file,) = edgekit.export(Focus().eval(), calibration=pixels[:8], **wanted).files
+    (parity,) = file.parities
+    assert isinstance(parity, IntegerParity)
+    assert parity.identical == 1
 
 
 def test_options_that_a_module_says_itself_are_refused(module: nn.Module, pixels: torch.Tensor) -> None:

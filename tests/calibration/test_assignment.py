@@ -570,7 +570,9 @@ def test_no_entry_of_a_sigmoid_is_next_to_a_tie(steps: int, zero_point: int) -> 
     steps_of_result = [256 / (1 + math.exp(-float(read.scale[0]) * (n - zero_point))) for n in range(-128, 128)]
     away = [abs(value % 1 - 0.5) for value in steps_of_result if value < 255]
     assert min(away) >= curves.MARGIN
-    assert math.isclose(curves.distance(model.graph.producer(sure), read, made), min(away), abs_tol=1e-9)
+    producer = model.graph.producer(sure)
+    assert producer is not None
+    assert math.isclose(curves.distance(producer, read, made), min(away), abs_tol=1e-9)
     assert model.exact
 
 

@@ -156,7 +156,8 @@ def test_a_softmax_at_the_end_is_kept_in_float_by_itself() -> None:
 
 def softmax_of(x: NDArray[np.float64]) -> NDArray[np.float64]:
     y: NDArray[np.float64] = np.exp(x)
-    return y / y.sum(1, keepdims=True)
+    y /= y.sum(1, keepdims=True)
+    return y
 
 
 def test_a_softmax_in_the_middle_takes_consent() -> None:

@@ -49,7 +49,8 @@ def recurrent(s: OnnxSketch, x: str) -> str:
     """A reader of text: columns of a feature map, one after the other."""
     columns = s.node("Reshape", s.node("Transpose", x, perm=[3, 0, 1, 2]), s.constant([6, 1, 24]))
     s.node("LSTM", columns, s.array(1, 12, 24), s.array(1, 12, 3), hidden_size=3)
-    return s.nodes[-1].output[0]
+    last: str = s.nodes[-1].output[0]
+    return last
 
 
 def branching(s: OnnxSketch, x: str) -> str:

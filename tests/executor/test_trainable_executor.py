@@ -124,10 +124,10 @@ def test_gradients_pass_through_curves_and_resizes(mode: str) -> None:
     x = model.params["x"].scale[0] * (stored.float() - model.params["x"].zero_point)
     weight.requires_grad_()
     y = torch.nn.functional.silu(torch.nn.functional.conv2d(x, weight, bias))
-    how = {"mode": "bilinear"} if mode == HALF_PIXEL else {}
-    y = torch.nn.functional.interpolate(y, (10, 8), **how)
-    last = (torch.from_numpy(s.constants[f"{s.nodes[-1].name}.{role}"]) for role in ("weight", "bias"))
-    torch.nn.functional.conv2d(y, *last).square().sum().backward()
+    y = torch.nn.functional.interpolate(y, (10, 8), mode="bilinear" if mode == HALF_PIXEL else "nearest")
+    last, shift = (torch.from_numpy(s.constants[f"{s.nodes[-1].name}.{role}"]) for role in ("weight", "bias"))
+    y = torch.nn.functional.conv2d(y, last, shift)
+    y.square().sum().backward()  # type: ignore[no-untyped-call] # torch declares no types here
     learned, real = executor.latent["layer/0/weight"].grad, weight.grad
     assert learned is not None
     assert real is not None

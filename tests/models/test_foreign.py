@@ -56,7 +56,7 @@ NETWORKS: tuple[tuple[str, str], ...] = (
             "blocks.2.4.attn.query.proj.weight classifier.weight"
         ),
     ),
-    ("EfficientNet.*SiLU", "_conv_stem.weight _blocks.0._depthwise_conv.weight _fc.weight"),
+    ("EfficientNet.*all operators", "_conv_stem.weight _blocks.0._depthwise_conv.weight _fc.weight"),
     (
         "EfficientNet",
         "features.0.0.weight features.1.0.block.0.0.weight features.1.0.block.1.fc1.weight classifier.1.weight",
@@ -139,7 +139,7 @@ NETWORKS: tuple[tuple[str, str], ...] = (
     ("YOLO", "model.0.conv.weight model.2.cv1.conv.weight model.24.m.0.weight model.24.anchors"),
     ("YOLOv3", "module_list.0.Conv2d.weight module_list.0.BatchNorm2d.weight"),
     (
-        "SSD.*it is a detector",
+        "SSD.*last convolutions",
         (
             "base_net.0.0.weight base_net.1.0.weight base_net.1.3.weight classification_headers.0.weight "
             "regression_headers.0.weight"
@@ -154,7 +154,7 @@ NETWORKS: tuple[tuple[str, str], ...] = (
     ),
     ("Faster R-CNN", "backbone.body.conv1.weight rpn.head.conv.weight roi_heads.box_head.fc6.weight"),
     (
-        "DeepLab.*mask",
+        "DeepLab.*last convolutions",
         "backbone.0.0.weight backbone.1.block.0.0.weight classifier.0.convs.0.0.weight classifier.4.weight",
     ),
     (

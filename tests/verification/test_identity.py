@@ -296,7 +296,7 @@ def test_sigmoid_of_every_input(seed: int, run: Run) -> None:
     for wanted in np.exp(random.uniform(np.log(1e-3), np.log(0.7), CURVES)):
         zero_point = int(random.choice(ZEROS))
         steps = 1 + np.arange(-40, 41) * 0.005 / 40
-        scale, table = next(found for tried in wanted * steps if (found := sigmoid_table(tried, zero_point)))
+        scale, table = next(made for tried in wanted * steps if (made := sigmoid_table(tried, zero_point)))
         x = copy(s, "x", np.ones((1, 1), np.int8), Conv2d(), Fraction(scale), zero_point)
         parts.append(s.integers(Sigmoid(), (x,), Fraction(1, 256), -128))
         expected.append(table)

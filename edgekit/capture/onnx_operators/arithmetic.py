@@ -17,8 +17,25 @@ if TYPE_CHECKING:
 _ARITHMETIC = ("Add", "Div", "Mul", "Sub")
 
 
-@lowers("Add", "Sum")
+@lowers("Sum")
+def _sum(call: Call, builder: GraphBuilder) -> View:
+    if call.arity <= 2:
+        return _sum_of_two(call, builder)
+    first, *others = (call.view(index) for index in range(call.arity))
+    if any(other.axes != first.axes for other in others):
+        raise call.refuse("adds more than two tensors of several layouts")
+    total = first.tensor
+    for other in others:
+        total = builder.add(call.name, total, other.tensor)
+    return View(total, first.axes)
+
+
+@lowers("Add")
 def _add(call: Call, builder: GraphBuilder) -> View:
+    return _sum_of_two(call, builder)
+
+
+def _sum_of_two(call: Call, builder: GraphBuilder) -> View:
     if call.depends_on_image(0) and call.depends_on_image(1):
         a, b = _alike(call)
         return View(builder.add(call.name, a.tensor, b.tensor), a.axes)

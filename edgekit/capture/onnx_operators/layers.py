@@ -98,6 +98,13 @@ def _conv_transpose(call: Call, builder: GraphBuilder) -> View:
                 size, stride, more, weight.shape[2:], call.shape[2:], strict=True
             )
         ]
+        missing = [
+            max(made - step * (length - 1) - behind - reach, 0)
+            for length, step, behind, reach, made in zip(
+                size, stride, more, weight.shape[2:], call.shape[2:], strict=True
+            )
+        ]
+        more = tuple(behind + beyond for behind, beyond in zip(more, missing, strict=True))
         (top, left), (bottom, right) = [total // 2 for total in off], [total - total // 2 for total in off]
         if auto_pad != "SAME_UPPER":
             top, left, bottom, right = bottom, right, top, left

@@ -85,10 +85,42 @@ def _parts(call: Call, builder: GraphBuilder, x: Channels, places: Mapping[str, 
     return View(builder.slice(call.name, view.tensor, Slice(tuple(parts))), view.axes)
 
 
+@lowers("DepthToSpace")
+def _depth_to_space(call: Call, builder: GraphBuilder) -> View:
+    """Channels are (row, column, C), or (C, row, column) in the mode CRD.
+
+    Source: https://onnx.ai/onnx/operators/onnx__DepthToSpace.html.
+    """
+    x, block = call.image(0, builder), int(call.number("blocksize", 1))
+    channels, height, width = builder.shape(x)
+    made, is_last = channels // block**2, call.text("mode", "DCR") == "DCR"
+    parts = (block, block, made, height, width) if is_last else (made, block, block, height, width)
+    order = (2, 3, 0, 4, 1) if is_last else (0, 3, 1, 4, 2)
+    moved = Rearrange(parts, order, (made, height * block, width * block))
+    return View(builder.rearrange(call.name, x, moved), "NCHW")
+
+
+@lowers("SpaceToDepth")
+def _space_to_depth(call: Call, builder: GraphBuilder) -> View:
+    """Source: https://onnx.ai/onnx/operators/onnx__SpaceToDepth.html."""
+    x, block = call.image(0, builder), int(call.number("blocksize", 1))
+    channels, height, width = builder.shape(x)
+    parts = (channels, height // block, block, width // block, block)
+    moved = Rearrange(parts, (2, 4, 0, 1, 3), (channels * block**2, height // block, width // block))
+    return View(builder.rearrange(call.name, x, moved), "NCHW")
+
+
 @lowers("Tile", "Expand")
-def _tile(call: Call, builder: GraphBuilder) -> Channels:
-    """One channel, several times, as grey images become colours."""
+def _tile(call: Call, builder: GraphBuilder) -> View | Channels:
+    """One channel, several times, as grey images become colours; or the gates of squeeze-and-excite.
+
+    The latter are left as they are: multiplication repeats them by itself, and whoever else reads them has another
+    shape than the file says, and is refused.
+    """
     x = call.channels(0, builder)
+    channels, *size = builder.shape(x.tensor)
+    if call.op_type == "Expand" and x.is_whole and len(x.chosen) == channels and size == [1, 1] and channels > 1:
+        return View(x.tensor, x.axes)
     sizes = (1, *call.sizes(x, builder))
     if len(x.chosen) != 1 or len(call.shape) != len(sizes) or "C" not in x.axes:
         raise call.refuse(f"repeats {sizes} to {call.shape}")

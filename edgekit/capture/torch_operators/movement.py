@@ -170,6 +170,7 @@ def _expand(call: Call, builder: GraphBuilder) -> str:
 
 @lowers(
     "_to_copy.default",
+    "alias.default",
     "clone.default",
     "contiguous.default",
     "detach.default",

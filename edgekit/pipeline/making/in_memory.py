@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from edgekit.pipeline.making.trained import Answering
 
 _BATCH = 8  # images that go through a module at once
+_USUAL_CHANNELS = (3, 1, 4)  # of images
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # modules have no equality
@@ -218,6 +219,10 @@ def _shape(network: nn.Module, settings: ModelSettings, shape: tuple[int, int, i
             )
         return shape
     height, width = (side, side) if isinstance(side, int) else side
+    # Of what moves pixels into channels first (YOLOX's focus), the first convolution does not say what images have.
+    likely = dict.fromkeys((channels, *(() if shape is None else shape[:1]), *_USUAL_CHANNELS))
+    if channels not in _USUAL_CHANNELS:
+        channels = next((count for count in likely if _takes(network, (count, height, width))), channels)
     return channels, height, width
 
 
