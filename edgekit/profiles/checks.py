@@ -200,8 +200,8 @@ def unit_strides(contents: Contents) -> Iterator[Broken]:
     for operator in contents.operators:
         if operator.kind != "STRIDED_SLICE":
             continue
-        if np.any(_array(operator.fields.get("input 3")) != 1):
-            yield operator, f"its strides are {_array(operator.fields['input 3']).tolist()}"
+        if np.any(_array(operator.fields.get("strides")) != 1):
+            yield operator, f"its strides are {_array(operator.fields['strides']).tolist()}"
         for mask in ("ellipsis mask", "new axis mask"):
             if operator.fields.get(mask):
                 yield operator, f"its {mask} is {operator.fields[mask]}"

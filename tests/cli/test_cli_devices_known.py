@@ -97,7 +97,7 @@ def test_for_a_device_and_checked(run: Run, exported: Path) -> None:
     checked = run("check", "exported", "--device", "edgetpu")
     assert (checked.exit_code, checked.stderr) == (
         0,
-        "predicted from 13 rules of Coral Edge TPU (edgekit devices edgetpu), not run\n",
+        "predicted from 15 rules of Coral Edge TPU (edgekit devices edgetpu), not run\n",
     )
     assert re.fullmatch(rf"✔ exported/{NAME}\.int8\.tflite: \d+ operators, no rule is broken\n", checked.stdout)
     assert "made for edgetpu" in words(run("inspect", f"exported/{NAME}.int8.tflite"))
