@@ -26,6 +26,8 @@ reason that stands there; differences are in steps of the output. "In integers" 
 
 """
 
+ON_MACHINE: Final = ", emulated "  # what stands between kernels and the machine that they ran on
+
 
 def page(found: Sequence[Found]) -> str:
     """The whole page, in Markdown."""
@@ -55,9 +57,13 @@ def claim(found: Found) -> str:
         return f"near: {found.near}; no runtime differed"
     if len(differing) == len(found.largest) and len(set(differing.values())) == 1:
         return f"near: {found.near}; at most {max(differing.values())}"
+    by_runtime: dict[str, int] = {}  # the machines that one runs on, taken together
+    for name, largest in differing.items():
+        runtime = name.partition(ON_MACHINE)[0]
+        by_runtime[runtime] = max(largest, by_runtime.get(runtime, 0))
     told = "; ".join(
-        f"at most {largest} in {', '.join(name for name, off in differing.items() if off == largest)}"
-        for largest in sorted(set(differing.values()), reverse=True)
+        f"at most {largest} in {' and '.join(name for name, off in by_runtime.items() if off == largest)}"
+        for largest in sorted(set(by_runtime.values()), reverse=True)
     )
     return f"near: {found.near}; {told}"
 
@@ -67,7 +73,7 @@ def _runtimes(found: Sequence[Found]) -> str:
     operators = {one.operator for one in found}
     places: dict[str, list[str]] = {}
     for name in dict.fromkeys(name for one in found for name in one.largest):
-        kernels, emulated, machine = name.partition(", emulated ")
+        kernels, emulated, machine = name.partition(ON_MACHINE)
         tried = {one.operator for one in found if name in one.largest}
         place = (f"emulated {machine}" if emulated else "x86-64") + (
             f", but for {', '.join(sorted(operators - tried))}" if operators - tried else ""
