@@ -30,7 +30,7 @@ def test_every_format_and_runtime_has_its_integers(name: str, way: str, tmp_path
     in_float = way == MODULE and name in IN_FLOAT
     exported = export(network, way, tmp_path, floats=FLOATS if in_float else ())
     assert len(exported.files) == (12 if in_float else 4)
-    assert all(file.proven for file in exported.files)
+    assert all(file.proven != (bool(network.near) and file.precision == "int8") for file in exported.files)
     assert exported.integer_model is not None
     model = IntegerModel.load(exported.integer_model)
     assert {output.name for output in model.graph.outputs if output.tensor in model.near} == set(network.near)

@@ -89,8 +89,9 @@ class ExportedFile:
 
     @property
     def proven(self) -> bool:
-        """Whether it was run and compared, and rests on nothing that is assumed."""
-        return not self.unproven
+        """Whether it was run and compared, is claimed to be identical, and rests on nothing that is assumed."""
+        near = any(isinstance(parity, IntegerParity) and parity.near for parity in self.parities)
+        return not (self.unproven or near)
 
 
 @dataclass(frozen=True, slots=True)
