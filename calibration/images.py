@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from edgekit.calibration.origins import origin_of
+from edgekit.calibration.origins import origin_of, said
 from edgekit.conventions import USUAL_ORDER
 from edgekit.errors import ConfigError, DataError
 from edgekit.preprocessing import Preprocessing
@@ -216,7 +216,7 @@ class ImageSource:
             content = read(index)
         except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             self._hashes[index] = hashlib.sha256().digest()
-            return _Broken(_said(error))
+            return _Broken(said(error))
         self._hashes[index] = hashlib.sha256(content).digest()
         return content
 
@@ -226,10 +226,8 @@ class ImageSource:
         try:
             with self._origin.decode(content) as image:
                 return _Decoded(self._preprocessing.pixels(image), self._preprocessing.is_filled(image))
-        except UnidentifiedImageError:  # its message names an object in memory
-            return _Broken("it is no image" if content else "it is empty")
         except Exception as error:  # noqa: BLE001 - decoders of broken files raise whatever they stumble over
-            return _Broken(_said(error))
+            return _Broken(said(error))
 
     def _skip(self, index: int, reason: str) -> None:
         if self._strict:
@@ -364,8 +362,3 @@ class _HeldOfManySizes(_InMemory):
     def decode(self, content: bytes) -> Image.Image:
         pixels = np.load(io.BytesIO(content), allow_pickle=False)
         return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-
-
-def _said(error: Exception) -> str:
-    """What an exception says: "Permission denied", without a number or a path."""
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -8,24 +8,20 @@ from __future__ import annotations
 import csv
 import glob
 import io
-import math
 import os
-import zipfile
-import zlib
 from collections import Counter
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-from edgekit.conventions import USUAL_ORDER
+from edgekit.calibration.array_files import arrays_of
 from edgekit.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from contextlib import AbstractContextManager
 
 
@@ -35,11 +31,6 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 LABELS_FILE = "labels.csv"
 FILE_COLUMNS = ("file", "path", "image")
 LABEL_COLUMNS = ("class_index", "label", "class")
-ARRAY_NAME, ARRAY_LABELS_NAME = "images", "labels"
-ARRAY_WANTED = (
-    "uint8 pixels (0 to 255, RGB, before any normalization) of shape [N, H, W, 3], in grey [N, H, W], or with a fourth "
-    "channel [N, H, W, 4]"
-)
 
 
 class Origin(Protocol):
@@ -83,16 +74,16 @@ def origin_of(source: Path) -> tuple[Origin, str]:
         raise DataError(f"{source} does not exist: name a folder of images, a pattern, an .npz, .npy or .csv file")
     match source.suffix.lower():
         case ".npz" | ".npy":
-            return _arrays(source), f"in {source}"
+            return arrays_of(source), f"in {source}"
         case ".csv":
             return _list(source), f"listed in {source}"
         case suffix if suffix in SUFFIXES:
-            return _Files([source.name], None, [source]), f"in {source}"
+            return Files([source.name], None, [source]), f"in {source}"
     raise DataError(f"{source} is no image ({' '.join(SUFFIXES)}), no array (.npz, .npy) and no list (.csv)")
 
 
 @dataclass(frozen=True, slots=True)
-class _Files:
+class Files:
     """One file an image."""
 
     names: Sequence[str]
@@ -103,13 +94,32 @@ class _Files:
 
     @contextmanager
     def reading(self) -> Iterator[Callable[[int], bytes]]:
+        """See ``Origin``."""
         yield lambda index: self.paths[index].read_bytes()
 
     def decode(self, content: bytes) -> Image.Image:
+        """See ``Origin``."""
+        return image_of(content)
+
+
+def image_of(content: bytes) -> Image.Image:
+    """The image that a file's bytes are; its header is read, its pixels are not yet.
+
+    Raises:
+        DataError: it is no image. Decoders of broken files raise whatever they stumble over.
+    """
+    try:
         return Image.open(io.BytesIO(content), formats=FORMATS)
+    except UnidentifiedImageError:  # its message names an object in memory
+        raise DataError("it is no image" if content else "it is empty") from None
 
 
-def _folder(root: Path) -> _Files:
+def said(error: Exception) -> str:
+    """What an exception says: "Permission denied", without a number or a path."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _folder(root: Path) -> Files:
     images, others = _walk(root)
     if not images:
         seen = f"what it holds is {_counted(others)}" if others else "it is empty"
@@ -117,11 +127,11 @@ def _folder(root: Path) -> _Files:
     names = [path.relative_to(root).as_posix() for path in images]
     table = root / LABELS_FILE
     if table.is_file():
-        return _Files(names, _labels_from_table(table, names), images)
+        return Files(names, _labels_from_table(table, names), images)
     if (folders := _class_folders(root, names)) is None:
-        return _Files(names, None, images)
+        return Files(names, None, images)
     place = {name: index for index, name in enumerate(folders)}
-    return _Files(names, [place[name.split("/")[0]] for name in names], images, folders)
+    return Files(names, [place[name.split("/")[0]] for name in names], images, folders)
 
 
 def _walk(root: Path) -> tuple[list[Path], list[Path]]:
@@ -147,14 +157,24 @@ def _hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"  # which is full of files that look like images and are none
 
 
+def subfolders(root: Path) -> tuple[str, ...]:
+    """The names of all folders in ``root`` that are not hidden, in the order of classes."""
+    return in_order({entry.name for entry in os.scandir(root) if entry.is_dir() and not _hidden(entry.name)})
+
+
+def in_order(names: Collection[str]) -> tuple[str, ...]:
+    """Names of classes in order: by number where all are numbers, else by name, as torchvision's ImageFolder has it."""
+    are_numbers = all(name.isascii() and name.isdigit() for name in names)
+    return tuple(sorted(names, key=lambda name: (int(name), name) if are_numbers else (0, name)))
+
+
 def _class_folders(root: Path, names: Sequence[str]) -> tuple[str, ...] | None:
     """The subfolders, one a class, in order; None where they cannot be that."""
-    folders = {entry.name for entry in os.scandir(root) if entry.is_dir() and not _hidden(entry.name)}
+    folders = subfolders(root)
     used = {name.split("/")[0] for name in names if "/" in name}
-    if len(folders) < 2 or used != folders or not all("/" in name for name in names):
+    if len(folders) < 2 or used != set(folders) or not all("/" in name for name in names):
         return None
-    are_numbers = all(name.isascii() and name.isdigit() for name in folders)
-    return tuple(sorted(folders, key=lambda name: (int(name), name) if are_numbers else (0, name)))
+    return folders
 
 
 def _labels_from_table(table: Path, names: Sequence[str]) -> list[int]:
@@ -177,14 +197,14 @@ def _labels_from_table(table: Path, names: Sequence[str]) -> list[int]:
     return [labels[name] for name in names]
 
 
-def _pattern(pattern: str) -> _Files:
+def _pattern(pattern: str) -> Files:
     found = sorted(Path(path) for path in glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob needs a folder
     images = [path for path in found if path.suffix.lower() in SUFFIXES and path.is_file()]
     if not images:
         seen = f"what it matches is {_counted(found)}" if found else "it matches nothing"
         raise DataError(f"no image matches {pattern}, {seen}: edgekit reads {' '.join(SUFFIXES)}")
     common = Path(os.path.commonpath([path.parent for path in images]))
-    return _Files([path.relative_to(common).as_posix() for path in images], None, images)
+    return Files([path.relative_to(common).as_posix() for path in images], None, images)
 
 
 # --- lists ----------------------------------------------------------------------------------------------------------
@@ -197,7 +217,7 @@ class _Row:
     label: int | None
 
 
-def _list(table: Path) -> _Files:
+def _list(table: Path) -> Files:
     rows = _read_table(table)
     paths = [table.parent / row.file for row in rows]
     missing = [row for row, path in zip(rows, paths, strict=True) if not path.is_file()]
@@ -207,7 +227,7 @@ def _list(table: Path) -> _Files:
             f"paths start from {table.parent}"
         )
     labels = [row.label for row in rows if row.label is not None]
-    return _Files([row.file for row in rows], labels or None, paths)
+    return Files([row.file for row in rows], labels or None, paths)
 
 
 def _read_table(table: Path) -> list[_Row]:
@@ -241,108 +261,6 @@ def _label(table: Path, line: int, cells: list[str], column: int | None) -> int 
     if not (text.isascii() and text.isdigit()):
         raise DataError(f"{table}, line {line}: the label is {text!r}, a class index (0, 1, 2, ...) is wanted")
     return int(text)
-
-
-# --- arrays ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Arrays:
-    """Images in one array of a .npy or .npz file, of which only what is asked for is held in memory."""
-
-    names: Sequence[str]
-    labels: Sequence[int] | None
-    path: Path
-    shape: tuple[int, ...]  # of one image, [H, W], [H, W, 3] or [H, W, 4]
-    folders: None = None
-    unread: None = None
-
-    @contextmanager
-    def reading(self) -> Iterator[Callable[[int], bytes]]:
-        size = math.prod(self.shape)
-        with ExitStack() as stack:
-            stream = _open_array(self.path, stack)
-            _read_header(stream)
-            start = stream.tell()
-
-            def read(index: int) -> bytes:
-                stream.seek(start + index * size)
-                content = stream.read(size)
-                if len(content) < size:
-                    raise EOFError("the file ends too early")
-                return content
-
-            yield read
-
-    def decode(self, content: bytes) -> Image.Image:
-        return Image.fromarray(np.frombuffer(content, np.uint8).reshape(self.shape))
-
-
-def _arrays(path: Path) -> _Arrays:
-    try:
-        with ExitStack() as stack:
-            shape, dtype = _read_header(_open_array(path, stack))
-        _check_pixels(path, shape, dtype)
-        labels = _array_labels(path, shape[0]) if path.suffix.lower() == ".npz" else None
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} is no NumPy file, or is damaged: {error}") from error
-    grey = len(shape) == 3 or shape[3] == 1
-    return _Arrays([f"{path.name}[{i}]" for i in range(shape[0])], labels, path, shape[1:3] if grey else shape[1:])
-
-
-def _open_array(path: Path, stack: ExitStack) -> IO[bytes]:
-    """The bytes of the array of images, header first."""
-    if path.suffix.lower() == ".npy":
-        return stack.enter_context(path.open("rb"))
-    archive = stack.enter_context(zipfile.ZipFile(path))
-    if f"{ARRAY_NAME}.npy" not in archive.namelist():
-        held = ", ".join(entry.removesuffix(".npy") for entry in archive.namelist()) or "nothing"
-        raise DataError(f"{path} has no array named {ARRAY_NAME!r}, it holds {held}: edgekit wants {ARRAY_WANTED}")
-    return stack.enter_context(archive.open(f"{ARRAY_NAME}.npy"))
-
-
-def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and element type; the stream is then at the first element."""
-    version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran_order, dtype = read(stream)
-    if fortran_order and len(shape) > 1:
-        raise ValueError("its elements are in Fortran order, save np.ascontiguousarray of it")
-    return shape, dtype
-
-
-def _check_pixels(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    found = f"{path} holds {dtype} of shape {list(shape)}, edgekit wants {ARRAY_WANTED}"
-    if np.issubdtype(dtype, np.floating):
-        raise DataError(
-            f"{found}: of pixels from 0 to 1 save (images * 255).round().astype('uint8'), of pixels from 0 to 255 "
-            f"images.round().astype('uint8'); what was normalized has to be turned back first, images * std + mean"
-        )
-    if dtype != np.uint8:
-        raise DataError(f"{found}: of pixels from 0 to 255 save images.astype('uint8')")
-    if len(shape) == 4 and shape[1] in USUAL_ORDER and shape[3] not in USUAL_ORDER:
-        raise DataError(f"{found}: move the channels to the end, images.transpose(0, 2, 3, 1)")
-    if len(shape) == 3 and shape[2] in {3, 4}:
-        raise DataError(f"{found}: if this is one image, save image[None]")
-    if not (len(shape) == 3 or (len(shape) == 4 and shape[3] in USUAL_ORDER)):
-        raise DataError(found)
-    if 0 in shape:
-        raise DataError(f"{path} holds no image, its shape is {list(shape)}")
-
-
-def _array_labels(path: Path, images: int) -> list[int] | None:
-    with np.load(path, allow_pickle=False) as archive:
-        if ARRAY_LABELS_NAME not in archive.files:
-            return None
-        labels = archive[ARRAY_LABELS_NAME]
-    if not np.issubdtype(labels.dtype, np.integer) or labels.shape != (images,):
-        raise DataError(
-            f"the labels in {path} are {labels.dtype} of shape {list(labels.shape)}, one class index an image is "
-            f"wanted: integers of shape [{images}]"
-        )
-    if (labels < 0).any():
-        raise DataError(f"{path} holds a negative label, {labels.min()}: class indices start from 0")
-    return [int(label) for label in labels]
 
 
 # --- messages -------------------------------------------------------------------------------------------------------

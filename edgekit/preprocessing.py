@@ -89,35 +89,39 @@ class Preprocessing:
         Raises:
             DataError: the image is smaller than the crop, or its pixels are floating-point numbers.
         """
+        return self.array(self.framed(self.opened(image)))
+
+    def framed(self, image: Image.Image) -> Image.Image:
+        """An image from ``opened`` resized and cropped to ``size``.
+
+        Raises:
+            DataError: the image is smaller than the crop.
+        """
         height, width = self.size
-        mode, places = ORDERS[self.order]
-        image = _converted(ImageOps.exif_transpose(image), mode)
-        if self.keeps_size and image.size == (width, height):
-            pass
-        elif self.resize == "whole":
-            image = self._resized(image, (width, height))
-        elif self.resize is not None:
-            rows, columns = self.resize if isinstance(self.resize, tuple) else (int(self.resize),) * 2
-            image = self._resized(image, _covering(image.size, (columns, rows)))
+        image = self.resized(image, self._before_crop(image.size))
         if image.width < width or image.height < height:
             raise DataError(
                 f"the image is {image.width} x {image.height}, smaller than the network's {width} x {height}: "
                 f"set resize to a number of pixels, to HEIGHTxWIDTH, or to 'whole'"
             )
         left, top = round((image.width - width) / 2), round((image.height - height) / 2)
-        pixels = np.asarray(image.crop((left, top, left + width, top + height)), np.uint8)
-        return np.ascontiguousarray(pixels.reshape(height, width, -1)[..., places])
+        return image.crop((left, top, left + width, top + height))
 
-    def is_filled(self, image: Image.Image) -> bool:
-        """Whether an image lacks the fourth channel that the network reads: it is made up then, 255 everywhere."""
-        has_fourth = not {"A", "a"}.isdisjoint(image.getbands()) or "transparency" in image.info
-        return ORDERS[self.order][0] == "RGBA" and not has_fourth
+    def opened(self, image: Image.Image) -> Image.Image:
+        """The image upright, in 8 bits a channel, with the channels of ``order`` (see ``pixels``) as Pillow has them.
 
-    def _resized(self, image: Image.Image, size: tuple[int, int]) -> Image.Image:
-        """The image with another size, (width, height)."""
+        Raises:
+            DataError: its pixels are floating-point numbers.
+        """
+        return _converted(ImageOps.exif_transpose(image), ORDERS[self.order][0])
+
+    def resized(self, image: Image.Image, size: tuple[int, int]) -> Image.Image:
+        """An image from ``opened`` with another size, (width, height), by ``interpolation``."""
+        if image.size == size:
+            return image
         if image.mode == "RGBA":
             # Pillow weighs colours by their alpha, which is no transparency where the fourth channel is depth.
-            return Image.merge("RGBA", [self._resized(channel, size) for channel in image.split()])
+            return Image.merge("RGBA", [self.resized(channel, size) for channel in image.split()])
         method = _FILTERS[self.interpolation]
         if self.antialias:
             return image.resize(size, method)
@@ -125,6 +129,34 @@ class Preprocessing:
         # Source: Pillow's Geometry.c, affine_transform and bilinear_filter, which stays inside of the image.
         horizontal, vertical = image.width / size[0], image.height / size[1]
         return image.transform(size, Image.Transform.AFFINE, (horizontal, 0, 0, 0, vertical, 0), method)
+
+    def in_order(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Pixels [..., C], whose channels are as Pillow has them, with the channels in ``order``."""
+        places = ORDERS[self.order][1]
+        return pixels if places == tuple(range(len(places))) else np.ascontiguousarray(pixels[..., places])
+
+    def array(self, image: Image.Image) -> NDArray[np.uint8]:
+        """The pixels [H, W, C] of an image from ``opened``, its channels in ``order``."""
+        return self.in_order(np.array(image, np.uint8).reshape(image.height, image.width, -1))
+
+    def leaves(self, size: tuple[int, int]) -> bool:
+        """Whether an image of this size, (width, height), is neither resized nor cropped."""
+        return size == self.size[::-1] == self._before_crop(size)
+
+    def is_filled(self, image: Image.Image) -> bool:
+        """Whether an image lacks the fourth channel that the network reads: it is made up then, 255 everywhere."""
+        has_fourth = not {"A", "a"}.isdisjoint(image.getbands()) or "transparency" in image.info
+        return ORDERS[self.order][0] == "RGBA" and not has_fourth
+
+    def _before_crop(self, size: tuple[int, int]) -> tuple[int, int]:
+        """What an image of this size is resized to; all are (width, height)."""
+        height, width = self.size
+        if self.resize is None or (self.keeps_size and size == (width, height)):
+            return size
+        if self.resize == "whole":
+            return width, height
+        rows, columns = self.resize if isinstance(self.resize, tuple) else (int(self.resize),) * 2
+        return _covering(size, (columns, rows))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values, without ``keeps_size``."""
@@ -166,4 +198,4 @@ def _converted(image: Image.Image, mode: str) -> Image.Image:
         image = Image.fromarray(np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8))
     if image.mode == "P":  # Pillow warns where a palette with transparency becomes RGB directly
         image = image.convert("RGBA")
-    return image.convert(mode)
+    return image if image.mode == mode else image.convert(mode)

@@ -1,0 +1,172 @@
+"""Batches of pixels, made by threads ahead of the training that takes them.
+
+What an image becomes depends on the seed, the epoch and its index alone: not on threads, nor on what came before. So
+training that goes on in the middle of an epoch sees the same bytes as training that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from edgekit.calibration.origins import said
+from edgekit.errors import DataError
+from edgekit.training.data.augmentation import Augmentation, PadCrop, shifted, training_pixels
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from concurrent.futures import Future
+
+    from numpy.typing import NDArray
+
+    from edgekit.preprocessing import Preprocessing
+    from edgekit.training.data.examples import Examples
+
+AHEAD: Final = 3  # batches that are made before they are asked for
+_MOST_THREADS: Final = 16  # what one interpreter keeps busy: of each image, some is done under its lock
+_PIECES: Final = 4  # of a batch, for each thread
+# What random numbers are for; with the seed, the epoch and perhaps an index they choose the stream.
+_ORDER, _IMAGE, _SHIFT = 0, 1, 2
+
+
+def threads() -> int:
+    """As many as there are processors that this process may use, within reason."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(there, _MOST_THREADS)
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
+class Batch:
+    """Some images, as the network sees them.
+
+    Attributes:
+        pixels: uint8, [N, H, W, C].
+        targets: of these images: int64 [N] or float32 [N, K].
+        indices: int64 [N], their places among the examples.
+    """
+
+    pixels: NDArray[np.uint8]
+    targets: NDArray[Any]
+    indices: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loader:
+    """Batches of examples, epoch by epoch.
+
+    Attributes:
+        examples: what is read.
+        batch_size: images a batch.
+        preprocessing: what the network sees of an image.
+        augmentation: how training differs from that; None shows each image as it is used later.
+        seed: of everything that is drawn, 0 or more.
+        shuffle: whether each epoch has an order of its own.
+        drop_last: whether a last batch with fewer images is left out; never the only one.
+        workers: threads.
+    """
+
+    examples: Examples
+    batch_size: int
+    preprocessing: Preprocessing
+    augmentation: Augmentation | None = None
+    seed: int = 0
+    shuffle: bool = True
+    drop_last: bool = False
+    workers: int = field(default_factory=threads)
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        whole, rest = divmod(len(self.examples), self.batch_size)
+        return whole + (rest > 0 and not (self.drop_last and whole))
+
+    def epoch(self, number: int, start: int = 0) -> Generator[Batch]:
+        """The batches of an epoch from ``start`` on, which is a number of batches.
+
+        Raises:
+            DataError: an image cannot be read or decoded; the message names it.
+        """
+        order = np.arange(len(self.examples))
+        if self.shuffle:
+            order = np.random.default_rng([self.seed, _ORDER, number]).permutation(order)
+        shift = self._shift(number)
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="edgekit-images")
+        making: deque[_Making] = deque()
+        try:
+            for batch in range(start, len(self)):
+                indices = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+                making.append(self._begun(pool, number, indices, shift))
+                if len(making) > AHEAD:
+                    yield self._finished(making.popleft())
+            while making:
+                yield self._finished(making.popleft())
+        finally:  # also where whoever takes the batches has had enough, or was interrupted
+            pool.shutdown(cancel_futures=True)
+
+    def _shift(self, number: int) -> _Shift | None:
+        """What an epoch does to whole batches; None where images have to be changed one by one."""
+        array, augmentation = self.examples.array(), self.augmentation or Augmentation(flip=0)
+        if array is None or not augmentation.moves_only:
+            return None
+        count, height, width, channels = array.shape
+        if channels != self.preprocessing.shape[2] or not self.preprocessing.leaves((width, height)):
+            return None
+        border = augmentation.crop.pixels if isinstance(augmentation.crop, PadCrop) else 0
+        rng = np.random.default_rng([self.seed, _SHIFT, number])
+        offsets, flips = rng.integers(2 * border + 1, size=(count, 2)), np.less(rng.random(count), augmentation.flip)
+        return _Shift(array, border, offsets, flips)
+
+    def _begun(
+        self, pool: ThreadPoolExecutor, number: int, indices: NDArray[np.int64], shift: _Shift | None
+    ) -> _Making:
+        pixels = np.empty((len(indices), *self.preprocessing.shape), np.uint8)
+        if shift is not None:
+            return _Making(indices, pixels, [pool.submit(self._fill_at_once, pixels, indices, shift)])
+        step = -(-len(indices) // (self.workers * _PIECES))
+        pieces = [slice(first, first + step) for first in range(0, len(indices), step)]
+        work = [pool.submit(self._fill_one_by_one, pixels[piece], indices[piece], number) for piece in pieces]
+        return _Making(indices, pixels, work)
+
+    def _finished(self, making: _Making) -> Batch:
+        for future in making.work:
+            future.result()
+        return Batch(making.pixels, self.examples.targets[making.indices], making.indices)
+
+    def _fill_at_once(self, pixels: NDArray[np.uint8], indices: NDArray[np.int64], shift: _Shift) -> None:
+        found = shifted(shift.array[indices], shift.border, shift.offsets[indices], shift.flips[indices])
+        pixels[...] = self.preprocessing.in_order(found)
+
+    def _fill_one_by_one(self, pixels: NDArray[np.uint8], indices: NDArray[np.int64], number: int) -> None:
+        for place, index in enumerate(indices):
+            try:
+                image = self.examples.image(index)
+                if self.augmentation is None:
+                    pixels[place] = self.preprocessing.pixels(image)
+                else:
+                    rng = np.random.default_rng([self.seed, _IMAGE, number, index])
+                    pixels[place] = training_pixels(image, self.preprocessing, self.augmentation, rng)
+            except Exception as error:  # decoders of broken files raise whatever they stumble over
+                raise DataError(f"{self.examples.names[index]} cannot be used: {said(error)}") from error
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shift:
+    """What an epoch does to each of the images, [N, H, W, C], that are an array: see ``shifted``."""
+
+    array: NDArray[np.uint8]
+    border: int
+    offsets: NDArray[np.int64]
+    flips: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Making:
+    """A batch whose pixels are being filled in."""
+
+    indices: NDArray[np.int64]
+    pixels: NDArray[np.uint8]
+    work: list[Future[None]]

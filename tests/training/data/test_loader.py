@@ -1,0 +1,114 @@
+"""Batches: what they hold follows from seed, epoch and index alone, and what goes wrong is named."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgekit.errors import DataError
+from edgekit.preprocessing import Preprocessing
+from edgekit.training.data.augmentation import Augmentation, PadCrop, ResizedCrop, shifted, training_pixels
+from edgekit.training.data.examples import Examples, array_examples, file_examples
+from edgekit.training.data.loader import Batch, Loader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (11, 8, 8, 3), np.uint8)
+TARGETS = np.arange(11) % 3
+SMALL = Preprocessing((8, 8), None)
+SHIFTING = Augmentation(PadCrop(2), flip=0.5)
+CROPPING = Augmentation(ResizedCrop(), flip=0.5, jitter=0.4, erasing=0.5)
+
+
+def in_memory() -> Examples:
+    return array_examples([f"{i}" for i in range(11)], TARGETS, PIXELS)
+
+
+def in_files(folder: Path) -> Examples:
+    paths = [folder / f"{i}.png" for i in range(11)]
+    for path, pixels in zip(paths, PIXELS, strict=True):
+        Image.fromarray(pixels).save(path)
+    return file_examples([path.name for path in paths], TARGETS, paths)
+
+
+def said(batches: Iterable[Batch]) -> list[tuple[bytes, bytes, bytes]]:
+    return [(batch.pixels.tobytes(), batch.targets.tobytes(), batch.indices.tobytes()) for batch in batches]
+
+
+@pytest.mark.parametrize("augmentation", [None, SHIFTING, CROPPING])
+@pytest.mark.parametrize("kind", ["array", "files"])
+def test_an_epoch_is_the_same_however_it_is_made(tmp_path: Path, kind: str, augmentation: Augmentation | None) -> None:
+    examples = in_memory() if kind == "array" else in_files(tmp_path)
+    expected = said(Loader(examples, 4, SMALL, augmentation, seed=3, workers=1).epoch(5))
+    assert [len(i) // 8 for _, _, i in expected] == [4, 4, 3]
+    many = Loader(examples, 4, SMALL, augmentation, seed=3, workers=4)
+    assert said(many.epoch(5)) == expected
+    assert said(many.epoch(5, start=1)) == expected[1:]
+    assert said(many.epoch(5, start=3)) == []
+    assert said(many.epoch(6)) != expected
+    assert said(Loader(examples, 4, SMALL, augmentation, seed=4).epoch(5)) != expected
+
+
+def test_an_image_does_not_depend_on_its_batch() -> None:
+    """Batches of another size have another order, and the same images."""
+    by_index = [
+        {int(i): p.tobytes() for batch in loader.epoch(2) for i, p in zip(batch.indices, batch.pixels, strict=True)}
+        for loader in (Loader(in_memory(), size, SMALL, how) for size, how in ((4, SHIFTING), (7, SHIFTING)))
+    ]
+    assert by_index[0] == by_index[1]
+    assert len(by_index[0]) == 11
+
+
+def test_without_augmentation_and_shuffling_images_are_what_verification_sees(tmp_path: Path) -> None:
+    preprocessing = Preprocessing((6, 4), "whole", order="BGR")
+    for examples in (in_memory(), in_files(tmp_path)):
+        (batch,) = Loader(examples, 16, preprocessing, shuffle=False).epoch(0)
+        expected = [preprocessing.pixels(Image.fromarray(pixels)) for pixels in PIXELS]
+        np.testing.assert_array_equal(batch.pixels, np.stack(expected))
+        np.testing.assert_array_equal(batch.targets, TARGETS)
+        np.testing.assert_array_equal(batch.indices, np.arange(11))
+
+
+@pytest.mark.parametrize("order", ["RGB", "BGR"])
+def test_whole_batches_are_shifted_as_single_images_are(order: str) -> None:
+    preprocessing = Preprocessing((8, 8), 8, order=order)
+    for image in PIXELS:
+        rng = np.random.default_rng(1)
+        expected = training_pixels(Image.fromarray(image), preprocessing, SHIFTING, np.random.default_rng(1))
+        offsets, flip = rng.integers(5, size=2), rng.random() < 0.5
+        found = shifted(image[None], 2, offsets[None], np.array([flip]))[0]
+        np.testing.assert_array_equal(preprocessing.in_order(found), expected)
+
+
+def test_shifts_are_all_there_and_equally_frequent() -> None:
+    pixels = np.zeros((3000, 3, 3, 1), np.uint8)
+    pixels[:, 1, 1] = 255
+    examples = array_examples(["x"] * 3000, np.zeros(3000, np.int64), pixels)
+    (batch,) = Loader(
+        examples, 3000, Preprocessing((3, 3), None, (0.5,), (0.5,), "GREY"), Augmentation(PadCrop(1))
+    ).epoch(0)
+    share = (batch.pixels[..., 0] > 0).mean(0)
+    np.testing.assert_allclose(share, np.full((3, 3), 1 / 9), atol=0.02)  # 5 standard deviations are 0.029
+
+
+def test_a_last_batch_with_fewer_images_can_be_left_out() -> None:
+    assert [len(Loader(in_memory(), size, SMALL, drop_last=True)) for size in (4, 11, 20)] == [2, 1, 1]
+    assert [len(batch.targets) for batch in Loader(in_memory(), 4, SMALL, drop_last=True).epoch(0)] == [4, 4]
+
+
+def test_what_cannot_be_read_is_named_and_no_thread_is_left(tmp_path: Path) -> None:
+    examples = in_files(tmp_path)
+    (tmp_path / "7.png").write_bytes((tmp_path / "7.png").read_bytes()[:60])
+    with pytest.raises(DataError, match=r"7\.png cannot be used: "):
+        list(Loader(examples, 4, SMALL).epoch(0))
+    batches = Loader(in_memory(), 2, SMALL, CROPPING).epoch(0)
+    next(batches)
+    assert any(thread.name.startswith("edgekit-images") for thread in threading.enumerate())
+    batches.close()
+    assert not any(thread.name.startswith("edgekit-images") for thread in threading.enumerate())

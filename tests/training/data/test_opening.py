@@ -1,0 +1,187 @@
+"""Data sets from each kind of place, and the split where nothing says which images choose."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgekit.errors import DataError
+from edgekit.training.data import opening
+from edgekit.training.data.examples import array_examples
+from edgekit.training.data.opening import Data, open_data, split
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from edgekit.training.data.examples import Examples
+
+RNG = np.random.default_rng(0)
+
+
+def picture(path: Path, level: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (4, 4), (level, level // 256, 0)).save(path)
+
+
+def classes(root: Path, count: int, names: Sequence[str] = ("cat", "dog"), first: int = 0) -> Path:
+    for place, name in enumerate(names):
+        for index in range(count):
+            picture(root / name / f"{index}.png", first + place * count + index)
+    return root
+
+
+def arrays(path: Path, count: int, **others: object) -> Path:
+    pixels = RNG.integers(0, 256, (count, 4, 4, 3), np.uint8)
+    np.savez(path, images=pixels, labels=np.arange(count) % 2, **others)  # type: ignore[arg-type] # arrays of any kind
+    return path
+
+
+def of_class(data: Data, name: str) -> list[str]:
+    return [
+        image for image, target in zip(data.train.names, data.train.targets, strict=True) if data.labels[target] == name
+    ]
+
+
+def test_train_and_val_are_parts_and_test_is_left_alone(tmp_path: Path) -> None:
+    classes(tmp_path / "train", 3, ("dog", "cat"))
+    classes(tmp_path / "valid", 1, ("cat", "dog"), 50)
+    classes(tmp_path / "test", 1, first=70)
+    data = open_data(tmp_path)
+    assert data.labels == ("cat", "dog")
+    assert (len(data.train), len(data.validation)) == (6, 2)
+    assert of_class(data, "dog") == ["dog/0.png", "dog/1.png", "dog/2.png"]
+    assert data.validation.targets.tolist() == [0, 1]
+    assert data.train.targets.dtype == np.int64
+    assert data.notes == (f"{tmp_path / 'test'} is left alone: what chooses a network can no longer judge it.",)
+
+
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    data = open_data(classes(tmp_path, 5, ("car", "train", "bus")))
+    assert data.labels == ("bus", "car", "train")
+
+
+def test_validation_may_lie_elsewhere(tmp_path: Path) -> None:
+    data = open_data(classes(tmp_path / "a", 2), validation=classes(tmp_path / "b", 1, first=9))
+    assert (len(data.train), len(data.validation), data.notes) == (4, 2, ())
+
+
+def test_places_are_by_name_where_parts_have_other_classes(tmp_path: Path) -> None:
+    classes(tmp_path / "train", 1, ("b", "c"))
+    classes(tmp_path / "val", 1, ("a", "c"), 9)
+    data = open_data(tmp_path)
+    assert data.labels == ("b", "c", "a")
+    assert data.validation.targets.tolist() == [2, 1]
+
+
+def test_an_empty_class_keeps_its_place(tmp_path: Path) -> None:
+    (classes(tmp_path / "train", 1, ("a", "c")) / "b").mkdir()
+    data = open_data(classes(tmp_path, 0), validation=classes(tmp_path / "val", 1, ("a", "b", "c"), 9))
+    assert data.labels == ("a", "b", "c")
+    assert data.train.targets.tolist() == [0, 2]
+
+
+def test_arrays_with_and_without_validation_beside_them(tmp_path: Path) -> None:
+    train = arrays(tmp_path / "train.npz", 20)
+    alone = open_data(train)
+    assert (alone.labels, len(alone.train), len(alone.validation)) == (("0", "1"), 16, 4)
+    arrays(tmp_path / "test.npz", 4)
+    assert len(open_data(train).validation) == 4
+    arrays(tmp_path / "val.npz", 6, classes=np.array(["cat", "dog"]))
+    for path in (train, tmp_path):
+        data = open_data(path)
+        assert (data.labels, len(data.train), len(data.validation)) == (("cat", "dog"), 20, 6)
+    array = data.train.array()
+    assert array is not None
+    np.testing.assert_array_equal(np.asarray(data.train.image(3)), array[3])
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5), (3, 4, 5, 1)])
+def test_grey_arrays_have_one_channel(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    np.savez(tmp_path / "a.npz", images=np.zeros(shape, np.uint8), labels=np.array([0, 1, 1]))
+    array = open_data(tmp_path / "a.npz").train.array()
+    assert array is not None
+    assert array.shape[1:] == (4, 5, 1)
+
+
+# --- the split
+
+
+def test_one_in_five_of_each_class_is_held_out(tmp_path: Path) -> None:
+    data = open_data(classes(tmp_path, 15, ("a", "b", "c")))
+    assert np.bincount(data.validation.targets).tolist() == [3, 3, 3]
+    assert np.bincount(data.train.targets).tolist() == [12, 12, 12]
+    assert set(data.train.names).isdisjoint(data.validation.names)
+    assert data.notes[0].startswith("There is no validation part: 9 images of 45, one in 5 of each class, are held out")
+
+
+def many(levels: Sequence[int], targets: Sequence[int]) -> Examples:
+    pixels = np.array(levels, np.uint8)[:, None, None, None]
+    return array_examples([str(i) for i in range(len(levels))], np.array(targets), pixels)
+
+
+def test_the_split_follows_from_content_alone() -> None:
+    examples = many(range(40), [i % 4 for i in range(40)])
+    _, held = split(examples)
+    order = RNG.permutation(40)
+    _, moved = split(examples.some(order.tolist()))
+    assert sorted(order[moved].tolist()) == held
+    assert split(examples, seed=1)[1] != held
+
+
+def test_equal_images_stay_together() -> None:
+    examples = many([i // 4 for i in range(40)], [0] * 40)
+    train, held = split(examples)
+    assert {examples.digests[i] for i in train}.isdisjoint(examples.digests[i] for i in held)
+    assert len(held) == 8
+
+
+def test_few_images_are_split_so_that_both_parts_have_some() -> None:
+    train, held = split(many([1, 2, 3, 4, 4], [0, 0, 1, 2, 2]))
+    assert len(held) == 1
+    assert {2, 3, 4} < set(train)
+
+
+def test_some_examples_are_as_many_of_each_class_as_there_are() -> None:
+    examples = many(range(40), [0] * 30 + [1] * 7 + [2] * 3)
+    found = examples.spread(12)
+    assert np.bincount(examples.targets[found]).tolist() == [5, 4, 3]
+    assert found == sorted(found)
+    assert examples.spread(100) == list(range(40))
+
+
+# --- what is known of a data set
+
+
+def test_the_digest_is_that_of_content_and_targets(tmp_path: Path) -> None:
+    first = open_data(classes(tmp_path / "a", 5)).digest
+    assert open_data(classes(tmp_path / "b", 5)).digest == first
+    (tmp_path / "b/cat").rename(tmp_path / "b/cow")
+    assert open_data(tmp_path / "b").digest != first
+    (tmp_path / "a/cat/0.png").rename(tmp_path / "a/dog/x.png")
+    assert open_data(tmp_path / "a").digest != first
+
+
+def test_images_are_kept_in_memory_where_all_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = classes(tmp_path, 5)  # 10 images of 4 x 4 pixels, 4 bytes each
+    for most, kept in ((640, True), (639, False)):
+        monkeypatch.setattr(opening, "HELD_BYTES", most)
+        examples = open_data(root).train
+        assert (examples.image(0) is examples.image(0)) is kept
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda root: picture(classes(root, 1) / "stray.png", 7), r"nothing says of what class stray\.png is: put"),
+        (lambda root: np.savez(root / "train.npz", images=np.zeros((2, 4, 4, 3), np.uint8)), "the 2 images in .* are"),
+        (lambda root: None, "there is no image"),
+    ],
+)
+def test_what_says_nothing_of_classes_is_refused(tmp_path: Path, make: object, said: str) -> None:
+    make(tmp_path)  # type: ignore[operator] # a function
+    with pytest.raises(DataError, match=said):
+        open_data(tmp_path)
