@@ -87,6 +87,9 @@ class ModelSettings:
     head_activation: Literal["relu", "relu6", "hard_swish", "none"] | None = _key(
         "between the linear layers of its classifier; as usual for its layout", default=None
     )
+    cifar_stem: bool | None = _key(
+        "whether its first strides were taken out, so that images of 32 x 32 leave a map of 4 x 4", default=None
+    )
     labels: Path | None = _key("class names, one a line, stored in every file", default=None)
     task: Annotated[str, OneOf(TASKS)] | None = _key(
         "what it is for; classification, as is usual for one output of [N, classes]", default=None

@@ -17,6 +17,7 @@ INPUT_SETTINGS: Final[Mapping[str, str]] = {
     "order": "--order RGB|BGR",
     "resize": "--resize PIXELS|whole|none, or --set preprocessing.crop=SHARE",
     "interpolation": "--set preprocessing.interpolation=bilinear|bicubic|…",
+    "antialias": "--set preprocessing.antialias=true|false",
 }
 # The keys of edgekit.toml that say the same as a fact.
 KEYS: Final[Mapping[str, Sequence[str]]] = {
@@ -24,9 +25,10 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
     "order": ("preprocessing.order",),
     "resize": ("preprocessing.resize", "preprocessing.crop"),
     "interpolation": ("preprocessing.interpolation",),
+    "antialias": ("preprocessing.antialias",),
     **{
         name: (f"model.{name}",)
-        for name in ("task", "padding", "bn_eps", "activation", "head_activation", "resolution")
+        for name in ("task", "padding", "bn_eps", "activation", "head_activation", "resolution", "cifar_stem")
     },
 }
 _FLAGS: Final = {"order": "--order", "padding": "--padding", "resize": "--resize", "task": "--task"}
@@ -57,6 +59,8 @@ def flag(name: str, value: Any, order: str = "RGB") -> str:  # noqa: ANN401 - JS
 
     >>> flag("padding", "same"), flag("bn_eps", 0.001)
     ('--padding same', '--set model.bn_eps=0.001')
+    >>> flag("cifar_stem", True)
+    '--set model.cifar_stem=true'
     >>> flag("normalization", {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]})
     '--preprocessing tf'
     >>> flag("normalization", {"mean": [0.25], "std": [0.5]})
@@ -65,6 +69,7 @@ def flag(name: str, value: Any, order: str = "RGB") -> str:  # noqa: ANN401 - JS
     if name == "normalization":
         return _of_normalization(value, order)
     typed = "x".join(map(str, value)) if isinstance(value, list | tuple) else f"{value}"
+    typed = typed.lower() if isinstance(value, bool) else typed
     return f"{_FLAGS[name]} {typed}" if name in _FLAGS else f"--set {KEYS[name][0]}={typed}"
 
 

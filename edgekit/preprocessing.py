@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -10,6 +10,8 @@ from PIL import Image, ImageOps
 
 from edgekit.conventions import ORDERS, Interpolation
 from edgekit.errors import DataError
+from edgekit.facts import Basis, Fact
+from edgekit.flags import INPUT_SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -157,6 +159,28 @@ class Preprocessing:
             return width, height
         rows, columns = self.resize if isinstance(self.resize, tuple) else (int(self.resize),) * 2
         return _covering(size, (columns, rows))
+
+    def at(self, size: tuple[int, int]) -> Preprocessing:
+        """The same for images of another size, (height, width), of which the network sees the same share."""
+        rows, columns = (side / own for side, own in zip(size, self.size, strict=True))
+        resize = self.resize
+        if isinstance(resize, int):
+            resize = round(resize * min(size) / min(self.size))
+        elif isinstance(resize, tuple):
+            resize = (round(resize[0] * rows), round(resize[1] * columns))
+        return replace(self, size=size, resize=resize)
+
+    def facts(self, basis: Basis, because: str) -> tuple[Fact, ...]:
+        """It as facts that hold for the same reason; of averaging nothing is said where it is as usual."""
+        values: dict[str, Any] = {
+            "normalization": {"mean": list(self.mean), "std": list(self.std)},
+            "order": self.order,
+            "resize": "none" if self.resize is None else self.resize,
+            "interpolation": self.interpolation,
+        }
+        if not self.antialias:
+            values["antialias"] = False
+        return tuple(Fact(name, value, basis, because, INPUT_SETTINGS[name]) for name, value in values.items())
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values, without ``keeps_size``."""

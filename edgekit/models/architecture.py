@@ -7,6 +7,7 @@ have no torch.
 from __future__ import annotations
 
 from dataclasses import MISSING, asdict, dataclass, fields, replace
+from math import prod
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, get_args
 
 from edgekit.errors import ArtifactError, ConfigError, did_you_mean
@@ -19,8 +20,12 @@ HeadActivation = Literal["relu", "relu6", "hard_swish", "none"]
 PaddingStyle = Literal["same", "symmetric"]
 Gate = Literal["hard_sigmoid", "sigmoid"]
 Kind = Literal["inverted", "fused", "single", "depthwise"]
-Part = Literal["start", "expand", "depthwise", "squeeze", "excite", "project", "filter"]
+Part = Literal["start", "expand", "depthwise", "squeeze", "excite", "project", "filter", "shortcut"]
 Size = tuple[int, int]  # height and width, in pixels
+
+# Pixels of an image of 32 x 32 to each place of its last map, which is 4 x 4 then; and the size of such images.
+# Source: models/mobilenetv2.py of github.com/kuangliu/pytorch-cifar, which has no stride in the stem and in stage 2.
+_CIFAR_STRIDE, _CIFAR_SIDE = 8, 32
 
 
 class Options(TypedDict, total=False):
@@ -33,6 +38,7 @@ class Options(TypedDict, total=False):
     activation: Activation
     head_activation: HeadActivation | None
     stem_stride: int
+    cifar_stem: bool
     squeeze_first: bool
     residuals: bool
     gate: Gate
@@ -60,6 +66,7 @@ class Block:
         start: side of the kernel of a depthwise convolution before the expansion, in pixels, 0 without one.
         kind: which of these it is.
         skips: a row of stride 1 that keeps the channels adds its input.
+        shortcut: it adds its input through a 1x1 convolution with batch normalization.
     """
 
     kernel: int
@@ -72,6 +79,7 @@ class Block:
     start: int = 0
     kind: Kind = "inverted"
     skips: bool = True
+    shortcut: bool = False
 
     @property
     def parts(self) -> frozenset[Part]:
@@ -85,6 +93,7 @@ class Block:
             "squeeze": self.squeeze,
             "excite": self.squeeze,
             "project": is_inverted or self.kind == "fused",
+            "shortcut": self.shortcut,
         }
         return frozenset(part for part, there in has.items() if there)
 
@@ -113,6 +122,7 @@ class Architecture:
         residuals: blocks of stride 1 that keep the channels add their input.
         gate: the function at the end of squeeze-and-excite.
         squeezes_as_block: inside squeeze-and-excite is the block's activation, and not ReLU.
+        cifar_stem: the first strides were taken out, for images of 32 x 32 (``with_options``).
 
     Raises:
         ConfigError: a size is below 1, or padding, an activation or a gate is unknown.
@@ -137,6 +147,7 @@ class Architecture:
     residuals: bool = True
     gate: Gate = "hard_sigmoid"
     squeezes_as_block: bool = False
+    cifar_stem: bool = False
 
     def __post_init__(self) -> None:
         kinds = (
@@ -164,13 +175,22 @@ class Architecture:
 
         An activation other than that of stem and head replaces it everywhere in the trunk. In a V3 that is the
         hard-swish of the later blocks, as in the minimalistic V3; its first blocks keep their ReLU.
+
+        With ``cifar_stem`` strides are taken out from the first convolution on, until images of 32 x 32 leave a last
+        map of 4 x 4 instead of 1 x 1; they are its size unless another is among the options.
+
+        Raises:
+            ConfigError: a value is invalid, or strides that are taken out would have to be put back.
         """
         activation = options.get("activation", self.activation)
         blocks = tuple(
             replace(block, activation=activation) if block.activation == self.activation else block
             for block in self.blocks
         )
-        return replace(replace(self, blocks=blocks), **options)
+        network = replace(self, blocks=blocks)
+        if options.get("cifar_stem", self.cifar_stem) != self.cifar_stem:
+            network, options = _for_cifar(network), Options(resolution=_CIFAR_SIDE) | options
+        return replace(network, **options)
 
     @property
     def size(self) -> Size:
@@ -217,6 +237,19 @@ def _unusual(kind: type[Architecture | Block], values: Mapping[str, Any]) -> dic
     """The values of fields without those that are as most are."""
     usual = {field.name: field.default for field in fields(kind) if field.default is not MISSING}
     return {name: value for name, value in values.items() if name not in usual or value != usual[name]}
+
+
+def _for_cifar(network: Architecture) -> Architecture:
+    """A network without its first strides."""
+    if network.cifar_stem:
+        raise ConfigError("the network's first strides were taken out: cifar_stem = false cannot put them back")
+    strides = [network.stem_stride, *(block.stride for block in network.blocks)]
+    for index in range(len(strides)):
+        if prod(strides) > _CIFAR_STRIDE:
+            strides[index] = 1
+    stem, *others = strides
+    blocks = tuple(replace(block, stride=stride) for block, stride in zip(network.blocks, others, strict=True))
+    return replace(network, stem_stride=stem, blocks=blocks)
 
 
 def make_divisible(value: float, divisor: int = 8) -> int:

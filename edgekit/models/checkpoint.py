@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Unpack, cast
 import torch
 
 from edgekit import extras, files
-from edgekit.errors import CheckpointError, did_you_mean
+from edgekit.errors import CheckpointError, ConfigError, did_you_mean
 from edgekit.facts import BY_SETTING, Basis, Fact
 from edgekit.models import buffers, folders, foreign, inference, numbers, readers, selection, strays
 from edgekit.models.families import FAMILIES
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from edgekit.models.names import Renamed
     from edgekit.models.network import Classifier
     from edgekit.models.readers import Contents
+    from edgekit.models.recorded import Recorded
 
 _OWN = "edgekit checkpoint"
 # What leaves no trace in weights, and the setting that decides it.
@@ -38,6 +39,7 @@ _SETTINGS = {
     "activation": "--set model.activation=relu|relu6|hard_swish",
     "head_activation": "--set model.head_activation=relu|relu6|hard_swish|none",
     "resolution": "--set model.resolution=PIXELS, or HEIGHTxWIDTH",
+    "cifar_stem": "--set model.cifar_stem=true|false",
 }
 _HEAD_EPS = 1e-5  # torch's, for batch normalization that somebody put between linear layers
 
@@ -54,6 +56,7 @@ class Checkpoint:
         facts: what is taken to be true of it and its weights do not tell.
         overruled: what the file states, where something else was given.
         notes: what was chosen, left aside and rewritten on the way, for people.
+        recorded: what edgekit's training recorded of it; None where it was trained elsewhere.
     """
 
     module: nn.Module = field(repr=False)
@@ -63,6 +66,7 @@ class Checkpoint:
     facts: tuple[Fact, ...]
     overruled: tuple[Fact, ...]
     notes: tuple[str, ...]
+    recorded: Recorded | None = None
 
     @property
     def is_own(self) -> bool:
@@ -84,6 +88,7 @@ class _Understood:
     facts: tuple[Fact, ...] = ()
     overruled: tuple[Fact, ...] = ()
     notes: tuple[str, ...] = ()
+    recorded: Recorded | None = None
 
 
 def load(
@@ -100,7 +105,8 @@ def load(
         num_classes: what the network must have; None takes any.
         given: what weights do not tell, instead of what is usual: ``resolution`` of the image in pixels, one number or
             height and width, instead of the family's; ``padding``, ``bn_eps``, ``activation`` of the body and
-            ``head_activation`` between the linear layers of the classifier, instead of the layout's.
+            ``head_activation`` between the linear layers of the classifier, instead of the layout's; ``cifar_stem``
+            where strides were taken out for images of 32 x 32.
 
     Raises:
         CheckpointError: the file cannot be read, or is no MobileNet, or not the one that was asked for.
@@ -111,7 +117,8 @@ def load(
     contents = readers.read(path)
     try:
         if contents.architecture is not None:
-            understood = _saved(contents.groups[0].weights, contents.architecture, family, given)
+            weights = contents.groups[0].weights
+            understood = _with_record(_saved(weights, contents.architecture, family, given), contents)
         else:
             understood = _understand(path, contents, family, given)
         _check_classes(understood.architecture, num_classes)
@@ -154,26 +161,35 @@ def _checkpoint(module: nn.Module, understood: _Understood, digest: str, notes: 
         understood.facts,
         understood.overruled,
         notes + understood.notes,
+        understood.recorded,
     )
 
 
-def save(path: str | PathLike[str], module: nn.Module, architecture: Architecture) -> None:
-    """Writes a network that ``build(architecture)`` made; ``load`` then has nothing to guess.
+def save(
+    path: str | PathLike[str], module: nn.Module, architecture: Architecture, recorded: Recorded | None = None
+) -> None:
+    """Writes a network that ``build(architecture)`` made; ``load`` then has nothing to guess of how it was built.
 
     Args:
         path: a .safetensors file, which is overwritten.
         module: the network.
         architecture: of the network.
+        recorded: what its training knows of its images and classes; an export then assumes nothing of these either.
 
     Raises:
         BadInput: the file cannot be written.
+        ConfigError: what was recorded is about another network.
     """
-    files.write_bytes(Path(path), _as_file(module, architecture))
+    if recorded is not None:
+        recorded.check(architecture)
+    files.write_bytes(Path(path), _as_file(module, architecture, recorded))
 
 
-def _as_file(module: nn.Module, architecture: Architecture) -> bytes:
+def _as_file(module: nn.Module, architecture: Architecture, recorded: Recorded | None = None) -> bytes:
     safetensors = extras.load("safetensors.torch", "torch")
     metadata = {readers.ARCHITECTURE_KEY: json.dumps(architecture.to_dict())}
+    if recorded is not None:
+        metadata[readers.RECORDED_KEY] = json.dumps(recorded.to_dict())
     content: bytes = safetensors.save(_weights(module), metadata=metadata)
     return content
 
@@ -196,6 +212,19 @@ def _saved(saved_weights: Mapping[str, Tensor], saved: Architecture, family: str
     weights = numbers.as_float32(saved_weights)
     overruled = _overruled(given, {name: getattr(saved, name) for name in _SETTINGS}, stated)
     return _Understood(_OWN, architecture, weights, _facts(architecture, given, stated, ""), overruled)
+
+
+def _with_record(understood: _Understood, contents: Contents) -> _Understood:
+    """What edgekit saved, with what its training recorded; of images of another size, the same share is seen."""
+    if contents.recorded is None or contents.architecture is None:
+        return understood
+    try:
+        contents.recorded.check(contents.architecture)
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from error
+    recorded = contents.recorded.at(understood.architecture.size)
+    known = (*understood.facts, *recorded.facts)
+    return replace(understood, facts=known, notes=understood.notes + recorded.notes, recorded=recorded)
 
 
 def _understand(path: Path, contents: Contents, family: str | None, given: Options) -> _Understood:
@@ -268,6 +297,8 @@ def _facts(architecture: Architecture, given: Options, stated: Mapping[str, str]
     values["resolution"] = size if isinstance(size, int) else list(size)
     if architecture.hidden_channels:
         values["head_activation"] = architecture.head_activation or architecture.activation
+    if architecture.cifar_stem or "cifar_stem" in given:
+        values["cifar_stem"] = architecture.cifar_stem
     facts = []
     for name, value in values.items():
         basis, because = Basis.ASSUMED, f"usual for this layout ({source})"

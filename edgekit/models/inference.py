@@ -133,6 +133,7 @@ def _blocks(weights: Mapping[str, Tensor], wiring: Wiring, table: Architecture) 
                 start=kernels["start"][2] if "start" in kernels else 0,
                 kind=_kind(kernels),
                 skips=row.skips,
+                shortcut="shortcut" in kernels,
             )
         )
     return tuple(rows)

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from edgekit.facts import Fact
     from edgekit.models.architecture import Architecture
+    from edgekit.models.recorded import Recorded
 
-ARCHITECTURE_KEY = "edgekit.architecture"  # in the metadata of a .safetensors file
+ARCHITECTURE_KEY, RECORDED_KEY = "edgekit.architecture", "edgekit.recorded"  # in the metadata of a .safetensors file
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # tensors have no single truth value
@@ -40,6 +41,7 @@ class Contents:
     Attributes:
         groups: every mapping that has tensors, in the file's order.
         architecture: that edgekit saved with them, else None.
+        recorded: what edgekit's training recorded, else None.
         stated: what leaves no trace in the weights and the file says.
         facts: what the file says about the images.
         classes: how many the file says.
@@ -50,6 +52,7 @@ class Contents:
 
     groups: tuple[Group, ...]
     architecture: Architecture | None = None
+    recorded: Recorded | None = None
     stated: Options = field(default_factory=Options)
     facts: tuple[Fact, ...] = ()
     classes: int | None = None

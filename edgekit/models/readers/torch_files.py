@@ -9,7 +9,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,13 +19,16 @@ from edgekit import extras
 from edgekit.errors import ArtifactError, CheckpointError
 from edgekit.models.architecture import Architecture, Options
 from edgekit.models.names import WAY_BY_ONNX
-from edgekit.models.readers.contents import ARCHITECTURE_KEY, Contents, Group
+from edgekit.models.readers.contents import ARCHITECTURE_KEY, RECORDED_KEY, Contents, Group
 from edgekit.models.readers.fake_quantization import without_observers
 from edgekit.models.readers.parametrizations import made_whole
+from edgekit.models.recorded import Recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+T = TypeVar("T")
 
 # Training scripts store their command line and numpy's numbers beside the weights. Neither can run anything.
 _NUMPY_SCALAR = np.float64(0).__reduce__()[0]
@@ -120,7 +123,9 @@ def read_safetensors(path: Path) -> Contents:
     groups = tuple(_walk(values, (), set()))
     if not groups:
         raise _no_weights(path)
-    return replace(_whole(groups), architecture=_architecture(path, metadata))
+    architecture = _saved(path, metadata, ARCHITECTURE_KEY, Architecture.from_dict)
+    recorded = _saved(path, metadata, RECORDED_KEY, Recorded.from_dict)
+    return replace(_whole(groups), architecture=architecture, recorded=recorded)
 
 
 def damaged(path: Path, error: Exception, how: str) -> CheckpointError:
@@ -150,11 +155,12 @@ def _no_weights(path: Path) -> CheckpointError:
     return CheckpointError(f"{path} holds no weights: save model.state_dict()")
 
 
-def _architecture(path: Path, metadata: Mapping[str, str]) -> Architecture | None:
-    if ARCHITECTURE_KEY not in metadata:
+def _saved(path: Path, metadata: Mapping[str, str], key: str, read: Callable[[Mapping[str, Any]], T]) -> T | None:
+    """What edgekit saved under a key of the metadata, if it did."""
+    if key not in metadata:
         return None
     try:
-        return Architecture.from_dict(json.loads(metadata[ARCHITECTURE_KEY]))
+        return read(json.loads(metadata[key]))
     except (ValueError, ArtifactError) as error:
         raise CheckpointError(f"{path}: {error}") from error
 

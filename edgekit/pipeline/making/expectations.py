@@ -18,7 +18,6 @@ from edgekit.facts import Basis, Fact
 from edgekit.flags import INPUT_SETTINGS, flags
 from edgekit.pipeline.making.given import OWN_CHANNELS
 from edgekit.pipeline.making.shown import OF_PICTURES, USUAL_CROP, Settled, contradicted, cropped, found, resized
-from edgekit.pipeline.making.trained import stated
 from edgekit.preprocessing import Preprocessing
 from edgekit.words import plain
 
@@ -124,7 +123,8 @@ def settle(  # noqa: PLR0913 - a network, what is known of it, and whom to ask
         if fact.name == against.name
     ]
     start = replace(start, facts=facts.replaced(start.facts, insisted))
-    if ranges is None and given.images is not None and not settings.calibration.data_free:
+    is_open = bool(contradictions) or not trained.is_recorded
+    if ranges is None and given.images is not None and not settings.calibration.data_free and is_open:
         disputed = {fact.name: fact for fact in contradictions}
         start, by_images = found(trained, start, disputed, given, progress, enough=enough)
         shown = {fact.name for fact in start.facts if fact.basis is Basis.GIVEN} | {fact.name for fact in by_images}
@@ -162,6 +162,7 @@ def _start(trained: Trained, given: PreprocessingSettings, recorded: Sequence[Fa
     )
     if resize.value == "none" and interpolation.basis is Basis.ASSUMED:
         interpolation = replace(interpolation, basis=resize.basis, because="no image is resized")
+    antialias = _antialias(given, known)
     if order.value not in orders_of(channels):
         raise ConfigError(
             f"preprocessing.order is {order.value}, and {trained.path} takes images of {channels} channels: "
@@ -176,9 +177,9 @@ def _start(trained: Trained, given: PreprocessingSettings, recorded: Sequence[Fa
         std=std,
         order=order.value,
         interpolation=interpolation.value,
-        antialias=given.antialias is not False,
+        antialias=all(fact.value for fact in antialias),
     )
-    inputs = (normalization, order, resize, interpolation)
+    inputs = (normalization, order, resize, interpolation, *antialias)
     options = [fact for fact in known.values() if fact.name not in INPUT_SETTINGS]
     given_options = [fact for fact in trained.facts if fact.basis is Basis.GIVEN] if recorded is None else []
     return Settled(preprocessing, {}, facts.replaced((*options, *given_options), inputs))
@@ -200,7 +201,7 @@ def _recorded(ranges: Ranges) -> tuple[Fact, ...]:
     """What was settled when ranges were made; files from before facts were written say how images were read."""
     if known := facts.of_provenance(ranges.provenance):
         return known
-    return stated(ranges.preprocessing, Basis.ASSUMED, "the file of ranges, which does not say why")
+    return ranges.preprocessing.facts(Basis.ASSUMED, "the file of ranges, which does not say why")
 
 
 def _fact(name: str, given: object, stated: Mapping[str, Fact], usual: object) -> Fact:
@@ -213,6 +214,14 @@ def _fact(name: str, given: object, stated: Mapping[str, Fact], usual: object) -
     if name == "interpolation":  # a filter of another kind moves a pixel by a few levels
         return Fact(name, usual, Basis.ASSUMED, "usual for most networks", setting)
     return Fact(name, usual, Basis.ASSUMED, _WITHOUT_IMAGES, setting)
+
+
+def _antialias(given: PreprocessingSettings, stated: Mapping[str, Fact]) -> tuple[Fact, ...]:
+    """Whether resizing averages, where somebody says it: all usual loaders do."""
+    name = "antialias"
+    if given.antialias is not None:
+        return (Fact(name, given.antialias, Basis.GIVEN, facts.BY_SETTING, INPUT_SETTINGS[name]),)
+    return (stated[name],) if name in stated else ()
 
 
 def _of_channels(name: str, values: Sequence[float], channels: int) -> tuple[float, ...]:

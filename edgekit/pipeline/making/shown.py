@@ -236,7 +236,9 @@ def _of_pictures(
         return
     if resolution is not None and is_open:
         smaller = round(preprocessing.size[0] * _SMALLER / 32) * 32
-        if smaller < preprocessing.size[0] and (shrunk := of([_scaled(preprocessing, smaller)], resolution=smaller)):
+        if smaller < preprocessing.size[0] and (
+            shrunk := of([preprocessing.at((smaller, smaller))], resolution=smaller)
+        ):
             yield _of_resolution(resolution, smaller, shrunk[0] / found[0])
     by_way = dict(zip(ways, found, strict=True))
     for name, tried in others.items():
@@ -270,16 +272,6 @@ def _of_resolution(known: Fact, smaller: int, times: float) -> Fact:
         return replace(known, because=because, setting=f"--set model.resolution={known.value}|{smaller}")
     because = f"{known.because}, but images of {smaller} fit its batch normalization {1 / times:.2g} times as well"
     return replace(known, because=because, setting=flag("resolution", smaller))
-
-
-def _scaled(preprocessing: Preprocessing, side: int) -> Preprocessing:
-    """The same share of an image, of another size."""
-    resize, scale = preprocessing.resize, side / preprocessing.size[0]
-    if isinstance(resize, int):
-        resize = round(scale * resize)
-    elif isinstance(resize, tuple):
-        resize = (round(scale * resize[0]), round(scale * resize[1]))
-    return replace(preprocessing, size=(side, side), resize=resize)
 
 
 def contradicted(fact: Fact, against: Fact, order: str) -> Fact:

@@ -96,7 +96,7 @@ def open_source(settings: Settings, progress: Progress = silent, *, given: Given
         provenance["device"] = settings.export.device
     float_model = FloatModel(form, settled.preprocessing, (), provenance)
     task = registry.task_of_model(float_model)  # one that reads other outputs is better refused now than after the work
-    labels = () if settings.model.labels is None else read_labels(settings.model.labels, task.things)
+    labels = trained.labels if settings.model.labels is None else read_labels(settings.model.labels, task.things)
     float_model = replace(float_model, labels=labels)
     return Source(
         float_model=float_model,

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from edgekit.ir import Graph
     from edgekit.models.architecture import Options
     from edgekit.models.checkpoint import Checkpoint
-    from edgekit.preprocessing import Preprocessing
 
     Answering = Callable[[NDArray[np.float32]], dict[str, NDArray[np.float32]]]
     Variant = Callable[[Mapping[str, Any]], nn.Module | Graph]
 
 AS_EXPORTED = ("architecture", "size")  # the entries of a provenance that ``load_as_exported`` reads
 HALF = 0.5  # pixels to -1..1: what TensorFlow's MobileNets were trained with
-OPTIONS = ("resolution", "padding", "bn_eps", "activation", "head_activation")  # what leaves no trace in weights
+# What leaves no trace in weights.
+OPTIONS = ("resolution", "padding", "bn_eps", "activation", "head_activation", "cifar_stem")
 FINDABLE = ("padding", "bn_eps", "activation")  # options that batch normalization can show
 
 
@@ -60,6 +60,8 @@ class Trained:
         variant: builds it by some values of these, with its batch normalization: a module of its own, or a graph.
         notes: what was chosen and left aside on the way, for people.
         in_memory: what it is, where it came from no file ("MyNet in memory").
+        labels: names of what it tells apart, where its file has them.
+        is_recorded: edgekit's training recorded how images become its input: they need not be asked.
     """
 
     path: Path
@@ -76,6 +78,8 @@ class Trained:
     variant: Variant = field(repr=False)
     notes: tuple[str, ...]
     in_memory: str | None = None
+    labels: tuple[str, ...] = ()
+    is_recorded: bool = False
 
 
 class Network(Protocol):
@@ -181,11 +185,13 @@ def of_checkpoint(loaded: Checkpoint, path: Path) -> Trained:
         options=() if loaded.is_own else tuple(fact.name for fact in loaded.facts if fact.name in FINDABLE),
         variant=variant,
         notes=loaded.notes,
+        labels=() if loaded.recorded is None else loaded.recorded.labels,
+        is_recorded=loaded.recorded is not None,
     )
 
 
 def _from_onnx(path: Path, settings: ModelSettings) -> Trained:
-    for name in ("family", "padding", "bn_eps", "activation", "head_activation"):
+    for name in ("family", *OPTIONS[1:]):
         if getattr(settings, name) is not None:
             raise ConfigError(f"model.{name} is set, and an ONNX file says that itself: leave it out for {path}")
 
@@ -236,7 +242,7 @@ def _facts_of_metadata(path: Path) -> tuple[Fact, ...]:
         return ()
     if known := facts.of_provenance(about.provenance):
         return tuple(fact for fact in known if fact.name in INPUT_SETTINGS)
-    return stated(about.preprocessing, Basis.STATED, "edgekit's metadata in the file")
+    return about.preprocessing.facts(Basis.STATED, "edgekit's metadata in the file")
 
 
 def _facts_of_onnx(captured: Captured) -> tuple[Fact, ...]:
@@ -273,14 +279,3 @@ def _order_behind_exchange(exchanged: str, own: Arithmetic | None) -> Fact:
             order = "BGR" if is_reversed else "RGB"
             because = f"the file exchanges the channels at its start, and normalizes them as {name} does {order}"
     return Fact("order", order, Basis.ASSUMED, because, INPUT_SETTINGS["order"])
-
-
-def stated(preprocessing: Preprocessing, basis: Basis, because: str) -> tuple[Fact, ...]:
-    """How images are read, as facts."""
-    values = {
-        "normalization": {"mean": list(preprocessing.mean), "std": list(preprocessing.std)},
-        "order": preprocessing.order,
-        "resize": "none" if preprocessing.resize is None else preprocessing.resize,
-        "interpolation": preprocessing.interpolation,
-    }
-    return tuple(Fact(name, value, basis, because, INPUT_SETTINGS[name]) for name, value in values.items())

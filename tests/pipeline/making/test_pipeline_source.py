@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from edgekit.config import ModelSettings, PreprocessingSettings, Settings
+from edgekit.config import CalibrationSettings, ModelSettings, PreprocessingSettings, Settings
 from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.defaults import FOLDER
 from edgekit.errors import ConfigError, DataError
+from edgekit.facts import Basis
+from edgekit.ir import VALUES
 from edgekit.pipeline.making.source import open_source
 from edgekit.pipeline.making.trained import FROM_FILE
+from edgekit.preprocessing import Preprocessing
 from edgekit.reference.float import FloatReference
 
 if TYPE_CHECKING:
@@ -76,3 +80,26 @@ def test_labels_are_one_a_class(tmp_path: Path) -> None:
 def test_without_a_checkpoint() -> None:
     with pytest.raises(ConfigError, match="no checkpoint is named: edgekit export CHECKPOINT"):
         open_source(Settings())
+
+
+def test_of_what_training_recorded_nothing_is_assumed(tmp_path: Path) -> None:
+    from edgekit.models.checkpoint import save
+    from edgekit.models.families.mobilenet_v2 import mobilenet_v2
+    from edgekit.models.network import build
+    from edgekit.models.recorded import Recorded
+
+    whole = mobilenet_v2(0.1, 3, resolution=32)
+    architecture = replace(whole, blocks=whole.blocks[:2])
+    images = Preprocessing((32, 32), None, (0.2,) * 3, (0.9,) * 3, antialias=False)
+    recorded = Recorded(images, "regression", ("x", "y", "z"))
+    save(tmp_path / "net.safetensors", build(architecture), architecture, recorded)
+    np.savez(tmp_path / "noise.npz", images=np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8))
+    model, noise = ModelSettings(tmp_path / "net.safetensors"), CalibrationSettings(data=tmp_path / "noise.npz")
+    source = open_source(Settings(model=model, calibration=noise))
+    assert {fact.basis for fact in source.facts} == {Basis.STATED}
+    assert source.float_model.preprocessing == source.integer_form.preprocessing == images
+    assert source.float_model.labels == ("x", "y", "z")
+    assert [output.role for output in source.float_model.graph.outputs] == [VALUES]
+    other = PreprocessingSettings(mean=(0.5,), std=(0.5,))
+    with pytest.raises(ConfigError, match=r"the file says normalization mean 0\.2, std 0\.9"):
+        open_source(Settings(model=model, preprocessing=other))
