@@ -60,7 +60,7 @@ class ShortcutResidual(nn.Module):
         y = self.act2(self.bn2(self.conv2(y)))
         z: Tensor = self.bn3(self.conv3(y))
         if self.shortcut is not None:
-            return z + self.shortcut(x)
+            z = z + self.shortcut(x)
         return z + x if self.has_residual else z
 
 
