@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from PIL import Image, ImageOps
 
-from edgekit.calibration.origins import image_of, said
+from edgekit.calibration.origins import image_of
 from edgekit.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -58,11 +58,6 @@ class Examples(ABC):
     def sizes(self) -> tuple[tuple[int, int], ...]:
         """(Width, height) of each image, as its header has it; (0, 0) where there is none."""
 
-    @property
-    @abstractmethod
-    def broken(self) -> dict[str, str]:
-        """Names of images that are known to be unusable without decoding them, and why."""
-
     @abstractmethod
     def image(self, index: int) -> Image.Image:
         """An image; not to be changed.
@@ -100,12 +95,11 @@ class Examples(ABC):
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What a file shows without decoding it: SHA-256, (width, height), bytes of its pixels, and why it is unusable."""
+    """What a file shows without decoding it: SHA-256, (width, height), and the bytes that its pixels will take."""
 
     digest: bytes
     size: tuple[int, int] = (0, 0)
     held_bytes: int = 0
-    broken: str = ""
 
 
 class FileExamples(Examples):
@@ -135,11 +129,6 @@ class FileExamples(Examples):
     def sizes(self) -> tuple[tuple[int, int], ...]:
         """As files have them, before they are turned upright."""
         return tuple(look.size for look in self._looks)
-
-    @property
-    def broken(self) -> dict[str, str]:
-        """Files that cannot be read, or whose header is that of no image."""
-        return {name: look.broken for name, look in zip(self.names, self._looks, strict=True) if look.broken}
 
     @property
     def held_bytes(self) -> int:
@@ -199,11 +188,6 @@ class ArrayExamples(Examples):
         _, height, width, _ = self._pixels.shape
         return ((width, height),) * len(self)
 
-    @property
-    def broken(self) -> dict[str, str]:
-        """None: pixels are pixels."""
-        return {}
-
     def image(self, index: int) -> Image.Image:
         """See ``Examples``."""
         pixels = self._pixels[index]
@@ -248,12 +232,12 @@ def file_examples(
 def _look(path: Path) -> _Look:
     try:
         content = path.read_bytes()
-    except OSError as error:
-        return _Look(hashlib.sha256().digest(), broken=said(error))
+    except OSError:
+        content = b""
     look = _Look(hashlib.sha256(content).digest())
     try:
         with image_of(content) as image:
             held = image.width * image.height * (1 if image.mode in _ONE_BYTE else 4)
             return replace(look, size=image.size, held_bytes=held)
-    except Exception as error:  # noqa: BLE001 - decoders of broken files raise whatever they stumble over
-        return replace(look, broken=said(error))
+    except Exception:  # noqa: BLE001 - decoders of broken files raise whatever they stumble over
+        return look  # whoever asks for the image is told

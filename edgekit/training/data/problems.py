@@ -1,0 +1,218 @@
+"""What is wrong with a data set, found before anything is trained: one sentence each, with what to do.
+
+Some of it leaves nothing to train, or makes what is measured meaningless: that is refused. The rest is told.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from edgekit.errors import DataError
+from edgekit.progress import Progress, silent
+from edgekit.tasks.classification.labels import matched
+from edgekit.training.data.likeness import Looks, look, twins
+from edgekit.words import count, percent, some
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from edgekit.training.data.opening import Data
+
+MOST_IN_BOTH: Final = 0.5  # of the validation images that training sees: from there on it measures memory
+NEARLY_ALL: Final = 0.9  # of the training images that are of one class
+SMALL: Final = 0.5  # of the network's side; an image below it has a quarter of the pixels that are wanted, or fewer
+MANY: Final = 0.1  # of the images that are small
+_SHOWN: Final = 3  # names in a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is wrong with a data set.
+
+    Attributes:
+        sentence: what it is, and what to do.
+        is_fatal: whether training makes no sense.
+    """
+
+    sentence: str
+    is_fatal: bool = False
+
+
+def find(
+    data: Data, size: tuple[int, int], *, names: Sequence[str] = (), progress: Progress = silent
+) -> tuple[Problem, ...]:
+    """What is wrong with a data set, and lets itself be trained with.
+
+    All images are decoded once. Where they are kept in memory, this is how they get there.
+
+    Args:
+        data: what training starts from.
+        size: (height, width) of the network's input, pixels.
+        names: of the classes of a network that keeps its last layer, in order; empty where that layer is new.
+        progress: told how many images were decoded.
+
+    Raises:
+        DataError: training makes no sense; the message has a sentence for each reason.
+    """
+    found = [*_of_labels(data, names), *_of_classes(data)] if data.train.targets.ndim == 1 else [*_of_numbers(data)]
+    looks = [look(part, progress) for part in (data.train, data.validation)]
+    found += [*_of_files(looks), *_of_sizes(data, size)]
+    if not any(part.broken for part in looks):  # what is empty equals everything that is
+        found += _of_twins(data, looks)
+    if fatal := [problem.sentence for problem in found if problem.is_fatal]:
+        raise DataError(" ".join(fatal))
+    return tuple(found)
+
+
+def _of_labels(data: Data, names: Sequence[str]) -> Iterator[Problem]:
+    """Classes of another network."""
+    known = matched(data.labels, names)
+    if not names or known == tuple(range(len(names))):
+        return
+    if len(known) == len(names):
+        how = f"has the same classes in another order, {_several(names)}, than the images, {_several(data.labels)}"
+    else:
+        how = (
+            f"tells {_several(names)} apart ({len(names)}), and the images {_several(data.labels)} ({len(data.labels)})"
+        )
+    yield Problem(
+        f"The network {how}: train it with a new last layer, or with images of its own classes.", is_fatal=True
+    )
+
+
+def _of_classes(data: Data) -> Iterator[Problem]:
+    """Classes without images, or with nearly all of them."""
+    learned, choosing = (
+        np.bincount(part.targets, minlength=len(data.labels)) for part in (data.train, data.validation)
+    )
+    there = np.flatnonzero(learned + choosing)
+    if len(there) < 2:
+        name = "none" if not len(there) else data.labels[there[0]]
+        yield Problem(
+            f"All images are of one class ({name}), so nothing is told apart: give two or more.", is_fatal=True
+        )
+        return
+
+    def of(chosen: NDArray[np.bool_]) -> str:
+        return _several([data.labels[i] for i in np.flatnonzero(chosen)])
+
+    if (unseen := (learned == 0) & (choosing > 0)).any():
+        yield Problem(
+            f"Only validation has images of {of(unseen)}, which nothing can be learned of: the two parts need the same "
+            f"classes, so add images of these to training, or take them out of validation.",
+            is_fatal=True,
+        )
+    if (empty := (learned == 0) & (choosing == 0)).any():
+        yield Problem(
+            f"There is no image of {of(empty)}: add some, or remove the class.",
+            is_fatal=True,
+        )
+    if (unjudged := (learned > 0) & (choosing == 0)).any():
+        yield Problem(
+            f"Validation has no image of {of(unjudged)}, so nothing shows whether these are learned: add some."
+        )
+    largest = int(learned.argmax())
+    if (share := learned[largest] / max(learned.sum(), 1)) >= NEARLY_ALL:
+        yield Problem(
+            f"{percent(share)} of the training images are {data.labels[largest]}, and a network that always answers so "
+            f"would be right as often: give more images of the others."
+        )
+
+
+def _of_numbers(data: Data) -> Iterator[Problem]:
+    """Targets that are no numbers, or always the same one."""
+    for part, name in ((data.train, "training"), (data.validation, "validation")):
+        broken = ~np.isfinite(part.targets).all(1)
+        if broken.any():
+            first = part.names[int(broken.argmax())]
+            yield Problem(
+                f"In {name}, the target of {first}{_and_more(int(broken.sum()) - 1)} is no number: fill it in, or "
+                f"leave the image out.",
+                is_fatal=True,
+            )
+    if len(data.train) and (still := (data.train.targets == data.train.targets[0]).all(0)).any():
+        names = [data.labels[i] if data.labels else f"target {i}" for i in np.flatnonzero(still)]
+        yield Problem(
+            f"{_several(names)} is the same for all training images, so nothing is learned of it: leave it out, or "
+            f"give images where it differs."
+        )
+
+
+def _of_files(parts: Sequence[Looks]) -> Iterator[Problem]:
+    """Images that cannot be used."""
+    broken = {name: why for looks in parts for name, why in looks.broken.items()}
+    if broken:
+        yield Problem(
+            f"{count(len(broken), 'image')} cannot be used ({some(broken)}): replace them, or leave them out.",
+            is_fatal=True,
+        )
+
+
+def _of_sizes(data: Data, size: tuple[int, int]) -> Iterator[Problem]:
+    """Images that have to be enlarged by much."""
+    sides = [(min(shape), shape) for part in (data.train, data.validation) for shape in part.sizes if min(shape)]
+    small = [(side, shape) for side, shape in sides if side < SMALL * min(size)]
+    if len(small) > MANY * len(sides):
+        _, (width, height) = min(small)
+        yield Problem(
+            f"{len(small):,} of {count(len(sides), 'image')} are smaller than half of the network's {size[1]} x "
+            f"{size[0]} (the smallest is {width} x {height}), and enlarging shows nothing more: train with "
+            f"--resolution {_multiple(small[len(small) // 2][0])} or so."
+        )
+
+
+def _of_twins(data: Data, looks: Sequence[Looks]) -> Iterator[Problem]:
+    """Images that are in both parts, and those that are of two classes."""
+    train, validation = data.train, data.validation
+    places = {digest: place for place, digest in enumerate(train.digests)}
+    equal = [(places[digest], place) for place, digest in enumerate(validation.digests) if digest in places]
+    known = {place for _, place in equal}
+    near = [pair for pair in twins(looks[0].grey, looks[1].grey) if pair[1] not in known]
+    if pairs := equal + near:
+        first = f"{train.names[pairs[0][0]]} and {validation.names[pairs[0][1]]}"
+        kinds = f"{len(equal)} of them to the byte, " if near and equal else "to the byte, " if equal else ""
+        yield Problem(
+            f"Training sees {len(pairs):,} of the {count(len(validation), 'validation image')}, too, or nearly the "
+            f"same ({kinds}as {first}), so validation flatters the network: leave them out of one part.",
+            is_fatal=len(pairs) > MOST_IN_BOTH * len(validation),
+        )
+    classes: dict[bytes, dict[int, str]] = defaultdict(dict)
+    if train.targets.ndim == 1:
+        for part in (train, validation):
+            for digest, target, name in zip(part.digests, part.targets, part.names, strict=True):
+                classes[digest].setdefault(int(target), name)
+    if torn := [tuple(names.values()) for names in classes.values() if len(names) > 1]:
+        yield Problem(
+            f"{torn[0][0]} and {torn[0][1]} are the same to the byte, and of two classes{_and_more(len(torn) - 1)}: "
+            f"decide for one."
+        )
+
+
+def _and_more(number: int) -> str:
+    """The end of what holds for more than was said.
+
+    >>> _and_more(0), _and_more(2)
+    ('', ' (and of 2 more)')
+    """
+    return f" (and of {number} more)" if number else ""
+
+
+def _several(names: Sequence[str]) -> str:
+    """The first of many names.
+
+    >>> _several(["cat", "dog"]), _several(["a", "b", "c", "d", "e"])
+    ('cat, dog', 'a, b, c and 2 more')
+    """
+    shown = ", ".join(names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
+
+
+def _multiple(side: int) -> int:
+    """The multiple of 32 that is nearest, which halves five times to a whole number; at least 32."""
+    return max(32 * round(side / 32), 32)
