@@ -15,10 +15,11 @@ from edgekit.models.names import Renamed, roots_of, scopes, split
 from edgekit.models.wiring import Names, paired
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
+    from edgekit.models.architecture import Block
     from edgekit.models.wiring import Wiring
 
 Form = dict[Part, Names]
@@ -78,14 +79,7 @@ class Naming:
     def rename(self, weights: Mapping[str, Tensor], root: str, file_name: str) -> Renamed:  # noqa: ARG002 - keys tell all
         """The network at ``root`` under edgekit's names."""
         forms = [form for form in takewhile(bool, (self._form(weights, root, index) for index in count())) if form]
-        modules = self._pair(self.stem, self.wiring.stem_names(), root, 0)
-        for index, form in enumerate(forms):
-            ours = self.wiring.block_names(index, form)
-            for part, (conv, norm) in form.items():
-                modules |= self._pair((conv, norm), ours[part], "", 0)
-        last = self.wiring.last_names(len(forms))
-        if self.last is not None and last is not None:
-            modules |= self._pair(self.last, last, root, len(forms) + 1)
+        modules = self._modules(forms, root)
         renamed, rest = split(weights, modules)
         for key, tensor in renamed.items():
             if key.endswith(("fc1.weight", "fc2.weight")) and tensor.ndim == 2:  # a linear layer on pooled channels
@@ -104,6 +98,32 @@ class Naming:
             family=self.family,
             normalization=self.normalization,
         )
+
+    def modules_of(self, blocks: Sequence[Block], root: str) -> dict[str, str]:
+        """The modules of a network of such blocks, theirs to ours.
+
+        Args:
+            blocks: whose parts this layout has.
+            root: what stands before all names.
+        """
+        forms = []
+        for index, block in enumerate(blocks):
+            first = (self.first,) if index == 0 and self.first is not None else self.forms
+            form = next(form for form in first if form.keys() == block.parts)
+            forms.append({part: self._named(names, root, index) for part, names in form.items()})
+        return self._modules(forms, root)
+
+    def _modules(self, forms: Sequence[Form], root: str) -> dict[str, str]:
+        """The modules of a network of blocks with these names, theirs to ours."""
+        modules = self._pair(self.stem, self.wiring.stem_names(), root, 0)
+        for index, form in enumerate(forms):
+            ours = self.wiring.block_names(index, form)
+            for part, (conv, norm) in form.items():
+                modules |= self._pair((conv, norm), ours[part], "", 0)
+        last = self.wiring.last_names(len(forms))
+        if self.last is not None and last is not None:
+            modules |= self._pair(self.last, last, root, len(forms) + 1)
+        return modules
 
     def _has_blocks(self, weights: Mapping[str, Tensor], root: str, count: int) -> bool:
         return self._form(weights, root, count - 1) is not None and self._form(weights, root, count) is None

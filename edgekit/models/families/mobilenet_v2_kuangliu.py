@@ -52,7 +52,7 @@ class ShortcutResidual(nn.Module):
         self.conv3 = nn.Conv2d(block.expanded, block.out, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(block.out, eps=eps)
         self.shortcut = conv_bn(architecture, Shape(before, block.out), size) if block.shortcut else None
-        self.has_residual = has_residual(architecture, before, block)
+        self.has_residual = not block.shortcut and has_residual(architecture, before, block)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, I, H, W] -> [N, O, H / stride, W / stride]."""

@@ -7,10 +7,15 @@ V3 and V4 with its batch normalization is a block of its own (conv, bn1), and th
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
+import torch
+
 from edgekit.errors import CheckpointError
-from edgekit.models.architecture import Options
+from edgekit.models.architecture import Options, make_divisible
+from edgekit.models.families import family_of
 from edgekit.models.families.mobilenet_v1 import WIRING as V1
 from edgekit.models.families.mobilenet_v2 import WIRING as V2
 from edgekit.models.families.mobilenet_v3 import WIRING as V3
@@ -23,13 +28,40 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from edgekit.models.architecture import Part
+    from edgekit.models.architecture import Architecture, Block, Part
     from edgekit.models.wiring import Names, Wiring
 
 _BLOCK = re.compile(r"blocks\.(\d+)\.(\d+)\.")
 _TENSORFLOW_NAME = re.compile(r"(^|[^a-z])tf_(mobilenet|efficientnet_lite)")
 _TENSORFLOW_IMAGES = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)  # timm's mean and deviation of 0..1 pixels for all of these
 _FILTERED_NAME = re.compile(r"mobilenetv4_conv_(aa|blur)_")
+EPSILON = 1e-5  # of timm's batch normalization, unless bn_eps says another
+_HUNDREDTHS = {0.5: "050", 0.75: "075", 1.0: "100", 1.4: "140"}
+# What timm makes, by edgekit's family and width.
+NAMES: Mapping[str, Mapping[float, str]] = {
+    "mobilenet_v1": {1.0: "mobilenetv1_100", 1.25: "mobilenetv1_125"},
+    "mobilenet_v2": {0.35: "mobilenetv2_035", **{width: f"mobilenetv2_{name}" for width, name in _HUNDREDTHS.items()}},
+    "mobilenet_v3_large": {0.75: "mobilenetv3_large_075", 1.0: "mobilenetv3_large_100"},
+    "mobilenet_v3_small": {
+        0.5: "mobilenetv3_small_050",
+        0.75: "mobilenetv3_small_075",
+        1.0: "mobilenetv3_small_100",
+    },
+    "mobilenet_v4_conv_small": {
+        0.35: "mobilenetv4_conv_small_035",
+        0.5: "mobilenetv4_conv_small_050",
+        1.0: "mobilenetv4_conv_small",
+    },
+    "mobilenet_v4_conv_medium": {1.0: "mobilenetv4_conv_medium"},
+    "mobilenet_v4_conv_large": {1.0: "mobilenetv4_conv_large"},
+    "mnasnet": {width: f"mnasnet_{name}" for width, name in _HUNDREDTHS.items()},
+    "mnasnet_a1": {width: f"semnasnet_{name}" for width, name in _HUNDREDTHS.items()},
+    "mnasnet_small": {1.0: "mnasnet_small"},
+    **{f"efficientnet_lite{level}": {1.0: f"efficientnet_lite{level}"} for level in range(5)},
+}
+# Where channels alone do not tell the stages of a table.
+_STAGES = {"mnasnet_small": (1, 1, 2, 4, 3, 3, 1), "mobilenet_v4_conv_small": (2, 2, 6, 6)}
+_KEEPS_STEM = 0.75  # a V3 keeps the channels of its stem below this width
 _GATE: dict[Part, Names] = {"squeeze": ("se.conv_reduce", None), "excite": ("se.conv_expand", None)}
 # A convolution that only one kind of block has, and the names of that kind's parts.
 _KINDS: tuple[tuple[str, dict[Part, Names]], ...] = (
@@ -95,6 +127,85 @@ class Timm:
             normalization=_TENSORFLOW_IMAGES if is_tensorflow else None,
             notes=(_note(wiring, file_name, is_tensorflow=is_tensorflow),),
         )
+
+
+# --- writing
+
+
+def as_there(architecture: Architecture) -> Architecture:
+    """A family's network with timm's channels.
+
+    A V3 expands what was rounded, below some width keeps its stem, and has the same hidden layer at every width. All
+    other families are the same. Source: _gen_mobilenet_v3 in timm/models/mobilenetv3.py.
+    """
+    usual = family_of(architecture.family).make()
+    if family_of(architecture.family).wiring is not V3 or not architecture.hidden_channels:
+        return architecture
+    stem = usual.stem_channels if (architecture.width or 1.0) < _KEEPS_STEM else architecture.stem_channels
+    before, usual_before, blocks = stem, usual.stem_channels, []
+    for row, base in zip(architecture.blocks, usual.blocks, strict=True):
+        expanded = make_divisible(before * base.expanded / usual_before)
+        squeeze = make_divisible(expanded / 4) if base.squeeze else 0
+        blocks.append(replace(row, expanded=expanded, squeeze=squeeze, expands=base.expands))
+        before, usual_before = row.out, base.out
+    hidden = usual.hidden_channels
+    return replace(architecture, stem_channels=stem, blocks=tuple(blocks), hidden_channels=hidden)
+
+
+def modules_of(architecture: Architecture) -> dict[str, str]:
+    """The modules of a network, timm's to edgekit's."""
+    wiring, count = family_of(architecture.family).wiring, len(architecture.blocks)
+    modules = paired(("conv_stem", "bn1"), wiring.stem_names())
+    stages = _stages(architecture.family)
+    names = [f"blocks.{stage}.{place}" for stage, size in enumerate(stages) for place in range(size)]
+    for index, (name, block) in enumerate(zip(names, architecture.blocks, strict=True)):
+        theirs = _parts_of(wiring, block)
+        for part, ours in wiring.block_names(index, block.parts).items():
+            modules |= {f"{name}.{their}": own for their, own in paired(theirs[part], ours).items()}
+    *hidden, last = wiring.classifier_names(len(architecture.hidden_channels))
+    behind = wiring.last_names(count)
+    if behind is not None:
+        own = f"blocks.{len(stages)}.0"
+        modules |= paired((f"{own}.conv", f"{own}.bn1") if hidden else ("conv_head", "bn2"), behind)
+    layers = ["conv_head", "classifier"] if hidden else ["classifier"]
+    return modules | dict(zip(layers, (*hidden, last), strict=True))
+
+
+def with_head(weights: Mapping[str, Tensor], architecture: Architecture) -> dict[str, Tensor]:
+    """The weights with the hidden layer as timm has it, a 1x1 convolution; in V4 without a bias, before normalization.
+
+    That normalization divides by 1, to the bit, where the layer is read again (``heads.recognition``).
+    """
+    written = dict(weights)
+    if not architecture.hidden_channels:
+        return written
+    written["conv_head.weight"] = weights["conv_head.weight"][:, :, None, None]
+    if family_of(architecture.family).wiring is V4:
+        bias = written.pop("conv_head.bias")
+        written["norm_head.weight"], written["norm_head.bias"] = torch.ones_like(bias), bias
+        written["norm_head.running_mean"] = torch.zeros_like(bias)
+        written["norm_head.running_var"] = torch.full_like(bias, 1 - architecture.bn_eps)
+        written["norm_head.num_batches_tracked"] = torch.zeros((), dtype=torch.int64)
+    return written
+
+
+def _stages(family: str) -> tuple[int, ...]:
+    """How many blocks each stage has: those behind each other with as many channels, at width 1."""
+    if family in _STAGES:
+        return _STAGES[family]
+    return tuple(len(list(rows)) for _, rows in groupby(block.out for block in family_of(family).make().blocks))
+
+
+def _parts_of(wiring: Wiring, block: Block) -> dict[Part, Names]:
+    """What timm calls the parts of a block."""
+    if wiring is V4:
+        mark = {"inverted": "pw_exp.conv", "fused": "conv_exp", "single": "conv"}[block.kind]
+    else:
+        mark = "conv_pwl" if block.expands else "conv_dw"
+    return dict(_KINDS)[mark]
+
+
+# --- reading
 
 
 def _note(wiring: Wiring, file_name: str, *, is_tensorflow: bool) -> str:
