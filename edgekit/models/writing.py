@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from edgekit.models.architecture import Block
     from edgekit.models.naming import Naming
 
 
@@ -123,7 +124,7 @@ def _check_same(library: str, architecture: Architecture, there: Architecture, f
     """
     same = replace(there, **{name: getattr(architecture, name) for name in free})
     rows = zip(architecture.blocks, same.blocks, strict=True)
-    pairs = [
+    pairs: list[tuple[str, Architecture | Block, Architecture | Block]] = [
         ("", replace(architecture, blocks=()), replace(same, blocks=())),
         *((f"block {i} has ", *pair) for i, pair in enumerate(rows)),
     ]

@@ -98,7 +98,7 @@ def test_a_network_of_another_library(
     tmp_path: Path,
 ) -> None:
     library = made_by.partition(".")[0]
-    own = FAMILIES[family].make(width, 5, resolution=64, **options)
+    own = FAMILIES[family].make(width, 5, **options).with_options(resolution=64)
     architecture = as_there(own) if library == "timm" else own
     module = trained(architecture)
     written = state_dict_as(module, architecture, library)
