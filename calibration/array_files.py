@@ -37,7 +37,7 @@ class Arrays:
     labels: Sequence[int] | None
     path: Path
     shape: tuple[int, ...]  # of one image, [H, W], [H, W, 3] or [H, W, 4]
-    folders: None = None
+    class_names: None = None
     unread: None = None
 
     @contextmanager
@@ -96,7 +96,7 @@ def read_array(path: Path) -> NDArray[np.uint8]:
         raise DataError(f"{path} is damaged: {error}") from error
 
 
-def class_names(path: Path) -> tuple[str, ...] | None:
+def names_of_classes(path: Path) -> tuple[str, ...] | None:
     """The names of classes, in order, that lie beside the images of an .npz; None where there are none."""
     if path.suffix.lower() != ".npz":
         return None

@@ -112,9 +112,9 @@ class ImageSource:
         return self._origin.unread
 
     @property
-    def folders(self) -> tuple[str, ...] | None:
-        """The subfolders that labels are places among, in order; None where labels are class indices."""
-        return self._origin.folders
+    def class_names(self) -> tuple[str, ...] | None:
+        """Names of classes that labels are places among, in order; None where labels are class indices."""
+        return self._origin.class_names
 
     @property
     def skipped(self) -> dict[str, str]:
@@ -259,7 +259,8 @@ def open_images(
     .npy, .npz     uint8 [N, H, W, 3], grey [N, H, W] or [N, H, W, 1], or with a fourth channel [N, H, W, 4]; in an .npz
                    it is named ``images``, and ``labels`` [N] may be beside it. Resized and cropped like any other image
     .csv           one image a line: its path, from the list's folder, in a first column named file, path or image, or
-                   in the only column, which needs no header. Labels: from a column named class_index, label or class
+                   in the only column, which needs no header. Labels: from a column named class_index, label or class,
+                   which holds class indices, or names of classes, whose places are as those of subfolders
     =============  ===================================================================================================
 
     Args:
@@ -324,7 +325,7 @@ def as_they_are(size: tuple[int, int], channels: int) -> Preprocessing:
 class _InMemory:
     """What all images in memory have in common; a content is an array's elements, as in a .npy file."""
 
-    folders: None = None
+    class_names: None = None
 
     def __init__(self, pixels: Sequence[NDArray[np.uint8]], labels: Sequence[int] | None, unread: str | None) -> None:
         self._pixels, self.labels, self.unread = pixels, labels, unread

@@ -5,7 +5,6 @@ Names and labels are known first; the content of an image is read when it is ask
 
 from __future__ import annotations
 
-import csv
 import glob
 import io
 import os
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from PIL import Image, UnidentifiedImageError
 
+from edgekit.calibration import csv_files
 from edgekit.calibration.array_files import arrays_of
 from edgekit.errors import DataError
 
@@ -49,8 +49,8 @@ class Origin(Protocol):
         """What stands beside images that is no class index each, and what to do; None where nothing does."""
 
     @property
-    def folders(self) -> tuple[str, ...] | None:
-        """The subfolders that labels are places among, in order; None where labels are class indices."""
+    def class_names(self) -> tuple[str, ...] | None:
+        """Names of classes that labels are places among, in order; None where labels are class indices."""
 
     def reading(self) -> AbstractContextManager[Callable[[int], bytes]]:
         """Gives what reads the content of an image by its index."""
@@ -89,7 +89,7 @@ class Files:
     names: Sequence[str]
     labels: Sequence[int] | None
     paths: Sequence[Path]
-    folders: tuple[str, ...] | None = None
+    class_names: tuple[str, ...] | None = None
     unread: None = None
 
     @contextmanager
@@ -127,7 +127,8 @@ def _folder(root: Path) -> Files:
     names = [path.relative_to(root).as_posix() for path in images]
     table = root / LABELS_FILE
     if table.is_file():
-        return Files(names, _labels_from_table(table, names), images)
+        given = _labels_from_table(table, names)
+        return Files(names, given.labels, images, given.class_names)
     if (folders := _class_folders(root, names)) is None:
         return Files(names, None, images)
     place = {name: index for index, name in enumerate(folders)}
@@ -177,9 +178,9 @@ def _class_folders(root: Path, names: Sequence[str]) -> tuple[str, ...] | None:
     return folders
 
 
-def _labels_from_table(table: Path, names: Sequence[str]) -> list[int]:
-    rows = _read_table(table)
-    labels: dict[str, int] = {}
+def _labels_from_table(table: Path, names: Sequence[str]) -> _Labels:
+    rows = _read_list(table)
+    labels: dict[str, str] = {}
     for row in rows:
         if row.label is None:
             raise DataError(f"{table} has no column of labels: name it {' or '.join(LABEL_COLUMNS)}")
@@ -194,7 +195,10 @@ def _labels_from_table(table: Path, names: Sequence[str]) -> list[int]:
     unknown = [name for name in names if name not in labels]
     if unknown:
         raise DataError(f"{table} has no label for {_several(unknown)}: add what is missing, or remove that file")
-    return [labels[name] for name in names]
+    given = _labels_of(table, rows)
+    assert given is not None, "every row has a label"
+    of_file = {Path(row.file).as_posix(): label for row, label in zip(rows, given.labels, strict=True)}
+    return _Labels([of_file[name] for name in names], given.class_names)
 
 
 def _pattern(pattern: str) -> Files:
@@ -214,11 +218,19 @@ def _pattern(pattern: str) -> Files:
 class _Row:
     line: int
     file: str
-    label: int | None
+    label: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    """One an image: places among names of classes, or class indices where there are no names."""
+
+    labels: Sequence[int]
+    class_names: tuple[str, ...] | None
 
 
 def _list(table: Path) -> Files:
-    rows = _read_table(table)
+    rows = _read_list(table)
     paths = [table.parent / row.file for row in rows]
     missing = [row for row, path in zip(rows, paths, strict=True) if not path.is_file()]
     if missing:
@@ -226,41 +238,55 @@ def _list(table: Path) -> Files:
             f"{table}, line {missing[0].line}: {_several([row.file for row in missing])} {_do(missing)} not exist; "
             f"paths start from {table.parent}"
         )
-    labels = [row.label for row in rows if row.label is not None]
-    return Files([row.file for row in rows], labels or None, paths)
+    names, given = [row.file for row in rows], _labels_of(table, rows)
+    return Files(names, None, paths) if given is None else Files(names, given.labels, paths, given.class_names)
 
 
-def _read_table(table: Path) -> list[_Row]:
-    """The rows of a CSV file: either all have a label, or none has."""
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as stream:  # spreadsheets write a byte order mark
-            reader = csv.reader(stream)
-            lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table} is not a CSV file in UTF-8: {error}") from error
-    lines = [(line, cells) for line, cells in lines if any(cells)]
-    if not lines:
-        raise DataError(f"{table} is empty")
-    header = [cell.lower() for cell in lines[0][1]]
-    if len(header) == 1 and Path(header[0]).suffix in SUFFIXES:  # a bare list of files
-        header = ["file"]
-    else:
-        del lines[0]
-    if header[0] not in FILE_COLUMNS and len(header) > 1:
-        raise DataError(f"{table}: the first column is {header[0]!r}, it has to be named {' or '.join(FILE_COLUMNS)}")
-    if not lines:
-        raise DataError(f"{table} lists no image")
-    column = next((header.index(name) for name in LABEL_COLUMNS if name in header), None)
-    return [_Row(line, cells[0], _label(table, line, cells, column)) for line, cells in lines]
+def _read_list(path: Path) -> list[_Row]:
+    """The images that a CSV file lists: either all have a label, or none has."""
+    table = csv_files.read(path)
+    if not table.header:
+        raise DataError(f"{path} is empty")
+    if len(table.header) == 1 and Path(table.header[0].lower()).suffix in SUFFIXES:  # a bare list of files
+        return [_Row(1, table.header[0], None), *(_Row(row.line, row.cells[0], None) for row in table.rows)]
+    first = table.header[0].lower()
+    if first not in FILE_COLUMNS and len(table.header) > 1:
+        raise DataError(f"{path}: the first column is {first!r}, it has to be named {' or '.join(FILE_COLUMNS)}")
+    if not table.rows:
+        raise DataError(f"{path} lists no image")
+    column = table.column(LABEL_COLUMNS)
+    return [_Row(row.line, row.cells[0], None if column is None else row.cell(column)) for row in table.rows]
 
 
-def _label(table: Path, line: int, cells: list[str], column: int | None) -> int | None:
-    if column is None:
+def _labels_of(table: Path, rows: Sequence[_Row]) -> _Labels | None:
+    """What the rows of a list say of their images' classes; None where that is nothing."""
+    texts = [row.label for row in rows if row.label is not None]
+    if not texts:
         return None
-    text = cells[column] if column < len(cells) else ""
-    if not (text.isascii() and text.isdigit()):
-        raise DataError(f"{table}, line {line}: the label is {text!r}, a class index (0, 1, 2, ...) is wanted")
-    return int(text)
+    are_indices = any(map(_is_index, texts))
+    fits, wanted = (_is_index, "") if are_indices else (_is_name, ", or the name of its class,")
+    wrong = next((row for row in rows if not fits(row.label or "")), None)
+    if wrong is not None:
+        raise DataError(
+            f"{table}, line {wrong.line}: the label is {wrong.label!r}, a class index (0, 1, 2, ...){wanted} is wanted"
+        )
+    if are_indices:
+        return _Labels([int(text) for text in texts], None)
+    names = in_order(set(texts))
+    place = {name: index for index, name in enumerate(names)}
+    return _Labels([place[text] for text in texts], names)
+
+
+def _is_index(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def _is_name(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return bool(text)
+    return False
 
 
 # --- messages -------------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import zipfile
 import zlib
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edgekit.calibration import csv_files
 from edgekit.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ARRAY: Final = "targets"
 TABLE: Final = "targets.csv"
+SPLIT: Final = "split"  # a column that says of each image whether it is trained with, and is no number
 
 
 def numbers(images: ImageSource, names: Sequence[str], width: int) -> NDArray[np.float64] | None:
@@ -32,7 +33,7 @@ def numbers(images: ImageSource, names: Sequence[str], width: int) -> NDArray[np
     folder         such a table, ``targets.csv``, with paths from the folder
     =============  ============================================================================================
 
-    Of a table, the columns that are named like ``names`` count, or else all columns but the first.
+    Of a table, the columns that are named like ``names`` count, or else all columns but the first, and but ``split``.
 
     Args:
         images: which, and from where.
@@ -42,22 +43,67 @@ def numbers(images: ImageSource, names: Sequence[str], width: int) -> NDArray[np
     Raises:
         DataError: there are others than wanted, or some are missing or no numbers.
     """
-    source = images.source
-    if source is None:
+    if images.source is None:
         return None
-    if source.is_dir():
-        source /= TABLE
-    match source.suffix.lower():
-        case ".npz":
-            found = _of_array(source, width)
-            return None if found is None else found[list(images.indices)]
-        case ".csv" if source.is_file():
-            rows = _of_table(source, names, width)
-            return None if rows is None else _of_images(rows, images.names, source)
-    return None
+    kind, path = _beside(images.source)
+    if kind == ".npz":
+        found = _of_array(path)
+        if found is not None and found.shape[1] != width:
+            raise DataError(
+                f"the targets in {path} are of shape {list(found.shape)}, and the network gives {width} numbers an "
+                f"image: save as many, [images, {width}]"
+            )
+        return None if found is None else found[list(images.indices)]
+    table = csv_files.read(path) if kind == ".csv" else None
+    if table is None or len(table.header) < 2:
+        return None
+    columns = [table.header.index(name) for name in names if name in table.header]
+    columns = columns if len(columns) == len(names) == width else _columns(table)
+    if len(columns) != width:
+        raise DataError(
+            f"{path} has {len(columns)} columns beside the paths ({', '.join(table.header[i] for i in columns)}), and "
+            f"the network gives {width} numbers an image: leave out what is none of them, or name them as in "
+            f"--labels FILE"
+        )
+    return _of_table(path, table, columns, images.names)
 
 
-def _of_array(path: Path, width: int) -> NDArray[np.float64] | None:
+def all_numbers(source: Path, names: Sequence[str]) -> tuple[NDArray[np.float64], tuple[str, ...]] | None:
+    """The numbers of all images of a place, [N, K], and what they are called; None where there are none.
+
+    Args:
+        source: as for ``numbers``: a folder, a .csv or an .npz.
+        names: of the images.
+
+    Returns:
+        The numbers, and the K names of their columns; none of an array.
+
+    Raises:
+        DataError: some are missing, or are no numbers.
+    """
+    kind, path = _beside(source)
+    if kind == ".npz":
+        found = _of_array(path)
+        return None if found is None else (found, ())
+    table = csv_files.read(path) if kind == ".csv" else None
+    if table is None or not (columns := _columns(table)):
+        return None
+    return _of_table(path, table, columns, names), tuple(table.header[column] for column in columns)
+
+
+def _beside(source: Path) -> tuple[str, Path]:
+    """The kind of place that numbers lie in, and its path; no kind where there is no such file."""
+    path = source / TABLE if source.is_dir() else source
+    return path.suffix.lower() if path.is_file() else "", path
+
+
+def _columns(table: csv_files.Table) -> list[int]:
+    """The places of all columns that may be numbers."""
+    return [place for place, name in enumerate(table.header) if place > 0 and name.lower() != SPLIT]
+
+
+def _of_array(path: Path) -> NDArray[np.float64] | None:
+    """[N, K]."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             if ARRAY not in archive.files:
@@ -65,45 +111,27 @@ def _of_array(path: Path, width: int) -> NDArray[np.float64] | None:
             array = archive[ARRAY]
     except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path} is no NumPy file, or is damaged: {error}") from error
-    if not np.issubdtype(array.dtype, np.number) or array.size != len(array) * width:
+    if not np.issubdtype(array.dtype, np.number) or not array.ndim:
         raise DataError(
-            f"the targets in {path} are {array.dtype} of shape {list(array.shape)}, and the network gives {width} "
-            f"numbers an image: save as many, [images, {width}]"
+            f"the targets in {path} are {array.dtype} of shape {list(array.shape)}, and numbers of each image are "
+            f"wanted: save them as [images, numbers]"
         )
-    found: NDArray[np.float64] = array.reshape(len(array), width).astype(np.float64)
+    found: NDArray[np.float64] = array.reshape(len(array), -1).astype(np.float64)
     return found
 
 
-def _of_table(path: Path, names: Sequence[str], width: int) -> dict[str, list[float]] | None:
-    """The numbers of each image by its path; None where a list holds paths alone."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:  # spreadsheets write a byte order mark
-            lines = [[cell.strip() for cell in cells] for cells in csv.reader(stream)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is not a CSV file in UTF-8: {error}") from error
-    header, *rows = [cells for cells in lines if any(cells)] or [[]]
-    if len(header) < 2:
-        return None
-    columns = [header.index(name) for name in names if name in header]
-    columns = columns if len(columns) == len(names) == width else list(range(1, len(header)))
-    if len(columns) != width:
-        raise DataError(
-            f"{path} has {len(columns)} columns beside the paths ({', '.join(header[1:])}), and the network gives "
-            f"{width} numbers an image: leave out what is none of them, or name them as in --labels FILE"
-        )
-    return {Path(cells[0]).as_posix(): [_number(path, cells, column) for column in columns] for cells in rows}
-
-
-def _number(path: Path, cells: Sequence[str], column: int) -> float:
-    text = cells[column] if column < len(cells) else ""
-    try:
-        return float(text)
-    except ValueError:
-        raise DataError(f"{path}: the target of {cells[0]} is {text!r}, a number is wanted") from None
-
-
-def _of_images(rows: dict[str, list[float]], names: Sequence[str], path: Path) -> NDArray[np.float64]:
+def _of_table(path: Path, table: csv_files.Table, columns: Sequence[int], names: Sequence[str]) -> NDArray[np.float64]:
+    """The numbers in some columns of the images of these names."""
+    rows = {Path(row.cells[0]).as_posix(): [_number(path, row, column) for column in columns] for row in table.rows}
     missing = [name for name in names if Path(name).as_posix() not in rows]
     if missing:
         raise DataError(f"{path} has no target for {missing[0]}: add what is missing, or remove that image")
     return np.asarray([rows[Path(name).as_posix()] for name in names], np.float64)
+
+
+def _number(path: Path, row: csv_files.Row, column: int) -> float:
+    text = row.cell(column)
+    try:
+        return float(text)
+    except ValueError:
+        raise DataError(f"{path}: the target of {row.cells[0]} is {text!r}, a number is wanted") from None

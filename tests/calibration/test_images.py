@@ -147,7 +147,7 @@ def test_labels_come_from_labels_csv(tmp_path: Path) -> None:
         write(tmp_path / name, value)
     table(tmp_path / "labels.csv", ("file", "class_index"), ("sub/c.png", 7), ("a.png", 5), ("b.png", 900))
     source = opened(tmp_path)
-    assert (source.names, source.labels, source.folders) == (("a.png", "b.png", "sub/c.png"), (5, 900, 7), None)
+    assert (source.names, source.labels, source.class_names) == (("a.png", "b.png", "sub/c.png"), (5, 900, 7), None)
     assert next(source.batches(2)).labels == (5, 900)
 
 
@@ -174,6 +174,23 @@ def test_labels_csv_has_to_fit(tmp_path: Path, rows: list[tuple[object, ...]], s
     refused(tmp_path, said)
 
 
+def test_names_of_classes_in_a_list_are_in_the_order_of_folders(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        write(tmp_path / name)
+    rows = (("a.png", "dog"), ("b.png", "cat"), ("c.png", "dog"))
+    for source in (tmp_path / "list.csv", tmp_path / "labels.csv"):
+        table(source, ("file", "label"), *rows)
+        found = opened(source if source.name == "list.csv" else tmp_path)
+        assert (found.labels, found.class_names) == ((1, 0, 1), ("cat", "dog"))
+    table(tmp_path / "list.csv", ("file", "label"), *rows[:2], ("c.png", ""))
+    refused(
+        tmp_path / "list.csv",
+        r"line 4: the label is '', a class index \(0, 1, 2, \.\.\.\), or the name of its class, is",
+    )
+    table(tmp_path / "list.csv", ("file", "label"), *rows[:2], ("c.png", "0.5"))
+    refused(tmp_path / "list.csv", "line 4: the label is '0.5'")
+
+
 def test_class_folders_are_labels_as_in_torchvision(tmp_path: Path) -> None:
     for name in ("dog/1.png", "cat/2.png", "cat/deep/0.png", "10/3.png", "9/4.png"):
         write(tmp_path / name)
@@ -194,7 +211,7 @@ def test_class_folders_that_are_numbers_are_in_their_order(tmp_path: Path, names
         write(tmp_path / name / "a.png")
     source = opened(tmp_path)
     ordered = sorted(names, key=int)
-    assert source.folders == tuple(ordered)
+    assert source.class_names == tuple(ordered)
     found = dict(zip(source.names, source.labels or (), strict=True))
     assert found == {f"{name}/a.png": place for place, name in enumerate(ordered)}
 

@@ -11,7 +11,7 @@ from PIL import Image
 from edgekit.calibration.images import open_images
 from edgekit.errors import DataError
 from edgekit.preprocessing import Preprocessing
-from edgekit.tasks.tables import numbers
+from edgekit.tasks.tables import all_numbers, numbers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +46,22 @@ def test_columns_are_found_by_the_names_of_the_numbers(tmp_path: Path) -> None:
     rows = [f"{index}.png,somebody,{y},{x}" for index, (x, y) in enumerate(TARGETS)]
     images = folder(tmp_path, "\n".join(["file,by,y,x", *rows]))
     np.testing.assert_array_equal(numbers(images, ("x", "y"), 2), TARGETS)
+
+
+def test_all_numbers_are_found_with_their_names(tmp_path: Path) -> None:
+    rows = [f"{index}.png,train,{x},{y}" for index, (x, y) in enumerate(TARGETS)]
+    images = folder(tmp_path, "\n".join(["file,Split,x,y", *rows]))
+    np.testing.assert_array_equal(numbers(images, (), 2), TARGETS)
+    for source in (tmp_path, tmp_path / "targets.csv"):
+        found, names = all_numbers(source, images.names) or (None, None)
+        np.testing.assert_array_equal(found, TARGETS)
+        assert names == ("x", "y")
+    np.savez(tmp_path / "a.npz", images=np.zeros((4, 8, 8, 3), np.uint8), targets=TARGETS[:, 0])
+    found, names = all_numbers(tmp_path / "a.npz", ["0", "1", "2", "3"]) or (None, None)
+    np.testing.assert_array_equal(found, TARGETS[:, :1])
+    assert names == ()
+    (tmp_path / "list.csv").write_text("file\n0.png")
+    assert all_numbers(tmp_path / "list.csv", ["0.png"]) is None
 
 
 def test_where_nothing_lies_there_is_nothing(tmp_path: Path) -> None:

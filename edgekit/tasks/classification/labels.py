@@ -1,9 +1,9 @@
 """Which class of the network each image belongs to, and how that is known.
 
-Images come with class indices (a table, an array), or lie in folders, one a class. Indices are given, and folders whose
-names are the network's labels are stated. Else there are several readings: the numbers that folders are named by, their
-places in one order or another, each as it stands or shifted by one, as where a network has a background class. The
-answers of the network decide between them: a reading holds if the network is right more often by it than chance
+Images come with class indices, or with names of classes: of the folders that they lie in, or in a list. Indices are
+given, and names that are the network's labels are stated. Else there are several readings: the numbers that names are,
+their places in one order or another, each as it stands or shifted by one, as where a network has a background class.
+The answers of the network decide between them: a reading holds if the network is right more often by it than chance
 allows, and more often than by any other. Where none does, no accuracy is measured.
 
 Statistics: the binomial tail against the hits that shuffled labels would give, and the sign test between two readings.
@@ -65,13 +65,13 @@ def natural(name: str) -> tuple[str | int, ...]:
 
 
 def understand(
-    labels: Sequence[int], folders: Sequence[str] | None, names: Sequence[str], logits: NDArray[np.generic]
+    labels: Sequence[int], class_names: Sequence[str] | None, names: Sequence[str], logits: NDArray[np.generic]
 ) -> Understood:
     """What the labels of images mean.
 
     Args:
-        labels: one an image, places among ``folders`` or class indices; empty where there are none.
-        folders: that the images lie in; None where the labels are class indices.
+        labels: one an image, places among ``class_names`` or class indices; empty where there are none.
+        class_names: of the images; None where the labels are class indices.
         names: of the network's classes; empty where they are not known.
         logits: the network's answers, [N, classes].
 
@@ -82,12 +82,12 @@ def understand(
         return Understood((), None)
     classes = logits.shape[1]
     answers = logits.argmax(1)
-    if folders is None:
+    if class_names is None:
         return _of_indices(labels, classes, answers)
-    if by_name := matched(folders, names):
-        because = f"the {len(folders)} folders are named as classes of the network"
+    if by_name := matched(class_names, names):
+        because = f"the {len(class_names)} classes of the images are named as classes of the network"
         return Understood(_through(by_name, labels), Fact(TARGETS, "names", Basis.STATED, because, SETTING))
-    return _of_folders(labels, folders, names, classes, answers)
+    return _of_names(labels, class_names, names, classes, answers)
 
 
 def check(labels: Sequence[int], classes: int) -> None:
@@ -106,8 +106,8 @@ def check(labels: Sequence[int], classes: int) -> None:
         raise _no_class(labels, classes)
 
 
-def matched(folders: Sequence[str], names: Sequence[str]) -> tuple[int, ...]:
-    """The class of each folder by its name; empty unless each has one of its own.
+def matched(ours: Sequence[str], names: Sequence[str]) -> tuple[int, ...]:
+    """The class of the network that each name is that of; empty unless each has one of its own.
 
     Upper case, underscores, synset numbers (n01440764) and numbering make no difference, nor do the synonyms behind a
     label's first comma.
@@ -120,10 +120,10 @@ def matched(folders: Sequence[str], names: Sequence[str]) -> tuple[int, ...]:
         for key in _keys(name):
             known.setdefault(key, set()).add(index)
     found = []
-    for folder in folders:
-        unique = (known[key] for key in _keys(folder) if len(known.get(key, ())) == 1)
+    for name in ours:
+        unique = (known[key] for key in _keys(name) if len(known.get(key, ())) == 1)
         found += list(next(unique, ()))
-    return tuple(found) if len(found) == len(folders) == len(set(found)) else ()
+    return tuple(found) if len(found) == len(ours) == len(set(found)) else ()
 
 
 def _keys(name: str) -> Iterator[str]:
@@ -139,14 +139,14 @@ def _keys(name: str) -> Iterator[str]:
         yield rest.partition(",")[0].strip()
 
 
-def _of_folders(
-    labels: Sequence[int], folders: Sequence[str], names: Sequence[str], classes: int, answers: NDArray[np.intp]
+def _of_names(
+    labels: Sequence[int], class_names: Sequence[str], names: Sequence[str], classes: int, answers: NDArray[np.intp]
 ) -> Understood:
-    """The reading of folders, not named as the network's classes are, that explains the answers best."""
-    readings = list(_readings(folders, labels, classes))
+    """The reading of names that are not those of the network's classes, which explains the answers best."""
+    readings = list(_readings(class_names, labels, classes))
     if not readings:
-        known = "the folders' names are not all among its labels" if names else "it has no labels to match names with"
-        return _unknown(f"the images lie in {len(folders)} folders, the network has {classes} classes, and {known}")
+        known = "the names of these are not all among its labels" if names else "it has no labels to match names with"
+        return _unknown(f"the images are of {len(class_names)} classes, the network has {classes} classes, and {known}")
     best, *others = sorted(readings, key=lambda reading: -_hits(reading, answers))
     hits = _hits(best, answers)
     if not _explains(best, answers, classes):
@@ -179,20 +179,20 @@ def _no_class(labels: Sequence[int], classes: int) -> DataError:
     )
 
 
-def _readings(folders: Sequence[str], labels: Sequence[int], classes: int) -> Iterator[_Reading]:
-    """What folders may mean that are not named as the network's classes are, the likeliest first."""
+def _readings(names: Sequence[str], labels: Sequence[int], classes: int) -> Iterator[_Reading]:
+    """What names may mean that are not those of the network's classes, the likeliest first."""
     tables: dict[tuple[int, ...], str] = {}
-    if all(name.isascii() and name.isdigit() for name in folders):
+    if all(name.isascii() and name.isdigit() for name in names):
         for shift in (0, -1, 1):
-            tables.setdefault(tuple(int(name) + shift for name in folders), _shift_words("the folders' numbers", shift))
-    by_number, as_text = sorted(folders, key=natural), sorted(folders)
-    orders = {"the folders' order by number": by_number, "their order as text": as_text}
+            tables.setdefault(tuple(int(name) + shift for name in names), _shift_words("the classes' numbers", shift))
+    by_number, as_text = sorted(names, key=natural), sorted(names)
+    orders = {"the classes' order by number": by_number, "their order as text": as_text}
     if by_number == as_text:
-        orders = {"the folders' order": as_text}
-    for shift in {0: (0,), 1: (1, 0)}.get(classes - len(folders), ()):
+        orders = {"the classes' order": as_text}
+    for shift in {0: (0,), 1: (1, 0)}.get(classes - len(names), ()):
         for words, order in orders.items():
             places = {name: place for place, name in enumerate(order)}
-            tables.setdefault(tuple(places[name] + shift for name in folders), _shift_words(words, shift))
+            tables.setdefault(tuple(places[name] + shift for name in names), _shift_words(words, shift))
     for table, words in tables.items():
         reading = _Reading(words, _through(table, labels))
         if _is_valid(reading, classes):

@@ -96,12 +96,12 @@ class Classification(Task[tuple[int, ...]]):
         """Refuse what is no class index of a network of so many classes; places among folders are read later."""
         if images.unread_labels is not None:
             raise DataError(images.unread_labels)
-        if images.labels is not None and images.folders is None:
+        if images.labels is not None and images.class_names is None:
             labels.check(images.labels, self.classes)
 
     def targets(self, images: ImageSource, outputs: Outputs) -> Understood[tuple[int, ...]]:
         """Class indices: as they are given, by the names of folders, or as the network's answers show them."""
-        found = labels.understand(images.labels or (), images.folders, self.labels, outputs[self.output])
+        found = labels.understand(images.labels or (), images.class_names, self.labels, outputs[self.output])
         return Understood(found.classes or None, found.fact)
 
     def measure(self, outputs: Outputs, targets: tuple[int, ...]) -> tuple[Measured, ...]:

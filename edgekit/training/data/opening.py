@@ -3,9 +3,11 @@
 ===================  ==================================================================================================
 class folders        one folder a class, its name the folder's
 train/ and val/      (or validation/, valid/), each with class folders; or train.npz and val.npz, train.csv and val.csv
-.csv                 as ``calibration.images.open_images`` has it
+.csv                 as ``calibration.images.open_images`` has it; a column ``split`` may say train or val of each image
 .npz                 uint8 ``images`` [N, H, W, C] and ``labels`` [N]; ``classes`` may name these
 ===================  ==================================================================================================
+
+Where targets are numbers, they lie beside images as ``tasks.tables`` has it.
 
 Where nothing says which images choose, one in five does. Which ones follows from their content, so that it is the same
 however they are called and wherever they lie. A test part is left alone: what it decides, it can no longer judge.
@@ -19,10 +21,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edgekit.calibration import array_files
+from edgekit.calibration import array_files, csv_files
 from edgekit.calibration.origins import Files, origin_of, subfolders
 from edgekit.errors import DataError
 from edgekit.progress import Progress, silent
+from edgekit.tasks.tables import SPLIT, all_numbers
 from edgekit.training.data.examples import HELD_BYTES, Examples, FileExamples, array_examples, file_examples
 from edgekit.words import count
 
@@ -30,10 +33,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
+    from edgekit.calibration.origins import Origin
+
+CLASSIFICATION: Final = "classification"  # the task whose targets are classes
 TRAIN: Final = "train"
 VALIDATION: Final = ("val", "validation", "valid")
 TEST: Final = "test"
 HELD_OUT_EVERY: Final = 5  # one image in so many chooses, where nothing else says which do
+_LEFT_ALONE: Final = "left alone: what chooses a network can no longer judge it."
 _LISTS: Final = (".npz", ".csv")  # files that can be a part by themselves
 
 
@@ -44,7 +53,7 @@ class Data:
     Attributes:
         train: what is learned from.
         validation: what chooses among checkpoints; never learned from.
-        labels: names of classes, in the order of their indices.
+        labels: names of classes, in the order of their indices, or of numbers; empty where numbers have none.
         notes: what was decided on the way, a sentence each, for people.
         digest: SHA-256, hexadecimal, over contents, targets and labels, in order.
     """
@@ -58,16 +67,24 @@ class Data:
     @property
     def outputs(self) -> int:
         """How many numbers a network has to give for an image."""
-        return len(self.labels)
+        return len(self.labels) if self.train.targets.ndim == 1 else self.train.targets.shape[1]
 
 
-def open_data(path: Path, *, validation: Path | None = None, seed: int = 0, progress: Progress = silent) -> Data:
+def open_data(
+    path: Path,
+    task: str = CLASSIFICATION,
+    *,
+    validation: Path | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Data:
     """A data set from a path; the module says what may lie there.
 
     Every file is read once, so that what is known of it later is known of its content; none is decoded.
 
     Args:
         path: a folder, a .csv or an .npz.
+        task: classification, whose targets are classes; of any other, they are numbers.
         validation: the images that choose, where they lie elsewhere.
         seed: of the split, where nothing says which images choose.
         progress: told how many images are read.
@@ -75,23 +92,25 @@ def open_data(path: Path, *, validation: Path | None = None, seed: int = 0, prog
     Raises:
         DataError: there is nothing, or something that contradicts itself; the message says what.
     """
-    notes: list[str] = []
-    parts = _parts(path)
+    places = _parts(path)
     if validation is not None:
-        parts = _Parts(parts.train, validation, None)
-    if parts.test is not None:
-        notes.append(f"{parts.test} is left alone: what chooses a network can no longer judge it.")
-    train = _read(parts.train)
-    chosen = None if parts.validation is None else _read(parts.validation)
+        places = _Parts(places.train, validation, places.test)
+    notes = [f"{places.test} is {_LEFT_ALONE}"] if places.test is not None else []
+    read = _read_classes if task == CLASSIFICATION else _read_numbers
+    train, chosen = read(places.train), None if places.validation is None else read(places.validation)
+    if chosen is None and train.source.suffix.lower() == ".csv":
+        train, chosen, judging = _by_column(train)
+        notes += [f"What {SPLIT} calls {TEST} ({count(judging, 'image')}) is {_LEFT_ALONE}"] * (judging > 0)
     labels = _labels(train, chosen)
     learned = _examples(train, labels, progress)
     if chosen is not None:
         choosing = _examples(chosen, labels, progress)
     else:
         others, held = split(learned, seed)
+        each = " of each class" if task == CLASSIFICATION else ""
         notes.append(
-            f"There is no validation part: {count(len(held), 'image')} of {len(learned):,}, one in {HELD_OUT_EVERY} of "
-            f"each class, are held out of training to choose the best checkpoint."
+            f"There is no validation part: {count(len(held), 'image')} of {len(learned):,}, one in "
+            f"{HELD_OUT_EVERY}{each}, are held out of training to choose the best checkpoint."
         )
         learned, choosing = learned.some(others), learned.some(held)
     learned, choosing = _held(learned, choosing)
@@ -162,67 +181,111 @@ def _are_parts(folder: Path) -> bool:
 # --- what each image is -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
 class _Read:
-    """A part, with the place of each image's class among ``classes``.
+    """A part, with what is said of each of its images.
 
     Attributes:
         source: where it comes from.
         names: of the images.
-        places: one an image.
-        classes: names of classes; None where the places are class indices without names.
+        targets: [N], places among ``labels``; or [N, K].
+        labels: names of classes, or of the K numbers; None where there are none.
         paths: of the images; empty where these are an array.
     """
 
     source: Path
     names: Sequence[str]
-    places: Sequence[int]
-    classes: tuple[str, ...] | None
+    targets: NDArray[np.int64] | NDArray[np.float32]
+    labels: tuple[str, ...] | None
     paths: Sequence[Path]
 
+    def some(self, chosen: Sequence[int]) -> _Read:
+        """Some of the images, which are files."""
+        names, paths = [self.names[i] for i in chosen], [self.paths[i] for i in chosen]
+        return _Read(self.source, names, self.targets[list(chosen)], self.labels, paths)
 
-def _read(source: Path) -> _Read:
+
+def _origin(source: Path) -> tuple[Origin, Sequence[Path]]:
+    """What lies there, and the paths of images that are files."""
     try:
-        origin, where = origin_of(source)
+        origin, _ = origin_of(source)
     except OSError as error:
         raise DataError(f"cannot read {error.filename or source}: {error.strerror or error}") from error
-    paths = origin.paths if isinstance(origin, Files) else ()
-    if origin.labels is not None and origin.folders is None:
-        classes = array_files.class_names(source) if isinstance(origin, array_files.Arrays) else None
-        return _Read(source, origin.names, origin.labels, classes, paths)
-    if not source.is_dir():
-        raise DataError(f"nothing says of what class the {count(len(origin.names), 'image')} {where} are: {_WANTED}")
-    classes = subfolders(source)
-    stray = next((name for name in origin.names if "/" not in name), None)
-    if stray is not None or not classes:
-        raise DataError(f"nothing says of what class {stray or source} is: {_WANTED}")
-    place = {name: index for index, name in enumerate(classes)}
-    return _Read(source, origin.names, [place[name.split("/")[0]] for name in origin.names], classes, paths)
+    return origin, origin.paths if isinstance(origin, Files) else ()
 
 
-_WANTED: Final = (
-    "put images into one folder a class, name their classes in a column 'label' of a .csv, or put an array 'labels' "
-    "beside 'images' into the .npz"
-)
+def _read_classes(source: Path) -> _Read:
+    origin, paths = _origin(source)
+    names, places, classes = origin.names, origin.labels, origin.class_names
+    if places is not None and isinstance(origin, array_files.Arrays):
+        classes = array_files.names_of_classes(source)
+    if places is None:  # class folders, of which one may be empty
+        classes = subfolders(source) if source.is_dir() else ()
+        stray = [name for name in names if "/" not in name]
+        if stray or not classes:
+            what = f"{stray[0]} is" if classes else f"images in {source} are"
+            raise DataError(
+                f"nothing says of what class {what}: put images into one folder a class, name their classes in a "
+                f"column 'label' of a .csv, or put an array 'labels' beside 'images' into the .npz"
+            )
+        place = {name: index for index, name in enumerate(classes)}
+        places = [place[name.split("/")[0]] for name in names]
+    return _Read(source, names, np.asarray(places, np.int64), classes, paths)
+
+
+def _read_numbers(source: Path) -> _Read:
+    origin, paths = _origin(source)
+    found = all_numbers(source, origin.names)
+    if found is None:
+        raise DataError(
+            f"no numbers lie beside the images of {source}: put them into further columns of a .csv, into targets.csv "
+            f"in the folder, or as an array 'targets' into the .npz"
+        )
+    numbers, labels = found
+    if len(numbers) != len(origin.names):
+        raise DataError(f"{source} has {len(origin.names)} images and targets of {len(numbers)}: give each its own")
+    return _Read(source, origin.names, numbers.astype(np.float32), labels or None, paths)
+
+
+def _by_column(part: _Read) -> tuple[_Read, _Read | None, int]:
+    """What a list says is trained with and what chooses, if it does, and how many images it keeps to judge."""
+    table = csv_files.read(part.source)
+    if (column := table.column((SPLIT,))) is None:
+        return part, None, 0
+    chosen: dict[str, list[int]] = {TRAIN: [], VALIDATION[0]: [], TEST: []}
+    meant = {**{name: name for name in chosen}, **dict.fromkeys(VALIDATION, VALIDATION[0])}
+    for place, row in enumerate(table.rows):
+        text = row.cell(column)
+        if (name := meant.get(text.lower())) is None:
+            raise DataError(
+                f"{part.source}, line {row.line}: {SPLIT} is {text!r}, and one of {', '.join(meant)} is wanted"
+            )
+        chosen[name].append(place)
+    train, validation, test = chosen.values()
+    if not train:
+        raise DataError(f"{part.source} has no image whose {SPLIT} is {TRAIN}")
+    return part.some(train), part.some(validation) if validation else None, len(test)
 
 
 def _labels(train: _Read, chosen: _Read | None) -> tuple[str, ...]:
-    """All classes, those of training first."""
+    """Names of all classes, those of training first; or of numbers."""
     parts = [train] if chosen is None else [train, chosen]
-    if all(part.classes is None for part in parts):
-        return tuple(str(index) for index in range(max(max(part.places) for part in parts) + 1))
-    named = [part for part in parts if part.classes is not None]
-    most = max(max(part.places, default=0) for part in parts if part.classes is None) if len(named) < len(parts) else -1
-    names = tuple(dict.fromkeys(name for part in named for name in part.classes or ()))
-    if most >= len(names):
-        raise DataError(f"an image has the class index {most}, and {len(names)} classes have names: name all")
-    return names
+    if train.targets.ndim > 1:
+        for part in parts:
+            if part.labels != train.labels or part.targets.shape[1] != train.targets.shape[1]:
+                raise DataError(f"{train.source} and {part.source} have other numbers: name their columns alike")
+        return train.labels or ()
+    most = max((int(part.targets.max(initial=-1)) for part in parts if part.labels is None), default=-1)
+    names = tuple(dict.fromkeys(name for part in parts for name in part.labels or ()))
+    if names and most >= len(names):
+        raise DataError(f"an image has the class index {most}, and {len(names)} classes have names: name all of them")
+    return names or tuple(str(index) for index in range(most + 1))
 
 
 def _examples(part: _Read, labels: Sequence[str], progress: Progress) -> Examples:
-    place = {name: index for index, name in enumerate(labels)}
-    places = [place[part.classes[index]] for index in part.places] if part.classes is not None else part.places
-    targets = np.asarray(places, np.int64)
+    targets = part.targets
+    if targets.ndim == 1 and part.labels is not None:
+        targets = np.asarray([labels.index(name) for name in part.labels], np.int64)[targets]
     if part.paths:
         return file_examples(part.names, targets, part.paths, progress)
     return array_examples(part.names, targets, array_files.read_array(part.source))

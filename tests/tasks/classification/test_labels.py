@@ -128,7 +128,7 @@ def test_folders_that_cannot_be_told(folders: int, classes: int) -> None:
     found = understand(labels, names, (), network([label % classes for label in labels], classes))
     assert found.classes == ()
     assert fact_of(found).is_assumed
-    assert f"{folders} folders" in fact_of(found).because
+    assert f"images are of {folders} classes" in fact_of(found).because
     assert f"{classes} classes" in fact_of(found).because
 
 

@@ -107,6 +107,74 @@ def test_grey_arrays_have_one_channel(tmp_path: Path, shape: tuple[int, ...]) ->
     assert array.shape[1:] == (4, 5, 1)
 
 
+# --- lists, and numbers
+
+
+def listed(path: Path, header: str, lines: Sequence[str]) -> Path:
+    for index in range(len(lines)):
+        picture(path.parent / f"{index}.png", index)
+    path.write_text("\n".join([header, *(f"{index}.png,{line}" for index, line in enumerate(lines))]))
+    return path
+
+
+def test_a_list_names_classes_and_parts(tmp_path: Path) -> None:
+    rows = ["dog,train", "cat,train", "cat,VAL", "dog,valid", "dog,test", "cow,train"]
+    data = open_data(listed(tmp_path / "list.csv", "path,label,split", rows))
+    assert data.labels == ("cat", "cow", "dog")
+    assert (data.train.names, data.train.targets.tolist()) == (("0.png", "1.png", "5.png"), [2, 0, 1])
+    assert (data.validation.names, data.validation.targets.tolist()) == (("2.png", "3.png"), [0, 2])
+    assert data.notes[0].startswith("What split calls test (1 image) is left alone: ")
+    elsewhere = open_data(tmp_path / "list.csv", validation=listed(tmp_path / "b/val.csv", "file,class_index", ["1"]))
+    assert (len(elsewhere.train), elsewhere.validation.targets.tolist()) == (6, [1])
+
+
+def test_lists_of_parts_lie_beside_each_other(tmp_path: Path) -> None:
+    train = listed(tmp_path / "train.csv", "file,class_index", ["0", "2", "1"])
+    listed(tmp_path / "val.csv", "file,class_index", ["2"])
+    for path in (train, tmp_path):
+        data = open_data(path)
+        assert (data.labels, data.validation.targets.tolist()) == (("0", "1", "2"), [2])
+
+
+def test_numbers_come_from_every_place_that_verification_reads(tmp_path: Path) -> None:
+    rows = [f"{index / 4},{index}" for index in range(10)]
+    places = [listed(tmp_path / "list.csv", "file,x,y", rows), tmp_path / "folder", tmp_path / "a.npz"]
+    listed(tmp_path / "folder/targets.csv", "file,x,y", rows)
+    targets = np.array([[index / 4, index] for index in range(10)])
+    np.savez(places[2], images=RNG.integers(0, 256, (10, 4, 4, 3), np.uint8), targets=targets)
+    for place in places:
+        data = open_data(place, "regression")
+        assert (data.labels, data.outputs) == (() if place.suffix == ".npz" else ("x", "y"), 2)
+        assert data.train.targets.dtype == np.float32
+        assert (len(data.train), len(data.validation)) == (8, 2)
+        both = np.concatenate([data.train.targets, data.validation.targets])
+        np.testing.assert_array_equal(both[np.argsort(both[:, 0])], targets)
+
+
+@pytest.mark.parametrize(
+    ("task", "rows", "said"),
+    [
+        ("classification", ["a,train", "b,tset"], "line 3: split is 'tset', and one of train, val, test, validation"),
+        ("classification", ["a,val", "b,val"], "has no image whose split is train"),
+        ("regression", ["1,train", "x,train"], r"the target of 1\.png is 'x', a number is wanted"),
+    ],
+)
+def test_a_list_has_to_make_sense(tmp_path: Path, task: str, rows: list[str], said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        open_data(
+            listed(tmp_path / "list.csv", f"file,{'label' if task == 'classification' else 'age'},split", rows), task
+        )
+
+
+def test_numbers_of_both_parts_have_to_be_the_same(tmp_path: Path) -> None:
+    train = listed(tmp_path / "train.csv", "file,x", ["1", "2"])
+    listed(tmp_path / "val.csv", "file,y", ["1"])
+    with pytest.raises(DataError, match=r"val\.csv have other numbers: name their columns alike"):
+        open_data(train, "regression")
+    with pytest.raises(DataError, match="no numbers lie beside the images of"):
+        open_data(classes(tmp_path / "folders", 2), "regression")
+
+
 # --- the split
 
 
@@ -177,7 +245,10 @@ def test_images_are_kept_in_memory_where_all_fit(tmp_path: Path, monkeypatch: py
     ("make", "said"),
     [
         (lambda root: picture(classes(root, 1) / "stray.png", 7), r"nothing says of what class stray\.png is: put"),
-        (lambda root: np.savez(root / "train.npz", images=np.zeros((2, 4, 4, 3), np.uint8)), "the 2 images in .* are"),
+        (
+            lambda root: np.savez(root / "train.npz", images=np.zeros((2, 4, 4, 3), np.uint8)),
+            r"class images in .*train\.npz are",
+        ),
         (lambda root: None, "there is no image"),
     ],
 )
