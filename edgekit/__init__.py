@@ -1,4 +1,4 @@
-"""edgekit: quantize a MobileNet once, ship the same integers in every format, and prove it.
+"""edgekit: quantize a MobileNet, or any plain CNN, once, ship the same integers in every format, and prove it.
 
 A first export, from a network in memory to files for a phone and a Raspberry Pi:
 
@@ -23,10 +23,21 @@ What a model may be
 ===================
 
 A path (.pth, .safetensors, .h5, .keras, .onnx), a torch ``nn.Module`` in memory, or what ``torch.export.export`` made
-of one. It takes one image [N, C, H, W] and gives logits [N, classes]. A module is copied and left as it is. It may be
-any network of convolutions, batch normalization, ReLU, ReLU6, hard-swish, hard-sigmoid, addition, multiplication,
-concatenation of channels, global average pooling and linear layers. It does not say the size of its images: that
-follows from calibration arrays, or is given, resolution=224.
+of one. It takes one image [N, C, H, W], and gives logits [N, classes], numbers, feature maps, or several of these in a
+tuple or dictionary. A module is copied and left as it is. It does not say the size of its images: that follows from
+calibration arrays, or is given, resolution=224.
+
+It may be any network of these, which have integers:
+
+    layers       convolutions (also dilated, grouped, depthwise, transposed), linear layers, batch normalization
+    activations  ReLU, ReLU6, clamps, LeakyReLU, PReLU, hard-swish, hard-sigmoid, sigmoid, SiLU
+    pools        average, max, mean and largest number along axes
+    arithmetic   addition, subtraction and multiplication, of tensors and with constants
+    movement     concatenation, slices, reshapes, transposes, shuffles, padding, nearest and bilinear resizing
+
+What stands at the end without integers, as a soft-max of a feature map, stays in float, and that is said. Anything else
+is refused with what could replace it; keep_float=[…] keeps layers in float. docs/operators.md says of each operator in
+which runtimes its integers are the same.
 
 What calibration may be
 =======================
@@ -57,7 +68,7 @@ What a result has
                  result["tflite"], result["int8.onnx"]: paths
     Verified     passed, is_proven, files (gates, measured, parities), warnings, facts; report("report.html")
     Benched      results.rows (p50_ms, p90_ms, peak_mib, cold_start_ms, ratio, …), results.machine
-    Loaded       predict(image) -> Prediction: label, top (index, label, probability), logits; run(array), metadata
+    Loaded       predict(image) -> Prediction: label, top (index, label, probability), outputs; run(array), metadata
 
 All of them show themselves as a table, in a console and in a notebook. A ✔ stands beside what is proven, a ! beside
 what agrees and rests on something that is assumed, a ✘ beside what is wrong, a – beside what was not compared.

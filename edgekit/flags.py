@@ -34,6 +34,15 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
 _FLAGS: Final = {"order": "--order", "padding": "--padding", "resize": "--resize", "task": "--task"}
 
 
+def names(text: str) -> list[str]:
+    """What is given as one text, with commas.
+
+    >>> names("tflite, onnx")
+    ['tflite', 'onnx']
+    """
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def named_normalization(name: str, order: str | None) -> tuple[str, str | None, Sequence[float], Sequence[float]]:
     """A usual normalization: its name, the order of channels, mean and std in that order, one for all where they agree.
 

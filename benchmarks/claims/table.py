@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from edgekit.capture.advice import REPLACEMENTS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -26,6 +28,14 @@ reason that stands there; differences are in steps of the output. "In integers" 
 
 """
 
+_REFUSED = """## What is refused, and what could stand in its place
+
+An error says the same, with the layer, and how to export what comes before it: of a module, what its `forward` has to
+return; of an ONNX file, a command that cuts it. What stands behind the last layer, as a soft-max or the largest class,
+is left out of ONNX files, and said; soft-max of a feature map stays in float.
+
+"""
+
 ON_MACHINE: Final = ", emulated "  # what stands between kernels and the machine that they ran on
 
 
@@ -35,7 +45,13 @@ def page(found: Sequence[Found]) -> str:
     for operator in dict.fromkeys(one.operator for one in found):
         for i, row in enumerate(_rows([one for one in found if one.operator == operator])):
             text += f"| {operator if i == 0 else ''} | {' | '.join(row)} |\n"
-    return f"{text}\n{_runtimes(found)}"
+    return f"{text}\n{_runtimes(found)}\n{_refused()}"
+
+
+def _refused() -> str:
+    """What edgekit does not take, and what could stand in its place."""
+    rows = "".join(f"| {known.operators} | {known.instead.replace('|', '&#124;')} |\n" for known in REPLACEMENTS)
+    return f"{_REFUSED}| operator | instead |\n|---|---|\n{rows}"
 
 
 def _rows(found: Sequence[Found]) -> Iterable[tuple[str, str, str, str]]:

@@ -1,6 +1,6 @@
 """Networks that people deploy beside MobileNets, in plain torch, and what edgekit makes of them.
 
-    python -m edgekit.benchmarks.relatives [NAME ...] [--small]
+    python -m edgekit.benchmarks.relatives [NAME ...] [--small] [--families]
 
 Organization:
     networks.py    the networks, from the papers that their docstrings name

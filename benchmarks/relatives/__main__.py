@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.benchmarks.random_weights import pictures
-from edgekit.benchmarks.relatives.ways import WAYS, compared, export
-from edgekit.benchmarks.relatives.zoo import RELATIVES, draw
+from edgekit.benchmarks.relatives.ways import MODULE, WAYS, compared, export
+from edgekit.benchmarks.relatives.zoo import FAMILIES, RELATIVES, draw
 from edgekit.errors import EdgekitError
 from edgekit.exporters.metadata import Precision
+from edgekit.verification.float_parity import FloatParity
 from edgekit.verification.integer_parity import IntegerParity
 
 if TYPE_CHECKING:
@@ -23,20 +24,24 @@ if TYPE_CHECKING:
     from edgekit.benchmarks.relatives.ways import Compared
 
 _IMAGES = 6
-COLUMNS = ("network", "comes in as", "files proven", "int8: values a runtime", "identical in", "near", "seconds")
+COLUMNS = (
+    *("network", "comes in as", "files proven", "float16: off by at most, of the largest"),
+    *("int8: values a runtime", "identical in", "near", "seconds"),
+)
 
 
 def main() -> None:
-    """Every network, each way; fail where one is refused, or differs where it must not."""
+    """Every network, each way it can come in; fail where one is refused, or differs where it must not."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="of networks; all by default")
     parser.add_argument("--small", action="store_true", help="few channels and pixels, as in tests")
+    parser.add_argument("--families", action="store_true", help="edgekit's own families instead, as modules")
     given = parser.parse_args()
     failed = False
     print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}", flush=True)
-    for name in given.names or RELATIVES:
+    for name in given.names or (FAMILIES if given.families else RELATIVES):
         network = draw(name, full=not given.small)
-        for way in WAYS:
+        for way in (MODULE,) if name in FAMILIES else WAYS:
             started = time.perf_counter()
             with tempfile.TemporaryDirectory() as folder:
                 try:
@@ -53,7 +58,9 @@ def main() -> None:
     sys.exit(failed)
 
 
-def _cells(exported: Exported, found: list[Compared]) -> tuple[str, str, str, str]:
+def _cells(exported: Exported, found: list[Compared]) -> tuple[str, ...]:
+    half = [file for file in exported.files if file.precision is Precision.FLOAT16]
+    off = [parity.max_rel_error for file in half for parity in file.parities if isinstance(parity, FloatParity)]
     proven = [file for file in exported.files if file.parities]
     kinds = {precision: sum(file.precision is precision for file in proven) for precision in Precision}
     parities = [parity for each in found for parity in each.parities if isinstance(parity, IntegerParity)]
@@ -65,6 +72,7 @@ def _cells(exported: Exported, found: list[Compared]) -> tuple[str, str, str, st
     told = f"{near[0].output or 'logits'}, at most {max(p.max_lsb for p in near)}: {near[0].near}" if near else "–"
     return (
         ", ".join(f"{count} {precision}" for precision, count in kinds.items() if count),
+        f"{max(off):.2%}" if off else "–",
         f"{values:,}",
         f"{len(same)} of {len(runners)} runtimes",
         told,

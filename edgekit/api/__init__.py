@@ -73,19 +73,20 @@ def export(  # noqa: PLR0913 - one a flag of the command
 
     Args:
         model: a checkpoint's path (.pth, .safetensors, .h5, .keras, .onnx), a torch ``nn.Module`` in memory, or what
-            ``torch.export.export`` made of one. It takes one image and gives the logits of its classes. A module is
-            copied and left as it is.
+            ``torch.export.export`` made of one. It takes one image, and gives logits, numbers or feature maps. A module
+            is copied and left as it is.
         calibration: images like those in use, 100 to 500, labels ignored. A folder, a pattern, a .npz, .npy or .csv
             file; an array or tensor; or anything that can be iterated over, such as a DataLoader or a data set: of
             images or batches, alone or first in a tuple, list or dictionary. **uint8 is pixels**, 0 to 255, red, green
             and blue, and is resized like any image, unless it has the network's size and ``resize`` is not given.
             **Floating-point numbers are the network's input already**, unless mean and std, or preprocessing, are given
             and make pixels of them.
-        targets: "onnx", "tflite", "coreml", "torch", several of them, or "all"; "onnx" and "tflite" by default.
+        targets: "onnx", "tflite", "coreml", "torch", several of them ("onnx,torch"), or "all"; "onnx" and "tflite" by
+            default.
         int8: write int8 files; by default where calibration, ranges or data_free is given.
         float16: write float16 files, too.
         float32: write float32 files, too; the default without any of the others.
-        device: what the files are for, "raspberrypi4" (``edgekit targets`` lists them); it decides what nothing else
+        device: what the files are for, "raspberrypi4" (``edgekit devices`` lists them); it decides what nothing else
             does.
         out: folder to write to; "exported" by default.
         name: of the files of a network in memory; that of its class by default.

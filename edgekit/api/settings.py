@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit import config as configuration
+from edgekit import flags
 from edgekit.config import Overrides, Said
 from edgekit.errors import ConfigError
 from edgekit.flags import named_normalization
@@ -50,10 +51,10 @@ def normalization(
 
 
 def names(value: str | Iterable[str] | None) -> list[str] | None:
-    """One name, or several."""
+    """One name, or several, with commas or not."""
     if value is None:
         return None
-    return [value] if isinstance(value, str) else [str(name) for name in value]
+    return flags.names(value) if isinstance(value, str) else [str(name) for name in value]
 
 
 def is_path(value: object) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from edgekit.ir import (
     Add,
     BatchNorm,
     Clamp,
+    Concat,
     Conv2d,
     Graph,
     LeakyReLU,
@@ -51,7 +52,12 @@ if TYPE_CHECKING:
 
     from edgekit.ir.operators.conv2d import ConvolutionAttributes
 
+    Copies = Literal["reflect", "edge", "wrap"]
+
+# What a front end tells of a classifier whose logits have axes of one element behind them: see ``finish``.
+AS_VECTOR = "the network gives [N, {classes}, 1, 1], and files give the same numbers as [N, {classes}]"
 _REARRANGED = Pattern(Rearrange)
+_MOST_PARTS = 16  # of an axis that are joined: each is an operator of its own
 
 
 class GraphBuilder:
@@ -109,6 +115,15 @@ class GraphBuilder:
         """A linear layer; weight [O, I], bias [O] or None."""
         bias = np.zeros(weight.shape[0]) if bias is None else bias
         return self._emit(name, Linear(), (self.flatten(f"{x}.flatten", x),), weight=weight, bias=bias)
+
+    def linear_at_places(self, name: str, x: str, weight: NDArray[Any], bias: NDArray[Any] | None) -> str:
+        """The same linear layer at every place of ``x`` [..., I]: a 1 x 1 convolution, the last axis being channels."""
+        *places, read = self.shape(x)
+        made, count = len(weight), math.prod(places)
+        size = places if len(places) == len("HW") else (count, 1)
+        x = self.rearrange(f"{name}.image", x, Rearrange((count, read), (1, 0), (read, *size)))
+        x = self.conv2d(name, x, weight[:, :, None, None], bias)
+        return self.rearrange(f"{name}.last", x, Rearrange((made, count), (1, 0), (*places, made)))
 
     def batch_norm(  # noqa: PLR0913 - batch normalization has this many parameters
         self,
@@ -206,6 +221,28 @@ class GraphBuilder:
         channels, (top, bottom), (left, right) = ((max(a, 0), max(b, 0)) for a, b in around)
         op = Pad(Padding(top, bottom, left, right), channels)
         return x if op == Pad() else self._emit(name, op, (x,))
+
+    def pad_by_copies(self, name: str, x: str, padding: Padding, mode: Copies) -> str:
+        """Rows and columns of ``x`` [C, H, W] around it; modes are those of ``numpy.pad``."""
+        sides = {1: (padding.top, padding.bottom), 2: (padding.left, padding.right)}
+        for axis, widths in sides.items():
+            places = np.pad(np.arange(self.shape(x)[axis]), widths, mode)
+            x = self.taken(name, x, axis, places.tolist())
+        return x
+
+    def taken(self, name: str, x: str, axis: int, places: Sequence[int]) -> str:
+        """Places of an axis of ``x`` in any order, also several times: slices, joined."""
+        shape, parts = self.shape(x), _runs(places)
+        if len(parts) > _MOST_PARTS:
+            raise UnsupportedOperator(
+                f"{name!r} takes places of an axis in an order of its own, as {len(parts)} parts: {_MOST_PARTS} are "
+                f"joined at most"
+            )
+        if len(parts) == 1:
+            return self.slice(name, x, Slice.along(shape, axis, parts[0]))
+        return self.apply(
+            name, Concat(axis), *(self.slice(f"{name}.part", x, Slice.along(shape, axis, part)) for part in parts)
+        )
 
     def slice(self, name: str, x: str, op: Slice) -> str:
         """A part of ``x``; itself where everything is taken."""
@@ -357,6 +394,23 @@ class GraphBuilder:
         node = self._nodes[x] = replace(node, op=node.op.as_image(), inputs=inputs)
         self._tensors[x] = Tensor(x, self._output_shape(node))
         return x
+
+
+def _runs(places: Sequence[int]) -> list[Part]:
+    """Places of an axis as parts of it, each of which goes forward in even steps.
+
+    >>> _runs([2, 1, 0, 1, 2, 3, 2])
+    [Part(start=2, count=1, step=1), Part(start=1, count=1, step=1), Part(start=0, count=4, step=1), Part(start=2, count=1, step=1)]
+    """  # noqa: E501 - a result
+    parts: list[Part] = []
+    for place in places:
+        last = parts[-1] if parts else None
+        step = 0 if last is None else place - last.start - (last.count - 1) * last.step
+        if last is not None and step > 0 and (last.count == 1 or step == last.step):
+            parts[-1] = Part(last.start, last.count + 1, step)
+        else:
+            parts.append(Part(place, 1))
+    return parts
 
 
 def with_gaps(weight: NDArray[Any], dilation: Sequence[int]) -> NDArray[Any]:

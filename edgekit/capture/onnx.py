@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgekit.capture import num_classes
 from edgekit.capture.advice import replacement
-from edgekit.capture.builder import GraphBuilder
+from edgekit.capture.builder import AS_VECTOR, GraphBuilder
 from edgekit.capture.onnx_call import LOWERINGS, Call, Channels, View
 from edgekit.capture.onnx_cut import ends, way_out
 from edgekit.capture.onnx_file import read, readable
@@ -113,16 +114,32 @@ class _Walk:
             if isinstance(value, Channels):
                 value = value.settled(f"{readable(tensor)}.channels", self.builder)
             if not isinstance(value, View):
-                raise CheckpointError(f"its output {called!r} does not depend on its input: export the network again")
+                raise self._constant(called)
             if sorted(value.axes) == sorted("NCHW"):
                 is_turned = value.axes != "NCHW" and self.builder.shape(value.tensor)[1:] != (1, 1)
                 turned += [_TURNED.format(called=called)] if is_turned else []
             else:
                 value = value.as_it_is(f"{readable(tensor)}.layout", self.builder)
             given[called] = self.builder.of_rank(value.tensor, len(value.axes))
-        head = without_head(self.builder.finish(name, given, self.ends.logits), self.file)
-        notes = (*self.file.notes, *self.ends.notes, *turned, *head.notes)
+        finished = self.builder.finish(name, given, self.ends.logits)
+        head = without_head(finished, self.file)
+        notes = (*self.file.notes, *self.ends.notes, *turned, *self._dropped_axes(finished), *head.notes)
         return Captured(head.graph, head.arithmetic, head.order, notes)
+
+    def _dropped_axes(self, graph: Graph) -> tuple[str, ...]:
+        """That the file's output has axes of one element which edgekit's files leave out."""
+        (shape, *others) = (self.file.shapes.get(called, ()) for called in self.ends.given)
+        if others or graph.logits is None or len(shape) != len("NCHW"):
+            return ()
+        return (AS_VECTOR.format(classes=num_classes(graph)),)
+
+    def _constant(self, called: str) -> CheckpointError:
+        """An error about an output that is always the same."""
+        told = f"its output {called!r} does not depend on its input, and is always the same: leave it out"
+        if others := [name for name, made in self.ends.given.items() if isinstance(self.values[made], View | Channels)]:
+            cut = way_out(self.file.path, self.file.input, others)
+            return CheckpointError(f"{told}, and keep it in your application: {cut}")
+        return CheckpointError(f"{told}, and let the network return what it computes of the image")
 
     def _lowered(self, operator: Operator) -> View | Channels | tuple[View | Channels, ...]:
         if operator.op_type not in LOWERINGS:

@@ -246,11 +246,10 @@ class Call:
         values = self.constant(index)
         return self.number(attribute, default) if values is None else float(values.item())
 
-    def refuse(self, what: str) -> UnsupportedOperator:
-        """An error that says where; ``what`` continues "node 'Conv_3' (Conv) ..."."""
+    def refuse(self, what: str, remedy: str = "change the network there and export it again") -> UnsupportedOperator:
+        """An error that says where; ``what`` continues "node 'Conv_3' (Conv) ...", ``remedy`` says what to do."""
         return UnsupportedOperator(
-            f"node {self.name!r} ({self.op_type}) {what}, which edgekit does not support: change the network there and "
-            f"export it again"
+            f"node {self.name!r} ({self.op_type}) {what}, which edgekit does not support: {remedy}"
         )
 
     def channels(self, index: int, builder: GraphBuilder) -> Channels:

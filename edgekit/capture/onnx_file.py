@@ -165,8 +165,8 @@ def _without_unused_inputs(model: Any) -> tuple[str, ...]:  # noqa: ANN401 - see
     names = [value.name for value in _inputs(model)]
     if len(names) != 1:
         raise CheckpointError(
-            f"it has {len(names)} inputs ({', '.join(names)}), and edgekit wants one image: cut the network out with "
-            f"onnx.utils.extract_model"
+            f"it has {len(names)} inputs ({', '.join(names)}), and edgekit's files take one image: cut out "
+            f"the part that the image goes through, onnx.utils.extract_model(FILE, PART, [IMAGE], [OUTPUTS])"
         )
     return tuple(f"the input {name!r} left out: nothing reads it" for name in unused)
 
@@ -247,6 +247,7 @@ def _simplify(model: Any, input_shape: Sequence[int]) -> Any:  # noqa: ANN401 - 
                 skipped_optimizers=[
                     "fuse_preceding_mul_into_conv",  # x / 255 says what the file takes
                     "eliminate_nop_monotone_argmax",  # classes that are equally probable are not equal as logits
+                    "fuse_matmul_add_bias_into_gemm_batched",  # which joins the batch with the places of a feature map
                 ],
             )
         if is_equal:

@@ -33,6 +33,12 @@ def nearest(builder: GraphBuilder, name: str, x: str, places: Sequence[Sequence[
         elif step > 0 and list(found) == [found[0] + step * place for place in range(len(found))]:
             parts.append(Part(found[0], len(found), step))
         else:
+            if copies * before == len(found):
+                shown = ", ".join(map(str, found[: 2 * copies + 1]))
+                raise ValueError(
+                    f"resizes from {before} to {len(found)} by taking the pixels {shown}, …, and edgekit takes each "
+                    f"{copies} times in a row"
+                )
             raise ValueError(
                 f"resizes from {before} to {len(found)} by nearest neighbours, and edgekit enlarges by whole factors, "
                 f"or takes every second or so-manieth"

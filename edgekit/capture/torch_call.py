@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from edgekit.capture.advice import known_replacement
 from edgekit.errors import UnsupportedOperator
 
 if TYPE_CHECKING:
@@ -63,7 +64,9 @@ class Call:
         self._operator = operator_of(fx_node).partition(".")[0]
         operator = self._operator.strip("_")
         kind = str(modules[-1][1]) if modules else ""
-        is_main = operator in _WITH_WEIGHTS or kind.startswith("torch.nn.modules")
+        is_own = kind.startswith("torch.nn.modules")
+        is_main = operator in _WITH_WEIGHTS or is_own
+        self._module = kind.rpartition(".")[2].removesuffix("'>") if is_own else ""  # by torch's name of its class
         self.name = self.layer if is_main and self.layer else f"{self.layer}.{operator}".lstrip(".")
         made = fx_node.meta["val"]
         self.shapes = tuple(tuple(one.shape) for one in (made if isinstance(made, tuple | list) else [made]))
@@ -141,8 +144,12 @@ class Call:
         return str(self._arguments.get(name, default))
 
     def refuse(self, what: str, remedy: str = "") -> UnsupportedOperator:
-        """An error that says where; ``what`` continues "layer 'features.0': it ...", ``remedy`` says what to do."""
+        """An error that says where; ``what`` continues "layer 'features.0': it ...", ``remedy`` says what to do.
+
+        The capture adds how to go on with what comes before.
+        """
         told = f"{self.place}: it {what}, which edgekit does not support"
+        remedy = remedy or known_replacement(self._module)
         return UnsupportedOperator(f"{told}: {remedy}" if remedy else told)
 
     def _value(self, name: str) -> Any:  # noqa: ANN401 - whatever fx holds as an argument

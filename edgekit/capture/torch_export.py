@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import logging
 import operator
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 
 # What some networks end in, and the head of files that stands for it; logarithms have the same soft-max.
+_SEVERAL_INPUTS = (
+    "the network takes {count} inputs ({names}), and edgekit's files take one image: export a module whose forward "
+    "takes the image alone, and makes the others itself; of a network for two images, export what each goes through"
+)
 _HEADS = {"softmax.int": "softmax", "log_softmax.int": "softmax", "sigmoid.default": "sigmoid"}
 
 
@@ -52,6 +57,8 @@ def capture(module: torch.nn.Module, name: str, input_shape: tuple[int, int, int
             with torch.no_grad():
                 module(image)
         except Exception as error:  # a forward raises anything
+            if len(wanted := _wanted(module)) > 1:
+                raise UnsupportedOperator(_SEVERAL_INPUTS.format(count=len(wanted), names=", ".join(wanted))) from error
             raise UnsupportedOperator(
                 f"the network does not take one image tensor of shape {list(image.shape)} ({_reason(error)}): if it "
                 f"takes another size, say so, --set model.resolution=PIXELS, or give images of that size"
@@ -104,6 +111,13 @@ def _silent() -> Iterator[None]:
         logging.disable(before)
 
 
+def _wanted(module: torch.nn.Module) -> tuple[str, ...]:
+    """The names of what ``forward`` has to be given."""
+    parameters = inspect.signature(module.forward).parameters.values()
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return tuple(one.name for one in parameters if one.default is one.empty and one.kind not in kinds)
+
+
 def _reason(error: Exception) -> str:
     """The first line of what an error says."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
@@ -128,7 +142,8 @@ class _Capture:
         self.values: dict[str, Any] = {fx_name: stored[key].detach().clone() for fx_name, key in places.items()}
         taken = [node for node in exported.graph.nodes if node.op == "placeholder" and node.name not in places]
         if len(taken) != 1:
-            raise UnsupportedOperator(f"the network takes {len(taken)} inputs: let it take the image alone")
+            names = ", ".join(node.name for node in taken)
+            raise UnsupportedOperator(_SEVERAL_INPUTS.format(count=len(taken), names=names))
         (image,) = taken
         self.builder = GraphBuilder(image.name, tuple(image.meta["val"].shape[1:]))
         self.values[image.name] = image.name
@@ -152,7 +167,10 @@ class _Capture:
             name = _output_name(path)
             value = self.values.get(getattr(returned[place], "name", ""))
             if not isinstance(value, str):
-                raise UnsupportedOperator(f"what the network returns as {name!r} does not depend on the image")
+                raise UnsupportedOperator(
+                    f"what the network returns as {name!r} does not depend on the image: leave it out of what forward "
+                    f"returns, and keep it, which is always the same, in your application"
+                )
             given[name] = self.builder.of_rank(value, len(returned[place].meta["val"].shape))
         if not given:
             raise UnsupportedOperator("the network returns nothing: its forward has to return what it computes")
@@ -171,16 +189,25 @@ class _Capture:
         head = _HEADS.get(target) if self._is_all_of_a_classifier(fx_node, call) else None
         if head or target not in LOWERINGS:
             raise self._unknown(fx_node, call, head)
-        result = LOWERINGS[target](call, self.builder)
+        try:
+            result = self._lowered(target, call)
+        except UnsupportedOperator as error:
+            raise UnsupportedOperator(f"{error}{self._way_out(fx_node)}") from error
         if isinstance(result, tuple):
             return result
-        if target not in EXPANSIONS and _core(self.builder.shape(result)) != _core(call.shape[1:]):
-            raise call.refuse(f"gives {call.shape} only by repeating values")
         if target.partition(".")[0].endswith("_"):  # in place: who reads the operand from now on sees the result
             overwritten = call.activation("input")
             for name, value in self.values.items():
                 if isinstance(value, str) and value == overwritten:
                     self.values[name] = result
+        return result
+
+    def _lowered(self, target: str, call: Call) -> str | tuple[str | None, ...]:
+        result = LOWERINGS[target](call, self.builder)
+        if isinstance(result, tuple) or target in EXPANSIONS:
+            return result
+        if _core(self.builder.shape(result)) != _core(call.shape[1:]):
+            raise call.refuse(f"gives {call.shape} only by repeating values")
         return result
 
     def _is_all_of_a_classifier(self, fx_node: torch.fx.Node, call: Call) -> bool:
@@ -196,12 +223,20 @@ class _Capture:
                 f"the network ends in {target.partition('.')[0]} ({call.place}): leave it out, so that it returns "
                 f"logits; --head {head} puts probabilities into the files"
             )
-        names = [value for read in fx_node.all_input_nodes if isinstance(value := self.values[read.name], str)]
-        before = " and ".join(repr(name) for name in dict.fromkeys(names) if name != self.builder.input)
         return UnsupportedOperator(
             f"edgekit does not know the operator aten::{target} ({call.place}), and cannot keep it in float: "
-            f"{replacement(target)}; or let forward return what {before or 'nothing'} "
-            f"gives, and compute the rest yourself"
+            f"{replacement(target)}{self._way_out(fx_node)}"
+        )
+
+    def _way_out(self, fx_node: torch.fx.Node) -> str:
+        """The end of a sentence that refuses a node: how to go on with what comes before; empty for the first."""
+        names = [value for read in fx_node.all_input_nodes if isinstance(value := self.values[read.name], str)]
+        before = [repr(name) for name in dict.fromkeys(names) if name != self.builder.input]
+        verb = "gives" if len(before) == 1 else "give"
+        return (
+            f"; or let forward return what {' and '.join(before)} {verb}, and compute the rest yourself"
+            if before
+            else ""
         )
 
     def _compute(self, fx_node: torch.fx.Node) -> Any:  # noqa: ANN401 - see above

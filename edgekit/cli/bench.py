@@ -17,9 +17,9 @@ from edgekit.cli.options import (
     SetOption,
     find_config,
     load_settings,
-    names,
 )
 from edgekit.errors import ConfigError
+from edgekit.flags import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -101,11 +101,19 @@ def _show_agreement(result: DiffResult) -> None:
         values = console.count(sum(layer.values for layer in result.layers), "value")
         console.say(f"[bold green]✔ identical[/]: {values} in {layers}")
     else:
-        difference = _difference(worst)
-        console.say(
-            f"[bold green]✔ they do not part[/]: {layers}, the furthest apart is {console.escape(worst.layer)}, "
-            f"{difference}"
-        )
+        said = "[bold yellow]! they are near[/]" if result.near else "[bold green]✔ they do not part[/]"
+        apart = f"the furthest apart is {console.escape(worst.layer)}, {_difference(worst)}"
+        console.say(f"{said}: {layers}, {apart}")
+    console.say(*(f"[dim]{console.escape(text)}[/]" for text in _near(result)))
+
+
+def _near(result: DiffResult) -> list[str]:
+    """Of which outputs identity is not claimed, and why; each reason once."""
+    from edgekit.ir import LOGITS  # noqa: PLC0415 - see the module app
+    from edgekit.reports.findings import is_near  # noqa: PLC0415 - likewise
+    from edgekit.verification.integer_parity import values_of  # noqa: PLC0415 - likewise
+
+    return [is_near(values_of("" if name == LOGITS else name), why) for name, why in result.near.items()]
 
 
 def _show_noise(result: DiffResult) -> None:

@@ -22,11 +22,11 @@ from edgekit.cli.options import (
     ThreadsOption,
     find_config,
     load_settings,
-    names,
 )
 from edgekit.device.threads import limited
 from edgekit.errors import ConfigError
 from edgekit.facts import assumed
+from edgekit.flags import names
 from edgekit.words import plain
 
 if TYPE_CHECKING:

@@ -28,14 +28,13 @@ from edgekit.cli.options import (
     TargetOption,
     TaskOption,
     WeightsOption,
-    names,
     own_code,
     said,
 )
 from edgekit.config import Overrides, Said, Typed
 from edgekit.errors import ConfigError
 from edgekit.exporters import formats
-from edgekit.flags import named_normalization
+from edgekit.flags import named_normalization, names
 
 if TYPE_CHECKING:
     from collections.abc import Callable

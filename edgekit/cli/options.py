@@ -235,11 +235,6 @@ def said(flag: str, value: Any) -> Said | None:  # noqa: ANN401 - of any type
     return None if value is None else Said(value, flag)
 
 
-def names(text: str) -> list[str]:
-    """What is given as one text, with commas."""
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
 def _assignment(text: str) -> tuple[str, str, Typed]:
     name, equals, value = text.partition("=")
     section, dot, key = name.strip().partition(".")

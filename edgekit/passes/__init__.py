@@ -50,6 +50,7 @@ _AFTER: tuple[Pass, ...] = (
     fold_constants,  # before absorb_scales: what fits into the layer before it needs no factor
     absorb_scales,
     fuse_activation,  # after all that stands between a layer and its clamp is gone
+    merge_moves,  # those that a clamp stood between
     lower_clamp,  # those that no layer took
     lower_transposed_convolution,  # when it has taken in all that a layer takes
     fold_flatten,  # the passes before need not know means of two ranks

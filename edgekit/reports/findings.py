@@ -53,7 +53,16 @@ def only_near(files: Iterable[FileVerdict | ExportedFile]) -> tuple[str, ...]:
     """Of which outputs identity is not claimed, and why; each reason once."""
     integers = [one for file in files for one in file.parities if isinstance(one, IntegerParity)]
     reasons = {(one.values_of(), one.near): None for one in integers if one.near}
-    return tuple(f"{of} are near, and need not be identical: {why}" for of, why in reasons)
+    return tuple(is_near(of, why) for of, why in reasons)
+
+
+def is_near(values: str, why: str) -> str:
+    """That identity is not claimed of some values.
+
+    >>> is_near("logits", "dw has activations of 16 bits")
+    'logits are near, and need not be identical: dw has activations of 16 bits'
+    """
+    return f"{values} are near, and need not be identical: {why}"
 
 
 def outcome(result: VerifyResult) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import numpy as np
 
@@ -47,6 +47,43 @@ TRUSTED: Final = 0.5  # R² of a network that was trained on such targets
 SETTING: Final = "targets.csv beside the images, or an array 'targets' in the same .npz"
 _ENOUGH = 10  # images from which the normal interval of a mean says something
 _SHOWN, _POINTS = 3, 2000  # numbers of an answer in a few words; of a picture
+_LISTED = 32  # numbers of an output without names of their own: of more, only what they reach is said
+_AXES = ("channel", "row", "column")
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """An output of more numbers than anybody reads, such as a feature map.
+
+    Attributes:
+        name: of it.
+        shape: for one image.
+        least: of its numbers.
+        mean: of them.
+        most: of them.
+        place: of the largest, an index an axis.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    least: float
+    mean: float
+    most: float
+    place: tuple[int, ...]
+
+    @classmethod
+    def of(cls, name: str, values: NDArray[Any]) -> Self:
+        """What is said of these values."""
+        place = tuple(map(int, np.unravel_index(int(np.argmax(values)), values.shape)))
+        return cls(name, values.shape, float(values.min()), float(values.mean()), float(values.max()), place)
+
+    @property
+    def line(self) -> str:
+        """All of it in a line."""
+        names = _AXES if len(self.shape) == len(_AXES) else ("place",) * len(self.shape)
+        place = ", ".join(f"{name} {index}" for name, index in zip(names, self.place, strict=True))
+        shape = " × ".join(map(str, self.shape))
+        return f"{self.name} ({shape}) {self.least:.3g} to {self.most:.3g}, mean {self.mean:.3g}, largest at {place}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +93,25 @@ class Numbers(Answer):
     Attributes:
         names: of the numbers.
         values: one a name.
+        maps: outputs of which not every number is listed.
     """
 
     names: tuple[str, ...]
     values: tuple[float, ...]
+    maps: tuple[Reach, ...] = ()
 
     @property
     def text(self) -> str:
         """The first of them."""
-        if len(self.values) == 1:
+        if len(self.values) == 1 and not self.maps:
             return f"{self.values[0]:.3g}"
-        return ", ".join(self.lines[:_SHOWN]) + (", …" if len(self.values) > _SHOWN else "")
+        return ", ".join(self.lines[:_SHOWN]) + (", …" if len(self.lines) > _SHOWN else "")
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Each number with its name."""
-        return tuple(f"{name} {value:.3g}" for name, value in zip(self.names, self.values, strict=True))
+        """Each number with its name, and each map."""
+        numbers = tuple(f"{name} {value:.3g}" for name, value in zip(self.names, self.values, strict=True))
+        return (*numbers, *(one.line for one in self.maps))
 
     def contradicts(self, right: Answer) -> bool:  # noqa: ARG002 - whatever is right
         """Never: a number is more or less near, and people see how much."""
@@ -174,8 +214,18 @@ class Regression(Task["NDArray[np.float64]"]):
         return Plausibility(name, measured, limit, problem if is_poor else "")
 
     def decode(self, outputs: Outputs, most: int = 5) -> tuple[Numbers, ...]:  # noqa: ARG002 - none is likelier than another
-        """All numbers of each image."""
-        return self._answers(self._values(outputs))
+        """All numbers of each image; of outputs with many that have no names, what they reach."""
+        if len(self.labels) == self.things:
+            return self._answers(self._values(outputs))
+        listed = [name for name, shape in self.shapes if prod(shape) <= _LISTED]
+        maps = [name for name, _ in self.shapes if name not in listed]
+        few = replace(self, shapes=tuple(one for one in self.shapes if one[0] in listed))
+        images = len(outputs[self.outputs[0]])
+        numbers = few._answers(few._values(outputs)) if listed else (Numbers((), ()),) * images  # noqa: SLF001 - its own class
+        return tuple(
+            replace(one, maps=tuple(Reach.of(name, outputs[name][image]) for name in maps))
+            for image, one in enumerate(numbers)
+        )
 
     def stated(self, targets: NDArray[np.float64]) -> tuple[Numbers, ...]:
         """The targets."""

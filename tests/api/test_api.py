@@ -19,11 +19,13 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import edgekit
+from edgekit.api import settings as keywords
 from edgekit.api.words import KEYWORDS, in_python
 from edgekit.calibration.evidence import ENOUGH_NATS
 from edgekit.cli import bench as bench_command
 from edgekit.cli import export as export_command
 from edgekit.cli import verify as verify_command
+from edgekit.config import ModelSettings
 from edgekit.errors import ConfigError, DataError, EdgekitError
 from edgekit.facts import Basis, Fact
 from edgekit.integer_model import IntegerModel
@@ -31,6 +33,7 @@ from edgekit.models import checkpoint
 from edgekit.models.families.mobilenet_v2 import mobilenet_v2
 from edgekit.models.network import build
 from edgekit.pipeline.making.expectations import Contradicted
+from edgekit.pipeline.making.in_memory import InMemory
 from edgekit.pipeline.making.manifest import Manifest
 from edgekit.pipeline.proving.reproduce import reproduce
 from edgekit.tasks.values import Better, Measured, Metric
@@ -152,6 +155,20 @@ def test_any_module_is_exported_and_verified(exported: Exported, module: nn.Modu
     checked = {file.path.name: {gate.name for gate in file.gates} for file in (*found.references, *found.files)}
     assert "integers made again" in checked["ownnet.int8.edgekit"], "from the module"
     assert "✘" not in repr(found)
+
+
+def test_axes_that_files_leave_out_are_said() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 5, 1), nn.AdaptiveAvgPool2d(1))
+    program = torch.export.export(module, (torch.zeros(2, 3, 8, 8),))
+    for network in (InMemory(module, (3, 8, 8)), InMemory(program)):
+        notes = network.load(ModelSettings()).notes
+        assert notes == ("the network gives [N, 5, 1, 1], and files give the same numbers as [N, 5]",)
+    flat = nn.Sequential(module, nn.Flatten())
+    assert InMemory(flat, (3, 8, 8)).load(ModelSettings()).notes == ()
+
+
+def test_several_names_may_stand_in_one_text() -> None:
+    assert keywords.names("tflite, onnx") == keywords.names(["tflite", "onnx"]) == ["tflite", "onnx"]
 
 
 def test_a_program_gives_the_integers_of_its_module(module: nn.Module, inputs: torch.Tensor, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def agrees() -> Callable[[Graph, torch.Tensor, torch.Tensor], None]:
         assert expected.abs().max() > 0
         for form in (float_form, integer_form):
             with torch.no_grad():
-                found = FloatExecutor(form(captured))(x)["logits"]
+                (found,) = FloatExecutor(form(captured))(x).values()
             torch.testing.assert_close(found, expected, rtol=0, atol=TOLERANCE * expected.abs().max().item())
 
     return assert_agrees

@@ -64,6 +64,17 @@ def _split(s: OnnxSketch, x: str, axis: int, sizes: list[int]) -> list[str]:
     return outputs
 
 
+def _transposed(s: OnnxSketch, x: str, *order: int) -> str:
+    return s.node("Transpose", x, perm=order)
+
+
+def _rows(s: OnnxSketch, x: str) -> str:
+    """A linear layer at every place of [1, 4, 6, 6], as rows."""
+    rows = _transposed(s, s.node("Reshape", x, s.constant([1, 4, 36])), 0, 2, 1)
+    made = s.node("Add", s.node("MatMul", rows, s.array(4, 4)), s.array(4))
+    return s.node("Reshape", _transposed(s, made, 0, 2, 1), s.constant([1, 4, 6, 6]))
+
+
 def _every_second(s: OnnxSketch, x: str, row: int, column: int) -> str:
     starts, ends, axes, steps = (s.constant(values) for values in ([row, column], [99, 99], [2, 3], [2, 2]))
     return s.node("Slice", x, starts, ends, axes, steps)
@@ -244,6 +255,22 @@ MIDDLES: dict[str, tuple[int, Any]] = {
     "ConvTranspose of a size beyond its windows": (
         13, lambda s, x: s.node("ConvTranspose", x, s.array(4, 4, 3, 3), strides=[2, 2], output_shape=[14, 13])
     ),
+    "ReduceMean of channels": (13, lambda s, x: s.node("Mul", x, s.node("ReduceMean", x, axes=[1]))),
+    "ReduceMean of channels, dropped": (
+        13,
+        lambda s, x: s.conv(
+            s.node("Unsqueeze", s.node("ReduceMean", x, axes=[1], keepdims=0), s.constant([1])), (1, 4)
+        ),
+    ),
+    "ReduceMax of channels last": (
+        13,
+        lambda s, x: s.node(
+            "Add", x, _transposed(s, s.node("ReduceMax", _transposed(s, x, 0, 2, 3, 1), axes=[3]), 0, 3, 1, 2)
+        ),
+    ),
+    "Pad by copies": (13, lambda s, x: s.node("Pad", x, s.constant([0, 0, 1, 2, 0, 0, 0, 1]), mode="reflect")),
+    "MatMul of rows": (13, _rows),
+    "MatMul of columns": (13, lambda s, x: s.node("MatMul", x, s.array(6, 5))),
     "Sum of three": (13, lambda s, x: s.node("Sum", x, s.node("Relu", x), s.conv(x, (4, 4)))),
     "Expand of a gate": (
         13,
@@ -624,15 +651,19 @@ def test_files_that_are_none(tmp_path: Path, sketch: OnnxSketch) -> None:
         ),
         (
             lambda s, x: s.node("Resize", x, "", s.constant([1.0, 1.0, 4.0, 4.0]), nearest_mode="ceil"),
-            r"enlarges by whole factors, or takes every second",
+            r"taking the pixels 0, 0, 1, 1, 1, 1, 2, .*takes each 4 times in a row.*nearest_mode 'floor'",
         ),
         (lambda s, x: s.node("Resize", x, "", s.constant([1.0, 1.0, 2.0, 2.0]), mode="cubic"), r"resizes by cubic"),
         (
             lambda s, x: s.node("Resize", x, "", s.constant([1.0, 1.0, 1.4, 2.0]), mode="linear"),
             r"interpolates from \(6, 6\) to \(8, 12\) at other places",
         ),
-        (lambda s, x: s.node("Mul", x, s.node("ReduceMean", x, axes=[1])), r"a mean over \['C'\]"),
-        (lambda s, x: s.node("Pad", x, s.constant([0, 0, 1, 0] * 2), mode="edge"), r"in mode 'edge'"),
+        (lambda s, x: s.node("Mul", x, s.node("ReduceMean", x)), r"reduces a tensor laid out as NCHW along"),
+        (
+            lambda s, x: s.conv(s.node("Pad", x, s.constant([0, 1, 1, 0] * 2), mode="edge"), (6, 4)),
+            r"in mode 'edge'",
+        ),
+        (lambda s, x: s.node("Max", x, s.conv(x, (4, 4))), r"b \+ torch.relu\(a - b\) is the larger one"),
         (lambda s, x: s.node("Div", s.constant(1.0), x), r"divides by what depends on the image"),
         (
             lambda s, x: s.node("Add", s.node("GlobalAveragePool", x), s.array(6, 6)),
@@ -689,8 +720,31 @@ def test_a_second_input_is_refused(sketch: OnnxSketch) -> None:
 def test_an_output_that_ignores_the_image(sketch: OnnxSketch) -> None:
     sketch.head(_stem(sketch))
     path = sketch.save(sketch.node("Relu", sketch.array(1, 3)))
-    with pytest.raises(CheckpointError, match="does not depend on its input"):
+    with pytest.raises(
+        CheckpointError, match="does not depend on its input, and is always the same: leave it out, and"
+    ):
         capture(path)
+
+
+def test_an_output_beside_others_that_ignores_the_image_is_left_out_by_a_command(sketch: OnnxSketch) -> None:
+    logits, constant = sketch.head(_stem(sketch)), sketch.node("Relu", sketch.array(1, 3))
+    model, path = sketch.model(logits, 13), sketch.folder / "two.onnx"
+    model.graph.output.append(onnx.helper.make_tensor_value_info(constant, onnx.TensorProto.FLOAT, (1, 3)))
+    onnx.save(model, path)
+    with pytest.raises(CheckpointError, match=r"does not depend on its input.*extract_model") as refused:
+        capture(path)
+    exec(str(refused.value).split('python -c "')[1].removesuffix('"'), {})
+    assert capture(path.with_suffix(".cut.onnx")).graph.logits is not None
+
+
+def test_axes_that_files_leave_out_are_said(sketch: OnnxSketch) -> None:
+    model = sketch.model(sketch.node("GlobalAveragePool", sketch.conv("image", (3, 5), 3)), 13)
+    model.graph.output[0].CopyFrom(onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, (None,) * 4))
+    path = sketch.folder / "map.onnx"
+    onnx.save(model, path)
+    captured = capture(path)
+    assert captured.notes == ("the network gives [N, 5, 1, 1], and files give the same numbers as [N, 5]",)
+    assert captured.graph.logits is not None
 
 
 def test_quantized_files_are_refused(sketch: OnnxSketch) -> None:

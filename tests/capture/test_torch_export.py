@@ -29,6 +29,7 @@ from edgekit.ir import (
     HardSwish,
     LeakyReLU,
     Linear,
+    MaxPool2d,
     Mean,
     Mul,
     Pad,
@@ -69,14 +70,14 @@ class Net(nn.Module):
 
 
 class Apply(nn.Module):
-    """A function as a module."""
+    """A function of a tensor and of layers as a module."""
 
-    def __init__(self, function: Callable[[torch.Tensor], Any]) -> None:
+    def __init__(self, function: Callable[..., Any], *layers: nn.Module) -> None:
         super().__init__()
-        self.function = function
+        self.function, self.layers = function, nn.ModuleList(layers)
 
     def forward(self, x: torch.Tensor) -> Any:
-        return self.function(x)
+        return self.function(x, *self.layers)
 
 
 def _ops(graph: Graph, kind: type[Op]) -> list[Op]:
@@ -264,6 +265,60 @@ def test_heads(head: nn.Module, agrees: Agrees) -> None:
     assert num_classes(graph) == 3
 
 
+@pytest.mark.parametrize(
+    ("function", "ops"),
+    [
+        (lambda x: x * x.mean(1, keepdim=True), [Conv2d]),
+        (lambda x: x.mean(1), [Conv2d, Rearrange]),
+        (lambda x: x * x.mean((1, 2, 3), keepdim=True), [Mean, Conv2d]),
+        (lambda x: x.mean(2), [AveragePool2d, Rearrange]),
+        (lambda x: x - x.mean(-1, keepdim=True), [AveragePool2d]),
+        (lambda x: x * x.amax(1, keepdim=True), [Rearrange, MaxPool2d, Rearrange]),
+        (lambda x: x.max(1)[0], [Rearrange, MaxPool2d, Rearrange, Rearrange]),
+        (lambda x: x.amax((1, 2, 3), keepdim=True) + x, [MaxPool2d, Rearrange, MaxPool2d]),
+        (lambda x: x.amax((2, 3)), [MaxPool2d, Rearrange]),
+        (lambda x: x.amax(3), [MaxPool2d, Rearrange]),
+    ],
+)
+def test_means_and_largest_numbers_along_axes(
+    function: Callable[[torch.Tensor], torch.Tensor], ops: list[type[Op]], agrees: Agrees
+) -> None:
+    """Along channels, too, as attention to places takes them (Woo et al. 2018, arXiv:1807.06521)."""
+    graph = _captured(nn.Sequential(nn.Conv2d(4, 4, 1), Apply(function)), agrees)
+    found = [type(node.op) for node in graph if node.name != "0"]
+    assert [op for op in found if op not in {Mul, Add}] == ops
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        Apply(lambda x, fc: fc(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), nn.Linear(4, 5)),
+        Apply(lambda x, fc: fc(x.flatten(2)), nn.Linear(64, 5)),
+        Apply(lambda x, fc: fc(x.flatten(2).transpose(1, 2)), nn.Linear(4, 5, bias=False)),
+        Apply(lambda x, fc: fc(x).relu(), nn.Linear(8, 3)),
+        Apply(lambda x, fc: fc(x.mean((2, 3), keepdim=True).permute(0, 2, 3, 1)), nn.Linear(4, 5)),
+    ],
+)
+def test_linear_layers_at_every_place_are_convolutions(layers: nn.Module, agrees: Agrees) -> None:
+    graph = _captured(nn.Sequential(nn.Conv2d(4, 4, 1), layers), agrees)
+    assert [node.op for node in graph if node.name == "1.layers.0"] == [Conv2d()]
+
+
+@pytest.mark.parametrize(
+    ("padding", "parts"),
+    [
+        (nn.ReflectionPad2d(1), 6),
+        (nn.ReflectionPad2d((3, 0, 2, 1)), 8),
+        (nn.ReplicationPad2d((1, 2, 0, 0)), 4),
+        (nn.CircularPad2d(2), 6),
+        (nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"), 6),
+    ],
+)
+def test_padding_with_what_is_there(padding: nn.Module, parts: int, agrees: Agrees) -> None:
+    graph = _captured(Net(padding), agrees)
+    assert sum(len(node.inputs) for node in graph if isinstance(node.op, Concat)) == parts
+
+
 class SqueezeExcite(nn.Module):
     """With linear layers, and its gate before the activation, as many ports of MobileNetV3 have it."""
 
@@ -398,14 +453,32 @@ def test_the_module_is_left_alone() -> None:
     ("layer", "message"),
     [
         (nn.GELU(), r"aten::gelu.default \(layer 'middle.0'\).*train with SiLU"),
-        (nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"), r"'middle.0'.*mode 'reflect'"),
-        (nn.ConstantPad2d(1, 0.5), r"'middle.0'.*with 0.5"),
+        (nn.ReflectionPad2d((-1, 2, 1, 1)), r"'middle.0'.*mode 'reflect'.*pad height and width, and crop"),
+        (nn.ConstantPad2d(1, 0.5), r"'middle.0'.*with 0.5.*: pad\(x - 0.5, …\) \+ 0.5 is the same"),
+        (nn.ConstantPad2d(1, -torch.inf), r"with -inf.*: let the max pool behind it pad"),
         (nn.AdaptiveAvgPool2d(3), r"pools \(8, 8\) pixels to \(3, 3\), in windows of different sizes"),
-        (Apply(lambda x: x.mean(1, keepdim=True) * x), r"a mean over the axes \[1\]"),
+        (Apply(lambda x: x.mean(0, keepdim=True)), r"takes the batch together with the image.*dim=\(1, 2, 3\)"),
+        (Apply(lambda x: x * x.mean((1, 2, 3))), r"gives one number without an axis.*keepdim=True"),
+        (
+            Apply(lambda x: x * x.flatten(2).mean(2)[..., None, None]),
+            r"reduces a tensor of the shape \(1, 4, 64\).*the feature map before",
+        ),
+        (Apply(torch.tanh), r"aten::tanh.*2 \* torch.sigmoid\(2 \* x\) - 1 is the same"),
+        (Apply(lambda x: torch.maximum(x, x.relu())), r"b \+ torch.relu\(a - b\) is the larger one"),
+        (
+            Apply(lambda x: x * x.argmax(1, keepdim=True)),
+            r"choose in your application.*let forward return what 'stem' gives",
+        ),
+        (nn.LogSoftmax(1), r"aten::log_softmax.*return the logits.*let forward return what 'stem' gives"),
+        (Apply(lambda x: x.cumsum(1)), r"docs/operators.md lists what edgekit takes.*what 'stem' gives"),
+        (
+            Apply(lambda x: functional.scaled_dot_product_attention(x, x, x)),
+            r"transformers: no integers are proven.*let forward return what 'stem' gives",
+        ),
         (Apply(lambda x: functional.interpolate(x, size=(12, 12))), r"resizes from 8 to 12 by nearest neighbours"),
         (
             Apply(lambda x: functional.interpolate(x, scale_factor=1.6, mode="bilinear")),
-            r"interpolates from \(8, 8\) to \(12, 12\) at other places",
+            r"interpolates from \(8, 8\) to \(12, 12\) at other places.*recompute_scale_factor=True",
         ),
         (
             Apply(lambda x: functional.interpolate(x, scale_factor=2, mode="bicubic")),
@@ -418,15 +491,17 @@ def test_the_module_is_left_alone() -> None:
         (Apply(lambda x: x / x.mean((2, 3), keepdim=True)), r"divides by what depends on the image"),
         (Apply(lambda x: x.mean((2, 3), True) + torch.ones(8, 8)), r"an operand of the shape \(8, 8\) beside"),
         (Apply(lambda x: x + torch.ones(3, 4, 8, 8)), r"of the shape \(3, 4, 8, 8\) beside"),
-        (Apply(lambda x: x * x.mean((1, 2, 3), keepdim=True)), r"a mean over the axes \[1, 2, 3\]"),
         (Apply(lambda x: x.reshape(2, 2, 8, 8).reshape(1, 4, 8, 8)), r"reshapes from \(1, 4, 8, 8\) to \(2, 2, 8, 8\)"),
-        (nn.AdaptiveMaxPool2d(3), r"pools \(8, 8\) pixels to \(3, 3\), by windows of several sizes"),
-        (Apply(lambda x: x.amax(1, keepdim=True) * x), r"the largest number over the axes \[1\]"),
+        (nn.AdaptiveMaxPool2d(3), r"pools \(8, 8\) pixels to \(3, 3\), in windows of different sizes.*a size that"),
         (Apply(lambda x: x.permute(2, 1, 0, 3).permute(2, 1, 0, 3)), r"moves the batch, in the order \(2, 1, 0, 3\)"),
         (Apply(lambda x: functional.conv2d(x, x.mean((2, 3), True)) * x), r"computes 'weight' from the image"),
         (Apply(lambda x: x.mean((2, 3), True).expand_as(x).relu()), r"gives \(1, 4, 8, 8\) only by repeating values"),
         (Apply(lambda x: x.mean((2, 3)).expand(1, 4)[:, :, None, None]), r"repeats"),
-        (nn.BatchNorm2d(4, track_running_stats=False), r"normalizes by the batch, .*: call eval"),
+        (
+            nn.BatchNorm2d(4, track_running_stats=False),
+            r"no statistics of training \(track_running_stats=False\).*momentum=None.*training images",
+        ),
+        (Apply(lambda x: functional.batch_norm(x, torch.zeros(4), torch.ones(4), training=True)), r": call eval"),
         (Apply(functional.dropout), r"drops values at random, .*: call eval"),
         (Apply(lambda x: x if x.sum() > 0 else -x), r"torch.export cannot follow"),
     ],
@@ -461,8 +536,14 @@ def _pooled() -> nn.Module:
         (nn.Sequential(_pooled(), nn.Softmax(1)), r"ends in softmax .*: leave it out.*--head softmax"),
         (nn.Sequential(_pooled(), nn.Sigmoid()), r"ends in sigmoid .*: leave it out.*--head sigmoid"),
         (Apply(lambda x: x.mean((2, 3), keepdim=True).squeeze()), "reshapes from"),
-        (Apply(lambda x: torch.ones(1, 3) if x.ndim else x), "does not depend on the image"),
-        (nn.Bilinear(8, 8, 3), "does not take one image tensor"),
+        (
+            Apply(lambda x: (x.relu(), torch.ones(1, 3))),
+            "'output_1' does not depend on the image: leave it out of what",
+        ),
+        (
+            nn.Bilinear(8, 8, 3),
+            r"takes 2 inputs \(input1, input2\).*export a module whose forward takes the image alone",
+        ),
     ],
 )
 def test_results_that_are_refused(module: nn.Module, message: str) -> None:

@@ -270,6 +270,9 @@ def test_layers_in_float(run: Run) -> None:
     done = run("verify", "out", "--images", 8, "--data", FOLDER / "test.npz")
     assert done.exit_code == 0, done.output
     assert "logits are near, and need not be identical: integers follow from features.0.2 in float" in done.stderr
+    done = run("diff", f"out/{NAME}.int8.tflite", f"out/{NAME}.int8.edgekit", "--images", 1)
+    assert done.exit_code == 0, done.output
+    assert "logits are near, and need not be identical: integers follow from" in " ".join(done.stdout.split())
     done = run("export", "--int8", "--keep-float", "features.0.0,stem", *QUICK)
     assert done.exit_code == 2
     assert "has no layer 'stem': choose from avgpool, classifier, features" in done.stderr

@@ -95,7 +95,7 @@ def test_json(run: Run, exported: Path, faulty: Path) -> None:
     found = json.loads(result.stdout)
     assert found.keys() == {
         *("schema_version", "command", "network", "a", "b", "images", "noise", "skipped", "layers", "divergence"),
-        *("steepest_fall", "reproduce", "passed", "comparable"),
+        *("steepest_fall", "near", "reproduce", "passed", "comparable"),
     }
     assert found["divergence"].keys() == {
         *("layer", "tensor", "operator", "max_difference", "unit", "share", "channels", "channel_count", "where"),

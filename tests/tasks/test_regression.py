@@ -74,7 +74,13 @@ def test_outputs_of_any_shape_are_numbers() -> None:
     task = Regression.of({"age": (1,), "map": (3, 40, 40)}, ())
     outputs = {"age": np.ones((2, 1)), "map": np.zeros((2, 3, 40, 40))}
     assert task.outputs == ("age", "map")
-    assert task.decode(outputs)[0].lines[:2] == ("age 1", "map 0 0")
+    outputs["map"][1, 2, 30, 4], outputs["map"][1, 0, 0, 0] = 9.6, -4.8
+    assert task.decode(outputs)[1].lines == (
+        "age 1",
+        "map (3 × 40 × 40) -4.8 to 9.6, mean 0.001, largest at channel 2, row 30, column 4",
+    )
+    named = Regression.of({"map": (3, 40, 40)}, tuple(map(str, range(4800))))
+    assert len(named.decode(outputs)[0].lines) == 4800, "names were given to be read"
     assert len(task.differences(outputs, outputs, ["a", "b"]).points) <= 2000
 
 

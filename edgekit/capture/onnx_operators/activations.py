@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgekit.capture.advice import replacement
 from edgekit.capture.onnx_call import View, axes_of, lowers
 from edgekit.capture.onnx_operators.arithmetic import operands
 from edgekit.ir import Clamp, HardSigmoid, HardSwish, Sigmoid, Softmax
@@ -31,6 +32,8 @@ def _clip(call: Call, builder: GraphBuilder) -> View:
 
 @lowers("Max", "Min")
 def _max(call: Call, builder: GraphBuilder) -> View:
+    if call.depends_on_image(0) and call.depends_on_image(1):
+        raise call.refuse("compares two tensors", replacement(call.op_type))
     x, bound = operands(call, builder)
     if bound.size != 1:
         raise call.refuse("has a bound for each channel")

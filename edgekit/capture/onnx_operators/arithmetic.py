@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.capture.onnx_call import Channels, View, lowers
+from edgekit.capture.onnx_call import Channels, View, axes_of, lowers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,12 +86,14 @@ def operands(call: Call, builder: GraphBuilder) -> tuple[View, NDArray[np.float6
     x, values = call.view(index), call.array(1 - index).astype(np.float64)
     if values.size == 1:
         return x, values.reshape(1)
-    shape, sizes = builder.shape(x.tensor), dict(zip("CHW", (*builder.shape(x.tensor), 1, 1), strict=False))
+    shape = builder.shape(x.tensor)
+    usual = "NCHW" if set(x.axes) <= set("NCHW") else axes_of(len(shape))
+    sizes = dict(zip(usual[1:], (*shape, 1, 1), strict=False))
     wanted = tuple(sizes.get(axis, 1) for axis in x.axes)  # with a batch of one
     if values.ndim > len(wanted) or np.broadcast_shapes(values.shape, wanted) != wanted:
         raise call.refuse(f"has an operand of the shape {values.shape} beside a tensor of the shape {wanted}")
     aligned = values.reshape(*[1] * (len(wanted) - values.ndim), *values.shape)  # axes are aligned from the right
-    ours = aligned.transpose([x.axes.index(axis) for axis in "NCHW" if axis in x.axes])[0]  # as the axes of x are
+    ours = aligned.transpose([x.axes.index(axis) for axis in usual if axis in x.axes])[0]  # as the axes of x are
     return x, ours.reshape(-1) if ours.size == shape[0] == len(ours) else ours
 
 

@@ -53,7 +53,10 @@ def _mat_mul(call: Call, builder: GraphBuilder) -> View:
     if x.axes == "NC":
         return View(builder.linear(call.name, x.tensor, weight, None), x.axes)
     if x.axes != "NHWC":
-        raise call.refuse(f"reads a tensor laid out as {x.axes}")
+        if weight.ndim != 2 or x.axes[0] != "N" or len(builder.shape(x.tensor)) != len(x.axes) - 1:
+            raise call.refuse(f"multiplies a tensor laid out as {x.axes} by one of the shape {weight.shape}")
+        rows = x.as_it_is(f"{call.name}.layout", builder).tensor
+        return View.of(builder.linear_at_places(call.name, rows, weight, None), builder)
     # A dense layer of Keras on feature maps: the same at every pixel.
     made = builder.conv2d(
         call.name,

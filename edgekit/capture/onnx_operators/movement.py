@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from edgekit.ir import Concat, Padding, Part, Rearrange, Slice
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgekit.capture.builder import GraphBuilder
+    from edgekit.capture.builder import Copies, GraphBuilder
     from edgekit.capture.onnx_call import Call
 
 RESHAPES = ("Flatten", "Reshape", "Squeeze", "Unsqueeze")
@@ -30,9 +30,14 @@ def _pad(call: Call, builder: GraphBuilder) -> View:
     axes = [x.axes[axis] for axis in call.integers(3, "axes")] or list(x.axes)
     around = dict(zip(axes, zip(pads, pads[len(axes) :], strict=False), strict=True))
     padded = {axis for axis, widths in around.items() if any(widths)}
-    if mode != "constant" or value != 0 or not padded <= set("CHW") or len(builder.shape(x.tensor)) != len("CHW"):
+    is_constant = mode == "constant"
+    if (is_constant and value != 0) or not padded <= set("CHW") or len(builder.shape(x.tensor)) != len("CHW"):
         raise call.refuse(f"pads {pads} in mode {mode!r} with {value:g}")
     channels, rows, columns = (around.get(axis, (0, 0)) for axis in "CHW")
+    if not is_constant and (any(channels) or min(*rows, *columns) < 0):
+        raise call.refuse(f"pads {pads} in mode {mode!r}")
+    if not is_constant:
+        return View(builder.pad_by_copies(call.name, x.tensor, Padding(*rows, *columns), cast("Copies", mode)), x.axes)
     return View(builder.pad(call.name, x.tensor, Padding(*rows, *columns), channels), x.axes)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from edgekit.capture import reductions
 from edgekit.capture.average_pool import Averages, average_pool
 from edgekit.capture.onnx_call import View, lowers
-from edgekit.ir import MaxPool2d, Padding
+from edgekit.ir import MaxPool2d, Padding, Rearrange
 from edgekit.ir.operators.padding import Same
 
 if TYPE_CHECKING:
@@ -42,14 +43,23 @@ def _average_pool(call: Call, builder: GraphBuilder) -> View:
     return View(average_pool(builder, call.name, x, averages), "NCHW")
 
 
-@lowers("ReduceMean")
-def _reduce_mean(call: Call, builder: GraphBuilder) -> View:
+@lowers("ReduceMean", "ReduceMax")
+def _reduced(call: Call, builder: GraphBuilder) -> View:
     x = call.view(0)
-    reduced = {x.axes[axis] for axis in call.integers(1, "axes")}
-    if reduced != {"H", "W"}:
-        raise call.refuse(f"takes a mean over {sorted(reduced) or 'all axes'} and not over height and width")
-    kept = x.axes if call.number("keepdims", 1) else "NC"
-    return View(builder.mean(call.name, x.tensor), kept)
+    reduced = {x.axes[axis] for axis in call.integers(1, "axes")} or set(x.axes)
+    shape = builder.shape(x.tensor)
+    if sorted(x.axes) != sorted("NCHW") or len(shape) != len("CHW") or "N" in reduced or reduced == set("CHW"):
+        raise call.refuse(f"reduces a tensor laid out as {x.axes} along {sorted(reduced)}")
+    reduce = reductions.mean if call.op_type == "ReduceMean" else reductions.largest
+    made = reduce(builder, call.name, x.tensor, {"CHW".index(axis) for axis in reduced})
+    if call.number("keepdims", 1):
+        return View(made, x.axes)
+    if reduced == {"H", "W"}:
+        return View(made, "NC")
+    kept = ["CHW".index(axis) for axis in x.axes if axis not in {"N", *reduced}]
+    order = (*kept, *({0, 1, 2} - {*kept}))
+    moved = Rearrange(builder.shape(made), order, tuple(shape[axis] for axis in kept))
+    return View.of(builder.rearrange(f"{call.name}.shape", made, moved), builder)
 
 
 @lowers("MaxPool")

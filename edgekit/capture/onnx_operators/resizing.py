@@ -33,6 +33,11 @@ _NEAREST: Final[dict[str, Callable[[float], int]]] = {
     "ceil": math.ceil,
 }
 
+_REMEDY = (
+    "nearest neighbours by whole factors (coordinates 'asymmetric', nearest_mode 'floor') are taken, and bilinear ones "
+    "('half_pixel') to sizes in the place of factors; change the network there and export it again"
+)
+
 
 @lowers("Resize", "Upsample")
 def _resize(call: Call, builder: GraphBuilder) -> View:
@@ -65,7 +70,7 @@ def _resize(call: Call, builder: GraphBuilder) -> View:
         ]
         return View(resizing.nearest(builder, call.name, x.tensor, rounded), x.axes)
     except ValueError as error:
-        raise call.refuse(str(error)) from error
+        raise call.refuse(str(error), _REMEDY) from error
 
 
 def _scales(call: Call, axes: str) -> dict[str, float]:

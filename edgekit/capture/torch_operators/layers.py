@@ -8,11 +8,16 @@ import numpy as np
 
 from edgekit.capture.builder import with_gaps
 from edgekit.capture.torch_call import EVALUATE, Call, lowers
-from edgekit.ir import Padding, TransposedConv2d
+from edgekit.ir import Padding, Rearrange, TransposedConv2d
 from edgekit.ir.operators.padding import Same
 
 if TYPE_CHECKING:
     from edgekit.capture.builder import GraphBuilder
+
+_TRACK = (
+    "put nn.BatchNorm2d(channels, momentum=None) with its weight and bias in its place, and let training images pass "
+    "in train mode, which averages their statistics"
+)
 
 
 @lowers("conv2d.default")
@@ -41,11 +46,20 @@ def _convolution(call: Call, builder: GraphBuilder, padding: Padding | Same) -> 
 
 @lowers("linear.default")
 def _linear(call: Call, builder: GraphBuilder) -> str:
-    return builder.linear(call.name, call.activation("input"), call.array("weight"), call.constant("bias"))
+    x, (_, *shape) = call.activation("input"), call.shape_of("input")
+    weight, bias = call.array("weight"), call.constant("bias")
+    if len(shape) == 1:
+        return builder.linear(call.name, x, weight, bias)
+    x = builder.rearrange(f"{call.name}.shape", x, Rearrange.reshape(tuple(shape)))
+    return builder.linear_at_places(call.name, x, weight, bias)
 
 
 @lowers("batch_norm.default")
 def _batch_norm(call: Call, builder: GraphBuilder) -> str:
+    if call.is_left_out("running_mean"):
+        raise call.refuse(
+            "normalizes by the batch, having no statistics of training (track_running_stats=False)", _TRACK
+        )
     if call.number("training"):
         raise call.refuse("normalizes by the batch", EVALUATE)
     mean, variance = call.array("running_mean"), call.array("running_var")

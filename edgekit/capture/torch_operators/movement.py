@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edgekit.capture.torch_call import EVALUATE, EXPANSIONS, IMAGE_AXES, Call, lowers
 from edgekit.ir import Concat, Padding, Part, Rearrange, Slice
@@ -12,7 +12,10 @@ from edgekit.ir import Concat, Padding, Part, Rearrange, Slice
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgekit.capture.builder import GraphBuilder
+    from edgekit.capture.builder import Copies, GraphBuilder
+
+_PADDINGS: Final[dict[str, Copies]] = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+_POOL_PADS = "let the max pool behind it pad, padding=…, which leaves the borders out"
 
 
 @lowers("cat.default")
@@ -36,10 +39,17 @@ def _stack(call: Call, builder: GraphBuilder) -> str:
 @lowers("pad.default", "constant_pad_nd.default")
 def _pad(call: Call, builder: GraphBuilder) -> str:
     left, right, top, bottom, first, last, *others = (*call.numbers("pad"), *[0] * 4)
-    mode, x = call.text("mode", default="constant"), call.activation("input")
-    if mode != "constant" or call.number("value") != 0 or any(others) or len(builder.shape(x)) != IMAGE_AXES:
-        raise call.refuse(f"pads {call.numbers('pad')} in mode {mode!r} with {call.number('value')}")
-    return builder.pad(call.name, x, Padding(top, bottom, left, right), (first, last))
+    mode, x, value = call.text("mode", default="constant"), call.activation("input"), call.number("value")
+    if any(others) or len(builder.shape(x)) != IMAGE_AXES:
+        raise call.refuse(f"pads {call.numbers('pad')} a tensor of the shape {call.shape_of('input')}")
+    if mode == "constant":
+        if value != 0:
+            remedy = f"pad(x - {value:g}, …) + {value:g} is the same" if math.isfinite(value) else _POOL_PADS
+            raise call.refuse(f"pads with {value:g}", remedy)
+        return builder.pad(call.name, x, Padding(top, bottom, left, right), (first, last))
+    if first or last or min(left, right, top, bottom) < 0:
+        raise call.refuse(f"pads {call.numbers('pad')} in mode {mode!r}", "pad height and width, and crop by slices")
+    return builder.pad_by_copies(call.name, x, Padding(top, bottom, left, right), _PADDINGS[mode])
 
 
 @lowers("slice.Tensor")

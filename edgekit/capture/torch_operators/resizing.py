@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
     from edgekit.capture.builder import GraphBuilder
 
+_WHOLE = "resize bilinearly, or to a multiple of the size"
+_REMEDY = (
+    "interpolate(…, mode='bilinear', recompute_scale_factor=True), or a size in the place of the factor, puts pixels "
+    "where every runtime has them; nearest neighbours take whole factors"
+)
+
 
 @lowers("upsample_nearest2d.vec", "_upsample_nearest_exact2d.vec")
 def _nearest(call: Call, builder: GraphBuilder) -> str:
@@ -52,4 +58,4 @@ def _resized(call: Call, resize: Callable[[], str]) -> str:
     try:
         return resize()
     except ValueError as error:
-        raise call.refuse(str(error)) from error
+        raise call.refuse(str(error), _REMEDY if call.reals("scale_factors") else _WHOLE) from error

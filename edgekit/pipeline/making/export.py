@@ -31,7 +31,7 @@ from edgekit.verification.integer_parity import NEAR, IntegerParity, value_of
 from edgekit.words import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from edgekit.calibration.diagnosis import Diagnosis
@@ -178,6 +178,7 @@ def export(
         name = source.float_model.graph.name
         hashed = source.float_model.provenance["checkpoint_sha256"]
         replaced = manifest.check_earlier(out / f"{name}{manifest.SUFFIX}", hashed, settings)
+        earlier = [path for path in _of_exports(out, name) if path.exists()]
         integers = integers_of(source, settings, progress) if any(p is Precision.INT8 for _, p in jobs) else None
         if integers is not None and refine is not None:
             refined, settings = refine(source, integers.model)
@@ -199,6 +200,7 @@ def export(
         seen, command = integers.seen if integers else None, "export" if refine is None else "finetune"
         made_of = manifest.build(scratch, source, seen, settings, command=command)
         made_of.save(scratch / f"{name}{manifest.SUFFIX}", out)
+        written = {path.name for path in scratch.iterdir()}
     return ExportResult(
         network=name,
         description=source.description,
@@ -208,7 +210,7 @@ def export(
             *departures(settings),
             *(integers.model.notes if integers else ()),
             *slower,
-            *filter(None, (replaced,)),
+            *filter(None, (replaced, _left([path.name for path in earlier if path.name not in written], out))),
         ),
         device=None if device is None else device.title,
         files=tuple(_published(file, out / file.path.name) for file in exported),
@@ -224,6 +226,23 @@ def export(
         floor=integers.floor if integers else None,
         int16=tuple(node.name for node in integers.model.int16_nodes) if integers else (),
         seconds=time.perf_counter() - started,
+    )
+
+
+def _of_exports(out: Path, name: str) -> Iterator[Path]:
+    """All that an export of a network of this name may have written, but for the manifest."""
+    for precision in Precision:
+        yield from (out / f"{name}.{precision}{form.suffix}" for form in FORMATS.values())
+    yield from (out / f"{name}.{Precision.INT8}{SUFFIX}", out / f"{name}{RANGES_SUFFIX}")
+
+
+def _left(names: Sequence[str], out: Path) -> str:
+    """That files of an earlier export stay beside those of this one; "" where there are none."""
+    if not names:
+        return ""
+    return (
+        f"{out} still holds {', '.join(names)} of an earlier export, which this one does not touch and its manifest "
+        f"does not list: delete what is not needed, or export all of it again"
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from edgekit import extras
 from edgekit.capture import input_shape, num_classes
+from edgekit.capture.builder import AS_VECTOR
 from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.errors import CheckpointError, ConfigError
 from edgekit.facts import BY_SETTING, Basis, Fact
@@ -120,7 +121,8 @@ def _from_module(network: nn.Module, settings: ModelSettings, shape: tuple[int, 
     graph = capture(module, kind.lower(), sized)
     _check_classes(graph, settings)
     basis, because = (Basis.GIVEN, BY_SETTING) if settings.resolution else (Basis.STATED, "the images have it")
-    return _trained(kind, graph, weights, _running(module, graph, None), _size(sized, basis, because))
+    trained = _trained(kind, graph, weights, _running(module, graph, None), _size(sized, basis, because))
+    return replace(trained, notes=_dropped_axes(module, graph, 1))
 
 
 def _from_program(program: ExportedProgram, settings: ModelSettings) -> Trained:
@@ -140,7 +142,9 @@ def _from_program(program: ExportedProgram, settings: ModelSettings) -> Trained:
     graph = capture_exported(program, kind.lower())
     _check_classes(graph, settings)
     fact = _size(input_shape(graph), Basis.STATED, "the program was exported for it")
-    return _trained(kind, graph, weights, _running(program.module(), graph, batch), fact)
+    module = program.module()
+    trained = _trained(kind, graph, weights, _running(module, graph, batch), fact)
+    return replace(trained, notes=_dropped_axes(module, graph, batch or 1))
 
 
 def _given(program: ExportedProgram) -> tuple[str, ...]:
@@ -280,6 +284,19 @@ def _running(module: Any, graph: Graph, batch: int | None) -> Answering:  # noqa
         }
 
     return outputs
+
+
+def _dropped_axes(module: Any, graph: Graph, batch: int) -> tuple[str, ...]:  # noqa: ANN401 - of torch
+    """That what a module gives has axes of one element which edgekit's files leave out."""
+    if graph.logits is None:
+        return ()
+    torch, pytree = extras.load("torch", "torch"), extras.load("torch.utils._pytree", "torch")
+    with torch.inference_mode():
+        given = [
+            leaf for leaf in pytree.tree_leaves(module(torch.zeros(batch, *input_shape(graph)))) if leaf is not None
+        ]
+    is_image = len(given) == 1 and given[0].ndim == len(("N", *input_shape(graph)))
+    return (AS_VECTOR.format(classes=num_classes(graph)),) if is_image else ()
 
 
 def _sha256(weights: Mapping[str, Tensor]) -> str:

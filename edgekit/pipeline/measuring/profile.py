@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from edgekit.errors import ArtifactError
 from edgekit.exporters.formats import format_of
 from edgekit.exporters.vocabulary import Does
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from edgekit.exporters.contents import Operator
+    from numpy.typing import NDArray
+
+    from edgekit.exporters.contents import Contents, Operator
     from edgekit.exporters.metadata import Precision
     from edgekit.exporters.origins import Origin
     from edgekit.timing.kernels import KernelTimes
@@ -197,7 +201,8 @@ def profile(path: Path, *, threads: int = 1, runs: int = RUNS, progress: Progres
     about = form.read(path).metadata
     if about is None:
         raise ArtifactError(f"{path} was not written by edgekit: it does not say how to feed it")
-    operators = form.contents(path).operators
+    contents = form.contents(path)
+    operators = contents.operators
     if any(operator.origin is None for operator in operators):
         raise ArtifactError(
             f"{path} does not say which layers its operators come from: it was written by an older edgekit, or changed "
@@ -212,7 +217,7 @@ def profile(path: Path, *, threads: int = 1, runs: int = RUNS, progress: Progres
     # What an operator reads was just written: it lies in the nearest cache with room for it. Weights have all others
     # read between two runs.
     touched = sum(cost.weight_bytes for cost in counted) + max(cost.activation_bytes for cost in counted)
-    rows = _Rows(operators, costs, times)
+    rows = _Rows(contents, costs, times)
     bounds = [
         (
             machine.arithmetic_us(cost.macs),
@@ -232,8 +237,9 @@ def profile(path: Path, *, threads: int = 1, runs: int = RUNS, progress: Progres
 class _Rows:
     """Names what ran."""
 
-    def __init__(self, operators: Sequence[Operator], costs: Costs, times: KernelTimes) -> None:
-        self._operators, self._costs, self._times = operators, costs, times
+    def __init__(self, contents: Contents, costs: Costs, times: KernelTimes) -> None:
+        self._operators, self._costs, self._times = contents.operators, costs, times
+        self._channels_last = contents.channels_last
 
     def row(self, work: Work, arithmetic_us: float, moving_us: float) -> OperatorTime:
         kernels = [self._times.kernels[kernel] for kernel in work.kernels]
@@ -260,11 +266,27 @@ class _Rows:
             return kind
         made = self._costs.activation(operator.name).shape
         read = self._costs.inputs(operator)[0].shape
-        if operator.does is Does.DEPTHWISE or operator.fields.get("groups", 1) != 1:
+        if operator.does is Does.DEPTHWISE:
             return "depthwise convolution"
+        if weight.ndim == len("OIHW"):
+            kernels = np.moveaxis(weight, -1, 1) if self._channels_last else weight
+            if in_groups := _in_groups(kernels, read[0]):
+                return in_groups
         if all(size == 1 for size in (*made[1:], *read[1:])):
             return "fully connected"
         return "pointwise convolution" if weight.size == made[0] * read[0] else "dense convolution"
+
+
+def _in_groups(kernels: NDArray[np.generic], channels: int) -> str:
+    """What a convolution by weights [O, I / groups, kH, kW] is called; "" where each output reads all channels.
+
+    Torch files hold depthwise layers also as larger groups, or as one, with zeros between.
+    """
+    is_grouped = kernels.shape[1] < channels
+    reads_one = channels > 1 and (kernels != 0).any((2, 3)).sum(1).max() <= 1
+    if reads_one and (is_grouped or kernels[0, 0].size > 1):
+        return "depthwise convolution"
+    return "grouped convolution" if is_grouped else ""
 
 
 def _origin(operator: Operator) -> Origin:

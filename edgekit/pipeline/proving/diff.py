@@ -73,6 +73,7 @@ class DiffResult:
         layers: every layer that both have, over all images, in the order of execution.
         divergence: the first layer in which they part; None where they do not. Integers against floats are not judged.
         steepest_fall: the layer whose SQNR falls furthest below that of what it reads; None where all are fine.
+        near: outputs of which identity is not claimed, by name, with the reason; empty unless both are integers.
         reproduce: the command that shows the divergence again, on one image where that is possible.
     """
 
@@ -85,6 +86,7 @@ class DiffResult:
     layers: tuple[LayerComparison, ...] = field(repr=False)
     divergence: Divergence | None
     steepest_fall: LayerComparison | None
+    near: Mapping[str, str]
     reproduce: str
 
     @property
@@ -171,6 +173,7 @@ def diff(
         layers=merged_layers,
         divergence=first.divergence if first else None,
         steepest_fall=steepest_fall(merged_layers, pair.graph),
+        near=pair.near,
         reproduce=_command(a, b, data, images, first),
     )
 
@@ -203,6 +206,14 @@ class _Pair:
     @property
     def graph(self) -> Graph | None:
         return self.network.graph if isinstance(self.network, IntegerModel) else self.network
+
+    @property
+    def near(self) -> dict[str, str]:
+        """Of which outputs identity is not claimed, and why, where both sides are integers."""
+        if not (isinstance(self.network, IntegerModel) and all(side.is_int8 for side in self.sides)):
+            return {}
+        reasons = self.network.near
+        return {o.name: reasons[o.tensor] for o in self.network.graph.outputs if o.tensor in reasons}
 
     def compare(self, pixels: NDArray[np.uint8]) -> Comparison:
         """Run both; traces say which file they are of, and call their tensors alike."""

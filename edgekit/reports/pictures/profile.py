@@ -25,6 +25,7 @@ _COLOURS: Final = {
     "pointwise convolution": "pointwise",
     "depthwise convolution": "depthwise",
     "dense convolution": "dense",
+    "grouped convolution": "dense",
     "fully connected": "linear",
     "hard-swish": "swish",
 }

@@ -120,6 +120,15 @@ def _about_of(path: Path) -> dict[str, str]:
         return dict(file.metadata())
 
 
+def test_files_of_an_earlier_export_that_stay_are_said(settings: MakeSettings, earlier: Path) -> None:
+    result = export(settings(export={"targets": ["tflite"], "precisions": ["float32"]}))
+    (said,) = (note for note in result.notes if "earlier export" in note)
+    assert said.startswith(
+        f"{earlier} still holds {NAME}.int8.tflite of an earlier export, which this one does not touch"
+    )
+    assert (earlier / f"{NAME}.int8.tflite").read_text() == "earlier"
+
+
 def test_float_files_need_no_images(settings: MakeSettings) -> None:
     result = export(settings(calibration={"ranges": None, "data": None}, export={"precisions": ["float32"]}))
     assert (result.integer_model, result.ranges) == (None, None)

@@ -6,8 +6,9 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import onnx
 import pytest
 
@@ -15,6 +16,9 @@ pytest.importorskip("torch")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("ai_edge_litert")
 
+from torch import nn
+
+import edgekit
 from edgekit.errors import ArtifactError
 from edgekit.exporters.formats import format_of
 from edgekit.exporters.metadata import KEY
@@ -92,6 +96,20 @@ def test_layers_are_those_of_the_checkpoint(found: dict[str, ProfileResult], exp
         assert with_weights <= layers, name
         if name.startswith("int8"):
             assert layers <= known, name
+
+
+def test_convolutions_in_groups_are_called_so(tmp_path: Path) -> None:
+    layers = [nn.Conv2d(3, 16, 1), *(nn.Conv2d(16, 16, 3, groups=groups) for groups in (2, 16, 1))]
+    module = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1))
+    images = np.random.default_rng(0).integers(0, 256, (8, 12, 12, 3), np.uint8)
+    given: Any = {"mean": 0.5, "std": 0.5, "insist": True, "verify": False}
+    exported = edgekit.export(module, images, targets="tflite,onnx,torch", out=tmp_path, **given)
+    wanted = {"1": "grouped", "2": "depthwise", "3": "dense"}
+    for name in ("tflite", "onnx", "torch"):
+        kinds = {entry.layer: entry.kind for entry in profile(exported[name], runs=1).layers}
+        assert {layer: kinds[layer] for layer in wanted} == {k: f"{kind} convolution" for k, kind in wanted.items()}, (
+            name
+        )
 
 
 def test_kinds(found: dict[str, ProfileResult]) -> None:
