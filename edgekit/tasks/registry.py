@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 TASKS: Final[Mapping[str, str]] = {
     "classification": "edgekit.tasks.classification:Classification",
     "regression": "edgekit.tasks.regression:Regression",
+    "tagging": "edgekit.tasks.tagging:Tagging",
 }
 FACT: Final = "task"
 SETTING: Final = f"--task {'|'.join(TASKS)}"

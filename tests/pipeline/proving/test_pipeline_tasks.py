@@ -68,7 +68,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def flags(made: Path, **sections: dict[str, object]) -> config.Settings:
     given = {"checkpoint": made / "numbers.safetensors", "labels": made / "labels.txt", "task": "regression"}
     tables: dict[str, dict[str, Any]] = {"model": given, "verify": {"data": made / "test.npz"}}
-    return config.load(CONFIG, tables | sections)
+    return config.load(CONFIG, {**tables, **sections, "model": given | sections.get("model", {})})
 
 
 def test_it_is_proven_and_measured_by_its_own_metrics(folder: Path) -> None:
@@ -87,6 +87,24 @@ def test_it_is_proven_and_measured_by_its_own_metrics(folder: Path) -> None:
     assert "int8 over float, 720 values" in page
     assert "R²" in page
     assert json.loads(as_json("verify", result))["metrics"][0]["better"] == "lower"
+
+
+def test_numbers_above_0_are_tags_for_who_says_so(folder: Path) -> None:
+    with np.load(FOLDER / "test.npz") as archive:
+        digits = archive["labels"]
+        np.savez(
+            folder / "tags.npz", images=archive["images"], targets=np.stack([digits > 0, LOOPS[digits] > 0], 1) * 1
+        )
+    wanted = {"data": folder / "tags.npz", "images": 48}
+    result = verify(
+        sorted((folder / "exported").glob("*.int8.*")), flags(folder, model={"task": "tagging"}, verify=wanted)
+    )
+    assert result.passed, markdown.render(result)
+    (file,) = result.files
+    found = {one.metric.name: one.value for one in file.measured}
+    assert set(found) == {"f1", "f1_of_tags", "map", "drop", "agreement", "sqnr_db"}
+    assert found["map"] > 75
+    assert "mean average precision" in document.render(result)
 
 
 def test_its_files_say_what_it_is_for(folder: Path) -> None:
