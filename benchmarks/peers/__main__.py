@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import fnmatch
 import sys
 from collections import Counter
 from pathlib import Path
@@ -36,7 +35,7 @@ def main() -> None:
     options = parser.parse_args()
     cache, data = options.cache.resolve(), data_folder()
     for network in NETWORKS:
-        wanted = [c for c in CONTESTANTS if _matches(network, c, options.only)]
+        wanted = [c for c in CONTESTANTS if contestants.matches(network, c, options.only)]
         missing = [c for c in wanted if options.again or results.load(_folder(cache, network, c)) is None]
         if missing:
             given = prepare(network, prepare_images(network, data, cache), data, cache, progress=_tell)
@@ -79,10 +78,6 @@ def _section(network: Network, reports: Sequence[tuple[Contestant, Result]], lab
     versions = sorted({f"{name} {version}" for _, result in reports for name, version in result.versions.items()})
     heading = f"## {network.title}: float top-1 {top1:.2%} of {len(labels)} images"
     return f"{heading}\n\n{table.markdown(table.COLUMNS, rows)}\n\nVersions: {', '.join(versions)}.\n"
-
-
-def _matches(network: Network, contestant: Contestant, patterns: list[str]) -> bool:
-    return any(fnmatch.fnmatch(f"{network.key}/{contestant.key}", pattern) for pattern in patterns)
 
 
 def _folder(cache: Path, network: Network, contestant: Contestant) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import importlib.metadata
 import json
 import os
@@ -21,9 +22,9 @@ from edgekit.pipeline.making.finetune import finetune
 from edgekit.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from edgekit.benchmarks.peers.networks import Given
+    from edgekit.benchmarks.peers.networks import Given, Network
     from edgekit.config import Settings
 
 
@@ -82,6 +83,11 @@ class Attempt:
     path: Path
     versions: Mapping[str, str]
     run: Run
+
+
+def matches(network: Network, contestant: Contestant, patterns: Sequence[str]) -> bool:
+    """Whether one of the patterns, each NETWORK/TOOL, names this pair."""
+    return any(fnmatch.fnmatch(f"{network.key}/{contestant.key}", pattern) for pattern in patterns)
 
 
 def attempt(contestant: Contestant, given: Given, cache: Path, out: Path) -> Attempt:

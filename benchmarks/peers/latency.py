@@ -22,7 +22,7 @@ from edgekit.pipeline.making.export import export
 from edgekit.pipeline.measuring.bench import bench
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from edgekit.benchmarks.peers.networks import Given
     from edgekit.device.results import Results
@@ -51,25 +51,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Latency of edgekit's int8 files against those of other tools.")
     parser.add_argument("--cache", type=Path, required=True, help="folder for environments and files")
     parser.add_argument("--laps", type=int, default=BenchSettings().laps, help="fresh processes of each file")
+    parser.add_argument(
+        "--only", nargs="+", default=["*"], metavar="PATTERN", help="NETWORK/TOOL, such as 'v2*/ai_edge'"
+    )
     options = parser.parse_args()
     cache, data = options.cache.resolve(), data_folder()
     for network in TIMED:
+        wanted = [c for c in CONTESTANTS if contestants.matches(network, c, options.only)]
+        if not wanted:
+            continue
         given = prepare(network, prepare_images(network, data, cache), data, cache)
-        files = _files(given, cache / "latency" / network.key, cache)
+        files = _files(given, wanted, cache / "latency" / network.key, cache)
         for suffix in (".tflite", ".onnx"):
             rivals = {title: path for title, path in files.items() if path.suffix == suffix}
             results = bench([*rivals.values()], BenchSettings(laps=options.laps), against=rivals[OURS + suffix]).results
             print(f"## {network.title}, {results.rows[0].runner}\n\n{_table(rivals, results)}\n")
 
 
-def _files(given: Given, folder: Path, cache: Path) -> Mapping[str, Path]:
-    """The file of every contestant, by its title; those of other tools are made once."""
+def _files(given: Given, wanted: Sequence[Contestant], folder: Path, cache: Path) -> Mapping[str, Path]:
+    """The files of edgekit and of those that are wanted, by their titles; those of other tools are made once."""
     settings = networks.settings(given, folder / "edgekit", "tflite", "int8")
     both = replace(settings.export, targets=("tflite", "onnx"), precisions=("int8", "float32"))
     titles = {Precision.INT8: OURS, Precision.FLOAT32: FLOATS}
     exported = export(replace(settings, export=both)).files
     found = {titles[file.precision] + file.path.suffix: file.path for file in exported}
-    for contestant in CONTESTANTS:
+    for contestant in wanted:
         out = folder / contestant.key
         path = next((p for p in out.glob("model.*") if p.suffix in {".tflite", ".onnx"}), None)
         if path is None:
