@@ -11,6 +11,7 @@ A first export, from a network in memory to files for a phone and a Raspberry Pi
 Functions
 =========
 
+    train(data, arch, …)             train a network on a folder of images                -> Trained
     export(model, calibration, …)    write a trained network for its targets              -> Exported
     verify(files, data, …)           prove that files are the model that was trained      -> Verified
     bench(files, …)                  measure latency, start and memory, here or by ssh    -> Benched
@@ -67,6 +68,7 @@ What a result has
     Exported     files (path, size_bytes, proven, parity), folder, facts, notes, recipe, manifest, ranges;
                  result["tflite"], result["int8.onnx"]: paths
     Verified     passed, is_proven, files (gates, measured, parities), warnings, facts; report("report.html")
+    Trained      run, checkpoint, epochs, best; edgekit.export(result.run, int8=True) needs nothing else
     Benched      results.rows (p50_ms, p90_ms, peak_mib, cold_start_ms, ratio, …), results.machine
     Loaded       predict(image) -> Prediction: label, top (index, label, probability), outputs; run(array), metadata
 
@@ -83,9 +85,9 @@ from edgekit.version import __version__
 
 if TYPE_CHECKING:
     from edgekit import errors
-    from edgekit.api import bench, export, load, verify
+    from edgekit.api import bench, export, load, train, verify
 
-__all__ = ["__version__", "bench", "errors", "export", "load", "verify"]
+__all__ = ["__version__", "bench", "errors", "export", "load", "train", "verify"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a function of the API

@@ -47,6 +47,18 @@ def count(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
+def duration(seconds: float) -> str:
+    """A time for people.
+
+    >>> duration(42.3), duration(754), duration(2 * 3600 + 600)
+    ('42 s', '13 min', '2 h 10 min')
+    """
+    minutes = round(seconds / 60)
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def counted(names: Mapping[str, int]) -> str:
     """Names and how often there is each, the most frequent first.
 

@@ -89,7 +89,7 @@ WRONG = [
     ("[exprt]\nx = 1", r"unknown section \[exprt\]: did you mean 'export'\?"),
     (
         "[xyz]",
-        r"unknown section \[xyz\]: choose from bench, calibration, export, finetune, model, preprocessing, verify",
+        r"unknown section \[xyz\]: choose from bench, calibration, export, finetune, model, preprocessing, train, verify",
     ),
     ("[source]", "unknown section"),
     ("export = 3", r"export is a section: write \[export\] and its keys below"),
@@ -258,11 +258,14 @@ def test_settings_survive_as_json(
     again = config.from_values(values, base / "manifest.json")
     assert again.source == base / "manifest.json"
     for section, key in KEYS:
-        before, after = (getattr(getattr(s, section), key) for s in (settings, again))
-        if isinstance(before, Path):
-            assert after.resolve() == before.resolve()
-        else:
-            assert after == before
+        before, after = (resolved(getattr(getattr(s, section), key)) for s in (settings, again))
+        assert after == before
+
+
+def resolved(value: object) -> object:
+    if isinstance(value, tuple):
+        return tuple(map(resolved, value))
+    return value.resolve() if isinstance(value, Path) else value
 
 
 def overridden(settings: Settings, section: str, key: str, value: object) -> Settings:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
     from edgekit.api.loaded import Loaded
-    from edgekit.api.results import Benched, Exported, Verified
+    from edgekit.api.results import Benched, Exported, Trained, Verified
     from edgekit.progress import Progress
 
     Model: TypeAlias = str | PathLike[str] | nn.Module | ExportedProgram
@@ -134,6 +134,132 @@ def export(  # noqa: PLR0913 - one a flag of the command
     given = dict(locals())
     given.pop("exporting")
     return exporting.export(**given)
+
+
+def train(  # noqa: PLR0913 - one a flag of the command
+    data: str | PathLike[str] | None = None,
+    arch: str | None = None,
+    *,
+    width: float | None = None,
+    resolution: int | tuple[int, int] | None = None,
+    pretrained: str | PathLike[str] | None = None,
+    task: str | None = None,
+    recipe: str | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    opt: str | None = None,
+    lr: float | None = None,
+    momentum: float | None = None,
+    weight_decay: float | None = None,
+    sched: str | None = None,
+    warmup_epochs: float | None = None,
+    decay_epochs: Sequence[int] | None = None,
+    decay_rate: float | None = None,
+    layer_decay: float | None = None,
+    smoothing: float | None = None,
+    drop: float | None = None,
+    model_ema_decay: float | None = None,
+    clip_grad: float | None = None,
+    grad_accum_steps: int | None = None,
+    grad_checkpointing: bool = False,
+    crop: str | None = None,
+    pad: int | None = None,
+    scale: tuple[float, float] | None = None,
+    hflip: float | None = None,
+    aa: str | None = None,
+    reprob: float | None = None,
+    mixup: float | None = None,
+    cutmix: float | None = None,
+    teacher: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    kd: str | None = None,
+    kd_temperature: float | None = None,
+    kd_alpha: float | None = None,
+    validation: str | PathLike[str] | None = None,
+    preprocessing: str | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    order: str | None = None,
+    resize: int | tuple[int, int] | str | None = None,
+    padding: str | None = None,
+    seed: int | None = None,
+    accelerator: str | None = None,
+    out: str | PathLike[str] | None = None,
+    threads: int | None = None,
+    config: str | PathLike[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train a network on images; the same call goes on with a run that was interrupted.
+
+    >>> run = edgekit.train("flowers", pretrained="mobilenet_v3_small.pth", out="runs/a")  # doctest: +SKIP
+    >>> edgekit.export(run.run, int8=True)                                                # doctest: +SKIP
+
+    What is left out is as the recipe has it: "scratch", "cifar10", or "finetune", which is the default with pretrained.
+
+    Args:
+        data: a folder of class folders, or of train/ and val/; a .csv or .npz.
+        arch: the family, "mobilenet_v3_small"; that of pretrained by default.
+        width: multiplier of all channels; 1, or that of pretrained.
+        resolution: of the network's images in pixels, or (height, width); as usual for the family.
+        pretrained: a checkpoint to start from; its classifier may have other classes.
+        task: what the network is for: "classification", "regression".
+        recipe: values of all that follows.
+        epochs: how often to see each image.
+        batch_size: images of a step.
+        opt: "sgd" or "adamw".
+        lr: the learning rate at its peak.
+        momentum: of SGD; the first beta of AdamW.
+        weight_decay: of all weights but biases and batch normalization.
+        sched: "cosine" or "step".
+        warmup_epochs: in which the learning rate rises.
+        decay_epochs: after which epochs it falls, with "step".
+        decay_rate: by what factor.
+        layer_decay: learning rate of a block over that of the block behind it.
+        smoothing: of labels.
+        drop: dropout before the classifier.
+        model_ema_decay: of a moving average of the weights, which is what is kept; 0 is none.
+        clip_grad: largest norm of the gradient.
+        grad_accum_steps: steps whose gradients make one update.
+        grad_checkpointing: compute features twice instead of keeping them.
+        crop: of training images: "pad", "resized" or "none".
+        pad: pixels on each side, with "pad".
+        scale: least and largest share of an image's area, with "resized".
+        hflip: probability of a mirrored image.
+        aa: RandAugment, "rand-m9-n2", or "none".
+        reprob: probability of an erased rectangle.
+        mixup: alpha of mixup.
+        cutmix: alpha of CutMix.
+        teacher: checkpoints or ONNX files to learn from; several are an ensemble.
+        kd: "kd", distillation, or "dkd", decoupled distillation.
+        kd_temperature: of the soft-max of teacher and student; 4 by default.
+        kd_alpha: share of the teacher in the loss; 0.7 by default.
+        validation: images that choose the best epoch; by default val/ in data, or one image in five.
+        preprocessing: how images are normalized, "imagenet"; found where a checkpoint is given.
+        mean: or its mean, one a channel or one for all, of pixels from 0 to 1.
+        std: and its standard deviation.
+        order: "RGB" or "BGR".
+        resize: of images before the centre crop.
+        padding: "same" (TensorFlow) or "symmetric" (PyTorch).
+        seed: of weights, order and augmentation; 0 by default.
+        accelerator: "cpu" or "cuda"; cuda where there is a GPU.
+        out: the run's folder; "runs/train" by default.
+        threads: to compute with.
+        config: an edgekit.toml; none is read unless it is named here.
+        settings: any key of edgekit.toml.
+        progress: as in ``export``.
+
+    Returns:
+        ``run`` and ``checkpoint`` (paths), ``epochs``, ``best``. Its repr is a table.
+
+    Raises:
+        edgekit.errors.BadInput: images, a checkpoint or a value cannot be used.
+        edgekit.errors.GateFailed: the loss is no number any more.
+    """
+    from edgekit.api import training  # noqa: PLC0415 - see the module
+
+    given = dict(locals())
+    given.pop("training")
+    return training.train(**given)
 
 
 def verify(  # noqa: PLR0913 - one a flag of the command

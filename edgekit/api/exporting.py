@@ -13,7 +13,7 @@ from edgekit.device.threads import limited
 from edgekit.errors import ConfigError
 from edgekit.exporters import formats
 from edgekit.pipeline.making.export import export as run
-from edgekit.pipeline.making.given import Given, from_files, from_memory
+from edgekit.pipeline.making.given import Given, from_files, from_memory, with_kept_images
 from edgekit.pipeline.making.in_memory import InMemory
 from edgekit.pipeline.making.trained import FROM_FILE, Network
 from edgekit.progress import silent
@@ -123,6 +123,8 @@ def _settings(given: dict[str, Any]) -> Settings:
         settings = replace(settings, calibration=replace(settings.calibration, ranges=None, data_free=False))
         if not keywords.is_path(data):
             settings = replace(settings, calibration=replace(settings.calibration, data=None))
+    else:
+        settings = with_kept_images(settings)
     if model is not None and not keywords.is_path(model):
         settings = replace(settings, model=replace(settings.model, checkpoint=None))
     return settings

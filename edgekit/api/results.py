@@ -14,6 +14,7 @@ from edgekit.exporters.formats import FORMATS
 from edgekit.facts import assumed
 from edgekit.pipeline.making.export import ExportedFile, ExportResult
 from edgekit.pipeline.making.manifest import Manifest
+from edgekit.pipeline.making.train import TrainResult
 from edgekit.pipeline.making.trained import FROM_FILE, Network
 from edgekit.pipeline.measuring.bench import BenchResult
 from edgekit.pipeline.proving.evidence import CHECKPOINT_HASH
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from edgekit.pipeline.proving.verdicts import FileVerdict
     from edgekit.tasks.values import Metric
+    from edgekit.training.loop import Epoch
 
 
 def fields_of(result: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass
@@ -226,3 +228,24 @@ def paths_of(files: Any) -> list[Path]:  # noqa: ANN401 - what a user names
         return [Path(file) for file in files]
     kind = type(files).__name__
     raise ConfigError(f"files are {kind}: give what edgekit.export gave, a path, or a list of paths")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Trained(Shown, TrainResult):
+    """What came of a training."""
+
+    def page(self) -> Page:
+        """What is shown."""
+        best = self.best
+        rows = [
+            (">epoch", ">loss", *(f">{one.metric.title}" for one in best.measured)),
+            *((str(epoch.number), f"{epoch.loss:.3f}", *(one.text() for one in epoch.measured)) for epoch in self._few),
+        ]
+        said = (*self.opened.problems, *self.opened.notes)
+        title = f"{self.opened.network} → {self.checkpoint}, epoch {best.number}: {best.measured[0].text()}"
+        return Page(title, tuple(rows), tuple(map(in_python, said)))
+
+    @property
+    def _few(self) -> tuple[Epoch, ...]:
+        """The first, the best and the last epoch."""
+        return tuple({epoch.number: epoch for epoch in (self.epochs[0], self.best, self.epochs[-1])}.values())

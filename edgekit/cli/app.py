@@ -22,6 +22,7 @@ from edgekit.cli import (
     profile,
     reproduce,
     sensitivity,
+    train,
     verify,
 )
 from edgekit.device.threads import wait_quietly
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 
 app.command()(export.export)
+app.command()(train.train)
 app.command()(sensitivity.sensitivity)
 app.command()(finetune.finetune)
 app.command()(verify.verify)

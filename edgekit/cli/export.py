@@ -121,6 +121,7 @@ def export_settings(
         ConfigError: something is unknown, wrong, or contradicts itself.
     """
     from edgekit.defaults import CONFIG  # noqa: PLC0415 - see the module app
+    from edgekit.pipeline.making.given import with_kept_images  # noqa: PLC0415 - likewise
 
     path, given = find_config(config), flags["calibration"]
     sources = [f"--{flag}" for flag, key in _SOURCES.items() if given.get(key) is not None]
@@ -137,7 +138,9 @@ def export_settings(
         settings = replace(settings, calibration=replace(settings.calibration, ranges=None, data_free=False))
     if given.get("ranges") is not None:
         settings = replace(settings, calibration=replace(settings.calibration, data_free=False))
-    return replace(settings, model=replace(settings.model, checkpoint=None)) if is_named else settings
+    if is_named:
+        return replace(settings, model=replace(settings.model, checkpoint=None))
+    return with_kept_images(settings)
 
 
 def show_opened(source: Source, settings: Settings) -> tuple[str, ...]:

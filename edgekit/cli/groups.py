@@ -45,17 +45,45 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkFlags:
-    """Which network, where no checkpoint names it, and what it expects of its images and its builder."""
+class InputFlags:
+    """What a network expects of its images and its builder."""
 
-    model: ModelOption = None
-    weights: WeightsOption = None
     preprocessing: PreprocessingOption = None
     mean: MeanOption = None
     std: StdOption = None
     order: OrderOption = None
     padding: PaddingOption = None
     resize: ResizeOption = None
+
+    def expected(self) -> Overrides:
+        """What they say, as sections [model] and [preprocessing].
+
+        Raises:
+            ConfigError: a normalization is named and given in numbers, too, or its name is unknown.
+        """
+        order, preprocessing = self.order, self.preprocessing
+        if preprocessing is not None and (self.mean is not None or self.std is not None):
+            raise ConfigError("--preprocessing and --mean or --std both say how images are normalized: leave one out")
+        values: dict[str, Any] = {"mean": said("--mean", _numbers(self.mean)), "std": said("--std", _numbers(self.std))}
+        ordered = said("--order", order)
+        if preprocessing is not None:
+            usual, order, mean, std = named_normalization(preprocessing, order)
+            by = f"--preprocessing {usual}"
+            values = {"mean": Said(list(mean), by), "std": Said(list(std), by)}
+            ordered = ordered or said(by, order)
+        resize = said("--resize", Typed(self.resize) if self.resize else None)
+        return {
+            "model": {"padding": said("--padding", self.padding)},
+            "preprocessing": {**values, "order": ordered, "resize": resize},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFlags(InputFlags):
+    """Which network, where no checkpoint names it, and what it expects."""
+
+    model: ModelOption = None
+    weights: WeightsOption = None
     task: TaskOption = None
     insist: InsistOption = False
 
@@ -78,26 +106,8 @@ class NetworkFlags:
         Raises:
             ConfigError: a normalization is named and given in numbers, too, or its name is unknown.
         """
-        order, preprocessing = self.order, self.preprocessing
-        if preprocessing is not None and (self.mean is not None or self.std is not None):
-            raise ConfigError("--preprocessing and --mean or --std both say how images are normalized: leave one out")
-        values: dict[str, Any] = {"mean": said("--mean", _numbers(self.mean)), "std": said("--std", _numbers(self.std))}
-        ordered = said("--order", order)
-        if preprocessing is not None:
-            usual, order, mean, std = named_normalization(preprocessing, order)
-            by = f"--preprocessing {usual}"
-            values = {"mean": Said(list(mean), by), "std": Said(list(std), by)}
-            ordered = ordered or said(by, order)
-        resize = said("--resize", Typed(self.resize) if self.resize else None)
-        return {
-            "model": {
-                "checkpoint": checkpoint,
-                "padding": said("--padding", self.padding),
-                "task": said("--task", self.task),
-                "insist": self.insist or None,
-            },
-            "preprocessing": {**values, "order": ordered, "resize": resize},
-        }
+        about = {"checkpoint": checkpoint, "task": said("--task", self.task), "insist": self.insist or None}
+        return merged(self.expected(), {"model": about})
 
 
 @dataclass(frozen=True, slots=True)

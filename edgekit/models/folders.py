@@ -1,4 +1,4 @@
-"""Folders: snapshots of Hugging Face and timm, and folders that other tools write."""
+"""Folders: training runs of edgekit, snapshots of Hugging Face and timm, and folders that other tools write."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ if TYPE_CHECKING:
 
 # How the weights are called beside a config.json; the first that is there is taken.
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin", "open_clip_pytorch_model.bin", "model.keras", "tf_model.h5")
+# What a training run of edgekit leaves in its folder: what it was made from and what came of it, the weights of the
+# best and of the last epoch, and some of its training images.
+RUN, BEST, LAST, CALIBRATION = "run.json", "best.safetensors", "last.safetensors", "calibration"
 _SUFFIXES = (".pth", ".pt", ".safetensors", ".bin", ".ckpt", ".h5", ".keras", ".tar", ".onnx")
 
 
 def file_of(path: Path) -> Path:
-    """The file of weights that a path stands for, which may be a folder of Hugging Face's or timm's.
+    """The file of weights that a path stands for, which may be a training run, or a folder of Hugging Face's or timm's.
 
     Raises:
         CheckpointError: it does not exist, or is a folder of something else.
@@ -32,6 +35,12 @@ def file_in(folder: Path) -> Path:
     Raises:
         CheckpointError: there is none that is known by its name, or the folder is something else.
     """
+    if (folder / RUN).exists():
+        if not (folder / BEST).exists():
+            raise CheckpointError(
+                f"{folder} is a training run without a whole epoch: go on with it, by the same command"
+            )
+        return folder / BEST
     snapshots = sorted(folder.glob("snapshots/*"))
     if len(snapshots) == 1:  # Hugging Face's cache
         return file_in(snapshots[0])
@@ -59,3 +68,10 @@ def file_in(folder: Path) -> Path:
         f"{folder} is a folder without config.json beside {_WEIGHTS[0]}: give {which}; or bring the network as ONNX:"
         f" {WAY_BY_ONNX}"
     )
+
+
+def calibration_of(path: Path) -> Path | None:
+    """The images that a training run has kept for calibration, where ``path`` is its folder or a checkpoint in it."""
+    folder = path if path.is_dir() else path.parent
+    images = folder / CALIBRATION
+    return images if (folder / RUN).exists() and images.is_dir() else None

@@ -76,6 +76,10 @@ class Metric:
         unit = f" {self.unit}" if self.unit else ""
         return f"{limit:g}{unit} {'or more' if self.better is Better.HIGHER else 'at most'}"
 
+    def prefers(self, value: float, other: float) -> bool:
+        """Whether a value is better than another; NaN is not, and nothing is better than it."""
+        return value > other if self.better is Better.HIGHER else value < other
+
     def reaches(self, value: float, limit: float) -> bool:
         """Whether a value keeps a limit; NaN does not."""
         return value >= limit if self.better is Better.HIGHER else value <= limit

@@ -11,6 +11,7 @@ from edgekit.conventions import NORMALIZATIONS, USUAL_ORDER
 from edgekit.errors import DataError
 from edgekit.facts import Basis, Fact
 from edgekit.flags import INPUT_SETTINGS
+from edgekit.models.folders import calibration_of
 from edgekit.pipeline.making.trained import FROM_FILE, Network
 
 if TYPE_CHECKING:
@@ -68,6 +69,18 @@ def from_files(settings: Settings, network: Network = FROM_FILE) -> Given:
         return open_images(data, preprocessing, limit=wanted.images, strict=wanted.strict)
 
     return Given(network, images)
+
+
+def with_kept_images(settings: Settings) -> Settings:
+    """Settings that calibrate on the images which a training run has kept, where they name its checkpoint and no images.
+
+    Ranges, and work without images, are left as they are.
+    """
+    path, wanted = settings.model.checkpoint, settings.calibration
+    if path is None or wanted.data is not None or wanted.ranges is not None or wanted.data_free:
+        return settings
+    kept = calibration_of(path)
+    return settings if kept is None else replace(settings, calibration=replace(wanted, data=kept))
 
 
 def from_memory(taken: Taken, settings: Settings, network: Network) -> Given:

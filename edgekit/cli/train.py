@@ -1,0 +1,111 @@
+"""``edgekit train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgekit import words
+from edgekit.cli import console
+from edgekit.cli.groups import InputFlags, merged, spread
+from edgekit.cli.options import (
+    ConfigOption,
+    JsonOption,
+    SetOption,
+    ThreadsOption,
+    find_config,
+    load_settings,
+)
+from edgekit.cli.train_flags import TrainFlags
+from edgekit.device.threads import limited
+
+if TYPE_CHECKING:
+    from edgekit.pipeline.making.train import Opened, TrainResult
+    from edgekit.training.loop import Epoch
+
+
+@spread
+def train(  # noqa: PLR0913 - one a flag
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Images: a folder of class folders, or of train/ and val/; a .csv or .npz.", show_default=False
+        ),
+    ] = None,
+    *,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The run's folder.", show_default="runs/train")
+    ] = None,
+    flags: TrainFlags,
+    expected: InputFlags,
+    threads: ThreadsOption = None,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a network on your own images; the same command goes on with a run that was interrupted.
+
+    Afterwards, edgekit export RUN --int8 needs nothing else.
+    """
+    with console.reporting("train", as_json=as_json), limited(threads):
+        given = merged(flags.overrides(), {"train": {"data": data, "out": out}}, expected.expected())
+        settings = load_settings(find_config(config), given, assignments)
+
+        from edgekit.pipeline.making.train import train as run  # noqa: PLC0415 - see the module app
+
+        with console.progress_bar() as progress:
+            result = run(
+                settings,
+                opened=_show_opened,
+                foretold=_show_foretold,
+                passed=_show_epoch,
+                progress=progress,
+            )
+        if as_json:
+            console.print_json("train", result)
+        else:
+            _show(result)
+
+
+def _show_opened(opened: Opened) -> None:
+    """What is about to be trained, and on what."""
+    for text in opened.notes:
+        console.note(text)
+    for text in opened.problems:
+        console.warn(text)
+    recipe = opened.recipe
+    learns = console.count(opened.training, "image")
+    console.note(
+        f"{opened.network}, {opened.parameters / 1e6:.2f} million weights, learns from {learns} on "
+        f"{opened.accelerator}; {opened.validation:,} others choose the best epoch"
+    )
+    console.note(
+        f"recipe {recipe.name}: {console.count(recipe.epochs, 'epoch')} in steps of {recipe.batch_size} images, "
+        f"{recipe.opt}, learning rate {recipe.lr:.3g}, {recipe.sched}"
+    )
+    if opened.epochs_done:
+        console.note(f"goes on after epoch {opened.epochs_done}")
+
+
+def _show_foretold(seconds: float) -> None:
+    """How long it takes, as soon as that is known."""
+    console.note(f"this is going to take about {words.duration(seconds)}")
+
+
+def _show_epoch(epoch: Epoch) -> None:
+    """A line an epoch."""
+    measured = ", ".join(f"{one.metric.title} {one.text()}" for one in epoch.measured)
+    mark = ", the best so far" if epoch.is_best else ""
+    console.note(f"epoch {epoch.number}: loss {epoch.loss:.3f}, {measured}{mark}")
+
+
+def _show(result: TrainResult) -> None:
+    from edgekit.reports.pictures.training import text  # noqa: PLC0415 - see the module app
+
+    best = result.best
+    console.say(*map(console.escape, text(result.epochs).splitlines()))
+    rows = [[str(result.checkpoint), str(best.number), *(one.text() for one in best.measured)]]
+    console.table(["weights of the best epoch", ">epoch", *(f">{one.metric.title}" for one in best.measured)], rows)
+    console.say("", f"edgekit export {result.run} --int8   writes it for its targets")

@@ -1,0 +1,91 @@
+"""[train]: a network from images. Keys that are also flags of timm's train.py have the names that they have there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from edgekit.config.values import Accelerator, OneOf, Size, at_least, key, positive, shorter
+from edgekit.errors import ConfigError
+from edgekit.tasks.registry import TASKS
+
+RecipeName = Literal["scratch", "finetune", "cifar10"]
+_POSITIVE = ("lr", "width", "clip_grad", "layer_decay", "kd_temperature")
+_SHARES = ("momentum", "smoothing", "mixup", "cutmix", "hflip", "reprob", "drop", "model_ema_decay", "kd_alpha")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """[train]: what is trained, on what, and how; what is None is as the recipe has it.
+
+    A recipe is a set of values for all keys below it (``edgekit.training.recipe``).
+    """
+
+    data: Path | None = key("images: a folder of class folders, or of train/ and val/; a .csv or .npz", default=None)
+    validation: Path | None = key(
+        "images that choose the best epoch; by default val/ in data, or one image in five", default=None
+    )
+    arch: str | None = key("the family, such as mobilenet_v3_small; that of pretrained by default", default=None)
+    width: float | None = key("multiplier of all channels; 1, or that of pretrained", default=None)
+    resolution: int | Size | None = key("of the network's images, pixels; as usual for the family", default=None)
+    pretrained: Path | None = key("a checkpoint to start from; its classifier may have other classes", default=None)
+    task: Annotated[str, OneOf(TASKS)] = key("what the network is for", default="classification")
+    out: Path = key("the run's folder", default=Path("runs/train"))
+    recipe: RecipeName | None = key(
+        "values of all keys below: scratch, cifar10, or finetune, which is the default with pretrained", default=None
+    )
+
+    epochs: int | None = key("how often to see each image", default=None)
+    batch_size: int | None = key("images of a step", default=None)
+    opt: Literal["sgd", "adamw"] | None = key("the optimizer; sgd has Nesterov's momentum", default=None)
+    lr: float | None = key("the learning rate at its peak", default=None)
+    momentum: float | None = key("of sgd; the first beta of adamw", default=None)
+    weight_decay: float | None = key("of all weights but biases and batch normalization", default=None)
+    sched: Literal["cosine", "step"] | None = key("how the learning rate falls", default=None)
+    warmup_epochs: float | None = key("in which the learning rate rises", default=None)
+    decay_epochs: tuple[int, ...] | None = key("after which epochs it falls, with step", default=None)
+    decay_rate: float | None = key("by what factor, with step", default=None)
+    layer_decay: float | None = key("learning rate of a block over that of the block behind it", default=None)
+    smoothing: float | None = key("of labels", default=None)
+    mixup: float | None = key("alpha of mixup; 0 leaves it out", default=None)
+    cutmix: float | None = key("alpha of CutMix; 0 leaves it out", default=None)
+    crop: Literal["pad", "resized", "none"] | None = key(
+        "of training images: pad and cut, or a part of random size and shape", default=None
+    )
+    pad: int | None = key("pixels on each side, with crop = pad", default=None)
+    scale: tuple[float, ...] | None = key(
+        "least and largest share of an image's area, with crop = resized", default=None
+    )
+    hflip: float | None = key("probability of a mirrored image", default=None)
+    aa: str | None = key("RandAugment, such as rand-m9-n2; none leaves it out", default=None)
+    reprob: float | None = key("probability of an erased rectangle", default=None)
+    drop: float | None = key("dropout before the classifier", default=None)
+    model_ema_decay: float | None = key(
+        "of a moving average of the weights, which is what is kept; 0 is none", default=None
+    )
+    clip_grad: float | None = key("largest norm of the gradient", default=None)
+    grad_accum_steps: int | None = key("steps whose gradients make one update", default=None)
+    grad_checkpointing: bool = key(
+        "compute features twice instead of keeping them: less memory, more time", default=False
+    )
+    teacher: tuple[Path, ...] = key("checkpoints or ONNX files to learn from; several are an ensemble", default=())
+    kd: Literal["kd", "dkd"] = key("how: distillation, or decoupled distillation", default="kd")
+    kd_temperature: float | None = key("of the soft-max of teacher and student", default=None)
+    kd_alpha: float | None = key("share of the teacher in the loss", default=None)
+    seed: int = key("of weights, order and augmentation", default=0)
+    accelerator: Accelerator | None = key("what to train on; cuda where there is a GPU", default=None)
+
+    def __post_init__(self) -> None:
+        at_least(1, "train.resolution", shorter(self.resolution))
+        for name in ("epochs", "batch_size", "grad_accum_steps"):
+            at_least(1, f"train.{name}", getattr(self, name))
+        at_least(0, "train.seed", self.seed)
+        for name in _POSITIVE:
+            positive(f"train.{name}", getattr(self, name))
+        for name in _SHARES:
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise ConfigError(f"train.{name} is {value:g}: 0 to 1 is wanted")
+        if self.scale is not None and not (len(self.scale) == 2 and 0 < self.scale[0] <= self.scale[1] <= 1):
+            raise ConfigError(f"train.scale is {list(self.scale)}: two shares are wanted, such as [0.35, 1.0]")

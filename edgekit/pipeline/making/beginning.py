@@ -1,0 +1,180 @@
+"""What a training begins with: a network with random or pre-trained weights, and how images reach it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from edgekit import extras
+from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD, NORMALIZATIONS, USUAL_ORDER
+from edgekit.errors import ConfigError
+from edgekit.pipeline.making.expectations import settle
+from edgekit.pipeline.making.given import Given
+from edgekit.pipeline.making.trained import FROM_FILE, HALF
+from edgekit.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgekit.calibration.images import ImageSource
+    from edgekit.config import PreprocessingSettings, Settings
+    from edgekit.facts import Fact
+    from edgekit.models.architecture import Architecture, Options
+    from edgekit.models.network import Classifier
+    from edgekit.progress import Progress
+
+_USUAL_CROP: Final = 0.875  # of the resized image's side: torchvision's and slim's evaluation
+_SMALL: Final = 64  # pixels: smaller images are seen whole
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # modules have no equality
+class Beginning:
+    """A network that is about to be trained.
+
+    Attributes:
+        module: in training mode.
+        preprocessing: how images reach it where it is validated, and in use.
+        pretrained: SHA-256 of the checkpoint that it starts from; None where weights are random.
+        facts: what is taken to be true of that checkpoint.
+        notes: what was chosen and left aside, for people.
+    """
+
+    module: Classifier = field(repr=False)
+    preprocessing: Preprocessing
+    pretrained: str | None = None
+    facts: tuple[Fact, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def architecture(self) -> Architecture:
+        """Of the network."""
+        return self.module.architecture
+
+
+def begin(
+    settings: Settings,
+    outputs: int,
+    images: Callable[[Preprocessing], ImageSource],
+    progress: Progress,
+) -> Beginning:
+    """Build the network of some settings.
+
+    Args:
+        settings: [train] says which network, [preprocessing] how images reach it.
+        outputs: how many numbers it gives.
+        images: some of the training images, which show what a pre-trained network expects.
+        progress: told of what is tried.
+
+    Raises:
+        BadInput: the family, the checkpoint or a setting cannot be used.
+    """
+    if settings.train.pretrained is not None:
+        return _pretrained(settings, outputs, images, progress)
+    return _random(settings, outputs)
+
+
+def _random(settings: Settings, outputs: int) -> Beginning:
+    torch = extras.load("torch", "torch")
+
+    from edgekit.models.families import FAMILIES, family_of  # noqa: PLC0415 - needs torch
+    from edgekit.models.network import build  # noqa: PLC0415 - likewise
+
+    wanted = settings.train
+    if wanted.arch is None:
+        raise ConfigError(
+            f"no network is named: --arch FAMILY, one of {', '.join(FAMILIES)}; or --pretrained CHECKPOINT"
+        )
+    width = 1.0 if wanted.width is None else wanted.width
+    architecture = family_of(wanted.arch).make(width, outputs, **_options(settings))
+    mean, std = NORMALIZATIONS["cifar10"] if wanted.recipe == "cifar10" else (IMAGENET_MEAN, IMAGENET_STD)
+    if architecture.in_channels != len(mean):
+        mean = std = (HALF,) * architecture.in_channels
+    usual = Preprocessing(architecture.size, _usual_resize(architecture.size), mean, std, USUAL_ORDER[len(mean)])
+    preprocessing = _as_given(usual, settings.preprocessing)
+    torch.manual_seed(wanted.seed)
+    return Beginning(build(architecture), preprocessing)
+
+
+def _pretrained(
+    settings: Settings, outputs: int, images: Callable[[Preprocessing], ImageSource], progress: Progress
+) -> Beginning:
+    """The checkpoint's network; its last layer is random where it has other classes."""
+    torch = extras.load("torch", "torch")
+
+    from edgekit.models import checkpoint  # noqa: PLC0415 - needs torch
+    from edgekit.models.network import build  # noqa: PLC0415 - likewise
+
+    wanted, path = settings.train, settings.train.pretrained
+    assert path is not None, "the caller has looked"
+    model = replace(settings.model, checkpoint=path, resolution=wanted.resolution, classes=None)
+    trained = FROM_FILE.load(model)
+    if "architecture" not in trained.provenance:
+        raise ConfigError(
+            f"{path} is no checkpoint of a MobileNet: what is trained has to be one of edgekit's families"
+        )
+    settled = settle(trained, replace(settings, model=model), None, Given(images=images), progress)
+    options = {
+        name: value for name in ("padding", "bn_eps", "activation") if (value := getattr(model, name)) is not None
+    }
+    options |= {"resolution": trained.shape[1:], **settled.options}
+    loaded = checkpoint.load(path, **cast("Options", options))
+    _check_named(loaded.architecture, settings)
+    architecture = replace(loaded.architecture, num_classes=outputs)
+    torch.manual_seed(wanted.seed)
+    module, notes = build(architecture), list(loaded.notes)
+    weights, own = dict(loaded.module.state_dict()), module.state_dict()
+    fresh = [key for key, tensor in weights.items() if tensor.shape != own[key].shape]
+    if fresh:
+        notes.append(f"the classifier starts from random weights: it had {loaded.architecture.num_classes} classes")
+    module.load_state_dict({**weights, **{key: own[key] for key in fresh}})
+    return Beginning(module, settled.preprocessing, loaded.sha256, settled.facts, tuple(notes))
+
+
+def _check_named(found: Architecture, settings: Settings) -> None:
+    """Refuse a checkpoint of another network than the one that is named."""
+    wanted, path = settings.train, settings.train.pretrained
+    if wanted.arch not in {None, found.family} or (wanted.width is not None and wanted.width != found.width):
+        named = " ".join(str(part) for part in (wanted.arch or found.family, wanted.width) if part is not None)
+        raise ConfigError(
+            f"{path} holds {found.family} {found.width}, and {named} is named: leave --arch and --width out"
+        )
+
+
+def _options(settings: Settings) -> Options:
+    """What leaves no trace in the channels, where it is set."""
+    model, found = settings.model, cast("Options", {})
+    if settings.train.resolution is not None:
+        found["resolution"] = settings.train.resolution
+    if model.padding is not None:
+        found["padding"] = model.padding
+    if model.bn_eps is not None:
+        found["bn_eps"] = model.bn_eps
+    if model.activation is not None:
+        found["activation"] = model.activation
+    return found
+
+
+def _usual_resize(size: tuple[int, int]) -> int | tuple[int, int] | str:
+    """Of images before the centre crop: small ones are seen whole."""
+    if min(size) <= _SMALL:
+        return "whole"
+    covering = tuple(round(side / _USUAL_CROP) for side in size)
+    return covering[0] if size[0] == size[1] else (covering[0], covering[1])
+
+
+def _as_given(usual: Preprocessing, given: PreprocessingSettings) -> Preprocessing:
+    """How images reach the network, as far as it is set."""
+    changed: dict[str, Any] = {}
+    if given.mean is not None and given.std is not None:
+        channels = len(usual.mean)
+        changed["mean"], changed["std"] = (
+            tuple(values) * (channels if len(values) == 1 else 1) for values in (given.mean, given.std)
+        )
+    if given.resize is not None:
+        changed["resize"] = None if given.resize == "none" else given.resize
+    if given.crop is not None:
+        changed["resize"] = round(usual.size[0] / given.crop)
+    for name in ("order", "interpolation", "antialias"):
+        if (value := getattr(given, name)) is not None:
+            changed[name] = value
+    return replace(usual, **changed)

@@ -1,0 +1,134 @@
+"""The folder of a training run: what is in it, and whether it can be gone on with.
+
+=====================  ================================================================================================
+best.safetensors       the weights of the best epoch, with what training recorded: what ``edgekit export RUN`` reads
+last.safetensors       those of the last one, likewise
+calibration/           256 of the training images, which int8 exports calibrate on
+log.csv                a row an epoch
+run.json               what the run was made from, and what came of it
+state.pt               what an interrupted run goes on from; gone at the end
+=====================  ================================================================================================
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from edgekit import files
+from edgekit.errors import ConfigError
+from edgekit.models.folders import RUN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from edgekit.training.loop import Epoch
+
+STATE, LOG = "state.pt", "log.csv"
+_SCHEMA_VERSION: Final = 1
+_SHOWN = 4  # differences in a message
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The folder of a run."""
+
+    path: Path
+
+    @property
+    def state(self) -> Path:
+        """What an interrupted run goes on from."""
+        return self.path / STATE
+
+    def begin(self, made_from: Mapping[str, Any]) -> None:
+        """Write down what the run is made from, JSON values; a folder of the same run is gone on with.
+
+        Raises:
+            ConfigError: the folder holds another run, or something else.
+            BadInput: it cannot be written.
+        """
+        before = self._about()
+        if before is None:
+            if self.path.is_dir() and any(not entry.name.startswith(".") for entry in self.path.iterdir()):
+                raise ConfigError(f"{self.path} is not empty, and holds no run: choose another folder, --out DIR")
+            self._write(made_from, ())
+            return
+        differing = _differences(before, json.loads(json.dumps(made_from)))
+        if differing:
+            more = f" and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
+            raise ConfigError(
+                f"{self.path} holds a run that was made otherwise ({'; '.join(differing[:_SHOWN])}{more}): choose"
+                " another folder, --out DIR, or give what it was made with, to go on with it"
+            )
+
+    def finish(self, made_from: Mapping[str, Any], history: Sequence[Epoch]) -> None:
+        """Write down what came of the run; nothing is left to go on with."""
+        self._write(made_from, history)
+        self.state.unlink(missing_ok=True)
+
+    def log(self, history: Sequence[Epoch]) -> None:
+        """Write a row an epoch."""
+        text = io.StringIO()
+        names = [one.metric.name for one in history[0].measured]
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["epoch", "lr", "loss", *names, "best", "seconds"])
+        for epoch in history:
+            values = [f"{one.value:.6g}" for one in epoch.measured]
+            row = [epoch.number, f"{epoch.lr:.6g}", f"{epoch.loss:.6g}", *values, int(epoch.is_best)]
+            writer.writerow([*row, f"{epoch.seconds:.1f}"])
+        files.write_bytes(self.path / LOG, text.getvalue().encode())
+
+    @property
+    def result(self) -> list[dict[str, Any]] | None:
+        """The epochs of a finished run; None while it is not."""
+        about = self._whole()
+        found: list[dict[str, Any]] | None = None if about is None else about["epochs"]
+        return found or None
+
+    def _about(self) -> dict[str, Any] | None:
+        about = self._whole()
+        made_from: dict[str, Any] | None = None if about is None else about["made_from"]
+        return made_from
+
+    def _whole(self) -> dict[str, Any] | None:
+        path = self.path / RUN
+        try:
+            about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{path} cannot be read ({error}): choose another folder, --out DIR") from error
+        if about.get("schema_version") != _SCHEMA_VERSION:
+            raise ConfigError(f"{path} was written by another version of edgekit: choose another folder, --out DIR")
+        return about
+
+    def _write(self, made_from: Mapping[str, Any], history: Sequence[Epoch]) -> None:
+        epochs = [
+            {
+                "number": epoch.number,
+                "lr": epoch.lr,
+                "loss": epoch.loss,
+                "measured": {one.metric.name: one.value for one in epoch.measured},
+                "is_best": epoch.is_best,
+                "seconds": epoch.seconds,
+            }
+            for epoch in history
+        ]
+        about = {"schema_version": _SCHEMA_VERSION, "made_from": made_from, "epochs": epochs}
+        files.write_bytes(self.path / RUN, (json.dumps(about, indent=1) + "\n").encode())
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs, in words: "lr was 0.1 and is 0.2"."""
+    found = []
+    for key in sorted(before.keys() | now.keys()):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += _differences(old, new)
+        elif old != new:
+            found.append(f"{key} was {old} and is {new}")
+    return found

@@ -1,0 +1,323 @@
+"""Images -> a trained network, in the folder of a run that can be interrupted and exported."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit import extras
+from edgekit.errors import ConfigError
+from edgekit.ir import LOGITS
+from edgekit.models.folders import BEST, CALIBRATION, LAST
+from edgekit.pipeline.making.beginning import Beginning, begin
+from edgekit.pipeline.making.run import RunFolder
+from edgekit.progress import Progress, silent
+from edgekit.tasks.values import Measured
+from edgekit.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from edgekit.calibration.images import ImageSource
+    from edgekit.config import Accelerator, Settings
+    from edgekit.facts import Fact
+    from edgekit.preprocessing import Preprocessing
+    from edgekit.tasks.values import Metric
+    from edgekit.training.data.opening import Data
+    from edgekit.training.distillation import Distillation, Teacher
+    from edgekit.training.from_images import FromImages
+    from edgekit.training.loop import Epoch
+    from edgekit.training.recipe import Recipe
+
+KEPT_IMAGES = 256  # training images that a run keeps, for the calibration of int8 exports
+_ASKED = 32  # training images that show what a pre-trained network expects
+_TEMPERATURE, _ALPHA = 4.0, 0.7  # of distillation
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What is about to be trained, and on what.
+
+    Attributes:
+        network: its name, "mobilenet_v3_small_0.75_160".
+        parameters: how many weights it has.
+        recipe: how it is trained.
+        training: how many images it learns from.
+        validation: how many choose the best epoch.
+        labels: names of what it tells apart.
+        teachers: what it learns from besides.
+        accelerator: what it is trained on.
+        facts: what is taken to be true of the checkpoint that it starts from.
+        notes: what was decided, for people.
+        problems: what looks wrong with the images, for people.
+        epochs_done: of an earlier run, which is gone on with.
+    """
+
+    network: str
+    parameters: int
+    recipe: Recipe
+    training: int
+    validation: int
+    labels: tuple[str, ...]
+    teachers: tuple[str, ...]
+    accelerator: Accelerator
+    facts: tuple[Fact, ...]
+    notes: tuple[str, ...]
+    problems: tuple[str, ...]
+    epochs_done: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """What came of a training.
+
+    Attributes:
+        run: its folder.
+        checkpoint: the weights of the best epoch.
+        opened: what was trained, and on what.
+        epochs: all of them.
+        best: the one whose weights ``checkpoint`` has.
+    """
+
+    run: Path
+    checkpoint: Path
+    opened: Opened
+    epochs: tuple[Epoch, ...]
+    best: Epoch
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # modules have no equality
+class _Work:
+    """What a training is made of."""
+
+    settings: Settings
+    data: Data
+    beginning: Beginning
+    recipe: Recipe
+    device: Accelerator
+
+    @property
+    def made_from(self) -> dict[str, Any]:
+        """All that the result depends on, JSON values."""
+        wanted, beginning = self.settings.train, self.beginning
+        return {
+            "edgekit": __version__,
+            "network": beginning.architecture.to_dict(),
+            "preprocessing": beginning.preprocessing.to_dict(),
+            "pretrained": beginning.pretrained,
+            "data": self.data.digest,
+            "task": wanted.task,
+            "recipe": asdict(self.recipe),
+            "teachers": [hashlib.sha256(path.read_bytes()).hexdigest() for path in wanted.teacher],
+            "distillation": {"kind": wanted.kd, "temperature": wanted.kd_temperature, "alpha": wanted.kd_alpha},
+            "seed": wanted.seed,
+        }
+
+
+def train(
+    settings: Settings,
+    *,
+    opened: Callable[[Opened], None] = lambda _: None,
+    foretold: Callable[[float], None] = lambda _: None,
+    passed: Callable[[Epoch], None] = lambda _: None,
+    progress: Progress = silent,
+) -> TrainResult:
+    """Train the network of [train]; a run that was interrupted is gone on with by the same call.
+
+    Args:
+        settings: [train], and [preprocessing] and [model] where they say what the network expects.
+        opened: told before the first step.
+        foretold: told after ten steps how many seconds the rest is going to take.
+        passed: told after each epoch.
+        progress: told after every step.
+
+    Raises:
+        BadInput: images, a checkpoint or a setting cannot be used, or a file cannot be written.
+        GateFailed: the loss is no number any more.
+        MissingDependency: torch is not installed.
+    """
+    extras.load("torch", "torch")
+
+    from edgekit.training.data import problems  # noqa: PLC0415 - needs torch
+    from edgekit.training.data.opening import open_data  # noqa: PLC0415 - likewise
+    from edgekit.training.loop import Loop, Precision  # noqa: PLC0415 - likewise
+    from edgekit.training.recipe import resolve  # noqa: PLC0415 - likewise
+
+    wanted = settings.train
+    if wanted.data is None:
+        raise ConfigError("no images are named: edgekit train DATA, or data = … under [train] of edgekit.toml")
+    data = open_data(wanted.data, validation=wanted.validation, seed=wanted.seed, progress=progress)
+    beginning = begin(settings, data.outputs, _shown(data), progress)
+    found = problems.find(data, beginning.preprocessing.size, progress=progress)
+    recipe = resolve(wanted, min(beginning.preprocessing.size))
+    work = _Work(settings, data, beginning, recipe, _device(wanted.accelerator))
+    run, made_from = RunFolder(wanted.out), work.made_from
+    run.begin(made_from)
+    trainee = _trainee(work, _teachers(settings, data.outputs, work.device))
+    identity, precision = _identity(made_from), Precision.of(work.device)
+    loop = Loop(trainee, recipe, wanted.seed, state=run.state, identity=identity, precision=precision)
+    metrics = {metric.name: metric for metric in trainee.task.metrics}
+    if (before := run.result) is not None:
+        loop.history = [_epoch_of(values, metrics) for values in before]
+    else:
+        loop.resume(metrics)
+    told = Opened(
+        network=beginning.architecture.name,
+        parameters=sum(parameter.numel() for parameter in beginning.module.parameters()),
+        recipe=recipe,
+        training=len(data.train),
+        validation=len(data.validation),
+        labels=data.labels,
+        teachers=tuple(str(path) for path in wanted.teacher),
+        accelerator=work.device,
+        facts=beginning.facts,
+        notes=(*data.notes, *beginning.notes),
+        problems=tuple(problem.sentence for problem in found),
+        epochs_done=len(loop.history),
+    )
+    opened(told)
+    if len(loop.history) < recipe.epochs:
+        _keep_images(data, run.path)
+
+        def keep(epoch: Epoch, module: nn.Module) -> None:
+            for name in (LAST, BEST) if epoch.is_best else (LAST,):
+                _save(run.path / name, module, epoch, work)
+            run.log(loop.history)
+            passed(epoch)
+
+        loop.run(keep, foretold=foretold, progress=progress)
+        run.finish(made_from, loop.history)
+    assert loop.best is not None, "the first epoch is the best so far"
+    return TrainResult(run.path, run.path / BEST, told, tuple(loop.history), loop.best)
+
+
+def _device(wanted: Accelerator | None) -> Accelerator:
+    torch = extras.load("torch", "torch")
+    there = torch.cuda.is_available()
+    if wanted == "cuda" and not there:
+        raise ConfigError("the accelerator is cuda, and torch finds none here: leave --accelerator out, or choose cpu")
+    return wanted or ("cuda" if there else "cpu")
+
+
+def _shown(data: Data) -> Callable[[Preprocessing], ImageSource]:
+    """Some training images, as pre-trained networks are asked what they expect."""
+    from edgekit.calibration.images import held_images  # noqa: PLC0415 - see ``train``
+
+    places = data.train.spread(_ASKED)
+
+    def images(preprocessing: Preprocessing) -> ImageSource:
+        pixels = [np.asarray(data.train.image(place).convert("RGB")) for place in places]
+        return held_images(pixels, f"{len(places)} training images", preprocessing)
+
+    return images
+
+
+def _teachers(settings: Settings, outputs: int, device: str) -> Distillation | None:
+    """What is learned from besides, if anything is.
+
+    Raises:
+        ConfigError: a teacher tells other classes apart, or the task is none that is distilled.
+    """
+    from edgekit.training.distillation import Distillation  # noqa: PLC0415 - see ``train``
+
+    wanted = settings.train
+    if not wanted.teacher:
+        return None
+    if wanted.task != "classification":
+        raise ConfigError(f"teachers are learned from in classification, and the task is {wanted.task}: leave them out")
+    return Distillation(
+        [_teacher(path, settings, outputs, device) for path in wanted.teacher],
+        wanted.kd,
+        _TEMPERATURE if wanted.kd_temperature is None else wanted.kd_temperature,
+        _ALPHA if wanted.kd_alpha is None else wanted.kd_alpha,
+    )
+
+
+def _teacher(path: Path, settings: Settings, outputs: int, device: str) -> Teacher:
+    """A trained network as it says that it takes images."""
+    from edgekit.executor.float import FloatExecutor  # noqa: PLC0415 - see ``train``
+    from edgekit.pipeline.making.source import open_source  # noqa: PLC0415 - likewise
+    from edgekit.training.distillation import Teacher  # noqa: PLC0415 - likewise
+
+    source = open_source(replace(settings, model=replace(settings.model, checkpoint=path, resolution=None, task=None)))
+    form = source.float_model
+    shapes = [tensor.shape for tensor in form.graph.named(form.graph.tensors).values()]
+    if shapes != [(outputs,)]:
+        raise ConfigError(f"the teacher {path} gives {[list(shape) for shape in shapes]}, and [{outputs}] is learned")
+    executor = FloatExecutor(form.graph).to(device).eval()
+    normalization = form.preprocessing.normalization
+
+    def logits(images: Tensor) -> Tensor:
+        (found,) = executor(images).values()
+        return found
+
+    return Teacher(logits, form.preprocessing.size, normalization.mean, normalization.std)
+
+
+def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
+    from torch import nn  # noqa: PLC0415 - see ``train``
+
+    from edgekit.tasks.registry import kind  # noqa: PLC0415 - likewise
+    from edgekit.training.data.loader import Loader  # noqa: PLC0415 - likewise
+    from edgekit.training.from_images import FromImages  # noqa: PLC0415 - likewise
+    from edgekit.training.objectives import objective  # noqa: PLC0415 - likewise
+
+    data, recipe, wanted, preprocessing = work.data, work.recipe, work.settings.train, work.beginning.preprocessing
+    size = min(recipe.batch_size, len(data.train))
+    training = Loader(data.train, size, preprocessing, recipe.augmentation, seed=wanted.seed, drop_last=True)
+    validation = Loader(data.validation, recipe.batch_size, preprocessing, shuffle=False)
+    module = work.beginning.module.to(work.device)
+    for part in module.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = recipe.drop
+    return FromImages(
+        module,
+        [feature_map.module for feature_map in module.maps],
+        training,
+        validation,
+        objective=objective(wanted.task),
+        task=kind(wanted.task).of({LOGITS: (data.outputs,)}, data.labels),
+        normalization=preprocessing.normalization,
+        recipe=recipe,
+        seed=wanted.seed,
+        teacher=teachers,
+        device=work.device,
+    )
+
+
+def _identity(made_from: dict[str, Any]) -> str:
+    """SHA-256, hexadecimal."""
+    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+
+
+def _epoch_of(values: dict[str, Any], metrics: Mapping[str, Metric]) -> Epoch:
+    """An epoch of a finished run, as ``RunFolder`` wrote it down."""
+    from edgekit.training.loop import Epoch  # noqa: PLC0415 - see ``train``
+
+    measured = tuple(Measured(metrics[name], value) for name, value in values["measured"].items())
+    return Epoch(**{**values, "measured": measured})
+
+
+def _keep_images(data: Data, run: Path) -> None:
+    """Keep some training images in the run's folder, so that it can be exported when the data have moved."""
+    from edgekit.training.data.keep import calibration_images  # noqa: PLC0415 - see ``train``
+
+    if not (run / CALIBRATION).is_dir():
+        calibration_images(data.train, run / CALIBRATION, KEPT_IMAGES)
+
+
+def _save(path: Path, module: nn.Module, epoch: Epoch, work: _Work) -> None:
+    """Write the weights of an epoch, with all that is known of them."""
+    from edgekit.models import checkpoint  # noqa: PLC0415 - see ``train``
+    from edgekit.models.recorded import Recorded  # noqa: PLC0415 - likewise
+
+    measured = {one.metric.name: one.value for one in epoch.measured}
+    recorded = Recorded(work.beginning.preprocessing, work.settings.train.task, work.data.labels, measured)
+    checkpoint.save(path, module, work.beginning.architecture, recorded)

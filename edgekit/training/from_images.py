@@ -1,0 +1,120 @@
+"""A network that learns a task from images, and from teachers where there are any."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from edgekit.ir import LOGITS
+from edgekit.training.data.mixing import mix
+from edgekit.training.optimizer import groups
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from torch import Tensor
+
+    from edgekit.preprocessing import Normalization
+    from edgekit.progress import Progress
+    from edgekit.tasks.task import Task
+    from edgekit.tasks.values import Measured
+    from edgekit.training.data.loader import Batch, Loader
+    from edgekit.training.distillation import Distillation
+    from edgekit.training.objectives.objective import Objective
+    from edgekit.training.recipe import Recipe
+
+
+class FromImages:
+    """A network, the images that it learns from, and those that it is measured on; a ``loop.Trainee``.
+
+    Attributes:
+        task: what it is measured by.
+
+    Args:
+        module: images [N, C, H, W] to a tensor, or to tensors by name.
+        stages: names of its modules from the image on.
+        training: gives augmented images.
+        validation: gives them as a finished file reads them.
+        objective: of its task.
+        task: what it is measured by.
+        normalization: of its images.
+        recipe: mixup, CutMix and label smoothing.
+        seed: of these.
+        teacher: what it also learns from.
+        device: of ``module``.
+    """
+
+    def __init__(  # noqa: PLR0913 - what learns, from what, and how
+        self,
+        module: nn.Module,
+        stages: Sequence[str],
+        training: Loader,
+        validation: Loader,
+        *,
+        objective: Objective,
+        task: Task[Any],
+        normalization: Normalization,
+        recipe: Recipe,
+        seed: int,
+        teacher: Distillation | None = None,
+        device: str = "cpu",
+    ) -> None:
+        self.module = module
+        self._stages, self._training, self._validation = stages, training, validation
+        self.task, self._objective, self._recipe, self._seed = task, objective, recipe, seed
+        self._teacher, self._device = teacher, device
+        mean, std = (torch.tensor(values, device=device) for values in (normalization.mean, normalization.std))
+        self._mean, self._std = mean.reshape(-1, 1, 1), std.reshape(-1, 1, 1)
+
+    def groups(self, recipe: Recipe) -> list[dict[str, Any]]:
+        """See ``loop.Trainee``."""
+        return groups(self.module, self._stages, recipe)
+
+    def batches(self, epoch: int, start: int) -> Iterator[Batch]:
+        """See ``loop.Trainee``."""
+        return self._training.epoch(epoch, start)
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """See ``loop.Trainee``."""
+        return len(self._training)
+
+    def loss(self, batch: Batch, step: int) -> Tensor:
+        """The task's loss, with the teacher's where there is one."""
+        pixels = self._pixels(batch)
+        targets = torch.from_numpy(batch.targets).to(self._device)
+        prepared = self._objective.prepared(targets, self.task.things)
+        if self._objective.mixes and (self._recipe.mixup or self._recipe.cutmix):
+            random = np.random.default_rng([self._seed, step])
+            pixels, prepared = mix(pixels, prepared, self._recipe.mixup, self._recipe.cutmix, random)
+        outputs = _named(self.module((pixels - self._mean) / self._std))
+        loss = self._objective.loss(outputs, prepared, self._recipe)
+        return loss if self._teacher is None else self._teacher.loss(pixels, outputs, prepared, loss)
+
+    @torch.inference_mode()
+    def validate(self, module: nn.Module, progress: Progress) -> tuple[Measured, ...]:
+        """The task's metrics on all validation images."""
+        was_training = module.training
+        module.eval()
+        found: dict[str, list[Any]] = {}
+        targets = []
+        for place, batch in enumerate(self._validation.epoch(0)):
+            normalized = (self._pixels(batch) - self._mean) / self._std
+            for name, value in _named(module(normalized)).items():
+                found.setdefault(name, []).append(value.float().cpu().numpy())
+            targets.append(batch.targets)
+            progress("validating", place + 1, len(self._validation))
+        module.train(was_training)
+        outputs = {name: np.concatenate(values) for name, values in found.items()}
+        return self.task.measure(outputs, self._objective.truth(np.concatenate(targets)))
+
+    def _pixels(self, batch: Batch) -> Tensor:
+        """[N, C, H, W], 0 to 255, float32, laid out with channels last."""
+        return torch.from_numpy(batch.pixels).to(self._device).permute(0, 3, 1, 2).float()
+
+
+def _named(outputs: Tensor | Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    return {LOGITS: outputs} if isinstance(outputs, torch.Tensor) else outputs
