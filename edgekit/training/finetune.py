@@ -20,7 +20,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import pickle
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -28,25 +27,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from edgekit import files
 from edgekit.errors import ConfigError, DataError
 from edgekit.executor.float import FloatExecutor
 from edgekit.executor.trainable import TrainableExecutor
 from edgekit.progress import Progress, silent
 from edgekit.tasks.registry import task_of_model
+from edgekit.training.data.loader import Batch
+from edgekit.training.loop import Loop, Precision
+from edgekit.training.optimizer import SCALE
+from edgekit.training.recipe import Recipe
 from edgekit.verification.closeness import Closeness, compare, float_outputs, integer_outputs
 from edgekit.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from torch import nn
 
     from edgekit.calibration.images import ImageSource
     from edgekit.config import Accelerator, FinetuneSettings
     from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
+    from edgekit.tasks.values import Measured
 
 BATCH_SIZE = 16
 LEARNING_RATE = 0.02  # of Adam: a weight moves by about as many steps of its integers in one of the first updates
@@ -54,7 +59,8 @@ LEAST_STEPS = 400  # unless epochs or minutes are given
 HELD_OUT_EVERY = 5  # one image in five
 LEAST_IMAGES = 2 * HELD_OUT_EVERY
 SHIFT = 1 / 28  # of the image's side: 8 pixels of 224
-SAVE_EVERY = 50  # steps
+# Adam (arXiv:1412.6980) along a cosine from the full rate to none.
+_RECIPE = Recipe("qat", epochs=1, batch_size=BATCH_SIZE, opt="adamw", lr=LEARNING_RATE, momentum=0.9, weight_decay=0.0)
 _REHEARSALS = 3  # steps that tell how long one takes
 
 
@@ -105,7 +111,7 @@ def finetune(  # noqa: PLR0913 - what is trained, on what, and how
         how: how long, on what, and with which seed. Without epochs and minutes each image is seen so often that there
             are 400 updates. Minutes train for about that long, at least one epoch. Without an accelerator, CUDA is
             taken where there is any.
-        state: where to write, every 50 steps, what an interrupted training needs to go on. A file that is there is gone
+        state: where to write, twice a minute, what an interrupted training needs to go on. A file that is there is gone
             on with if model, images and all settings are the same. It is left there for the caller to remove.
         progress: told after every step.
 
@@ -129,20 +135,24 @@ def finetune(  # noqa: PLR0913 - what is trained, on what, and how
         )
     held = np.arange(len(pixels)) % HELD_OUT_EVERY == HELD_OUT_EVERY // 2
     with _exact():
-        training = _Training(teacher, start, pixels[~held], accelerator, how.seed)
-        identity = _identity(start, images, accelerator, [how.epochs, how.minutes, how.seed])
-        resumed = state is not None and training.load(state, identity)
-        if not resumed:
-            training.epochs = how.epochs or _epochs(training, how.minutes)
-        while training.step < training.steps:
-            loss = training.update()
-            progress(f"fine-tuning, loss {loss:.4f}", training.step, training.steps)
-            if state is not None and training.step % SAVE_EVERY == 0:
-                training.save(state, identity)
+        trainee = _Quantized(teacher, start, pixels[~held], accelerator, how.seed)
+        epochs = how.epochs or _epochs(trainee, how.minutes)
+        recipe = replace(_RECIPE, epochs=epochs, lr=LEARNING_RATE)
+        loop = Loop(
+            trainee,
+            recipe,
+            how.seed,
+            state=state,
+            identity=_identity(start, images, accelerator, [how.epochs, how.minutes, how.seed]),
+            precision=Precision(accelerator),
+            stage="fine-tuning",
+        )
+        resumed = loop.resume({})
+        loop.run(lambda *_: None, progress=progress)
     floats, task = float_outputs(teacher, pixels[held]), task_of_model(teacher)
-    trained = training.executor.integer_model()
+    trained = trainee.executor.integer_model()
     before, after = (compare(task, floats, integer_outputs(model, pixels[held])) for model in (start, trained))
-    about = {"digest": images.digest, "images": len(pixels), "epochs": training.epochs, "seed": how.seed}
+    about = {"digest": images.digest, "images": len(pixels), "epochs": epochs, "seed": how.seed}
     trained = replace(trained, provenance={**start.provenance, "finetuning": about})
     finetuning = Finetuning(
         improved=after.beats(before, int(held.sum())),
@@ -150,7 +160,7 @@ def finetune(  # noqa: PLR0913 - what is trained, on what, and how
         after=after,
         images=int((~held).sum()),
         held_out=int(held.sum()),
-        epochs=training.epochs,
+        epochs=epochs,
         accelerator=accelerator,
         resumed=resumed,
         seconds=time.perf_counter() - started,
@@ -158,79 +168,46 @@ def finetune(  # noqa: PLR0913 - what is trained, on what, and how
     return trained if finetuning.improved else start, finetuning
 
 
-class _Training:
-    """Where training stands; what it does next depends on the number of the step alone, and on what was learned."""
+class _Quantized:
+    """The weights and biases of an integer model, which learn to give what its float network gives; a ``Trainee``."""
 
     def __init__(
         self, teacher: FloatModel, start: IntegerModel, pixels: NDArray[np.uint8], device: str, seed: int
     ) -> None:
         self.executor = TrainableExecutor(start).to(device)
-        self.step, self.epochs = 0, 0
-        self.steps_per_epoch = max(len(pixels) // BATCH_SIZE, 1)
+        self.module = self.executor.latent
         self._teacher = FloatExecutor(teacher.graph).to(device)
         self._normalization = teacher.preprocessing.normalization
         self._pixels, self._device, self._seed = pixels, device, seed
-        self._optimizer = torch.optim.Adam(self.executor.latent.values())
-        self._shown = math.nan
 
     @property
-    def steps(self) -> int:
-        """In all."""
-        return self.epochs * self.steps_per_epoch
+    def batches_per_epoch(self) -> int:
+        """What makes no whole batch is left out, unless there is nothing else."""
+        return max(len(self._pixels) // BATCH_SIZE, 1)
 
-    def update(self) -> float:
-        """One step of training; the loss, averaged over the last few."""
-        for group in self._optimizer.param_groups:  # a cosine from the full rate to none
-            group["lr"] = LEARNING_RATE * (1 + math.cos(math.pi * self.step / self.steps)) / 2
-        loss = self.gradients()
-        self._optimizer.step()
-        self.step += 1
-        self._shown = loss if math.isnan(self._shown) else 0.9 * self._shown + 0.1 * loss
-        return self._shown
+    def groups(self, recipe: Recipe) -> list[dict[str, Any]]:
+        """All at one rate: what learns is counted in steps."""
+        return [{"params": list(self.module.values()), "weight_decay": recipe.weight_decay, SCALE: 1.0}]
 
-    def gradients(self) -> float:
-        """The loss of the step that comes next; its gradients are left in the parameters."""
-        pixels = self._batch()
-        with torch.no_grad():
-            wanted = self._teacher(self._tensor(self._normalization(pixels)))
-        found = self.executor(self._tensor(self.executor.model.encode(pixels)))
-        errors = [(found[name] - z).square().sum() / z.square().sum() for name, z in wanted.items()]
-        loss: torch.Tensor = torch.stack(errors).mean()
-        self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call] # torch declares no types here
-        return loss.item()
-
-    def save(self, path: Path, identity: str) -> None:
-        """Write where training stands, all of it or nothing."""
-        state = {
-            "identity": identity,
-            "step": self.step,
-            "epochs": self.epochs,
-            "latent": self.executor.latent.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-        }
-        with files.replacing(path) as temporary:
-            torch.save(state, temporary)
-
-    def load(self, path: Path, identity: str) -> bool:
-        """Go on from what was saved; False where it is not there, damaged, or of something else."""
-        try:
-            state: dict[str, Any] = torch.load(path, map_location=self._device, weights_only=True)
-        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError):
-            return False
-        if state.get("identity") != identity:
-            return False
-        self.step, self.epochs = state["step"], state["epochs"]
-        self.executor.latent.load_state_dict(state["latent"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        return True
-
-    def _batch(self) -> NDArray[np.uint8]:
-        """The images of this step, [N, H, W, C], each shifted a little, and one in two mirrored."""
-        epoch, place = divmod(self.step, self.steps_per_epoch)
+    def batches(self, epoch: int, start: int) -> Iterator[Batch]:
+        """The images in an order of their own, each shifted a little, and one in two mirrored."""
         order = np.random.default_rng([self._seed, 0, epoch]).permutation(len(self._pixels))
-        chosen = self._pixels[order[place * BATCH_SIZE : (place + 1) * BATCH_SIZE]]
-        return augment(chosen, np.random.default_rng([self._seed, 1, self.step]))
+        for place in range(start, self.batches_per_epoch):
+            chosen = order[place * BATCH_SIZE : (place + 1) * BATCH_SIZE]
+            random = np.random.default_rng([self._seed, 1, epoch * self.batches_per_epoch + place])
+            yield Batch(augment(self._pixels[chosen], random), chosen, chosen)
+
+    def loss(self, batch: Batch, step: int) -> torch.Tensor:  # noqa: ARG002 - nothing is drawn
+        """The power of what differs from the float network over that of what it gives, of each output alike."""
+        with torch.no_grad():
+            wanted = self._teacher(self._tensor(self._normalization(batch.pixels)))
+        found = self.executor(self._tensor(self.executor.model.encode(batch.pixels)))
+        errors = [(found[name] - z).square().sum() / z.square().sum() for name, z in wanted.items()]
+        return torch.stack(errors).mean()
+
+    def validate(self, module: nn.Module, progress: Progress) -> tuple[Measured, ...]:  # noqa: ARG002 - likewise
+        """Nothing: as the rate falls to 0, the last epoch is taken, and judged once."""
+        return ()
 
     def _tensor(self, array: NDArray[Any]) -> torch.Tensor:
         return torch.from_numpy(array).to(self._device)
@@ -268,16 +245,16 @@ def _exact() -> AbstractContextManager[None]:
     return exact
 
 
-def _epochs(training: _Training, minutes: float | None) -> int:
+def _epochs(trainee: _Quantized, minutes: float | None) -> int:
     """As many as fit into ``minutes``, at least one; by default enough for ``LEAST_STEPS``."""
     if minutes is None:
-        return math.ceil(LEAST_STEPS / training.steps_per_epoch)
-    times = []
+        return math.ceil(LEAST_STEPS / trainee.batches_per_epoch)
+    times, batch = [], next(trainee.batches(0, 0))
     for _ in range(_REHEARSALS):
         started = time.perf_counter()
-        training.gradients()
+        trainee.loss(batch, 0).backward()  # type: ignore[no-untyped-call] # torch declares no types here
         times.append(time.perf_counter() - started)
-    return max(int(60 * minutes / (min(times) * training.steps_per_epoch)), 1)
+    return max(int(60 * minutes / (min(times) * trainee.batches_per_epoch)), 1)
 
 
 def _identity(start: IntegerModel, images: ImageSource, device: str, settings: list[Any]) -> str:

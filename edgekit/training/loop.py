@@ -67,7 +67,10 @@ class Trainee(Protocol):
         """The loss of a batch, a scalar with a gradient; ``step`` seeds what is random in it."""
 
     def validate(self, module: nn.Module, progress: Progress) -> tuple[Measured, ...]:
-        """How good ``module``, this one or an average of it, is; the first value decides which epoch is best."""
+        """How good ``module``, this one or an average of it, is.
+
+        The first value decides which epoch is best; where nothing is measured, it is the last one.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +125,10 @@ class Loop:
         trainee: what learns.
         recipe: how.
         seed: of what a step draws.
-        state: where to write what an interrupted training needs to go on.
+        state: where to write what an interrupted training needs to go on; None keeps nothing.
         identity: of everything that the training depends on: a state of another is not gone on with.
         precision: in what it computes.
+        stage: what it is called where progress is told.
     """
 
     def __init__(  # noqa: PLR0913 - what is trained, how, and where it is kept
@@ -133,11 +137,13 @@ class Loop:
         recipe: Recipe,
         seed: int,
         *,
-        state: Path,
+        state: Path | None,
         identity: str,
         precision: Precision,
+        stage: str = "training",
     ) -> None:
         self.trainee, self.recipe, self.seed, self.precision = trainee, recipe, seed, precision
+        self.stage = stage
         self.step = 0
         self.history: list[Epoch] = []
         self.average = Average(trainee.module, recipe.model_ema_decay) if recipe.model_ema_decay else None
@@ -187,16 +193,19 @@ class Loop:
             GateFailed: the loss is no number any more.
             BadInput: the state cannot be written.
         """
-        while len(self.history) < self.recipe.epochs:
-            epoch = self._epoch(foretold, progress)
-            self.history.append(epoch)
-            keep(epoch, self.result)
-            self._sum = 0.0
-            self.save()
+        with torch.random.fork_rng():  # the caller's random numbers are left alone
+            while len(self.history) < self.recipe.epochs:
+                epoch = self._epoch(foretold, progress)
+                self.history.append(epoch)
+                keep(epoch, self.result)
+                self._sum = 0.0
+                self.save()
         return tuple(self.history)
 
     def save(self) -> None:
         """Write where the training stands, all of it or nothing."""
+        if self._state is None:
+            return
         state = {
             "identity": self._identity,
             "step": self.step,
@@ -217,6 +226,8 @@ class Loop:
         Args:
             metrics: that are measured, by name.
         """
+        if self._state is None:
+            return False
         try:
             state: dict[str, Any] = torch.load(self._state, map_location=self.precision.device, weights_only=True)
         except (OSError, EOFError, RuntimeError, pickle.UnpicklingError):
@@ -246,7 +257,7 @@ class Loop:
             self._sum += loss
             self.step, done = self.step + 1, done + 1
             self._shown = loss if math.isnan(self._shown) else _REMEMBERED * self._shown + (1 - _REMEMBERED) * loss
-            stage = f"training, epoch {number + 1}/{self.recipe.epochs}, loss {self._shown:.3f}"
+            stage = f"{self.stage}, epoch {number + 1}/{self.recipe.epochs}, loss {self._shown:.3f}"
             progress(stage, self.step, self.steps)
             if done == TOLD_AFTER and number == 0:
                 foretold((time.monotonic() - started) / done * (self.steps - self.step))
@@ -254,8 +265,8 @@ class Loop:
                 self.save()
         measured = self.trainee.validate(self.result, progress)
         # Of equal ones the later, at a lower learning rate.
-        judged, before = measured[0], None if self.best is None else self.best.measured[0]
-        is_best = before is None or not judged.metric.prefers(before.value, judged.value)
+        before = None if self.best is None else self.best.measured
+        is_best = not before or not measured[0].metric.prefers(before[0].value, measured[0].value)
         mean = self._sum / self.steps_per_epoch
         return Epoch(number + 1, lr, mean, measured, is_best, time.monotonic() - started)
 
@@ -286,11 +297,9 @@ class Loop:
 
     def _diverged(self, loss: float) -> GateFailed:
         best = self.best
-        kept = (
-            "nothing was learned before that"
-            if best is None
-            else f"the best weights so far, of epoch {best.number} ({best.measured[0].text()}), are kept"
-        )
+        kept = "nothing was learned before that"
+        if best is not None and best.measured:
+            kept = f"the best weights so far, of epoch {best.number} ({best.measured[0].text()}), are kept"
         ways = [f"a lower learning rate (--lr {self.recipe.lr / 4:.2g})"]
         if self.recipe.clip_grad is None:
             ways.append("--clip-grad 1")

@@ -19,7 +19,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Final
 
 from edgekit.errors import ConfigError
-from edgekit.training.data.augmentation import Augmentation, PadCrop, ResizedCrop
+from edgekit.training.data.augmentation import Augmentation, Crop, PadCrop, ResizedCrop
 from edgekit.training.data.randaugment import LARGEST, RandAugment
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Recipe:
     @property
     def augmentation(self) -> Augmentation:
         """How training images differ from those of validation."""
-        crops = {"pad": PadCrop(self.pad), "resized": ResizedCrop(self.scale), "none": None}
+        crops: dict[str, Crop | None] = {"pad": PadCrop(self.pad), "resized": ResizedCrop(self.scale), "none": None}
         drawn = None
         if self.aa is not None:
             drawn = RandAugment(self.aa[0], round(self.aa[1] / _LARGEST_MAGNITUDE * LARGEST))

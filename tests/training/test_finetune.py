@@ -22,6 +22,7 @@ from edgekit.ir import Clamp, Conv2d, Graph, Linear, Mean, Node, Output, Padding
 from edgekit.preprocessing import Preprocessing
 from edgekit.tasks.registry import task_of_model
 from edgekit.training import finetune as module
+from edgekit.training import loop
 from edgekit.training.finetune import augment, finetune
 from edgekit.verification.closeness import compare, float_outputs, integer_outputs
 
@@ -121,7 +122,7 @@ def test_what_does_not_come_closer_is_discarded(images: ImageSource, monkeypatch
 
 
 def test_an_interruption_changes_nothing(images: ImageSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SAVE_EVERY", 3)
+    monkeypatch.setattr(loop, "SAVE_EVERY_S", -1.0)
     start, state = quantized(images), tmp_path / "state"
     whole, _ = finetune(network(), start, images, FinetuneSettings(epochs=3))
 
@@ -138,14 +139,14 @@ def test_an_interruption_changes_nothing(images: ImageSource, tmp_path: Path, mo
 
     resumed, finetuning = finetune(network(), start, images, FinetuneSettings(epochs=3), state=state, progress=count)
     assert finetuning.resumed
-    assert steps == [7, 8, 9, 10, 11, 12]
+    assert steps == [8, 9, 10, 11, 12]
     assert constants(resumed) == constants(whole)
 
 
 def test_what_was_left_by_other_settings_is_not_gone_on_with(
     images: ImageSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SAVE_EVERY", 1)
+    monkeypatch.setattr(loop, "SAVE_EVERY_S", -1.0)
     start, state = quantized(images), tmp_path / "state"
     finetune(network(), start, images, FinetuneSettings(epochs=1), state=state)
     assert finetune(network(), start, images, FinetuneSettings(epochs=1), state=state)[1].resumed

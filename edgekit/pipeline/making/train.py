@@ -255,6 +255,7 @@ def _teacher(path: Path, settings: Settings, outputs: int, device: str) -> Teach
     normalization = form.preprocessing.normalization
 
     def logits(images: Tensor) -> Tensor:
+        found: Tensor
         (found,) = executor(images).values()
         return found
 
