@@ -45,13 +45,11 @@ TOLD_AFTER = 10  # steps, after which it is known how long the rest takes
 
 
 class Trainee(Protocol):
-    """What learns.
+    """What learns."""
 
-    Attributes:
-        module: all that is learned; its state_dict is what is saved.
-    """
-
-    module: nn.Module
+    @property
+    def module(self) -> nn.Module:
+        """All that is learned; its state_dict is what is saved."""
 
     def groups(self, recipe: Recipe) -> list[dict[str, Any]]:
         """Parameter groups for the optimizer, each with a ``SCALE``."""

@@ -1,20 +1,18 @@
 from __future__ import annotations
 
-import pytest
-
-torch = pytest.importorskip("torch")
+import torch
 
 from edgekit.training.averaging import Average
 
 
-def test_it_is_the_weighted_mean_of_all_that_was_seen():
+def test_it_is_the_weighted_mean_of_all_that_was_seen() -> None:
     module = torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.BatchNorm1d(1))
     average = Average(module, decay=0.3)
     expected = {key: value.clone() for key, value in module.state_dict().items()}
     for update in range(1, 6):
         for parameter in module.parameters():
             parameter.data += torch.randn(parameter.shape, generator=torch.Generator().manual_seed(update))
-        module[1].num_batches_tracked += 1
+        module.get_buffer("1.num_batches_tracked").add_(1)
         average.update(module)
         decay = min(0.3, (1 + update) / (10 + update))
         expected = {

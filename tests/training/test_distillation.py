@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import pytest
-
-torch = pytest.importorskip("torch")
-
+import torch
 from torch.nn import functional
 
 from edgekit.training.distillation import Distillation, Teacher
 
 
-def teacher(logits, size=(4, 4)):
+def teacher(logits: torch.Tensor, size: tuple[int, int] = (4, 4)) -> Teacher:
     return Teacher(lambda _: logits, size, (0.0,), (1.0,))
 
 
@@ -20,20 +18,20 @@ TARGETS = functional.one_hot(CLASSES, 4).double()
 OWN = functional.cross_entropy(STUDENT, TARGETS)
 
 
-def test_distillation_is_the_papers_sum():
+def test_distillation_is_the_papers_sum() -> None:
     found = Distillation([teacher(FIRST)], "kd", 4.0, 0.7).loss(PIXELS, {"logits": STUDENT}, TARGETS, OWN)
     p, q = (FIRST / 4).softmax(1), (STUDENT / 4).softmax(1)
     divergence = (p * (p / q).log()).sum(1).mean()
     assert found.item() == pytest.approx((0.3 * OWN + 0.7 * 16 * divergence).item(), rel=1e-6)
 
 
-def test_an_ensemble_teaches_its_mean_probabilities():
+def test_an_ensemble_teaches_its_mean_probabilities() -> None:
     found = Distillation([teacher(FIRST), teacher(SECOND)], "kd", 2.0, 1.0).loss(PIXELS, {"": STUDENT}, TARGETS, OWN)
     p, q = ((FIRST / 2).softmax(1) + (SECOND / 2).softmax(1)) / 2, (STUDENT / 2).softmax(1)
     assert found.item() == pytest.approx((4 * (p * (p / q).log()).sum(1).mean()).item(), rel=1e-6)
 
 
-def test_decoupled_distillation_is_equation_7():
+def test_decoupled_distillation_is_equation_7() -> None:
     found = Distillation([teacher(FIRST)], "dkd", 4.0).loss(PIXELS, {"": STUDENT}, TARGETS, OWN)
     of_target, of_others = [], []
     for row in range(5):
@@ -48,7 +46,12 @@ def test_decoupled_distillation_is_equation_7():
     assert found.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_a_teacher_sees_images_of_its_own_size_and_normalization():
-    seen = []
-    Teacher(lambda x: seen.append(x) or x.flatten(1), (2, 3), (10.0,), (5.0,)).logits(torch.full((1, 1, 8, 8), 20.0))
+def test_a_teacher_sees_images_of_its_own_size_and_normalization() -> None:
+    seen: list[torch.Tensor] = []
+
+    def outputs(images: torch.Tensor) -> torch.Tensor:
+        seen.append(images)
+        return images.flatten(1)
+
+    Teacher(outputs, (2, 3), (10.0,), (5.0,)).logits(torch.full((1, 1, 8, 8), 20.0))
     assert torch.allclose(seen[0], torch.full((1, 1, 2, 3), 2.0))

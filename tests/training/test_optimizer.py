@@ -3,8 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-
-torch = pytest.importorskip("torch")
+import torch
 
 from edgekit.config import TrainSettings
 from edgekit.training.optimizer import SCALE, groups, optimizer
@@ -19,7 +18,7 @@ MODULE = torch.nn.ModuleDict(
 )
 
 
-def test_blocks_in_front_learn_more_slowly_and_only_matrices_decay():
+def test_blocks_in_front_learn_more_slowly_and_only_matrices_decay() -> None:
     recipe = replace(resolve(TrainSettings(), 224), layer_decay=0.5, weight_decay=0.1)
     found = {
         name: (group[SCALE], group["weight_decay"])
@@ -38,6 +37,6 @@ def test_blocks_in_front_learn_more_slowly_and_only_matrices_decay():
 
 
 @pytest.mark.parametrize(("opt", "kind"), [("sgd", torch.optim.SGD), ("adamw", torch.optim.AdamW)])
-def test_the_optimizer_is_torchs(opt, kind):
+def test_the_optimizer_is_torchs(opt: str, kind: type[torch.optim.Optimizer]) -> None:
     recipe = replace(resolve(TrainSettings(), 224), opt=opt)
     assert type(optimizer(groups(MODULE, [], recipe), recipe)) is kind

@@ -72,7 +72,7 @@ def from_files(settings: Settings, network: Network = FROM_FILE) -> Given:
 
 
 def with_kept_images(settings: Settings) -> Settings:
-    """Settings that calibrate on the images which a training run has kept, where they name its checkpoint and no images.
+    """Calibrate on the images that a training run has kept, where settings name its checkpoint and no images.
 
     Ranges, and work without images, are left as they are.
     """
