@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 for needed in ("torch", "safetensors", "ai_edge_litert"):
     pytest.importorskip(needed)
 
-from edgekit.training import finetune as training  # noqa: E402 - needs torch
+from edgekit.training import loop  # noqa: E402 - needs torch
 
 NAME = "mobilenet_v3_digits_1.0_32"
 FEW = {"images": 24}
@@ -47,7 +47,7 @@ def test_what_is_written(settings: MakeSettings, tmp_path: Path) -> None:
 def test_an_interruption_leaves_nothing_but_the_way_on(
     settings: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "SAVE_EVERY", 1)
+    monkeypatch.setattr(loop, "SAVE_EVERY_S", -1.0)
     wanted = settings(calibration=FEW, finetune={"epochs": 3})
 
     def interrupt(stage: str, done: int, total: int) -> None:
