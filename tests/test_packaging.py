@@ -60,7 +60,9 @@ NEED_A_TOOLCHAIN = (
         "edgekit.models.selection",
         "edgekit.models.readers",
         "edgekit.models.readers.*",
+        "edgekit.models.complexity",
         "edgekit.models.sums",
+        "edgekit.models.writing",
     ),
     *("edgekit.exporters.torch.*", "edgekit.training.*", "edgekit.verification.closeness"),
 )
