@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from edgekit.conventions import ORDERS, Interpolation
 from edgekit.errors import DataError
@@ -26,6 +26,7 @@ _FILTERS: Final[Mapping[Interpolation, Image.Resampling]] = {
     "box": Image.Resampling.BOX,
     "hamming": Image.Resampling.HAMMING,
 }
+_UPRIGHT: Final = 1  # an EXIF orientation
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +113,14 @@ class Preprocessing:
     def opened(self, image: Image.Image) -> Image.Image:
         """The image upright, in 8 bits a channel, with the channels of ``order`` (see ``pixels``) as Pillow has them.
 
+        An image that is so already is returned itself: it must not be changed.
+
         Raises:
             DataError: its pixels are floating-point numbers.
         """
-        return _converted(ImageOps.exif_transpose(image), ORDERS[self.order][0])
+        if image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT) != _UPRIGHT:
+            image = ImageOps.exif_transpose(image)  # which copies what is upright, too
+        return _converted(image, ORDERS[self.order][0])
 
     def resized(self, image: Image.Image, size: tuple[int, int]) -> Image.Image:
         """An image from ``opened`` with another size, (width, height), by ``interpolation``."""

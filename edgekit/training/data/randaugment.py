@@ -57,7 +57,8 @@ class RandAugment:
     def __call__(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         """An image in one of the modes L, RGB and RGBA, changed."""
         operations = tuple(OPERATIONS.values())
-        for place, is_negative in rng.integers((len(operations), 2), size=(self.number, 2)):
+        for drawn in rng.integers(2 * len(operations), size=self.number):
+            place, is_negative = divmod(int(drawn), 2)
             image = operations[place](image, self.magnitude / LARGEST, -1 if is_negative else 1)
         return image
 
