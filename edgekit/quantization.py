@@ -58,6 +58,7 @@ BIAS_LIMIT = 2**30  # half of int32, so that accumulator plus bias cannot overfl
 
 SCALE_TOLERANCE = 0.005  # how far the solver may move a scale from the one that is wanted
 MAX_DENOMINATOR = 4095  # see the module's docstring
+_DENOMINATORS = 128  # that are tried at once: as many as numpy computes with as fast as it is called
 MAX_TERM_ADD = 1023  # of an ADD, for numerators and denominator alike: see the module's docstring
 _FAR_OFF = 0.05  # what is wrong by as much as that is no rounding any more
 RATIO_LIMIT = 256  # XNNPACK refuses ratios that reach it: convolution-nhwc.c, microparams-init.c
@@ -221,11 +222,15 @@ def odd_fractions(
     numerator = np.zeros(target.size, np.int64)
     denominator = np.zeros(target.size, np.int64)
     missing = np.arange(target.size)
-    for q in range(1, limit + 1, 2):
-        p = np.maximum(np.rint(target[missing] * q), 1.0)
-        good = np.abs(p / (q * target[missing]) - 1.0) <= tolerance
-        numerator[missing[good]], denominator[missing[good]] = p[good].astype(np.int64), q
-        missing = missing[~good]
+    for first in range(1, limit + 1, 2 * _DENOMINATORS):
+        q = np.arange(first, min(first + 2 * _DENOMINATORS, limit + 1), 2)  # [q]
+        left = target[missing, None]  # [missing, 1]
+        p = np.maximum(np.rint(left * q), 1.0)
+        good = np.abs(p / (q * left) - 1.0) <= tolerance
+        found, smallest = good.any(1), good.argmax(1)
+        numerator[missing[found]] = p[found, smallest[found]].astype(np.int64)
+        denominator[missing[found]] = q[smallest[found]]
+        missing = missing[~found]
         if missing.size == 0:
             return Ratio(numerator, denominator)
     raise NoTieFreeScaleError(f"no odd denominator up to {limit} brings {target[missing[0]]:g} within {tolerance:.2%}")

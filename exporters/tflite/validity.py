@@ -257,7 +257,10 @@ def _used(data: bytes, model: Any) -> int:  # noqa: ANN401 - generated classes
 
     The format says nowhere how long a file is. So what is cut off is looked for that makes no difference.
     """
-    least, most = 0, len(data)
+    most, step = len(data), 1
+    while step <= most and _says_the_same(data[: most - step], model):  # as good as all files are read to their end
+        most, step = most - step, 2 * step
+    least = max(most - step + 1, 0)
     while least < most:
         middle = (least + most) // 2
         least, most = (least, middle) if _says_the_same(data[:middle], model) else (middle + 1, most)
