@@ -265,17 +265,29 @@ class Tagging(Task["NDArray[np.float64]"]):
             DataError: there are others than 0, 1, -1 and NaN, or those of another network.
         """
         found = numbers(images, self.labels, self.tags)
-        if found is None:
-            return None
-        found = np.where(found == UNKNOWN, np.nan, found)
-        odd = ~np.isnan(found) & (found != 0) & (found != 1)
-        if odd.any():
-            image, tag = np.argwhere(odd)[0]
-            raise DataError(
-                f"the target of {images.names[image]} for {self._names[tag]} is {found[image, tag]:g}: 1 is wanted "
-                f"where an image has a tag, 0 where not, -1 where nobody knows"
-            )
-        return found
+        return None if found is None else known_tags(found, images.names, self._names)
+
+
+def known_tags(targets: NDArray[np.float64], images: Sequence[str], tags: Sequence[str]) -> NDArray[np.float64]:
+    """Targets [N, K] with NaN where nobody knows.
+
+    Args:
+        targets: 1 where an image has a tag, 0 where not, -1 or NaN where nobody knows.
+        images: N names.
+        tags: K names.
+
+    Raises:
+        DataError: there are others.
+    """
+    found = np.where(targets == UNKNOWN, np.nan, targets)
+    odd = ~np.isnan(found) & (found != 0) & (found != 1)
+    if odd.any():
+        image, tag = np.argwhere(odd)[0]
+        raise DataError(
+            f"the target of {images[image]} for {tags[tag]} is {found[image, tag]:g}: 1 is wanted where an image has a "
+            f"tag, 0 where not, -1 where nobody knows"
+        )
+    return found
 
 
 def _has(targets: NDArray[np.float64]) -> NDArray[np.bool_]:

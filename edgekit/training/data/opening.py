@@ -16,7 +16,7 @@ however they are called and wherever they lie. A test part is left alone: what i
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -25,7 +25,9 @@ from edgekit.calibration import array_files, csv_files
 from edgekit.calibration.origins import Files, origin_of, subfolders
 from edgekit.errors import DataError
 from edgekit.progress import Progress, silent
+from edgekit.tasks.classification import Classification
 from edgekit.tasks.tables import SPLIT, all_numbers
+from edgekit.tasks.tagging import Tagging, known_tags
 from edgekit.training.data.examples import HELD_BYTES, Examples, FileExamples, array_examples, file_examples
 from edgekit.words import count
 
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 
     from edgekit.calibration.origins import Origin
 
-CLASSIFICATION: Final = "classification"  # the task whose targets are classes
 TRAIN: Final = "train"
 VALIDATION: Final = ("val", "validation", "valid")
 TEST: Final = "test"
@@ -51,6 +52,7 @@ class Data:
     """A data set, ready to be trained with.
 
     Attributes:
+        task: what targets mean, by its name.
         train: what is learned from.
         validation: what chooses among checkpoints; never learned from.
         labels: names of classes, in the order of their indices, or of numbers; empty where numbers have none.
@@ -58,6 +60,7 @@ class Data:
         digest: SHA-256, hexadecimal, over contents, targets and labels, in order.
     """
 
+    task: str
     train: Examples
     validation: Examples
     labels: tuple[str, ...]
@@ -72,7 +75,7 @@ class Data:
 
 def open_data(
     path: Path,
-    task: str = CLASSIFICATION,
+    task: str = Classification.name,
     *,
     validation: Path | None = None,
     seed: int = 0,
@@ -84,7 +87,8 @@ def open_data(
 
     Args:
         path: a folder, a .csv or an .npz.
-        task: classification, whose targets are classes; of any other, they are numbers.
+        task: classification, whose targets are classes; or tagging, 0 or 1, and NaN where nobody knows; or any other,
+            numbers.
         validation: the images that choose, where they lie elsewhere.
         seed: of the split, where nothing says which images choose.
         progress: told how many images are read.
@@ -96,8 +100,7 @@ def open_data(
     if validation is not None:
         places = _Parts(places.train, validation, places.test)
     notes = [f"{places.test} is {_LEFT_ALONE}"] if places.test is not None else []
-    read = _read_classes if task == CLASSIFICATION else _read_numbers
-    train, chosen = read(places.train), None if places.validation is None else read(places.validation)
+    train, chosen = _read(places.train, task), None if places.validation is None else _read(places.validation, task)
     if chosen is None and train.source.suffix.lower() == ".csv":
         train, chosen, judging = _by_column(train)
         notes += [f"What {SPLIT} calls {TEST} ({count(judging, 'image')}) is {_LEFT_ALONE}"] * (judging > 0)
@@ -107,14 +110,14 @@ def open_data(
         choosing = _examples(chosen, labels, progress)
     else:
         others, held = split(learned, seed)
-        each = " of each class" if task == CLASSIFICATION else ""
+        each = " of each class" if task == Classification.name else ""
         notes.append(
             f"There is no validation part: {count(len(held), 'image')} of {len(learned):,}, one in "
             f"{HELD_OUT_EVERY}{each}, are held out of training to choose the best checkpoint."
         )
         learned, choosing = learned.some(others), learned.some(held)
     learned, choosing = _held(learned, choosing)
-    return Data(learned, choosing, labels, tuple(notes), _digest((learned, choosing), labels))
+    return Data(task, learned, choosing, labels, tuple(notes), _digest((learned, choosing), labels))
 
 
 def split(examples: Examples, seed: int = 0) -> tuple[list[int], list[int]]:
@@ -212,6 +215,16 @@ def _origin(source: Path) -> tuple[Origin, Sequence[Path]]:
     except OSError as error:
         raise DataError(f"cannot read {error.filename or source}: {error.strerror or error}") from error
     return origin, origin.paths if isinstance(origin, Files) else ()
+
+
+def _read(source: Path, task: str) -> _Read:
+    if task == Classification.name:
+        return _read_classes(source)
+    part = _read_numbers(source)
+    if task != Tagging.name:
+        return part
+    tags = part.labels or [f"tag {i}" for i in range(part.targets.shape[1])]
+    return replace(part, targets=known_tags(part.targets.astype(np.float64), part.names, tags).astype(np.float32))
 
 
 def _read_classes(source: Path) -> _Read:

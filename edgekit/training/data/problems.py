@@ -13,7 +13,9 @@ import numpy as np
 
 from edgekit.errors import DataError
 from edgekit.progress import Progress, silent
+from edgekit.tasks.classification import Classification
 from edgekit.tasks.classification.labels import matched
+from edgekit.tasks.tagging import Tagging
 from edgekit.training.data.likeness import Looks, look, twins
 from edgekit.words import count, percent, some
 
@@ -60,7 +62,8 @@ def find(
     Raises:
         DataError: training makes no sense; the message has a sentence for each reason.
     """
-    found = [*_of_labels(data, names), *_of_classes(data)] if data.train.targets.ndim == 1 else [*_of_numbers(data)]
+    of_targets = {Classification.name: _of_classes, Tagging.name: _of_tags}.get(data.task, _of_numbers)
+    found = [*_of_labels(data, names), *of_targets(data)]
     looks = [look(part, progress) for part in (data.train, data.validation)]
     found += [*_of_files(looks), *_of_sizes(data, size)]
     if not any(part.broken for part in looks):  # what is empty equals everything that is
@@ -73,7 +76,7 @@ def find(
 def _of_labels(data: Data, names: Sequence[str]) -> Iterator[Problem]:
     """Classes of another network."""
     known = matched(data.labels, names)
-    if not names or known == tuple(range(len(names))):
+    if not names or not data.labels or known == tuple(range(len(names))):
         return
     if len(known) == len(names):
         how = f"has the same classes in another order, {_several(names)}, than the images, {_several(data.labels)}"
@@ -99,23 +102,21 @@ def _of_classes(data: Data) -> Iterator[Problem]:
         )
         return
 
-    def of(chosen: NDArray[np.bool_]) -> str:
-        return _several([data.labels[i] for i in np.flatnonzero(chosen)])
-
     if (unseen := (learned == 0) & (choosing > 0)).any():
         yield Problem(
-            f"Only validation has images of {of(unseen)}, which nothing can be learned of: the two parts need the same "
-            f"classes, so add images of these to training, or take them out of validation.",
+            f"Only validation has images of {_these(data, unseen)}, which nothing can be learned of: the two parts "
+            f"need the same classes, so add images of these to training, or take them out of validation.",
             is_fatal=True,
         )
     if (empty := (learned == 0) & (choosing == 0)).any():
         yield Problem(
-            f"There is no image of {of(empty)}: add some, or remove the class.",
+            f"There is no image of {_these(data, empty)}: add some, or remove the class.",
             is_fatal=True,
         )
     if (unjudged := (learned > 0) & (choosing == 0)).any():
         yield Problem(
-            f"Validation has no image of {of(unjudged)}, so nothing shows whether these are learned: add some."
+            f"Validation has no image of {_these(data, unjudged)}, so nothing shows whether these are learned: add "
+            f"some."
         )
     largest = int(learned.argmax())
     if (share := learned[largest] / max(learned.sum(), 1)) >= NEARLY_ALL:
@@ -123,6 +124,17 @@ def _of_classes(data: Data) -> Iterator[Problem]:
             f"{percent(share)} of the training images are {data.labels[largest]}, and a network that always answers so "
             f"would be right as often: give more images of the others."
         )
+
+
+def _of_tags(data: Data) -> Iterator[Problem]:
+    """Tags that no image has, or every image."""
+    for value, words in ((1, "has"), (0, "is known to lack")):
+        never = ~(data.train.targets == value).any(0)
+        if never.any():
+            yield Problem(
+                f"No training image {words} {_these(data, never)}, so nothing is learned of it: add some, or "
+                f"leave it out."
+            )
 
 
 def _of_numbers(data: Data) -> Iterator[Problem]:
@@ -137,9 +149,8 @@ def _of_numbers(data: Data) -> Iterator[Problem]:
                 is_fatal=True,
             )
     if len(data.train) and (still := (data.train.targets == data.train.targets[0]).all(0)).any():
-        names = [data.labels[i] if data.labels else f"target {i}" for i in np.flatnonzero(still)]
         yield Problem(
-            f"{_several(names)} is the same for all training images, so nothing is learned of it: leave it out, or "
+            f"{_these(data, still)} is the same for all training images, so nothing is learned of it: leave it out, or "
             f"give images where it differs."
         )
 
@@ -192,6 +203,11 @@ def _of_twins(data: Data, looks: Sequence[Looks]) -> Iterator[Problem]:
             f"{torn[0][0]} and {torn[0][1]} are the same to the byte, and of two classes{_and_more(len(torn) - 1)}: "
             f"decide for one."
         )
+
+
+def _these(data: Data, chosen: NDArray[np.bool_]) -> str:
+    """The names of some classes or numbers."""
+    return _several([data.labels[i] if data.labels else f"target {i}" for i in np.flatnonzero(chosen)])
 
 
 def _and_more(number: int) -> str:

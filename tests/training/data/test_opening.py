@@ -151,9 +151,18 @@ def test_numbers_come_from_every_place_that_verification_reads(tmp_path: Path) -
         np.testing.assert_array_equal(both[np.argsort(both[:, 0])], targets)
 
 
+def test_tags_are_0_or_1_or_unknown(tmp_path: Path) -> None:
+    data = open_data(
+        listed(tmp_path / "list.csv", "file,a,b,split", ["1,0,train", "-1,nan,train", "0,1,val"]), "tagging"
+    )
+    assert (data.task, data.labels, data.outputs) == ("tagging", ("a", "b"), 2)
+    np.testing.assert_array_equal(data.train.targets, [[1, 0], [np.nan, np.nan]])
+
+
 @pytest.mark.parametrize(
     ("task", "rows", "said"),
     [
+        ("tagging", ["1,train", "2,train"], r"the target of 1\.png for age is 2: 1 is wanted where an image has a tag"),
         ("classification", ["a,train", "b,tset"], "line 3: split is 'tset', and one of train, val, test, validation"),
         ("classification", ["a,val", "b,val"], "has no image whose split is train"),
         ("regression", ["1,train", "x,train"], r"the target of 1\.png is 'x', a number is wanted"),

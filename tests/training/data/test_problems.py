@@ -33,8 +33,10 @@ def part(seeds: Sequence[int], targets: Sequence[int], side: int = 40) -> Exampl
     return array_examples([f"{seed}.png" for seed in seeds], np.array(targets, np.int64), pixels)
 
 
-def data(train: Examples, validation: Examples, labels: Sequence[str] = ("cat", "dog")) -> Data:
-    return Data(train, validation, tuple(labels), (), "")
+def data(
+    train: Examples, validation: Examples, labels: Sequence[str] = ("cat", "dog"), task: str = "classification"
+) -> Data:
+    return Data(task, train, validation, tuple(labels), (), "")
 
 
 GOOD = data(part(range(8), [0, 1] * 4), part(range(20, 24), [0, 1] * 2))
@@ -157,8 +159,18 @@ def with_numbers(images: Examples, targets: np.ndarray) -> Examples:
 def test_numbers_have_to_be_numbers_and_to_differ() -> None:
     targets = np.arange(16, dtype=np.float32).reshape(8, 2)
     validation = with_numbers(GOOD.validation, targets[:4])
-    (told,) = sentences(data(with_numbers(GOOD.train, targets * (1, 0)), validation, ("x", "y")))
+    still = with_numbers(GOOD.train, targets * (1, 0))
+    (told,) = sentences(data(still, validation, ("x", "y"), "regression"))
     assert told.startswith("y is the same for all training images, so nothing is learned of it")
     targets[2] = np.nan
     with pytest.raises(DataError, match=r"In training, the target of 2\.png is no number"):
-        find(data(with_numbers(GOOD.train, targets), validation, ("x", "y")), SIZE)
+        find(data(with_numbers(GOOD.train, targets), validation, (), "regression"), SIZE)
+
+
+def test_tags_have_to_occur_and_not_always() -> None:
+    tags = np.array([[1, 1, np.nan], [0, 1, 0]] * 4, np.float32)
+    told = sentences(data(with_numbers(GOOD.train, tags), with_numbers(GOOD.validation, tags[:4]), "abc", "tagging"))
+    assert told == [
+        "No training image has c, so nothing is learned of it: add some, or leave it out.",
+        "No training image is known to lack b, so nothing is learned of it: add some, or leave it out.",
+    ]
