@@ -15,6 +15,7 @@ from edgekit.cli import (
     diff,
     doctor,
     emulate,
+    ensemble,
     export,
     finetune,
     inspect,
@@ -40,6 +41,7 @@ app.command()(export.export)
 app.command()(train.train)
 app.command()(sensitivity.sensitivity)
 app.command()(finetune.finetune)
+app.command()(ensemble.ensemble)
 app.command()(verify.verify)
 app.command()(predict.predict)
 app.command()(bench.bench)

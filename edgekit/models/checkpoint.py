@@ -12,12 +12,13 @@ import torch
 
 from edgekit import extras, files
 from edgekit.errors import CheckpointError, ConfigError, did_you_mean
-from edgekit.facts import BY_SETTING, Basis, Fact
-from edgekit.models import buffers, folders, foreign, inference, numbers, readers, selection, strays
+from edgekit.facts import Basis, Fact
+from edgekit.models import buffers, folders, foreign, inference, numbers, readers, selection, strays, untold
+from edgekit.models.ensemble import built
+from edgekit.models.ensemble_architecture import EnsembleArchitecture
 from edgekit.models.families import FAMILIES
 from edgekit.models.heads import recognition
 from edgekit.models.names import WAY_BY_ONNX, first_few
-from edgekit.models.network import build
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,16 +32,9 @@ if TYPE_CHECKING:
     from edgekit.models.readers import Contents
     from edgekit.models.recorded import Recorded
 
+    AnyArchitecture = Architecture | EnsembleArchitecture
+
 _OWN = "edgekit checkpoint"
-# What leaves no trace in weights, and the setting that decides it.
-_SETTINGS = {
-    "padding": "--padding same|symmetric",
-    "bn_eps": "--set model.bn_eps=1e-5|1e-3",
-    "activation": "--set model.activation=relu|relu6|hard_swish",
-    "head_activation": "--set model.head_activation=relu|relu6|hard_swish|none",
-    "resolution": "--set model.resolution=PIXELS, or HEIGHTxWIDTH",
-    "cifar_stem": "--set model.cifar_stem=true|false",
-}
 _HEAD_EPS = 1e-5  # torch's, for batch normalization that somebody put between linear layers
 
 
@@ -50,7 +44,7 @@ class Checkpoint:
 
     Attributes:
         module: in evaluation mode, float32, giving logits.
-        architecture: what it looks like.
+        structure: what it looks like, be it one network or an ensemble.
         source: what the file was, for people ("torchvision state dict").
         sha256: of the file, in hexadecimal.
         facts: what is taken to be true of it and its weights do not tell.
@@ -60,7 +54,7 @@ class Checkpoint:
     """
 
     module: nn.Module = field(repr=False)
-    architecture: Architecture
+    structure: AnyArchitecture
     source: str
     sha256: str
     facts: tuple[Fact, ...]
@@ -69,13 +63,26 @@ class Checkpoint:
     recorded: Recorded | None = None
 
     @property
+    def architecture(self) -> Architecture:
+        """What it looks like, where it is one network.
+
+        Raises:
+            CheckpointError: it is an ensemble.
+        """
+        if isinstance(self.structure, EnsembleArchitecture):
+            raise CheckpointError(
+                f"{self.structure.name} is an ensemble, and one network is wanted: give the checkpoint of one of them"
+            )
+        return self.structure
+
+    @property
     def is_own(self) -> bool:
         """Whether edgekit saved it, with everything that it was built by: nothing of that needs to be found."""
         return self.source == _OWN
 
     def variant(self, **options: Unpack[Options]) -> nn.Module:
         """The same weights in a network that is built with other options, in evaluation mode."""
-        return _with_weights(self.architecture.with_options(**options), self.module.state_dict())
+        return _with_weights(self.structure.with_options(**options), self.module.state_dict())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +90,7 @@ class _Understood:
     """A network out of a file's contents; the fields are those of ``Checkpoint``."""
 
     source: str
-    architecture: Architecture
+    architecture: AnyArchitecture
     weights: Mapping[str, Tensor]
     facts: tuple[Fact, ...] = ()
     overruled: tuple[Fact, ...] = ()
@@ -166,13 +173,13 @@ def _checkpoint(module: nn.Module, understood: _Understood, digest: str, notes: 
 
 
 def save(
-    path: str | PathLike[str], module: nn.Module, architecture: Architecture, recorded: Recorded | None = None
+    path: str | PathLike[str], module: nn.Module, architecture: AnyArchitecture, recorded: Recorded | None = None
 ) -> None:
-    """Writes a network that ``build(architecture)`` made; ``load`` then has nothing to guess of how it was built.
+    """Writes a network, or an ensemble; ``load`` then has nothing to guess of how it was built.
 
     Args:
         path: a .safetensors file, which is overwritten.
-        module: the network.
+        module: what ``build(architecture)`` made, or ``Ensemble`` of such.
         architecture: of the network.
         recorded: what its training knows of its images and classes; an export then assumes nothing of these either.
 
@@ -185,7 +192,7 @@ def save(
     files.write_bytes(Path(path), _as_file(module, architecture, recorded))
 
 
-def _as_file(module: nn.Module, architecture: Architecture, recorded: Recorded | None = None) -> bytes:
+def _as_file(module: nn.Module, architecture: AnyArchitecture, recorded: Recorded | None = None) -> bytes:
     safetensors = extras.load("safetensors.torch", "torch")
     metadata = {readers.ARCHITECTURE_KEY: json.dumps(architecture.to_dict())}
     if recorded is not None:
@@ -198,20 +205,23 @@ def _weights(module: nn.Module) -> dict[str, Tensor]:
     return {key: tensor.detach().cpu().contiguous() for key, tensor in module.state_dict().items()}
 
 
-def _saved(saved_weights: Mapping[str, Tensor], saved: Architecture, family: str | None, given: Options) -> _Understood:
+def _saved(
+    saved_weights: Mapping[str, Tensor], saved: AnyArchitecture, family: str | None, given: Options
+) -> _Understood:
     """A network that edgekit saved: its metadata say everything."""
-    if saved.family not in FAMILIES:
-        raise CheckpointError(
-            f"the network is of the family {saved.family!r}, which this edgekit does not know:"
-            f" {did_you_mean(saved.family, FAMILIES)}, or use the version that saved it"
-        )
+    for one in saved.members if isinstance(saved, EnsembleArchitecture) else (saved,):
+        if one.family not in FAMILIES:
+            raise CheckpointError(
+                f"the network is of the family {one.family!r}, which this edgekit does not know:"
+                f" {did_you_mean(one.family, FAMILIES)}, or use the version that saved it"
+            )
     if family not in {None, saved.family}:
         raise CheckpointError(f"the network is a {saved.family}, and no {family}")
     architecture = saved.with_options(**given)
-    stated = dict.fromkeys(_SETTINGS, "edgekit's own metadata")
+    stated = dict.fromkeys(untold.SETTINGS, "edgekit's own metadata")
     weights = numbers.as_float32(saved_weights)
-    overruled = _overruled(given, {name: getattr(saved, name) for name in _SETTINGS}, stated)
-    return _Understood(_OWN, architecture, weights, _facts(architecture, given, stated, ""), overruled)
+    overruled = untold.overruled(given, {name: getattr(saved, name) for name in given}, stated)
+    return _Understood(_OWN, architecture, weights, untold.facts_of(architecture, given, stated, ""), overruled)
 
 
 def _with_record(understood: _Understood, contents: Contents) -> _Understood:
@@ -268,11 +278,11 @@ def _understand(path: Path, contents: Contents, family: str | None, given: Optio
     elif "head_activation" not in options and hidden and hidden != [renamed.own_hidden]:
         architecture = replace(architecture, head_activation="relu")
     stated |= dict.fromkeys(contents.stated, contents.by)
-    facts = _of_images((*contents.facts, *kept), renamed) + _facts(architecture, given, stated, renamed.source)
+    facts = _of_images((*contents.facts, *kept), renamed) + untold.facts_of(architecture, given, stated, renamed.source)
     notes = (*network.notes, *guess.notes, *(renamed.notes if any(fact.is_assumed for fact in facts) else ()))
     if head.left_aside:
         notes += (f"left aside, as no part of the network: {strays.described(list(head.left_aside))}",)
-    overruled = _overruled(given, {**renamed.stated, **contents.stated}, stated)
+    overruled = untold.overruled(given, {**renamed.stated, **contents.stated}, stated)
     return _Understood(renamed.source, architecture, weights, facts, overruled, notes + head.notes)
 
 
@@ -284,46 +294,6 @@ def _of_images(told: tuple[Fact, ...], renamed: Renamed) -> tuple[Fact, ...]:
     because = f"usual for this layout ({renamed.source})"
     usual = Fact("normalization", {"mean": mean, "std": std}, Basis.ASSUMED, because, "--mean and --std")
     return (*told, usual)
-
-
-def _facts(architecture: Architecture, given: Options, stated: Mapping[str, str], source: str) -> tuple[Fact, ...]:
-    """What leaves no trace in weights: ``stated`` holds who says it, the rest is as usual for ``source``."""
-    values: dict[str, object] = {
-        "padding": architecture.padding,
-        "bn_eps": architecture.bn_eps,
-        "activation": architecture.activation,
-    }
-    size = architecture.resolution
-    values["resolution"] = size if isinstance(size, int) else list(size)
-    if architecture.hidden_channels:
-        values["head_activation"] = architecture.head_activation or architecture.activation
-    if architecture.cifar_stem or "cifar_stem" in given:
-        values["cifar_stem"] = architecture.cifar_stem
-    facts = []
-    for name, value in values.items():
-        basis, because = Basis.ASSUMED, f"usual for this layout ({source})"
-        if name in given:
-            basis, because = Basis.GIVEN, BY_SETTING
-        elif name in stated:
-            basis, because = Basis.STATED, stated[name]
-        elif name == "resolution":
-            because = "usual for this family, as weights do not tell it"
-        elif name == "head_activation":
-            because = "names and shapes of a replaced classifier do not tell the function between its layers"
-        facts.append(Fact(name, value, basis, because, _SETTINGS[name]))
-    return tuple(facts)
-
-
-def _overruled(given: Options, told: Mapping[str, object], stated: Mapping[str, str]) -> tuple[Fact, ...]:
-    """What the file tells, where ``given`` is something else; ``stated`` holds who says it.
-
-    A network may be given images of another size than it was trained with.
-    """
-    return tuple(
-        Fact(name, told[name], Basis.STATED, stated[name], _SETTINGS[name])
-        for name, value in given.items()
-        if name in _SETTINGS and name != "resolution" and name in told and told[name] != value
-    )
 
 
 def _check_told(architecture: Architecture, contents: Contents) -> None:
@@ -364,7 +334,7 @@ def _largest(contents: Contents) -> Mapping[str, Tensor]:
     return max(contents.groups, key=lambda group: len(group.weights)).weights
 
 
-def _check_classes(architecture: Architecture, wanted: int | None) -> None:
+def _check_classes(architecture: AnyArchitecture, wanted: int | None) -> None:
     if wanted is not None and architecture.num_classes != wanted:
         raise CheckpointError(
             f"the network has {architecture.num_classes} classes, and {wanted} are expected:"
@@ -372,10 +342,10 @@ def _check_classes(architecture: Architecture, wanted: int | None) -> None:
         )
 
 
-def _with_weights(architecture: Architecture, weights: Mapping[str, Tensor]) -> nn.Module:
+def _with_weights(architecture: AnyArchitecture, weights: Mapping[str, Tensor]) -> nn.Module:
     """The network, after a check that every weight has its place and every place its weight."""
     with torch.device("meta"):  # no memory, and no random numbers
-        module = build(architecture)
+        module = built(architecture)
     expected = module.state_dict()
     # Counters matter to nothing but training, and Keras and old checkpoints have none.
     counters = {key: torch.zeros((), dtype=torch.int64) for key in expected if key.endswith("num_batches_tracked")}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edgekit.models.architecture import Architecture, Size
+    from edgekit.models.ensemble_architecture import EnsembleArchitecture
 
 BECAUSE: Final = "edgekit's training recorded it"
 
@@ -48,7 +49,7 @@ class Recorded:
         told = ", ".join(f"{name} {value:.4g}" for name, value in self.measured.items())
         return (f"in training it reached {told}",) if told else ()
 
-    def check(self, architecture: Architecture) -> None:
+    def check(self, architecture: Architecture | EnsembleArchitecture) -> None:
         """Refuse to keep it beside a network that it is not about.
 
         Raises:

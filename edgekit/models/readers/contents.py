@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from edgekit.facts import Fact
     from edgekit.models.architecture import Architecture
+    from edgekit.models.ensemble_architecture import EnsembleArchitecture
     from edgekit.models.recorded import Recorded
 
 ARCHITECTURE_KEY, RECORDED_KEY = "edgekit.architecture", "edgekit.recorded"  # in the metadata of a .safetensors file
@@ -51,7 +52,7 @@ class Contents:
     """
 
     groups: tuple[Group, ...]
-    architecture: Architecture | None = None
+    architecture: Architecture | EnsembleArchitecture | None = None
     recorded: Recorded | None = None
     stated: Options = field(default_factory=Options)
     facts: tuple[Fact, ...] = ()

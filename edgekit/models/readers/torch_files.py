@@ -17,7 +17,8 @@ from torch import Tensor
 
 from edgekit import extras
 from edgekit.errors import ArtifactError, CheckpointError
-from edgekit.models.architecture import Architecture, Options
+from edgekit.models.architecture import Options
+from edgekit.models.ensemble_architecture import from_dict as architecture_from
 from edgekit.models.names import WAY_BY_ONNX
 from edgekit.models.readers.contents import ARCHITECTURE_KEY, RECORDED_KEY, Contents, Group
 from edgekit.models.readers.fake_quantization import without_observers
@@ -123,7 +124,7 @@ def read_safetensors(path: Path) -> Contents:
     groups = tuple(_walk(values, (), set()))
     if not groups:
         raise _no_weights(path)
-    architecture = _saved(path, metadata, ARCHITECTURE_KEY, Architecture.from_dict)
+    architecture = _saved(path, metadata, ARCHITECTURE_KEY, architecture_from)
     recorded = _saved(path, metadata, RECORDED_KEY, Recorded.from_dict)
     return replace(_whole(groups), architecture=architecture, recorded=recorded)
 

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from edgekit.capture.onnx_head import Arithmetic
     from edgekit.config import ModelSettings
     from edgekit.ir import Graph
-    from edgekit.models.architecture import Options
+    from edgekit.models.architecture import Architecture, Options
     from edgekit.models.checkpoint import Checkpoint
+    from edgekit.models.ensemble_architecture import EnsembleArchitecture
 
     Answering = Callable[[NDArray[np.float32]], dict[str, NDArray[np.float32]]]
     Variant = Callable[[Mapping[str, Any]], nn.Module | Graph]
@@ -153,11 +154,8 @@ def _from_checkpoint(path: Path, settings: ModelSettings) -> Trained:
 def of_checkpoint(loaded: Checkpoint, path: Path) -> Trained:
     """A network of edgekit's own families; ``path`` is what stands for it in messages."""
     torch = extras.load("torch", "torch")
-    architecture = loaded.architecture
-    # TensorFlow's padding gives away TensorFlow's training, on pixels from -1 to 1.
-    is_half = architecture.padding == "same" or architecture.in_channels != len(IMAGENET_MEAN)
-    half = (HALF,) * architecture.in_channels
-    mean, std = (half, half) if is_half else (IMAGENET_MEAN, IMAGENET_STD)
+    architecture = loaded.structure
+    mean, std = _usual(architecture)
 
     def outputs(images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         with torch.inference_mode():
@@ -188,6 +186,14 @@ def of_checkpoint(loaded: Checkpoint, path: Path) -> Trained:
         labels=() if loaded.recorded is None else loaded.recorded.labels,
         is_recorded=loaded.recorded is not None,
     )
+
+
+def _usual(architecture: Architecture | EnsembleArchitecture) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and std of such a network, where nothing says them; an ensemble always says them."""
+    # TensorFlow's padding gives away TensorFlow's training, on pixels from -1 to 1.
+    is_half = getattr(architecture, "padding", None) == "same" or architecture.in_channels != len(IMAGENET_MEAN)
+    half = (HALF,) * architecture.in_channels
+    return (half, half) if is_half else (IMAGENET_MEAN, IMAGENET_STD)
 
 
 def _from_onnx(path: Path, settings: ModelSettings) -> Trained:
