@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
+from edgekit.float_sums import is_uniform
 from edgekit.progress import Progress, silent
 from edgekit.quantization import WEIGHT_MAX
 
@@ -132,7 +133,13 @@ def round_weights(
         input_gain: what folding multiplied the input channels' weights by, [C].
         progress: told of every layer.
     """
-    layers = [node for node in graph if node.op.has_weights and node.operand("weight") in model.params]
+    layers = [
+        node
+        for node in graph
+        if node.op.has_weights
+        and node.operand("weight") in model.params
+        and not is_uniform(graph.constants[node.operand("weight")])  # stored as 1 each: nothing is rounded
+    ]
     rounded = {}
     for done, node in enumerate(layers):
         progress("rounding weights", done, len(layers))

@@ -59,7 +59,7 @@ SOLVES: OperatorTable[[ScaleState, Node], None] = OperatorTable("the solver of s
 def _least_of_layer(_: Op, state: ScaleState, node: Node) -> Fraction:
     x, weight = node.read("x", "weight")
     largest = Fraction(float(np.abs(state.graph.constants[weight]).max()))
-    return state.wanted(x) * largest / state.weight_limit / _RATIO
+    return state.wanted(x) * largest / state.largest_weight(node) / _RATIO
 
 
 @LEAST_OPERAND.implements(Conv2d, Linear, Mean, Sigmoid)

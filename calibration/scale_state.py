@@ -10,7 +10,17 @@ import numpy as np
 
 from edgekit.calibration.ranges import MIN_RANGE
 from edgekit.errors import UnsupportedOperator
-from edgekit.quantization import INT8_MAX, RATIO_LIMIT, WEIGHT_MAX, QuantParams, Ratio, activation_params, odd_fractions
+from edgekit.float_sums import is_uniform
+from edgekit.quantization import (
+    INT8_MAX,
+    RATIO_LIMIT,
+    SCALE_TOLERANCE,
+    WEIGHT_MAX,
+    QuantParams,
+    Ratio,
+    activation_params,
+    odd_fractions,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,9 +109,11 @@ class ScaleState:
         """The parameters of every quantized tensor and int8 constant."""
         return {name: self.params_of(name) for name in self.groups} | self.constant_params
 
-    def ratio(self, node: Node, wanted: NDArray[np.float64], limit: int) -> Ratio:
+    def ratio(
+        self, node: Node, wanted: NDArray[np.float64], limit: int, *, tolerance: float = SCALE_TOLERANCE
+    ) -> Ratio:
         """The tie-free ratios of ``node`` nearest to those wanted."""
-        ratio = self.ratios[node.name] = odd_fractions(wanted, limit=limit)
+        ratio = self.ratios[node.name] = odd_fractions(wanted, tolerance, limit)
         if ratio.value.max() >= RATIO_LIMIT:
             raise UnsupportedOperator(
                 f"layer {node.name!r} has inputs or weights far too large for the clamp behind it: check the weights, "
@@ -113,6 +125,14 @@ class ScaleState:
         """Fix the output of MUL or MEAN so that accumulator_scale / S_out is tie-free."""
         ratio = self.ratio(node, np.array([float(accumulator_scale / self.wanted(node.output))]), limit)
         self.settle(node.output, accumulator_scale / ratio.fraction())
+
+    def largest_weight(self, node: Node) -> int:
+        """What the largest weight of each channel of ``node`` is stored as.
+
+        Where all of a window are the same, as those of an average pool, that is 1: nothing is rounded, the scale says
+        all of it, and sums stay as small as they can be (``edgekit.float_sums``).
+        """
+        return 1 if is_uniform(self.graph.constants[node.operand("weight")]) else self.weight_limit
 
     def constant_factor(self, node: Node) -> str | None:
         """The constant that a MUL multiplies by; None of anything else."""

@@ -25,10 +25,12 @@ from edgekit.calibration.scale_groups import rescaled, scale_groups
 from edgekit.calibration.scale_rules import CONSTANT_TOLERANCE, LEAST_OPERAND, LEAST_RESULT, SOLVES
 from edgekit.calibration.scale_state import NoCommonScaleError, ScaleState
 from edgekit.errors import UnsupportedOperator
+from edgekit.float_sums import LikeTerms, is_uniform
 from edgekit.ir.operators.operator import Scales
 from edgekit.quantization import (
     BIAS_LIMIT,
     MAX_DENOMINATOR,
+    SCALE_TOLERANCE,
     WEIGHT_MAX,
     WEIGHT_MIN,
     NoTieFreeScaleError,
@@ -154,7 +156,11 @@ def _weights(state: ScaleState, node: Node, *, per_tensor: bool) -> None:
     largest = np.abs(real).reshape(len(real), -1).max(1)  # [O]
     if per_tensor:  # the same scale in every channel: no runtime knows the difference
         largest = np.full_like(largest, largest.max())
-    ratio = state.ratio(node, largest / state.weight_limit * s_in / s_out, MAX_DENOMINATOR)
+    wanted = largest * s_in / s_out
+    if is_uniform(real) and not (per_tensor and np.ptp(np.abs(real))):
+        ratio = _of_like_weights(state, node, wanted)
+    else:
+        ratio = state.ratio(node, wanted / state.weight_limit, MAX_DENOMINATOR)
     scale = ratio.value * s_out / s_in  # [O]
     stored = np.rint(real / scale.reshape(-1, *[1] * (real.ndim - 1)))
     # A bias that is cut off here is 2**30 / 4095 steps of the output or more: it saturates as it would have.
@@ -162,6 +168,28 @@ def _weights(state: ScaleState, node: Node, *, per_tensor: bool) -> None:
     state.constant_params[weight] = QuantParams((scale[:1] if per_tensor else scale).astype(np.float32))
     state.constants[weight] = np.clip(stored, -state.weight_limit, state.weight_limit).astype(np.int8)
     state.constants[bias] = stored_bias.astype(np.int32)
+
+
+def _of_like_weights(state: ScaleState, node: Node, wanted: NDArray[np.float64]) -> Ratio:
+    """The ratios of weights that are all stored as 1 or -1, as precise as those of constants: any error is one of gain.
+
+    A coarser one with smaller terms is better only where float32 sums are proven with it, and not else.
+    """
+    weight, bias = (state.graph.constants[name] for name in node.read("weight", "bias"))
+    zero_point, s_out = state.zero_point(node.operand("x")), float(state.fix(node.output))
+    found = []
+    for tolerance in (CONSTANT_TOLERANCE, SCALE_TOLERANCE):
+        try:
+            ratio = state.ratio(node, wanted, MAX_DENOMINATOR, tolerance=tolerance)
+        except NoTieFreeScaleError:
+            continue
+        found.append(ratio)
+        biases = np.rint(np.abs(bias) / (ratio.value * s_out)).astype(np.int64)
+        terms = LikeTerms(weight[0].size, np.ones(len(weight), np.int64), biases)
+        if terms.are_proven(ratio, zero_point):
+            return ratio
+    state.ratios[node.name] = found[0]
+    return found[0]
 
 
 def _factor(state: ScaleState, node: Node, constant: str) -> None:

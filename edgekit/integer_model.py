@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from edgekit import curves, files
+from edgekit import curves, files, float_sums
 from edgekit.boundary import Alignment, alignment
 from edgekit.errors import ArtifactError, UnsupportedOperator
 from edgekit.ir.graph import Output, check
@@ -31,7 +31,7 @@ from edgekit.preprocessing import Normalization, Preprocessing
 from edgekit.quantization import WEIGHT_LIMITS, QuantParams, Ratio
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -108,13 +108,27 @@ class IntegerModel:
         whose kernels do not move or requantize integers as ``edgekit.quantization`` proves. What follows from a tensor
         that is near is near.
         """
+        return self.near_in(())
+
+    def near_in(self, simulated: Collection[str]) -> Mapping[str, str]:
+        """The same where some operators are only simulated: those of which long sums can drift are near, too.
+
+        Args:
+            simulated: names of operators that a runner computes in float32 (``Runner.simulated``).
+        """
         near: dict[str, str] = {}
         for node in self.graph:
             inherited = next((near[name] for name in self.graph.activations(node) if name in near), None)
             reason = inherited or self._not_claimed(node)
+            if not reason and type(node.op).__name__ in simulated and node.name in self.ratios:
+                reason = self._drifting(node)
             if reason:
                 near[node.output] = reason
         return near
+
+    def _drifting(self, node: Node) -> str:
+        reason = float_sums.unproven(self.graph, node, self.ratios[node.name], self.params[node.operand("x")])
+        return reason and f"{reason} ({node.lowered.name if node.lowered else node.name})"
 
     def _not_claimed(self, node: Node) -> str:
         """Why what ``node`` makes of integers is not claimed to be the same everywhere; "" if it is."""

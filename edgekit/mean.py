@@ -3,7 +3,8 @@
 A kernel converts the sum to float32, multiplies it by a constant, adds another one, and rounds. Each of these steps
 never decreases as the sum grows, and so doesn't the kernel. It is right for all sums if it is right for those two that
 enclose each tie of the output: at most 2 x 255, which are computed here as each kernel does, with the very scales of
-the model. No bound on errors is needed, so means of any number of values can be proven.
+the model. No bound on errors is needed, so means of any number of values can be proven, as long as float32 holds the
+sum. (ONNX Runtime without optimization adds up reals, and so is no such kernel: ``edgekit.float_sums``.)
 
 Sources: ``docs/identity.md``, the table of MEAN.
 """
@@ -105,8 +106,25 @@ def _fused(a: Any, b: np.float32, c: Any) -> Any:  # noqa: ANN401 - float32 numb
     return (np.multiply(a, b, dtype=np.float64) + np.float64(c)).astype(np.float32)
 
 
+def step_ratio(x: QuantParams, y: QuantParams) -> NDArray[np.float32]:
+    """How many steps of what is averaged are one of the mean, [1]: its scale, where reals are whole steps."""
+    ratio: NDArray[np.float32] = (y.scale.astype(np.float64) / x.scale).astype(np.float32)
+    return ratio
+
+
+def _coreml(mean: _Mean, sums: Integers) -> list[NDArray[np.float32]]:
+    """exporters/coreml/integer_writer.py: the mean of whole steps in float32, divided by ``step_ratio``.
+
+    A sum is exact while it is below 2**24. It may be divided by the number of terms, or multiplied by its inverse.
+    """
+    total, step = sums.astype(np.float32), step_ratio(mean.x, mean.y)[0]
+    means = total / np.float32(mean.count), total * (np.float32(1) / np.float32(mean.count))
+    return [np.rint(one / step) + mean.y.zero_point for one in means]
+
+
 _KERNELS: Final[dict[str, Callable[[_Mean, Integers], list[NDArray[np.floating]]]]] = {
     "LiteRT with XNNPACK": _xnnpack,
     "ONNX Runtime": _mlas,
     "torch": _torch,
+    "Core ML": _coreml,
 }

@@ -32,7 +32,8 @@ MEAN of N values: XNNPACK (reduce-nd.c) moves both zero points into a float32 co
     on both sides of every tie: ``edgekit.mean``.
 
 A pure float32 simulation (ONNX Runtime without graph optimization, Core ML) also rounds every product and partial sum
-of a convolution. No useful bound holds for those; the small q that the solver prefers leave them room.
+of a convolution. Where terms differ, no useful bound holds; the small q that the solver prefers leave them room. Where
+all are alike, as in average pools and means, ``edgekit.float_sums`` has one.
 
 Sources: XNNPACK 75db3c0, ONNX Runtime's MLAS (onnxruntime/core/mlas/lib) of 2026.
 """

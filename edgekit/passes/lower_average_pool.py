@@ -3,7 +3,8 @@
 Given   y = mean of each window of k numbers
 Result  y = depthwise(x; 1 / k, 0)
 
-XNNPACK computes it as fast, and its weights take up whatever ratio the scales of x and y leave.
+XNNPACK computes it as fast, and its weights take up whatever ratio the scales of x and y leave. In integers all of them
+are 1, with a scale of nearly 1 / k (``ScaleState.largest_weight``).
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from edgekit.exporters.summary import Summary
     from edgekit.preprocessing import Normalization
 
+_FLOAT: Final = ("Conv2d", "Linear")  # means are of whole steps, which float32 adds up exactly
 _IMAGE: Final = "image"  # how a summary calls the type of an input that is a picture
 
 
@@ -50,7 +51,7 @@ class CoreMlInterpreter:
         program = coreml.read_program(path)
         self._boundary, self._interpreter = _Boundary.of(path, program), Interpreter(program)
         self.name = f"Core ML program, interpreted, {_precision(program)}"
-        self.differs_because = _rounding(program)
+        self.differs_because, self.simulated = _rounding(program), _FLOAT
 
     def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """The outputs by name for a batch [N, C, H, W]."""
@@ -96,7 +97,7 @@ class CoreMlRunner:
         self._boundary = _Boundary.of(path, program)
         tools = extras.load("coremltools", "coreml")
         self.name = f"Core ML of macOS {platform.mac_ver()[0]}, CPU, {_precision(program)}"
-        self.differs_because = _rounding(program)
+        self.differs_because, self.simulated = _rounding(program), _FLOAT
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", RuntimeWarning)  # that is how it says that it cannot run a model

@@ -51,6 +51,7 @@ class LiteRtRunner:
         self._path, self._threads, self._kernels = path, threads, kernels
         self._engine = litert.Opened(path, threads=threads, kernels=kernels)
         self.name = self._engine.name
+        self.simulated: tuple[str, ...] = ()
         self.differs_because = _ROUNDS_TWICE if self._engine.kernels == Kernels.BUILTIN else None
 
     @property

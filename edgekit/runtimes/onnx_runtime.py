@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from edgekit.device.engines import onnx_runtime
 from edgekit.exporters.contents import metadata_facts
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from numpy.typing import NDArray
+
+
+_FLOAT: Final = ("Conv2d", "Linear", "Mean")
 
 
 class OptimizationLevel(StrEnum):
@@ -46,6 +49,7 @@ class OnnxRuntimeRunner:
         self.name = self._engine.name
         # Without optimization nothing is fused: what lies between DequantizeLinear and QuantizeLinear is float.
         fused = level is not OptimizationLevel.DISABLE_ALL
+        self.simulated = () if fused else _FLOAT
         said = metadata_facts(self._engine.session.get_modelmeta().custom_metadata_map.get(KEY))
         self.differs_because = processor.saturation(str(said.get(f"{KEY}.profile"))) if fused else None
 

@@ -31,6 +31,14 @@ class Runner(Protocol):
         """Why no identity is claimed for these kernels, to stand behind their name; None where it is claimed."""
         ...
 
+    @property
+    def simulated(self) -> tuple[str, ...]:
+        """Names of operators that it computes in float32 on what integers stand for, rounding every partial sum.
+
+        Of means and of windows with like weights identity is claimed there as far as ``edgekit.float_sums`` proves it.
+        """
+        ...
+
     def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """The outputs by name for a batch [N, C, H, W] of any size, both of the types at the file's boundary.
 

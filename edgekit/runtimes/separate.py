@@ -52,6 +52,7 @@ class SeparateRunner:
             self._stack = stack.pop_all()
         self.name = f"{about['name']}{behind}"
         self.differs_because: str | None = about["differs_because"]
+        self.simulated: tuple[str, ...] = tuple(about["simulated"])
 
     def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """The outputs by name for a batch [N, C, H, W]."""

@@ -49,6 +49,7 @@ class TorchRunner:
         self.metadata, self._outputs = loaded.texts.metadata, [output.name for output in loaded.texts.outputs]
         integers = self.metadata.precision is Precision.INT8
         self.name = f"torch {self._torch.__version__.partition('+')[0]}" + (f", {self._engine}" if integers else "")
+        self.simulated: tuple[str, ...] = ()
         # qnnpack widens both factors to 16 bits before it multiplies.
         clamps = integers and self._engine != "qnnpack"
         self.differs_because = processor.saturation(self.metadata.lowering) if clamps else None

@@ -60,6 +60,7 @@ class Trace:
         answers: the outputs by name, likewise, of a run that shows nothing else.
         is_reference: it is right by definition: the integer model itself.
         differs_because: why nobody claims that the runner's kernels are exact; None where that is claimed.
+        simulated: operators that the runner only simulates (``Runner.simulated``).
     """
 
     runner: str
@@ -68,6 +69,7 @@ class Trace:
     answers: Mapping[str, NDArray[Any]]
     is_reference: bool = False
     differs_because: str | None = None
+    simulated: tuple[str, ...] = ()
 
 
 def trace_file(
@@ -101,7 +103,7 @@ def trace_file(
         batch = encode(pixels, about, model.params[model.graph.input] if model else None)
         found = {name: _stored(values) for name, values in runner.trace(batch).items()}
         answers: Mapping[str, NDArray[Any]] = runner.run(batch)
-        name, why = runner.name, runner.differs_because
+        name, why, simulated = runner.name, runner.differs_because, runner.simulated
     if model is not None:
         tensors = _unscaled(_named(found, form, model.graph, model), model.graph)
         answers = _answers(answers, about, model)
@@ -113,7 +115,7 @@ def trace_file(
     else:
         tensors = _called_publicly(found, form, summary)
         answers = {output: answers[output] for output in summary.names}
-    return Trace(name, about.precision, tensors, answers, differs_because=why)
+    return Trace(name, about.precision, tensors, answers, differs_because=why, simulated=simulated)
 
 
 def trace_model(model: IntegerModel, pixels: NDArray[np.uint8]) -> Trace:

@@ -47,7 +47,11 @@ def serve(commands: BinaryIO, answers: BinaryIO, path: Path, kernels: str) -> No
             try:
                 if command == "start":
                     runner = stack.enter_context(open_runner(path, kernels))
-                    about = {"name": runner.name, "differs_because": runner.differs_because}
+                    about = {
+                        "name": runner.name,
+                        "differs_because": runner.differs_because,
+                        "simulated": runner.simulated,
+                    }
                 else:
                     assert runner is not None, "start comes first"
                     (batch,) = unpack(content)

@@ -79,6 +79,7 @@ def with_reference(  # noqa: PLR0913 - what is compared, and what is claimed
     expected: Outputs,
     model: IntegerModel,
     *,
+    simulated: Collection[str] = (),
     near: str = "",
     max_lsb_allowed: int = 0,
 ) -> tuple[IntegerParity | FloatParity, ...]:
@@ -89,10 +90,11 @@ def with_reference(  # noqa: PLR0913 - what is compared, and what is claimed
         found: what it gives.
         expected: what the reference gives.
         model: that both computed.
+        simulated: operators that it only simulates (``Runner.simulated``).
         near: why identity is claimed of no output of the file; "" where it is of those of which the model claims it.
         max_lsb_allowed: by how much integers may differ all the same.
     """
-    reasons = model.near
+    reasons = model.near_in(simulated)
     parities: list[IntegerParity | FloatParity] = []
     for output in model.graph.outputs:
         arrays, called = (found[output.name], expected[output.name]), label(output.name, expected)
@@ -157,7 +159,8 @@ def integers(
     A file of another lowering than the model's, as is a Core ML program in float16, claims to be near, no more.
     """
     found = run_integers(runner, metadata, model, pixels)
-    return with_reference(runner.name, found, expected, model, near=file_is_near(metadata, model))
+    near = file_is_near(metadata, model)
+    return with_reference(runner.name, found, expected, model, simulated=runner.simulated, near=near)
 
 
 def floats(runner: Runner, metadata: Metadata, pixels: NDArray[np.uint8], expected: Outputs) -> tuple[FloatParity, ...]:

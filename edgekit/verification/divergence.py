@@ -153,7 +153,7 @@ class Comparison:
         # Integers never are the reals that they stand for, and what float16 costs adds up from layer to layer.
         self.comparable = a.precision is b.precision is not Precision.FLOAT16
         self.tolerance = max(TOLERANCE.get(trace.precision, TOLERANCE[Precision.FLOAT32]) for trace in (a, b))
-        self._near = self.model.near if self.model else {}
+        self._near = self.model.near_in({*a.simulated, *b.simulated}) if self.model else {}
 
     @property
     def steps(self) -> tuple[_Step, ...]:

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgekit import mean
 from edgekit.errors import ConfigError
 from edgekit.exporters import metadata
 from edgekit.exporters.coreml import operators
@@ -127,13 +128,39 @@ class _IntegerWriter:
 
     def _integer_node(self, node: Node) -> None:
         if node.op.rounds_up:
-            self._mean(node)
+            self._interpolate(node)
+            return
+        if self._reads_steps(node):
+            self._average(node)
             return
         result = self.program.value(f"{self.names[node.output]}{RESULT}", self.document.shapes[node.output])
         OPERATORS[node](self.program, result, *(self._operand(node, name) for name in node.inputs))
         self._dequantize(node.output, self._quantize(node.output, result))
 
-    def _mean(self, node: Node) -> None:
+    def _reads_steps(self, node: Node) -> bool:
+        """Whether a node reads whole steps, not the reals that they stand for."""
+        return node.op.rounds_up or (node.op.averages and self.program.dtype == "float32")
+
+    def _average(self, node: Node) -> None:
+        """The mean of whole steps: float32 adds these up exactly, in whatever order, and reals only nearly.
+
+        float16 would not hold the sum.
+        """
+        x, y = (self.model.params[name] for name in (node.operand("x"), node.output))
+        name, source = self.names[node.output], self.stored[node.operand("x")]
+        whole = replace(x, scale=np.ones(1, np.float32))
+        steps = self.program.add(
+            "dequantize",
+            self.program.value(f"{name}_steps", source.shape),
+            input=source,
+            **self._affine(node.operand("x"), whole, source.dtype),
+        )
+        shape = self.document.shapes[node.output]
+        result = OPERATORS[node](self.program, self.program.value(f"{name}{RESULT}", shape), steps)
+        ratio = replace(y, scale=mean.step_ratio(x, y))
+        self._dequantize(node.output, self._quantize(node.output, result, ratio))
+
+    def _interpolate(self, node: Node) -> None:
         """Weighted means of integers as they are stored: whole steps, of which halves are rounded upwards."""
         shape, unit = self.document.shapes[node.output], np.ones((), self.program.dtype)
         name, source = self.names[node.output], self.stored[node.operand("x")]
@@ -172,16 +199,20 @@ class _IntegerWriter:
                 image = self.program.add(operator, result, x=image, y=np.array(values, np.float32).reshape(1, -1, 1, 1))
         return image
 
-    def _quantize(self, tensor: str, real: Value) -> Value:
-        params = self.model.params[tensor]
+    def _quantize(self, tensor: str, real: Value, params: QuantParams | None = None) -> Value:
+        params = self.model.params[tensor] if params is None else params
         stored = Value(self.names[tensor], "uint8" if params.zero_point == INT8_MIN else "int8", real.shape)
         affine = self._affine(tensor, params, stored.dtype)
         return self.program.add("quantize", stored, input=real, **affine, output_dtype=stored.dtype)
 
     def _dequantize(self, tensor: str, stored: Value) -> None:
+        self.stored[tensor] = stored
+        graph = self.model.graph
+        readers = graph.consumers(tensor)
+        if readers and all(map(self._reads_steps, readers)) and tensor not in graph.output_tensors:
+            return
         real = self.document.or_output(tensor, self.program.value(f"{stored.name}{REAL}", stored.shape))
         affine = self._affine(tensor, self.model.params[tensor], stored.dtype)
-        self.stored[tensor] = stored
         self.reals[tensor] = self.program.add("dequantize", real, input=stored, **affine)
 
     def _affine(self, tensor: str, params: QuantParams, dtype: str) -> dict[str, NDArray[Any]]:

@@ -129,6 +129,7 @@ class Runner:
     """Runs a file by numpy."""
 
     differs_because: str | None = None
+    simulated: tuple[str, ...] = ()
 
     def __init__(self, path: Path) -> None:
         """Load a file."""

@@ -34,7 +34,7 @@ class ReferenceRunner:
     """The reference behind the boundary of a file."""
 
     name = "the reference"
-    differs_because = None
+    differs_because, simulated = None, ()
 
     def __init__(self, model: IntegerModel, io_dtype: IoDtype, *, off_by: int = 0) -> None:
         self.model, self.io_dtype, self.off_by = model, io_dtype, off_by

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from edgekit.ir.operators.operator import Factors, Gains, Op, Scales, Shape
+
+MOST: Final = 2**24 // 255  # bytes, less a zero point, whose sum float32 holds exactly
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,17 @@ class Mean(Op):
     factors: ClassVar = Factors.EQUAL
 
     keep_dims: bool = True
+
+    def unproven(self, *operands: Shape) -> str:
+        """Sums that float32 cannot hold are rounded, in the order of the kernel."""
+        _, *size = operands[0]
+        count = math.prod(size)
+        return f"float32 does not hold sums of {count:,} bytes" if count > MOST else ""
+
+    @property
+    def averages(self) -> bool:
+        """All of a feature map."""
+        return True
 
     def output_shape(self, *operands: Shape) -> Shape:
         """[C, 1, 1] or [C]."""

@@ -192,6 +192,11 @@ class Op(abc.ABC):
         """Whether it makes weighted means of integers, and rounds them to the nearest, halves upwards."""
         return False
 
+    @property
+    def averages(self) -> bool:
+        """Whether it adds up numbers as they are, however many, and divides."""
+        return False
+
     def unproven(self, *operands: Shape) -> str:
         """Why kernels may give other integers for activations of these shapes, as the end of a sentence; "" if not."""
         del operands

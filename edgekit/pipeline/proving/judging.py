@@ -231,6 +231,7 @@ def _parities(
             trial.outputs,
             known.integers,
             known.model,
+            simulated=trial.runner.simulated,
             near=compare.file_is_near(trial.about, known.model),
             max_lsb_allowed=limits.max_lsb,
         )
