@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,9 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from edgekit.ir import Graph
+    from edgekit.models.checkpoint import Checkpoint
+
 try:
     import fcntl
 except ImportError:  # Windows, where tests run in one process
@@ -20,6 +25,29 @@ except ImportError:  # Windows, where tests run in one process
 
 # Thousands of small tensors: handing each to a second thread costs more than it saves. Read when torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _captured_once() -> Iterator[None]:
+    """A checkpoint's network is captured once for each way of reading it: torch.export takes most of many a test."""
+    from edgekit.pipeline.making import trained
+
+    load, graphs = trained.of_checkpoint, dict[str, "Graph"]()
+
+    def loaded(checkpoint: Checkpoint, path: Path) -> trained.Trained:
+        found = load(checkpoint, path)
+        key = json.dumps([found.provenance, found.shape], sort_keys=True)
+
+        def capture() -> Graph:
+            if key not in graphs:
+                graphs[key] = found.capture()
+            return graphs[key]
+
+        return replace(found, capture=capture)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trained, "of_checkpoint", loaded)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -149,13 +149,13 @@ def network() -> Network:
     return Network(mobilenet_v1(0.5, 10, resolution=SIZE), preprocessing("tf", "RGB"))
 
 
-@pytest.mark.parametrize("basis", [Basis.GIVEN, Basis.STATED])
 @pytest.mark.parametrize(
-    ("name", "start", "right"),
+    ("basis", "name", "start", "right"),
     [
-        ("normalization", START, {"mean": [0.5] * 3, "std": [0.5] * 3}),
-        ("order", preprocessing("tf", "BGR"), "RGB"),
-        ("padding", preprocessing("tf", "RGB"), "same"),
+        (Basis.GIVEN, "normalization", START, {"mean": [0.5] * 3, "std": [0.5] * 3}),
+        (Basis.STATED, "normalization", START, {"mean": [0.5] * 3, "std": [0.5] * 3}),
+        (Basis.GIVEN, "order", preprocessing("tf", "BGR"), "RGB"),
+        (Basis.STATED, "padding", preprocessing("tf", "RGB"), "same"),
     ],
 )
 def test_what_evidence_contradicts_is_told_and_kept(
@@ -186,7 +186,7 @@ def test_of_other_images_nothing_is_found(network: Network) -> None:
     assert "no usual mean and std" in findings["padding"].because
 
 
-@pytest.mark.parametrize("number", [4, 5, 6, 7, 9, 11])
+@pytest.mark.parametrize("number", [4, 5, 11])  # the fewest, and odd ones
 @pytest.mark.parametrize("basis", [Basis.GIVEN, Basis.ASSUMED])
 def test_any_number_of_images_is_looked_at_in_two_halves(network: Network, number: int, basis: Basis) -> None:
     start = preprocessing("tf", "RGB")

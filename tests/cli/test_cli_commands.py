@@ -16,7 +16,6 @@ from edgekit.integer_model import IntegerModel
 from edgekit.runtimes.processor import lacks_vnni
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
 
     from typer.testing import Result
@@ -38,11 +37,9 @@ def one_object(result: Any, command: str) -> dict[str, Any]:
     return found
 
 
-def test_the_whole_job_with_nothing_given(
-    process: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
-    done = process("export", "--target", "all", "--int8", "--float32")
-    assert done.returncode == 0, done.stderr
+def test_the_whole_job_with_nothing_given(run: Run, tmp_path: Path) -> None:
+    done = run("export", "--target", "all", "--int8", "--float32")
+    assert done.exit_code == 0, done.stderr
     told = re.sub(r"weights \(\d+\)", "weights (all)", done.stderr).splitlines()
     facts = [line for line in told if re.match(r"\w+ [^:]+: (given|stated|found), ", line)]
     assert told.index("loading") < told.index(facts[0]) < told.index("calibrating (128)")  # before the work starts
@@ -79,8 +76,8 @@ def test_the_whole_job_with_nothing_given(
     assert done.stdout.count(", the default on this machine, need not give the file's integers\n") == len(clamped)
     assert max(map(len, done.stdout.splitlines())) <= 120
 
-    done = process("verify")
-    assert done.returncode == 0, done.stderr
+    done = run("verify")
+    assert done.exit_code == 0, done.stderr
     assert done.stderr.splitlines() == [
         "the digits network that edgekit ships: its checkpoint and its test images are used",
         "verifying (360)",
@@ -96,16 +93,16 @@ def test_the_whole_job_with_nothing_given(
     assert done.stdout.count("integers may differ: TFLite's own int8 kernels round twice\n") == 1
     assert max(len(line) for line in done.stdout.splitlines() if not line.startswith("! ")) <= 80
 
-    done = process("bench", "--laps", "1")
-    assert done.returncode == 0, done.stderr
+    done = run("bench", "--laps", "1")
+    assert done.exit_code == 0, done.stderr
     assert len(re.findall(r"int8\.\w+ .*\d–[\d.]+ .*\d–[\d.]+ ", done.stdout)) == 3  # each beside its float twin
     assert "all in 1 piece" in done.stdout
     assert max(len(line) for line in done.stdout.splitlines()[3:] if " thread, batch " not in line) <= 100
     wanted = r"measuring memory \(6\)\ntiming\nleft out, no engine runs them: .*mlpackage\n(! dirty: .*\n)*"
     assert re.fullmatch(wanted, done.stderr)
 
-    done = process("inspect", f"exported/{NAME}.int8.edgekit")
-    assert (done.returncode, done.stderr) == (0, "")
+    done = run("inspect", f"exported/{NAME}.int8.edgekit")
+    assert (done.exit_code, done.stderr) == (0, "")
     assert re.search(rf"^network +{NAME}", done.stdout, re.MULTILINE)
     assert [path.name for path in tmp_path.iterdir()] == ["exported"]
 
@@ -247,8 +244,10 @@ def test_json_of_every_command(run: Run, exported: Path) -> None:
 
 
 @pytest.mark.parametrize("io_dtype", ["int8", "uint8"])
-def test_integers_at_the_boundary(run: Run, io_dtype: str) -> None:
-    result = run("export", "-t", "tflite,onnx,torch", "--int8", "--io-dtype", io_dtype, *QUICK, "-o", "deep/out")
+def test_integers_at_the_boundary(run: Run, exported: Path, io_dtype: str) -> None:
+    ranges = exported / f"{NAME}.ranges.json"
+    given = ("--int8", "--io-dtype", io_dtype, "--ranges", ranges)
+    result = run("export", "-t", "tflite,onnx,torch", *given, "-o", "deep/out")
     assert result.exit_code == 0, result.stderr
     assert result.stdout.count("0 LSB") == 3
     inspected = run("inspect", f"deep/out/{NAME}.int8.tflite").stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import pickle
 import re
 import subprocess
@@ -231,31 +232,46 @@ def test_a_folder_without_permission(run: Run, tmp_path: Path, monkeypatch: pyte
     assert "✘ no permission to write exported/*: choose another --out" in result.stderr
 
 
-MISSING = [
-    ("export -t onnx", "onnx", "onnx"),
-    ("export -t onnx", "onnxsim", "onnx"),
-    ("export -t tflite", "ai_edge_litert", "tflite"),
-    ("export -t coreml", "coremltools", "coreml"),
-    ("export -t torch", "torch", "torch"),
-    ("export -t tflite", "torch", "torch"),
-    ("export {e}/*.float32.onnx -t tflite --int8 --calib x.png", "torch", "torch"),
-    ("inspect {e}/*.int8.onnx", "onnx", "onnx"),
-    ("inspect {e}/*.int8.tflite", "ai_edge_litert", "tflite"),
-    ("inspect {e}/*.int8.pt", "torch", "torch"),
-    ("verify {e}/*.int8.onnx", "onnxruntime", "onnx"),
-    ("verify {e}/*.int8.pt", "torch", "torch"),
+MISSING = [  # a module, the extra that brings it, and what needs it
+    ("onnx", "onnx", ["export -t onnx", "inspect {e}/*.int8.onnx"]),
+    ("onnxsim", "onnx", ["export -t onnx"]),
+    ("onnxruntime", "onnx", ["verify {e}/*.int8.onnx"]),
+    ("ai_edge_litert", "tflite", ["export -t tflite", "inspect {e}/*.int8.tflite"]),
+    ("coremltools", "coreml", ["export -t coreml"]),
+    (
+        "torch",
+        "torch",
+        [
+            "export -t torch",
+            "export -t tflite",
+            "export {e}/*.float32.onnx -t tflite --int8 --calib x.png",
+            "inspect {e}/*.int8.pt",
+            "verify {e}/*.int8.pt",
+        ],
+    ),
 ]
 
 
-@pytest.mark.parametrize(("line", "module", "extra"), MISSING)
+@pytest.mark.parametrize(("module", "extra", "lines"), MISSING)
 def test_a_missing_extra_is_named_with_its_remedy(
-    environment: dict[str, str], exported: Path, tmp_path: Path, line: str, module: str, extra: str
+    environment: dict[str, str], exported: Path, tmp_path: Path, module: str, extra: str, lines: list[str]
 ) -> None:
-    without = f"import sys; sys.modules[{module!r}] = None; from edgekit.cli.app import app; app()"
-    command = [sys.executable, "-c", without, *arguments_of(line, tmp_path, exported)]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 3, done.stderr
-    assert re.search(rf"✘ .*\b{module}\b.*: pip install 'edgekit\[{extra}\]'\n$", done.stderr)
+    code = """
+import json, sys
+sys.modules[sys.argv[1]] = None
+from typer.testing import CliRunner
+from edgekit.cli.app import app
+results = [CliRunner().invoke(app, command) for command in json.loads(sys.argv[2])]
+print(json.dumps([[result.exit_code, result.stderr] for result in results]))
+"""
+    commands = json.dumps([arguments_of(line, tmp_path, exported) for line in lines])
+    done = subprocess.run(
+        [sys.executable, "-c", code, module, commands],
+        cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True, check=True,
+    )  # fmt: skip
+    for line, (exit_code, stderr) in zip(lines, json.loads(done.stdout), strict=True):
+        assert exit_code == 3, (line, stderr)
+        assert re.search(rf"✘ .*\b{module}\b.*: pip install 'edgekit\[{extra}\]'\n$", stderr), line
     assert list(tmp_path.iterdir()) == []
 
 

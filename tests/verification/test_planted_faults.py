@@ -19,6 +19,7 @@ from edgekit.verification import compare
 from edgekit.verification.tie_free import broken_conditions
 from edgekit.verification.well_formed import well_formed
 from tests.networks import MIXED_BLOCK, RELU6, FloatSketch, hard_swish_block, v2_block, v3_block
+from tests.verification.conftest import EDITORS, FAULTS, Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.integer_model import IntegerModel
+    from tests.verification.conftest import Planted
 
 for needed in ("torch", "onnx", "onnxruntime", "ai_edge_litert", "coremltools"):
     pytest.importorskip(needed)
@@ -56,7 +58,16 @@ def test_the_layer_is_named(planted: Any) -> None:
     assert fault.unfelt or is_felt(planted.path, planted.model)
 
 
-def test_verify_fails_and_names_the_layer(planted: Any) -> None:
+# ``verify`` asks what the test above asks, whatever the format: of each fault it is shown one, the formats in turn.
+TO_VERIFY = [
+    same[number % len(same)]
+    for number, same in enumerate(zip(*([f for f in FAULTS if f.target == target] for target in EDITORS), strict=True))
+]
+
+
+@pytest.mark.parametrize("fault", TO_VERIFY, ids=str)
+def test_verify_fails_and_names_the_layer(fault: Fault, plant: Callable[[Fault], Planted]) -> None:
+    planted = plant(fault)
     saved = planted.path.parent / "reference.edgekit"
     planted.model.save(saved)
     result = verify([planted.path, saved], Settings())

@@ -509,12 +509,11 @@ def test_labels_that_are_not_the_networks_make_the_float_network_poor(exported: 
 # --- good exports -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_no_false_alarm_with_another_number_of_threads(exported: Path, threads: int) -> None:
+def test_no_false_alarm_with_another_number_of_threads(exported: Path) -> None:
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(before + 1)
     try:
         trained.cache_clear()
         result = verify(
