@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -25,6 +27,7 @@ IMAGES = np.random.default_rng(0).uniform(-1, 1, (4, 3, SIZE, SIZE)).astype(np.f
 TWICE = np.concatenate([IMAGES, IMAGES])  # so that none of them is an odd one
 
 
+@functools.cache
 def network(family: str) -> FloatModel:
     """Random weights, and a first layer whose channels reach very differently far."""
     torch.manual_seed(0)

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 INT8 = np.arange(-128, 128)
 A, B = (grid.reshape(-1) for grid in np.meshgrid(INT8, INT8))  # all pairs, [65536]
 ZEROS = (-128, -127, -7, 0, 1, 50, 93, 127)
-RATIOS = int(os.environ.get("EDGEKIT_RATIOS", "45"))  # of sums and of products; more make a longer sweep
+RATIOS = int(os.environ.get("EDGEKIT_RATIOS", "20"))  # of sums and of products; more make a longer sweep
 SIMULATED = ("DISABLE_ALL", "Core ML")  # they compute in floats what a file means, and round every partial sum
 
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     Run = Callable[..., list[NDArray[Any]]]
 
 
+FARTHEST = ("DISABLE_ALL", "ENABLE_ALL")  # of the levels: as the file stands, and all that is ever made of it
+
+
 def test_every_value_is_the_references(integer_case: Case, level: str, onnx_runtime: Run, tmp_path: Path) -> None:
     """At DISABLE_ALL the file is run as it stands, in floats; above, in integer kernels."""
     model, stored, expected = integer_case
@@ -36,6 +39,7 @@ def test_every_value_is_the_references(integer_case: Case, level: str, onnx_runt
     assert read(path).int8_share == 1.0
 
 
+@pytest.mark.parametrize("level", FARTHEST, indirect=True)
 def test_layers_in_float_change_nothing_around_them(
     mixed_case: Case, level: str, assert_near: Callable[..., None], onnx_runtime: Run, tmp_path: Path
 ) -> None:
@@ -46,6 +50,7 @@ def test_layers_in_float_change_nothing_around_them(
     assert_near(model, model.params[output].quantize(found) if output in model.params else found, expected)
 
 
+@pytest.mark.parametrize("level", FARTHEST, indirect=True)
 def test_layers_with_16_bits(
     int16_case: Case, level: str, assert_near: Callable[..., None], onnx_runtime: Run, tmp_path: Path
 ) -> None:

@@ -108,7 +108,7 @@ def x86_engines() -> tuple[str, ...]:
     return tuple(engine_or_skip(engine) for engine in ("fbgemm", "x86", "onednn"))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("name", OPERATORS)
 def test_each_operator_is_exact(
     name: str, seed: int, x86_engines: tuple[str, ...], oracle: Any, tmp_path: Path
@@ -135,7 +135,7 @@ def extreme_depthwise(channels: int, kernel: int, stride: int, padding: Padding)
     return tiny
 
 
-@pytest.mark.parametrize("channels", [7, 8, 12, 16, 72, 120, 240])
+@pytest.mark.parametrize("channels", [7, 8, 72, 240])
 @pytest.mark.parametrize(
     ("kernel", "stride", "padding"),
     [

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     Maker = Callable[[Architecture], nn.Module]
 
 CHANNELS = 1280
+NAMES = ("fc", "model.head")  # what a classifier may be called besides
 V2 = mobilenet_v2(0.1, 4, resolution=32)
 
 
@@ -84,8 +85,13 @@ def with_head(body: nn.Module, head: nn.Module, name: str) -> dict[str, Tensor]:
     return state | {f"{name}.{key}": tensor for key, tensor in head.state_dict().items()}
 
 
-@pytest.mark.parametrize("name", ["classifier", "fc", "model.head"])
-@pytest.mark.parametrize("kind", HEADS)
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        *((kind, "classifier") for kind in HEADS),
+        *((kind, name) for kind in ("bare", "normalized thrice") for name in NAMES),
+    ],
+)
 def test_replaced_heads_compute_what_they_did(kind: str, name: str, trained: Maker, tmp_path: Path) -> None:
     body = trained(V2)
     make, activation = HEADS[kind]

@@ -36,7 +36,7 @@ for needed in ("torch", "safetensors", "onnx", "onnxruntime", "onnxsim", "ai_edg
     pytest.importorskip(needed)
 
 
-def images_of(channels: int, number: int = 12) -> NDArray[np.uint8]:
+def images_of(channels: int, number: int = 4) -> NDArray[np.uint8]:
     """Pictures [N, H, W, C] that are wider than high."""
     pixels = first_pictures(number, (40, 50, channels), seed=0)
     return pixels.clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
@@ -127,7 +127,7 @@ def test_a_fourth_channel_that_is_made_up_is_told(tmp_path: Path) -> None:
     result = export(config.load(None, insisting))
     (fact,) = [fact for fact in result.facts if fact.name == "fourth_channel"]
     assert fact.basis is Basis.ASSUMED
-    assert "12 of 12" in fact.because
+    assert "4 of 4" in fact.because
     assert not any(file.proven for file in result.files)
     of_four = {"calibration": {"data": tmp_path / "four.npy"}, "export": {**flags["export"], "out": tmp_path / "four"}}
     result = export(config.load(None, {**flags, **of_four}))
@@ -139,14 +139,14 @@ def test_a_fourth_channel_that_is_made_up_is_told(tmp_path: Path) -> None:
 
 
 def test_grey_files_are_taken_from_any_folder(tmp_path: Path) -> None:
-    from edgekit.models.families.mobilenet_v2 import mobilenet_v2
+    from edgekit.models.families.mobilenet_v1 import mobilenet_v1
 
     folder = tmp_path / "images"
     folder.mkdir()
     for number, pixels in enumerate(images_of(3)):
         image = Image.fromarray(pixels)
         (image if number % 2 else image.convert("L")).save(folder / f"{number}.png")
-    architecture = mobilenet_v2(0.35, num_classes=3, resolution=32, in_channels=1)
+    architecture = mobilenet_v1(0.25, num_classes=3, resolution=32, in_channels=1)
     result = exported(
         tmp_path,
         architecture,
@@ -158,14 +158,14 @@ def test_grey_files_are_taken_from_any_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("size", "padding"), [((24, 40), "same"), ((40, 25), "symmetric"), ((33, 47), "same")])
 def test_every_file_of_another_shape(size: tuple[int, int], padding: Any, tmp_path: Path) -> None:
-    from edgekit.models.families.mobilenet_v2 import mobilenet_v2
+    from edgekit.models.families.mobilenet_v1 import mobilenet_v1
 
     folder = tmp_path / "images"
     folder.mkdir()
     for number, pixels in enumerate(images_of(3)):  # of several shapes, squares, and smaller than the network
         shape = [(50, 40), (40, 40), (30, 90), (10, 10)][number % 4]
         Image.fromarray(pixels).resize(shape).save(folder / f"{number}.png")
-    architecture = mobilenet_v2(0.35, num_classes=3, resolution=size, padding=padding)
+    architecture = mobilenet_v1(0.25, num_classes=3, resolution=size, padding=padding)
     result = exported(
         tmp_path,
         architecture,
