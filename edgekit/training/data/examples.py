@@ -88,7 +88,8 @@ class Examples(ABC):
 
     def spread(self, count: int) -> list[int]:
         """The places of at most so many examples, as many of each class as there are; content decides which."""
-        of_each = [sorted(places, key=self.digests.__getitem__) for places in self.classes().values()]
+        digests = self.digests
+        of_each = [sorted(places, key=digests.__getitem__) for places in self.classes().values()]
         in_turn = [place for places in zip_longest(*of_each) for place in places if place is not None]
         return sorted(in_turn[:count])
 

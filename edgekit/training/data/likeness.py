@@ -30,7 +30,8 @@ _SEEN: Final = Preprocessing((_ROWS, _COLUMNS), "whole", (0.5,), (0.5,), "GREY")
 # of 59 images of its test part that have a twin in training by this rule, 40 were looked at, and all 40 had.
 MOST_BITS: Final = 6  # of 64 that may differ
 LEAST_CORRELATION: Final = 0.97  # of the grey pixels
-_AT_ONCE: Final = 1024  # images between two reports of progress, and rows of a comparison
+_AT_ONCE: Final = 1024  # images between two reports of progress
+_MOST_AT_ONCE: Final = 2**24  # comparisons that are held in memory, 4 bytes each
 _PIECE: Final = 32  # images that a thread takes at a time
 
 
@@ -86,8 +87,9 @@ def twins(ours: NDArray[np.uint8], theirs: NDArray[np.uint8]) -> list[tuple[int,
     if not len(ours):
         return []
     signs, found = _signs(ours), list[tuple[int, int]]()
-    for start in range(0, len(theirs), _AT_ONCE):
-        some = theirs[start : start + _AT_ONCE]
+    rows = max(_MOST_AT_ONCE // len(ours), 1)
+    for start in range(0, len(theirs), rows):
+        some = theirs[start : start + rows]
         alike = _signs(some) @ signs.T  # of 64 bits, those that are equal less those that differ
         nearest = alike.argmax(1)
         near = alike[np.arange(len(some)), nearest] >= 64 - 2 * MOST_BITS
