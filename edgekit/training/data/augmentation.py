@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
-from PIL import Image, ImageEnhance
+from PIL import ExifTags, Image, ImageEnhance
 
 from edgekit.training.data.randaugment import RandAugment, on_colours
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from edgekit.preprocessing import Preprocessing
 
+_SPARE: Final = 2.0  # pixels along each side of a crop, of one that is made of them: what halved them hardly shows
+_TURNED: Final = (5, 6, 7, 8)  # EXIF orientations whose width is the upright height
 _JITTERED: Final = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
 _TRIES: Final = 10  # to find a rectangle inside of the image
 # Of the erased rectangle: its share of the image's area, and its height over its width, on a logarithmic scale.
@@ -107,15 +109,16 @@ def training_pixels(
 ) -> NDArray[np.uint8]:
     """The pixels that training sees of an image this time, [H, W, C], channels as ``preprocessing`` orders them.
 
+    Of a resized crop out of a large JPEG that is not decoded yet, the decoder makes no more pixels than serve.
+
     Raises:
         DataError: the image is smaller than the network's input, and ``preprocessing`` does not resize it.
     """
-    image = preprocessing.opened(image)
     height, width = preprocessing.size
     if isinstance(augmentation.crop, ResizedCrop):
-        image = preprocessing.resized(image.crop(augmentation.crop.box(image.size, rng)), (width, height))
+        image = _cut(image, augmentation.crop, preprocessing, rng)
     else:
-        image = preprocessing.framed(image)
+        image = preprocessing.framed(preprocessing.opened(image))
     if isinstance(augmentation.crop, PadCrop):
         border = augmentation.crop.pixels
         left, top = (int(offset) - border for offset in rng.integers(2 * border + 1, size=2))
@@ -151,6 +154,21 @@ def shifted(
         # [N, top, left, H, W, C]: a row of a crop is copied in one piece.
         pixels = windows.transpose(0, 1, 2, 4, 5, 3)[np.arange(count), offsets[:, 1], offsets[:, 0]]
     return np.where(flips[:, None, None, None], pixels[:, :, ::-1], pixels)
+
+
+def _cut(image: Image.Image, crop: ResizedCrop, preprocessing: Preprocessing, rng: np.random.Generator) -> Image.Image:
+    """A rectangle of an image, resized to the network's input."""
+    height, width = preprocessing.size
+    is_turned = image.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
+    full_width, full_height = image.size[::-1] if is_turned else image.size
+    left, top, right, bottom = crop.box((full_width, full_height), rng)
+    spare = min((right - left) / width, (bottom - top) / height) / _SPARE
+    if spare >= 2:  # a decoder halves, once to three times
+        image.draft(None, (math.ceil(image.width / spare), math.ceil(image.height / spare)))
+    image = preprocessing.opened(image)
+    across, down = image.width / full_width, image.height / full_height
+    box = (round(left * across), round(top * down), round(right * across), round(bottom * down))
+    return preprocessing.resized(image.crop(box), (width, height))
 
 
 def _on_logarithmic_scale(bounds: tuple[float, float], rng: np.random.Generator) -> float:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-HELD_BYTES: Final = 2**30  # of decoded pixels that are kept in memory, over all parts of a data set
+HELD_BYTES: Final = 2**30  # of decoded images that are kept in memory, and of pixels made of them
 _AT_ONCE: Final = 256  # files between two reports of progress
 _ONE_BYTE: Final = ("1", "L", "P")  # Pillow's modes of one byte a pixel in memory; it takes four for all others
 

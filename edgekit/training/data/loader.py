@@ -17,6 +17,7 @@ import numpy as np
 from edgekit.calibration.origins import said
 from edgekit.errors import DataError
 from edgekit.training.data.augmentation import Augmentation, PadCrop, shifted, training_pixels
+from edgekit.training.data.examples import HELD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -68,6 +69,8 @@ class Loader:
         shuffle: whether each epoch has an order of its own.
         drop_last: whether a last batch with fewer images is left out; never the only one.
         workers: threads.
+
+    Without augmentation, pixels are kept from one epoch to the next where those of all examples fit into memory.
     """
 
     examples: Examples
@@ -78,6 +81,7 @@ class Loader:
     shuffle: bool = True
     drop_last: bool = False
     workers: int = field(default_factory=threads)
+    _kept: dict[int, NDArray[np.uint8]] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -141,16 +145,23 @@ class Loader:
         pixels[...] = self.preprocessing.in_order(found)
 
     def _fill_one_by_one(self, pixels: NDArray[np.uint8], indices: NDArray[np.int64], number: int) -> None:
-        for place, index in enumerate(indices):
+        for place, index in enumerate(map(int, indices)):
             try:
-                image = self.examples.image(index)
-                if self.augmentation is None:
-                    pixels[place] = self.preprocessing.pixels(image)
-                else:
-                    rng = np.random.default_rng([self.seed, _IMAGE, number, index])
-                    pixels[place] = training_pixels(image, self.preprocessing, self.augmentation, rng)
+                pixels[place] = self._pixels(index) if self.augmentation is None else self._augmented(index, number)
             except Exception as error:  # decoders of broken files raise whatever they stumble over
                 raise DataError(f"{self.examples.names[index]} cannot be used: {said(error)}") from error
+
+    def _pixels(self, index: int) -> NDArray[np.uint8]:
+        if (found := self._kept.get(index)) is None:
+            found = self.preprocessing.pixels(self.examples.image(index))
+            if found.nbytes * len(self.examples) <= HELD_BYTES:
+                self._kept[index] = found
+        return found
+
+    def _augmented(self, index: int, number: int) -> NDArray[np.uint8]:
+        assert self.augmentation is not None, "who asks knows"
+        rng = np.random.default_rng([self.seed, _IMAGE, number, index])
+        return training_pixels(self.examples.image(index), self.preprocessing, self.augmentation, rng)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

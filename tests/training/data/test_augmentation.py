@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance
+from PIL import ExifTags, Image, ImageEnhance
 
 from edgekit.preprocessing import Preprocessing
 from edgekit.training.data.augmentation import Augmentation, PadCrop, ResizedCrop, training_pixels
@@ -59,6 +61,24 @@ def test_a_resized_crop_is_cut_out_before_it_is_resized() -> None:
     crop = ResizedCrop()
     expected = PICTURE.crop(crop.box(PICTURE.size, RNG(3))).resize((16, 16), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(seen(Augmentation(crop, flip=0), 3), np.asarray(expected))
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_large_jpeg_is_cut_out_of_fewer_pixels_that_look_the_same(orientation: int) -> None:
+    coarse = Image.fromarray(RNG(1).integers(0, 256, (3, 4, 3), np.uint8))
+    exif, buffer = Image.Exif(), io.BytesIO()
+    exif[ExifTags.Base.Orientation] = orientation
+    coarse.resize((400, 300), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=95, exif=exif)
+    for seed in range(4):
+        small, whole = (Image.open(io.BytesIO(buffer.getvalue())) for _ in range(2))
+        whole.load()
+        found, expected = (
+            training_pixels(image, SEEN, Augmentation(ResizedCrop((0.5, 1))), RNG(seed)).astype(int)
+            for image in (small, whole)
+        )
+        assert small.size in {(100, 75), (50, 38)}  # 200 pixels or more are cut out, and 32 serve
+        assert np.abs(found - expected).mean() < 3  # the rectangle moves by half a pixel of the small image at most
+        assert np.abs(found - expected[:, ::-1]).mean() > 20
 
 
 def test_erasing_gives_a_rectangle_the_colour_that_becomes_zero() -> None:

@@ -75,6 +75,20 @@ def test_without_augmentation_and_shuffling_images_are_what_verification_sees(tm
         np.testing.assert_array_equal(batch.indices, np.arange(11))
 
 
+def test_what_validation_sees_is_decoded_once_where_it_fits_into_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader = Loader(in_files(tmp_path), 4, SMALL, shuffle=False)
+    first = said(loader.epoch(0))
+    for path in tmp_path.iterdir():
+        path.unlink()
+    assert said(loader.epoch(1)) == first
+    monkeypatch.setattr("edgekit.training.data.loader.HELD_BYTES", 11 * 8 * 8 * 3 - 1)
+    loader = Loader(in_files(tmp_path), 4, SMALL)
+    list(loader.epoch(0))
+    assert not loader._kept
+
+
 @pytest.mark.parametrize("order", ["RGB", "BGR"])
 def test_whole_batches_are_shifted_as_single_images_are(order: str) -> None:
     preprocessing = Preprocessing((8, 8), 8, order=order)
