@@ -49,4 +49,6 @@ def _show(found: Prediction, images: Sequence[Predicted]) -> None:
     else:
         rows = [[console.escape(one.name), *map(console.escape, one.answer.lines[:2])] for one in images]
         wide = max(map(len, rows))
-        console.table(["image", "answer", "or"][:wide], [row + [""] * (wide - len(row)) for row in rows])
+        console.table(
+            ["image", "answer", images[0].answer.joins][:wide], [row + [""] * (wide - len(row)) for row in rows]
+        )

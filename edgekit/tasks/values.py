@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 
 from edgekit.words import decibels, percent
 
@@ -164,6 +164,8 @@ class Answer(ABC):
     """What a network, or the target of an image, says of one image; each task has a frozen class of its own."""
 
     __slots__ = ()
+
+    joins: ClassVar[str] = "and"  # a line to the next one; "or" where at most one of them is right
 
     @property
     @abstractmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -39,6 +39,8 @@ class Classes(Answer):
     Attributes:
         best: the most probable ones, that first.
     """
+
+    joins: ClassVar[str] = "or"
 
     best: tuple[Candidate, ...]
 
