@@ -5,6 +5,7 @@ XNNPACK takes operators over, and what passes between them stays inside. An outp
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,9 +60,11 @@ def expose(path: Path) -> Exposed:
         for index in indices:
             tensors.setdefault(text(graph.tensors[index].name), index)
         outputs = [int(index) for index in graph.outputs]
-        graph.outputs = [*outputs, *(index for index in made if index not in outputs)]
+        shown, whole = copy.copy(graph), copy.copy(model)
+        shown.outputs = [*outputs, *(index for index in made if index not in outputs)]
+        whole.subgraphs = [shown, *model.subgraphs[1:]]
         builder = tflite_schema.flatbuffer_builder(len(file.data) + _ROOM_BYTES)
-        builder.Finish(model.Pack(builder), file_identifier=tflite_schema.FILE_IDENTIFIER)
+        builder.Finish(whole.Pack(builder), file_identifier=tflite_schema.FILE_IDENTIFIER)
         return Exposed(bytes(builder.Output()), tensors)
 
 

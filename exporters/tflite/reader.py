@@ -27,7 +27,7 @@ _FLOATS = {"FLOAT64", "FLOAT32", "FLOAT16", "BFLOAT16"}
 
 
 class Opened:
-    """A .tflite file, decoded: what ``read``, ``read_contents`` and ``violations`` all look at.
+    """A .tflite file, decoded: what ``read``, ``read_contents`` and ``violations`` all look at, and nobody changes.
 
     Attributes:
         data: the whole file.
@@ -101,7 +101,12 @@ def opened(path: Path) -> Iterator[Opened]:
     tflite_schema.load()
     data = file_bytes(path)
     with damage_explained(path):
-        yield Opened(data)
+        yield _decoded(data)
+
+
+@functools.lru_cache(maxsize=1)  # one file is looked at from many sides, then the next one
+def _decoded(data: bytes) -> Opened:
+    return Opened(data)
 
 
 def read(path: Path) -> Summary:
