@@ -28,10 +28,10 @@ TWICE = np.concatenate([IMAGES, IMAGES])  # so that none of them is an odd one
 
 
 @functools.cache
-def network(family: str) -> FloatModel:
+def network(family: str, width: float = 1.0) -> FloatModel:
     """Random weights, and a first layer whose channels reach very differently far."""
     torch.manual_seed(0)
-    shape = FAMILIES[family].make(resolution=SIZE)
+    shape = FAMILIES[family].make(width, resolution=SIZE)
     module = build(shape).train()
     module(torch.from_numpy(IMAGES))  # statistics for batch normalization
     module.eval()
@@ -109,7 +109,7 @@ def test_behind_relu6_weights_with_a_scale_a_channel_are_left_alone() -> None:
 
 
 def test_relu6_lets_gains_through_where_its_six_is_out_of_reach() -> None:
-    model = network("mobilenet_v1")
+    model = network("mobilenet_v1", 0.25)
     seen: dict[str, torch.Tensor] = {}
     with torch.inference_mode():
         FloatExecutor(model.graph)(torch.from_numpy(IMAGES), seen.__setitem__)
