@@ -123,7 +123,7 @@ def gather(  # noqa: PLR0913 - all that is known
     graph = None if trained is None else in_its_roles(trained.capture(), facts_of(one.provenance for one in about))
     preprocessing = _most_or_first([*([model.preprocessing] if model else []), *(one.preprocessing for one in about)])
     labels = _most_or_first([*([model.labels] if model else []), *(one.labels for one in about)])
-    exported_with = _labels(paths, about, records, settings)
+    exported_with = _labels(paths, about, records, settings, trained)
     labels = labels if exported_with is None else exported_with
     evidence = Evidence(
         saved, model, trained, graph, None, exported_with, _stated(trained, settings, network), notes=notes
@@ -165,17 +165,23 @@ def _stated(trained: Trained | None, settings: Settings, network: Network) -> tu
 
 
 def _labels(
-    paths: Sequence[Path], about: Sequence[Metadata], records: Records, settings: Settings
+    paths: Sequence[Path], about: Sequence[Metadata], records: Records, settings: Settings, trained: Trained | None
 ) -> tuple[str, ...] | None:
-    """What the file of labels says that the settings name, or a manifest, if it is still there and the same."""
+    """What the file of labels says that the settings name, or a manifest, if it is still there and the same.
+
+    Where manifests say that none was named, what the trained network's own file says.
+    """
     classes = max(len(one.labels) for one in about)
+    known = [*filter(None, map(records.of, paths))]
     named = [settings.model.labels]
-    for record in filter(None, map(records.of, paths)):
+    for record in known:
         there, sha256 = record.manifest.settings.model.labels, record.manifest.inputs.labels_sha256
         named.append(there if there is not None and there.is_file() and sha256_of(there) == sha256 else None)
     for path in filter(None, named):
         with suppress(DataError):  # of another network
             return read_labels(path, classes)
+    if trained is not None and known and all(record.manifest.settings.model.labels is None for record in known):
+        return trained.labels or None
     return None
 
 

@@ -17,6 +17,7 @@ import torch
 
 from edgekit import config
 from edgekit.errors import CheckpointError, ConfigError
+from edgekit.exporters.formats import FORMATS
 from edgekit.facts import Basis
 from edgekit.models.checkpoint import load, save
 from edgekit.models.ensemble import Ensemble
@@ -26,6 +27,8 @@ from edgekit.models.network import build
 from edgekit.models.recorded import Recorded
 from edgekit.pipeline.making.ensemble import combine
 from edgekit.pipeline.making.export import export
+from edgekit.pipeline.proving.evidence import gather
+from edgekit.pipeline.proving.records import Records
 from edgekit.pipeline.proving.verify import verify
 from edgekit.preprocessing import Preprocessing
 from edgekit.reports import markdown
@@ -98,6 +101,10 @@ def test_it_is_exported_as_one_file_in_which_runtimes_agree(members: list[Path],
     }
     settings = config.load(None, given)
     assert not [fact for fact in export(settings).facts if fact.is_assumed]
+    (path,) = (tmp_path / "out").glob("*.int8.tflite")
+    about = FORMATS["tflite"].read(path).metadata
+    assert about is not None
+    assert about.labels == gather([path], [about], None, Records(), settings).labels == LABELS
     result = verify([tmp_path / "out"], settings)
     assert result.passed, markdown.render(result)
     for file in result.files:
