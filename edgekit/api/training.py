@@ -10,6 +10,7 @@ from edgekit.api.words import speaking_python
 from edgekit.device.threads import limited
 from edgekit.pipeline.making.train import train as run
 from edgekit.progress import silent
+from edgekit.reports.pictures import training as curve
 
 if TYPE_CHECKING:
     from edgekit.config import Settings
@@ -35,6 +36,7 @@ def train(**given: Any) -> Trained:  # noqa: ANN401 - the keywords of ``edgekit.
     """See ``edgekit.train``."""
     with speaking_python(), limited(given["threads"]):
         result = run(_settings(given), progress=given["progress"] or silent)
+        curve.write(result)
         return Trained(**fields_of(result))
 
 

@@ -54,6 +54,7 @@ def train(  # noqa: PLR0913 - one a flag
         settings = load_settings(find_config(config), given, assignments)
 
         from edgekit.pipeline.making.train import train as run  # noqa: PLC0415 - see the module app
+        from edgekit.reports.pictures import training as curve  # noqa: PLC0415 - likewise
 
         with console.progress_bar() as progress:
             result = run(
@@ -63,6 +64,7 @@ def train(  # noqa: PLR0913 - one a flag
                 passed=_show_epoch,
                 progress=progress,
             )
+        curve.write(result)
         if as_json:
             console.print_json("train", result)
         else:
@@ -73,6 +75,8 @@ def _show_opened(opened: Opened) -> None:
     """What is about to be trained, and on what."""
     for text in opened.notes:
         console.note(text)
+    for fact in opened.facts:
+        console.note(f"{fact.name} {words.plain(fact.value)}: {fact.basis}, {fact.because}")
     for text in opened.problems:
         console.warn(text)
     recipe = opened.recipe

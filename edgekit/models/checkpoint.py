@@ -198,7 +198,21 @@ def _as_file(module: nn.Module, architecture: AnyArchitecture, recorded: Recorde
     if recorded is not None:
         metadata[readers.RECORDED_KEY] = json.dumps(recorded.to_dict())
     content: bytes = safetensors.save(_weights(module), metadata=metadata)
-    return content
+    return content if recorded is None else _in_order(content)
+
+
+def _in_order(content: bytes) -> bytes:
+    """A .safetensors file with its metadata in order: the library writes several of them in a random one.
+
+    Source: the format in safetensors' README, "Format": the length of the header in 8 bytes, the header as JSON that
+    spaces fill up to a multiple of 8, the tensors.
+    """
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[start:]
 
 
 def _weights(module: nn.Module) -> dict[str, Tensor]:

@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 
 
 class _OnBackbone(nn.Module):
-    """A backbone and heads. The backbone's modules keep their names: its weights are the same keys under any heads."""
+    """A backbone and heads. The backbone's modules keep their names: its weights are the same keys under any heads.
+
+    Attributes:
+        recomputes: in training, features within blocks are computed twice instead of being kept.
+    """
 
     def __init__(self, backbone: Backbone, heads: Mapping[str, Head]) -> None:
         super().__init__()
+        self.recomputes = False
         self.maps, self.pooled = backbone.maps, backbone.pooled
         self.takes = {name: head.takes for name, head in heads.items()}
         for name, module in backbone.named_children():
@@ -39,7 +44,7 @@ class _OnBackbone(nn.Module):
         wanted = {feature_map for takes in self.takes.values() for feature_map in takes}
         seen = {}
         last = x
-        for feature_map, last in run(self, self.maps, x):
+        for feature_map, last in run(self, self.maps, x, recomputes=self.recomputes and self.training):
             if feature_map in wanted:
                 seen[feature_map] = last
         if self.pooled in wanted:

@@ -5,6 +5,8 @@ best.safetensors       the weights of the best epoch, with what training recorde
 last.safetensors       those of the last one, likewise
 calibration/           256 of the training images, which int8 exports calibrate on
 log.csv                a row an epoch
+curve.svg              its picture, at the end
+tensorboard/           the same for TensorBoard, where that is installed
 run.json               what the run was made from, and what came of it
 state.pt               what an interrupted run goes on from; gone at the end
 =====================  ================================================================================================
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from edgekit.training.loop import Epoch
 
-STATE, LOG = "state.pt", "log.csv"
+STATE, LOG, BOARD = "state.pt", "log.csv", "tensorboard"
 _SCHEMA_VERSION: Final = 1
 _SHOWN = 4  # differences in a message
 

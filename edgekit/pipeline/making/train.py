@@ -14,7 +14,7 @@ from edgekit.errors import ConfigError
 from edgekit.ir import LOGITS
 from edgekit.models.folders import BEST, CALIBRATION, LAST
 from edgekit.pipeline.making.beginning import Beginning, begin
-from edgekit.pipeline.making.run import RunFolder
+from edgekit.pipeline.making.run import BOARD, RunFolder
 from edgekit.progress import Progress, silent
 from edgekit.tasks.values import Measured
 from edgekit.version import __version__
@@ -145,7 +145,8 @@ def train(
     """
     extras.load("torch", "torch")
 
-    from edgekit.training.data import problems  # noqa: PLC0415 - needs torch
+    from edgekit.training.board import Board  # noqa: PLC0415 - needs torch
+    from edgekit.training.data import problems  # noqa: PLC0415 - likewise
     from edgekit.training.data.opening import open_data  # noqa: PLC0415 - likewise
     from edgekit.training.loop import Loop, Precision  # noqa: PLC0415 - likewise
     from edgekit.training.recipe import resolve  # noqa: PLC0415 - likewise
@@ -153,7 +154,7 @@ def train(
     wanted = settings.train
     if wanted.data is None:
         raise ConfigError("no images are named: edgekit train DATA, or data = … under [train] of edgekit.toml")
-    data = open_data(wanted.data, validation=wanted.validation, seed=wanted.seed, progress=progress)
+    data = open_data(wanted.data, wanted.task, validation=wanted.validation, seed=wanted.seed, progress=progress)
     beginning = begin(settings, data.outputs, _shown(data), progress)
     found = problems.find(data, beginning.preprocessing.size, progress=progress)
     recipe = resolve(wanted, min(beginning.preprocessing.size))
@@ -190,9 +191,11 @@ def train(
             for name in (LAST, BEST) if epoch.is_best else (LAST,):
                 _save(run.path / name, module, epoch, work)
             run.log(loop.history)
+            board.add(epoch)
             passed(epoch)
 
-        loop.run(keep, foretold=foretold, progress=progress)
+        with Board(run.path / BOARD, len(loop.history)) as board:
+            loop.run(keep, foretold=foretold, progress=progress)
         run.finish(made_from, loop.history)
     assert loop.best is not None, "the first epoch is the best so far"
     return TrainResult(run.path, run.path / BEST, told, tuple(loop.history), loop.best)
@@ -275,6 +278,7 @@ def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
     training = Loader(data.train, size, preprocessing, recipe.augmentation, seed=wanted.seed, drop_last=True)
     validation = Loader(data.validation, recipe.batch_size, preprocessing, shuffle=False)
     module = work.beginning.module.to(work.device)
+    module.recomputes = wanted.grad_checkpointing
     for part in module.modules():
         if isinstance(part, nn.Dropout):
             part.p = recipe.drop

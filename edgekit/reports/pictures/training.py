@@ -6,11 +6,15 @@ import math
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape
 
+from edgekit import files
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edgekit.pipeline.making.train import TrainResult
     from edgekit.training.loop import Epoch
 
+FILE: Final = "curve.svg"
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BELOW = 640, 320, 56, 56, 36  # pixels
 _TICKS: Final = 4
 _STYLE = """
@@ -25,6 +29,15 @@ _STYLE = """
 """
 _BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 _ROWS, _COLUMNS = 5, 60  # characters of the curve on a terminal
+
+
+def write(result: TrainResult) -> None:
+    """Write the curve into the run's folder.
+
+    Raises:
+        BadInput: the file cannot be written.
+    """
+    files.write_bytes(result.run / FILE, draw(result.opened.network, result.epochs).encode())
 
 
 def draw(network: str, epochs: Sequence[Epoch]) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _OBJECTIVES: Final[Mapping[str, str]] = {
     "classification": "edgekit.training.objectives.classification:CLASSIFICATION",
     "regression": "edgekit.training.objectives.regression:REGRESSION",
+    "tagging": "edgekit.training.objectives.tagging:TAGGING",
 }
 
 

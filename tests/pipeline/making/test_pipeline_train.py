@@ -1,0 +1,148 @@
+"""Training: images -> a run's folder, which can be gone on with and exported."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from edgekit.config import Settings, TrainSettings
+from edgekit.errors import ConfigError, GateFailed
+from edgekit.models import checkpoint
+from edgekit.pipeline.making.export import export
+from edgekit.pipeline.making.given import with_kept_images
+from edgekit.pipeline.making.train import Opened, train
+from edgekit.pipeline.proving.verify import verify
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgekit.training.loop import Epoch
+
+CLASSES = ("blue", "green", "red")
+QUICK = {"arch": "mobilenet_v1_cifar", "width": 0.125, "resolution": 16, "batch_size": 8, "epochs": 3}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures of 20 x 24 whose colour is their class, in train/ and val/."""
+    folder, random = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
+    for part, each in (("train", 12), ("val", 4)):
+        for place, name in enumerate(CLASSES):
+            (folder / part / name).mkdir(parents=True)
+            for number in range(each):
+                pixels = random.integers(0, 120, (20, 24, 3), np.uint8)
+                pixels[..., 2 - place] += 130
+                Image.fromarray(pixels).save(folder / part / name / f"{number}.png")
+    return folder
+
+
+def settings(data: Path, out: Path, **values: Any) -> Settings:
+    return Settings(train=TrainSettings(**{"data": data, "out": out, **QUICK, **values}))
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return dict(checkpoint.load(path).module.state_dict())
+
+
+@pytest.fixture(scope="module")
+def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "a"
+    result = train(settings(photos, out, epochs=12, lr=0.05))
+    assert result.best.measured[0].value == 100
+    return out
+
+
+def test_a_run_holds_what_export_needs(run: Path, photos: Path) -> None:
+    assert not (run / "state.pt").exists()
+    assert len(list((run / "calibration").iterdir())) == 36
+    rows = (run / "log.csv").read_text().splitlines()
+    assert rows[0] == "epoch,lr,loss,top1,top5,best,seconds"
+    assert len(rows) == 13
+    made = with_kept_images(Settings(train=TrainSettings(), model=replace(Settings().model, checkpoint=run)))
+    out = run.parent / "exported"
+    made = replace(made, export=replace(made.export, precisions=("int8", "float32"), targets=("tflite",), out=out))
+    exported = export(made)
+    assert not [fact for fact in exported.facts if fact.is_assumed]
+    verified = verify([out], replace(made, verify=replace(made.verify, data=photos / "val")))
+    assert verified.passed
+    top1 = {one.value for file in verified.files for one in file.measured if one.metric.name == "top1"}
+    assert top1 == {100.0}
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(photos: Path, tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train(settings(photos, tmp_path / name, epochs=1, seed=seed))
+    a, b, c = (weights(tmp_path / name / "last.safetensors") for name in "abc")
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert not all(torch.equal(a[key], c[key]) for key in a)
+
+
+def test_an_interrupted_run_is_gone_on_with(photos: Path, tmp_path: Path) -> None:
+    whole = train(settings(photos, tmp_path / "whole"))
+
+    def stop(epoch: Epoch) -> None:
+        if epoch.number == 2:
+            raise KeyboardInterrupt
+
+    cut = settings(photos, tmp_path / "cut")
+    with pytest.raises(KeyboardInterrupt):
+        train(cut, passed=stop)
+    told: list[Opened] = []
+    again = train(cut, opened=told.append)
+    assert told[0].epochs_done == 1  # the state of the second was not written yet
+    names = ("best.safetensors", "last.safetensors")
+    assert all((tmp_path / "whole" / n).read_bytes() == (tmp_path / "cut" / n).read_bytes() for n in names)
+    assert [epoch.loss for epoch in again.epochs] == [epoch.loss for epoch in whole.epochs]
+
+
+def test_a_finished_run_is_what_it_was(run: Path, photos: Path) -> None:
+    before = (run / "best.safetensors").read_bytes()
+    passed: list[Epoch] = []
+    result = train(settings(photos, run, epochs=12, lr=0.05), passed=passed.append)
+    assert (len(result.epochs), passed) == (12, [])
+    assert (run / "best.safetensors").read_bytes() == before
+
+
+def test_a_folder_of_another_run_is_left_alone(run: Path, photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"lr was 0\.05 and is 0\.1.*--out DIR"):
+        train(settings(photos, run, epochs=12, lr=0.1))
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="is not empty, and holds no run"):
+        train(settings(photos, tmp_path))
+
+
+def test_another_run_starts_from_its_weights(run: Path, photos: Path, tmp_path: Path) -> None:
+    told: list[Opened] = []
+    values = {"arch": None, "width": None, "resolution": None, "pretrained": run, "epochs": 1}
+    result = train(settings(photos, tmp_path / "tuned", **values), opened=told.append)
+    assert told[0].network == "mobilenet_v1_cifar_0.125_16"
+    assert told[0].recipe.name == "finetune"
+    assert result.best.measured[0].value == 100
+    with pytest.raises(ConfigError, match=r"holds mobilenet_v1_cifar 0\.125, and mobilenet_v2"):
+        train(settings(photos, tmp_path / "other", **{**values, "arch": "mobilenet_v2"}))
+
+
+@pytest.mark.parametrize("kd", ["kd", "dkd"])
+def test_a_student_learns_from_its_teacher(run: Path, photos: Path, tmp_path: Path, kd: str) -> None:
+    taught = train(settings(photos, tmp_path / "student", teacher=(run / "best.safetensors",), kd=kd, lr=0.05))
+    assert taught.opened.teachers == (str(run / "best.safetensors"),)
+    about = json.loads((tmp_path / "student" / "run.json").read_text())
+    assert len(about["made_from"]["teachers"][0]) == 64
+
+
+def test_a_loss_that_is_no_number_keeps_the_best_weights(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(GateFailed, match="--lr"):
+        train(settings(photos, tmp_path / "run", lr=1e30, clip_grad=None, warmup_epochs=0, recipe="cifar10"))
+
+
+def test_a_network_has_to_be_named(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--arch FAMILY, one of mobilenet_v1"):
+        train(settings(photos, tmp_path / "run", arch=None))
+    with pytest.raises(ConfigError, match="edgekit train DATA"):
+        train(Settings())
