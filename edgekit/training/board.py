@@ -25,7 +25,7 @@ class Board:
         if self.is_there():
             from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - 2 s, where it is used
 
-            self._writer = SummaryWriter(str(folder), purge_step=epochs_done + 1)  # type: ignore[no-untyped-call] # torch declares no types here
+            self._writer = SummaryWriter(str(folder), purge_step=epochs_done + 1)
 
     @staticmethod
     def is_there() -> bool:

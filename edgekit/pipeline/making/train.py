@@ -266,7 +266,7 @@ def _teacher(path: Path, settings: Settings, outputs: int, device: str) -> Teach
 
 
 def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
-    from torch import nn  # noqa: PLC0415 - see ``train``
+    import torch  # noqa: PLC0415 - see ``train``
 
     from edgekit.tasks.registry import kind  # noqa: PLC0415 - likewise
     from edgekit.training.data.loader import Loader  # noqa: PLC0415 - likewise
@@ -277,10 +277,10 @@ def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
     size = min(recipe.batch_size, len(data.train))
     training = Loader(data.train, size, preprocessing, recipe.augmentation, seed=wanted.seed, drop_last=True)
     validation = Loader(data.validation, recipe.batch_size, preprocessing, shuffle=False)
-    module = work.beginning.module.to(work.device)
+    module = work.beginning.module.to(work.device, memory_format=torch.channels_last)  # as batches are laid out
     module.recomputes = wanted.grad_checkpointing
     for part in module.modules():
-        if isinstance(part, nn.Dropout):
+        if isinstance(part, torch.nn.Dropout):
             part.p = recipe.drop
     return FromImages(
         module,
