@@ -116,7 +116,8 @@ def _pretrained(
     options = {
         name: value for name in ("padding", "bn_eps", "activation") if (value := getattr(model, name)) is not None
     }
-    options |= {"resolution": trained.shape[1:], **settled.options}
+    height, width = trained.shape[1:]
+    options |= {"resolution": height if height == width else (height, width), **settled.options}
     loaded = checkpoint.load(path, **cast("Options", options))
     _check_named(loaded.architecture, settings)
     architecture = replace(loaded.architecture, num_classes=outputs)
