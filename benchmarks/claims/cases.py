@@ -192,6 +192,18 @@ class Placed(nn.Module):
         return self.function(a, self.narrow(b))
 
 
+class Last(nn.Module):
+    """A layer on 2 places with half of the channels each, which are the last axis."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[N, C, 1, 1] -> [N, 2, 1, out]."""
+        return self.layer(x.reshape(1, x.shape[1] // 2, 2, 1).permute(0, 2, 3, 1))  # type: ignore[no-any-return] # a tensor
+
+
 class Twice(nn.Module):
     """Something that takes nothing in of what stands behind it."""
 
@@ -285,11 +297,23 @@ CASES = (
             "with ReLU6": _net(lambda: nn.ConvTranspose2d(8, 12, 2, 2), nn.ReLU6),
         },
     ),
-    Case("Linear", (96, 1, 1), {"": _net(nn.Flatten, lambda: nn.Linear(96, 40))}),
+    Case(
+        "Linear",
+        (96, 1, 1),
+        {
+            "": _net(nn.Flatten, lambda: nn.Linear(96, 40)),
+            "at every place, channels last": lambda: Last(nn.Linear(48, 20)),
+        },
+    ),
     Case(
         "Mean",
         (8, 14, 14),
-        {"axes kept": lambda: nn.AdaptiveAvgPool2d(1), "axes dropped": Of(lambda x: x.mean((2, 3)))},
+        {
+            "axes kept": lambda: nn.AdaptiveAvgPool2d(1),
+            "axes dropped": Of(lambda x: x.mean((2, 3))),
+            "of channels": Of(lambda x: x.mean(1, keepdim=True)),
+            "of rows": Of(lambda x: x.mean(2, keepdim=True)),
+        },
     ),
     Case(
         "AveragePool2d",
@@ -342,6 +366,8 @@ CASES = (
         {
             "zeros on every side another number": lambda: nn.ZeroPad2d((1, 2, 0, 3)),
             "channels of zeros": Of(lambda x: functional.pad(x, (0, 0, 0, 0, 1, 4))),
+            "reflected": lambda: nn.ReflectionPad2d((1, 2, 0, 1)),
+            "repeated": lambda: nn.ReplicationPad2d(1),
         },
     ),
     Case(
@@ -355,6 +381,7 @@ CASES = (
             "2 × 2, stride 3": lambda: nn.MaxPool2d(2, 3),
             "behind ReLU": Of(lambda x: functional.max_pool2d(x.relu(), 3, 2, 1)),
             "of everything": lambda: nn.AdaptiveMaxPool2d(1),
+            "of channels": Of(lambda x: x.amax(1, keepdim=True)),
         },
     ),
     Case(

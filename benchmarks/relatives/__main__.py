@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.benchmarks.random_weights import pictures
-from edgekit.benchmarks.relatives.ways import MODULE, WAYS, compared, export
+from edgekit.benchmarks.relatives.ways import FLOATS, MODULE, WAYS, compared, export
 from edgekit.benchmarks.relatives.zoo import FAMILIES, RELATIVES, draw
 from edgekit.errors import EdgekitError
 from edgekit.exporters.metadata import Precision
@@ -20,8 +20,11 @@ from edgekit.verification.float_parity import FloatParity
 from edgekit.verification.integer_parity import IntegerParity
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from edgekit.api.results import Exported
     from edgekit.benchmarks.relatives.ways import Compared
+    from edgekit.benchmarks.relatives.zoo import Drawn
 
 _IMAGES = 6
 COLUMNS = (
@@ -35,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="of networks; all by default")
     parser.add_argument("--small", action="store_true", help="few channels and pixels, as in tests")
-    parser.add_argument("--families", action="store_true", help="edgekit's own families instead, as modules")
+    parser.add_argument("--families", action="store_true", help="edgekit's own instead, as modules, in float16 alone")
     given = parser.parse_args()
     failed = False
     print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}", flush=True)
@@ -45,9 +48,10 @@ def main() -> None:
             started = time.perf_counter()
             with tempfile.TemporaryDirectory() as folder:
                 try:
-                    exported = export(network, way, Path(folder))
-                    size = network.images.shape[1], network.images.shape[2]
-                    found = list(compared(exported, pictures(np.random.default_rng(1), _IMAGES, size)))
+                    is_own = name in FAMILIES
+                    floats = ("float16",) if is_own else FLOATS
+                    exported = export(network, way, Path(folder), floats=floats, int8=not is_own)
+                    found = [] if exported.integer_model is None else list(compared(exported, _seen(network)))
                 except EdgekitError as error:
                     failed = True
                     print(f"| {name} | {way} | refused: {error} |", flush=True)
@@ -56,6 +60,11 @@ def main() -> None:
                 seconds = f"{time.perf_counter() - started:.0f}"
                 print(f"| {name} | {way} | {' | '.join((*_cells(exported, found), seconds))} |", flush=True)
     sys.exit(failed)
+
+
+def _seen(network: Drawn) -> NDArray[np.uint8]:
+    """Images that it was not calibrated on."""
+    return pictures(np.random.default_rng(1), _IMAGES, (network.images.shape[1], network.images.shape[2]))
 
 
 def _cells(exported: Exported, found: list[Compared]) -> tuple[str, ...]:

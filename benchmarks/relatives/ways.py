@@ -49,7 +49,7 @@ class Compared:
         return bool(self.parities) and all(parity.passed for parity in self.parities)
 
 
-def export(network: Drawn, way: str, folder: Path, *, floats: Sequence[str] = FLOATS) -> Exported:
+def export(network: Drawn, way: str, folder: Path, *, floats: Sequence[str] = FLOATS, int8: bool = True) -> Exported:
     """Files of a network in every format, int8 and the precisions in ``floats``, proven before they appear.
 
     Args:
@@ -57,6 +57,7 @@ def export(network: Drawn, way: str, folder: Path, *, floats: Sequence[str] = FL
         way: that it comes in.
         folder: to write to.
         floats: "float32", "float16".
+        int8: write int8 files.
 
     Raises:
         BadInput: the network cannot be taken.
@@ -69,13 +70,14 @@ def export(network: Drawn, way: str, folder: Path, *, floats: Sequence[str] = FL
         folder / f"{network.name}.onnx" if way == ONNX else model,
         network.images,
         targets="all",
-        int8=True,
+        int8=int8,
         float32="float32" in floats,
         float16="float16" in floats,
         mean=MEAN,
         std=STD,
         order="RGB",
         resize="none",
+        insist=not int8,  # nothing is quantized by how images look, and weights by lot look like anything
         name=None if way == ONNX else network.name,
         out=folder / way,
         settings=_SEVEN_BIT,

@@ -511,6 +511,29 @@ def test_what_is_refused(layer: nn.Module, message: str) -> None:
         capture(Net(layer), "net", SHAPE)
 
 
+@pytest.mark.parametrize(
+    ("refused", "instead"),
+    [
+        (torch.tanh, lambda x: 2 * torch.sigmoid(2 * x) - 1),
+        (torch.abs, lambda x: torch.relu(x) + torch.relu(-x)),
+        (torch.square, lambda x: x * x),
+        (lambda x: torch.maximum(x[:, :2], x[:, 2:]), lambda x: x[:, 2:] + torch.relu(x[:, :2] - x[:, 2:])),
+        (lambda x: torch.minimum(x[:, :2], x[:, 2:]), lambda x: x[:, :2] - torch.relu(x[:, :2] - x[:, 2:])),
+        (lambda x: x.sum(1, keepdim=True), lambda x: x.mean(1, keepdim=True) * 4),
+        (lambda x: functional.pad(x, (1, 1, 0, 0), value=0.5), lambda x: functional.pad(x - 0.5, (1, 1, 0, 0)) + 0.5),
+    ],
+)
+def test_what_refusals_offer_is_the_same_and_is_taken(
+    refused: Callable[[torch.Tensor], torch.Tensor], instead: Callable[[torch.Tensor], torch.Tensor], agrees: Agrees
+) -> None:
+    x = torch.randn(2, *SHAPE)
+    torch.testing.assert_close(instead(x), refused(x), rtol=0, atol=1e-6)
+    stem = nn.Conv2d(4, 4, 1)
+    with pytest.raises(UnsupportedOperator, match="or let forward return what"):
+        capture(nn.Sequential(stem, Apply(refused)), "net", SHAPE)
+    _captured(nn.Sequential(stem, Apply(instead)), agrees)
+
+
 def test_the_networks_own_forward_is_named_as_such() -> None:
     with pytest.raises(UnsupportedOperator, match=r"aten::tanh.default \(in the network's own forward\)"):
         capture(Apply(torch.tanh), "net", SHAPE)
