@@ -14,6 +14,7 @@ from edgekit.integer_model import IntegerModel
 from edgekit.models import checkpoint
 from edgekit.models.families import FAMILIES
 from edgekit.models.network import build
+from edgekit.verification.integer_parity import IntegerParity
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +45,7 @@ def test_an_fd_mobilenet_has_the_same_integers_everywhere(tmp_path: Path) -> Non
     assert [file.path.name for file in result.files] == [
         f"fd_mobilenet_0.25_32.int8.{kind}" for kind in ("tflite", "onnx")
     ]
-    assert all(parity.passed and parity.max_lsb == 0 for file in result.files for parity in file.parities)
+    parities = [parity for file in result.files for parity in file.parities]
+    assert all(isinstance(parity, IntegerParity) and parity.passed and parity.max_lsb == 0 for parity in parities)
     assert result.integer_model is not None
     assert IntegerModel.load(result.integer_model).exact
