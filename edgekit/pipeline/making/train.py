@@ -277,7 +277,8 @@ def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
     size = min(recipe.batch_size, len(data.train))
     training = Loader(data.train, size, preprocessing, recipe.augmentation, seed=wanted.seed, drop_last=True)
     validation = Loader(data.validation, recipe.batch_size, preprocessing, shuffle=False)
-    module = work.beginning.module.to(work.device, memory_format=torch.channels_last)  # as batches are laid out
+    # As batches are laid out; torch's overloads leave this argument out.
+    module = work.beginning.module.to(work.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     module.recomputes = wanted.grad_checkpointing
     for part in module.modules():
         if isinstance(part, torch.nn.Dropout):
