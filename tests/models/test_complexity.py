@@ -68,13 +68,12 @@ def of_normalization(architecture: Architecture) -> int:
 
 @pytest.mark.parametrize(("family", "width", "parameters", "macs", "source"), PUBLISHED)
 def test_what_is_published(family: str, width: float, parameters: str, macs: dict[int, str], source: str) -> None:
-    for side, million in macs.items():
-        # Who published V3 at other widths expands what was rounded, and keeps the last layer.
-        architecture = as_there(FAMILIES[family].make(width, resolution=side))
-        found = complexity(architecture)
-        assert is_published(found.macs / 1e6, million)
-        counted = found.parameters - (of_normalization(architecture) if source != V3_WEIGHTS else 0)
-        assert is_published(counted / 1e6, parameters)
+    # Who published V3 at other widths expands what was rounded, and keeps the last layer.
+    architecture = as_there(FAMILIES[family].make(width))
+    found = {side: complexity(architecture.with_options(resolution=side)) for side in macs}
+    assert all(is_published(found[side].macs / 1e6, million) for side, million in macs.items())
+    (counted,) = {one.parameters for one in found.values()}
+    assert is_published((counted - (of_normalization(architecture) if source != V3_WEIGHTS else 0)) / 1e6, parameters)
 
 
 @pytest.mark.parametrize("family", {family.wiring: family for family in FAMILIES.values()}.values(), ids=str)
@@ -97,7 +96,7 @@ def test_every_wiring_costs_what_its_layers_do(family: Family) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 def test_every_family_is_built_at_every_width_and_size(family: Family) -> None:
-    found = [complexity(family.make(width, 3, resolution=(96, 65))) for width in (0.25, 0.5, 0.75, 1.0, 1.4)]
+    found = [complexity(family.make(width, 3, resolution=(96, 65))) for width in (0.25, 0.75, 1.4)]
     for costs in ([one.macs for one in found], [one.parameters for one in found]):
         assert costs == sorted(set(costs))
 
