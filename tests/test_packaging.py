@@ -61,6 +61,7 @@ NEED_A_TOOLCHAIN = (
         "edgekit.models.readers",
         "edgekit.models.readers.*",
         "edgekit.models.complexity",
+        "edgekit.models.ensemble",
         "edgekit.models.sums",
         "edgekit.models.writing",
     ),
