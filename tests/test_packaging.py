@@ -45,6 +45,7 @@ NEED_A_TOOLCHAIN = (
         "edgekit.benchmarks.random_graphs",
         "edgekit.benchmarks.rebuilding",
         "edgekit.benchmarks.relatives.*",
+        "edgekit.benchmarks.training.*",
     ),
     *("edgekit.calibration.balancing", "edgekit.calibration.bias_correction", "edgekit.calibration.observing"),
     *("edgekit.calibration.saved", "edgekit.calibration.steps*"),
