@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.calibration.observers import StreamingHistogram
+from edgekit.calibration.ranges import RangeMethod, find_range, squared_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from edgekit.calibration.ranges import Range
 
 GROUPS = 8
+WORTH = 0.1  # of a tensor's squared error, that a wider range has to take away
+ODD = 1.5  # times as far as all other groups reaches a group with an odd image
 MORE_IMAGES = 64
 _STUDENT_T = 2.841  # two-sided 97.5 %, so that both ends together have 95 %; GROUPS - 1 = 7 degrees of freedom
 
@@ -77,6 +80,31 @@ def without_one_outlier(
     own = [find(histogram) for histogram in groups]
     low, high = sorted(r.low for r in own)[1], sorted(r.high for r in own)[-2]
     return replace(found, low=max(found.low, low), high=min(found.high, high)) if high > low else found
+
+
+def widened(found: Range, groups: Sequence[StreamingHistogram], find: Callable[[StreamingHistogram], Range]) -> Range:
+    """``found``, or as far as the range of least squared error reaches, where that is worth it.
+
+    A percentile counts values and not how far they reach: behind a sparse ReLU, or of an output of few values an image,
+    what it cuts off can cost more than the finer grid gains. It is widened where that takes away ``WORTH`` of the
+    squared error, but not towards what a single group shows: where one reaches ``ODD`` times as far as any other, an
+    image in it is odd.
+
+    Args:
+        found: the range of all images, without an outlier.
+        groups: ``GROUPS`` histograms, to which the images were dealt out.
+        find: the range that follows from a histogram.
+    """
+    if any(not histogram.total for histogram in groups):
+        return found
+    whole, own = merged(groups), [find(histogram) for histogram in groups]
+    least = find_range(whole, RangeMethod.MSE)
+    (lowest, lower, *_), (*_, higher, highest) = sorted(r.low for r in own), sorted(r.high for r in own)
+    low = found.low if lowest < ODD * lower else min(found.low, least.low)
+    high = found.high if highest > ODD * higher else max(found.high, least.high)
+    wider = replace(found, low=low, high=high)
+    is_worth_it = squared_error(whole, wider) < (1 - WORTH) * squared_error(whole, found)
+    return wider if is_worth_it else found
 
 
 def range_stability(

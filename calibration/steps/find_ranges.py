@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.calibration.data_free import LOGITS_MARGIN
 from edgekit.calibration.ranges import Range, RangeMethod, find_range
-from edgekit.calibration.stability import merged, without_one_outlier
+from edgekit.calibration.stability import merged, widened, without_one_outlier
 from edgekit.calibration.steps.step import RANGES, Step, Work
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ class FindRanges(Step["Mapping[str, Range]"]):
         ranges = {name: find(merged(groups)) for name, groups in histograms.items()}
         if work.options.method is RangeMethod.PERCENTILE:
             ranges = {name: without_one_outlier(ranges[name], histograms[name], find) for name in ranges}
+            if not work.options.synthetic:  # whose tails are nobody's
+                ranges = {name: widened(ranges[name], histograms[name], find) for name in ranges}
         if work.options.synthetic:
             ranges |= {name: ranges[name].scaled(LOGITS_MARGIN) for name in work.model.graph.output_tensors}
         return ranges

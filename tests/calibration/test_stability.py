@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edgekit.calibration.observers import StreamingHistogram
-from edgekit.calibration.ranges import Range, RangeMethod, find_range
-from edgekit.calibration.stability import GROUPS, MORE_IMAGES, merged, range_stability, without_one_outlier
+from edgekit.calibration.ranges import Range, RangeMethod, find_range, squared_error
+from edgekit.calibration.stability import GROUPS, MORE_IMAGES, merged, range_stability, widened, without_one_outlier
 
 IMAGES = 128
 
@@ -79,10 +79,32 @@ def test_one_odd_image_does_not_move_a_range() -> None:
         for i, image in enumerate(images):
             groups[i % GROUPS].update(image * np.float32(odd) if i == 20 else image)
         whole = find(merged(groups))
-        return whole, without_one_outlier(whole, groups, find)
+        return whole, widened(without_one_outlier(whole, groups, find), groups, find)
 
     _, usual = found(1.0)
     naive, robust = found(10.0)
     assert naive.high > 3 * usual.high
     assert robust.high == pytest.approx(usual.high, rel=0.1)
     assert robust.low == pytest.approx(usual.low, rel=0.1)
+
+
+def test_what_few_values_show_is_kept_where_cutting_it_off_costs_more() -> None:
+    """Sparse values, as behind a ReLU: 99.99 % of all are below what the largest two groups alone reach."""
+    rng = np.random.default_rng(1)
+    groups = []
+    for reach in (8, 8.5, 9, 9.5, 10, 10.5, 11, 12):
+        values = np.zeros(100_000, np.float32)
+        values[:12] = rng.uniform(0.5, 1, 12) * reach
+        groups.append(histogram([values]))
+    find = partial(find_range, method=RangeMethod.PERCENTILE, percentile=99.99)
+    cut = without_one_outlier(find(merged(groups)), groups, find)
+    wider = widened(cut, groups, find)
+    assert cut.high < 7
+    assert wider.high == pytest.approx(max(group.maximum for group in groups), rel=0.02)
+    assert squared_error(merged(groups), wider) < 0.1 * squared_error(merged(groups), cut)
+    assert widened(wider, groups, find) == wider
+
+
+def test_a_tensor_of_zeros_stays_as_it_is() -> None:
+    groups = [histogram([np.zeros(9, np.float32)]) for _ in range(GROUPS)]
+    assert widened(Range(0.0, 2.0**-8), groups, percentile) == Range(0.0, 2.0**-8)
