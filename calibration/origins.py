@@ -90,7 +90,7 @@ class Files:
     labels: Sequence[int] | None
     paths: Sequence[Path]
     class_names: tuple[str, ...] | None = None
-    unread: None = None
+    unread: str | None = None
 
     @contextmanager
     def reading(self) -> Iterator[Callable[[int], bytes]]:
@@ -238,7 +238,11 @@ def _list(table: Path) -> Files:
             f"{table}, line {missing[0].line}: {_several([row.file for row in missing])} {_do(missing)} not exist; "
             f"paths start from {table.parent}"
         )
-    names, given = [row.file for row in rows], _labels_of(table, rows)
+    names = [row.file for row in rows]
+    fraction = next((row for row in rows if _is_number(row.label) and not _is_number(row.label, int)), None)
+    if fraction is not None and all(_is_number(row.label) for row in rows):  # what regression learns, and no class
+        return Files(names, None, paths, unread=_no_label(table, fraction))
+    given = _labels_of(table, rows)
     return Files(names, None, paths) if given is None else Files(names, given.labels, paths, given.class_names)
 
 
@@ -267,9 +271,7 @@ def _labels_of(table: Path, rows: Sequence[_Row]) -> _Labels | None:
     fits, wanted = (_is_index, "") if are_indices else (_is_name, ", or the name of its class,")
     wrong = next((row for row in rows if not fits(row.label or "")), None)
     if wrong is not None:
-        raise DataError(
-            f"{table}, line {wrong.line}: the label is {wrong.label!r}, a class index (0, 1, 2, ...){wanted} is wanted"
-        )
+        raise DataError(_no_label(table, wrong, wanted))
     if are_indices:
         return _Labels([int(text) for text in texts], None)
     names = in_order(set(texts))
@@ -282,11 +284,15 @@ def _is_index(text: str) -> bool:
 
 
 def _is_name(text: str) -> bool:
+    return bool(text) and not _is_number(text)
+
+
+def _is_number(text: str | None, kind: type[float] | type[int] = float) -> bool:
     try:
-        float(text)
+        kind(text or "")
     except ValueError:
-        return bool(text)
-    return False
+        return False
+    return True
 
 
 # --- messages -------------------------------------------------------------------------------------------------------
@@ -304,3 +310,7 @@ def _several(names: Sequence[str]) -> str:
 
 def _do(things: Sequence[object]) -> str:
     return "does" if len(things) == 1 else "do"
+
+
+def _no_label(table: Path, row: _Row, wanted: str = "") -> str:
+    return f"{table}, line {row.line}: the label is {row.label!r}, a class index (0, 1, 2, ...){wanted} is wanted"

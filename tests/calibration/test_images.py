@@ -189,6 +189,10 @@ def test_names_of_classes_in_a_list_are_in_the_order_of_folders(tmp_path: Path) 
     )
     table(tmp_path / "list.csv", ("file", "label"), *rows[:2], ("c.png", "0.5"))
     refused(tmp_path / "list.csv", "line 4: the label is '0.5'")
+    table(tmp_path / "list.csv", ("file", "label"), ("a.png", "3"), ("b.png", "0.5"))  # for regression
+    found = opened(tmp_path / "list.csv")
+    assert found.labels is None
+    assert "line 3: the label is '0.5', a class index" in (found.unread_labels or "")
 
 
 def test_class_folders_are_labels_as_in_torchvision(tmp_path: Path) -> None:

@@ -230,6 +230,8 @@ def _read(source: Path, task: str) -> _Read:
 def _read_classes(source: Path) -> _Read:
     origin, paths = _origin(source)
     names, places, classes = origin.names, origin.labels, origin.class_names
+    if origin.unread is not None:
+        raise DataError(origin.unread)
     if places is not None and isinstance(origin, array_files.Arrays):
         classes = array_files.names_of_classes(source)
     if places is None:  # class folders, of which one may be empty

@@ -151,6 +151,11 @@ def test_numbers_come_from_every_place_that_verification_reads(tmp_path: Path) -
         np.testing.assert_array_equal(both[np.argsort(both[:, 0])], targets)
 
 
+def test_numbers_may_be_called_labels(tmp_path: Path) -> None:
+    data = open_data(listed(tmp_path / "list.csv", "path,label,split", ["0.5,train", "2,val"]), "regression")
+    assert (data.labels, data.train.targets.tolist()) == (("label",), [[0.5]])
+
+
 def test_tags_are_0_or_1_or_unknown(tmp_path: Path) -> None:
     data = open_data(
         listed(tmp_path / "list.csv", "file,a,b,split", ["1,0,train", "-1,nan,train", "0,1,val"]), "tagging"
@@ -162,6 +167,7 @@ def test_tags_are_0_or_1_or_unknown(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("task", "rows", "said"),
     [
+        ("classification", ["0.5,train", "1,train"], "line 2: the label is '0.5', a class index"),
         ("tagging", ["1,train", "2,train"], r"the target of 1\.png for age is 2: 1 is wanted where an image has a tag"),
         ("classification", ["a,train", "b,tset"], "line 3: split is 'tset', and one of train, val, test, validation"),
         ("classification", ["a,val", "b,val"], "has no image whose split is train"),
