@@ -112,4 +112,6 @@ def _show(result: TrainResult) -> None:
     console.say(*map(console.escape, text(result.epochs).splitlines()))
     rows = [[str(result.checkpoint), str(best.number), *(one.text() for one in best.measured)]]
     console.table(["weights of the best epoch", ">epoch", *(f">{one.metric.title}" for one in best.measured)], rows)
+    for other in result.elsewhere:
+        console.say(f"{console.escape(str(other.path))}   [dim]for {console.escape(other.made_by)}[/]")
     console.say("", f"edgekit export {result.run} --int8   writes it for its targets")

@@ -3,6 +3,7 @@
 =====================  ================================================================================================
 best.safetensors       the weights of the best epoch, with what training recorded: what ``edgekit export RUN`` reads
 last.safetensors       those of the last one, likewise
+best.LIBRARY.pth       the best weights for torchvision and timm, where these have the network
 calibration/           256 of the training images, which int8 exports calibrate on
 log.csv                a row an epoch
 curve.svg              its picture, at the end

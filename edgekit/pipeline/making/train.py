@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit import extras
-from edgekit.errors import ConfigError
+from edgekit import extras, files
+from edgekit.errors import CheckpointError, ConfigError
 from edgekit.ir import LOGITS
 from edgekit.models.folders import BEST, CALIBRATION, LAST
 from edgekit.pipeline.making.beginning import Beginning, begin
@@ -75,12 +75,26 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
+class ForLibrary:
+    """The weights of the best epoch for another library.
+
+    Attributes:
+        path: a state dict, which that library's network loads strictly.
+        made_by: what makes that network, as it is typed in Python.
+    """
+
+    path: Path
+    made_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class TrainResult:
     """What came of a training.
 
     Attributes:
         run: its folder.
         checkpoint: the weights of the best epoch.
+        elsewhere: the same for torchvision and timm, where these have the network.
         opened: what was trained, and on what.
         epochs: all of them.
         best: the one whose weights ``checkpoint`` has.
@@ -88,6 +102,7 @@ class TrainResult:
 
     run: Path
     checkpoint: Path
+    elsewhere: tuple[ForLibrary, ...]
     opened: Opened
     epochs: tuple[Epoch, ...]
     best: Epoch
@@ -198,7 +213,7 @@ def train(
             loop.run(keep, foretold=foretold, progress=progress)
         run.finish(made_from, loop.history)
     assert loop.best is not None, "the first epoch is the best so far"
-    return TrainResult(run.path, run.path / BEST, told, tuple(loop.history), loop.best)
+    return TrainResult(run.path, run.path / BEST, _for_libraries(run.path), told, tuple(loop.history), loop.best)
 
 
 def _device(wanted: Accelerator | None) -> Accelerator:
@@ -317,6 +332,26 @@ def _keep_images(data: Data, run: Path) -> None:
 
     if not (run / CALIBRATION).is_dir():
         calibration_images(data.train, run / CALIBRATION, KEPT_IMAGES)
+
+
+def _for_libraries(run: Path) -> tuple[ForLibrary, ...]:
+    """Write the best weights under the names of libraries that have the network."""
+    import torch  # noqa: PLC0415 - see ``train``
+
+    from edgekit.models import checkpoint  # noqa: PLC0415 - likewise
+    from edgekit.models.writing import LIBRARIES, state_dict_as  # noqa: PLC0415 - likewise
+
+    best, found = checkpoint.load(run / BEST), []
+    for library in LIBRARIES:
+        try:
+            written = state_dict_as(best.module, best.architecture, library)
+        except CheckpointError:  # it has no such network
+            continue
+        path = run / BEST.replace(".safetensors", f".{library}.pth")
+        with files.replacing(path) as temporary:
+            torch.save(written.weights, temporary)
+        found.append(ForLibrary(path, written.made_by))
+    return tuple(found)
 
 
 def _save(path: Path, module: nn.Module, epoch: Epoch, work: _Work) -> None:

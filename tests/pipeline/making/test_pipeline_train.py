@@ -146,3 +146,15 @@ def test_a_network_has_to_be_named(photos: Path, tmp_path: Path) -> None:
         train(settings(photos, tmp_path / "run", arch=None))
     with pytest.raises(ConfigError, match="edgekit train DATA"):
         train(Settings())
+
+
+def test_the_best_weights_are_there_for_other_libraries(photos: Path, tmp_path: Path) -> None:
+    small = {"arch": "mobilenet_v2", "width": 0.5, "resolution": 32, "epochs": 1}
+    result = train(settings(photos, tmp_path / "run", **small))
+    (torchvisions,) = (one for one in result.elsewhere if "torchvision" in one.path.name)
+    assert torchvisions.made_by == "torchvision.models.mobilenet_v2(width_mult=0.5, num_classes=3)"
+    there = checkpoint.load(torchvisions.path, padding="symmetric", bn_eps=1e-5).module
+    here = checkpoint.load(result.checkpoint).module
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert torch.equal(there.eval()(images), here.eval()(images))
