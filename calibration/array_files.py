@@ -97,12 +97,26 @@ def read_array(path: Path) -> NDArray[np.uint8]:
 
 
 def names_of_classes(path: Path) -> tuple[str, ...] | None:
-    """The names of classes, in order, that lie beside the images of an .npz; None where there are none."""
+    """The names of classes, in order, that lie beside the images of an .npz; None where there are none.
+
+    Raises:
+        DataError: there is something else, or a name twice.
+    """
     if path.suffix.lower() != ".npz":
         return None
-    with np.load(path, allow_pickle=False) as archive:
-        names = archive[CLASSES] if CLASSES in archive.files else None
-    return None if names is None or names.ndim != 1 or names.dtype.kind != "U" else tuple(map(str, names))
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            names = archive[CLASSES] if CLASSES in archive.files else None
+    except ValueError as error:  # objects of Python
+        raise DataError(f"the {CLASSES} in {path} cannot be read: save np.array(names) of plain texts") from error
+    if names is None:
+        return None
+    if names.ndim != 1 or names.dtype.kind != "U" or len(set(names.tolist())) != len(names):
+        raise DataError(
+            f"the {CLASSES} in {path} are {names.dtype} of shape {list(names.shape)}, and one name a class is wanted, "
+            f"none twice: save np.array(names) of plain texts"
+        )
+    return tuple(names.tolist())
 
 
 def _open_array(path: Path, stack: ExitStack) -> IO[bytes]:

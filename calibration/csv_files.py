@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edgekit.errors import DataError
 
@@ -48,6 +48,9 @@ class Table:
         return next((lower.index(name) for name in names if name in lower), None)
 
 
+DELIMITERS: Final = ",;\t"  # the first line has most of the one that counts; spreadsheets write ; in many languages
+
+
 def read(path: Path) -> Table:
     """A CSV file in UTF-8.
 
@@ -57,7 +60,9 @@ def read(path: Path) -> Table:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:  # spreadsheets write a byte order mark
-            reader = csv.reader(stream)
+            first = stream.readline()
+            stream.seek(0)
+            reader = csv.reader(stream, delimiter=max(DELIMITERS, key=first.count))
             lines = [Row(reader.line_num, tuple(cell.strip() for cell in cells)) for cells in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} is not a CSV file in UTF-8: {error}") from error

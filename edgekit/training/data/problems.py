@@ -63,6 +63,11 @@ def find(
         DataError: training makes no sense; the message has a sentence for each reason.
     """
     of_targets = {Classification.name: _of_classes, Tagging.name: _of_tags}.get(data.task, _of_numbers)
+    if not len(data.validation):
+        raise DataError(
+            f"There are {count(len(data.train), 'image')} and no two of one class, so none can be held out to choose "
+            f"the best checkpoint: give more."
+        )
     found = [*_of_labels(data, names), *of_targets(data)]
     looks = [look(part, progress) for part in (data.train, data.validation)]
     found += [*_of_files(looks), *_of_sizes(data, size)]
@@ -160,7 +165,8 @@ def _of_files(parts: Sequence[Looks]) -> Iterator[Problem]:
     broken = {name: why for looks in parts for name, why in looks.broken.items()}
     if broken:
         yield Problem(
-            f"{count(len(broken), 'image')} cannot be used ({some(broken)}): replace them, or leave them out.",
+            f"{count(len(broken), 'image')} cannot be used ({some(broken)}): replace or remove "
+            f"{'it' if len(broken) == 1 else 'them'}.",
             is_fatal=True,
         )
 

@@ -99,6 +99,12 @@ def test_arrays_with_and_without_validation_beside_them(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(data.train.image(3)), array[3])
 
 
+@pytest.mark.parametrize("names", [np.array(["a", "b"], object), np.array(["a", "a"]), np.array([["a", "b"]])])
+def test_names_of_arrays_are_plain_texts(tmp_path: Path, names: np.ndarray) -> None:
+    with pytest.raises(DataError, match=r"the classes in .*a\.npz .*: save np\.array\(names\) of plain texts"):
+        open_data(arrays(tmp_path / "a.npz", 4, classes=names))
+
+
 @pytest.mark.parametrize("shape", [(3, 4, 5), (3, 4, 5, 1)])
 def test_grey_arrays_have_one_channel(tmp_path: Path, shape: tuple[int, ...]) -> None:
     np.savez(tmp_path / "a.npz", images=np.zeros(shape, np.uint8), labels=np.array([0, 1, 1]))
@@ -226,6 +232,12 @@ def test_few_images_are_split_so_that_both_parts_have_some() -> None:
     train, held = split(many([1, 2, 3, 4, 4], [0, 0, 1, 2, 2]))
     assert len(held) == 1
     assert {2, 3, 4} < set(train)
+
+
+def test_of_many_images_a_smaller_share_is_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "MOST_HELD_OUT", 4)
+    _, held = split(many(range(80), [i % 2 for i in range(80)]))
+    assert len(held) == 4
 
 
 def test_some_examples_are_as_many_of_each_class_as_there_are() -> None:

@@ -65,7 +65,7 @@ def test_images_that_cannot_be_used_are_counted_and_named(tmp_path: Path) -> Non
         DataError, match=r"4 images cannot be used \(1\.jpg: .*; 2\.jpg: it is no image; 3\.jpg: No such file"
     ) as caught:
         find(data(examples, GOOD.validation), SIZE)
-    assert str(caught.value).endswith("…): replace them, or leave them out.")
+    assert str(caught.value).endswith("…): replace or remove them.")
     for good in (examples, examples.held()):
         with pytest.raises(DataError, match="4 images"):
             find(data(good, GOOD.validation), SIZE)
@@ -85,6 +85,11 @@ def test_classes_that_leave_nothing_to_learn_are_refused(
     found = data(part(range(len(train)), train), part(range(20, 20 + len(validation)), validation), labels)
     with pytest.raises(DataError, match=said):
         find(found, SIZE)
+
+
+def test_without_an_image_that_chooses_nothing_is_trained() -> None:
+    with pytest.raises(DataError, match="There are 2 images and no two of one class, so none can be held out"):
+        find(data(part([0, 1], [0, 1]), GOOD.validation.some([])), SIZE)
 
 
 def test_classes_that_are_hardly_there_are_told() -> None:
