@@ -293,10 +293,15 @@ def _labels(train: _Read, chosen: _Read | None) -> tuple[str, ...]:
             if part.labels != train.labels or part.targets.shape[1] != train.targets.shape[1]:
                 raise DataError(f"{train.source} and {part.source} have other numbers: name their columns alike")
         return train.labels or ()
-    most = max((int(part.targets.max(initial=-1)) for part in parts if part.labels is None), default=-1)
     names = tuple(dict.fromkeys(name for part in parts for name in part.labels or ()))
-    if names and most >= len(names):
-        raise DataError(f"an image has the class index {most}, and {len(names)} classes have names: name all of them")
+    most = -1
+    for part in parts:
+        largest, named = int(part.targets.max(initial=-1)), len(part.labels or names)
+        if named and largest >= named:
+            raise DataError(
+                f"{part.source} has an image of the class index {largest}, and {named} classes have names: name all"
+            )
+        most = max(most, largest)
     return names or tuple(str(index) for index in range(most + 1))
 
 

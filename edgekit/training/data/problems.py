@@ -103,7 +103,9 @@ def _of_classes(data: Data) -> Iterator[Problem]:
     if len(there) < 2:
         name = "none" if not len(there) else data.labels[there[0]]
         yield Problem(
-            f"All images are of one class ({name}), so nothing is told apart: give two or more.", is_fatal=True
+            f"All images are of one class ({name}), so nothing is told apart: give two classes or more, or the folder "
+            f"that holds their folders.",
+            is_fatal=True,
         )
         return
 

@@ -105,6 +105,18 @@ def test_names_of_arrays_are_plain_texts(tmp_path: Path, names: np.ndarray) -> N
         open_data(arrays(tmp_path / "a.npz", 4, classes=names))
 
 
+def test_all_classes_have_names_or_none(tmp_path: Path) -> None:
+    train = arrays(tmp_path / "train.npz", 4, classes=np.array(["a"]))
+    with pytest.raises(
+        DataError, match=r"train\.npz has an image of the class index 1, and 1 classes have names: name"
+    ):
+        open_data(train)
+    arrays(train, 4, classes=np.array(["a", "b"]))
+    np.savez(tmp_path / "val.npz", images=np.zeros((1, 4, 4, 3), np.uint8), labels=np.array([2]))
+    with pytest.raises(DataError, match=r"val\.npz has an image of the class index 2, and 2 classes have names: name"):
+        open_data(train)
+
+
 @pytest.mark.parametrize("shape", [(3, 4, 5), (3, 4, 5, 1)])
 def test_grey_arrays_have_one_channel(tmp_path: Path, shape: tuple[int, ...]) -> None:
     np.savez(tmp_path / "a.npz", images=np.zeros(shape, np.uint8), labels=np.array([0, 1, 1]))
