@@ -10,7 +10,7 @@ from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD, NORMALIZATIONS, USU
 from edgekit.errors import ConfigError
 from edgekit.pipeline.making.expectations import settle
 from edgekit.pipeline.making.given import Given
-from edgekit.pipeline.making.trained import FROM_FILE, HALF
+from edgekit.pipeline.making.trained import FROM_FILE, HALF, options_of
 from edgekit.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -113,11 +113,9 @@ def _pretrained(
             f"{path} is no checkpoint of a MobileNet: what is trained has to be one of edgekit's families"
         )
     settled = settle(trained, replace(settings, model=model), None, Given(images=images), progress)
-    options = {
-        name: value for name in ("padding", "bn_eps", "activation") if (value := getattr(model, name)) is not None
-    }
     height, width = trained.shape[1:]
-    options |= {"resolution": height if height == width else (height, width), **settled.options}
+    size = height if height == width else (height, width)
+    options = {**options_of(model), "resolution": size, **settled.options}
     loaded = checkpoint.load(path, **cast("Options", options))
     _check_named(loaded.architecture, settings)
     architecture = replace(loaded.architecture, num_classes=outputs)
@@ -143,15 +141,9 @@ def _check_named(found: Architecture, settings: Settings) -> None:
 
 def _options(settings: Settings) -> Options:
     """What leaves no trace in the channels, where it is set."""
-    model, found = settings.model, cast("Options", {})
+    found = options_of(settings.model)
     if settings.train.resolution is not None:
         found["resolution"] = settings.train.resolution
-    if model.padding is not None:
-        found["padding"] = model.padding
-    if model.bn_eps is not None:
-        found["bn_eps"] = model.bn_eps
-    if model.activation is not None:
-        found["activation"] = model.activation
     return found
 
 

@@ -11,13 +11,16 @@ import pytest
 import torch
 from PIL import Image
 
-from edgekit.config import Settings, TrainSettings
+from edgekit.config import ModelSettings, Settings, TrainSettings
 from edgekit.errors import ConfigError, GateFailed
 from edgekit.models import checkpoint
+from edgekit.models.families.mobilenet_v2 import mobilenet_v2
+from edgekit.pipeline.making.beginning import begin
 from edgekit.pipeline.making.export import export
 from edgekit.pipeline.making.given import with_kept_images
 from edgekit.pipeline.making.train import Opened, train
 from edgekit.pipeline.proving.verify import verify
+from edgekit.progress import silent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -158,3 +161,10 @@ def test_the_best_weights_are_there_for_other_libraries(photos: Path, tmp_path: 
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         assert torch.equal(there.eval()(images), here.eval()(images))
+
+
+def test_a_network_can_have_its_first_strides_taken_out(tmp_path: Path) -> None:
+    wanted = settings(tmp_path, tmp_path / "a", arch="mobilenet_v2", resolution=None)
+    begun = begin(replace(wanted, model=ModelSettings(cifar_stem=True)), 3, lambda _: pytest.fail("asked"), silent)
+    assert begun.architecture == mobilenet_v2(0.125, 3, cifar_stem=True)
+    assert begun.preprocessing.size == (32, 32)
