@@ -102,6 +102,8 @@ class Preprocessing:
         """
         height, width = self.size
         image = self.resized(image, self._before_crop(image.size))
+        if image.size == (width, height):
+            return image
         if image.width < width or image.height < height:
             raise DataError(
                 f"the image is {image.width} x {image.height}, smaller than the network's {width} x {height}: "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -136,6 +136,9 @@ class Loader:
         return _Making(indices, pixels, work)
 
     def _finished(self, making: _Making) -> Batch:
+        wait(
+            making.work, return_when=FIRST_EXCEPTION
+        )  # wakes up once, where each result would take the lock for itself
         for future in making.work:
             future.result()
         return Batch(making.pixels, self.examples.targets[making.indices], making.indices)
