@@ -86,7 +86,8 @@ def _show_opened(opened: Opened) -> None:
         f"{opened.accelerator}; {opened.validation:,} others choose the best epoch"
     )
     console.note(
-        f"recipe {recipe.name}: {console.count(recipe.epochs, 'epoch')} in steps of {recipe.batch_size} images, "
+        f"recipe {recipe.name}: {console.count(recipe.epochs, 'epoch')} in steps of "
+        f"{console.count(min(recipe.batch_size, opened.training), 'image')}, "
         f"{recipe.opt}, learning rate {recipe.lr:.3g}, {recipe.sched}"
     )
     if opened.epochs_done:

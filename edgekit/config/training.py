@@ -80,7 +80,8 @@ class TrainSettings:
         at_least(1, "train.resolution", shorter(self.resolution))
         for name in ("epochs", "batch_size", "grad_accum_steps"):
             at_least(1, f"train.{name}", getattr(self, name))
-        at_least(0, "train.seed", self.seed)
+        for name in ("seed", "pad", "warmup_epochs"):
+            at_least(0, f"train.{name}", getattr(self, name))
         for name in _POSITIVE:
             positive(f"train.{name}", getattr(self, name))
         for name in _SHARES:

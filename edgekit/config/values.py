@@ -35,14 +35,14 @@ def shorter(size: int | Size | str | None) -> int | None:
     return min(size) if isinstance(size, tuple) else size if isinstance(size, int) else None
 
 
-def at_least(least: int, name: str, value: int | None) -> None:
+def at_least(least: int, name: str, value: float | None) -> None:
     """Refuse a value below ``least``.
 
     Raises:
         ConfigError: it is.
     """
     if value is not None and value < least:
-        raise ConfigError(f"{name} is {value}: {least} or more is wanted")
+        raise ConfigError(f"{name} is {value:g}: {least} or more is wanted")
 
 
 def positive(name: str, value: float | None) -> None:

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from edgekit import files
 from edgekit.errors import GateFailed
 from edgekit.progress import Progress, silent
 from edgekit.tasks.values import Measured
+from edgekit.training import saving
 from edgekit.training.averaging import Average
 from edgekit.training.optimizer import SCALE, optimizer
 from edgekit.training.schedule import rate
@@ -214,8 +214,7 @@ class Loop:
             "scaler": self._scaler.state_dict(),
             "average": None if self.average is None else self.average.module.state_dict(),
         }
-        with files.replacing(self._state) as temporary:
-            torch.save(state, temporary)
+        saving.save(state, self._state)
         self._saved_at = time.monotonic()
 
     def resume(self, metrics: Mapping[str, Metric]) -> bool:

@@ -3,7 +3,7 @@
 ===========  ==========================================================================================================
 scratch      from random weights: SGD with Nesterov's momentum, one cosine with warm-up, RandAugment, label smoothing,
              an average of the weights
-finetune     from pre-trained weights: AdamW, lower learning rates for the blocks in front, milder augmentation
+finetune     from pre-trained weights: AdamW, lower learning rates for the blocks in front, stronger RandAugment
 cifar10      what is usual for CIFAR-10 at full length: SGD, learning rate 0.1 divided by 10 after epochs 100 and 150 of
              200, weight decay 1e-4, pictures of 32 x 32 padded by 4 and cut, mirrored
 ===========  ==========================================================================================================

@@ -47,6 +47,19 @@ class RunFolder:
         """What an interrupted run goes on from."""
         return self.path / STATE
 
+    def check(self) -> None:
+        """Refuse a folder that no run can lie in, before time goes into images.
+
+        Raises:
+            ConfigError: it holds something else, or is no folder.
+        """
+        if self._about() is not None or not self.path.exists():
+            return
+        if not self.path.is_dir():
+            raise ConfigError(f"{self.path} is a file, and a run is a folder: choose another, --out DIR")
+        if any(not entry.name.startswith(".") for entry in self.path.iterdir()):
+            raise ConfigError(f"{self.path} is not empty, and holds no run: choose another folder, --out DIR")
+
     def begin(self, made_from: Mapping[str, Any]) -> None:
         """Write down what the run is made from, JSON values; a folder of the same run is gone on with.
 
@@ -56,8 +69,7 @@ class RunFolder:
         """
         before = self._about()
         if before is None:
-            if self.path.is_dir() and any(not entry.name.startswith(".") for entry in self.path.iterdir()):
-                raise ConfigError(f"{self.path} is not empty, and holds no run: choose another folder, --out DIR")
+            self.check()
             self._write(made_from, ())
             return
         differing = _differences(before, json.loads(json.dumps(made_from)))
@@ -101,7 +113,7 @@ class RunFolder:
         path = self.path / RUN
         try:
             about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
             raise ConfigError(f"{path} cannot be read ({error}): choose another folder, --out DIR") from error

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit import extras, files
+from edgekit import extras
 from edgekit.errors import CheckpointError, ConfigError
 from edgekit.ir import LOGITS
-from edgekit.models.folders import BEST, CALIBRATION, LAST
+from edgekit.models.folders import BEST, CALIBRATION, LAST, file_of
 from edgekit.pipeline.making.beginning import Beginning, begin
 from edgekit.pipeline.making.run import BOARD, RunFolder
 from edgekit.progress import Progress, silent
@@ -130,7 +130,7 @@ class _Work:
             "data": self.data.digest,
             "task": wanted.task,
             "recipe": asdict(self.recipe),
-            "teachers": [hashlib.sha256(path.read_bytes()).hexdigest() for path in wanted.teacher],
+            "teachers": [_digest(path) for path in wanted.teacher],
             "distillation": {"kind": wanted.kd, "temperature": wanted.kd_temperature, "alpha": wanted.kd_alpha},
             "seed": wanted.seed,
         }
@@ -162,19 +162,25 @@ def train(
 
     from edgekit.training.board import Board  # noqa: PLC0415 - needs torch
     from edgekit.training.data import problems  # noqa: PLC0415 - likewise
-    from edgekit.training.data.opening import open_data  # noqa: PLC0415 - likewise
+    from edgekit.training.data.opening import open_data, reads  # noqa: PLC0415 - likewise
     from edgekit.training.loop import Loop, Precision  # noqa: PLC0415 - likewise
     from edgekit.training.recipe import resolve  # noqa: PLC0415 - likewise
 
     wanted = settings.train
     if wanted.data is None:
         raise ConfigError("no images are named: edgekit train DATA, or data = … under [train] of edgekit.toml")
+    run = RunFolder(wanted.out)
+    run.check()
+    if reads(wanted.data, run.path, wanted.validation):
+        raise ConfigError(
+            f"{run.path} lies among the images that are read, and would be one: choose another, --out DIR"
+        )
     data = open_data(wanted.data, wanted.task, validation=wanted.validation, seed=wanted.seed, progress=progress)
     beginning = begin(settings, data.outputs, _shown(data), progress)
     found = problems.find(data, beginning.preprocessing.size, progress=progress)
     recipe = resolve(wanted, min(beginning.preprocessing.size))
     work = _Work(settings, data, beginning, recipe, _device(wanted.accelerator))
-    run, made_from = RunFolder(wanted.out), work.made_from
+    made_from = work.made_from
     run.begin(made_from)
     trainee = _trainee(work, _teachers(settings, data.outputs, work.device))
     identity, precision = _identity(made_from), Precision.of(work.device)
@@ -214,6 +220,23 @@ def train(
         run.finish(made_from, loop.history)
     assert loop.best is not None, "the first epoch is the best so far"
     return TrainResult(run.path, run.path / BEST, _for_libraries(run.path), told, tuple(loop.history), loop.best)
+
+
+def _digest(checkpoint: Path) -> str:
+    """SHA-256 of a file of weights, or of the one in a folder.
+
+    Raises:
+        CheckpointError: there is none.
+        ConfigError: it cannot be read.
+    """
+    path = file_of(checkpoint)
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ConfigError(
+            f"the teacher {path} cannot be read ({error.strerror}): name another, --teacher FILE"
+        ) from error
 
 
 def _device(wanted: Accelerator | None) -> Accelerator:
@@ -281,6 +304,11 @@ def _teacher(path: Path, settings: Settings, outputs: int, device: str) -> Teach
 
 
 def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
+    """What learns, and from what.
+
+    Raises:
+        ConfigError: there are fewer batches than an update takes, or the task mixes no images.
+    """
     import torch  # noqa: PLC0415 - see ``train``
 
     from edgekit.tasks.registry import kind  # noqa: PLC0415 - likewise
@@ -291,8 +319,16 @@ def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
     data, recipe, wanted, preprocessing = work.data, work.recipe, work.settings.train, work.beginning.preprocessing
     size = min(recipe.batch_size, len(data.train))
     training = Loader(data.train, size, preprocessing, recipe.augmentation, seed=wanted.seed, drop_last=True)
+    if recipe.grad_accum_steps > len(training):
+        raise ConfigError(
+            f"an update takes {recipe.grad_accum_steps} batches, and {len(data.train):,} images are "
+            f"{len(training):,} of {size}: choose a smaller --grad-accum-steps or --batch-size"
+        )
     validation = Loader(data.validation, recipe.batch_size, preprocessing, shuffle=False)
     # As batches are laid out; torch's overloads leave this argument out.
+    learned = objective(wanted.task)
+    if (recipe.mixup or recipe.cutmix) and not learned.mixes:
+        raise ConfigError(f"in {wanted.task} images are not mixed: leave --mixup and --cutmix out")
     module = work.beginning.module.to(work.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     module.recomputes = wanted.grad_checkpointing
     for part in module.modules():
@@ -303,7 +339,7 @@ def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
         [feature_map.module for feature_map in module.maps],
         training,
         validation,
-        objective=objective(wanted.task),
+        objective=learned,
         task=kind(wanted.task).of({LOGITS: (data.outputs,)}, data.labels),
         normalization=preprocessing.normalization,
         recipe=recipe,
@@ -336,10 +372,9 @@ def _keep_images(data: Data, run: Path) -> None:
 
 def _for_libraries(run: Path) -> tuple[ForLibrary, ...]:
     """Write the best weights under the names of libraries that have the network."""
-    import torch  # noqa: PLC0415 - see ``train``
-
     from edgekit.models import checkpoint  # noqa: PLC0415 - likewise
     from edgekit.models.writing import LIBRARIES, state_dict_as  # noqa: PLC0415 - likewise
+    from edgekit.training import saving  # noqa: PLC0415 - likewise
 
     best, found = checkpoint.load(run / BEST), []
     for library in LIBRARIES:
@@ -348,8 +383,7 @@ def _for_libraries(run: Path) -> tuple[ForLibrary, ...]:
         except CheckpointError:  # it has no such network
             continue
         path = run / BEST.replace(".safetensors", f".{library}.pth")
-        with files.replacing(path) as temporary:
-            torch.save(written.weights, temporary)
+        saving.save(written.weights, path)
         found.append(ForLibrary(path, written.made_by))
     return tuple(found)
 

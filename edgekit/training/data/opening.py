@@ -122,6 +122,19 @@ def open_data(
     return Data(task, learned, choosing, labels, tuple(notes), _digest((learned, choosing), labels))
 
 
+def reads(path: Path, place: Path, validation: Path | None = None) -> bool:
+    """Whether what lies at a place is taken for a part of the data set at ``path``.
+
+    Args:
+        path: see ``open_data``.
+        place: anywhere.
+        validation: see ``open_data``.
+    """
+    parts = _parts(path)
+    folders = [part for part in (parts.train, validation or parts.validation) if part is not None and part.is_dir()]
+    return any(place.resolve().is_relative_to(folder.resolve()) for folder in folders)
+
+
 def split(examples: Examples, seed: int = 0) -> tuple[list[int], list[int]]:
     """The places of those that are learned from, and of those that choose: one in five of each class, at most 5,000.
 

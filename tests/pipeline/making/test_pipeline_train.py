@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import torch
 from PIL import Image
 
 from edgekit.config import ModelSettings, Settings, TrainSettings
-from edgekit.errors import ConfigError, GateFailed
+from edgekit.errors import CheckpointError, ConfigError, GateFailed
 from edgekit.models import checkpoint
 from edgekit.models.families.mobilenet_v2 import mobilenet_v2
 from edgekit.pipeline.making.beginning import begin
@@ -133,10 +134,15 @@ def test_another_run_starts_from_its_weights(run: Path, photos: Path, tmp_path: 
 
 @pytest.mark.parametrize("kd", ["kd", "dkd"])
 def test_a_student_learns_from_its_teacher(run: Path, photos: Path, tmp_path: Path, kd: str) -> None:
-    taught = train(settings(photos, tmp_path / "student", teacher=(run / "best.safetensors",), kd=kd, lr=0.05))
-    assert taught.opened.teachers == (str(run / "best.safetensors"),)
+    taught = train(settings(photos, tmp_path / "student", teacher=(run,), kd=kd, lr=0.05))
+    assert taught.opened.teachers == (str(run),)
     about = json.loads((tmp_path / "student" / "run.json").read_text())
-    assert len(about["made_from"]["teachers"][0]) == 64
+    assert about["made_from"]["teachers"] == [hashlib.sha256((run / "best.safetensors").read_bytes()).hexdigest()]
+
+
+def test_a_teacher_that_is_not_there_is_named(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no\.pth does not exist"):
+        train(settings(photos, tmp_path / "student", teacher=(tmp_path / "no.pth",)))
 
 
 def test_a_loss_that_is_no_number_keeps_the_best_weights(photos: Path, tmp_path: Path) -> None:
@@ -149,6 +155,32 @@ def test_a_network_has_to_be_named(photos: Path, tmp_path: Path) -> None:
         train(settings(photos, tmp_path / "run", arch=None))
     with pytest.raises(ConfigError, match="edgekit train DATA"):
         train(Settings())
+
+
+def test_an_update_takes_no_more_batches_than_there_are(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="an update takes 5 batches, and 36 images are 4 of 8: choose a smaller"):
+        train(settings(photos, tmp_path, grad_accum_steps=5))
+
+
+def test_numbers_are_not_mixed(photos: Path, tmp_path: Path) -> None:
+    names = [f"train/{name}/0.png" for name in CLASSES for _ in range(4)]
+    table = tmp_path / "numbers.csv"
+    table.write_text("path,size\n" + "".join(f"{photos / name},{place}\n" for place, name in enumerate(names)))
+    with pytest.raises(ConfigError, match="in regression images are not mixed: leave --mixup and --cutmix out"):
+        train(settings(table, tmp_path / "run", task="regression", mixup=0.2))
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [("train/run", "lies among the images"), ("other", "is not empty, and holds no run"), ("file", "is a file")],
+)
+def test_a_folder_that_no_run_can_lie_in_is_refused_before_images_are_read(tmp_path: Path, out: str, said: str) -> None:
+    (tmp_path / "train" / "cat").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "note").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ConfigError, match=said):
+        train(settings(tmp_path, tmp_path / out), progress=lambda *_: pytest.fail("images were read"))
 
 
 def test_the_best_weights_are_there_for_other_libraries(photos: Path, tmp_path: Path) -> None:
