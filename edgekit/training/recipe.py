@@ -97,6 +97,15 @@ class Recipe:
             drawn = RandAugment(self.aa[0], round(self.aa[1] / _LARGEST_MAGNITUDE * LARGEST))
         return Augmentation(crops[self.crop], self.hflip, drawn, erasing=self.reprob)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is unusual about it, for people."""
+        if self.sched != "step" or any(epoch < self.epochs for epoch in self.decay_epochs):
+            return ()
+        when = ", ".join(map(str, self.decay_epochs)) or "none"
+        note = f"The learning rate never falls: it does so after epochs {when}, and there are {self.epochs}; "
+        return (note + "--decay-epochs sets others.",)
+
 
 _LARGEST_MAGNITUDE: Final = 10  # of RandAugment as timm writes it
 
@@ -115,6 +124,13 @@ _RECIPES: Final[Mapping[str, Recipe]] = {
     ),
 }  # fmt: skip
 _PER_IMAGES: Final = 128  # the learning rates of these recipes are for steps of so many
+# What has an effect only where another key has this value.
+_ONLY_WITH: Final = {
+    "decay_epochs": ("sched", "step"),
+    "decay_rate": ("sched", "step"),
+    "pad": ("crop", "pad"),
+    "scale": ("crop", "resized"),
+}
 _AS_SET: Final = frozenset(field.name for field in fields(Recipe)) - {"name", "aa", "scale"}
 
 
@@ -126,7 +142,7 @@ def resolve(settings: TrainSettings, side: int) -> Recipe:
         side: the shorter one of the network's images, in pixels: small images are padded and cut, unless it is set.
 
     Raises:
-        ConfigError: ``aa`` is no RandAugment.
+        ConfigError: ``aa`` is no RandAugment, or something is set that has no effect.
     """
     usual = _RECIPES[settings.recipe or ("finetune" if settings.pretrained else "scratch")]
     given = {name: value for name in _AS_SET if (value := getattr(settings, name, None)) is not None}
@@ -139,7 +155,14 @@ def resolve(settings: TrainSettings, side: int) -> Recipe:
         given["aa"] = _randaugment(settings.aa)
     if settings.scale is not None:
         given["scale"] = (settings.scale[0], settings.scale[1])
-    return replace(usual, **given)
+    recipe = replace(usual, **given)
+    for name, (decides, needed) in _ONLY_WITH.items():
+        if name in given and (found := getattr(recipe, decides)) != needed:
+            raise ConfigError(
+                f"--{name.replace('_', '-')} has no effect, since {decides} is {found}: add --{decides} {needed}, or "
+                f"leave it out"
+            )
+    return recipe
 
 
 def _randaugment(text: str) -> tuple[int, float] | None:

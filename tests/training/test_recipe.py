@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -45,3 +45,22 @@ def test_magnitudes_of_randaugment_are_those_of_timm() -> None:
 def test_no_randaugment_is_refused() -> None:
     with pytest.raises(ConfigError, match="rand-mMAGNITUDE"):
         resolve(TrainSettings(aa="strong"), 224)
+
+
+@pytest.mark.parametrize(
+    ("given", "side", "said"),
+    [
+        ({"decay_epochs": (2,)}, 32, "--decay-epochs has no effect, since sched is cosine: add --sched step"),
+        ({"pad": 2}, 224, "--pad has no effect, since crop is resized: add --crop pad"),
+        ({"scale": (0.5, 1.0)}, 32, "--scale has no effect, since crop is pad: add --crop resized"),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(given: dict[str, Any], side: int, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        resolve(TrainSettings(**given), side)
+
+
+def test_a_rate_that_never_falls_is_told() -> None:
+    assert resolve(TrainSettings(recipe="cifar10"), 32).notes == ()
+    (told,) = resolve(TrainSettings(recipe="cifar10", epochs=100), 32).notes
+    assert told.startswith("The learning rate never falls: it does so after epochs 100, 150, and there are 100;")

@@ -16,6 +16,7 @@ from edgekit.models.folders import BEST, CALIBRATION, LAST, file_of
 from edgekit.pipeline.making.beginning import Beginning, begin
 from edgekit.pipeline.making.run import BOARD, RunFolder
 from edgekit.progress import Progress, silent
+from edgekit.tasks.classification.labels import matched
 from edgekit.tasks.values import Measured
 from edgekit.version import __version__
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 KEPT_IMAGES = 256  # training images that a run keeps, for the calibration of int8 exports
 _ASKED = 32  # training images that show what a pre-trained network expects
+_SHOWN = 5  # names of classes in a message
 _TEMPERATURE, _ALPHA = 4.0, 0.7  # of distillation
 
 
@@ -182,7 +184,7 @@ def train(
     work = _Work(settings, data, beginning, recipe, _device(wanted.accelerator))
     made_from = work.made_from
     run.begin(made_from)
-    trainee = _trainee(work, _teachers(settings, data.outputs, work.device))
+    trainee = _trainee(work, _teachers(settings, data.labels, work.device))
     identity, precision = _identity(made_from), Precision.of(work.device)
     loop = Loop(trainee, recipe, wanted.seed, state=run.state, identity=identity, precision=precision)
     metrics = {metric.name: metric for metric in trainee.task.metrics}
@@ -200,7 +202,7 @@ def train(
         teachers=tuple(str(path) for path in wanted.teacher),
         accelerator=work.device,
         facts=beginning.facts,
-        notes=(*data.notes, *beginning.notes),
+        notes=(*data.notes, *beginning.notes, *recipe.notes),
         problems=tuple(problem.sentence for problem in found),
         epochs_done=len(loop.history),
     )
@@ -260,29 +262,36 @@ def _shown(data: Data) -> Callable[[Preprocessing], ImageSource]:
     return images
 
 
-def _teachers(settings: Settings, outputs: int, device: str) -> Distillation | None:
+def _teachers(settings: Settings, labels: tuple[str, ...], device: str) -> Distillation | None:
     """What is learned from besides, if anything is.
 
     Raises:
-        ConfigError: a teacher tells other classes apart, or the task is none that is distilled.
+        ConfigError: a teacher tells other classes apart, the task is none that is distilled, or it is said how to learn
+            from teachers, and none is named.
     """
     from edgekit.training.distillation import Distillation  # noqa: PLC0415 - see ``train``
 
     wanted = settings.train
     if not wanted.teacher:
+        if wanted.kd != "kd" or wanted.kd_temperature is not None or wanted.kd_alpha is not None:
+            raise ConfigError("--kd says how to learn from a teacher, and none is named: add --teacher FILE")
         return None
     if wanted.task != "classification":
         raise ConfigError(f"teachers are learned from in classification, and the task is {wanted.task}: leave them out")
     return Distillation(
-        [_teacher(path, settings, outputs, device) for path in wanted.teacher],
+        [_teacher(path, settings, labels, device) for path in wanted.teacher],
         wanted.kd,
         _TEMPERATURE if wanted.kd_temperature is None else wanted.kd_temperature,
         _ALPHA if wanted.kd_alpha is None else wanted.kd_alpha,
     )
 
 
-def _teacher(path: Path, settings: Settings, outputs: int, device: str) -> Teacher:
-    """A trained network as it says that it takes images."""
+def _teacher(path: Path, settings: Settings, labels: tuple[str, ...], device: str) -> Teacher:
+    """A trained network as it says that it takes images.
+
+    Raises:
+        ConfigError: it tells other classes apart, or the same ones in another order, as far as it names them.
+    """
     from edgekit.executor.float import FloatExecutor  # noqa: PLC0415 - see ``train``
     from edgekit.pipeline.making.source import open_source  # noqa: PLC0415 - likewise
     from edgekit.training.distillation import Teacher  # noqa: PLC0415 - likewise
@@ -290,8 +299,18 @@ def _teacher(path: Path, settings: Settings, outputs: int, device: str) -> Teach
     source = open_source(replace(settings, model=replace(settings.model, checkpoint=path, resolution=None, task=None)))
     form = source.float_model
     shapes = [tensor.shape for tensor in form.graph.named(form.graph.tensors).values()]
-    if shapes != [(outputs,)]:
-        raise ConfigError(f"the teacher {path} gives {[list(shape) for shape in shapes]}, and [{outputs}] is learned")
+    if shapes != [(len(labels),)]:
+        given = ", ".join(str(list(shape)) for shape in shapes)
+        raise ConfigError(
+            f"the teacher {path} gives {given} numbers, and the images have {len(labels)} classes: name one that was "
+            f"trained on these classes"
+        )
+    are_named = not any(all(map(str.isdigit, names)) for names in (labels, form.labels))
+    if are_named and matched(labels, form.labels) != tuple(range(len(labels))):
+        raise ConfigError(
+            f"the teacher {path} tells {', '.join(form.labels[:_SHOWN])} … apart, and the images are of "
+            f"{', '.join(labels[:_SHOWN])} …, in this order: name one that was trained on these classes"
+        )
     executor = FloatExecutor(form.graph).to(device).eval()
     normalization = form.preprocessing.normalization
 

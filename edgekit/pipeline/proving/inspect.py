@@ -11,6 +11,7 @@ from edgekit.config import ModelSettings, Settings
 from edgekit.errors import ArtifactError, CheckpointError, EdgekitError
 from edgekit.exporters.formats import format_of
 from edgekit.integer_model import SUFFIX, IntegerModel
+from edgekit.models.folders import RUN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +56,7 @@ def inspect(path: Path) -> Inspected:
     if path.suffix == SUFFIX:
         model = IntegerModel.load(path)
         return Inspected(model, _carried(model.provenance))
-    if path.suffix.lower() in CHECKPOINTS or (path.is_dir() and (path / "config.json").exists()):
+    if path.suffix.lower() in CHECKPOINTS or any((path / name).exists() for name in ("config.json", RUN)):
         return _network(path)
     try:
         summary = format_of(path).read(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from edgekit.pipeline.making.beginning import begin
 from edgekit.pipeline.making.export import export
 from edgekit.pipeline.making.given import with_kept_images
 from edgekit.pipeline.making.train import Opened, train
+from edgekit.pipeline.proving.inspect import inspect
 from edgekit.pipeline.proving.verify import verify
 from edgekit.progress import silent
 
@@ -73,6 +75,7 @@ def test_a_run_holds_what_export_needs(run: Path, photos: Path) -> None:
     made = replace(made, export=replace(made.export, precisions=("int8", "float32"), targets=("tflite",), out=out))
     exported = export(made)
     assert not [fact for fact in exported.facts if fact.is_assumed]
+    assert inspect(run).facts == inspect(run / "best.safetensors").facts
     verified = verify([out], replace(made, verify=replace(made.verify, data=photos / "val")))
     assert verified.passed
     top1 = {one.value for file in verified.files for one in file.measured if one.metric.name == "top1"}
@@ -143,6 +146,18 @@ def test_a_student_learns_from_its_teacher(run: Path, photos: Path, tmp_path: Pa
 def test_a_teacher_that_is_not_there_is_named(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no\.pth does not exist"):
         train(settings(photos, tmp_path / "student", teacher=(tmp_path / "no.pth",)))
+
+
+def test_a_teacher_of_the_same_classes_in_another_order_is_refused(run: Path, photos: Path, tmp_path: Path) -> None:
+    for old, new in zip(CLASSES, ("1", "0", "2"), strict=True):
+        shutil.copytree(photos / "val" / old, tmp_path / "images" / f"{new}_{old}")
+    with pytest.raises(ConfigError, match=r"tells blue, green, red … apart, and the images are of 0_green, 1_blue"):
+        train(settings(tmp_path / "images", tmp_path / "student", teacher=(run,)))
+
+
+def test_how_to_learn_from_a_teacher_wants_one(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="none is named: add --teacher FILE"):
+        train(settings(photos, tmp_path / "student", kd_alpha=0.5))
 
 
 def test_a_loss_that_is_no_number_keeps_the_best_weights(photos: Path, tmp_path: Path) -> None:
