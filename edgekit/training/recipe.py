@@ -115,7 +115,7 @@ _RECIPES: Final[Mapping[str, Recipe]] = {
         smoothing=0.1, aa=(1, 5.0), drop=0.0, model_ema_decay=0.99, clip_grad=5.0,
     ),
     "finetune": Recipe(
-        "finetune", epochs=20, batch_size=32, opt="adamw", lr=4e-3, momentum=0.9, weight_decay=0.05, warmup_epochs=2,
+        "finetune", epochs=15, batch_size=32, opt="adamw", lr=1.2e-3, momentum=0.9, weight_decay=0.05, warmup_epochs=2,
         layer_decay=0.85, smoothing=0.1, aa=(2, 7.0), drop=0.2, model_ema_decay=0.98, clip_grad=1.0,
     ),
     "cifar10": Recipe(
