@@ -17,6 +17,8 @@ layers whose weights are the same all over the window, a simulation is claimed t
 
         p (B w K (K + 7) / 2 + 4 b) + 2048 q < 2**23
 
+    where b counts no further than B w K + 512 q / p, beyond which every result saturates.
+
     Means are simulated by ONNX Runtime alone (Core ML's are of whole steps), whose MlasPoolGlobalKernel
     (core/mlas/lib/pooling.cpp) deals the terms out to 4 lanes, adds these up, and then up to 3 terms that are left.
     That rounds sums of K (K / 4 + 1) / 2 + 5 K terms, so that K (K / 4 + 17) / 2 takes the place of K (K + 7) / 2.
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
 _LIMIT = 2**23  # half of 1 / u
 _RESULT = 2048  # 8 roundings of at most 256 steps
+_SATURATED = 512  # steps: farther from the zero point than any int8
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
@@ -68,7 +71,10 @@ class LikeTerms:
         """Whether the bound keeps every sum on its side of a tie; ``zero_point`` is that of the inputs."""
         reach = max(INT8_MAX - zero_point, zero_point - INT8_MIN)
         summed = self.number / 4 + 17 if self.in_lanes else self.number + 7  # in halves of K terms: see the docstring
-        drift = reach * self.weight * self.number * summed / 2 + 4 * self.bias
+        largest = reach * self.weight * self.number
+        # A bias of more than the terms and 512 steps together leaves no result that does not saturate.
+        bias = np.minimum(self.bias, largest + _SATURATED * ratio.denominator / ratio.numerator)
+        drift = largest * summed / 2 + 4 * bias
         return bool((ratio.numerator * drift + _RESULT * ratio.denominator < _LIMIT).all())
 
 

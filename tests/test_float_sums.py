@@ -32,6 +32,13 @@ def test_what_the_bound_says(number: int, weight: int, ratio: tuple[int, int], *
     assert terms.are_proven(Ratio.of(ratio), -128) is proven
 
 
+@pytest.mark.parametrize(
+    ("weight", "bias", "proven"), [(0, 2**30, True), (0, 100, True), (1, 2**30, True), (90, 1, False)]
+)
+def test_a_bias_that_decides_alone_is_no_doubt(weight: int, bias: int, *, proven: bool) -> None:
+    assert LikeTerms(32, np.array([weight]), np.array([bias])).are_proven(Ratio.of((3, 1001)), -128) is proven
+
+
 @pytest.mark.parametrize("zero_point", [-128, 0])
 @pytest.mark.parametrize(("number", "proven"), [(49, True), (144, True), (4096, False), (16384, False)])
 def test_equal_terms_in_any_order(number: int, zero_point: int, *, proven: bool) -> None:

@@ -50,19 +50,29 @@ def remark(file: FileVerdict) -> str:
 
 
 def only_near(files: Iterable[FileVerdict | ExportedFile]) -> tuple[str, ...]:
-    """Of which outputs identity is not claimed, and why; each reason once."""
+    """Of which outputs identity is not claimed, and why; each reason once, with the runners where it is not of all."""
     integers = [one for file in files for one in file.parities if isinstance(one, IntegerParity)]
-    reasons = {(one.values_of(), one.near): None for one in integers if one.near}
-    return tuple(is_near(of, why) for of, why in reasons)
+    found: dict[tuple[str, str], set[str]] = {}
+    for one in integers:
+        if one.near:
+            found.setdefault((one.values_of(), one.near), set()).add(one.runner)
+    said = []
+    for (values, why), runners in found.items():
+        everywhere = {one.runner for one in integers if one.values_of() == values}
+        said.append(is_near(values, why, sorted(runners) if runners < everywhere else ()))
+    return tuple(said)
 
 
-def is_near(values: str, why: str) -> str:
-    """That identity is not claimed of some values.
+def is_near(values: str, why: str, runners: Sequence[str] = ()) -> str:
+    """That identity is not claimed of some values, in some runners or in all.
 
     >>> is_near("logits", "dw has activations of 16 bits")
     'logits are near, and need not be identical: dw has activations of 16 bits'
+    >>> is_near("logits", "float32 sums can drift", ["ONNX Runtime 1.31.1, DISABLE_ALL"])
+    'logits are near, and need not be identical, in ONNX Runtime 1.31.1, DISABLE_ALL: float32 sums can drift'
     """
-    return f"{values} are near, and need not be identical: {why}"
+    where = f", in {'; '.join(runners)}" if runners else ""
+    return f"{values} are near, and need not be identical{where}: {why}"
 
 
 def outcome(result: VerifyResult) -> str:
