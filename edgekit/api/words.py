@@ -23,7 +23,8 @@ KEYWORDS: Final[Mapping[str, str]] = {
 _OWN: Final[Mapping[str, str]] = {"model.resolution": "resolution"}  # settings that have a keyword, and no flag
 _SWITCHES = ("data-free", "insist", "strict", "float16", "float32", "int8", "latency", "emulate", "gpu")
 _WORDS = (*NORMALIZATIONS, "same", "symmetric", "whole", "none", "all")  # values that look like prose
-_TEXTS = ("device", "head", "order", "padding", "preprocessing", "target")  # flags whose values are words
+# Flags whose values are words.
+_TEXTS = ("crop", "device", "head", "order", "padding", "preprocessing", "sched", "target")
 _SAID: Final[Mapping[str, str]] = {  # what has no flag, or another meaning
     "--model MODULE:FACTORY --weights FILE": "edgekit.export(module)",
     "edgekit export --": "edgekit.export with --",

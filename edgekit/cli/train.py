@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -111,8 +112,9 @@ def _show(result: TrainResult) -> None:
 
     best = result.best
     console.say(*map(console.escape, text(result.epochs).splitlines()))
-    rows = [[str(result.checkpoint), str(best.number), *(one.text() for one in best.measured)]]
+    rows = [[console.escape(str(result.checkpoint)), str(best.number), *(one.text() for one in best.measured)]]
     console.table(["weights of the best epoch", ">epoch", *(f">{one.metric.title}" for one in best.measured)], rows)
     for other in result.elsewhere:
         console.say(f"{console.escape(str(other.path))}   [dim]for {console.escape(other.made_by)}[/]")
-    console.say("", f"edgekit export {result.run} --int8   writes it for its targets")
+    run = console.escape(shlex.quote(str(result.run)))
+    console.say("", f"edgekit export {run} --int8   writes it for its targets")

@@ -35,17 +35,17 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_a_run_is_told_and_ends_with_what_to_do_next(run: Run, data: Path) -> None:
-    result = run("train", data, *QUICK, "--out", "runs/a")
+    result = run("train", data, *QUICK, "--out", "runs/a [b]")
     assert result.exit_code == 0
     told = result.stderr.splitlines()
     assert "training (8)" in told
     assert sum(line.startswith("epoch ") for line in told) == 2
     assert any("learns from 38 images on" in line and "10 others choose" in line for line in told)
     shown = result.stdout.splitlines()
-    assert "edgekit export runs/a --int8" in shown[-1]
-    assert any("runs/a/best.safetensors" in line for line in shown)
-    assert Path("runs/a/curve.svg").read_text().startswith("<svg")
-    again = run("train", data, *QUICK, "--out", "runs/a")
+    assert "edgekit export 'runs/a [b]' --int8" in shown[-1]
+    assert any("runs/a [b]/best.safetensors" in line for line in shown)
+    assert Path("runs/a [b]/curve.svg").read_text().startswith("<svg")
+    again = run("train", data, *QUICK, "--out", "runs/a [b]")
     assert "goes on after epoch 2" in again.stderr
     assert again.stdout == result.stdout
 

@@ -85,12 +85,12 @@ def text(epochs: Sequence[Epoch]) -> str:
         shown = [value for value in values for _ in range(min(each, 4))]
     low, high = _span(values)
     eighths = [round((value - low) / (high - low) * _ROWS * 8) if math.isfinite(value) else 0 for value in shown]
-    lines = []
+    lines = [f"{'':>8}   {metric.title}"]
     for row in reversed(range(_ROWS)):
         label = {_ROWS - 1: metric.number(high), 0: metric.number(low)}.get(row, "")
         bar = "".join(_BLOCKS[min(max(height - 8 * row, 0), 8)] for height in eighths)
         lines.append(f"{label:>8} │{bar}".rstrip())
-    return "\n".join([*lines, f"{metric.title:>8} └{'─' * len(shown)} epoch {len(epochs)}"])
+    return "\n".join([*lines, f"{'':>8} └{'─' * len(shown)} epoch {len(epochs)}"])
 
 
 def _x(index: int, of: int) -> float:

@@ -38,7 +38,9 @@ def test_a_terminal_of_80_columns_holds_it(values: tuple[float, ...]) -> None:
 
 
 def test_blocks_are_as_high_as_the_metric() -> None:
-    top, *_, bottom, _ = text(epochs(0, 100)).splitlines()
+    title, top, *_, bottom, axis = text(epochs(0, 100)).splitlines()
+    assert title.strip() == "top-1"
+    assert axis.index("└") == top.index("│")
     assert top.split("│")[1].strip() == "████"
     assert bottom.split("│")[1].endswith("████")
     assert top.split("│")[0].strip() == "100"
