@@ -112,12 +112,14 @@ class RunFolder:
     def _whole(self) -> dict[str, Any] | None:
         path = self.path / RUN
         try:
-            about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            about: Any = json.loads(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
             raise ConfigError(f"{path} cannot be read ({error}): choose another folder, --out DIR") from error
-        if about.get("schema_version") != _SCHEMA_VERSION:
+        if not isinstance(about, dict) or not {"schema_version", "made_from", "epochs"} <= about.keys():
+            raise ConfigError(f"{path} is of no run of edgekit train: choose another folder, --out DIR")
+        if about["schema_version"] != _SCHEMA_VERSION:
             raise ConfigError(f"{path} was written by another version of edgekit: choose another folder, --out DIR")
         return about
 

@@ -187,13 +187,20 @@ def test_numbers_are_not_mixed(photos: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("out", "said"),
-    [("train/run", "lies among the images"), ("other", "is not empty, and holds no run"), ("file", "is a file")],
+    [
+        ("train/run", "lies among the images"),
+        ("other", "is not empty, and holds no run"),
+        ("file", "is a file"),
+        ("foreign", r"run\.json is of no run of edgekit train"),
+    ],
 )
 def test_a_folder_that_no_run_can_lie_in_is_refused_before_images_are_read(tmp_path: Path, out: str, said: str) -> None:
     (tmp_path / "train" / "cat").mkdir(parents=True)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "note").write_text("mine")
     (tmp_path / "file").write_text("mine")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "run.json").write_text('[{"schema_version": 1}]')
     with pytest.raises(ConfigError, match=said):
         train(settings(tmp_path, tmp_path / out), progress=lambda *_: pytest.fail("images were read"))
 
