@@ -33,6 +33,12 @@ if TYPE_CHECKING:
 
 STATE, LOG, BOARD = "state.pt", "log.csv", "tensorboard"
 _SCHEMA_VERSION: Final = 1
+# What a run knows by SHA-256, which tells people nothing, in words.
+_DIGESTS: Final = {
+    "data": "other data, or split otherwise",
+    "pretrained": "other pretrained weights",
+    "teachers": "other teachers",
+}
 _SHOWN = 4  # differences in a message
 
 
@@ -146,6 +152,8 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
         old, new = before.get(key), now.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
             found += _differences(old, new)
+        elif old != new and key in _DIGESTS:
+            found.append(_DIGESTS[key])
         elif old != new:
             found.append(f"{key} was {old} and is {new}")
     return found
