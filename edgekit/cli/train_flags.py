@@ -32,14 +32,14 @@ class TrainFlags:
     resolution: Annotated[str | None, _flag("resolution", _NETWORK, metavar="PIXELS")] = None
     pretrained: Annotated[Path | None, _flag("pretrained", _NETWORK)] = None
     task: Annotated[str | None, _flag("task", _NETWORK, show_default="classification")] = None
-    recipe: Annotated[str | None, _flag("recipe", _RECIPE)] = None
+    recipe: Annotated[str | None, _flag("recipe", _RECIPE, metavar="scratch|finetune|cifar10")] = None
     epochs: Annotated[int | None, _flag("epochs", _RECIPE)] = None
     batch_size: Annotated[int | None, _flag("batch_size", _RECIPE)] = None
-    opt: Annotated[str | None, _flag("opt", _RECIPE)] = None
+    opt: Annotated[str | None, _flag("opt", _RECIPE, metavar="sgd|adamw")] = None
     lr: Annotated[float | None, _flag("lr", _RECIPE)] = None
     momentum: Annotated[float | None, _flag("momentum", _RECIPE)] = None
     weight_decay: Annotated[float | None, _flag("weight_decay", _RECIPE)] = None
-    sched: Annotated[str | None, _flag("sched", _RECIPE)] = None
+    sched: Annotated[str | None, _flag("sched", _RECIPE, metavar="cosine|step")] = None
     warmup_epochs: Annotated[float | None, _flag("warmup_epochs", _RECIPE)] = None
     decay_epochs: Annotated[str | None, _flag("decay_epochs", _RECIPE, metavar="EPOCH,…")] = None
     decay_rate: Annotated[float | None, _flag("decay_rate", _RECIPE)] = None
@@ -53,16 +53,16 @@ class TrainFlags:
     seed: Annotated[int | None, _flag("seed", _RECIPE)] = None
     accelerator: Annotated[str | None, _flag("accelerator", _RECIPE, metavar="cpu|cuda")] = None
     validation: Annotated[Path | None, _flag("validation", _IMAGES)] = None
-    crop: Annotated[str | None, _flag("crop", _IMAGES)] = None
+    crop: Annotated[str | None, _flag("crop", _IMAGES, metavar="pad|resized|none")] = None
     pad: Annotated[int | None, _flag("pad", _IMAGES)] = None
     scale: Annotated[str | None, _flag("scale", _IMAGES, metavar="LEAST,LARGEST")] = None
     hflip: Annotated[float | None, _flag("hflip", _IMAGES)] = None
-    aa: Annotated[str | None, _flag("aa", _IMAGES)] = None
+    aa: Annotated[str | None, _flag("aa", _IMAGES, metavar="rand-mM-nN|none")] = None
     reprob: Annotated[float | None, _flag("reprob", _IMAGES)] = None
     mixup: Annotated[float | None, _flag("mixup", _IMAGES)] = None
     cutmix: Annotated[float | None, _flag("cutmix", _IMAGES)] = None
     teacher: Annotated[list[Path] | None, _flag("teacher", _TEACHER)] = None
-    kd: Annotated[str | None, _flag("kd", _TEACHER, show_default="kd")] = None
+    kd: Annotated[str | None, _flag("kd", _TEACHER, metavar="kd|dkd", show_default="kd")] = None
     kd_temperature: Annotated[float | None, _flag("kd_temperature", _TEACHER)] = None
     kd_alpha: Annotated[float | None, _flag("kd_alpha", _TEACHER)] = None
 

@@ -75,3 +75,10 @@ def test_mistakes_are_said(run: Run, data: Path, arguments: tuple[str, ...], sai
 def test_python_has_a_keyword_for_each_key() -> None:
     keywords = set(train.__annotations__) - {"return"}
     assert {field.name for field in fields(TrainSettings)} <= keywords
+
+
+def test_other_commands_say_that_a_run_is_exported_first(run: Run, data: Path) -> None:
+    run("train", data, *QUICK, "--out", "runs/a")
+    for path in ("runs/a", "runs/a/best.safetensors"):
+        result = run("verify", path)
+        assert (result.exit_code, f"edgekit export {path}" in result.stderr) == (2, True)

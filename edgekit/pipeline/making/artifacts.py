@@ -8,6 +8,7 @@ from edgekit.errors import ArtifactError
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import Precision
 from edgekit.integer_model import SUFFIX
+from edgekit.models.folders import RUN
 from edgekit.pipeline.making.integers import RANGES_SUFFIX
 from edgekit.pipeline.making.manifest import SUFFIX as MANIFEST_SUFFIX
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+_CHECKPOINTS = (".pth", ".safetensors", ".ckpt", ".h5", ".keras")
 RECORDS = (RANGES_SUFFIX, MANIFEST_SUFFIX)  # beside exported files: a shell's NAME.* names them, too
 
 
@@ -27,6 +29,10 @@ def expand(artifacts: Sequence[Path]) -> tuple[list[Path], Path | None]:
     suffixes = {form.suffix for form in FORMATS.values()}
     found: list[Path] = []
     for artifact in artifacts:
+        if (artifact / RUN).exists() or artifact.suffix in _CHECKPOINTS:
+            raise ArtifactError(
+                f"{artifact} is a network before it is exported: write its files first, edgekit export {artifact}"
+            )
         if artifact.is_dir() and artifact.suffix not in suffixes:
             found += sorted(entry for entry in artifact.iterdir() if entry.suffix in suffixes | {SUFFIX})
         else:

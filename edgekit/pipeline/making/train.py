@@ -180,7 +180,10 @@ def train(
     data = open_data(wanted.data, wanted.task, validation=wanted.validation, seed=wanted.seed, progress=progress)
     beginning = begin(settings, data.outputs, _shown(data), progress)
     found = problems.find(data, beginning.preprocessing.size, progress=progress)
-    recipe = resolve(wanted, min(beginning.preprocessing.size))
+    side = min(beginning.preprocessing.size)
+    recipe = resolve(wanted, side)
+    if recipe.batch_size > len(data.train):  # the learning rate goes by what a step really sees
+        recipe = resolve(replace(wanted, batch_size=len(data.train)), side)
     work = _Work(settings, data, beginning, recipe, _device(wanted.accelerator))
     made_from = work.made_from
     run.begin(made_from)
@@ -336,14 +339,14 @@ def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
     from edgekit.training.objectives import objective  # noqa: PLC0415 - likewise
 
     data, recipe, wanted, preprocessing = work.data, work.recipe, work.settings.train, work.beginning.preprocessing
-    size = min(recipe.batch_size, len(data.train))
+    size = recipe.batch_size
     training = Loader(data.train, size, preprocessing, recipe.augmentation, seed=wanted.seed, drop_last=True)
     if recipe.grad_accum_steps > len(training):
         raise ConfigError(
             f"an update takes {recipe.grad_accum_steps} batches, and {len(data.train):,} images are "
             f"{len(training):,} of {size}: choose a smaller --grad-accum-steps or --batch-size"
         )
-    validation = Loader(data.validation, recipe.batch_size, preprocessing, shuffle=False)
+    validation = Loader(data.validation, size, preprocessing, shuffle=False)
     # As batches are laid out; torch's overloads leave this argument out.
     learned = objective(wanted.task)
     if (recipe.mixup or recipe.cutmix) and not learned.mixes:
