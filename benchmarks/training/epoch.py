@@ -27,7 +27,7 @@ from edgekit.training.data.examples import array_examples
 from edgekit.training.data.loader import Loader
 from edgekit.training.from_images import FromImages
 from edgekit.training.loop import Loop, Precision
-from edgekit.training.objectives import objective
+from edgekit.training.objectives import objective_of
 from edgekit.training.recipe import Recipe, resolve
 
 SIDE, CLASSES, IMAGES, BATCH, BORDER = 32, 10, 2560, 128, 4
@@ -74,7 +74,7 @@ def _edgekit(width: float, pixels: np.ndarray, labels: np.ndarray) -> float:
         [],
         Loader(examples, BATCH, seen, recipe.augmentation, drop_last=True),
         Loader(few, BATCH, seen, shuffle=False),
-        objective=objective("classification"),
+        objective=objective_of("classification"),
         task=Classification.of({LOGITS: (CLASSES,)}, ()),
         normalization=seen.normalization,
         recipe=recipe,

@@ -1,10 +1,12 @@
 """What each command does, as plain functions: it takes settings, prints nothing, and returns a value.
 
-``making`` leads from a checkpoint to files, ``proving`` says whether files are what they have to be, and ``measuring``
-says what they cost. ``making`` knows nothing of ``proving``, and neither knows ``measuring``.
+``making`` leads from images to a checkpoint, and from that to files; ``proving`` says whether files are what they have
+to be, and ``measuring`` says what they cost. ``making`` knows nothing of ``proving``, and neither knows ``measuring``.
 
 | command | function | gives |
 |---|---|---|
+| train | ``edgekit.pipeline.making.train.train`` | ``TrainResult`` |
+| ensemble | ``edgekit.pipeline.making.ensemble.combine`` | ``Combined`` |
 | export | ``edgekit.pipeline.making.export.export`` | ``ExportResult`` |
 | sensitivity | ``edgekit.pipeline.making.sensitivity.sensitivity`` | ``SensitivityResult`` |
 | finetune | ``edgekit.pipeline.making.finetune.finetune`` | ``FinetuneResult`` |

@@ -196,7 +196,8 @@ class Tagging(Task["NDArray[np.float64]"]):
         has, lacks = ((raised * which).sum(1)[sure] / which.sum(1)[sure] for which in (right & known, ~right & known))
         value = {one.metric.name: one.value for one in self.measure(outputs, targets)}["map"]
         chance = 100 * _mean([right[known[:, tag], tag].mean() for tag in np.flatnonzero((right & known).any(0))])
-        is_poor = len(has) >= _ENOUGH and paired(has - lacks).low <= 0
+        is_near_chance = value - chance < 100 - value  # nearer than to what is perfect
+        is_poor = len(has) >= _ENOUGH and paired(has - lacks).low <= 0 and is_near_chance
         measured = f"{MAP.text(value)}, where chance has {MAP.text(chance)}"
         problem = (
             f"the float network itself tells tags no better than chance: its mean average precision is {measured}. Its "

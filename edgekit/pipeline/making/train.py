@@ -336,7 +336,7 @@ def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
     from edgekit.tasks.registry import kind  # noqa: PLC0415 - likewise
     from edgekit.training.data.loader import Loader  # noqa: PLC0415 - likewise
     from edgekit.training.from_images import FromImages  # noqa: PLC0415 - likewise
-    from edgekit.training.objectives import objective  # noqa: PLC0415 - likewise
+    from edgekit.training.objectives import objective_of  # noqa: PLC0415 - likewise
 
     data, recipe, wanted, preprocessing = work.data, work.recipe, work.settings.train, work.beginning.preprocessing
     size = recipe.batch_size
@@ -348,7 +348,7 @@ def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
         )
     validation = Loader(data.validation, size, preprocessing, shuffle=False)
     # As batches are laid out; torch's overloads leave this argument out.
-    learned = objective(wanted.task)
+    learned = objective_of(wanted.task)
     if (recipe.mixup or recipe.cutmix) and not learned.mixes:
         raise ConfigError(f"in {wanted.task} images are not mixed: leave --mixup and --cutmix out")
     module = work.beginning.module.to(work.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -18,7 +18,7 @@ _OBJECTIVES: Final[Mapping[str, str]] = {
 }
 
 
-def objective(task: str) -> Objective:
+def objective_of(task: str) -> Objective:
     """What a network of this task is trained for."""
     module, _, name = _OBJECTIVES[task].partition(":")
     found: Any = getattr(import_module(module), name)

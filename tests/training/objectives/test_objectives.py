@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from edgekit.config import TrainSettings
 from edgekit.tasks.registry import TASKS
-from edgekit.training.objectives import objective
+from edgekit.training.objectives import objective_of
 from edgekit.training.recipe import resolve
 
 SMOOTH = replace(resolve(TrainSettings(), 224), smoothing=0.1)
@@ -20,7 +20,7 @@ SMOOTH = replace(resolve(TrainSettings(), 224), smoothing=0.1)
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_can_be_trained(task: str) -> None:
     targets = torch.tensor([1, 0]) if task == "classification" else torch.tensor([[0.0, 1.0], [1.0, 0.0]])
-    found = objective(task)
+    found = objective_of(task)
     logits = torch.zeros(2, 2, requires_grad=True)
     found.loss({"logits": logits}, found.prepared(targets, 2), SMOOTH).backward()  # type: ignore[no-untyped-call] # torch's
     assert logits.grad is not None
@@ -29,7 +29,7 @@ def test_every_task_can_be_trained(task: str) -> None:
 
 def test_classes_are_smoothed_towards_all_of_them() -> None:
     logits = torch.tensor([[2.0, -1.0, 0.5]], dtype=torch.float64)
-    kind = objective("classification")
+    kind = objective_of("classification")
     loss = kind.loss({"": logits}, kind.prepared(torch.tensor([1]), 3).double(), SMOOTH)
     wanted = torch.tensor([0.1 / 3, 0.9 + 0.1 / 3, 0.1 / 3], dtype=torch.float64)
     assert loss.item() == pytest.approx(-(wanted * logits.log_softmax(1)[0]).sum().item())
@@ -38,7 +38,7 @@ def test_classes_are_smoothed_towards_all_of_them() -> None:
 
 def test_tags_that_nobody_knows_count_nowhere() -> None:
     logits = torch.tensor([[1.0, 5.0], [-2.0, 0.3]], dtype=torch.float64)
-    kind = objective("tagging")
+    kind = objective_of("tagging")
     targets = kind.prepared(torch.tensor([[1.0, -1.0], [float("nan"), 0.0]]), 2)
     found = kind.loss({"": logits}, targets.double(), replace(SMOOTH, smoothing=0.0))
     expected = (functional.softplus(torch.tensor(-1.0)) + functional.softplus(torch.tensor(0.3))) / 2
@@ -47,7 +47,7 @@ def test_tags_that_nobody_knows_count_nowhere() -> None:
 
 
 def test_numbers_are_punished_by_their_square_near_and_by_their_size_far_away() -> None:
-    kind = objective("regression")
+    kind = objective_of("regression")
     targets = kind.prepared(torch.tensor([0.0, 0.0, float("nan")]), 1)
     loss = kind.loss({"": torch.tensor([[0.5], [3.0], [9.0]])}, targets, SMOOTH)
     assert loss.item() == pytest.approx((0.5 * 0.25 + (3 - 0.5)) / 2)
