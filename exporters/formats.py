@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from edgekit import exporters
 from edgekit.errors import ArtifactError, ConfigError, chosen, did_you_mean
 from edgekit.exporters.format import Format
+from edgekit.models.folders import RUN
 from edgekit.plugins import Registry
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ def _own() -> Iterator[Format]:
     found: list[Format] = [importlib.import_module(module.name).FORMAT for module in inside if module.ispkg]
     yield from sorted(found, key=lambda form: (not form.by_default, form.name))
 
+
+# Suffixes of trained networks that no format has.
+_CHECKPOINTS = (".pth", ".safetensors", ".ckpt", ".h5", ".keras")
 
 FORMATS = Registry("edgekit.formats", Format, _own, claims=lambda form: (form.suffix,))
 
@@ -44,6 +48,16 @@ def named(names: Sequence[str]) -> list[str]:
     return list(FORMATS) if "all" in found.values() else [form for form in found.values() if form]
 
 
+def refuse_trained(path: Path) -> None:
+    """Refuse a trained network, or the folder of its training, where exported files are wanted.
+
+    Raises:
+        ArtifactError: it is one.
+    """
+    if (path / RUN).exists() or path.suffix in _CHECKPOINTS:
+        raise ArtifactError(f"{path} is a network before it is exported: write its files first, edgekit export {path}")
+
+
 def format_of(path: Path) -> Format:
     """The format of a file, by its suffix.
 
@@ -53,6 +67,7 @@ def format_of(path: Path) -> Format:
     for form in FORMATS.values():
         if path.suffix == form.suffix:
             return form
+    refuse_trained(path)
     suffixes = [form.suffix for form in FORMATS.values()]
     if not path.exists():
         raise ArtifactError(f"{path} does not exist: name a file or a folder that edgekit export wrote")

@@ -152,7 +152,7 @@ def resolve(settings: TrainSettings, side: int) -> Recipe:
         images = given.get("batch_size", usual.batch_size) * given.get("grad_accum_steps", 1)
         usual = replace(usual, lr=usual.lr * images / _PER_IMAGES)
     if settings.aa is not None:
-        given["aa"] = _randaugment(settings.aa)
+        given["aa"] = randaugment(settings.aa)
     if settings.scale is not None:
         given["scale"] = (settings.scale[0], settings.scale[1])
     recipe = replace(usual, **given)
@@ -165,10 +165,10 @@ def resolve(settings: TrainSettings, side: int) -> Recipe:
     return recipe
 
 
-def _randaugment(text: str) -> tuple[int, float] | None:
+def randaugment(text: str) -> tuple[int, float] | None:
     """Operations and magnitude, as timm writes them.
 
-    >>> _randaugment("rand-m9-n3"), _randaugment("rand-m5"), _randaugment("none")
+    >>> randaugment("rand-m9-n3"), randaugment("rand-m5"), randaugment("none")
     ((3, 9.0), (2, 5.0), None)
     """
     if text == "none":

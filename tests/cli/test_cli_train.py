@@ -80,5 +80,6 @@ def test_python_has_a_keyword_for_each_key() -> None:
 def test_other_commands_say_that_a_run_is_exported_first(run: Run, data: Path) -> None:
     run("train", data, *QUICK, "--out", "runs/a")
     for path in ("runs/a", "runs/a/best.safetensors"):
-        result = run("verify", path)
-        assert (result.exit_code, f"edgekit export {path}" in result.stderr) == (2, True)
+        for command in (("verify", path), ("bench", path), ("predict", path, data)):
+            result = run(*command)
+            assert (result.exit_code, f"edgekit export {path}" in result.stderr) == (2, True)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgekit.errors import ArtifactError
-from edgekit.exporters.formats import FORMATS
+from edgekit.exporters.formats import FORMATS, refuse_trained
 from edgekit.exporters.metadata import Precision
 from edgekit.integer_model import SUFFIX
-from edgekit.models.folders import RUN
 from edgekit.pipeline.making.integers import RANGES_SUFFIX
 from edgekit.pipeline.making.manifest import SUFFIX as MANIFEST_SUFFIX
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-_CHECKPOINTS = (".pth", ".safetensors", ".ckpt", ".h5", ".keras")
 RECORDS = (RANGES_SUFFIX, MANIFEST_SUFFIX)  # beside exported files: a shell's NAME.* names them, too
 
 
@@ -29,10 +27,7 @@ def expand(artifacts: Sequence[Path]) -> tuple[list[Path], Path | None]:
     suffixes = {form.suffix for form in FORMATS.values()}
     found: list[Path] = []
     for artifact in artifacts:
-        if (artifact / RUN).exists() or artifact.suffix in _CHECKPOINTS:
-            raise ArtifactError(
-                f"{artifact} is a network before it is exported: write its files first, edgekit export {artifact}"
-            )
+        refuse_trained(artifact)
         if artifact.is_dir() and artifact.suffix not in suffixes:
             found += sorted(entry for entry in artifact.iterdir() if entry.suffix in suffixes | {SUFFIX})
         else:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from edgekit import extras
 from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD, NORMALIZATIONS, USUAL_ORDER
 from edgekit.errors import ConfigError
+from edgekit.models import folders
 from edgekit.pipeline.making.expectations import settle
 from edgekit.pipeline.making.given import Given
 from edgekit.pipeline.making.trained import FROM_FILE, HALF, options_of
@@ -51,13 +52,33 @@ class Beginning:
         return self.module.architecture
 
 
+def check_named(settings: Settings) -> None:
+    """Refuse settings that name no network, before time goes into images.
+
+    Raises:
+        ConfigError: they name none, or one that edgekit does not know.
+        CheckpointError: the checkpoint to start from does not exist.
+    """
+    from edgekit.models.families import FAMILIES, family_of  # noqa: PLC0415 - needs torch
+
+    wanted = settings.train
+    if wanted.pretrained is not None:
+        folders.file_of(wanted.pretrained)
+    elif wanted.arch is None:
+        raise ConfigError(
+            f"no network is named: --arch FAMILY, one of {', '.join(FAMILIES)}; or --pretrained CHECKPOINT"
+        )
+    if wanted.arch is not None:
+        family_of(wanted.arch)
+
+
 def begin(
     settings: Settings,
     outputs: int,
     images: Callable[[Preprocessing], ImageSource],
     progress: Progress,
 ) -> Beginning:
-    """Build the network of some settings.
+    """Build the network of some settings, which ``check_named`` has passed.
 
     Args:
         settings: [train] says which network, [preprocessing] how images reach it.
@@ -76,14 +97,11 @@ def begin(
 def _random(settings: Settings, outputs: int) -> Beginning:
     torch = extras.load("torch", "torch")
 
-    from edgekit.models.families import FAMILIES, family_of  # noqa: PLC0415 - needs torch
+    from edgekit.models.families import family_of  # noqa: PLC0415 - needs torch
     from edgekit.models.network import build  # noqa: PLC0415 - likewise
 
     wanted = settings.train
-    if wanted.arch is None:
-        raise ConfigError(
-            f"no network is named: --arch FAMILY, one of {', '.join(FAMILIES)}; or --pretrained CHECKPOINT"
-        )
+    assert wanted.arch is not None, "checked before"
     width = 1.0 if wanted.width is None else wanted.width
     architecture = family_of(wanted.arch).make(width, outputs, **_options(settings))
     mean, std = NORMALIZATIONS["cifar10"] if wanted.recipe == "cifar10" else (IMAGENET_MEAN, IMAGENET_STD)

@@ -13,7 +13,7 @@ from edgekit import extras
 from edgekit.errors import CheckpointError, ConfigError
 from edgekit.ir import LOGITS
 from edgekit.models.folders import BEST, CALIBRATION, LAST, file_of
-from edgekit.pipeline.making.beginning import Beginning, begin
+from edgekit.pipeline.making.beginning import Beginning, begin, check_named
 from edgekit.pipeline.making.run import BOARD, RunFolder
 from edgekit.progress import Progress, silent
 from edgekit.tasks.classification.labels import matched
@@ -166,11 +166,15 @@ def train(
     from edgekit.training.data import problems  # noqa: PLC0415 - likewise
     from edgekit.training.data.opening import open_data, reads  # noqa: PLC0415 - likewise
     from edgekit.training.loop import Loop, Precision  # noqa: PLC0415 - likewise
-    from edgekit.training.recipe import resolve  # noqa: PLC0415 - likewise
+    from edgekit.training.recipe import randaugment, resolve  # noqa: PLC0415 - likewise
 
     wanted = settings.train
     if wanted.data is None:
         raise ConfigError("no images are named: edgekit train DATA, or data = … under [train] of edgekit.toml")
+    check_named(settings)
+    device = _device(wanted.accelerator)
+    if wanted.aa is not None:
+        randaugment(wanted.aa)
     run = RunFolder(wanted.out)
     run.check()
     if reads(wanted.data, run.path, wanted.validation):
@@ -184,7 +188,7 @@ def train(
     recipe = resolve(wanted, side)
     if recipe.batch_size > len(data.train):  # the learning rate goes by what a step really sees
         recipe = resolve(replace(wanted, batch_size=len(data.train)), side)
-    work = _Work(settings, data, beginning, recipe, _device(wanted.accelerator))
+    work = _Work(settings, data, beginning, recipe, device)
     made_from = work.made_from
     run.begin(made_from)
     trainee = _trainee(work, _teachers(settings, data.labels, work.device))

@@ -13,7 +13,7 @@ from edgekit.device.engines import GPU_ENGINES, ON_GPU
 from edgekit.device.plan import Plan
 from edgekit.device.results import Results
 from edgekit.errors import ArtifactError
-from edgekit.exporters.formats import FORMATS, format_of
+from edgekit.exporters.formats import FORMATS, format_of, refuse_trained
 from edgekit.exporters.metadata import Precision
 from edgekit.integer_model import SUFFIX
 from edgekit.pipeline.making.artifacts import RECORDS
@@ -155,6 +155,7 @@ def _expand(artifacts: Sequence[Path]) -> tuple[list[Path], list[Path]]:
             continue
         _refuse_without_engine(artifact)
         if artifact.is_dir():
+            refuse_trained(artifact)
             entries = sorted(artifact.iterdir(), key=lambda entry: (entry.suffix, entry.name))
             paths += [entry for entry in entries if entry.suffix in runnable]
             left_out += [entry for entry in entries if entry.suffix in others]

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from PIL import Image
 
 from edgekit.config import ModelSettings, Settings, TrainSettings
-from edgekit.errors import CheckpointError, ConfigError, GateFailed
+from edgekit.errors import BadInput, CheckpointError, ConfigError, GateFailed
 from edgekit.models import checkpoint
 from edgekit.models.families.mobilenet_v2 import mobilenet_v2
 from edgekit.pipeline.making.beginning import begin
@@ -26,8 +27,6 @@ from edgekit.pipeline.proving.verify import verify
 from edgekit.progress import silent
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edgekit.training.loop import Epoch
 
 CLASSES = ("blue", "green", "red")
@@ -224,3 +223,20 @@ def test_a_network_can_have_its_first_strides_taken_out(tmp_path: Path) -> None:
     begun = begin(replace(wanted, model=ModelSettings(cifar_stem=True)), 3, lambda _: pytest.fail("asked"), silent)
     assert begun.architecture == mobilenet_v2(0.125, 3, cifar_stem=True)
     assert begun.preprocessing.size == (32, 32)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"arch": "mobilenet_v9"}, "unknown family"),
+        ({"aa": "strong"}, "rand-mMAGNITUDE"),
+        ({"accelerator": "cuda"}, "torch finds none here"),
+        ({"arch": None, "pretrained": Path("none.pth")}, "does not exist"),
+    ],
+)
+def test_mistakes_are_said_before_images_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: dict[str, Any], said: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(BadInput, match=said):
+        train(settings(tmp_path / "no images", tmp_path / "run", **values))
