@@ -21,10 +21,12 @@ _STYLE = """
   svg { color: #1f2328; font: 11px ui-monospace, Menlo, Consolas, monospace } .ground { fill: #ffffff }
   text { fill: currentColor } .quiet { opacity: .65 } .grid { stroke: currentColor; opacity: .15 }
   .title { font-size: 14px; font-weight: bold } polyline { fill: none; stroke-width: 2 }
-  .metric { stroke: #0969da; fill: #0969da } .loss { stroke: #bc4c00; fill: #bc4c00 }
+  rect.metric { fill: #0969da } rect.loss { fill: #bc4c00 }
+  polyline.metric { stroke: #0969da } polyline.loss { stroke: #bc4c00 }
   @media (prefers-color-scheme: dark) {
     svg { color: #e6edf3 } .ground { fill: #0d1117 }
-    .metric { stroke: #4493f8; fill: #4493f8 } .loss { stroke: #f0883e; fill: #f0883e }
+    rect.metric { fill: #4493f8 } rect.loss { fill: #f0883e }
+    polyline.metric { stroke: #4493f8 } polyline.loss { stroke: #f0883e }
   }
 """
 _BLOCKS: Final = " ▁▂▃▄▅▆▇█"

@@ -44,3 +44,10 @@ def test_blocks_are_as_high_as_the_metric() -> None:
     assert top.split("│")[1].strip() == "████"
     assert bottom.split("│")[1].endswith("████")
     assert top.split("│")[0].strip() == "100"
+
+
+def test_lines_are_not_filled() -> None:
+    style = draw("tiny", epochs(10, 50)).partition("<style>")[2].partition("</style>")[0]
+    rules = (rule.partition("{") for rule in style.split("}"))
+    filled = [selector.strip() for selector, _, body in rules if "fill:" in body and "fill: none" not in body]
+    assert not [selector for selector in filled if "polyline" in selector or selector.startswith((".metric", ".loss"))]
