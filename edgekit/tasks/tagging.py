@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 import numpy as np
 
-from edgekit.errors import ConfigError, DataError
+from edgekit.errors import DataError
 from edgekit.facts import Basis, Fact
 from edgekit.tasks.statistics import paired
 from edgekit.tasks.tables import numbers
-from edgekit.tasks.task import Task
+from edgekit.tasks.task import Task, only_vector
 from edgekit.tasks.values import (
     TARGETS,
     Answer,
@@ -114,10 +114,7 @@ class Tagging(Task["NDArray[np.float64]"]):
     @classmethod
     def of(cls, shapes: Mapping[str, tuple[int, ...]], labels: Sequence[str]) -> Self:
         """See ``Task``."""
-        if len(shapes) != 1 or any(len(shape) != 1 for shape in shapes.values()):
-            found = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
-            raise ConfigError(f"the task is tagging, which reads one output of [tags], and there is {found}")
-        ((output, (tags,)),) = shapes.items()
+        output, tags = only_vector(shapes, cls.name, "tags")
         return cls(output, tags, tuple(labels))
 
     @property

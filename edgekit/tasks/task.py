@@ -13,6 +13,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
 
+from edgekit.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -130,3 +132,21 @@ class Task(ABC, Generic[T]):
             expected: for the same.
             names: of these images.
         """
+
+
+def only_vector(shapes: Mapping[str, tuple[int, ...]], task: str, of: str) -> tuple[str, int]:
+    """The name of a network's one output, and how many numbers it has.
+
+    Args:
+        shapes: of all outputs for one image, by name.
+        task: that reads it.
+        of: what its numbers stand for, in one word: "classes".
+
+    Raises:
+        ConfigError: there are several outputs, or a map.
+    """
+    if len(shapes) != 1 or any(len(shape) != 1 for shape in shapes.values()):
+        found = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
+        raise ConfigError(f"the task is {task}, which reads one output of [{of}], and there is {found}")
+    ((output, (count,)),) = shapes.items()
+    return output, count

@@ -16,8 +16,11 @@ state.pt               what an interrupted run goes on from; gone at the end
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
+import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,12 +29,13 @@ from edgekit.errors import ConfigError
 from edgekit.models.folders import RUN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from edgekit.training.loop import Epoch
 
 STATE, LOG, BOARD = "state.pt", "log.csv", "tensorboard"
+_LOCK: Final = ".lock"
 _SCHEMA_VERSION: Final = 1
 # What a run knows by SHA-256, which tells people nothing, in words.
 _DIGESTS: Final = {
@@ -85,6 +89,24 @@ class RunFolder:
                 f"{self.path} holds a run that was made otherwise ({'; '.join(differing[:_SHOWN])}{more}): choose"
                 " another folder, --out DIR, or give what it was made with, to go on with it"
             )
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Within it, no other process trains in this folder; what one that was killed left half written is removed.
+
+        Raises:
+            ConfigError: another process does.
+        """
+        with (self.path / _LOCK).open("wb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise ConfigError(
+                    f"another process is training in {self.path}: wait for it, or choose another folder, --out DIR"
+                ) from error
+            for scratch in self.path.glob(".*.*/"):  # as ``files.replacing`` makes them
+                shutil.rmtree(scratch, ignore_errors=True)
+            yield
 
     def finish(self, made_from: Mapping[str, Any], history: Sequence[Epoch]) -> None:
         """Write down what came of the run; nothing is left to go on with."""

@@ -224,7 +224,7 @@ def train(
             board.add(epoch)
             passed(epoch)
 
-        with Board(run.path / BOARD, len(loop.history)) as board:
+        with run.held(), Board(run.path / BOARD, len(loop.history)) as board:
             loop.run(keep, foretold=foretold, progress=progress)
         run.finish(made_from, loop.history)
     assert loop.best is not None, "the first epoch is the best so far"

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 import numpy as np
 
-from edgekit.errors import ConfigError, DataError
+from edgekit.errors import DataError
 from edgekit.tasks.classification import accuracy, labels
 from edgekit.tasks.classification.answers import Classes, answers, class_names, of_class
 from edgekit.tasks.classification.plausibility import TOP1, judged
 from edgekit.tasks.statistics import paired, share
-from edgekit.tasks.task import Task
+from edgekit.tasks.task import Task, only_vector
 from edgekit.tasks.values import (
     Better,
     Differences,
@@ -61,10 +61,7 @@ class Classification(Task[tuple[int, ...]]):
     @classmethod
     def of(cls, shapes: Mapping[str, tuple[int, ...]], labels: Sequence[str]) -> Self:
         """See ``Task``."""
-        if len(shapes) != 1 or any(len(shape) != 1 for shape in shapes.values()):
-            found = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
-            raise ConfigError(f"the task is classification, which reads one output of [classes], and there is {found}")
-        ((output, (classes,)),) = shapes.items()
+        output, classes = only_vector(shapes, cls.name, "classes")
         return cls(output, classes, tuple(labels))
 
     @property

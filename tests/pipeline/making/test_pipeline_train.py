@@ -21,6 +21,7 @@ from edgekit.models.families.mobilenet_v2 import mobilenet_v2
 from edgekit.pipeline.making.beginning import begin
 from edgekit.pipeline.making.export import export
 from edgekit.pipeline.making.given import with_kept_images
+from edgekit.pipeline.making.run import RunFolder
 from edgekit.pipeline.making.train import Opened, train
 from edgekit.pipeline.proving.inspect import inspect
 from edgekit.pipeline.proving.verify import verify
@@ -240,3 +241,17 @@ def test_mistakes_are_said_before_images_are_read(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(BadInput, match=said):
         train(settings(tmp_path / "no images", tmp_path / "run", **values))
+
+
+def test_one_process_at_a_time_trains_in_a_folder(photos: Path, tmp_path: Path) -> None:
+    wanted = settings(photos, tmp_path / "run", epochs=1)
+    folder = RunFolder(tmp_path / "run")
+
+    def meanwhile(_: Epoch) -> None:
+        with pytest.raises(ConfigError, match="another process is training in"), folder.held():
+            pass
+
+    folder.path.mkdir()
+    (folder.path / ".state.pt.x1").mkdir()  # as a killed process leaves it
+    train(wanted, passed=meanwhile)
+    assert not (folder.path / ".state.pt.x1").exists()
