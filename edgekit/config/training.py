@@ -28,32 +28,38 @@ class TrainSettings:
     )
     arch: str | None = key("the family, such as mobilenet_v3_small; that of pretrained by default", default=None)
     width: float | None = key("multiplier of all channels; 1, or that of pretrained", default=None)
-    resolution: int | Size | None = key("of the network's images, pixels; as usual for the family", default=None)
+    resolution: int | Size | None = key(
+        "side of the network's images in pixels, or HEIGHTxWIDTH; as usual for the family", default=None
+    )
     pretrained: Path | None = key("a checkpoint to start from; its classifier may have other classes", default=None)
-    task: Annotated[str, OneOf(TASKS)] = key("what the network is for", default="classification")
+    task: Annotated[str, OneOf(TASKS)] = key(f"what the network is for: {', '.join(TASKS)}", default="classification")
     out: Path = key("the run's folder", default=Path("runs/train"))
     recipe: RecipeName | None = key(
         "values of all keys below: scratch, cifar10, or finetune, which is the default with pretrained", default=None
     )
 
-    epochs: int | None = key("how often to see each image", default=None)
-    batch_size: int | None = key("images of a step", default=None)
+    epochs: int | None = key("passes over the training images", default=None)
+    batch_size: int | None = key("images a step", default=None)
     opt: Literal["sgd", "adamw"] | None = key("the optimizer; sgd has Nesterov's momentum", default=None)
-    lr: float | None = key("the learning rate at its peak", default=None)
-    momentum: float | None = key("of sgd; the first beta of adamw", default=None)
-    weight_decay: float | None = key("of all weights but biases and batch normalization", default=None)
-    sched: Literal["cosine", "step"] | None = key("how the learning rate falls", default=None)
-    warmup_epochs: float | None = key("in which the learning rate rises", default=None)
-    decay_epochs: tuple[int, ...] | None = key("after which epochs it falls, with step", default=None)
-    decay_rate: float | None = key("by what factor, with step", default=None)
+    lr: float | None = key("peak learning rate", default=None)
+    momentum: float | None = key("momentum of sgd, first beta of adamw", default=None)
+    weight_decay: float | None = key("weight decay; biases and batch normalization have none", default=None)
+    sched: Literal["cosine", "step"] | None = key(
+        "learning rate schedule: cosine, or step at decay_epochs", default=None
+    )
+    warmup_epochs: float | None = key("epochs in which the learning rate rises to its peak", default=None)
+    decay_epochs: tuple[int, ...] | None = key(
+        "epochs after which the learning rate falls, with sched = step", default=None
+    )
+    decay_rate: float | None = key("factor by which the learning rate falls, with sched = step", default=None)
     layer_decay: float | None = key("learning rate of a block over that of the block behind it", default=None)
-    smoothing: float | None = key("of labels", default=None)
+    smoothing: float | None = key("label smoothing", default=None)
     mixup: float | None = key("alpha of mixup; 0 leaves it out", default=None)
     cutmix: float | None = key("alpha of CutMix; 0 leaves it out", default=None)
     crop: Literal["pad", "resized", "none"] | None = key(
-        "of training images: pad and cut, or a part of random size and shape", default=None
+        "crop of training images: pad (and cut), resized (a part of random size and shape) or none", default=None
     )
-    pad: int | None = key("pixels on each side, with crop = pad", default=None)
+    pad: int | None = key("pixels added on each side, with crop = pad", default=None)
     scale: tuple[float, ...] | None = key(
         "least and largest share of an image's area, with crop = resized", default=None
     )
@@ -62,7 +68,7 @@ class TrainSettings:
     reprob: float | None = key("probability of an erased rectangle", default=None)
     drop: float | None = key("dropout before the classifier", default=None)
     model_ema_decay: float | None = key(
-        "of a moving average of the weights, which is what is kept; 0 is none", default=None
+        "decay of the moving average of the weights, which is kept instead of them; 0 averages nothing", default=None
     )
     clip_grad: float | None = key("largest norm of the gradient", default=None)
     grad_accum_steps: int | None = key("steps whose gradients make one update", default=None)
@@ -70,10 +76,12 @@ class TrainSettings:
         "compute features twice instead of keeping them: less memory, more time", default=False
     )
     teacher: tuple[Path, ...] = key("checkpoints or ONNX files to learn from; several are an ensemble", default=())
-    kd: Literal["kd", "dkd"] = key("how: distillation, or decoupled distillation", default="kd")
-    kd_temperature: float | None = key("of the soft-max of teacher and student", default=None)
-    kd_alpha: float | None = key("share of the teacher in the loss", default=None)
-    seed: int = key("of weights, order and augmentation", default=0)
+    kd: Literal["kd", "dkd"] = key(
+        "how teachers are learned from: distillation (kd) or decoupled distillation (dkd)", default="kd"
+    )
+    kd_temperature: float | None = key("temperature of the soft-max of teacher and student", default=None)
+    kd_alpha: float | None = key("share of the teachers in the loss, with kd", default=None)
+    seed: int = key("seed of weights, order and augmentation", default=0)
     accelerator: Accelerator | None = key("what to train on; cuda where there is a GPU", default=None)
 
     def __post_init__(self) -> None:
