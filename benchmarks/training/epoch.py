@@ -69,13 +69,14 @@ def _edgekit(width: float, pixels: np.ndarray, labels: np.ndarray) -> float:
     recipe, seen = _recipe(), Preprocessing((SIDE, SIDE), "whole")
     examples = array_examples([f"{i}" for i in range(IMAGES)], labels, pixels)
     few = examples.some(range(BATCH))
+    task = Classification.of({LOGITS: (CLASSES,)}, ())
     trainee = FromImages(
         _network(width),
         [],
         Loader(examples, BATCH, seen, recipe.augmentation, drop_last=True),
         Loader(few, BATCH, seen, shuffle=False),
-        objective=objective_of("classification"),
-        task=Classification.of({LOGITS: (CLASSES,)}, ()),
+        objective=objective_of(task),
+        task=task,
         normalization=seen.normalization,
         recipe=recipe,
         seed=0,

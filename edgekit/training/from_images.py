@@ -85,8 +85,7 @@ class FromImages:
     def loss(self, batch: Batch, step: int) -> Tensor:
         """The task's loss, with the teacher's where there is one."""
         pixels = self._pixels(batch)
-        targets = torch.from_numpy(batch.targets).to(self._device)
-        prepared = self._objective.prepared(targets, self.task.things)
+        prepared = self._objective.prepared(batch.targets, self._device)
         if self._objective.mixes and (self._recipe.mixup or self._recipe.cutmix):
             random = np.random.default_rng([self._seed, step])
             pixels, prepared = mix(pixels, prepared, self._recipe.mixup, self._recipe.cutmix, random)
@@ -109,7 +108,7 @@ class FromImages:
             progress("validating", place + 1, len(self._validation))
         module.train(was_training)
         outputs = {name: np.concatenate(values) for name, values in found.items()}
-        return self.task.measure(outputs, self._objective.truth(np.concatenate(targets)))
+        return self.task.measure(outputs, self._objective.truth(targets))
 
     def _pixels(self, batch: Batch) -> Tensor:
         """[N, C, H, W], 0 to 255, float32, laid out with channels last."""

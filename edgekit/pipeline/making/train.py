@@ -352,7 +352,8 @@ def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
         )
     validation = Loader(data.validation, size, preprocessing, shuffle=False)
     # As batches are laid out; torch's overloads leave this argument out.
-    learned = objective_of(wanted.task)
+    task = kind(wanted.task).of({LOGITS: (data.outputs,)}, data.labels)
+    learned = objective_of(task)
     if (recipe.mixup or recipe.cutmix) and not learned.mixes:
         raise ConfigError(f"in {wanted.task} images are not mixed: leave --mixup and --cutmix out")
     module = work.beginning.module.to(work.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -366,7 +367,7 @@ def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
         training,
         validation,
         objective=learned,
-        task=kind(wanted.task).of({LOGITS: (data.outputs,)}, data.labels),
+        task=task,
         normalization=preprocessing.normalization,
         recipe=recipe,
         seed=wanted.seed,

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from edgekit.tasks.task import Task
     from edgekit.training.objectives.objective import Objective
 
 # Where each is, by the name of its task.
 _OBJECTIVES: Final[Mapping[str, str]] = {
-    "classification": "edgekit.training.objectives.classification:CLASSIFICATION",
-    "regression": "edgekit.training.objectives.regression:REGRESSION",
-    "tagging": "edgekit.training.objectives.tagging:TAGGING",
+    "classification": "edgekit.training.objectives.classification:Classification",
+    "regression": "edgekit.training.objectives.regression:Regression",
+    "tagging": "edgekit.training.objectives.tagging:Tagging",
 }
 
 
-def objective_of(task: str) -> Objective:
+def objective_of(task: Task[Any]) -> Objective:
     """What a network of this task is trained for."""
-    module, _, name = _OBJECTIVES[task].partition(":")
-    found: Any = getattr(import_module(module), name)
-    typed: Objective = found
+    module, _, name = _OBJECTIVES[task.name].partition(":")
+    kind: Any = getattr(import_module(module), name)
+    typed: Objective = kind.of(task)
     return typed
