@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from edgekit.executor.integer import IntegerExecutor, ratio_name
@@ -65,9 +66,14 @@ class TrainableExecutor(IntegerExecutor):
         """The reals that the integers stand for."""
         return value if tensor not in self.model.params else value * self._scale(tensor)
 
-    def round(self, steps: torch.Tensor) -> torch.Tensor:
-        """The nearest integers, half to even, with gradients."""
-        return round_straight_through(steps)
+    def _saturated(self, tensor: str, steps: torch.Tensor) -> torch.Tensor:
+        """As the integer executor's, with gradients for what does not saturate."""
+        params = self.model.params[tensor]
+        limits = np.iinfo(params.dtype)
+        saturated: torch.Tensor = _Saturated.apply(  # type: ignore[no-untyped-call] # torch declares no types here
+            steps, limits.min - params.zero_point, limits.max - params.zero_point
+        )
+        return saturated.to(torch.float32)
 
     def round_up(self, steps: torch.Tensor) -> torch.Tensor:
         """The nearest integers, halves upwards, with gradients."""
@@ -100,6 +106,22 @@ class _StraightThrough(torch.autograd.Function):
     @staticmethod
     def backward(_: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # noqa: ANN401 - likewise
         return gradient, None
+
+
+class _Saturated(torch.autograd.Function):
+    """The nearest integers within limits: rounding and clamp with one mask, in half the time of the two."""
+
+    @staticmethod
+    def forward(context: Any, steps: torch.Tensor, least: int, largest: int) -> torch.Tensor:  # noqa: ANN401 - likewise
+        rounded = torch.round(steps)
+        context.save_for_backward(rounded)
+        context.limits = least - 0.5, largest + 0.5  # nothing rounded lies on them
+        return rounded.clamp(least, largest)
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:  # noqa: ANN401 - likewise
+        (rounded,) = context.saved_tensors
+        return torch.ops.aten.hardtanh_backward(gradient, rounded, *context.limits), None, None
 
 
 def round_straight_through(x: torch.Tensor) -> torch.Tensor:

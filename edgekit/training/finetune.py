@@ -205,6 +205,9 @@ class _Quantized:
         errors = [(found[name] - z).square().sum() / z.square().sum() for name, z in wanted.items()]
         return torch.stack(errors).mean()
 
+    def settle(self, average: nn.Module) -> None:
+        """Nothing: integers hold no statistics."""
+
     def validate(self, module: nn.Module, progress: Progress) -> tuple[Measured, ...]:  # noqa: ARG002 - likewise
         """Nothing: as the rate falls to 0, the last epoch is taken, and judged once."""
         return ()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import nn
+from torch.optim.swa_utils import update_bn
 
 from edgekit.ir import LOGITS
 from edgekit.training.data.mixing import mix
@@ -37,6 +38,7 @@ class FromImages:
         module: images [N, C, H, W] to a tensor, or to tensors by name.
         stages: names of its modules from the image on.
         training: gives augmented images.
+        settling: gives some of them as a finished file reads them, in an order that mixes classes.
         validation: gives them as a finished file reads them.
         objective: of its task.
         task: what it is measured by.
@@ -52,6 +54,7 @@ class FromImages:
         module: nn.Module,
         stages: Sequence[str],
         training: Loader,
+        settling: Loader,
         validation: Loader,
         *,
         objective: Objective,
@@ -63,7 +66,7 @@ class FromImages:
         device: str = "cpu",
     ) -> None:
         self.module = module
-        self._stages, self._training, self._validation = stages, training, validation
+        self._stages, self._training, self._settling, self._validation = stages, training, settling, validation
         self.task, self._objective, self._recipe, self._seed = task, objective, recipe, seed
         self._teacher, self._device = teacher, device
         mean, std = (torch.tensor(values, device=device) for values in (normalization.mean, normalization.std))
@@ -92,6 +95,14 @@ class FromImages:
         outputs = _named(self.module((pixels - self._mean) / self._std))
         loss = self._objective.loss(outputs, prepared, self._recipe)
         return loss if self._teacher is None else self._teacher.loss(pixels, outputs, prepared, loss)
+
+    def settle(self, average: nn.Module) -> None:
+        """Measure the statistics of batch normalization anew, on training images as a finished file reads them.
+
+        A moving average of statistics describes the layers of earlier steps. Those of the averaged weights are their
+        mean over some batches (arXiv:2105.07576, section 3).
+        """
+        update_bn(((self._pixels(batch) - self._mean) / self._std for batch in self._settling.epoch(0)), average)
 
     @torch.inference_mode()
     def validate(self, module: nn.Module, progress: Progress) -> tuple[Measured, ...]:

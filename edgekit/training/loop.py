@@ -64,6 +64,12 @@ class Trainee(Protocol):
     def loss(self, batch: Batch, step: int) -> Tensor:
         """The loss of a batch, a scalar with a gradient; ``step`` seeds what is random in it."""
 
+    def settle(self, average: nn.Module) -> None:
+        """Make of an average of the weights a network: statistics that it holds become those of its own layers.
+
+        The same whenever it is asked for.
+        """
+
     def validate(self, module: nn.Module, progress: Progress) -> tuple[Measured, ...]:
         """How good ``module``, this one or an average of it, is.
 
@@ -260,6 +266,8 @@ class Loop:
                 foretold((time.monotonic() - started) / done * (self.steps - self.step))
             if time.monotonic() - self._saved_at > SAVE_EVERY_S:
                 self.save()
+        if self.average is not None:
+            self.trainee.settle(self.average.module)
         measured = self.trainee.validate(self.result, progress)
         # Of equal ones the later, at a lower learning rate.
         before = None if self.best is None else self.best.measured

@@ -39,6 +39,7 @@ class Regressor:
         torch.manual_seed(0)
         self.module = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 1))
         self.seen: list[tuple[int, int]] = []
+        self.settled: list[torch.nn.Module] = []
 
     def groups(self, recipe: Recipe) -> list[dict[str, Any]]:
         return [{"params": list(self.module.parameters()), "weight_decay": recipe.weight_decay, SCALE: 1.0}]
@@ -53,6 +54,9 @@ class Regressor:
         found: torch.Tensor = self.module(torch.from_numpy(batch.pixels))
         scale = float("nan") if step in self.broken else 1.0
         return scale * (found - torch.from_numpy(batch.targets)).square().mean()
+
+    def settle(self, average: torch.nn.Module) -> None:
+        self.settled.append(average)
 
     def validate(self, module: torch.nn.Module, progress: Progress) -> tuple[Measured, ...]:
         module.eval()
@@ -98,6 +102,14 @@ def test_a_run_that_was_killed_ends_with_the_same_weights(
     assert torch.equal(weights(again), weights(undisturbed))
     same = [(e.number, e.lr, e.loss, e.measured, e.is_best) for e in undisturbed.history]
     assert [(e.number, e.lr, e.loss, e.measured, e.is_best) for e in again.history] == same
+
+
+@pytest.mark.parametrize("decay", [0.5, 0.0])
+def test_an_average_is_settled_before_it_is_validated(tmp_path: Path, decay: float) -> None:
+    trainee = Regressor()
+    loop = loop_of(trainee, tmp_path / "state.pt", replace(RECIPE, model_ema_decay=decay))
+    loop.run(lambda *_: None)
+    assert trainee.settled == [loop.result] * (RECIPE.epochs if decay else 0)
 
 
 def test_what_was_left_by_another_training_is_not_gone_on_with(tmp_path: Path) -> None:
