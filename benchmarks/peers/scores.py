@@ -38,7 +38,7 @@ class Score:
 
 def score(found: NDArray[np.generic], floats: NDArray[np.generic], labels: Sequence[int]) -> Score:
     """Logits, [N, classes], against the float network's and the labels."""
-    task = Classification.of({"logits": floats.shape[1:]}, ())
+    task = Classification.of({"logits": floats.shape[1:]}, (), {})
     drop = task.drop({"logits": found}, {"logits": floats}, tuple(labels))
     assert drop.low is not None
     assert drop.high is not None

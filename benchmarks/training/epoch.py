@@ -69,7 +69,7 @@ def _edgekit(width: float, pixels: np.ndarray, labels: np.ndarray) -> float:
     recipe, seen = _recipe(), Preprocessing((SIDE, SIDE), "whole")
     examples = array_examples([f"{i}" for i in range(IMAGES)], labels, pixels)
     few = examples.some(range(BATCH))
-    task = Classification.of({LOGITS: (CLASSES,)}, ())
+    task = Classification.of({LOGITS: (CLASSES,)}, (), {})
     trainee = FromImages(
         _network(width),
         [],

@@ -51,10 +51,24 @@ def overlap(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[n
 
     Two boxes without area overlap by 0.
     """
+    both = common(ours, theirs)
+    return shares(both, areas(ours)[:, None] + areas(theirs)[None] - both)
+
+
+def common(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The area that each box has in common with each other, [n, m]."""
     low = np.maximum(ours[:, None, :2], theirs[None, :, :2])
     high = np.minimum(ours[:, None, 2:], theirs[None, :, 2:])
-    both = np.clip(high - low, 0, None).prod(-1)
-    areas = [np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(-1) for boxes in (ours, theirs)]
-    union = areas[0][:, None] + areas[1][None] - both
-    found: NDArray[np.float64] = np.divide(both, union, out=np.zeros_like(both), where=union > 0)
+    found: NDArray[np.float64] = np.clip(high - low, 0, None).prod(-1)
     return found
+
+
+def areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of boxes, [n]; 0 where right is not right of left, or bottom not below top."""
+    found: NDArray[np.float64] = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(-1)
+    return found
+
+
+def shares(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One over the other; 0 of nothing."""
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # Where each is, by its name; it is imported where it is used, for the command line starts without numpy.
 TASKS: Final[Mapping[str, str]] = {
     "classification": "edgekit.tasks.classification:Classification",
+    "detection": "edgekit.tasks.detection:Detection",
     "regression": "edgekit.tasks.regression:Regression",
     "tagging": "edgekit.tasks.tagging:Tagging",
 }
@@ -37,7 +38,10 @@ def kind(name: str) -> type[Task[Any]]:
 
 
 def task_of(
-    shapes: Mapping[str, tuple[int, ...]], labels: Sequence[str], facts: Iterable[Fact]
+    shapes: Mapping[str, tuple[int, ...]],
+    labels: Sequence[str],
+    facts: Iterable[Fact],
+    heads: Sequence[Mapping[str, Any]] = (),
 ) -> tuple[Task[Any], Fact]:
     """The task of a network, and how that is known.
 
@@ -45,14 +49,16 @@ def task_of(
         shapes: of its outputs for one image, by name.
         labels: names of what it tells apart; empty where none are known.
         facts: what is known of it; one of them may be its task.
+        heads: that it has (``heads_of``); none of a network that has only one kind of output.
 
     Raises:
         ConfigError: there is no such task, or it reads other outputs.
     """
-    fact = next((fact for fact in facts if fact.name == FACT), None) or _usual(shapes, labels)
+    known = next((fact for fact in facts if fact.name == FACT), None)
+    fact = known or _of_heads(heads) or _usual(shapes, labels)
     if fact.value not in TASKS:
         raise ConfigError(f"the task {fact.value!r} is none that edgekit knows: {did_you_mean(fact.value, TASKS)}")
-    return kind(fact.value).of(shapes, labels), fact
+    return kind(fact.value).of(shapes, labels, heads[0] if len(heads) == 1 else {}), fact
 
 
 def task_of_model(model: FloatModel) -> Task[Any]:
@@ -62,7 +68,21 @@ def task_of_model(model: FloatModel) -> Task[Any]:
         ConfigError: there is no such task, or it reads other outputs.
     """
     shapes = {name: tensor.shape for name, tensor in model.graph.named(model.graph.tensors).items()}
-    return task_of(shapes, model.labels, of_provenance(model.provenance))[0]
+    return task_of(shapes, model.labels, of_provenance(model.provenance), heads_of(model.provenance))[0]
+
+
+def heads_of(provenance: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """The heads of a network, as its architecture has them; none of a network without."""
+    architecture = provenance.get("architecture")
+    return tuple(architecture.get("heads", ())) if isinstance(architecture, dict) else ()
+
+
+def _of_heads(heads: Sequence[Mapping[str, Any]]) -> Fact | None:
+    """What the heads say, where there are any."""
+    if not heads:
+        return None
+    name = str(heads[0]["task"])
+    return Fact(FACT, name, Basis.STATED, f"its architecture has a head for {name}", SETTING)
 
 
 def _usual(shapes: Mapping[str, tuple[int, ...]], labels: Sequence[str]) -> Fact:

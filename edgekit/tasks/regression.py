@@ -133,7 +133,7 @@ class Regression(Task["NDArray[np.float64]"]):
     labels: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, shapes: Mapping[str, tuple[int, ...]], labels: Sequence[str]) -> Self:
+    def of(cls, shapes: Mapping[str, tuple[int, ...]], labels: Sequence[str], details: Mapping[str, Any]) -> Self:  # noqa: ARG003 - it needs none
         """See ``Task``; any outputs are numbers."""
         return cls(tuple(shapes.items()), tuple(labels))
 

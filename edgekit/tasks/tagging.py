@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import numpy as np
 
@@ -112,7 +112,7 @@ class Tagging(Task["NDArray[np.float64]"]):
     labels: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, shapes: Mapping[str, tuple[int, ...]], labels: Sequence[str]) -> Self:
+    def of(cls, shapes: Mapping[str, tuple[int, ...]], labels: Sequence[str], details: Mapping[str, Any]) -> Self:  # noqa: ARG003 - it needs none
         """See ``Task``."""
         output, tags = only_vector(shapes, cls.name, "tags")
         return cls(output, tags, tuple(labels))

@@ -11,7 +11,7 @@ network with several heads has a task for each, and ``scoring`` is where they co
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from edgekit.errors import ConfigError
 
@@ -33,12 +33,13 @@ class Task(ABC, Generic[T]):
 
     @classmethod
     @abstractmethod
-    def of(cls, shapes: Mapping[str, tuple[int, ...]], labels: Sequence[str]) -> Self:
+    def of(cls, shapes: Mapping[str, tuple[int, ...]], labels: Sequence[str], details: Mapping[str, Any]) -> Self:
         """The task of a network.
 
         Args:
             shapes: of its outputs for one image, by name: [classes] of logits, [C, H, W] of a feature map.
             labels: names of what it tells apart, in order; empty where none are known.
+            details: of the head that gives these outputs, JSON values; empty of a network without heads.
 
         Raises:
             ConfigError: such outputs are of another task.

@@ -6,10 +6,16 @@ import pytest
 
 from edgekit.errors import ConfigError
 from edgekit.facts import Basis, Fact
+from edgekit.models.priors import Level, Priors
 from edgekit.tasks.classification import Classification
+from edgekit.tasks.detection import Detection
 from edgekit.tasks.registry import TASKS, from_setting, kind, task_of
 from edgekit.tasks.regression import Regression
 from edgekit.tasks.scoring import metrics
+
+PRIORS = Priors((Level(2, 2, ((0.5, 0.5),)),))
+SHAPES: dict[str, dict[str, tuple[int, ...]]] = {"detection": {"boxes": (4, 4), "scores": (4, 3)}}
+HEADS = {"detection": {"name": "things", "task": "detection", "things": 2, "priors": PRIORS.to_dict()}}
 
 
 def test_what_is_given_or_stated_counts_before_what_is_usual() -> None:
@@ -27,13 +33,22 @@ def test_what_is_given_or_stated_counts_before_what_is_usual() -> None:
 def test_other_outputs_and_unknown_tasks_are_refused() -> None:
     with pytest.raises(ConfigError, match="classification, which reads one output of"):
         task_of({"map": (8, 4, 4)}, (), from_setting("classification"))
-    with pytest.raises(ConfigError, match=r"'segmentation' is none that edgekit knows: choose from"):
-        task_of({"map": (8, 4, 4)}, (), [Fact("task", "segmentation", Basis.STATED, "", "")])
+    with pytest.raises(ConfigError, match=r"'captioning' is none that edgekit knows: choose from"):
+        task_of({"map": (8, 4, 4)}, (), [Fact("task", "captioning", Basis.STATED, "", "")])
+    with pytest.raises(ConfigError, match="nothing says what prior boxes"):
+        task_of(SHAPES["detection"], (), from_setting("detection"))
+    with pytest.raises(ConfigError, match=r"reads boxes \[4, 4\] and scores \[4, 1 \+ classes\], and there is map"):
+        task_of({"map": (8, 4, 4)}, (), (), [HEADS["detection"]])
+
+
+def test_a_head_states_its_task() -> None:
+    task, fact = task_of(SHAPES["detection"], ("cat", "dog"), (), [HEADS["detection"]])
+    assert (type(task), task.things, fact.basis) == (Detection, 2, Basis.STATED)
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_metrics_of_every_task_have_names_of_their_own(name: str) -> None:
     assert kind(name).name == name
-    found = metrics(kind(name).of({"out": (3,)}, ()))
+    found = metrics(kind(name).of(SHAPES.get(name, {"out": (3,)}), (), HEADS.get(name, {})))
     assert len({metric.name for metric in found}) == len(found)
     assert {"drop", "agreement", "sqnr_db"} <= {metric.name for metric in found}

@@ -12,7 +12,7 @@ from edgekit.tasks.values import measured_as
 RANDOM = np.random.default_rng(0)
 TARGETS = RANDOM.normal(5, 3, (40, 2))
 FLOAT = {"numbers": (TARGETS + RANDOM.normal(0, 0.5, TARGETS.shape)).astype(np.float32)}
-TASK = Regression.of({"numbers": (2,)}, ("x", "y"))
+TASK = Regression.of({"numbers": (2,)}, ("x", "y"), {})
 
 
 def test_metrics_are_those_of_scikit_learn() -> None:
@@ -71,7 +71,7 @@ def test_answers_and_differences_name_the_numbers() -> None:
 
 
 def test_outputs_of_any_shape_are_numbers() -> None:
-    task = Regression.of({"age": (1,), "map": (3, 40, 40)}, ())
+    task = Regression.of({"age": (1,), "map": (3, 40, 40)}, (), {})
     outputs = {"age": np.ones((2, 1)), "map": np.zeros((2, 3, 40, 40))}
     assert task.outputs == ("age", "map")
     outputs["map"][1, 2, 30, 4], outputs["map"][1, 0, 0, 0] = 9.6, -4.8
@@ -79,14 +79,14 @@ def test_outputs_of_any_shape_are_numbers() -> None:
         "age 1",
         "map (3 × 40 × 40) -4.8 to 9.6, mean 0.001, largest at channel 2, row 30, column 4",
     )
-    named = Regression.of({"map": (3, 40, 40)}, tuple(map(str, range(4800))))
+    named = Regression.of({"map": (3, 40, 40)}, tuple(map(str, range(4800))), {})
     assert len(named.decode(outputs)[0].lines) == 4800, "names were given to be read"
     assert len(task.differences(outputs, outputs, ["a", "b"]).points) <= 2000
 
 
 def test_a_map_has_many_numbers() -> None:
     """Of each of which something is said; the picture has as many points as it can show."""
-    task = Regression.of({"mask": (5, 80, 80)}, ())
+    task = Regression.of({"mask": (5, 80, 80)}, (), {})
     maps = {"mask": RANDOM.normal(size=(4, 5, 80, 80))}
     shown = task.differences({"mask": maps["mask"] + 0.1}, maps, list("abcd"))
     assert len(shown.points) <= 2000

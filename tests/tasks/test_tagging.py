@@ -24,7 +24,7 @@ RANDOM = np.random.default_rng(0)
 TARGETS = (RANDOM.random((60, 4)) < (0.5, 0.3, 0.2, 0.1)).astype(np.float64)
 LOGITS = {"logits": (3 * TARGETS - 1.5 + RANDOM.normal(0, 1.5, TARGETS.shape)).round(1).astype(np.float32)}  # with ties
 NAMES = ("sun", "sea", "sand", "shark")
-TASK = Tagging.of({"logits": (4,)}, NAMES)
+TASK = Tagging.of({"logits": (4,)}, NAMES, {})
 
 
 def measured(outputs: dict[str, NDArray[np.float32]], targets: NDArray[np.float64]) -> dict[str, float]:
@@ -118,7 +118,7 @@ def test_targets_lie_beside_the_images(tmp_path: Path) -> None:
 
 def test_it_reads_one_vector() -> None:
     with pytest.raises(ConfigError, match=r"tagging, which reads one output of \[tags\], and there is map \[8, 4, 4\]"):
-        Tagging.of({"map": (8, 4, 4)}, ())
-    unnamed = Tagging.of({"logits": (2,)}, ())
+        Tagging.of({"map": (8, 4, 4)}, (), {})
+    unnamed = Tagging.of({"logits": (2,)}, (), {})
     assert unnamed.decode({"logits": np.array([[1.0, -1.0]])})[0].text == "tag 0"
     assert measured_as("map", unnamed.measure({"logits": np.zeros((1, 2))}, np.array([[1.0, 0.0]]))) is not None

@@ -355,7 +355,7 @@ def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
     settling = Loader(some, size, preprocessing, seed=wanted.seed, drop_last=True)
     validation = Loader(data.validation, size, preprocessing, shuffle=False)
     # As batches are laid out; torch's overloads leave this argument out.
-    task = kind(wanted.task).of({LOGITS: (data.outputs,)}, data.labels)
+    task = kind(wanted.task).of({LOGITS: (data.outputs,)}, data.labels, {})
     learned = objective_of(task)
     if (recipe.mixup or recipe.cutmix) and not learned.mixes:
         raise ConfigError(f"in {wanted.task} images are not mixed: leave --mixup and --cutmix out")

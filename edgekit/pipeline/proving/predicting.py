@@ -17,7 +17,7 @@ from edgekit.progress import Progress, silent
 from edgekit.quantization import QuantParams
 from edgekit.runtimes.catalog import all_runners
 from edgekit.runtimes.runner import encode
-from edgekit.tasks.registry import task_of
+from edgekit.tasks.registry import heads_of, task_of
 from edgekit.words import plain
 
 if TYPE_CHECKING:
@@ -131,7 +131,9 @@ class Opened:
             raise ArtifactError(f"{path} was not written by edgekit: it does not say how images are read")
         self.metadata: Metadata = self.summary.metadata
         known = of_provenance(self.metadata.provenance)
-        self.task: Task[Any] = task_of(self.summary.shapes, self.metadata.labels, known)[0]
+        self.task: Task[Any] = task_of(
+            self.summary.shapes, self.metadata.labels, known, heads_of(self.metadata.provenance)
+        )[0]
         self._runner = _opened(path, threads)
 
     @property

@@ -34,7 +34,7 @@ from edgekit.progress import Progress, silent
 from edgekit.runtimes.catalog import all_runners, other_runners
 from edgekit.runtimes.emulated import emulated_runners
 from edgekit.runtimes.planned import planned_file
-from edgekit.tasks.registry import from_setting, task_of
+from edgekit.tasks.registry import from_setting, heads_of, task_of
 from edgekit.tasks.scoring import check_limits, metrics
 from edgekit.verification.budgets import Limits
 from edgekit.verification.gates import Gate, Level
@@ -87,7 +87,8 @@ def verify(
     known_facts = facts_of(one.provenance for one in abouts)
     reading = as_read(preprocessing, known_facts)
     images = trials.images_of(settings, reading, given.images)
-    task, about_task = task_of(_shapes(readable), about.labels, (*from_setting(settings.model.task), *known_facts))
+    facts, heads = (*from_setting(settings.model.task), *known_facts), heads_of(about.provenance)
+    task, about_task = task_of(_shapes(readable), about.labels, facts, heads)
     check_limits(task, settings.verify.limits)
     if isinstance(images, ImageSource):
         task.check(images)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import numpy as np
 
@@ -59,7 +59,7 @@ class Classification(Task[tuple[int, ...]]):
     labels: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, shapes: Mapping[str, tuple[int, ...]], labels: Sequence[str]) -> Self:
+    def of(cls, shapes: Mapping[str, tuple[int, ...]], labels: Sequence[str], details: Mapping[str, Any]) -> Self:  # noqa: ARG003 - it needs none
         """See ``Task``."""
         output, classes = only_vector(shapes, cls.name, "classes")
         return cls(output, classes, tuple(labels))

@@ -22,7 +22,7 @@ SMOOTH = replace(resolve(TrainSettings(), 224), smoothing=0.1)
 
 
 def objective(name: str, things: int) -> Objective:
-    return objective_of(kind(name).of({"logits": (things,)}, ()))
+    return objective_of(kind(name).of({"logits": (things,)}, (), {}))
 
 
 @pytest.mark.parametrize("task", ["classification", "regression", "tagging"])
