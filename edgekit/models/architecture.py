@@ -67,6 +67,7 @@ class Block:
         kind: which of these it is.
         skips: a row of stride 1 that keeps the channels adds its input.
         shortcut: it adds its input through a 1x1 convolution with batch normalization.
+        dilation: rows and columns from one number of its kernels to the next.
     """
 
     kernel: int
@@ -80,6 +81,7 @@ class Block:
     kind: Kind = "inverted"
     skips: bool = True
     shortcut: bool = False
+    dilation: int = 1
 
     @property
     def parts(self) -> frozenset[Part]:
@@ -250,6 +252,28 @@ def _for_cifar(network: Architecture) -> Architecture:
     stem, *others = strides
     blocks = tuple(replace(block, stride=stride) for block, stride in zip(network.blocks, others, strict=True))
     return replace(network, stem_stride=stem, blocks=blocks)
+
+
+def dilated(network: Architecture, output_stride: int) -> Architecture:
+    """A network whose last map has no fewer places than one in ``output_stride`` pixels of a row and of a column.
+
+    Strides beyond that are taken out, and the kernels behind each reach as much farther. So weights of ``network`` give
+    the same numbers at those places that it has, and others in between. Source: arXiv:1706.05587, section 3.1.
+
+    Raises:
+        ConfigError: its strides do not multiply to that number.
+    """
+    reached, dilation, blocks = network.stem_stride, 1, []
+    for block in network.blocks:
+        if reached * block.stride <= output_stride:
+            reached *= block.stride
+            blocks.append(replace(block, dilation=dilation))
+        else:
+            blocks.append(replace(block, stride=1, dilation=dilation, skips=False))
+            dilation *= block.stride
+    if reached != output_stride:
+        raise ConfigError(f"the output stride {output_stride} is none that {network.name} can have: it has {reached}")
+    return replace(network, blocks=tuple(blocks))
 
 
 def make_divisible(value: float, divisor: int = 8) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from edgekit.errors import ConfigError
+from edgekit.errors import ConfigError, did_you_mean
 from edgekit.models.blocks import Shape, activate, conv, conv_bn, size_behind
 from edgekit.models.families import family_of
 
@@ -47,6 +47,7 @@ class Backbone(nn.Module):
     Attributes:
         architecture: what it was built from; what that says of a classifier is not used here.
         maps: what its modules give, in the order in which they act.
+        inner: what lies inside of these: the wide maps behind the expansions of blocks.
 
     Raises:
         ConfigError: the architecture's family is unknown.
@@ -55,7 +56,7 @@ class Backbone(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
-        self.maps = feature_maps(architecture)
+        self.maps, self.inner = feature_maps(architecture), expansions(architecture)
         for feature_map, module in zip(self.maps, _modules(architecture), strict=True):
             parent, _, child = feature_map.module.rpartition(".")
             if parent and parent not in self._modules:
@@ -66,6 +67,19 @@ class Backbone(nn.Module):
     def pooled(self) -> FeatureMap:
         """The mean of the last feature map over all places."""
         return FeatureMap(POOLED, self.maps[-1].channels, None)
+
+    def named(self, module: str) -> FeatureMap:
+        """What a module gives, by its name.
+
+        Raises:
+            ConfigError: it is none that gives a feature map.
+        """
+        known = {one.module: one for one in (*self.maps, *self.inner, self.pooled)}
+        if module not in known:
+            raise ConfigError(
+                f"{self.architecture.name} has no feature map called {module!r}: {did_you_mean(module, known)}"
+            )
+        return known[module]
 
     def at(self, stride: int) -> FeatureMap:
         """The last feature map of a stride, in pixels.
@@ -99,27 +113,70 @@ def feature_maps(architecture: Architecture) -> tuple[FeatureMap, ...]:
         stride *= block.stride
         maps.append(FeatureMap(wiring.block_module(index), block.out, stride))
     last = wiring.last_module(len(architecture.blocks))
-    if last is not None:
+    if last is not None and architecture.head_channels:
         maps.append(FeatureMap(last, architecture.head_channels, stride))
     return tuple(maps)
 
 
+def expansions(architecture: Architecture) -> tuple[FeatureMap, ...]:
+    """The wide maps behind the expansions of blocks, where a module of their own gives them.
+
+    Raises:
+        ConfigError: the architecture's family is unknown.
+    """
+    wiring = family_of(architecture.family).wiring
+    stride, found = architecture.stem_stride, []
+    for index, block in enumerate(architecture.blocks):
+        names = wiring.block_names(index, block.parts)
+        module = names["expand"][0].rpartition(".")[0] if "expand" in names else ""
+        if module not in {"", wiring.block_module(index)}:
+            before = stride if block.kernel else stride * block.stride
+            found.append(FeatureMap(module, block.expanded, before))
+        stride *= block.stride
+    return tuple(found)
+
+
 def run(
-    network: nn.Module, maps: Sequence[FeatureMap], x: Tensor, *, recomputes: bool = False
+    network: nn.Module,
+    maps: Sequence[FeatureMap],
+    x: Tensor,
+    *,
+    inner: Sequence[FeatureMap] = (),
+    recomputes: bool = False,
 ) -> Iterator[tuple[FeatureMap, Tensor]]:
     """Each feature map of images x [N, C, H, W], from the modules of ``network`` that ``maps`` names.
 
-    With ``recomputes`` what lies within these modules is not kept for their gradients, but computed again
-    (arXiv:1604.06174): less memory, and a third more time.
+    Those of ``inner``, which lie inside of such modules, come right before the module's own. With ``recomputes`` what
+    lies within these modules is not kept for their gradients, but computed again (arXiv:1604.06174): less memory, and a
+    third more time.
     """
     for feature_map in maps:
         module = network.get_submodule(feature_map.module)
-        if recomputes:
-            contexts = partial(_once_and_again, module)
-            x = checkpoint(module, x, use_reentrant=False, context_fn=contexts)
-        else:
-            x = module(x)
+        inside = [one for one in inner if one.module.startswith(f"{feature_map.module}.")]
+        with _watching(network, inside) as seen:
+            if recomputes:
+                contexts = partial(_once_and_again, module)
+                x = checkpoint(module, x, use_reentrant=False, context_fn=contexts)
+            else:
+                x = module(x)
+        yield from seen.items()
         yield feature_map, x
+
+
+@contextmanager
+def _watching(network: nn.Module, inner: Sequence[FeatureMap]) -> Iterator[dict[FeatureMap, Tensor]]:
+    """What modules give inside the block, as they give it."""
+    seen: dict[FeatureMap, Tensor] = {}
+
+    def keep(_module: nn.Module, _inputs: object, y: Tensor, *, of: FeatureMap) -> None:
+        seen[of] = y
+
+    handles = [network.get_submodule(one.module).register_forward_hook(partial(keep, of=one)) for one in inner]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _once_and_again(module: nn.Module) -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
@@ -157,5 +214,5 @@ def _modules(architecture: Architecture) -> Iterator[nn.Module]:
     for block in architecture.blocks:
         yield wiring.block(architecture, before, block, size)
         before, size = block.out, size_behind(size, block.stride)
-    if wiring.has_last:
+    if wiring.has_last and architecture.head_channels:
         yield conv_bn(architecture, Shape(before, architecture.head_channels), size, architecture.activation)

@@ -17,20 +17,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A convolution's channels in and out, side of the kernel in pixels, stride and groups."""
+    """A convolution's channels in and out, side of the kernel in pixels, stride, groups and dilation."""
 
     before: int
     after: int
     kernel: int = 1
     stride: int = 1
     groups: int = 1
+    dilation: int = 1
+
+    @property
+    def reach(self) -> int:
+        """Pixels from the first number of the kernel to the last."""
+        return (self.kernel - 1) * self.dilation + 1
 
 
 class PaddedConv2d(nn.Conv2d):
     """A convolution whose border differs from side to side, which ``nn.Conv2d`` cannot express."""
 
     def __init__(self, shape: Shape, border: Padding, *, bias: bool) -> None:
-        super().__init__(shape.before, shape.after, shape.kernel, shape.stride, groups=shape.groups, bias=bias)
+        super().__init__(
+            shape.before,
+            shape.after,
+            shape.kernel,
+            shape.stride,
+            dilation=shape.dilation,
+            groups=shape.groups,
+            bias=bias,
+        )
         self.border = (border.left, border.right, border.top, border.bottom)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the parameter's name in nn.Conv2d
@@ -40,12 +54,14 @@ class PaddedConv2d(nn.Conv2d):
 
 def conv(shape: Shape, size: Size, padding: PaddingStyle, *, bias: bool = False) -> nn.Conv2d:
     """A convolution for images of ``size``."""
-    kernel, stride = shape.kernel, shape.stride
-    border = Padding.same(size, (kernel, kernel), (stride, stride))
+    reach, stride = shape.reach, shape.stride
+    border = Padding.same(size, (reach, reach), (stride, stride))
     if padding == "same" and (border.top, border.left) != (border.bottom, border.right):
         return PaddedConv2d(shape, border, bias=bias)
-    sides = (kernel // 2, kernel // 2) if padding == "symmetric" else (border.top, border.left)
-    return nn.Conv2d(shape.before, shape.after, kernel, stride, sides, groups=shape.groups, bias=bias)
+    sides = (reach // 2, reach // 2) if padding == "symmetric" else (border.top, border.left)
+    return nn.Conv2d(
+        shape.before, shape.after, shape.kernel, stride, sides, shape.dilation, groups=shape.groups, bias=bias
+    )
 
 
 def size_behind(size: Size, stride: int) -> Size:
@@ -98,7 +114,7 @@ class SqueezeExcite(nn.Module):
 
 def depthwise(block: Block) -> Shape:
     """A block's depthwise convolution."""
-    return Shape(block.expanded, block.expanded, block.kernel, block.stride, groups=block.expanded)
+    return Shape(block.expanded, block.expanded, block.kernel, block.stride, block.expanded, block.dilation)
 
 
 def has_residual(architecture: Architecture, before: int, block: Block) -> bool:

@@ -14,11 +14,13 @@ from edgekit import extras, files
 from edgekit.errors import CheckpointError, ConfigError, did_you_mean
 from edgekit.facts import Basis, Fact
 from edgekit.models import buffers, folders, foreign, inference, numbers, readers, selection, strays, untold
-from edgekit.models.ensemble import built
+from edgekit.models.building import built
 from edgekit.models.ensemble_architecture import EnsembleArchitecture
 from edgekit.models.families import FAMILIES
 from edgekit.models.heads import recognition
 from edgekit.models.names import WAY_BY_ONNX, first_few
+from edgekit.models.structures import body
+from edgekit.models.task_architecture import TaskArchitecture
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,11 +30,10 @@ if TYPE_CHECKING:
 
     from edgekit.models.architecture import Architecture, Options
     from edgekit.models.names import Renamed
-    from edgekit.models.network import Classifier
+    from edgekit.models.network import Classifier, TaskNetwork
     from edgekit.models.readers import Contents
     from edgekit.models.recorded import Recorded
-
-    AnyArchitecture = Architecture | EnsembleArchitecture
+    from edgekit.models.structures import Structure
 
 _OWN = "edgekit checkpoint"
 _HEAD_EPS = 1e-5  # torch's, for batch normalization that somebody put between linear layers
@@ -44,7 +45,7 @@ class Checkpoint:
 
     Attributes:
         module: in evaluation mode, float32, giving logits.
-        structure: what it looks like, be it one network or an ensemble.
+        structure: what it looks like, be it one classifier, an ensemble, or a backbone with heads.
         source: what the file was, for people ("torchvision state dict").
         sha256: of the file, in hexadecimal.
         facts: what is taken to be true of it and its weights do not tell.
@@ -54,7 +55,7 @@ class Checkpoint:
     """
 
     module: nn.Module = field(repr=False)
-    structure: AnyArchitecture
+    structure: Structure
     source: str
     sha256: str
     facts: tuple[Fact, ...]
@@ -64,15 +65,18 @@ class Checkpoint:
 
     @property
     def architecture(self) -> Architecture:
-        """What it looks like, where it is one network.
+        """What it looks like, where it is one classifier.
 
         Raises:
-            CheckpointError: it is an ensemble.
+            CheckpointError: it is an ensemble, or has heads for other tasks.
         """
         if isinstance(self.structure, EnsembleArchitecture):
             raise CheckpointError(
                 f"{self.structure.name} is an ensemble, and one network is wanted: give the checkpoint of one of them"
             )
+        if isinstance(self.structure, TaskArchitecture):
+            heads = ", ".join(head.name for head in self.structure.heads)
+            raise CheckpointError(f"{self.structure.name} has heads ({heads}), and a classifier is wanted: give one")
         return self.structure
 
     @property
@@ -90,7 +94,7 @@ class _Understood:
     """A network out of a file's contents; the fields are those of ``Checkpoint``."""
 
     source: str
-    architecture: AnyArchitecture
+    architecture: Structure
     weights: Mapping[str, Tensor]
     facts: tuple[Fact, ...] = ()
     overruled: tuple[Fact, ...] = ()
@@ -138,9 +142,13 @@ def load(
 
 
 def of_module(
-    module: Classifier, *, family: str | None = None, num_classes: int | None = None, **given: Unpack[Options]
+    module: Classifier | TaskNetwork,
+    *,
+    family: str | None = None,
+    num_classes: int | None = None,
+    **given: Unpack[Options],
 ) -> Checkpoint:
-    """What ``load`` gives of the file that ``save`` would write of a network that ``build`` made: the same to a byte.
+    """What ``load`` gives of the file that ``save`` would write of a network that ``built`` made: the same to a byte.
 
     Args:
         module: the network, which is left as it is.
@@ -173,13 +181,13 @@ def _checkpoint(module: nn.Module, understood: _Understood, digest: str, notes: 
 
 
 def save(
-    path: str | PathLike[str], module: nn.Module, architecture: AnyArchitecture, recorded: Recorded | None = None
+    path: str | PathLike[str], module: nn.Module, architecture: Structure, recorded: Recorded | None = None
 ) -> None:
     """Writes a network, or an ensemble; ``load`` then has nothing to guess of how it was built.
 
     Args:
         path: a .safetensors file, which is overwritten.
-        module: what ``build(architecture)`` made, or ``Ensemble`` of such.
+        module: what ``built(architecture)`` made, or ``Ensemble`` of networks.
         architecture: of the network.
         recorded: what its training knows of its images and classes; an export then assumes nothing of these either.
 
@@ -192,7 +200,7 @@ def save(
     files.write_bytes(Path(path), _as_file(module, architecture, recorded))
 
 
-def _as_file(module: nn.Module, architecture: AnyArchitecture, recorded: Recorded | None = None) -> bytes:
+def _as_file(module: nn.Module, architecture: Structure, recorded: Recorded | None = None) -> bytes:
     safetensors = extras.load("safetensors.torch", "torch")
     metadata = {readers.ARCHITECTURE_KEY: json.dumps(architecture.to_dict())}
     if recorded is not None:
@@ -219,9 +227,7 @@ def _weights(module: nn.Module) -> dict[str, Tensor]:
     return {key: tensor.detach().cpu().contiguous() for key, tensor in module.state_dict().items()}
 
 
-def _saved(
-    saved_weights: Mapping[str, Tensor], saved: AnyArchitecture, family: str | None, given: Options
-) -> _Understood:
+def _saved(saved_weights: Mapping[str, Tensor], saved: Structure, family: str | None, given: Options) -> _Understood:
     """A network that edgekit saved: its metadata say everything."""
     for one in saved.members if isinstance(saved, EnsembleArchitecture) else (saved,):
         if one.family not in FAMILIES:
@@ -234,7 +240,7 @@ def _saved(
     architecture = saved.with_options(**given)
     stated = dict.fromkeys(untold.SETTINGS, "edgekit's own metadata")
     weights = numbers.as_float32(saved_weights)
-    overruled = untold.overruled(given, {name: getattr(saved, name) for name in given}, stated)
+    overruled = untold.overruled(given, {name: getattr(body(saved), name) for name in given}, stated)
     return _Understood(_OWN, architecture, weights, untold.facts_of(architecture, given, stated, ""), overruled)
 
 
@@ -348,7 +354,7 @@ def _largest(contents: Contents) -> Mapping[str, Tensor]:
     return max(contents.groups, key=lambda group: len(group.weights)).weights
 
 
-def _check_classes(architecture: AnyArchitecture, wanted: int | None) -> None:
+def _check_classes(architecture: Structure, wanted: int | None) -> None:
     if wanted is not None and architecture.num_classes != wanted:
         raise CheckpointError(
             f"the network has {architecture.num_classes} classes, and {wanted} are expected:"
@@ -356,7 +362,7 @@ def _check_classes(architecture: AnyArchitecture, wanted: int | None) -> None:
         )
 
 
-def _with_weights(architecture: AnyArchitecture, weights: Mapping[str, Tensor]) -> nn.Module:
+def _with_weights(architecture: Structure, weights: Mapping[str, Tensor]) -> nn.Module:
     """The network, after a check that every weight has its place and every place its weight."""
     with torch.device("meta"):  # no memory, and no random numbers
         module = built(architecture)

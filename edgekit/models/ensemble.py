@@ -6,13 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from edgekit.models.ensemble_architecture import EnsembleArchitecture
-from edgekit.models.network import build
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from edgekit.models.architecture import Architecture
 
 
 class Ensemble(nn.Module):
@@ -35,14 +30,3 @@ class Ensemble(nn.Module):
         for member in others:
             total = total + member(x)
         return total / len(self.members)
-
-
-def built(architecture: Architecture | EnsembleArchitecture) -> nn.Module:
-    """A network or an ensemble of random weights, in training mode.
-
-    Raises:
-        ConfigError: a family is unknown.
-    """
-    if isinstance(architecture, EnsembleArchitecture):
-        return Ensemble([build(member) for member in architecture.members])
-    return build(architecture)

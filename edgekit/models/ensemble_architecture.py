@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from edgekit.models.architecture import Options, Size
 
-_FAMILY: Final = "ensemble"
+FAMILY: Final = "ensemble"  # what tells a saved one from its siblings
 _SHARED: Final = "resolution"  # of all members, so it is written once
 
 
@@ -51,7 +51,7 @@ class EnsembleArchitecture:
     @property
     def family(self) -> str:
         """What stands in the place of a family's name."""
-        return _FAMILY
+        return FAMILY
 
     @property
     def num_classes(self) -> int:
@@ -76,7 +76,7 @@ class EnsembleArchitecture:
     @property
     def name(self) -> str:
         """How many there are, and the size of the image: "ensemble_of_3_224"."""
-        return f"{_FAMILY}_of_{len(self.members)}_{'x'.join(str(side) for side in dict.fromkeys(self.size))}"
+        return f"{FAMILY}_of_{len(self.members)}_{'x'.join(str(side) for side in dict.fromkeys(self.size))}"
 
     def with_options(self, **options: Unpack[Options]) -> EnsembleArchitecture:
         """The same for images of another size.
@@ -94,19 +94,17 @@ class EnsembleArchitecture:
         members = [member.to_dict() for member in self.members]
         for member in members:
             del member[_SHARED]
-        return {"family": _FAMILY, _SHARED: self.resolution, "members": members}
+        return {"family": FAMILY, _SHARED: self.resolution, "members": members}
 
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> EnsembleArchitecture:
+        """The inverse of ``to_dict``.
 
-def from_dict(values: Mapping[str, Any]) -> Architecture | EnsembleArchitecture:
-    """What ``to_dict`` of a network or of an ensemble gave.
-
-    Raises:
-        ArtifactError: a field is missing, unknown or invalid.
-    """
-    if values.get("family") != _FAMILY:
-        return Architecture.from_dict(values)
-    try:
-        members = [{**member, _SHARED: values[_SHARED]} for member in values["members"]]
-        return EnsembleArchitecture(tuple(map(Architecture.from_dict, members)))
-    except (KeyError, TypeError, ConfigError) as error:
-        raise ArtifactError(f"not a saved ensemble ({error}): combine its networks again") from error
+        Raises:
+            ArtifactError: a field is missing, unknown or invalid.
+        """
+        try:
+            members = [{**member, _SHARED: values[_SHARED]} for member in values["members"]]
+            return EnsembleArchitecture(tuple(map(Architecture.from_dict, members)))
+        except (KeyError, TypeError, ConfigError) as error:
+            raise ArtifactError(f"not a saved ensemble ({error}): combine its networks again") from error

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from edgekit.errors import ConfigError
 from edgekit.models.backbone import POOLED, Backbone, run
 from edgekit.models.families import family_of
+from edgekit.models.heads.building import head_of
 from edgekit.models.heads.linear import LinearHead
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
     from edgekit.models.architecture import Architecture, HeadActivation
     from edgekit.models.heads import Head
+    from edgekit.models.task_architecture import TaskArchitecture
+
+    Given = Tensor | tuple[Tensor, ...]
 
 
 class _OnBackbone(nn.Module):
@@ -29,7 +33,7 @@ class _OnBackbone(nn.Module):
     def __init__(self, backbone: Backbone, heads: Mapping[str, Head]) -> None:
         super().__init__()
         self.recomputes = False
-        self.maps, self.pooled = backbone.maps, backbone.pooled
+        self.maps, self.inner, self.pooled = backbone.maps, backbone.inner, backbone.pooled
         self.takes = {name: head.takes for name, head in heads.items()}
         for name, module in backbone.named_children():
             self.add_module(name, module)
@@ -39,12 +43,13 @@ class _OnBackbone(nn.Module):
             _check(self, name, head)
             self.add_module(name, head)
 
-    def outputs(self, x: Tensor) -> dict[str, Tensor]:
-        """[N, C, H, W] -> the output of each head, by its name."""
+    def outputs(self, x: Tensor) -> dict[str, Given]:
+        """[N, C, H, W] -> what each head gives, by its name."""
         wanted = {feature_map for takes in self.takes.values() for feature_map in takes}
+        inner = [one for one in self.inner if one in wanted]
         seen = {}
         last = x
-        for feature_map, last in run(self, self.maps, x, recomputes=self.recomputes and self.training):
+        for feature_map, last in run(self, self.maps, x, inner=inner, recomputes=self.recomputes and self.training):
             if feature_map in wanted:
                 seen[feature_map] = last
         if self.pooled in wanted:
@@ -53,7 +58,7 @@ class _OnBackbone(nn.Module):
 
 
 class Network(_OnBackbone):
-    """A backbone and heads, each of which gives one output.
+    """A backbone and heads of anybody's, each of which gives one output.
 
     Args:
         backbone: trained or not; the network takes its modules over as they are.
@@ -70,7 +75,37 @@ class Network(_OnBackbone):
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """[N, C, H, W] -> the output of each head by its name, in the order in which the heads were given."""
-        return self.outputs(x)
+        return {name: y for name, y in self.outputs(x).items() if isinstance(y, Tensor)}
+
+
+class TaskNetwork(_OnBackbone):
+    """A backbone and the heads of an architecture, with random weights and in training mode.
+
+    Attributes:
+        architecture: what it looks like; a checkpoint of it holds that.
+
+    Raises:
+        ConfigError: the backbone's family is unknown, or has no feature map that a head takes.
+    """
+
+    def __init__(self, architecture: TaskArchitecture) -> None:
+        backbone = Backbone(architecture.backbone)
+        super().__init__(backbone, {head.name: head_of(head, backbone) for head in architecture.heads})
+        self.architecture = architecture
+        _initialize(self, architecture.backbone)
+        for head in architecture.heads:
+            for part in self.get_submodule(head.name).modules():
+                if isinstance(part, nn.Conv2d) and part.bias is not None:  # no batch normalization is behind it
+                    nn.init.normal_(part.weight, 0.0, 0.01)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """[N, C, H, W] -> the outputs by their names, in the order of ``architecture.output_names``."""
+        given, outputs = self.outputs(x), dict[str, Tensor]()
+        for head in self.architecture.heads:
+            y = given[head.name]
+            names = self.architecture.output_names(head).values()
+            outputs |= zip(names, (y,) if isinstance(y, Tensor) else y, strict=True)
+        return outputs
 
 
 class Classifier(_OnBackbone):
@@ -86,7 +121,9 @@ class Classifier(_OnBackbone):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> logits [N, classes]."""
-        return self.outputs(x)["classifier"]
+        logits = self.outputs(x)["classifier"]
+        assert isinstance(logits, Tensor)
+        return logits
 
 
 def build(architecture: Architecture) -> Classifier:
@@ -98,14 +135,14 @@ def build(architecture: Architecture) -> Classifier:
         ConfigError: the architecture's family is unknown.
     """
     network = Classifier(Backbone(architecture))
-    _initialize(network)
+    _initialize(network, architecture)
     return network
 
 
 def _check(network: _OnBackbone, name: str, head: Head) -> None:
     if not name.isidentifier() or hasattr(network, name):
         raise ConfigError(f"no head can be called {name!r}: give it another word for its name")
-    missing = [one for one in head.takes if one not in (*network.maps, network.pooled)]
+    missing = [one for one in head.takes if one not in (*network.maps, *network.inner, network.pooled)]
     if missing:
         raise ConfigError(
             f"head {name!r} takes {missing[0]}, which this backbone does not give: make the head of the backbone's own"
@@ -130,14 +167,14 @@ def _classifier_on(backbone: Backbone) -> LinearHead:
     )
 
 
-def _initialize(network: Classifier) -> None:
-    """Start values for training: He's for convolutions (arXiv:1502.01852), small ones for the classifier.
+def _initialize(network: nn.Module, backbone: Architecture) -> None:
+    """Start values for training: He's for convolutions (arXiv:1502.01852), small ones for what gives outputs.
 
     Where no batch normalization follows, what comes in decides how large they are, so that no feature map vanishes.
     """
     if next(network.parameters()).is_meta:  # there is nothing to fill, and asking torch to takes its time
         return
-    normalizes = family_of(network.architecture.family).wiring.normalizes
+    normalizes = family_of(backbone.family).wiring.normalizes
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out" if normalizes else "fan_in")

@@ -15,8 +15,8 @@ from edgekit.preprocessing import Preprocessing
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgekit.models.architecture import Architecture, Size
-    from edgekit.models.ensemble_architecture import EnsembleArchitecture
+    from edgekit.models.architecture import Size
+    from edgekit.models.structures import Structure
 
 BECAUSE: Final = "edgekit's training recorded it"
 
@@ -49,7 +49,7 @@ class Recorded:
         told = ", ".join(f"{name} {value:.4g}" for name, value in self.measured.items())
         return (f"in training it reached {told}",) if told else ()
 
-    def check(self, architecture: Architecture | EnsembleArchitecture) -> None:
+    def check(self, architecture: Structure) -> None:
         """Refuse to keep it beside a network that it is not about.
 
         Raises:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from edgekit.facts import BY_SETTING, Basis, Fact
 from edgekit.models.architecture import Architecture
+from edgekit.models.structures import body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edgekit.models.architecture import Options
-    from edgekit.models.ensemble_architecture import EnsembleArchitecture
+    from edgekit.models.structures import Structure
 
 SETTINGS: Final[Mapping[str, str]] = {
     "padding": "--padding same|symmetric",
@@ -23,9 +24,7 @@ SETTINGS: Final[Mapping[str, str]] = {
 }
 
 
-def facts_of(
-    architecture: Architecture | EnsembleArchitecture, given: Options, stated: Mapping[str, str], source: str
-) -> tuple[Fact, ...]:
+def facts_of(architecture: Structure, given: Options, stated: Mapping[str, str], source: str) -> tuple[Fact, ...]:
     """What leaves no trace in weights: ``stated`` holds who says it, the rest is as usual for ``source``."""
     facts = []
     for name, value in _values(architecture, given).items():
@@ -54,16 +53,17 @@ def overruled(given: Options, told: Mapping[str, object], stated: Mapping[str, s
     )
 
 
-def _values(architecture: Architecture | EnsembleArchitecture, given: Options) -> dict[str, object]:
+def _values(architecture: Structure, given: Options) -> dict[str, object]:
     """What there is to be said; of an ensemble, what all its members share."""
     values: dict[str, object] = {}
-    if isinstance(architecture, Architecture):
-        values = {name: getattr(architecture, name) for name in ("padding", "bn_eps", "activation")}
+    one = body(architecture)
+    if isinstance(one, Architecture):
+        values = {name: getattr(one, name) for name in ("padding", "bn_eps", "activation")}
     size = architecture.resolution
     values["resolution"] = size if isinstance(size, int) else list(size)
-    if isinstance(architecture, Architecture):
-        if architecture.hidden_channels:
-            values["head_activation"] = architecture.head_activation or architecture.activation
-        if architecture.cifar_stem or "cifar_stem" in given:
-            values["cifar_stem"] = architecture.cifar_stem
+    if isinstance(one, Architecture):
+        if one.hidden_channels:
+            values["head_activation"] = one.head_activation or one.activation
+        if one.cifar_stem or "cifar_stem" in given:
+            values["cifar_stem"] = one.cifar_stem
     return values

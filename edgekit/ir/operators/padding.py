@@ -53,7 +53,9 @@ class Padding:
 
     @staticmethod
     def same(size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]) -> Padding:
-        """TensorFlow's SAME padding for an input of ``size`` (height, width), dilation 1.
+        """TensorFlow's SAME padding for an input of ``size`` (height, width).
+
+        A dilated kernel is as large as it reaches.
 
         Source: tensorflow/core/framework/kernel_shape_util.cc, GetWindowedOutputSizeVerbose: the odd row or column goes
         to the bottom or right.

@@ -172,9 +172,9 @@ class UniversalInvertedBottleneck(nn.Module):
 def _shapes(before: int, block: Block) -> Iterator[tuple[Part, Shape]]:
     """The convolutions in the order in which they act; the last depthwise one has the stride."""
     if block.kind != "inverted":
-        yield "filter", Shape(before, block.expanded, block.kernel, block.stride)
+        yield "filter", Shape(before, block.expanded, block.kernel, block.stride, dilation=block.dilation)
     if block.start:
-        yield "start", Shape(before, before, block.start, 1 if block.kernel else block.stride, groups=before)
+        yield "start", Shape(before, before, block.start, 1 if block.kernel else block.stride, before, block.dilation)
     if block.expands:
         yield "expand", Shape(before, block.expanded)
     if block.kernel and block.kind == "inverted":

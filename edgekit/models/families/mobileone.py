@@ -88,7 +88,11 @@ class Reparametrized(nn.Module):
     def __init__(self, architecture: Architecture, before: int, block: Block, size: Size) -> None:
         super().__init__()
         is_depthwise = block.kind == "depthwise"
-        shape = depthwise(block) if is_depthwise else Shape(before, block.out, block.kernel, block.stride)
+        shape = (
+            depthwise(block)
+            if is_depthwise
+            else Shape(before, block.out, block.kernel, block.stride, dilation=block.dilation)
+        )
         self.reparam_conv = conv(shape, size, architecture.padding, bias=True)
         self.se = SqueezeExcite(architecture, block) if block.squeeze else None
         self.act = activate(block.activation)

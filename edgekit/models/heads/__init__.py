@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Head(nn.Module):
-    """Makes one output from feature maps of a backbone. A task of several outputs has as many heads.
+    """Makes an output, or a tuple of some, from feature maps of a backbone.
 
     Attributes:
         takes: the feature maps that its ``forward`` is called with, in this order.

@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from edgekit.facts import Fact
-    from edgekit.models.architecture import Architecture
-    from edgekit.models.ensemble_architecture import EnsembleArchitecture
     from edgekit.models.recorded import Recorded
+    from edgekit.models.structures import Structure
 
 ARCHITECTURE_KEY, RECORDED_KEY = "edgekit.architecture", "edgekit.recorded"  # in the metadata of a .safetensors file
 
@@ -52,7 +51,7 @@ class Contents:
     """
 
     groups: tuple[Group, ...]
-    architecture: Architecture | EnsembleArchitecture | None = None
+    architecture: Structure | None = None
     recorded: Recorded | None = None
     stated: Options = field(default_factory=Options)
     facts: tuple[Fact, ...] = ()

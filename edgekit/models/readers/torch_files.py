@@ -18,12 +18,12 @@ from torch import Tensor
 from edgekit import extras
 from edgekit.errors import ArtifactError, CheckpointError
 from edgekit.models.architecture import Options
-from edgekit.models.ensemble_architecture import from_dict as architecture_from
 from edgekit.models.names import WAY_BY_ONNX
 from edgekit.models.readers.contents import ARCHITECTURE_KEY, RECORDED_KEY, Contents, Group
 from edgekit.models.readers.fake_quantization import without_observers
 from edgekit.models.readers.parametrizations import made_whole
 from edgekit.models.recorded import Recorded
+from edgekit.models.structures import from_dict as architecture_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from edgekit.config import ModelSettings
     from edgekit.ir import Graph
-    from edgekit.models.network import Classifier
+    from edgekit.models.network import Classifier, TaskNetwork
     from edgekit.pipeline.making.trained import Answering
 
 _BATCH = 8  # images that go through a module at once
@@ -94,11 +94,11 @@ def _unwrapped(network: nn.Module | ExportedProgram) -> Any:  # noqa: ANN401 - a
     return inner
 
 
-def _is_own(network: object) -> TypeGuard[Classifier]:
+def _is_own(network: object) -> TypeGuard[Classifier | TaskNetwork]:
     """Whether edgekit built it."""
-    from edgekit.models.network import Classifier  # noqa: PLC0415 - needs torch
+    from edgekit.models.network import Classifier, TaskNetwork  # noqa: PLC0415 - needs torch
 
-    return isinstance(network, Classifier)
+    return isinstance(network, Classifier | TaskNetwork)
 
 
 def _from_module(network: nn.Module, settings: ModelSettings, shape: tuple[int, int, int] | None) -> Trained:

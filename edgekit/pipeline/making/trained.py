@@ -14,6 +14,7 @@ from edgekit.exporters.onnx import FORMAT as ONNX
 from edgekit.facts import Basis, Fact
 from edgekit.flags import INPUT_SETTINGS
 from edgekit.ir import LOGITS
+from edgekit.models.structures import body
 from edgekit.passes import float_form
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
     from edgekit.capture.onnx_head import Arithmetic
     from edgekit.config import ModelSettings
     from edgekit.ir import Graph
-    from edgekit.models.architecture import Architecture, Options
+    from edgekit.models.architecture import Options
     from edgekit.models.checkpoint import Checkpoint
-    from edgekit.models.ensemble_architecture import EnsembleArchitecture
+    from edgekit.models.structures import Structure
 
     Answering = Callable[[NDArray[np.float32]], dict[str, NDArray[np.float32]]]
     Variant = Callable[[Mapping[str, Any]], nn.Module | Graph]
@@ -159,7 +160,9 @@ def of_checkpoint(loaded: Checkpoint, path: Path) -> Trained:
 
     def outputs(images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         with torch.inference_mode():
-            return {LOGITS: loaded.module(torch.from_numpy(images)).numpy()}
+            given = loaded.module(torch.from_numpy(images))
+        named = given if isinstance(given, dict) else {LOGITS: given}
+        return {name: output.numpy() for name, output in named.items()}
 
     def variant(options: Mapping[str, Any]) -> nn.Module:
         return loaded.variant(**cast("Options", options))
@@ -188,10 +191,10 @@ def of_checkpoint(loaded: Checkpoint, path: Path) -> Trained:
     )
 
 
-def _usual(architecture: Architecture | EnsembleArchitecture) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _usual(architecture: Structure) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and std of such a network, where nothing says them; an ensemble always says them."""
     # TensorFlow's padding gives away TensorFlow's training, on pixels from -1 to 1.
-    is_half = getattr(architecture, "padding", None) == "same" or architecture.in_channels != len(IMAGENET_MEAN)
+    is_half = getattr(body(architecture), "padding", None) == "same" or architecture.in_channels != len(IMAGENET_MEAN)
     half = (HALF,) * architecture.in_channels
     return (half, half) if is_half else (IMAGENET_MEAN, IMAGENET_STD)
 

@@ -21,10 +21,11 @@ from edgekit.exporters.formats import FORMATS
 from edgekit.facts import Basis
 from edgekit.models.checkpoint import load, save
 from edgekit.models.ensemble import Ensemble
-from edgekit.models.ensemble_architecture import EnsembleArchitecture, from_dict
+from edgekit.models.ensemble_architecture import EnsembleArchitecture
 from edgekit.models.families import FAMILIES
 from edgekit.models.network import build
 from edgekit.models.recorded import Recorded
+from edgekit.models.structures import from_dict
 from edgekit.pipeline.making.ensemble import combine
 from edgekit.pipeline.making.export import export
 from edgekit.pipeline.proving.evidence import gather
