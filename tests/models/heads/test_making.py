@@ -140,7 +140,7 @@ def test_several_heads_share_a_backbone() -> None:
         lraspp(backbone, 4),
     )
     architecture = TaskArchitecture(backbone, heads)
-    network = built(architecture).eval()
+    network = TaskNetwork(architecture).eval()
     outputs = network(torch.zeros(2, 3, 64, 64))
     assert {name: tuple(y.shape)[2:] for name, y in outputs.items()} == {
         "tagging": (),
