@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from edgekit.calibration.origins import origin_of, said
+from edgekit.annotations.reading import read
+from edgekit.calibration.origins import origin_of
 from edgekit.conventions import USUAL_ORDER
 from edgekit.errors import ConfigError, DataError
+from edgekit.image_files import said
 from edgekit.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgekit.annotations.annotated import Annotated
     from edgekit.calibration.origins import Origin
 
 
@@ -85,6 +88,7 @@ class ImageSource:
         self._broken: dict[int, str] = {}  # by index: why
         self._filled: set[int] = set()  # indices
         self._hashes: dict[int, bytes] = {}  # by index: of the content
+        self._annotated: dict[str, Annotated | None] = {}  # by task: of all images
 
     def __len__(self) -> int:
         """The number of images, without those that turned out broken so far; exact after one pass."""
@@ -115,6 +119,29 @@ class ImageSource:
     def class_names(self) -> tuple[str, ...] | None:
         """Names of classes that labels are places among, in order; None where labels are class indices."""
         return self._origin.class_names
+
+    def annotated(self, task: str) -> Annotated | None:
+        """What lies beside the images of ``names``, in their order, as the network sees it; None where nothing does.
+
+        Boxes and masks are moved as preprocessing moves their image.
+
+        Args:
+            task: whose targets are wanted, as ``annotations.reading`` has them.
+
+        Raises:
+            DataError: it contradicts itself, or an image has none; the message says what and where.
+        """
+        if self.source is None:
+            return None
+        if task not in self._annotated:
+            self._annotated[task] = read(self.source, task)
+        if (found := self._annotated[task]) is None:
+            return None
+        place = {name: index for index, name in enumerate(found.names)}
+        if (strange := next((name for name in self.names if name not in place), None)) is not None:
+            raise DataError(f"nothing says what {strange} in {self.source} shows: add that, or remove the image")
+        chosen = found.some([place[name] for name in self.names])
+        return chosen.moved([size and self._preprocessing.geometry(size) for size in chosen.sizes])
 
     @property
     def skipped(self) -> dict[str, str]:
@@ -261,6 +288,8 @@ def open_images(
     .csv           one image a line: its path, from the list's folder, in a first column named file, path or image, or
                    in the only column, which needs no header. Labels: from a column named class_index, label or class,
                    which holds class indices, or names of classes, whose places are as those of subfolders
+    .json, .txt    a list of images with boxes or masks beside them, as ``annotations.reading`` has them, and so are
+                   folders that hold a folder of images and another one of what lies beside these
     =============  ===================================================================================================
 
     Args:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from PIL import Image, ImageOps
 
-from edgekit.calibration.origins import FORMATS
 from edgekit.conventions import USUAL_ORDER
 from edgekit.errors import DataError
+from edgekit.image_files import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,6 @@ Names and labels are known first; the content of an image is read when it is ask
 from __future__ import annotations
 
 import glob
-import io
 import os
 from collections import Counter
 from contextlib import contextmanager
@@ -14,20 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from PIL import Image, UnidentifiedImageError
-
+from edgekit.annotations.reading import images_of
 from edgekit.calibration import csv_files
 from edgekit.calibration.array_files import arrays_of
 from edgekit.errors import DataError
+from edgekit.image_files import SUFFIXES, image_of, is_hidden, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from contextlib import AbstractContextManager
 
+    from PIL import Image
 
-SUFFIXES = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp")
-# Pillow decides by content, not by name, and knows formats that start other programs (EPS starts Ghostscript).
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 LABELS_FILE = "labels.csv"
 FILE_COLUMNS = ("file", "path", "image")
 LABEL_COLUMNS = ("class_index", "label", "class")
@@ -66,6 +63,8 @@ def origin_of(source: Path) -> tuple[Origin, str]:
         DataError: there is no image, or something contradicts itself.
         OSError: it cannot be read.
     """
+    if source.exists() and (found := images_of(source)) is not None:
+        return Files(found[0], None, found[1]), f"in {source}"
     if source.is_dir():
         return _folder(source), f"in {source}"
     if not source.exists():
@@ -102,25 +101,8 @@ class Files:
         return image_of(content)
 
 
-def image_of(content: bytes) -> Image.Image:
-    """The image that a file's bytes are; its header is read, its pixels are not yet.
-
-    Raises:
-        DataError: it is no image. Decoders of broken files raise whatever they stumble over.
-    """
-    try:
-        return Image.open(io.BytesIO(content), formats=FORMATS)
-    except UnidentifiedImageError:  # its message names an object in memory
-        raise DataError("it is no image" if content else "it is empty") from None
-
-
-def said(error: Exception) -> str:
-    """What an exception says: "Permission denied", without a number or a path."""
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
-
-
 def _folder(root: Path) -> Files:
-    images, others = _walk(root)
+    images, others = walk(root)
     if not images:
         seen = f"what it holds is {_counted(others)}" if others else "it is empty"
         raise DataError(f"there is no image in {root}, {seen}: edgekit reads {' '.join(SUFFIXES)}")
@@ -135,32 +117,9 @@ def _folder(root: Path) -> Files:
     return Files(names, [place[name.split("/")[0]] for name in names], images, folders)
 
 
-def _walk(root: Path) -> tuple[list[Path], list[Path]]:
-    """All images below ``root``, sorted by path, and all other files. Follows links to folders, but not in circles."""
-    images: list[Path] = []
-    others: list[Path] = []
-
-    def fail(error: OSError) -> None:
-        raise error
-
-    visited = set()
-    for folder, subfolders, files in os.walk(root, onerror=fail, followlinks=True):
-        real = Path(folder).resolve()
-        subfolders[:] = [] if real in visited else sorted(name for name in subfolders if not _hidden(name))
-        if real not in visited:
-            for path in (Path(folder, name) for name in files if not _hidden(name)):
-                (images if path.suffix.lower() in SUFFIXES else others).append(path)
-        visited.add(real)
-    return sorted(images, key=lambda path: path.relative_to(root).as_posix()), others
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"  # which is full of files that look like images and are none
-
-
 def subfolders(root: Path) -> tuple[str, ...]:
     """The names of all folders in ``root`` that are not hidden, in the order of classes."""
-    return in_order({entry.name for entry in os.scandir(root) if entry.is_dir() and not _hidden(entry.name)})
+    return in_order({entry.name for entry in os.scandir(root) if entry.is_dir() and not is_hidden(entry.name)})
 
 
 def in_order(names: Collection[str]) -> tuple[str, ...]:

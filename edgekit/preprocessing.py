@@ -12,6 +12,7 @@ from edgekit.conventions import ORDERS, Interpolation
 from edgekit.errors import DataError
 from edgekit.facts import Basis, Fact
 from edgekit.flags import INPUT_SETTINGS
+from edgekit.geometry import Geometry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,17 +101,38 @@ class Preprocessing:
         Raises:
             DataError: the image is smaller than the crop.
         """
+        return self.seen(image, self.geometry(image.size))
+
+    def geometry(self, size: tuple[int, int]) -> Geometry:
+        """What the network sees of an upright image of this size, (width, height).
+
+        Raises:
+            DataError: the image is smaller than the crop.
+        """
         height, width = self.size
-        image = self.resized(image, self._before_crop(image.size))
-        if image.size == (width, height):
-            return image
-        if image.width < width or image.height < height:
+        resized = self._before_crop(size)
+        if resized[0] < width or resized[1] < height:
             raise DataError(
-                f"the image is {image.width} x {image.height}, smaller than the network's {width} x {height}: "
+                f"the image is {resized[0]} x {resized[1]}, smaller than the network's {width} x {height}: "
                 f"set resize to a number of pixels, to HEIGHTxWIDTH, or to 'whole'"
             )
-        left, top = round((image.width - width) / 2), round((image.height - height) / 2)
-        return image.crop((left, top, left + width, top + height))
+        left, top = round((resized[0] - width) / 2), round((resized[1] - height) / 2)
+        return Geometry(size, (0, 0, *size), resized, (left, top, left + width, top + height))
+
+    def seen(self, image: Image.Image, geometry: Geometry) -> Image.Image:
+        """What is seen of an image from ``opened``, by ``interpolation``; black where there is nothing.
+
+        Args:
+            image: perhaps decoded with fewer pixels than ``geometry`` has it.
+            geometry: of the whole image.
+        """
+        across, down = (own / whole for own, whole in zip(image.size, geometry.source, strict=True))
+        left, top, right, bottom = geometry.cut
+        cut = (round(left * across), round(top * down), round(right * across), round(bottom * down))
+        image = self.resized(image if cut == (0, 0, *image.size) else image.crop(cut), geometry.resized)
+        if geometry.window != (0, 0, *image.size):
+            image = image.crop(geometry.window)  # Pillow has black outside of an image
+        return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if geometry.flip else image
 
     def opened(self, image: Image.Image) -> Image.Image:
         """The image upright, in 8 bits a channel, with the channels of ``order`` (see ``pixels``) as Pillow has them.

@@ -666,3 +666,29 @@ def test_real_folders(realdata: Path) -> None:
     with (realdata / "images" / "validation" / "labels.csv").open() as stream:
         labels = {row["file"]: int(row["class_index"]) for row in csv.DictReader(stream)}
     assert [labels[name] for batch in batches for name in batch.names] == list(source.labels or ())
+
+
+# --- what lies beside images
+
+
+def test_masks_beside_images_are_moved_as_the_images_are(tmp_path: Path) -> None:
+    """Each image holds its own mask as levels, so that what is read of both must be the same."""
+    from edgekit.annotations.moving import UNKNOWN
+
+    preprocessing = Preprocessing((8, 8), 10, interpolation="nearest")
+    for index, size in enumerate(((16, 12), (9, 21), (12, 12))):
+        levels = np.random.default_rng(index).integers(0, 5, size, np.uint8)
+        for folder in ("images", "masks"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(levels).save(tmp_path / folder / f"{index}.png")
+    (tmp_path / "images/1.png").write_bytes(b"no image")
+    (tmp_path / "val.txt").write_text("2\n0\n1\n")
+    for source, names in ((tmp_path, ("0.png", "2.png")), (tmp_path / "val.txt", ("2.png", "0.png"))):
+        images = open_images(source, preprocessing)
+        (batch,) = images.batches(8)
+        found = images.annotated("segmentation")
+        assert found is not None
+        assert images.names == batch.names == found.names == names
+        np.testing.assert_array_equal(np.stack(list(found.targets)), batch.pixels[..., 0])
+        assert UNKNOWN not in batch.pixels
+    assert images.annotated("detection") is None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from PIL import Image, ImageOps
 
-from edgekit.calibration.origins import image_of
+from edgekit.image_files import image_of
 from edgekit.progress import Progress, silent
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edgekit.calibration.origins import said
+from edgekit.image_files import said
 from edgekit.preprocessing import Preprocessing
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from edgekit.calibration.origins import said
 from edgekit.errors import DataError
+from edgekit.image_files import said
 from edgekit.training.data.augmentation import Augmentation, PadCrop, shifted, training_pixels
 from edgekit.training.data.examples import HELD_BYTES
 

@@ -1,0 +1,103 @@
+"""From a place to its images and what lies beside them.
+
+=============  =======================================================================================================
+task           what is read
+=============  =======================================================================================================
+detection      a JSON file as COCO has them, or a folder that holds one; ``Annotations/*.xml`` as PASCAL VOC has them
+               beside ``JPEGImages/`` (or ``images/``); ``labels/*.txt`` as YOLO has them beside ``images/``
+segmentation   masks in ``masks/``, ``labels/``, ``annotations/`` or ``SegmentationClass/`` beside ``images/`` (or
+               ``JPEGImages/``)
+=============  =======================================================================================================
+
+Of a folder beside images, the folder that holds both can be named, the folder of images, or one in it, as
+``images/val``; or a text file that lists images of it, as ``val.txt`` beside ``images/`` or ``ImageSets/Main/val.txt``.
+``naming`` says where names of classes may stand.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from edgekit.annotations import coco, masks, naming, voc, yolo
+from edgekit.annotations.places import Pairs, listed_images, pairs
+from edgekit.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from edgekit.annotations.annotated import Annotated
+
+JSON: Final = ".json"
+LIST: Final = ".txt"
+DETECTION: Final = "detection"
+SEGMENTATION: Final = "segmentation"
+TASKS: Final = (DETECTION, SEGMENTATION)  # those whose targets lie beside images so
+
+
+def read(source: Path, task: str) -> Annotated | None:
+    """The images of a place, with their targets; None where nothing of the task lies there.
+
+    Args:
+        source: see the module.
+        task: one of ``TASKS``.
+
+    Raises:
+        DataError: what lies there contradicts itself; the message says what and where.
+    """
+    try:
+        return _read(source, task)
+    except OSError as error:
+        raise DataError(f"cannot read {error.filename or source}: {error.strerror or error}") from error
+
+
+def images_of(source: Path) -> tuple[Sequence[str], Sequence[Path]] | None:
+    """Names and paths of the images that ``read`` would give, whatever the task; None where it is no such place.
+
+    Of a folder of images, which is one by itself, nothing is said.
+
+    Raises:
+        DataError: a list of images cannot be used.
+        OSError: something cannot be read.
+    """
+    if source.suffix.lower() == JSON:
+        return coco.images_of(source)
+    if not source.is_dir() and source.suffix.lower() != LIST:
+        return None
+    if source.is_dir() and not any(
+        pairs(source, folders, suffixes) for of in _BESIDE.values() for folders, suffixes, _ in of
+    ):
+        return None
+    return listed_images(source)
+
+
+def _read(source: Path, task: str) -> Annotated | None:
+    if source.suffix.lower() == JSON:
+        return coco.read(source) if task == DETECTION else None
+    if not source.is_dir() and source.suffix.lower() != LIST:
+        return None
+    for folders, suffixes, reader in _BESIDE[task]:
+        if (found := pairs(source, folders, suffixes)) is not None:
+            return reader(found)
+    if task == DETECTION and source.is_dir():
+        files = [path for path in sorted(source.iterdir()) if path.suffix.lower() == JSON]
+        return coco.read(files[0]) if len(files) == 1 else None
+    return None
+
+
+def _of_voc(found: Pairs) -> Annotated:
+    return voc.read(found, naming.in_order(found.root, found.folder))
+
+
+def _of_yolo(found: Pairs) -> Annotated:
+    return yolo.read(found, naming.in_order(found.root, found.root.parent, found.folder))
+
+
+def _of_masks(found: Pairs) -> Annotated:
+    return masks.read(found, naming.names_of(found.root, found.root.parent, found.folder))
+
+
+_BESIDE: Final[Mapping[str, Sequence[tuple[Sequence[str], Sequence[str], Callable[[Pairs], Annotated]]]]] = {
+    DETECTION: ((("annotations",), (".xml",), _of_voc), (("labels",), (".txt",), _of_yolo)),
+    SEGMENTATION: ((("masks", "labels", "annotations", "segmentationclass"), masks.SUFFIXES, _of_masks),),
+}
