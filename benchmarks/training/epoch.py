@@ -74,7 +74,6 @@ def _edgekit(width: float, pixels: np.ndarray, labels: np.ndarray) -> float:
         _network(width),
         [],
         Loader(examples, BATCH, seen, recipe.augmentation, drop_last=True),
-        Loader(few, BATCH, seen),
         Loader(few, BATCH, seen, shuffle=False),
         objective=objective_of(task),
         task=task,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import itertools
+import math
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from edgekit.training.objectives.objective import Objective
     from edgekit.training.recipe import Recipe
 
+_SETTLED_ON: Final = 1024  # images: from about so many on, more change nothing (arXiv:2105.07576, section 3)
+
 
 class FromImages:
     """A network, the images that it learns from, and those that it is measured on; a ``loop.Trainee``.
@@ -38,7 +43,6 @@ class FromImages:
         module: images [N, C, H, W] to a tensor, or to tensors by name.
         stages: names of its modules from the image on.
         training: gives augmented images.
-        settling: gives some of them as a finished file reads them, in an order that mixes classes.
         validation: gives them as a finished file reads them.
         objective: of its task.
         task: what it is measured by.
@@ -54,7 +58,6 @@ class FromImages:
         module: nn.Module,
         stages: Sequence[str],
         training: Loader,
-        settling: Loader,
         validation: Loader,
         *,
         objective: Objective,
@@ -66,7 +69,7 @@ class FromImages:
         device: str = "cpu",
     ) -> None:
         self.module = module
-        self._stages, self._training, self._settling, self._validation = stages, training, settling, validation
+        self._stages, self._training, self._validation = stages, training, validation
         self.task, self._objective, self._recipe, self._seed = task, objective, recipe, seed
         self._teacher, self._device = teacher, device
         mean, std = (torch.tensor(values, device=device) for values in (normalization.mean, normalization.std))
@@ -97,12 +100,14 @@ class FromImages:
         return loss if self._teacher is None else self._teacher.loss(pixels, outputs, prepared, loss)
 
     def settle(self, average: nn.Module) -> None:
-        """Measure the statistics of batch normalization anew, on training images as a finished file reads them.
+        """Measure the statistics of batch normalization anew, on the first images of an epoch, as training sees them.
 
         A moving average of statistics describes the layers of earlier steps. Those of the averaged weights are their
         mean over some batches (arXiv:2105.07576, section 3).
         """
-        update_bn(((self._pixels(batch) - self._mean) / self._std for batch in self._settling.epoch(0)), average)
+        with closing(self._training.epoch(0)) as batches:
+            some = itertools.islice(batches, math.ceil(_SETTLED_ON / self._training.batch_size))
+            update_bn(((self._pixels(batch) - self._mean) / self._std for batch in some), average)
 
     @torch.inference_mode()
     def validate(self, module: nn.Module, progress: Progress) -> tuple[Measured, ...]:

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 KEPT_IMAGES = 256  # training images that a run keeps, for the calibration of int8 exports
 _ASKED = 32  # training images that show what a pre-trained network expects
-_SETTLED_ON = 1024  # training images; from about so many on, more change nothing (arXiv:2105.07576, section 3)
 _SHOWN = 5  # names of classes in a message
 _TEMPERATURE, _ALPHA = 4.0, 0.7  # of distillation
 
@@ -351,8 +350,6 @@ def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
             f"an update takes {recipe.grad_accum_steps} batches, and {len(data.train):,} images are "
             f"{len(training):,} of {size}: choose a smaller --grad-accum-steps or --batch-size"
         )
-    some = data.train.some(data.train.spread(_SETTLED_ON))
-    settling = Loader(some, size, preprocessing, seed=wanted.seed, drop_last=True)
     validation = Loader(data.validation, size, preprocessing, shuffle=False)
     # As batches are laid out; torch's overloads leave this argument out.
     task = kind(wanted.task).of({LOGITS: (data.outputs,)}, data.labels, {})
@@ -368,7 +365,6 @@ def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
         module,
         [feature_map.module for feature_map in module.maps],
         training,
-        settling,
         validation,
         objective=learned,
         task=task,
