@@ -19,6 +19,7 @@ TASKS: Final[Mapping[str, str]] = {
     "classification": "edgekit.tasks.classification:Classification",
     "detection": "edgekit.tasks.detection:Detection",
     "regression": "edgekit.tasks.regression:Regression",
+    "segmentation": "edgekit.tasks.segmentation:Segmentation",
     "tagging": "edgekit.tasks.tagging:Tagging",
 }
 FACT: Final = "task"
@@ -72,9 +73,16 @@ def task_of_model(model: FloatModel) -> Task[Any]:
 
 
 def heads_of(provenance: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    """The heads of a network, as its architecture has them; none of a network without."""
+    """What is known of each head of a network: ``HeadSpec.to_dict``, and the ``size`` of the image, [height, width].
+
+    There are none in a network that gives what its family gives.
+    """
     architecture = provenance.get("architecture")
-    return tuple(architecture.get("heads", ())) if isinstance(architecture, dict) else ()
+    if not isinstance(architecture, dict) or "heads" not in architecture:
+        return ()
+    resolution = architecture["resolution"]
+    size = [resolution, resolution] if isinstance(resolution, int) else list(resolution)
+    return tuple({**head, "size": size} for head in architecture["heads"])
 
 
 def _of_heads(heads: Sequence[Mapping[str, Any]]) -> Fact | None:

@@ -9,12 +9,16 @@ from edgekit.facts import Basis, Fact
 from edgekit.models.priors import Level, Priors
 from edgekit.tasks.classification import Classification
 from edgekit.tasks.detection import Detection
-from edgekit.tasks.registry import TASKS, from_setting, kind, task_of
+from edgekit.tasks.registry import TASKS, from_setting, heads_of, kind, task_of
 from edgekit.tasks.regression import Regression
 from edgekit.tasks.scoring import metrics
+from edgekit.tasks.segmentation import Segmentation
 
 PRIORS = Priors((Level(2, 2, ((0.5, 0.5),)),))
-SHAPES: dict[str, dict[str, tuple[int, ...]]] = {"detection": {"boxes": (4, 4), "scores": (4, 3)}}
+SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
+    "detection": {"boxes": (4, 4), "scores": (4, 3)},
+    "segmentation": {"mask": (3, 4, 4)},
+}
 HEADS = {"detection": {"name": "things", "task": "detection", "things": 2, "priors": PRIORS.to_dict()}}
 
 
@@ -44,6 +48,10 @@ def test_other_outputs_and_unknown_tasks_are_refused() -> None:
 def test_a_head_states_its_task() -> None:
     task, fact = task_of(SHAPES["detection"], ("cat", "dog"), (), [HEADS["detection"]])
     assert (type(task), task.things, fact.basis) == (Detection, 2, Basis.STATED)
+    provenance = {"architecture": {"resolution": [48, 64], "heads": [{"name": "mask", "task": "segmentation"}]}}
+    task, _ = task_of({"mask": (3, 6, 8)}, (), (), heads_of(provenance))
+    assert task == Segmentation("mask", 3, (48, 64))
+    assert heads_of({"architecture": {"resolution": 224}}) == ()
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edgekit.annotations.boxes import areas, common, overlap, shares
-from edgekit.tasks.statistics import Interval
+from edgekit.tasks.statistics import Interval, resampled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,29 +92,20 @@ def mean_over_classes(precisions: NDArray[np.float64]) -> NDArray[np.float64]:
     return found
 
 
-def drop(found: Sequence[Hits], expected: Sequence[Hits], samples: int, seed: int = 0) -> Interval:
-    """By how much the mean average precision of ``found`` is lower, 0..1, with its 95 % interval.
-
-    The interval is that between the 2.5 % and the 97.5 % quantile over resampled images, each time the same images for
-    both. Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3.
+def drop(found: Sequence[Hits], expected: Sequence[Hits]) -> Interval:
+    """By how much the mean average precision of ``found`` is lower, 0..1: each time the same images are drawn for both.
 
     Args:
         found: of one network, by class.
         expected: of the other, on the same images.
-        samples: how often images are drawn.
-        seed: of the draws.
     """
-    images = len(expected[0].boxes)
-    drawn = np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), samples)
 
-    def lost(drawn: NDArray[np.int64] | None) -> NDArray[np.float64]:
-        """Of each sample."""
+    def lost(drawn: NDArray[np.int64]) -> NDArray[np.float64]:
         ours, theirs = (mean_over_classes(average_precisions(of, drawn)).mean(0) for of in (found, expected))
         difference: NDArray[np.float64] = theirs - ours
         return difference
 
-    low, high = np.quantile(lost(drawn), [0.025, 0.975])
-    return Interval(float(lost(None)[0]), float(low), float(high))
+    return resampled(lost, len(expected[0].boxes))
 
 
 def _of_class(found: Sequence[Detections], right: Sequence[Boxes], index: int, thresholds: Sequence[float]) -> Hits:

@@ -62,7 +62,6 @@ TRUSTED: Final = 0.2  # mAP50 of a network that was trained on such boxes: SSDLi
 SETTING: Final = "boxes beside the images: COCO's JSON, PASCAL VOC's XML, or YOLO's text files"
 _LOST: Final = SURE / 2  # below this score a box of float is not found again: it may fall below SURE by a little
 _PAIR: Final = (0.5,)  # the threshold of ``MAP50``
-_SAMPLES: Final = 1000  # of the bootstrap
 _ENOUGH: Final = 10  # boxes from which a share says something
 
 
@@ -149,7 +148,7 @@ class Detection(Task[Sequence[Boxes]]):
     def drop(self, found: Outputs, expected: Outputs, targets: Sequence[Boxes]) -> Measured:
         """Percentage points of mAP at 0.5; the interval is that of resampled images (``precision.drop``)."""
         ours, theirs = (self._hits(outputs, targets, _PAIR) for outputs in (found, expected))
-        lost = drop(ours, theirs, _SAMPLES)
+        lost = drop(ours, theirs)
         return Measured(DROP, 100 * lost.value, 100 * lost.low, 100 * lost.high)
 
     def agreement(self, found: Outputs, expected: Outputs) -> Measured:

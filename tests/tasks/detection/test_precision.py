@@ -115,10 +115,10 @@ def test_an_image_that_is_drawn_twice_counts_like_two() -> None:
 
 def test_a_drop_is_paired_by_image() -> None:
     found, right = scene(2, 30, 2)
-    same = drop(hits(found, right, 2), hits(found, right, 2), 50)
+    same = drop(hits(found, right, 2), hits(found, right, 2))
     assert (same.value, same.low, same.high) == (0, 0, 0)
     worse = [one.some(slice(0)) if image % 4 else one for image, one in enumerate(found)]
-    lost = drop(hits(worse, right, 2), hits(found, right, 2), 200)
+    lost = drop(hits(worse, right, 2), hits(found, right, 2))
     whole, part = (mean_over_classes(average_precisions(hits(one, right, 2))).mean() for one in (found, worse))
     assert lost.value == pytest.approx(whole - part)
     assert 0 < lost.low < lost.value < lost.high

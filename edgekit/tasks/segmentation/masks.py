@@ -1,0 +1,87 @@
+"""From logits of classes at a head's own stride to the class of each pixel, and how two masks agree.
+
+Logits are interpolated bilinearly, the corners of both maps' corner pixels in common (``HALF_PIXEL`` of
+``edgekit.ir``: torch's ``align_corners=False``), and the class with the largest one is that of the pixel; of equal ones
+the first.
+
+**One arithmetic.** Everything is float32: first rows, then columns, each as a (1 - f) + b f. So the same logits are
+the same mask on every machine.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from edgekit.ir.operators.resize import HALF_PIXEL, positions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+UNKNOWN: Final = 255  # of a mask, where nobody knows (``edgekit.annotations``)
+
+
+def mask_of(logits: NDArray[Any], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The class of each pixel, [H, W], from ``logits``, [classes, h, w]; ``size`` is (H, W).
+
+    >>> import numpy as np
+    >>> mask_of(np.array([[[0.0, 8.0]], [[3.0, 3.0]]]), (1, 4)).tolist()
+    [[1, 1, 0, 0]]
+    """
+    low, high, share = _between(logits.shape[1], size[0])
+    rows = logits.astype(np.float32)
+    rows = rows[:, low] * (1 - share)[:, None] + rows[:, high] * share[:, None]
+    low, high, share = _between(logits.shape[2], size[1])
+    best, found = np.full(size, -np.inf, np.float32), np.zeros(size, np.uint8)
+    for index, plane in enumerate(rows):  # one class at a time: all at once, they are much memory
+        values = plane[:, low] * (1 - share) + plane[:, high] * share
+        np.copyto(found, np.uint8(index), where=values > best)
+        np.maximum(best, values, out=best)
+    return found
+
+
+def confusion(right: NDArray[np.uint8], said: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
+    """How many pixels of each class (a row) are said to be of which (a column); what nobody knows is left out.
+
+    >>> import numpy as np
+    >>> confusion(np.array([0, 0, 1, 255], np.uint8), np.array([0, 1, 1, 1], np.uint8), 2).tolist()
+    [[1, 1], [0, 1]]
+    """
+    known = right != UNKNOWN
+    pairs = right[known].astype(np.int64) * classes + said[known]
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def overlaps(confusions: NDArray[np.int64], drawn: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+    """The intersection over union of each class, over all images, 0..1; NaN of one that is neither there nor said.
+
+    Args:
+        confusions: [N, classes, classes], of each image.
+        drawn: [R, N], how often each image was drawn in each of R samples; None draws each once, in one sample.
+
+    Returns:
+        [R, classes].
+    """
+    samples = np.ones((1, len(confusions)), np.int64) if drawn is None else drawn
+    both = samples @ np.diagonal(confusions, axis1=1, axis2=2)
+    either = samples @ (confusions.sum(1) + confusions.sum(2)) - both
+    found: NDArray[np.float64] = np.divide(both, either, out=np.full(both.shape, np.nan), where=either > 0)
+    return found
+
+
+def mean_overlap(overlaps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean over the classes that occur, [R] of [R, classes]; 0 where none does."""
+    known = ~np.isnan(overlaps)
+    found: NDArray[np.float64] = np.where(known, overlaps, 0).sum(1) / np.maximum(known.sum(1), 1)
+    return found
+
+
+@lru_cache(maxsize=16)
+def _between(old: int, new: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Between which of ``old`` places each of ``new`` lies, and how near to the second, 0..1."""
+    places = positions(old, new, HALF_PIXEL)
+    low = np.array([int(place) for place in places])
+    share = np.array([float(place - int(place)) for place in places], np.float32)
+    return low, np.minimum(low + 1, old - 1), share
