@@ -32,7 +32,10 @@ class TrainFlags:
     resolution: Annotated[str | None, _flag("resolution", _NETWORK, metavar="PIXELS")] = None
     pretrained: Annotated[Path | None, _flag("pretrained", _NETWORK)] = None
     task: Annotated[str | None, _flag("task", _NETWORK, show_default="classification")] = None
-    recipe: Annotated[str | None, _flag("recipe", _RECIPE, metavar="scratch|finetune|cifar10")] = None
+    head: Annotated[str | None, _flag("head", _NETWORK, metavar="ssd|ssdlite|lraspp|deeplab")] = None
+    recipe: Annotated[
+        str | None, _flag("recipe", _RECIPE, metavar="scratch|finetune|cifar10|detection|segmentation")
+    ] = None
     epochs: Annotated[int | None, _flag("epochs", _RECIPE)] = None
     batch_size: Annotated[int | None, _flag("batch_size", _RECIPE)] = None
     opt: Annotated[str | None, _flag("opt", _RECIPE, metavar="sgd|adamw")] = None
@@ -49,11 +52,14 @@ class TrainFlags:
     model_ema_decay: Annotated[float | None, _flag("model_ema_decay", _RECIPE)] = None
     clip_grad: Annotated[float | None, _flag("clip_grad", _RECIPE)] = None
     grad_accum_steps: Annotated[int | None, _flag("grad_accum_steps", _RECIPE)] = None
+    freeze_bn: Annotated[bool, _flag("freeze_bn", _RECIPE)] = False
     grad_checkpointing: Annotated[bool, _flag("grad_checkpointing", _RECIPE)] = False
     seed: Annotated[int | None, _flag("seed", _RECIPE)] = None
     accelerator: Annotated[str | None, _flag("accelerator", _RECIPE, metavar="cpu|cuda")] = None
     validation: Annotated[Path | None, _flag("validation", _IMAGES)] = None
-    crop: Annotated[str | None, _flag("crop", _IMAGES, metavar="pad|resized|none")] = None
+    crop: Annotated[str | None, _flag("crop", _IMAGES, metavar="pad|resized|objects|scaled|none")] = None
+    crop_size: Annotated[str | None, _flag("crop_size", _IMAGES, metavar="PIXELS")] = None
+    full_size_epochs: Annotated[int | None, _flag("full_size_epochs", _IMAGES)] = None
     pad: Annotated[int | None, _flag("pad", _IMAGES)] = None
     scale: Annotated[str | None, _flag("scale", _IMAGES, metavar="LEAST,LARGEST")] = None
     hflip: Annotated[float | None, _flag("hflip", _IMAGES)] = None
@@ -69,8 +75,10 @@ class TrainFlags:
     def overrides(self) -> Overrides:
         """What they say, as section [train]."""
         given: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        given["grad_checkpointing"] = self.grad_checkpointing or None
-        given["resolution"] = None if self.resolution is None else Typed(self.resolution)
+        for name in ("grad_checkpointing", "freeze_bn"):
+            given[name] = given[name] or None
+        for name in ("resolution", "crop_size"):
+            given[name] = None if given[name] is None else Typed(given[name])
         for name in ("decay_epochs", "scale"):
             if given[name] is not None:
                 given[name] = Typed(f"[{given[name].strip('[]')}]")

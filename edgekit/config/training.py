@@ -10,7 +10,7 @@ from edgekit.config.values import Accelerator, OneOf, Size, at_least, key, posit
 from edgekit.errors import ConfigError
 from edgekit.tasks.registry import TASKS
 
-RecipeName = Literal["scratch", "finetune", "cifar10"]
+RecipeName = Literal["scratch", "finetune", "cifar10", "detection", "segmentation"]
 _POSITIVE = ("lr", "width", "clip_grad", "layer_decay", "kd_temperature")
 _SHARES = ("momentum", "smoothing", "mixup", "cutmix", "hflip", "reprob", "drop", "model_ema_decay", "kd_alpha")
 
@@ -33,9 +33,16 @@ class TrainSettings:
     )
     pretrained: Path | None = key("a checkpoint to start from; its classifier may have other classes", default=None)
     task: Annotated[str, OneOf(TASKS)] = key(f"what the network is for: {', '.join(TASKS)}", default="classification")
+    head: Literal["ssd", "ssdlite", "lraspp", "deeplab"] | None = key(
+        "what stands on the network: ssd or ssdlite in detection, lraspp or deeplab in segmentation; as usual for the "
+        "family",
+        default=None,
+    )
     out: Path = key("the run's folder", default=Path("runs/train"))
     recipe: RecipeName | None = key(
-        "values of all keys below: scratch, cifar10, or finetune, which is the default with pretrained", default=None
+        "values of all keys below: scratch, cifar10, or finetune, which is the default with pretrained; detection and "
+        "segmentation for these tasks",
+        default=None,
     )
 
     epochs: int | None = key("passes over the training images", default=None)
@@ -56,8 +63,17 @@ class TrainSettings:
     smoothing: float | None = key("label smoothing", default=None)
     mixup: float | None = key("alpha of mixup; 0 leaves it out", default=None)
     cutmix: float | None = key("alpha of CutMix; 0 leaves it out", default=None)
-    crop: Literal["pad", "resized", "none"] | None = key(
-        "crop of training images: pad (and cut), resized (a part of random size and shape) or none", default=None
+    crop: Literal["pad", "resized", "objects", "scaled", "none"] | None = key(
+        "crop of training images: pad (and cut), resized (a part of random size and shape), objects (as SSD does), "
+        "scaled (of random scale and place) or none",
+        default=None,
+    )
+    crop_size: int | Size | None = key(
+        "side of the crops in pixels, or HEIGHTxWIDTH, with crop = scaled; those of the network's images by default",
+        default=None,
+    )
+    full_size_epochs: int | None = key(
+        "last epochs, in which crops have the size of the network's images, with crop_size", default=None
     )
     pad: int | None = key("pixels added on each side, with crop = pad", default=None)
     scale: tuple[float, ...] | None = key(
@@ -72,6 +88,10 @@ class TrainSettings:
     )
     clip_grad: float | None = key("largest norm of the gradient", default=None)
     grad_accum_steps: int | None = key("steps whose gradients make one update", default=None)
+    freeze_bn: bool = key(
+        "keep the statistics of the pretrained network's batch normalization, as is usual where batches are small",
+        default=False,
+    )
     grad_checkpointing: bool = key(
         "compute features twice instead of keeping them: less memory, more time", default=False
     )
@@ -86,9 +106,10 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         at_least(1, "train.resolution", shorter(self.resolution))
+        at_least(1, "train.crop_size", shorter(self.crop_size))
         for name in ("epochs", "batch_size", "grad_accum_steps"):
             at_least(1, f"train.{name}", getattr(self, name))
-        for name in ("seed", "pad", "warmup_epochs"):
+        for name in ("seed", "pad", "warmup_epochs", "full_size_epochs"):
             at_least(0, f"train.{name}", getattr(self, name))
         for name in _POSITIVE:
             positive(f"train.{name}", getattr(self, name))

@@ -42,13 +42,16 @@ class FromImages:
     Args:
         module: images [N, C, H, W] to a tensor, or to tensors by name.
         stages: names of its modules from the image on.
-        training: gives augmented images.
+        training: gives augmented images, from the first epoch on.
         validation: gives them as a finished file reads them.
         objective: of its task.
         task: what it is measured by.
         normalization: of its images.
         recipe: mixup, CutMix and label smoothing.
         seed: of these.
+        last: gives augmented images in the last epochs instead: the first of these, from 0, and a loader of as many
+            batches.
+        frozen: parts of ``module`` whose batch normalization keeps its statistics.
         teacher: what it also learns from.
         device: of ``module``.
     """
@@ -65,11 +68,17 @@ class FromImages:
         normalization: Normalization,
         recipe: Recipe,
         seed: int,
+        last: tuple[int, Loader] | None = None,
+        frozen: Sequence[str] = (),
         teacher: Distillation | None = None,
         device: str = "cpu",
     ) -> None:
         self.module = module
         self._stages, self._training, self._validation = stages, training, validation
+        self._last = last
+        self._frozen = [
+            part for name in frozen for part in module.get_submodule(name).modules() if isinstance(part, nn.BatchNorm2d)
+        ]
         self.task, self._objective, self._recipe, self._seed = task, objective, recipe, seed
         self._teacher, self._device = teacher, device
         mean, std = (torch.tensor(values, device=device) for values in (normalization.mean, normalization.std))
@@ -81,7 +90,8 @@ class FromImages:
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:
         """See ``loop.Trainee``."""
-        return self._training.epoch(epoch, start)
+        loader = self._training if self._last is None or epoch < self._last[0] else self._last[1]
+        return loader.epoch(epoch, start)
 
     @property
     def batches_per_epoch(self) -> int:
@@ -90,12 +100,14 @@ class FromImages:
 
     def loss(self, batch: Batch, step: int) -> Tensor:
         """The task's loss, with the teacher's where there is one."""
+        for part in self._frozen:  # whoever trains has put the whole network into training mode
+            part.eval()
         pixels = self._pixels(batch)
         prepared = self._objective.prepared(batch.targets, self._device)
         if self._objective.mixes and (self._recipe.mixup or self._recipe.cutmix):
             random = np.random.default_rng([self._seed, step])
             pixels, prepared = mix(pixels, prepared, self._recipe.mixup, self._recipe.cutmix, random)
-        outputs = _named(self.module((pixels - self._mean) / self._std))
+        outputs = named(self.module((pixels - self._mean) / self._std))
         loss = self._objective.loss(outputs, prepared, self._recipe)
         return loss if self._teacher is None else self._teacher.loss(pixels, outputs, prepared, loss)
 
@@ -103,8 +115,11 @@ class FromImages:
         """Measure the statistics of batch normalization anew, on the first images of an epoch, as training sees them.
 
         A moving average of statistics describes the layers of earlier steps. Those of the averaged weights are their
-        mean over some batches (arXiv:2105.07576, section 3).
+        mean over some batches (arXiv:2105.07576, section 3). Where some statistics are kept as they are, nothing is
+        measured: the layers behind would see what these do not give in use.
         """
+        if self._frozen:
+            return
         with closing(self._training.epoch(0)) as batches:
             some = itertools.islice(batches, math.ceil(_SETTLED_ON / self._training.batch_size))
             update_bn(((self._pixels(batch) - self._mean) / self._std for batch in some), average)
@@ -118,7 +133,7 @@ class FromImages:
         targets = []
         for place, batch in enumerate(self._validation.epoch(0)):
             normalized = (self._pixels(batch) - self._mean) / self._std
-            for name, value in _named(module(normalized)).items():
+            for name, value in named(module(normalized)).items():
                 found.setdefault(name, []).append(value.float().cpu().numpy())
             targets.append(batch.targets)
             progress("validating", place + 1, len(self._validation))
@@ -131,5 +146,6 @@ class FromImages:
         return torch.from_numpy(batch.pixels).to(self._device).permute(0, 3, 1, 2).float()
 
 
-def _named(outputs: Tensor | Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+def named(outputs: Tensor | Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The outputs of a network by name; the only one of a classifier is its logits."""
     return {LOGITS: outputs} if isinstance(outputs, torch.Tensor) else outputs

@@ -4,11 +4,13 @@
 scratch      from random weights: SGD with Nesterov's momentum, one cosine with warm-up, RandAugment, label smoothing,
              an average of the weights
 finetune     from pre-trained weights: AdamW, lower learning rates for the blocks in front, stronger RandAugment
+detection    from a pre-trained backbone: AdamW, crops as SSD has them, an average of the weights
+segmentation from a pre-trained backbone: AdamW, parts of random scale and place, an average of the weights
 cifar10      what is usual for CIFAR-10 at full length: SGD, learning rate 0.1 divided by 10 after epochs 100 and 150 of
              200, weight decay 1e-4, pictures of 32 x 32 padded by 4 and cut, mirrored
 ===========  ==========================================================================================================
 
-The learning rates of ``scratch`` and ``finetune`` are per 128 images of a step, and grow with their number (Goyal et
+All learning rates but those of ``cifar10`` are per 128 images of a step, and grow with their number (Goyal et
 al., arXiv:1706.02677).
 """
 
@@ -50,12 +52,14 @@ class Recipe:
         smoothing: of labels (arXiv:1512.00567).
         mixup: alpha (arXiv:1710.09412); 0 is none.
         cutmix: alpha (arXiv:1905.04899); 0 is none.
-        crop: of training images: "pad" and cut, "resized" parts, or "none".
+        crop: of training images: "pad" and cut, "resized" parts, around "objects", "scaled" parts, or "none".
         pad: pixels on each side, for "pad".
         scale: least and largest share of the area, for "resized".
         hflip: probability of a mirrored image.
         aa: operations and magnitude, 0 to 10, of RandAugment (arXiv:1909.13719); None is none.
         reprob: probability of an erased rectangle (arXiv:1708.04896).
+        crop_size: height and width of the crops, for "scaled"; None for those of the network's images.
+        full_size_epochs: at the end, in which crops have the size of the network's images.
         drop: dropout before the classifier.
         model_ema_decay: of the average of weights; 0 is none.
         clip_grad: largest norm of the gradient; None does not clip.
@@ -83,6 +87,8 @@ class Recipe:
     hflip: float = 0.5
     aa: tuple[int, float] | None = None
     reprob: float = 0.0
+    crop_size: tuple[int, int] | None = None
+    full_size_epochs: int = 0
     drop: float = 0.2
     model_ema_decay: float = 0.0
     clip_grad: float | None = None
@@ -118,6 +124,14 @@ _RECIPES: Final[Mapping[str, Recipe]] = {
         "finetune", epochs=15, batch_size=32, opt="adamw", lr=1.2e-3, momentum=0.9, weight_decay=0.05, warmup_epochs=2,
         layer_decay=0.85, smoothing=0.1, aa=(2, 7.0), drop=0.2, model_ema_decay=0.98, clip_grad=1.0,
     ),
+    "detection": Recipe(
+        "detection", epochs=60, batch_size=16, opt="adamw", lr=8e-3, momentum=0.9, weight_decay=0.05, warmup_epochs=2,
+        layer_decay=0.9, crop="objects", drop=0.0, model_ema_decay=0.99, clip_grad=5.0,
+    ),
+    "segmentation": Recipe(
+        "segmentation", epochs=60, batch_size=16, opt="adamw", lr=8e-3, momentum=0.9, weight_decay=0.05,
+        warmup_epochs=2, layer_decay=0.9, crop="scaled", drop=0.1, model_ema_decay=0.99, clip_grad=5.0,
+    ),
     "cifar10": Recipe(
         "cifar10", epochs=200, batch_size=128, opt="sgd", lr=0.1, momentum=0.9, weight_decay=1e-4, sched="step",
         decay_epochs=(100, 150), crop="pad", drop=0.2,
@@ -130,8 +144,10 @@ _ONLY_WITH: Final = {
     "decay_rate": ("sched", "step"),
     "pad": ("crop", "pad"),
     "scale": ("crop", "resized"),
+    "crop_size": ("crop", "scaled"),
+    "full_size_epochs": ("crop", "scaled"),
 }
-_AS_SET: Final = frozenset(field.name for field in fields(Recipe)) - {"name", "aa", "scale"}
+_AS_SET: Final = frozenset(field.name for field in fields(Recipe)) - {"name", "aa", "scale", "crop_size"}
 
 
 def resolve(settings: TrainSettings, side: int) -> Recipe:
@@ -144,9 +160,10 @@ def resolve(settings: TrainSettings, side: int) -> Recipe:
     Raises:
         ConfigError: ``aa`` is no RandAugment, or something is set that has no effect.
     """
-    usual = _RECIPES[settings.recipe or ("finetune" if settings.pretrained else "scratch")]
+    of_task = settings.task if settings.task in _RECIPES else None
+    usual = _RECIPES[settings.recipe or of_task or ("finetune" if settings.pretrained else "scratch")]
     given = {name: value for name in _AS_SET if (value := getattr(settings, name, None)) is not None}
-    if usual.name != "cifar10" and side <= _SMALL:
+    if usual.crop == "resized" and side <= _SMALL:
         usual = replace(usual, crop="pad", pad=max(side // 8, 1))
     if usual.name != "cifar10":
         images = given.get("batch_size", usual.batch_size) * given.get("grad_accum_steps", 1)
@@ -155,6 +172,9 @@ def resolve(settings: TrainSettings, side: int) -> Recipe:
         given["aa"] = randaugment(settings.aa)
     if settings.scale is not None:
         given["scale"] = (settings.scale[0], settings.scale[1])
+    if settings.crop_size is not None:
+        size = settings.crop_size
+        given["crop_size"] = (size, size) if isinstance(size, int) else size
     recipe = replace(usual, **given)
     for name, (decides, needed) in _ONLY_WITH.items():
         if name in given and (found := getattr(recipe, decides)) != needed:

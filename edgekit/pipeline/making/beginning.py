@@ -9,23 +9,30 @@ from edgekit import extras
 from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD, NORMALIZATIONS, USUAL_ORDER
 from edgekit.errors import ConfigError
 from edgekit.models import folders
+from edgekit.models.ensemble_architecture import EnsembleArchitecture
+from edgekit.models.task_architecture import TaskArchitecture
 from edgekit.pipeline.making.expectations import settle
 from edgekit.pipeline.making.given import Given
 from edgekit.pipeline.making.trained import FROM_FILE, HALF, options_of
 from edgekit.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch import Tensor, nn
 
     from edgekit.calibration.images import ImageSource
-    from edgekit.config import PreprocessingSettings, Settings
+    from edgekit.config import PreprocessingSettings, Settings, TrainSettings
     from edgekit.facts import Fact
-    from edgekit.models.architecture import Architecture, Options
-    from edgekit.models.network import Classifier
+    from edgekit.models.architecture import Architecture, Options, Size
     from edgekit.progress import Progress
+
+    Completing = Callable[[Architecture | TaskArchitecture], Architecture | TaskArchitecture]
 
 _USUAL_CROP: Final = 0.875  # of the resized image's side: torchvision's and slim's evaluation
 _SMALL: Final = 64  # pixels: smaller images are seen whole
+# Of tasks whose networks usually see other images than classifiers: arXiv:1801.04381, section 6.2, for detection.
+_RESOLUTIONS: Final[Mapping[str, int]] = {"detection": 320, "segmentation": 320}
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # modules have no equality
@@ -34,22 +41,19 @@ class Beginning:
 
     Attributes:
         module: in training mode.
+        architecture: what it looks like.
         preprocessing: how images reach it where it is validated, and in use.
         pretrained: SHA-256 of the checkpoint that it starts from; None where weights are random.
         facts: what is taken to be true of that checkpoint.
         notes: what was chosen and left aside, for people.
     """
 
-    module: Classifier = field(repr=False)
+    module: nn.Module = field(repr=False)
+    architecture: Architecture | TaskArchitecture
     preprocessing: Preprocessing
     pretrained: str | None = None
     facts: tuple[Fact, ...] = ()
     notes: tuple[str, ...] = ()
-
-    @property
-    def architecture(self) -> Architecture:
-        """Of the network."""
-        return self.module.architecture
 
 
 def check_named(settings: Settings) -> None:
@@ -74,7 +78,7 @@ def check_named(settings: Settings) -> None:
 
 def begin(
     settings: Settings,
-    outputs: int,
+    complete: Completing,
     images: Callable[[Preprocessing], ImageSource],
     progress: Progress,
 ) -> Beginning:
@@ -82,7 +86,7 @@ def begin(
 
     Args:
         settings: [train] says which network, [preprocessing] how images reach it.
-        outputs: how many numbers it gives.
+        complete: what stands on its backbone, whose size and channels are settled then.
         images: some of the training images, which show what a pre-trained network expects.
         progress: told of what is tried.
 
@@ -90,41 +94,42 @@ def begin(
         BadInput: the family, the checkpoint or a setting cannot be used.
     """
     if settings.train.pretrained is not None:
-        return _pretrained(settings, outputs, images, progress)
-    return _random(settings, outputs)
+        return _pretrained(settings, complete, images, progress)
+    return _random(settings, complete)
 
 
-def _random(settings: Settings, outputs: int) -> Beginning:
+def _random(settings: Settings, complete: Completing) -> Beginning:
     torch = extras.load("torch", "torch")
 
-    from edgekit.models.families import family_of  # noqa: PLC0415 - needs torch
-    from edgekit.models.network import build  # noqa: PLC0415 - likewise
+    from edgekit.models.building import built  # noqa: PLC0415 - needs torch
+    from edgekit.models.families import family_of  # noqa: PLC0415 - likewise
 
     wanted = settings.train
     assert wanted.arch is not None, "checked before"
     width = 1.0 if wanted.width is None else wanted.width
-    architecture = family_of(wanted.arch).make(width, outputs, **_options(settings))
+    architecture = family_of(wanted.arch).make(width, **_options(settings))
     mean, std = NORMALIZATIONS["cifar10"] if wanted.recipe == "cifar10" else (IMAGENET_MEAN, IMAGENET_STD)
     if architecture.in_channels != len(mean):
         mean = std = (HALF,) * architecture.in_channels
     usual = Preprocessing(architecture.size, _usual_resize(architecture.size), mean, std, USUAL_ORDER[len(mean)])
-    preprocessing = _as_given(usual, settings.preprocessing)
+    preprocessing = _as_given(_whole(usual, wanted.task), settings.preprocessing)
     torch.manual_seed(wanted.seed)
-    return Beginning(build(architecture), preprocessing)
+    completed = complete(architecture)
+    return Beginning(built(completed), completed, preprocessing)
 
 
 def _pretrained(
-    settings: Settings, outputs: int, images: Callable[[Preprocessing], ImageSource], progress: Progress
+    settings: Settings, complete: Completing, images: Callable[[Preprocessing], ImageSource], progress: Progress
 ) -> Beginning:
-    """The checkpoint's network; its last layer is random where it has other classes."""
+    """The checkpoint's network; layers that it has not, or with other shapes, are random."""
     torch = extras.load("torch", "torch")
 
     from edgekit.models import checkpoint  # noqa: PLC0415 - needs torch
-    from edgekit.models.network import build  # noqa: PLC0415 - likewise
+    from edgekit.models.building import built  # noqa: PLC0415 - likewise
 
     wanted, path = settings.train, settings.train.pretrained
     assert path is not None, "the caller has looked"
-    model = replace(settings.model, checkpoint=path, resolution=wanted.resolution, classes=None)
+    model = replace(settings.model, checkpoint=path, resolution=_resolution(wanted), classes=None)
     trained = FROM_FILE.load(model)
     if "architecture" not in trained.provenance:
         raise ConfigError(
@@ -135,21 +140,40 @@ def _pretrained(
     size = height if height == width else (height, width)
     options = {**options_of(model), "resolution": size, **settled.options}
     loaded = checkpoint.load(path, **cast("Options", options))
-    _check_named(loaded.architecture, settings)
-    architecture = replace(loaded.architecture, num_classes=outputs)
+    if isinstance(loaded.structure, EnsembleArchitecture):
+        raise ConfigError(f"{path} is an ensemble, and one network is trained: give the checkpoint of one of them")
+    _check_named(loaded.structure, settings)
+    completed = complete(loaded.structure)
     torch.manual_seed(wanted.seed)
-    module, notes = build(architecture), list(loaded.notes)
-    weights, own = dict(loaded.module.state_dict()), module.state_dict()
-    fresh = [key for key, tensor in weights.items() if tensor.shape != own[key].shape]
-    if fresh:
-        notes.append(f"the classifier starts from random weights: it had {loaded.architecture.num_classes} classes")
-    module.load_state_dict({**weights, **{key: own[key] for key in fresh}})
-    return Beginning(module, settled.preprocessing, loaded.sha256, settled.facts, tuple(notes))
+    module, notes = built(completed), list(loaded.notes)
+    weights, own = loaded.module.state_dict(), module.state_dict()
+    taken = {key: weights[key] for key, tensor in own.items() if key in weights and weights[key].shape == tensor.shape}
+    notes += _told_fresh([key for key in own if key not in taken], weights, loaded.structure.num_classes)
+    module.load_state_dict({**own, **taken})
+    preprocessing = _as_given(_whole(settled.preprocessing, wanted.task), settings.preprocessing)
+    return Beginning(module, completed, preprocessing, loaded.sha256, settled.facts, tuple(notes))
 
 
-def _check_named(found: Architecture, settings: Settings) -> None:
+def _told_fresh(fresh: Sequence[str], weights: Mapping[str, Tensor], classes: int) -> list[str]:
+    """What starts from random weights, for people.
+
+    Args:
+        fresh: names of these weights.
+        weights: of the checkpoint.
+        classes: that it tells apart.
+    """
+    had = {key.split(".")[0] for key in fresh if key in weights}
+    lacked = {key.split(".")[0] for key in fresh} - had
+    return [
+        *(f"the {part} starts from random weights: it had {classes} classes" for part in sorted(had)),
+        *(f"the {part} starts from random weights: the checkpoint has none" for part in sorted(lacked)),
+    ]
+
+
+def _check_named(structure: Architecture | TaskArchitecture, settings: Settings) -> None:
     """Refuse a checkpoint of another network than the one that is named."""
     wanted, path = settings.train, settings.train.pretrained
+    found = structure.backbone if isinstance(structure, TaskArchitecture) else structure
     if wanted.arch not in {None, found.family} or (wanted.width is not None and wanted.width != found.width):
         named = " ".join(str(part) for part in (wanted.arch or found.family, wanted.width) if part is not None)
         raise ConfigError(
@@ -160,9 +184,19 @@ def _check_named(found: Architecture, settings: Settings) -> None:
 def _options(settings: Settings) -> Options:
     """What leaves no trace in the channels, where it is set."""
     found = options_of(settings.model)
-    if settings.train.resolution is not None:
-        found["resolution"] = settings.train.resolution
+    if (resolution := _resolution(settings.train)) is not None:
+        found["resolution"] = resolution
     return found
+
+
+def _resolution(wanted: TrainSettings) -> int | Size | None:
+    """As it is set, or as is usual for the task; None leaves it to the family."""
+    return _RESOLUTIONS.get(wanted.task) if wanted.resolution is None else wanted.resolution
+
+
+def _whole(usual: Preprocessing, task: str) -> Preprocessing:
+    """Images are seen whole where it matters at what places things are."""
+    return replace(usual, resize="whole") if task in _RESOLUTIONS else usual
 
 
 def _usual_resize(size: tuple[int, int]) -> int | tuple[int, int] | str:

@@ -11,9 +11,10 @@ import numpy as np
 
 from edgekit import extras
 from edgekit.errors import CheckpointError, ConfigError
-from edgekit.ir import LOGITS
+from edgekit.models.architecture import Architecture
 from edgekit.models.folders import BEST, CALIBRATION, LAST, file_of
 from edgekit.pipeline.making.beginning import Beginning, begin, check_named
+from edgekit.pipeline.making.completing import check_head, completed, details_of
 from edgekit.pipeline.making.run import BOARD, RunFolder
 from edgekit.progress import Progress, silent
 from edgekit.tasks.classification.labels import matched
@@ -172,6 +173,7 @@ def train(
     if wanted.data is None:
         raise ConfigError("no images are named: edgekit train DATA, or data = … under [train] of edgekit.toml")
     check_named(settings)
+    check_head(wanted)
     device = _device(wanted.accelerator)
     if wanted.aa is not None:
         randaugment(wanted.aa)
@@ -182,7 +184,7 @@ def train(
             f"{run.path} lies among the images that are read, and would be one: choose another, --out DIR"
         )
     data = open_data(wanted.data, wanted.task, validation=wanted.validation, seed=wanted.seed, progress=progress)
-    beginning = begin(settings, data.outputs, _shown(data), progress)
+    beginning = begin(settings, lambda structure: completed(structure, wanted, data), _shown(data), progress)
     found = problems.find(data, beginning.preprocessing.size, progress=progress)
     side = min(beginning.preprocessing.size)
     recipe = resolve(wanted, side)
@@ -352,7 +354,7 @@ def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
         )
     validation = Loader(data.validation, size, preprocessing, shuffle=False)
     # As batches are laid out; torch's overloads leave this argument out.
-    task = kind(wanted.task).of({LOGITS: (data.outputs,)}, data.labels, {})
+    task = kind(wanted.task).of(_shapes(work), data.labels, details_of(work.beginning.architecture))
     learned = objective_of(task)
     if (recipe.mixup or recipe.cutmix) and not learned.mixes:
         raise ConfigError(f"in {wanted.task} images are not mixed: leave --mixup and --cutmix out")
@@ -374,6 +376,18 @@ def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
         teacher=teachers,
         device=work.device,
     )
+
+
+def _shapes(work: _Work) -> dict[str, tuple[int, ...]]:
+    """Of the network's outputs for one image, by name."""
+    import torch  # noqa: PLC0415 - see ``train``
+
+    from edgekit.training.from_images import named  # noqa: PLC0415 - likewise
+
+    module, architecture = work.beginning.module, work.beginning.architecture
+    with torch.inference_mode():
+        found = module.eval()(torch.zeros(1, architecture.in_channels, *architecture.size))
+    return {name: tuple(output.shape[1:]) for name, output in named(found).items()}
 
 
 def _identity(made_from: dict[str, Any]) -> str:
@@ -404,6 +418,8 @@ def _for_libraries(run: Path) -> tuple[ForLibrary, ...]:
     from edgekit.training import saving  # noqa: PLC0415 - likewise
 
     best, found = checkpoint.load(run / BEST), []
+    if not isinstance(best.structure, Architecture):  # no library has these heads on its networks under these names
+        return ()
     for library in LIBRARIES:
         try:
             written = state_dict_as(best.module, best.architecture, library)

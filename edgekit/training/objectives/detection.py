@@ -94,7 +94,8 @@ class Detection:
             label_smoothing=recipe.smoothing,
         ).reshape(classes.shape)
         is_background = classes == _BACKGROUND
-        rank = each.detach().masked_fill(~is_background, -torch.inf).argsort(1, descending=True, stable=True).argsort(1)
+        hardest_first = each.detach().masked_fill(~is_background, -torch.inf).sort(dim=1, descending=True, stable=True)
+        rank = hardest_first.indices.argsort(1)
         is_hard = is_background & (rank < _NEGATIVES * has_object.sum(1, keepdim=True))
         return (of_boxes + each[has_object | is_hard].sum()) / count
 

@@ -18,6 +18,7 @@ from edgekit.calibration.diagnosis import diagnose
 from edgekit.config import ModelSettings, Settings, TrainSettings
 from edgekit.errors import BadInput, CheckpointError, ConfigError, GateFailed
 from edgekit.models import checkpoint
+from edgekit.models.architecture import Architecture
 from edgekit.models.families.mobilenet_v2 import mobilenet_v2
 from edgekit.pipeline.making.beginning import begin
 from edgekit.pipeline.making.export import export
@@ -30,6 +31,7 @@ from edgekit.pipeline.proving.verify import verify
 from edgekit.progress import silent
 
 if TYPE_CHECKING:
+    from edgekit.models.task_architecture import TaskArchitecture
     from edgekit.training.loop import Epoch
 
 CLASSES = ("blue", "green", "red")
@@ -231,9 +233,19 @@ def test_the_best_weights_are_there_for_other_libraries(photos: Path, tmp_path: 
         assert torch.equal(there.eval()(images), here.eval()(images))
 
 
+def with_three_classes(structure: Architecture | TaskArchitecture) -> Architecture:
+    assert isinstance(structure, Architecture)
+    return replace(structure, num_classes=3)
+
+
 def test_a_network_can_have_its_first_strides_taken_out(tmp_path: Path) -> None:
     wanted = settings(tmp_path, tmp_path / "a", arch="mobilenet_v2", resolution=None)
-    begun = begin(replace(wanted, model=ModelSettings(cifar_stem=True)), 3, lambda _: pytest.fail("asked"), silent)
+    begun = begin(
+        replace(wanted, model=ModelSettings(cifar_stem=True)),
+        with_three_classes,
+        lambda _: pytest.fail("asked"),
+        silent,
+    )
     assert begun.architecture == mobilenet_v2(0.125, 3, cifar_stem=True)
     assert begun.preprocessing.size == (32, 32)
 

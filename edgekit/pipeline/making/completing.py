@@ -1,0 +1,95 @@
+"""What stands on the backbone of a network that is to be trained: its family's classifier, or the head of a task."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from edgekit.errors import ConfigError
+from edgekit.models.task_architecture import TaskArchitecture
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from edgekit.config import TrainSettings
+    from edgekit.models.architecture import Architecture
+    from edgekit.models.heads.making import Kind
+    from edgekit.training.data.opening import Data
+
+# The heads of each task that has some; the first is usual where no family says another.
+_HEADS: Final[Mapping[str, tuple[Kind, ...]]] = {
+    "detection": ("ssdlite", "ssd"),
+    "segmentation": ("deeplab", "lraspp"),
+}
+# arXiv:1704.04861, section 4.6, and arXiv:1905.02244, section 6.4.
+_USUAL: Final[Mapping[tuple[str, str], Kind]] = {
+    ("detection", "mobilenet_v1"): "ssd",
+    ("segmentation", "mobilenet_v3_large"): "lraspp",
+    ("segmentation", "mobilenet_v3_small"): "lraspp",
+}
+
+
+def check_head(wanted: TrainSettings) -> None:
+    """Refuse a head that the task has not.
+
+    Raises:
+        ConfigError: it is another task's.
+    """
+    known = _HEADS.get(wanted.task, ())
+    if wanted.head is not None and wanted.head not in known:
+        has = f"has {' or '.join(known)}" if known else "has none to choose from"
+        raise ConfigError(f"--head is {wanted.head}, and the task {wanted.task} {has}: leave --head out, or set --task")
+
+
+def completed(
+    structure: Architecture | TaskArchitecture, wanted: TrainSettings, data: Data
+) -> Architecture | TaskArchitecture:
+    """The network for a task, on a backbone.
+
+    A network that has a head of this task already keeps it, and only the number of classes changes.
+
+    Args:
+        structure: of a network whose size is settled.
+        wanted: the task and its head.
+        data: how many classes or numbers there are; a detector's prior boxes are fitted to the objects in them.
+
+    Raises:
+        ConfigError: the backbone cannot have such a head, or the network has heads of other tasks.
+    """
+    if isinstance(structure, TaskArchitecture):
+        return _retrained(structure, wanted, data)
+    if wanted.task not in _HEADS:
+        return replace(structure, num_classes=data.outputs)
+
+    from edgekit.models.heads.making import network_for  # noqa: PLC0415 - needs torch
+
+    kind = wanted.head or _USUAL.get((wanted.task, structure.family), _HEADS[wanted.task][0])
+    shapes = _shapes(data) if wanted.task == "detection" else None
+    return network_for(structure, kind, data.outputs, shapes=shapes)
+
+
+def details_of(architecture: Architecture | TaskArchitecture) -> Mapping[str, Any]:
+    """What the task has to know of the network, as ``Task.of`` takes it."""
+    return architecture.heads[0].to_dict() if isinstance(architecture, TaskArchitecture) else {}
+
+
+def _retrained(structure: TaskArchitecture, wanted: TrainSettings, data: Data) -> TaskArchitecture:
+    tasks = tuple(head.task for head in structure.heads)
+    if tasks != (wanted.task,):
+        raise ConfigError(
+            f"the pretrained network is for {' and '.join(tasks)}, and the task is {wanted.task}: give "
+            f"--task {tasks[0]}, or a classifier's checkpoint"
+        )
+    (head,) = structure.heads
+    return replace(structure, heads=(replace(head, things=data.outputs),))
+
+
+def _shapes(data: Data) -> NDArray[np.float64]:
+    """Widths and heights of all objects that are learned from, [n, 2], in shares of the image."""
+    corners = np.concatenate([boxes.corners for boxes in data.train.targets])
+    sizes: NDArray[np.float64] = corners[:, 2:] - corners[:, :2]
+    return sizes
