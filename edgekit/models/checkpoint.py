@@ -18,6 +18,7 @@ from edgekit.models.building import built
 from edgekit.models.ensemble_architecture import EnsembleArchitecture
 from edgekit.models.families import FAMILIES
 from edgekit.models.heads import recognition
+from edgekit.models.layouts import torchvision
 from edgekit.models.names import WAY_BY_ONNX, first_few
 from edgekit.models.structures import body
 from edgekit.models.task_architecture import TaskArchitecture
@@ -130,6 +131,8 @@ def load(
         if contents.architecture is not None:
             weights = contents.groups[0].weights
             understood = _with_record(_saved(weights, contents.architecture, family, given), contents)
+        elif (found := torchvision.find(contents.groups, family)) is not None:
+            understood = _of_torchvision(found, given)
         else:
             understood = _understand(path, contents, family, given)
         _check_classes(understood.architecture, num_classes)
@@ -244,6 +247,15 @@ def _saved(saved_weights: Mapping[str, Tensor], saved: Structure, family: str | 
     return _Understood(_OWN, architecture, weights, untold.facts_of(architecture, given, stated, ""), overruled)
 
 
+def _of_torchvision(found: torchvision.Found, given: Options) -> _Understood:
+    """A detector or a segmenter; what weights do not tell is usual there."""
+    architecture = found.architecture.with_options(**given)
+    told = {name: getattr(found.architecture.backbone, name) for name in given}
+    facts = (*_usual_normalization(found), *untold.facts_of(architecture, given, {}, found.source))
+    weights = numbers.as_float32(found.weights)
+    return _Understood(found.source, architecture, weights, facts, untold.overruled(given, told, {}), found.notes)
+
+
 def _with_record(understood: _Understood, contents: Contents) -> _Understood:
     """What edgekit saved, with what its training recorded; of images of another size, the same share is seen."""
     if contents.recorded is None or contents.architecture is None:
@@ -308,12 +320,16 @@ def _understand(path: Path, contents: Contents, family: str | None, given: Optio
 
 def _of_images(told: tuple[Fact, ...], renamed: Renamed) -> tuple[Fact, ...]:
     """What the file says of its images, or what is usual for a layout that was made for images of its own."""
-    if renamed.normalization is None or any(fact.name == "normalization" for fact in told):
-        return told
-    mean, std = map(list, renamed.normalization)
-    because = f"usual for this layout ({renamed.source})"
-    usual = Fact("normalization", {"mean": mean, "std": std}, Basis.ASSUMED, because, "--mean and --std")
-    return (*told, usual)
+    return told if any(fact.name == "normalization" for fact in told) else (*told, *_usual_normalization(renamed))
+
+
+def _usual_normalization(layout: Renamed | torchvision.Found) -> tuple[Fact, ...]:
+    """Mean and deviation that are usual for a layout that was made for images of its own."""
+    if layout.normalization is None:
+        return ()
+    mean, std = map(list, layout.normalization)
+    because = f"usual for this layout ({layout.source})"
+    return (Fact("normalization", {"mean": mean, "std": std}, Basis.ASSUMED, because, "--mean and --std"),)
 
 
 def _check_told(architecture: Architecture, contents: Contents) -> None:

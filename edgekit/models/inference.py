@@ -40,7 +40,7 @@ def architecture_of(weights: Mapping[str, Tensor], family: str | None, options: 
     """The architecture of a network with edgekit's names.
 
     Args:
-        weights: by edgekit's names.
+        weights: by edgekit's names; without a classifier, the architecture is that of the body.
         family: the family if it is known, else None.
         options: what shapes do not tell; the family's usual values where it has none.
 
@@ -75,18 +75,19 @@ def architecture_of(weights: Mapping[str, Tensor], family: str | None, options: 
 def _read(weights: Mapping[str, Tensor], wiring: Wiring, table: Architecture) -> Architecture:
     """The architecture with the channels of weights, and with what those do not tell as in a family's table."""
     count = len(table.blocks)
-    *hidden, classifier = wiring.classifier_names(sum(bool(_LINEAR.match(key)) for key in weights) - 1)
+    linears = sum(bool(_LINEAR.match(key)) for key in weights)
+    names = wiring.classifier_names(linears - 1) if linears else []
     last = wiring.last_names(count)
     stem_channels, in_channels, *_ = _shape(weights, f"{wiring.stem_names()[0]}.weight", 4)
     return replace(
         table,
         width=None,
-        num_classes=_shape(weights, f"{classifier}.weight", 2)[0],
+        num_classes=_shape(weights, f"{names[-1]}.weight", 2)[0] if names else table.num_classes,
         in_channels=in_channels,
         stem_channels=stem_channels,
         blocks=_blocks(weights, wiring, table),
         head_channels=_shape(weights, f"{last[0]}.weight", 4)[0] if last else 0,
-        hidden_channels=tuple(_shape(weights, f"{name}.weight", 2)[0] for name in hidden),
+        hidden_channels=tuple(_shape(weights, f"{name}.weight", 2)[0] for name in names[:-1]),
     )
 
 
