@@ -20,9 +20,12 @@ TASKS: Final[Mapping[str, str]] = {
     "detection": "edgekit.tasks.detection:Detection",
     "regression": "edgekit.tasks.regression:Regression",
     "segmentation": "edgekit.tasks.segmentation:Segmentation",
+    "several": "edgekit.tasks.several:Several",
     "tagging": "edgekit.tasks.tagging:Tagging",
 }
 FACT: Final = "task"
+SEVERAL: Final = "several"
+HEADS: Final = "heads"  # of an architecture, and of the details of several tasks
 SETTING: Final = f"--task {'|'.join(TASKS)}"
 
 
@@ -59,7 +62,8 @@ def task_of(
     fact = known or _of_heads(heads) or _usual(shapes, labels)
     if fact.value not in TASKS:
         raise ConfigError(f"the task {fact.value!r} is none that edgekit knows: {did_you_mean(fact.value, TASKS)}")
-    return kind(fact.value).of(shapes, labels, heads[0] if len(heads) == 1 else {}), fact
+    details = {HEADS: heads} if fact.value == SEVERAL or len(heads) != 1 else heads[0]
+    return kind(fact.value).of(shapes, labels, details), fact
 
 
 def task_of_model(model: FloatModel) -> Task[Any]:
@@ -78,19 +82,21 @@ def heads_of(provenance: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     There are none in a network that gives what its family gives.
     """
     architecture = provenance.get("architecture")
-    if not isinstance(architecture, dict) or "heads" not in architecture:
+    if not isinstance(architecture, dict) or HEADS not in architecture:
         return ()
     resolution = architecture["resolution"]
     size = [resolution, resolution] if isinstance(resolution, int) else list(resolution)
-    return tuple({**head, "size": size} for head in architecture["heads"])
+    return tuple({**head, "size": size} for head in architecture[HEADS])
 
 
 def _of_heads(heads: Sequence[Mapping[str, Any]]) -> Fact | None:
     """What the heads say, where there are any."""
     if not heads:
         return None
-    name = str(heads[0]["task"])
-    return Fact(FACT, name, Basis.STATED, f"its architecture has a head for {name}", SETTING)
+    names = [str(head["task"]) for head in heads]
+    name = names[0] if len(heads) == 1 else SEVERAL
+    because = f"its architecture has {'a head' if len(heads) == 1 else 'heads'} for {', '.join(dict.fromkeys(names))}"
+    return Fact(FACT, name, Basis.STATED, because, SETTING)
 
 
 def _usual(shapes: Mapping[str, tuple[int, ...]], labels: Sequence[str]) -> Fact:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from edgekit.errors import ConfigError
@@ -19,7 +21,10 @@ SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
     "detection": {"boxes": (4, 4), "scores": (4, 3)},
     "segmentation": {"mask": (3, 4, 4)},
 }
-HEADS = {"detection": {"name": "things", "task": "detection", "things": 2, "priors": PRIORS.to_dict()}}
+HEADS: dict[str, dict[str, Any]] = {
+    "detection": {"name": "things", "task": "detection", "things": 2, "priors": PRIORS.to_dict()},
+    "several": {"heads": [{"name": "out", "task": "tagging", "things": 3}]},
+}
 
 
 def test_what_is_given_or_stated_counts_before_what_is_usual() -> None:
@@ -52,6 +57,20 @@ def test_a_head_states_its_task() -> None:
     task, _ = task_of({"mask": (3, 6, 8)}, (), (), heads_of(provenance))
     assert task == Segmentation("mask", 3, (48, 64))
     assert heads_of({"architecture": {"resolution": 224}}) == ()
+
+
+def test_several_heads_are_several_tasks() -> None:
+    shapes: dict[str, tuple[int, ...]] = {"things_boxes": (4, 4), "things_scores": (4, 3), "kind": (2,)}
+    heads = [HEADS["detection"], {"name": "kind", "task": "classification", "things": 2}]
+    task, fact = task_of(shapes, ("cat", "dog", "day", "night"), (), heads)
+    assert (fact.value, fact.basis, fact.because) == (
+        "several",
+        Basis.STATED,
+        "its architecture has heads for detection, classification",
+    )
+    assert (task.things, task.outputs) == (4, tuple(shapes))
+    with pytest.raises(ConfigError, match="nothing says what heads the network has"):
+        task_of(shapes, (), from_setting("several"))
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -13,6 +13,7 @@ from edgekit.annotations.boxes import Boxes, overlap
 from edgekit.errors import ConfigError
 from edgekit.facts import Basis, Fact
 from edgekit.models.priors import Priors
+from edgekit.tasks.annotated import beside
 from edgekit.tasks.classification.answers import class_names
 from edgekit.tasks.detection.answers import Things, labelled, missing, things
 from edgekit.tasks.detection.coding import decode
@@ -128,12 +129,16 @@ class Detection(Task[Sequence[Boxes]]):
         return Nearness(AGREEMENT, LEAST_AGREEMENT, "it finds {} of float's boxes, of the same class at IoU 0.9")
 
     def check(self, images: ImageSource) -> None:
-        """Boxes are read with the images."""
+        """Read the boxes once, so that what is wrong with them is said first."""
+        self._beside(images)
 
     def targets(self, images: ImageSource, outputs: Outputs) -> Understood[Sequence[Boxes]]:  # noqa: ARG002 - boxes are what they are
         """The boxes that lie beside the images."""
-        because = "no boxes lie beside the images, so mAP is not measured"
-        return Understood(None, Fact(TARGETS, "unknown", Basis.ASSUMED, because, SETTING))
+        found = self._beside(images)
+        if found is None:
+            because = "no boxes lie beside the images, so mAP is not measured"
+            return Understood(None, Fact(TARGETS, "unknown", Basis.ASSUMED, because, SETTING))
+        return Understood(found, Fact(TARGETS, "boxes", Basis.GIVEN, "the images come with boxes", SETTING))
 
     def measure(self, outputs: Outputs, targets: Sequence[Boxes]) -> tuple[Measured, ...]:
         """COCO's average precision, the mean over the classes that occur (``precision``)."""
@@ -228,6 +233,9 @@ class Detection(Task[Sequence[Boxes]]):
     @property
     def _names(self) -> tuple[str, ...]:
         return class_names(self.classes, self.labels)
+
+    def _beside(self, images: ImageSource) -> Sequence[Boxes] | None:
+        return beside(images, self.name, self.labels, self.classes)
 
     def _hits(self, outputs: Outputs, targets: Sequence[Boxes], thresholds: Sequence[float]) -> tuple[Hits, ...]:
         return hits(self.detections(outputs), targets, self.classes, thresholds)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edgekit.tasks.segmentation.masks import UNKNOWN
+from edgekit.annotations.moving import UNKNOWN
 from edgekit.tasks.values import Answer
 from edgekit.words import percent
 
@@ -46,7 +46,7 @@ class Regions(Answer):
     """
 
     covered: tuple[Region, ...]
-    mask: NDArray[np.uint8]
+    mask: NDArray[np.uint8] = field(repr=False, metadata={"json": False})
     most: int
 
     @property

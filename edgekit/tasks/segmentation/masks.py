@@ -11,16 +11,15 @@ the same mask on every machine.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgekit.annotations.moving import UNKNOWN
 from edgekit.ir.operators.resize import HALF_PIXEL, positions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-UNKNOWN: Final = 255  # of a mask, where nobody knows (``edgekit.annotations``)
 
 
 def mask_of(logits: NDArray[Any], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.annotations.moving import UNKNOWN
 from edgekit.errors import ConfigError
 from edgekit.facts import Basis, Fact
+from edgekit.tasks.annotated import beside
 from edgekit.tasks.classification.answers import class_names
 from edgekit.tasks.segmentation.answers import Regions, regions
-from edgekit.tasks.segmentation.masks import UNKNOWN, confusion, mask_of, mean_overlap, overlaps
+from edgekit.tasks.segmentation.masks import confusion, mask_of, mean_overlap, overlaps
 from edgekit.tasks.statistics import paired, resampled
 from edgekit.tasks.task import Task
 from edgekit.tasks.values import (
@@ -108,12 +110,16 @@ class Segmentation(Task[Sequence[NDArray[np.uint8]]]):
         return Nearness(AGREEMENT, LEAST_AGREEMENT, "it names the class that float names for {} of the pixels")
 
     def check(self, images: ImageSource) -> None:
-        """Masks are read with the images."""
+        """Read the masks once, so that what is wrong with them is said first."""
+        self._beside(images)
 
     def targets(self, images: ImageSource, outputs: Outputs) -> Understood[Sequence[NDArray[np.uint8]]]:  # noqa: ARG002 - masks are what they are
         """The masks that lie beside the images."""
-        because = "no masks lie beside the images, so mIoU is not measured"
-        return Understood(None, Fact(TARGETS, "unknown", Basis.ASSUMED, because, SETTING))
+        found = self._beside(images)
+        if found is None:
+            because = "no masks lie beside the images, so mIoU is not measured"
+            return Understood(None, Fact(TARGETS, "unknown", Basis.ASSUMED, because, SETTING))
+        return Understood(found, Fact(TARGETS, "masks", Basis.GIVEN, "the images come with masks", SETTING))
 
     def measure(self, outputs: Outputs, targets: Sequence[NDArray[np.uint8]]) -> tuple[Measured, ...]:
         """Over all pixels of all images that are known; the mean is that of the classes that are there or said."""
@@ -198,6 +204,9 @@ class Segmentation(Task[Sequence[NDArray[np.uint8]]]):
     @property
     def _names(self) -> tuple[str, ...]:
         return class_names(self.classes, self.labels)
+
+    def _beside(self, images: ImageSource) -> Sequence[NDArray[np.uint8]] | None:
+        return beside(images, self.name, self.labels, self.classes)
 
     def _masks(self, outputs: Outputs) -> Iterator[NDArray[np.uint8]]:
         """Of each image as the network sees it."""

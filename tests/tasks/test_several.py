@@ -1,0 +1,85 @@
+"""Several tasks on one backbone, each of which says by itself what it measures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgekit.annotations.boxes import Boxes
+from edgekit.models.priors import Level, Priors
+from edgekit.tasks.detection import Detection
+from edgekit.tasks.scoring import metrics, score
+from edgekit.tasks.several import Several
+from edgekit.tasks.tagging import Tagging
+
+PRIORS = Priors((Level(1, 2, ((0.5, 1.0),)),))  # the left and the right half of an image
+SIGNS = {"name": "signs", "task": "detection", "things": 1, "priors": PRIORS.to_dict()}
+LIGHT = {"name": "light", "task": "tagging", "things": 2}
+SHAPES = {"signs_boxes": (2, 4), "signs_scores": (2, 2), "light": (2,)}
+LABELS = ("stop", "sun", "rain")
+TASK = Several.of(SHAPES, LABELS, {"heads": [SIGNS, LIGHT]})
+LEFT = (0.0, 0.0, 0.5, 1.0)
+OUTPUTS = {
+    "signs_boxes": np.zeros((3, 2, 4), np.float32),
+    "signs_scores": np.array([[[0, 4], [4, 0]], [[0, 3], [3, 0]], [[5, 0], [0, 5]]], np.float32),
+    "light": np.array([[2, -2], [-2, 2], [1, 1]], np.float32),
+}
+THERE = [Boxes.of([LEFT], [0]), None, Boxes.of([LEFT], [0])]
+TAGS = np.array([[1, 0], [0, 1], [np.nan, np.nan]])
+
+
+def test_heads_measure_what_they_know() -> None:
+    found = {one.metric.name: one.value for one in TASK.measure(OUTPUTS, {"signs": THERE, "light": TAGS})}
+    assert tuple(found) == tuple(one.name for one in TASK.metrics)
+    alone = Detection.of({"boxes": (2, 4), "scores": (2, 2)}, ("stop",), SIGNS)
+    known = {"boxes": OUTPUTS["signs_boxes"][::2], "scores": OUTPUTS["signs_scores"][::2]}
+    assert found["signs_map50"] == alone.measure(known, [one for one in THERE if one is not None])[0].value
+    assert (found["light_f1"], found["light_map"]) == (100, 100)
+    assert TASK.metrics[0].title == "mAP at IoU 0.5 of signs"
+    only = TASK.measure(OUTPUTS, {"light": TAGS})
+    assert {one.metric.name for one in only} == {"light_f1", "light_f1_of_tags", "light_map"}
+
+
+def test_a_drop_and_the_agreement_are_those_of_the_worst_head() -> None:
+    tags, targets = Tagging.of({"light": (2,)}, (), {}), {"signs": THERE, "light": TAGS}
+    worse = OUTPUTS | {"light": np.array([[2, -2], [2, -2], [1, 1]], np.float32)}
+    lost = TASK.drop(worse, OUTPUTS, targets)
+    assert lost.value == tags.drop({"light": worse["light"][:2]}, {"light": OUTPUTS["light"][:2]}, TAGS[:2]).value > 0
+    assert TASK.agreement(worse, OUTPUTS).value == tags.agreement(worse, OUTPUTS).value < 100
+    assert [one.metric.name for one in score(TASK, worse, OUTPUTS, targets)] == [one.name for one in metrics(TASK)]
+
+
+def test_answers_name_the_heads() -> None:
+    first, second, _ = TASK.decode(OUTPUTS)
+    assert first.text == "signs: 1 stop; light: sun"
+    assert second.lines == ("signs: stop 95.26 %, 0 to 50 % across, 0 to 100 % down", "light: rain 88.08 %")
+    right = TASK.stated({"signs": THERE, "light": TAGS})
+    assert [tuple(one.answers) for one in right] == [("signs", "light"), ("light",), ("signs",)]
+    assert [one.contradicts(other) for one, other in zip(TASK.decode(OUTPUTS), right, strict=True)] == [
+        False,
+        False,
+        True,
+    ]
+
+
+def test_differences_are_those_of_each_head_by_turns() -> None:
+    other = {name: values[::-1] for name, values in OUTPUTS.items()}
+    found = TASK.differences(OUTPUTS, other, ["a", "b", "c"])
+    assert found.sentence.startswith("signs: int8 finds 33.33 % of float's boxes again")
+    assert [pair.expected.split(":")[0] for pair in found.disagreements[:3]] == ["signs", "light", "signs"]
+
+
+def test_a_network_is_as_plausible_as_its_worst_head() -> None:
+    many = {name: np.repeat(values[:1], 20, 0) for name, values in OUTPUTS.items()}
+    targets = {"signs": [Boxes.of([(0.4, 0, 0.6, 1)], [0])] * 20}
+    assert not TASK.trusts(many, targets)
+    assert TASK.plausible(many, targets).name == "the float network's own boxes (signs)"
+    fine = TASK.plausible(many, {"signs": THERE[:1] * 20})
+    assert (fine.problem, fine.measured) == ("", "signs: 100 % of 20 boxes right")
+
+
+@pytest.mark.parametrize("labels", [LABELS, LABELS[1:]])
+def test_heads_may_be_left_out_of_a_file(labels: tuple[str, ...]) -> None:
+    only = Several.of({"light": (2,)}, labels, {"heads": [SIGNS, LIGHT]})
+    assert (only.outputs, only.things) == (("light",), 2)
+    assert only.decode({"light": OUTPUTS["light"][:1]})[0].text == "light: sun"
