@@ -119,18 +119,24 @@ class Preprocessing:
         left, top = round((resized[0] - width) / 2), round((resized[1] - height) / 2)
         return Geometry(size, (0, 0, *size), resized, (left, top, left + width, top + height))
 
-    def seen(self, image: Image.Image, geometry: Geometry) -> Image.Image:
-        """What is seen of an image from ``opened``, by ``interpolation``; black where there is nothing.
+    def seen(self, image: Image.Image, geometry: Geometry, *, has_mean: bool = False) -> Image.Image:
+        """What is seen of an image from ``opened``, by ``interpolation``.
 
         Args:
             image: perhaps decoded with fewer pixels than ``geometry`` has it.
             geometry: of the whole image.
+            has_mean: whether there is the mean colour, which becomes 0, where there is no image; else it is black.
         """
         across, down = (own / whole for own, whole in zip(image.size, geometry.source, strict=True))
         left, top, right, bottom = geometry.cut
         cut = (round(left * across), round(top * down), round(right * across), round(bottom * down))
         image = self.resized(image if cut == (0, 0, *image.size) else image.crop(cut), geometry.resized)
-        if geometry.window != (0, 0, *image.size):
+        left, top, right, bottom = geometry.window
+        if has_mean and (min(left, top) < 0 or right > image.width or bottom > image.height):
+            canvas = Image.new(image.mode, geometry.size, self._mean_colour)
+            canvas.paste(image, (-left, -top))
+            image = canvas
+        elif geometry.window != (0, 0, *image.size):
             image = image.crop(geometry.window)  # Pillow has black outside of an image
         return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if geometry.flip else image
 
@@ -160,6 +166,12 @@ class Preprocessing:
         # Source: Pillow's Geometry.c, affine_transform and bilinear_filter, which stays inside of the image.
         horizontal, vertical = image.width / size[0], image.height / size[1]
         return image.transform(size, Image.Transform.AFFINE, (horizontal, 0, 0, 0, vertical, 0), method)
+
+    @property
+    def _mean_colour(self) -> tuple[int, ...]:
+        """The mean in levels, channels as Pillow has them."""
+        levels = dict(zip(ORDERS[self.order][1], self.mean, strict=True))
+        return tuple(round(255 * min(max(levels[place], 0), 1)) for place in sorted(levels))
 
     def in_order(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Pixels [..., C], whose channels are as Pillow has them, with the channels in ``order``."""

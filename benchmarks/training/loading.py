@@ -22,7 +22,8 @@ from PIL import Image
 
 from edgekit.calibration.origins import Files, origin_of
 from edgekit.preprocessing import Preprocessing
-from edgekit.training.data.augmentation import Augmentation, PadCrop, ResizedCrop
+from edgekit.training.data.augmentation import Augmentation
+from edgekit.training.data.crops import PadCrop, ResizedCrop
 from edgekit.training.data.examples import array_examples, file_examples
 from edgekit.training.data.loader import Loader, threads
 from edgekit.training.data.randaugment import RandAugment

@@ -21,7 +21,8 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Final
 
 from edgekit.errors import ConfigError
-from edgekit.training.data.augmentation import Augmentation, Crop, PadCrop, ResizedCrop
+from edgekit.training.data.augmentation import Augmentation
+from edgekit.training.data.crops import Crop, PadCrop, ResizedCrop
 from edgekit.training.data.randaugment import LARGEST, RandAugment
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import pytest
 
 from edgekit.config import TrainSettings
 from edgekit.errors import ConfigError
-from edgekit.training.data.augmentation import PadCrop, ResizedCrop
+from edgekit.training.data.crops import PadCrop, ResizedCrop
 from edgekit.training.recipe import resolve
 
 if TYPE_CHECKING:

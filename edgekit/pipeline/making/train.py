@@ -164,8 +164,8 @@ def train(
     extras.load("torch", "torch")
 
     from edgekit.training.board import Board  # noqa: PLC0415 - needs torch
-    from edgekit.training.data import problems  # noqa: PLC0415 - likewise
-    from edgekit.training.data.opening import open_data, reads  # noqa: PLC0415 - likewise
+    from edgekit.training.data import parts, problems  # noqa: PLC0415 - likewise
+    from edgekit.training.data.opening import open_data  # noqa: PLC0415 - likewise
     from edgekit.training.loop import Loop, Precision  # noqa: PLC0415 - likewise
     from edgekit.training.recipe import randaugment, resolve  # noqa: PLC0415 - likewise
 
@@ -179,7 +179,7 @@ def train(
         randaugment(wanted.aa)
     run = RunFolder(wanted.out)
     run.check()
-    if reads(wanted.data, run.path, wanted.validation):
+    if parts.reads(wanted.data, wanted.task, run.path, wanted.validation):
         raise ConfigError(
             f"{run.path} lies among the images that are read, and would be one: choose another, --out DIR"
         )

@@ -8,15 +8,16 @@ from __future__ import annotations
 import hashlib
 import io
 from abc import ABC, abstractmethod
-from collections import defaultdict
+from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from edgekit.annotations.targets import Targets
 from edgekit.image_files import image_of
 from edgekit.progress import Progress, silent
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+AnyTargets: TypeAlias = Any  # an array whose first axis are the images, or ``Targets``; each task knows its own
 HELD_BYTES: Final = 2**30  # of decoded images that are kept in memory, and of pixels made of them
 _AT_ONCE: Final = 256  # files between two reports of progress
 _ONE_BYTE: Final = ("1", "L", "P")  # Pillow's modes of one byte a pixel in memory; it takes four for all others
@@ -36,12 +38,12 @@ class Examples(ABC):
 
     Attributes:
         names: of the images: relative to the folder or file that was opened.
-        targets: int64 [N], class indices; or float32 [N, K], numbers or tags.
+        targets: int64 [N], class indices; float32 [N, K], numbers or tags; or boxes or a mask of each.
     """
 
     __slots__ = ("names", "targets")
 
-    def __init__(self, names: Sequence[str], targets: NDArray[Any]) -> None:
+    def __init__(self, names: Sequence[str], targets: AnyTargets) -> None:
         assert len(names) == len(targets)
         self.names, self.targets = tuple(names), targets
 
@@ -80,10 +82,13 @@ class Examples(ABC):
         """Some of the examples, in another order."""
 
     def classes(self) -> dict[int, list[int]]:
-        """The places of the examples of each class that has any; numbers and tags are one class, 0."""
+        """The places of the examples of each class that has any; numbers and tags are one class, 0.
+
+        An image of several things counts for the one that the fewest images show, one of nothing for class -1.
+        """
         members: dict[int, list[int]] = defaultdict(list)
-        for place, target in enumerate(self.targets if self.targets.ndim == 1 else [0] * len(self)):
-            members[int(target)].append(place)
+        for place, target in enumerate(_classes_of(self.targets)):
+            members[target].append(place)
         return dict(sorted(members.items()))
 
     def spread(self, count: int) -> list[int]:
@@ -92,6 +97,19 @@ class Examples(ABC):
         of_each = [sorted(places, key=digests.__getitem__) for places in self.classes().values()]
         in_turn = [place for places in zip_longest(*of_each) for place in places if place is not None]
         return sorted(in_turn[:count])
+
+
+def picked(targets: AnyTargets, indices: Sequence[int]) -> AnyTargets:
+    """Those of some images, in another order."""
+    return targets.some(indices) if isinstance(targets, Targets) else targets[list(indices)]
+
+
+def _classes_of(targets: AnyTargets) -> Sequence[int]:
+    """The class that each image counts for."""
+    if not isinstance(targets, Targets):
+        return targets.tolist() if targets.ndim == 1 else [0] * len(targets)
+    images = Counter(index for present in targets.present for index in present)
+    return [min(present, key=lambda index: (images[index], index), default=-1) for present in targets.present]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +129,7 @@ class FileExamples(Examples):
     def __init__(
         self,
         names: Sequence[str],
-        targets: NDArray[Any],
+        targets: AnyTargets,
         paths: Sequence[Path],
         looks: Sequence[_Look],
         *,
@@ -160,7 +178,7 @@ class FileExamples(Examples):
         chosen = list(indices)
         return FileExamples(
             [self.names[i] for i in chosen],
-            self.targets[chosen],
+            picked(self.targets, chosen),
             [self.paths[i] for i in chosen],
             [self._looks[i] for i in chosen],
             held=self._held,
@@ -173,7 +191,11 @@ class ArrayExamples(Examples):
     __slots__ = ("_digests", "_pixels")
 
     def __init__(
-        self, names: Sequence[str], targets: NDArray[Any], pixels: NDArray[np.uint8], digests: Sequence[bytes]
+        self,
+        names: Sequence[str],
+        targets: AnyTargets,
+        pixels: NDArray[np.uint8],
+        digests: Sequence[bytes],
     ) -> None:
         super().__init__(names, targets)
         self._pixels, self._digests = pixels, tuple(digests)
@@ -208,17 +230,17 @@ class ArrayExamples(Examples):
         """See ``Examples``."""
         chosen = list(indices)
         names, digests = [self.names[i] for i in chosen], [self._digests[i] for i in chosen]
-        return ArrayExamples(names, self.targets[chosen], self._pixels[chosen], digests)
+        return ArrayExamples(names, picked(self.targets, chosen), self._pixels[chosen], digests)
 
 
-def array_examples(names: Sequence[str], targets: NDArray[Any], pixels: NDArray[np.uint8]) -> ArrayExamples:
+def array_examples(names: Sequence[str], targets: AnyTargets, pixels: NDArray[np.uint8]) -> ArrayExamples:
     """Examples whose images are an array, [N, H, W, C]."""
     pixels = np.ascontiguousarray(pixels)
     return ArrayExamples(names, targets, pixels, [hashlib.sha256(image).digest() for image in pixels])
 
 
 def file_examples(
-    names: Sequence[str], targets: NDArray[Any], paths: Sequence[Path], progress: Progress = silent
+    names: Sequence[str], targets: AnyTargets, paths: Sequence[Path], progress: Progress = silent
 ) -> FileExamples:
     """Examples that are files; each is read once, but not decoded."""
     looks: list[_Look] = []

@@ -10,21 +10,25 @@ import os
 from collections import deque
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edgekit.annotations.moving import moved
+from edgekit.annotations.targets import Targets
 from edgekit.errors import DataError
-from edgekit.image_files import said
-from edgekit.training.data.augmentation import Augmentation, PadCrop, shifted, training_pixels
-from edgekit.training.data.examples import HELD_BYTES
+from edgekit.image_files import said, upright_size
+from edgekit.training.data.augmentation import Augmentation, seen_in_training, shifted
+from edgekit.training.data.crops import PadCrop
+from edgekit.training.data.examples import HELD_BYTES, AnyTargets
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
     from concurrent.futures import Future
 
     from numpy.typing import NDArray
 
+    from edgekit.annotations.moving import Target
     from edgekit.preprocessing import Preprocessing
     from edgekit.training.data.examples import Examples
 
@@ -47,12 +51,12 @@ class Batch:
 
     Attributes:
         pixels: uint8, [N, H, W, C].
-        targets: of these images: int64 [N] or float32 [N, K].
+        targets: of these images: int64 [N] or float32 [N, K]; or ``Boxes`` or masks as these are seen, one an image.
         indices: int64 [N], their places among the examples.
     """
 
     pixels: NDArray[np.uint8]
-    targets: NDArray[Any]
+    targets: AnyTargets
     indices: NDArray[np.int64]
 
 
@@ -81,7 +85,7 @@ class Loader:
     shuffle: bool = True
     drop_last: bool = False
     workers: int = field(default_factory=threads)
-    _kept: dict[int, NDArray[np.uint8]] = field(default_factory=dict, init=False, repr=False)
+    _kept: dict[int, _Seen] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -114,7 +118,7 @@ class Loader:
     def _shift(self, number: int) -> _Shift | None:
         """What an epoch does to whole batches; None where images have to be changed one by one."""
         array, augmentation = self.examples.array(), self.augmentation or Augmentation(flip=0)
-        if array is None or not augmentation.moves_only:
+        if array is None or not augmentation.moves_only or isinstance(self.examples.targets, Targets):
             return None
         count, height, width, channels = array.shape
         if channels != self.preprocessing.shape[2] or not self.preprocessing.leaves((width, height)):
@@ -127,13 +131,16 @@ class Loader:
     def _begun(
         self, pool: ThreadPoolExecutor, number: int, indices: NDArray[np.int64], shift: _Shift | None
     ) -> _Making:
-        pixels = np.empty((len(indices), *self.preprocessing.shape), np.uint8)
+        size = self.preprocessing.size if self.augmentation is None else self.augmentation.size(self.preprocessing)
+        making = _Making(indices, np.empty((len(indices), *size, self.preprocessing.shape[2]), np.uint8))
         if shift is not None:
-            return _Making(indices, pixels, [pool.submit(self._fill_at_once, pixels, indices, shift)])
+            making.work.append(pool.submit(self._fill_at_once, making.pixels, indices, shift))
+            return making
         step = -(-len(indices) // (self.workers * _PIECES))
-        pieces = [slice(first, first + step) for first in range(0, len(indices), step)]
-        work = [pool.submit(self._fill_one_by_one, pixels[piece], indices[piece], number) for piece in pieces]
-        return _Making(indices, pixels, work)
+        for first in range(0, len(indices), step):
+            places = range(first, min(first + step, len(indices)))
+            making.work.append(pool.submit(self._fill_one_by_one, making, places, number))
+        return making
 
     def _finished(self, making: _Making) -> Batch:
         wait(
@@ -141,30 +148,56 @@ class Loader:
         )  # wakes up once, where each result would take the lock for itself
         for future in making.work:
             future.result()
-        return Batch(making.pixels, self.examples.targets[making.indices], making.indices)
+        targets = self.examples.targets
+        if isinstance(targets, Targets):
+            return Batch(
+                making.pixels, tuple(making.moved[place] for place in range(len(making.indices))), making.indices
+            )
+        return Batch(making.pixels, targets[making.indices], making.indices)
 
     def _fill_at_once(self, pixels: NDArray[np.uint8], indices: NDArray[np.int64], shift: _Shift) -> None:
         found = shifted(shift.array[indices], shift.border, shift.offsets[indices], shift.flips[indices])
         pixels[...] = self.preprocessing.in_order(found)
 
-    def _fill_one_by_one(self, pixels: NDArray[np.uint8], indices: NDArray[np.int64], number: int) -> None:
-        for place, index in enumerate(map(int, indices)):
+    def _fill_one_by_one(self, making: _Making, places: Sequence[int], number: int) -> None:
+        for place in places:
+            index = int(making.indices[place])
             try:
-                pixels[place] = self._pixels(index) if self.augmentation is None else self._augmented(index, number)
+                seen = self._plain(index) if self.augmentation is None else self._augmented(index, number)
             except Exception as error:  # decoders of broken files raise whatever they stumble over
                 raise DataError(f"{self.examples.names[index]} cannot be used: {said(error)}") from error
+            making.pixels[place] = seen.pixels
+            if seen.target is not None:
+                making.moved[place] = seen.target
 
-    def _pixels(self, index: int) -> NDArray[np.uint8]:
+    def _plain(self, index: int) -> _Seen:
         if (found := self._kept.get(index)) is None:
-            found = self.preprocessing.pixels(self.examples.image(index))
-            if found.nbytes * len(self.examples) <= HELD_BYTES:
+            image, target = self.examples.image(index), self._target(index)
+            geometry = None if target is None else self.preprocessing.geometry(upright_size(image))
+            pixels = self.preprocessing.pixels(image)
+            found = _Seen(pixels, None if target is None or geometry is None else moved(target, geometry))
+            if pixels.nbytes * len(self.examples) <= HELD_BYTES:
                 self._kept[index] = found
         return found
 
-    def _augmented(self, index: int, number: int) -> NDArray[np.uint8]:
+    def _augmented(self, index: int, number: int) -> _Seen:
         assert self.augmentation is not None, "who asks knows"
         rng = np.random.default_rng([self.seed, _IMAGE, number, index])
-        return training_pixels(self.examples.image(index), self.preprocessing, self.augmentation, rng)
+        image, target = self.examples.image(index), self._target(index)
+        return _Seen(*seen_in_training(image, target, self.preprocessing, self.augmentation, rng))
+
+    def _target(self, index: int) -> Target | None:
+        """What has to be moved with an image."""
+        targets = self.examples.targets
+        return targets[index] if isinstance(targets, Targets) else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """An image [H, W, C], and its boxes or mask."""
+
+    pixels: NDArray[np.uint8]
+    target: Target | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,8 +212,9 @@ class _Shift:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Making:
-    """A batch whose pixels are being filled in."""
+    """A batch whose pixels, and boxes or masks by their places, are being filled in."""
 
     indices: NDArray[np.int64]
     pixels: NDArray[np.uint8]
-    work: list[Future[None]]
+    moved: dict[int, Target] = field(default_factory=dict)
+    work: list[Future[None]] = field(default_factory=list)

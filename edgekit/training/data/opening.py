@@ -7,7 +7,10 @@ train/ and val/      (or validation/, valid/), each with class folders; or train
 .npz                 uint8 ``images`` [N, H, W, C] and ``labels`` [N]; ``classes`` may name these
 ===================  ==================================================================================================
 
-Where targets are numbers, they lie beside images as ``tasks.tables`` has it.
+Where targets are numbers, they lie beside images as ``tasks.tables`` has it. Boxes and masks lie there as
+``annotations.reading`` has it, and their parts are files or folders that differ in one word, train and val (or
+validation, valid): ``train.json``, ``annotations/instances_train2017.json``, ``ImageSets/Main/train.txt`` (of masks
+``ImageSets/Segmentation/train.txt``), ``images/train/``, ``train.txt``, or ``train/`` with all that belongs to it.
 
 Where nothing says which images choose, one in five does, up to 5,000. Which ones follows from their content, so that it
 is the same however they are called and wherever they lie. A test part is left alone: what it decides, it can no longer
@@ -22,6 +25,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edgekit.annotations import reading
+from edgekit.annotations.targets import Targets
 from edgekit.calibration import array_files, csv_files
 from edgekit.calibration.origins import Files, origin_of, subfolders
 from edgekit.errors import DataError
@@ -29,24 +34,31 @@ from edgekit.progress import Progress, silent
 from edgekit.tasks.classification import Classification
 from edgekit.tasks.tables import SPLIT, all_numbers
 from edgekit.tasks.tagging import Tagging, known_tags
-from edgekit.training.data.examples import HELD_BYTES, Examples, FileExamples, array_examples, file_examples
+from edgekit.training.data.examples import (
+    HELD_BYTES,
+    AnyTargets,
+    Examples,
+    FileExamples,
+    array_examples,
+    file_examples,
+    picked,
+)
+from edgekit.training.data.parts import TEST, TRAIN, VALIDATION, Parts, parts_of
 from edgekit.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from edgekit.calibration.origins import Origin
 
-TRAIN: Final = "train"
-VALIDATION: Final = ("val", "validation", "valid")
-TEST: Final = "test"
 HELD_OUT_EVERY: Final = 5  # one image in so many chooses, where nothing else says which do
 MOST_HELD_OUT: Final = 5000  # of which a top-1 of 90 % is known to 0.4 points (one standard deviation)
+_WANTED: Final = {
+    reading.DETECTION: "put COCO's JSON, PASCAL VOC's Annotations/ or YOLO's labels/ beside images/",
+    reading.SEGMENTATION: "put masks of the same names into masks/ beside images/",
+}
 _LEFT_ALONE: Final = "left alone: what chooses a network can no longer judge it."
-_LISTS: Final = (".npz", ".csv")  # files that can be a part by themselves
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
@@ -72,7 +84,8 @@ class Data:
     @property
     def outputs(self) -> int:
         """How many numbers a network has to give for an image."""
-        return len(self.labels) if self.train.targets.ndim == 1 else self.train.targets.shape[1]
+        targets = self.train.targets
+        return len(self.labels) if isinstance(targets, Targets) or targets.ndim == 1 else targets.shape[1]
 
 
 def open_data(
@@ -89,8 +102,8 @@ def open_data(
 
     Args:
         path: a folder, a .csv or an .npz.
-        task: classification, whose targets are classes; or tagging, 0 or 1, and NaN where nobody knows; or any other,
-            numbers.
+        task: classification, whose targets are classes; tagging, 0 or 1, and NaN where nobody knows; detection, boxes;
+            segmentation, masks; or any other, numbers.
         validation: the images that choose, where they lie elsewhere.
         seed: of the split, where nothing says which images choose.
         progress: told how many images are read.
@@ -98,11 +111,12 @@ def open_data(
     Raises:
         DataError: there is nothing, or something that contradicts itself; the message says what.
     """
-    places = _parts(path)
+    places = parts_of(path, task)
     if validation is not None:
-        places = _Parts(places.train, validation, places.test)
+        places = Parts(places.train, validation, places.test)
     notes = [f"{places.test} is {_LEFT_ALONE}"] if places.test is not None else []
     train, chosen = _read(places.train, task), None if places.validation is None else _read(places.validation, task)
+    notes += [note for part in (train, chosen) if part is not None for note in part.notes]
     if chosen is None and train.source.suffix.lower() == ".csv":
         train, chosen, judging = _by_column(train)
         notes += [f"What {SPLIT} calls {TEST} ({count(judging, 'image')}) is {_LEFT_ALONE}"] * (judging > 0)
@@ -112,7 +126,7 @@ def open_data(
         choosing = _examples(chosen, labels, progress)
     else:
         others, held = split(learned, seed)
-        each = " of each class" if task == Classification.name else ""
+        each = " of each class" if task in {Classification.name, *reading.TASKS} else ""
         notes.append(
             f"There is no validation part: {count(len(held), 'image')} of {len(learned):,}, one in "
             f"{round(len(learned) / max(len(held), 1))}{each}, are held out of training to choose the best checkpoint."
@@ -120,19 +134,6 @@ def open_data(
         learned, choosing = learned.some(others), learned.some(held)
     learned, choosing = _held(learned, choosing)
     return Data(task, learned, choosing, labels, tuple(notes), _digest((learned, choosing), labels))
-
-
-def reads(path: Path, place: Path, validation: Path | None = None) -> bool:
-    """Whether what lies at a place is taken for a part of the data set at ``path``.
-
-    Args:
-        path: see ``open_data``.
-        place: anywhere.
-        validation: see ``open_data``.
-    """
-    parts = _parts(path)
-    folders = [part for part in (parts.train, validation or parts.validation) if part is not None and part.is_dir()]
-    return any(place.resolve().is_relative_to(folder.resolve()) for folder in folders)
 
 
 def split(examples: Examples, seed: int = 0) -> tuple[list[int], list[int]]:
@@ -156,47 +157,6 @@ def split(examples: Examples, seed: int = 0) -> tuple[list[int], list[int]]:
     return [i for i in range(len(examples)) if i not in held], sorted(held)
 
 
-# --- parts ------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """Where images lie that are learned from, that choose, and that judge; None where there are none."""
-
-    train: Path
-    validation: Path | None
-    test: Path | None
-
-
-def _parts(path: Path) -> _Parts:
-    """What lies at a path, and beside it."""
-    if path.is_dir():
-        train = _beside(path, TRAIN, ("", *_LISTS))
-        if train is None or (train.is_dir() and not _are_parts(path)):
-            return _Parts(path, None, None)
-        return _with_others(path, train, ("", *_LISTS))
-    if path.stem.lower() == TRAIN:
-        return _with_others(path.parent, path, (path.suffix,))
-    return _Parts(path, None, None)
-
-
-def _with_others(folder: Path, train: Path, suffixes: Sequence[str]) -> _Parts:
-    choosing = (found for name in VALIDATION if (found := _beside(folder, name, suffixes)) is not None)
-    return _Parts(train, next(choosing, None), _beside(folder, TEST, suffixes))
-
-
-def _beside(folder: Path, name: str, suffixes: Sequence[str]) -> Path | None:
-    """What is called so in a folder: a folder, or a file with one of the suffixes."""
-    paths = (folder / f"{name}{suffix}" for suffix in suffixes)
-    return next((path for path in paths if path.is_dir() == (not path.suffix) and path.exists()), None)
-
-
-def _are_parts(folder: Path) -> bool:
-    """Whether a subfolder "train" is a part and not a class, as it is among cars and buses."""
-    others = set(subfolders(folder)) - {TRAIN}
-    return not others or not others.isdisjoint({*VALIDATION, TEST})
-
-
 # --- what each image is -----------------------------------------------------------------------------------------------
 
 
@@ -210,18 +170,20 @@ class _Read:
         targets: [N], places among ``labels``; or [N, K].
         labels: names of classes, or of the K numbers; None where there are none.
         paths: of the images; empty where these are an array.
+        notes: what was decided on the way.
     """
 
     source: Path
     names: Sequence[str]
-    targets: NDArray[np.int64] | NDArray[np.float32]
+    targets: AnyTargets
     labels: tuple[str, ...] | None
     paths: Sequence[Path]
+    notes: tuple[str, ...] = ()
 
     def some(self, chosen: Sequence[int]) -> _Read:
         """Some of the images, which are files."""
         names, paths = [self.names[i] for i in chosen], [self.paths[i] for i in chosen]
-        return _Read(self.source, names, self.targets[list(chosen)], self.labels, paths)
+        return _Read(self.source, names, picked(self.targets, chosen), self.labels, paths, self.notes)
 
 
 def _origin(source: Path) -> tuple[Origin, Sequence[Path]]:
@@ -234,6 +196,8 @@ def _origin(source: Path) -> tuple[Origin, Sequence[Path]]:
 
 
 def _read(source: Path, task: str) -> _Read:
+    if task in reading.TASKS:
+        return _read_annotated(source, task)
     if task == Classification.name:
         return _read_classes(source)
     part = _read_numbers(source)
@@ -262,6 +226,13 @@ def _read_classes(source: Path) -> _Read:
         place = {name: index for index, name in enumerate(classes)}
         places = [place[name.split("/")[0]] for name in names]
     return _Read(source, names, np.asarray(places, np.int64), classes, paths)
+
+
+def _read_annotated(source: Path, task: str) -> _Read:
+    found = reading.read(source, task)
+    if found is None:
+        raise DataError(f"nothing that serves {task} lies beside the images of {source}: {_WANTED[task]}")
+    return _Read(source, found.names, found.targets, found.labels, found.paths, found.notes)
 
 
 def _read_numbers(source: Path) -> _Read:
@@ -301,12 +272,14 @@ def _by_column(part: _Read) -> tuple[_Read, _Read | None, int]:
 def _labels(train: _Read, chosen: _Read | None) -> tuple[str, ...]:
     """Names of all classes, those of training first; or of numbers."""
     parts = [train] if chosen is None else [train, chosen]
+    names = tuple(dict.fromkeys(name for part in parts for name in part.labels or ()))
+    if isinstance(train.targets, Targets):
+        return names
     if train.targets.ndim > 1:
         for part in parts:
             if part.labels != train.labels or part.targets.shape[1] != train.targets.shape[1]:
                 raise DataError(f"{train.source} and {part.source} have other numbers: name their columns alike")
         return train.labels or ()
-    names = tuple(dict.fromkeys(name for part in parts for name in part.labels or ()))
     most = -1
     for part in parts:
         largest, named = int(part.targets.max(initial=-1)), len(part.labels or names)
@@ -320,8 +293,11 @@ def _labels(train: _Read, chosen: _Read | None) -> tuple[str, ...]:
 
 def _examples(part: _Read, labels: Sequence[str], progress: Progress) -> Examples:
     targets = part.targets
-    if targets.ndim == 1 and part.labels is not None:
-        place = {name: index for index, name in enumerate(labels)}
+    place = {name: index for index, name in enumerate(labels)}
+    if isinstance(targets, Targets):
+        if part.labels != tuple(labels):
+            targets = targets.renamed(np.asarray([place[name] for name in part.labels or ()], np.int64))
+    elif targets.ndim == 1 and part.labels is not None:
         targets = np.asarray([place[name] for name in part.labels], np.int64)[targets]
     if part.paths:
         return file_examples(part.names, targets, part.paths, progress)
@@ -340,5 +316,6 @@ def _digest(parts: Sequence[Examples], labels: Sequence[str]) -> str:
     digest = hashlib.sha256("\0".join(labels).encode())
     for part in parts:
         digest.update(b"".join(part.digests))
-        digest.update(np.ascontiguousarray(part.targets).tobytes())
+        targets = part.targets
+        digest.update(targets.digest if isinstance(targets, Targets) else np.ascontiguousarray(targets).tobytes())
     return digest.hexdigest()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edgekit.annotations.reading import DETECTION, SEGMENTATION
 from edgekit.errors import DataError
 from edgekit.progress import Progress, silent
 from edgekit.tasks.classification import Classification
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 MOST_IN_BOTH: Final = 0.5  # of the validation images that training sees: from there on it measures memory
 NEARLY_ALL: Final = 0.9  # of the training images that are of one class
 SMALL: Final = 0.5  # of the network's side; an image below it has a quarter of the pixels that are wanted, or fewer
-MANY: Final = 0.1  # of the images that are small
+MANY: Final = 0.1  # of the images that are small, and of the boxes
+TINY: Final = 8.0  # pixels, the side of a box: half a place of the finest map that SSD looks at, whose stride is 16
 _SHOWN: Final = 3  # names in a sentence
 
 
@@ -62,13 +64,20 @@ def find(
     Raises:
         DataError: training makes no sense; the message has a sentence for each reason.
     """
-    of_targets = {Classification.name: _of_classes, Tagging.name: _of_tags}.get(data.task, _of_numbers)
+    of_targets = {
+        Classification.name: _of_classes,
+        Tagging.name: _of_tags,
+        DETECTION: _of_boxes,
+        SEGMENTATION: _of_masks,
+    }.get(data.task, _of_numbers)
     if not len(data.validation):
         raise DataError(
             f"There are {count(len(data.train), 'image')} and no two of one class, so none can be held out to choose "
             f"the best checkpoint: give more."
         )
     found = [*_of_labels(data, names), *of_targets(data)]
+    if data.task == DETECTION:
+        found += _of_small_boxes(data, size)
     looks = [look(part, progress) for part in (data.train, data.validation)]
     found += [*_of_files(looks), *_of_sizes(data, size)]
     if not any(part.broken for part in looks):  # what is empty equals everything that is
@@ -130,6 +139,73 @@ def _of_classes(data: Data) -> Iterator[Problem]:
         yield Problem(
             f"{percent(share)} of the training images are {data.labels[largest]}, and a network that always answers so "
             f"would be right as often: give more images of the others."
+        )
+
+
+def _of_boxes(data: Data) -> Iterator[Problem]:
+    """Objects of which there are none, and boxes that are there twice."""
+    if not any(data.train.targets.present):
+        yield Problem("No training image has a box, so nothing is learned: give images of objects.", is_fatal=True)
+        return
+    yield from _of_things(data)
+    double = [
+        name
+        for part in (data.train, data.validation)
+        for name, boxes in zip(part.names, part.targets, strict=True)
+        if len(np.unique(np.column_stack([boxes.corners, boxes.classes]), axis=0)) < len(boxes)
+    ]
+    if double:
+        yield Problem(
+            f"{count(len(double), 'image')} ({_several(double)}) {'has' if len(double) == 1 else 'have'} a box of the "
+            f"same class twice, and only one of the two can be found: remove the other."
+        )
+
+
+def _of_masks(data: Data) -> Iterator[Problem]:
+    """Classes of which there are no pixels."""
+    if len(there := frozenset().union(*data.train.targets.present)) < 2:
+        name = "none" if not there else data.labels[min(there)]
+        yield Problem(
+            f"All pixels of the training masks are of one class ({name}), so nothing is told apart: give masks of two "
+            f"classes or more.",
+            is_fatal=True,
+        )
+        return
+    yield from _of_things(data)
+
+
+def _of_things(data: Data) -> Iterator[Problem]:
+    """Classes that nothing is learned of, or that nothing judges."""
+    learned, choosing = (
+        _images_of_classes(part.targets.present, len(data.labels)) for part in (data.train, data.validation)
+    )
+    if (missing := (learned == 0) & (choosing == 0)).any():
+        yield Problem(f"No image shows {_these(data, missing)}, so nothing is learned of that: add some, or remove it.")
+    if (unseen := (learned == 0) & (choosing > 0)).any():
+        yield Problem(
+            f"Only validation shows {_these(data, unseen)}, so nothing is learned of that: add some to training."
+        )
+    if (unjudged := (learned > 0) & (choosing == 0)).any():
+        yield Problem(
+            f"No validation image shows {_these(data, unjudged)}, so nothing shows whether that is learned: add some."
+        )
+
+
+def _images_of_classes(present: Sequence[frozenset[int]], classes: int) -> NDArray[np.int64]:
+    """How many images show each class."""
+    shown = [index for of_image in present for index in of_image]
+    return np.bincount(np.asarray(shown, np.int64), minlength=classes)
+
+
+def _of_small_boxes(data: Data, size: tuple[int, int]) -> Iterator[Problem]:
+    """Objects that hardly any pixel of the network's input shows."""
+    corners = np.concatenate([boxes.corners for boxes in data.train.targets])
+    sides = (corners[:, 2:] - corners[:, :2]) * [size[1], size[0]]
+    small = int((np.sqrt(sides.prod(1)) < TINY).sum())
+    if small > MANY * len(corners):
+        yield Problem(
+            f"{small:,} of {len(corners):,} boxes are smaller than {TINY:g} x {TINY:g} pixels of the network's "
+            f"{size[1]} x {size[0]}, too small to be found: train with a larger --resolution."
         )
 
 
@@ -202,7 +278,7 @@ def _of_twins(data: Data, looks: Sequence[Looks]) -> Iterator[Problem]:
             is_fatal=len(pairs) > MOST_IN_BOTH * len(validation),
         )
     classes: dict[bytes, dict[int, str]] = defaultdict(dict)
-    if train.targets.ndim == 1:
+    if data.task == Classification.name:
         for part in (train, validation):
             for digest, target, name in zip(part.digests, part.targets, part.names, strict=True):
                 classes[digest].setdefault(int(target), name)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 LARGEST: Final = 30  # magnitude
+MOVING: Final = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")  # operations
 _SHEAR, _SHIFT, _DEGREES, _FACTOR = 0.3, 150 / 331, 30.0, 0.9  # at the largest magnitude
 # What an image gets at a share, 0 to 1, of the largest magnitude, with a sign.
 _Operation: TypeAlias = Callable[[Image.Image, float, int], Image.Image]
@@ -54,9 +55,15 @@ class RandAugment:
     number: int = 2
     magnitude: int = 9
 
-    def __call__(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """An image in one of the modes L, RGB and RGBA, changed."""
-        operations = tuple(OPERATIONS.values())
+    def __call__(self, image: Image.Image, rng: np.random.Generator, *, moves: bool = True) -> Image.Image:
+        """An image in one of the modes L, RGB and RGBA, changed.
+
+        Args:
+            image: what is changed.
+            rng: what is drawn from.
+            moves: whether operations are among these that move pixels, which boxes and masks do not follow.
+        """
+        operations = tuple(change for name, change in OPERATIONS.items() if moves or name not in MOVING)
         for drawn in rng.integers(2 * len(operations), size=self.number):
             place, is_negative = divmod(int(drawn), 2)
             image = operations[place](image, self.magnitude / LARGEST, -1 if is_negative else 1)

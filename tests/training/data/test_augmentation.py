@@ -9,13 +9,20 @@ import pytest
 from PIL import ExifTags, Image, ImageEnhance
 
 from edgekit.preprocessing import Preprocessing
-from edgekit.training.data.augmentation import Augmentation, PadCrop, ResizedCrop, training_pixels
+from edgekit.training.data.augmentation import Augmentation, seen_in_training
+from edgekit.training.data.crops import PadCrop, ResizedCrop
 from edgekit.training.data.randaugment import OPERATIONS, RandAugment
 
 RNG = np.random.default_rng
 PICTURE = Image.fromarray(RNG(0).integers(0, 256, (20, 30, 3), np.uint8))
 SEEN = Preprocessing((16, 16), 18)
 STILL = Augmentation(flip=0)
+
+
+def training_pixels(
+    image: Image.Image, preprocessing: Preprocessing, augmentation: Augmentation, rng: np.random.Generator
+) -> np.ndarray:
+    return seen_in_training(image, None, preprocessing, augmentation, rng)[0]
 
 
 def seen(augmentation: Augmentation, seed: int = 0, preprocessing: Preprocessing = SEEN) -> np.ndarray:

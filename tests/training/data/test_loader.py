@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from edgekit.annotations.boxes import Boxes
+from edgekit.annotations.moving import UNKNOWN
+from edgekit.annotations.targets import BoxTargets, MaskTargets
 from edgekit.errors import DataError
 from edgekit.preprocessing import Preprocessing
-from edgekit.training.data.augmentation import Augmentation, PadCrop, ResizedCrop, shifted, training_pixels
+from edgekit.training.data.augmentation import Augmentation, seen_in_training, shifted
+from edgekit.training.data.crops import IoUCrop, PadCrop, ResizedCrop, ScaledCrop
 from edgekit.training.data.examples import Examples, array_examples, file_examples
 from edgekit.training.data.loader import Batch, Loader
+from edgekit.training.data.randaugment import RandAugment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,7 +100,7 @@ def test_whole_batches_are_shifted_as_single_images_are(order: str) -> None:
     preprocessing = Preprocessing((8, 8), 8, order=order)
     for image in PIXELS:
         rng = np.random.default_rng(1)
-        expected = training_pixels(Image.fromarray(image), preprocessing, SHIFTING, np.random.default_rng(1))
+        expected, _ = seen_in_training(Image.fromarray(image), None, preprocessing, SHIFTING, np.random.default_rng(1))
         offsets, flip = rng.integers(5, size=2), rng.random() < 0.5
         found = shifted(image[None], 2, offsets[None], np.array([flip]))[0]
         np.testing.assert_array_equal(preprocessing.in_order(found), expected)
@@ -126,3 +132,82 @@ def test_what_cannot_be_read_is_named_and_no_thread_is_left(tmp_path: Path) -> N
     assert any(thread.name.startswith("edgekit-images") for thread in threading.enumerate())
     batches.close()
     assert not any(thread.name.startswith("edgekit-images") for thread in threading.enumerate())
+
+
+# --- boxes and masks
+
+
+def painted(folder: Path) -> tuple[Examples, Examples]:
+    """Images that hold their masks as levels, and boxes around what is marked in them."""
+    rng, boxes = np.random.default_rng(0), []
+    for index in range(7):
+        levels = np.full((20, 30 + index), 3, np.uint8)
+        left, top, width, height = rng.integers(1, 10, 4)
+        levels[top : top + height, left : left + width] = 200
+        Image.fromarray(np.dstack([levels] * 3)).save(folder / f"{index}.png")
+        shares = np.array([left, top, left + width, top + height]) / [30 + index, 20, 30 + index, 20]
+        boxes.append(Boxes.of([shares.tolist()], [index]))
+    paths = [folder / f"{index}.png" for index in range(7)]
+    masks = MaskTargets.of([partial(_levels, path) for path in paths])
+    names = [path.name for path in paths]
+    return file_examples(names, BoxTargets(boxes), paths), file_examples(names, masks, paths)
+
+
+def _levels(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path))[..., 0].copy()
+
+
+NEAREST = Preprocessing((12, 16), "whole", (10 / 255,) * 3, interpolation="nearest")
+MOVING = [
+    None,
+    Augmentation(),
+    Augmentation(PadCrop(3)),
+    Augmentation(ResizedCrop()),
+    Augmentation(IoUCrop()),
+    Augmentation(ScaledCrop((8, 10))),
+]
+
+
+@pytest.mark.parametrize("augmentation", MOVING)
+def test_boxes_and_masks_go_where_their_pixels_go(tmp_path: Path, augmentation: Augmentation | None) -> None:
+    with_boxes, with_masks = painted(tmp_path)
+    size = (8, 10) if augmentation and isinstance(augmentation.crop, ScaledCrop) else (12, 16)
+    for epoch in range(4):
+        (batch,) = Loader(with_masks, 7, NEAREST, augmentation, seed=1).epoch(epoch)
+        assert batch.pixels.shape == (7, *size, 3)
+        for pixels, mask in zip(batch.pixels, batch.targets, strict=True):
+            outside = mask == UNKNOWN  # a padded crop is black there, any other has the mean colour
+            np.testing.assert_array_equal(pixels[~outside, 0], mask[~outside])
+            assert set(np.unique(pixels[outside])) <= {0, 10}
+        (batch,) = Loader(with_boxes, 7, NEAREST, augmentation, seed=1).epoch(epoch)
+        for index, pixels, boxes in zip(batch.indices, batch.pixels, batch.targets, strict=True):
+            rows, columns = np.nonzero(pixels[..., 0] == 200)
+            for box, of in zip(boxes.corners, boxes.classes, strict=True):
+                assert of == index
+                left, top, right, bottom = box * [size[1], size[0], size[1], size[0]]
+                assert not len(rows) or (columns + 0.5 >= left - 1e-6).all()
+                assert not len(rows) or (columns + 0.5 <= right + 1e-6).all()
+                assert not len(rows) or ((rows + 0.5 >= top - 1e-6) & (rows + 0.5 <= bottom + 1e-6)).all()
+
+
+def test_boxes_of_an_epoch_are_the_same_however_it_is_made(tmp_path: Path) -> None:
+    def all_of(loader: Loader) -> list[bytes]:
+        return [
+            batch.pixels.tobytes() + BoxTargets(batch.targets).digest + batch.indices.tobytes()
+            for batch in loader.epoch(2)
+        ]
+
+    examples, _ = painted(tmp_path)
+    everything = Augmentation(IoUCrop(), 0.5, RandAugment(), 0.4, 0.5)
+    first = all_of(Loader(examples, 3, NEAREST, everything, workers=1))
+    assert all_of(Loader(examples, 3, NEAREST, everything, workers=4)) == first
+    assert all_of(Loader(examples, 3, NEAREST, everything, seed=1)) != first
+
+
+def test_what_validation_sees_keeps_its_boxes(tmp_path: Path) -> None:
+    examples, _ = painted(tmp_path)
+    loader = Loader(examples, 4, NEAREST, shuffle=False)
+    boxes = [box for _ in range(2) for batch in loader.epoch(0) for box in batch.targets]
+    for index in range(7):
+        assert boxes[index] is boxes[index + 7]
+        np.testing.assert_allclose(boxes[index].corners, examples.targets[index].corners)  # "whole" keeps shares

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from edgekit.annotations.boxes import Boxes
+from edgekit.annotations.targets import BoxTargets
 from edgekit.errors import DataError
 from edgekit.training.data import opening
 from edgekit.training.data.examples import array_examples
 from edgekit.training.data.opening import Data, open_data, split
+from edgekit.training.data.parts import reads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -295,3 +299,119 @@ def test_what_says_nothing_of_classes_is_refused(tmp_path: Path, make: object, s
     make(tmp_path)  # type: ignore[operator] # a function
     with pytest.raises(DataError, match=said):
         open_data(tmp_path)
+
+
+# --- boxes and masks
+
+
+def listed_boxes(path: Path, images: Sequence[int], categories: Sequence[str] = ("cat", "dog"), every: int = 1) -> Path:
+    """COCO's JSON: image i shows one object, of class i modulo the number of these, if it is one in ``every``."""
+    for index in images:
+        picture(path.parent / f"images/{index}.png", index)
+    annotations = [
+        {"image_id": i, "category_id": i % len(categories), "bbox": [0, 0, 1 + i % 3, 2]}
+        for i in images
+        if i % every == 0
+    ]
+    content = {
+        "images": [{"id": i, "file_name": f"{i}.png"} for i in images],
+        "annotations": annotations,
+        "categories": [{"id": i, "name": name} for i, name in enumerate(categories)],
+    }
+    path.write_text(json.dumps(content))
+    return path
+
+
+def with_masks(root: Path, images: Sequence[int], part: str = "") -> None:
+    for index in images:
+        picture(root / f"images{part}/{index}.png", index)
+        (root / f"masks{part}").mkdir(parents=True, exist_ok=True)
+        mask = np.full((4, 4), 255 if index % 2 else 0, np.uint8)
+        mask[0, 0] = index % 3
+        Image.fromarray(mask).save(root / f"masks{part}/{index}.png")
+
+
+def test_boxes_of_train_and_val_share_their_classes_by_name(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    listed_boxes(tmp_path / "train.json", range(6))
+    listed_boxes(tmp_path / "valid.json", range(10, 13), ("owl", "dog", "cat"))
+    (tmp_path / "test.json").write_text("not read")
+    for path in (tmp_path, tmp_path / "train.json"):
+        data = open_data(path, "detection")
+        assert (data.labels, data.outputs) == (("cat", "dog", "owl"), 3)
+        assert data.validation.names == ("10.png", "11.png", "12.png")
+        assert [boxes.classes.tolist() for boxes in data.validation.targets] == [[1], [0], [2]]
+        assert data.notes == (
+            f"{tmp_path / 'test.json'} is left alone: what chooses a network can no longer judge it.",
+        )
+
+
+def test_parts_of_boxes_lie_wherever_their_formats_have_them(tmp_path: Path) -> None:
+    yolo, voc = tmp_path / "yolo", tmp_path / "voc"
+    for part, index in (("train", 0), ("val", 3)):
+        picture(yolo / f"images/{part}/{index}.png", index)
+        (yolo / f"labels/{part}").mkdir(parents=True)
+        (yolo / f"labels/{part}/{index}.txt").write_text("0 0.5 0.5 1 1")
+        picture(voc / f"JPEGImages/{index}.png", index)
+        (voc / "ImageSets/Main").mkdir(parents=True, exist_ok=True)
+        (voc / f"ImageSets/Main/{part}.txt").write_text(f"{index}\n")
+        (voc / "Annotations").mkdir(exist_ok=True)
+        (voc / f"Annotations/{index}.xml").write_text("<annotation/>")
+        (tmp_path / f"coco/{part}2017").mkdir(parents=True)
+        (tmp_path / "coco/annotations").mkdir(exist_ok=True)
+        listed = listed_boxes(tmp_path / f"coco/annotations/instances_{part}2017.json", [index])
+        (tmp_path / f"coco/annotations/images/{index}.png").rename(tmp_path / f"coco/{part}2017/{index}.png")
+        assert listed.is_file()
+        (tmp_path / f"robo/{part}").mkdir(parents=True)
+        listed_boxes(tmp_path / f"robo/{part}/_annotations.coco.json", [index])
+    for kind in ("yolo", "voc", "coco", "robo"):
+        data = open_data(tmp_path / kind, "detection")
+        assert (data.train.names, data.validation.names) == (("0.png",), ("3.png",)), kind
+
+
+def test_images_with_masks_that_nothing_divides_are_held_out_by_content(tmp_path: Path) -> None:
+    with_masks(tmp_path, range(30))
+    data = open_data(tmp_path, "segmentation")
+    assert (data.labels, len(data.train), len(data.validation)) == (("0", "1", "2"), 24, 6)
+    (note,) = data.notes
+    assert note.startswith("There is no validation part: 6 images of 30, one in 5 of each class, are held out")
+    for part in (data.train, data.validation):
+        for name, mask in zip(part.names, part.targets, strict=True):
+            assert mask[0, 0] == int(name[:-4]) % 3
+    with_masks(tmp_path / "parts", range(4), "/train")
+    with_masks(tmp_path / "parts", range(4, 6), "/val")
+    assert len(open_data(tmp_path / "parts", "segmentation").validation) == 2
+
+
+def test_an_image_counts_for_the_rarest_of_what_it_shows() -> None:
+    boxes = [Boxes.of([[0, 0, 1, 1]] * len(of), of) for of in ([0, 1], [0], [], [1, 0, 0], [0, 2])]
+    examples = array_examples("abcde", BoxTargets(boxes), np.zeros((5, 4, 4, 3), np.uint8))
+    assert examples.classes() == {-1: [2], 0: [1], 1: [0, 3], 2: [4]}
+    assert [of.classes.tolist() for of in examples.some([4, 1]).targets] == [[0, 2], [0]]
+
+
+def test_the_digest_goes_by_boxes_and_masks(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    path = listed_boxes(tmp_path / "list.json", range(9))
+    first = open_data(path, "detection").digest
+    path.write_text(path.read_text().replace("[0, 0, 1, 2]", "[0, 0, 2, 2]"))
+    assert open_data(path, "detection").digest != first
+    with_masks(tmp_path / "masked", range(9))
+    first = open_data(tmp_path / "masked", "segmentation").digest
+    assert open_data(tmp_path / "masked", "segmentation").digest == first
+    Image.new("L", (4, 4), 1).save(tmp_path / "masked/masks/4.png")
+    assert open_data(tmp_path / "masked", "segmentation").digest != first
+
+
+def test_a_run_beside_listed_images_is_none_of_them(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    listed_boxes(tmp_path / "train.json", range(2))
+    assert not reads(tmp_path, "detection", tmp_path / "runs")
+    assert reads(tmp_path, "classification", tmp_path / "runs")
+
+
+def test_where_nothing_of_the_task_lies_it_is_said(tmp_path: Path) -> None:
+    classes(tmp_path, 2)
+    for task, wanted in (("detection", "COCO's JSON"), ("segmentation", "masks of the same names")):
+        with pytest.raises(DataError, match=f"nothing that serves {task} lies beside the images of .*: put {wanted}"):
+            open_data(tmp_path, task)

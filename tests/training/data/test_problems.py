@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
+from edgekit.annotations.boxes import Boxes
+from edgekit.annotations.targets import BoxTargets, MaskTargets
 from edgekit.errors import DataError
 from edgekit.training.data.examples import Examples, array_examples, file_examples
 from edgekit.training.data.likeness import look, twins
@@ -178,4 +182,66 @@ def test_tags_have_to_occur_and_not_always() -> None:
     assert told == [
         "No training image has c, so nothing is learned of it: add some, or leave it out.",
         "No training image is known to lack b, so nothing is learned of it: add some, or leave it out.",
+    ]
+
+
+# --- boxes and masks
+
+
+def with_boxes(seeds: Sequence[int], *of_images: Sequence[tuple[int, float]]) -> Examples:
+    """Images with boxes: of each the class, and how much of the width and height it takes."""
+    boxes = [Boxes.of([[0, 0, side, side] for _, side in of], [index for index, _ in of]) for of in of_images]
+    return array_examples([f"{seed}.png" for seed in seeds], BoxTargets(boxes), np.stack([_pixels(s) for s in seeds]))
+
+
+def with_masks(seeds: Sequence[int], *present: Sequence[int]) -> Examples:
+    masks = MaskTargets.of([partial(np.array, [of], np.uint8) for of in present])
+    return array_examples([f"{seed}.png" for seed in seeds], masks, np.stack([_pixels(s) for s in seeds]))
+
+
+def _pixels(seed: int) -> np.ndarray:
+    return np.asarray(scene(seed))
+
+
+LABELS = ("cat", "dog", "owl")
+BOTH = [(0, 0.5), (1, 0.5), (2, 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "expected"),
+    [
+        (([*BOTH], [(1, 0.5)]), (BOTH, []), None),
+        (([(0, 0.5), (1, 0.5)], []), (BOTH, []), "Only validation shows owl, so nothing is learned of that"),
+        ((BOTH, []), ([(0, 0.5)], [(2, 0.5)]), "No validation image shows dog, so nothing shows whether"),
+        (([(0, 0.5)], [(2, 0.5)]), ([(0, 0.5)], [(2, 0.5)]), "No image shows dog, so nothing is learned of that"),
+        (([*BOTH, (0, 0.5)], []), (BOTH, []), r"1 image \(0\.png\) has a box of the same class twice"),
+        (
+            ([*BOTH, (0, 0.1)], [(1, 0.2)]),
+            (BOTH, []),
+            r"2 of 5 boxes are smaller than 8 x 8 pixels of the network's 32",
+        ),
+    ],
+)
+def test_what_is_wrong_with_boxes(
+    train: Sequence[Sequence[tuple[int, float]]],
+    validation: Sequence[Sequence[tuple[int, float]]],
+    expected: str | None,
+) -> None:
+    found = sentences(data(with_boxes((0, 1), *train), with_boxes((20, 21), *validation), LABELS, "detection"))
+    assert len(found) == (expected is not None)
+    assert expected is None or re.match(expected, found[0])
+
+
+def test_images_of_nothing_are_refused() -> None:
+    with pytest.raises(DataError, match="No training image has a box"):
+        find(data(with_boxes((0, 1), [], []), with_boxes((20, 21), [], BOTH), LABELS, "detection"), SIZE)
+    with pytest.raises(DataError, match=r"All pixels of the training masks are of one class \(dog\)"):
+        find(data(with_masks((0, 1), [1], [1, 255]), with_masks((20,), [0, 1]), LABELS, "segmentation"), SIZE)
+
+
+def test_what_is_wrong_with_masks() -> None:
+    found = sentences(data(with_masks((0, 1), [0], [1, 255]), with_masks((20,), [0, 2]), LABELS, "segmentation"))
+    assert [sentence.split(",")[0] for sentence in found] == [
+        "Only validation shows owl",
+        "No validation image shows dog",
     ]
