@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from edgekit.annotations.annotated import Annotated
     from edgekit.calibration.origins import Origin
+    from edgekit.geometry import Geometry
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
@@ -211,6 +212,29 @@ class ImageSource:
         wanted = min(count, len(usable))
         chosen = [usable[(2 * i + 1) * len(usable) // (2 * wanted)] for i in range(wanted)]
         return next(self._some(chosen).batches(wanted))
+
+    def original(self, name: str) -> tuple[Image.Image, Geometry]:
+        """An image upright and in RGB, as large as it is, and what the network sees of it.
+
+        Args:
+            name: one of ``names``.
+
+        Raises:
+            DataError: it cannot be read any more.
+        """
+        index = self._usable[self.names.index(name)]
+        with self._origin.reading() as read:
+            content = self._read(read, index)
+        if isinstance(content, _Broken):
+            raise DataError(f"{name} cannot be read: {content.reason}")
+        with self._origin.decode(content) as image:
+            upright = self._preprocessing.opened(image).convert("RGB")
+        return upright, self._preprocessing.geometry(upright.size)
+
+    def named(self, names: Sequence[str]) -> ImageSource:
+        """Those of the images that are called so, in that order."""
+        place = dict(zip(self.names, self._usable, strict=True))
+        return self._some([place[name] for name in names])
 
     def split(self, every: int) -> tuple[ImageSource, ImageSource]:
         """All images but one in ``every``, and those, evenly spaced."""

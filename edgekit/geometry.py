@@ -69,6 +69,16 @@ class Geometry:
             found[:, 0::2] = 1 - found[:, 2::-2]
         return found
 
+    @property
+    def seen(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of what is seen, in shares of the image; some of it may lie outside."""
+        sides = []
+        for axis in (0, 1):
+            low, high, resized = self.cut[axis], self.cut[axis + 2], self.resized[axis]
+            sides.append([(low + side * (high - low) / resized) / self.source[axis] for side in self.window[axis::2]])
+        (left, right), (top, bottom) = sides
+        return left, top, right, bottom
+
     def nearest(self, image: NDArray[np.uint8], outside: int) -> NDArray[np.uint8]:
         """What is seen of an image [H, W] whose pixels are not to be mixed; ``outside`` where there is nothing.
 

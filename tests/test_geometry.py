@@ -90,3 +90,9 @@ def test_preprocessing_moves_masks_as_it_moves_pixels(
 def test_an_image_that_is_too_small_has_no_geometry() -> None:
     with pytest.raises(DataError, match="the image is 20 x 20, smaller than the network's 24 x 16"):
         Preprocessing((16, 24), None).geometry((20, 20))
+
+
+@pytest.mark.parametrize("resize", ["whole", 26, (20, 30), None])
+def test_what_is_seen_is_seen_whole(resize: int | tuple[int, int] | str | None) -> None:
+    geometry = Preprocessing((16, 24), resize).geometry((60, 40))
+    np.testing.assert_allclose(geometry.corners(np.array([geometry.seen])), [[0, 0, 1, 1]], atol=1e-12)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,16 +20,18 @@ from edgekit.pipeline.making.given import as_files_take_it, as_input, as_read
 from edgekit.pipeline.proving.predicting import Opened
 from edgekit.reports import origin
 from edgekit.tasks.classification.answers import Classes
+from edgekit.tasks.drawing import can_be_drawn, drawn
 from edgekit.words import count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
+    from PIL import Image
     from torch import Tensor
 
     from edgekit.exporters.metadata import Metadata
-    from edgekit.pipeline.proving.predicting import Predicted
+    from edgekit.geometry import Geometry
     from edgekit.tasks.classification.answers import Candidate
     from edgekit.tasks.values import Answer
 
@@ -46,11 +49,28 @@ class Prediction(Shown):
             ``probability`` (0..1).
         outputs: what it gives, real numbers, by name.
         name: of the image; empty where it has none.
+        picture: reads the image, and what the network sees of it, again; None where there is no image.
     """
 
     answer: Answer
     outputs: Mapping[str, NDArray[np.float32]]
     name: str = ""
+    picture: Callable[[], tuple[Image.Image, Geometry]] | None = field(default=None, repr=False)
+
+    def draw(self) -> Image.Image:
+        """The image with the boxes or the mask of the answer, in RGB; small ones are enlarged.
+
+        Raises:
+            edgekit.errors.ArtifactError: there is nothing to draw, or the network's own input was given.
+            edgekit.errors.DataError: the image cannot be read any more.
+        """
+        with speaking_python():
+            if not can_be_drawn(self.answer):
+                raise ArtifactError("the file answers neither boxes nor a mask: print the answer")
+            if self.picture is None:
+                raise ArtifactError("the network's own input was given, and no image to draw on: give the image")
+            image, geometry = self.picture()
+            return drawn(image, self.answer, geometry.seen)
 
     @property
     def label(self) -> str:
@@ -143,7 +163,7 @@ class Loaded(Shown):
             edgekit.errors.DataError: an image cannot be read, or floating-point numbers are none of these.
         """
         with speaking_python():
-            found = Predictions(_shown(predicted) for predicted in self._predicted(images, top, layout))
+            found = Predictions(self._predicted(images, top, layout))
         return found[0] if _is_one(images, len(found)) else found
 
     def run(self, batch: NDArray[Any] | Tensor) -> NDArray[Any] | dict[str, NDArray[Any]]:
@@ -170,7 +190,7 @@ class Loaded(Shown):
             (f"takes {feeds}; {about.io_dtype}, {takes}", f"gives {classes}", f"runs in {self.runner}"),
         )
 
-    def _predicted(self, images: Any, top: int, layout: str | None) -> Iterator[Predicted]:  # noqa: ANN401 - what a user gives
+    def _predicted(self, images: Any, top: int, layout: str | None) -> Iterator[Prediction]:  # noqa: ANN401 - what a user gives
         taken = None
         preprocessing = as_read(self.metadata.preprocessing, of_provenance(self.metadata.provenance))
         if isinstance(images, str) or hasattr(images, "__fspath__"):
@@ -180,11 +200,13 @@ class Loaded(Shown):
             source = as_files_take_it(taken)(preprocessing)
         if taken is None or taken.inputs is None or self.metadata.io_dtype is not IoDtype.FLOAT32:
             for batch in source.batches(_BATCH):
-                yield from self._opened.of_pixels(batch.pixels, batch.names, most=top)
+                for said in self._opened.of_pixels(batch.pixels, batch.names, most=top):
+                    yield Prediction(said.answer, said.outputs, said.name, partial(source.original, said.name))
             return
         inputs = as_input(taken.inputs, preprocessing)
         for start in range(0, len(inputs), _BATCH):
-            yield from self._opened.of_input(inputs[start : start + _BATCH], most=top)
+            for said in self._opened.of_input(inputs[start : start + _BATCH], most=top):
+                yield Prediction(said.answer, said.outputs, said.name)
 
 
 def as_taken(batch: Any, about: Metadata) -> NDArray[Any]:  # noqa: ANN401 - what a user gives
@@ -208,10 +230,6 @@ def as_taken(batch: Any, about: Metadata) -> NDArray[Any]:  # noqa: ANN401 - wha
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise DataError("the input holds NaN or infinity: look at what normalizes it")
     return np.ascontiguousarray(array, wanted)
-
-
-def _shown(predicted: Predicted) -> Prediction:
-    return Prediction(predicted.answer, predicted.outputs, predicted.name)
 
 
 def _is_picture(value: Any) -> bool:  # noqa: ANN401 - what a user gives

@@ -9,6 +9,7 @@ import typer
 
 from edgekit.cli import console
 from edgekit.cli.options import JsonOption, ThreadsOption  # noqa: TC001 - typer reads the annotations
+from edgekit.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,13 +17,16 @@ if TYPE_CHECKING:
     from edgekit.pipeline.proving.predicting import Predicted, Prediction
 
 
-def predict(
+def predict(  # noqa: PLR0913 - typer needs them
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An exported file.")],
     images: Annotated[
         list[Path], typer.Argument(metavar="IMAGE…", help="Images: files, folders, patterns, .npz, .npy or .csv.")
     ],
     *,
-    top: Annotated[int, typer.Option("--top", min=1, help="How many classes of each image.")] = 5,
+    top: Annotated[int, typer.Option("--top", min=1, help="How many classes or things of each image.")] = 5,
+    draw: Annotated[
+        Path | None, typer.Option("--draw", metavar="DIR", help="Draw boxes and masks: a .png of each image.")
+    ] = None,
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -31,7 +35,7 @@ def predict(
         from edgekit.pipeline.proving.predicting import predict as run  # noqa: PLC0415 - see the module app
 
         with console.progress_bar() as progress:
-            found = run(file, images, most=top, threads=threads or 1, progress=progress)
+            found = run(file, images, most=top, draw=draw, threads=threads or 1, progress=progress)
         console.skipped(found.skipped)
         if found.assumed:
             console.warn(f"rests on what is assumed: {', '.join(found.assumed)} (edgekit inspect {file} says why)")
@@ -39,6 +43,8 @@ def predict(
             console.print_json("predict", found)
         else:
             _show(found, found.images)
+            if draw is not None:
+                console.say(f"{count(len(found.drawings), 'picture')} in {console.escape(str(draw))}")
 
 
 def _show(found: Prediction, images: Sequence[Predicted]) -> None:

@@ -43,5 +43,7 @@ def field_names(kind: type) -> list[str]:
 
 
 def properties(kind: type) -> dict[str, property]:
-    """The properties of a class."""
-    return {name: member for name, member in vars(kind).items() if isinstance(member, property)}
+    """The properties of a class, but for its own."""
+    return {
+        name: member for name, member in vars(kind).items() if isinstance(member, property) and not name.startswith("_")
+    }

@@ -692,3 +692,20 @@ def test_masks_beside_images_are_moved_as_the_images_are(tmp_path: Path) -> None
         np.testing.assert_array_equal(np.stack(list(found.targets)), batch.pixels[..., 0])
         assert UNKNOWN not in batch.pixels
     assert images.annotated("detection") is None
+
+
+def test_images_are_read_again_as_they_lie_there(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 40, 3), np.uint8)
+    for name in ("a.png", "b.png", "c.png"):
+        Image.fromarray(pixels).save(tmp_path / name)
+    (tmp_path / "0.png").write_bytes(b"broken")
+    images = open_images(tmp_path, Preprocessing((20, 20), None, order="BGR"))
+    list(images.batches(4))
+    image, geometry = images.original("b.png")
+    np.testing.assert_array_equal(np.asarray(image), pixels)
+    np.testing.assert_array_equal(geometry.seen, (0.25, 0, 0.75, 1))
+    (batch,) = images.named(["c.png", "a.png"]).batches(4)
+    assert batch.names == ("c.png", "a.png")
+    (tmp_path / "b.png").unlink()
+    with pytest.raises(DataError, match=r"b\.png cannot be read: No such file"):
+        images.original("b.png")

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from edgekit.pipeline.proving.verdicts import Picture
+from edgekit.pipeline.proving.verdicts import Compared, Picture
 from edgekit.reports.page import document
+from edgekit.tasks.detection.answers import Thing, Things
 from edgekit.tasks.values import Differences, Disagreement, Point
 from edgekit.verification.gates import Gate, Level
 from edgekit.words import printable
@@ -236,6 +237,18 @@ def test_large_pictures_become_thumbnails(passing: VerifyResult) -> None:
     data = base64.b64decode(found.all("img")[0]["src"].partition(",")[2])
     means = pixels.reshape(112, 2, 112, 2, 3).mean((1, 3))
     np.testing.assert_allclose(np.asarray(Image.open(io.BytesIO(data)), np.float64), means, atol=0.5)
+
+
+def test_boxes_are_drawn_as_float_and_int8_see_them(passing: VerifyResult) -> None:
+    pixels = np.full((32, 32, 3), 100, np.uint8)
+    seen, none = Things((Thing(0, "<cat>", 0.9, (0.25, 0.25, 0.75, 0.75)),), 5), Things((), 5)
+    page = Page(document.render(replace(passing, pictures=(), differing=(Compared("b.png", pixels, seen, none),))))
+    ours, theirs = page.all("img")
+    assert (ours["alt"], theirs["alt"]) == ("float: 1 <cat>", "int8: nothing")
+    images = [
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(one["src"].partition(",")[2])))) for one in (ours, theirs)
+    ]
+    assert [len(np.unique(image.reshape(-1, 3), axis=0)) > 1 for image in images] == [True, False]
 
 
 def test_equal_findings_give_equal_pages(any_result: VerifyResult) -> None:

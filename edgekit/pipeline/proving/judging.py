@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from edgekit.passes import integer_form
 from edgekit.pipeline.making.manifest import sha256_of
 from edgekit.pipeline.proving.evidence import CHECKPOINT_HASH
 from edgekit.pipeline.proving.trials import joined, reals
-from edgekit.pipeline.proving.verdicts import FileVerdict, Picture, Saying
+from edgekit.pipeline.proving.verdicts import Compared, FileVerdict, Picture, Saying
 from edgekit.runtimes.tracing import trace_file, trace_graph, trace_model
+from edgekit.tasks.drawing import can_be_drawn
 from edgekit.tasks.scoring import score
 from edgekit.verification import compare, gates
 from edgekit.verification.divergence import Comparison, locate
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from edgekit.calibration.images import ImageSource
     from edgekit.config import VerifySettings
     from edgekit.integer_model import IntegerModel
     from edgekit.pipeline.proving.candidates import Candidate
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from edgekit.verification.layers import LayerComparison
 
 LAYER_IMAGES = 8  # on which layers are compared with float ones
+COMPARED = 8  # images that are drawn as float and int8 see them
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +287,25 @@ def differences(known: Known, names: Sequence[str]) -> Differences | None:
     if known.reals is None or known.floats is None:
         return None
     return known.task.differences(known.reals, known.floats, names)
+
+
+def differing(
+    known: Known, found: Differences | None, names: Sequence[str], images: ImageSource
+) -> tuple[Compared, ...]:
+    """Some of the images on which the two differ, of each disagreement one after the other; read again."""
+    if found is None or known.reals is None or known.floats is None:
+        return ()
+    turns = zip_longest(*(pair.images for pair in found.disagreements))
+    chosen = list(dict.fromkeys(name for turn in turns for name in turn if name is not None))[:COMPARED]
+    places = [names.index(name) for name in chosen]
+    floats, integers = (
+        known.task.decode({name: array[places] for name, array in outputs.items()})
+        for outputs in (known.floats, known.reals)
+    )
+    if not any(map(can_be_drawn, floats)):
+        return ()
+    pixels = [pixels for batch in images.named(chosen).batches(COMPARED) for pixels in batch.pixels]
+    return tuple(map(Compared, chosen, pixels, floats, integers))
 
 
 def pictures(known: Known, answers: Answers) -> tuple[Picture, ...]:

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from edgekit import files
 from edgekit.calibration.images import open_images
-from edgekit.errors import ArtifactError, MissingDependency
+from edgekit.errors import ArtifactError, ConfigError, MissingDependency
 from edgekit.exporters.formats import format_of
 from edgekit.exporters.metadata import IoDtype
 from edgekit.facts import assumed, of_provenance
+from edgekit.image_files import SUFFIXES
 from edgekit.pipeline.making.given import as_read
 from edgekit.progress import Progress, silent
 from edgekit.quantization import QuantParams
 from edgekit.runtimes.catalog import all_runners
 from edgekit.runtimes.runner import encode
+from edgekit.tasks.drawing import can_be_drawn, drawn
 from edgekit.tasks.registry import heads_of, task_of
 from edgekit.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
     from types import TracebackType
 
     from numpy.typing import NDArray
 
+    from edgekit.calibration.images import ImageSource
     from edgekit.exporters.metadata import Metadata
     from edgekit.exporters.summary import Endpoint, Summary
     from edgekit.runtimes.runner import Runner
@@ -61,6 +67,7 @@ class Prediction:
         images: what it says of each.
         skipped: images that could not be used, and why.
         assumed: what nothing shows to be true of the network, with its value.
+        drawings: the pictures that were written, one an image, where they were wanted.
     """
 
     network: str
@@ -68,10 +75,17 @@ class Prediction:
     images: tuple[Predicted, ...]
     skipped: Mapping[str, str]
     assumed: tuple[str, ...]
+    drawings: tuple[Path, ...] = ()
 
 
-def predict(
-    path: Path, images: Sequence[Path], *, most: int = 5, threads: int = 1, progress: Progress = silent
+def predict(  # noqa: PLR0913 - what is asked, and how it is shown
+    path: Path,
+    images: Sequence[Path],
+    *,
+    most: int = 5,
+    draw: Path | None = None,
+    threads: int = 1,
+    progress: Progress = silent,
 ) -> Prediction:
     """What the file ``path`` says of images.
 
@@ -79,21 +93,25 @@ def predict(
         path: of the file.
         images: files, folders, patterns or arrays, as ``open_images`` takes them.
         most: how many things of each, such as classes.
+        draw: a folder, for a .png of each image with what is said of it; None draws none.
         threads: to compute with.
         progress: told of every batch.
 
     Raises:
-        BadInput: the file or the images cannot be used.
+        BadInput: the file or the images cannot be used, or a picture cannot be written.
+        ConfigError: pictures are wanted of what cannot be drawn, such as a class.
         MissingDependency: its runtime is not installed.
     """
     with Opened(path, threads=threads) as opened:
         about = opened.metadata
         known = of_provenance(about.provenance)
         sources = [open_images(source, as_read(about.preprocessing, known)) for source in images]
-        total, found = sum(map(len, sources)), list[Predicted]()
+        total, found, drawings, taken = sum(map(len, sources)), list[Predicted](), list[Path](), set[Path]()
         for source in sources:
             for batch in source.batches(_BATCH):
-                found += opened.of_pixels(batch.pixels, batch.names, most=most)
+                of_batch = opened.of_pixels(batch.pixels, batch.names, most=most)
+                drawings += [] if draw is None else [_drawn(one, source, draw, taken) for one in of_batch]
+                found += of_batch
                 progress("predicting", len(found), max(total, len(found)))
         doubtful = assumed(known)
         return Prediction(
@@ -102,6 +120,7 @@ def predict(
             tuple(found),
             {name: why for source in sources for name, why in source.skipped.items()},
             tuple(f"{fact.name} {plain(fact.value)}" for fact in doubtful),
+            tuple(drawings),
         )
 
 
@@ -184,6 +203,27 @@ class Opened:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._runner.__exit__(kind, error, trace)
+
+
+def _drawn(said: Predicted, source: ImageSource, folder: Path, taken: set[Path]) -> Path:
+    """Write the picture of an image; two images of one name get two pictures.
+
+    Raises:
+        ConfigError: there is nothing to draw of such an answer.
+    """
+    if not can_be_drawn(said.answer):
+        raise ConfigError("--draw shows boxes and masks, and this file answers neither: leave it out")
+    within = [part for part in Path(said.name).parts if part != ".." and not Path(part).is_absolute()]
+    named = folder.joinpath(*within)
+    stem = named.stem if named.suffix.lower() in SUFFIXES else named.name
+    names = (f"{stem}{'' if number == 1 else f'.{number}'}.png" for number in count(1))
+    path = next(path for name in names if (path := named.with_name(name)) not in taken)
+    taken.add(path)
+    image, geometry = source.original(said.name)
+    content = io.BytesIO()
+    drawn(image, said.answer, geometry.seen).save(content, "PNG")
+    files.write_bytes(path, content.getvalue())
+    return path
 
 
 def _opened(path: Path, threads: int) -> Runner:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edgekit.device.results import Row
     from edgekit.exporters.summary import Summary
     from edgekit.facts import Fact
-    from edgekit.tasks.values import Differences, Measured, Metric
+    from edgekit.tasks.values import Answer, Differences, Measured, Metric
     from edgekit.verification.divergence import Divergence
     from edgekit.verification.float_parity import FloatParity
     from edgekit.verification.gates import Gate
@@ -107,6 +107,23 @@ class Picture:
     sayings: tuple[Saying, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
+class Compared:
+    """An image of which float and int8 say different things that can be drawn.
+
+    Attributes:
+        name: of the image.
+        pixels: as the network sees it, [H, W, C], uint8.
+        expected: what float says.
+        found: what int8 says.
+    """
+
+    name: str
+    pixels: NDArray[np.uint8]
+    expected: Answer
+    found: Answer
+
+
 @dataclass(frozen=True, slots=True)
 class VerifyResult:
     """What was found about all files.
@@ -129,6 +146,7 @@ class VerifyResult:
         layers: what quantization costs in each layer, on some of the images; empty without the trained network.
         proven: what was proven before of the runners' very versions, on this kind of machine, by their names.
         differences: where int8 says something else than float; None without both.
+        differing: some of the images on which they differ, of answers that can be drawn.
         pictures: some of the images.
         calibration: some of the images that int8 was calibrated on, where the manifest beside the files leads to them.
         latencies: of the files that this machine runs, interleaved, if they were asked for.
@@ -152,6 +170,7 @@ class VerifyResult:
     layers: tuple[LayerComparison, ...] = field(default=(), repr=False)
     proven: Mapping[str, str] = field(default_factory=dict)
     differences: Differences | None = None
+    differing: tuple[Compared, ...] = field(default=(), repr=False, metadata={"json": False})
     pictures: tuple[Picture, ...] = field(default=(), repr=False)
     calibration: tuple[Picture, ...] = field(default=(), repr=False)
     latencies: tuple[Row, ...] = ()

@@ -26,7 +26,7 @@ from edgekit.pipeline.making.shown import filled_channel
 from edgekit.pipeline.proving import baseline, trials
 from edgekit.pipeline.proving import candidates as opening
 from edgekit.pipeline.proving.evidence import CHECKPOINT_HASH, facts_of, gather
-from edgekit.pipeline.proving.judging import Known, differences, judge, judge_references, layers, pictures
+from edgekit.pipeline.proving.judging import Known, differences, differing, judge, judge_references, layers, pictures
 from edgekit.pipeline.proving.records import Records
 from edgekit.pipeline.proving.trials import References, Trial
 from edgekit.pipeline.proving.verdicts import FileVerdict, Picture, VerifyResult
@@ -120,6 +120,7 @@ def verify(
         candidate.doubts += [doubt] if doubt else []
     if settings.verify.baseline is not None:
         _check_budgets(sound, settings.verify, progress)
+    differ = differences(known, answers.names)
     own = next((c.path for c in readable if reference is not None and reference in c.trials), None)
     return VerifyResult(
         network=about.network,
@@ -141,7 +142,8 @@ def verify(
         labels=about.labels,
         layers=layers(known, answers),
         proven={name: said for name in sorted({t.runner.name for t in everything}) if (said := proven(name))},
-        differences=differences(known, answers.names),
+        differences=differ,
+        differing=differing(known, differ, answers.names, images) if isinstance(images, ImageSource) else (),
         pictures=pictures(known, answers),
         calibration=_calibration_pictures(readable, preprocessing, records),
         latencies=_latencies(sound, settings.bench, progress) if settings.verify.latency else (),

@@ -13,6 +13,7 @@ from edgekit.reports import findings
 from edgekit.reports.page import charts
 from edgekit.reports.page.markup import Markup, element, join, table
 from edgekit.reports.page.pieces import code, mark, note
+from edgekit.tasks.drawing import drawn
 from edgekit.words import count
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def differences(result: VerifyResult) -> Markup | None:
     if not found.disagreements:
         return sentence
     is_small = 0 < len(found.categories) <= _MATRIX
-    return join(sentence, _matrix(found) if is_small else _pairs(found))
+    return join(sentence, _matrix(found) if is_small else _pairs(found), _drawings(result))
 
 
 def _matrix(found: Differences) -> Markup:
@@ -73,6 +74,29 @@ def _some(found: Disagreement) -> Markup:
     return join(*names, "…" if len(found.images) > _NAMES else None, between=", ")
 
 
+def _drawings(result: VerifyResult) -> Markup | None:
+    """What float and int8 see, side by side."""
+    if not result.differing:
+        return None
+    is_bgr = _is_bgr(result)
+    figures = []
+    for one in result.differing:
+        image = Image.fromarray(_colours(one.pixels, is_bgr=is_bgr)).convert("RGB")
+        sides = [
+            element(
+                "div",
+                element("img", src=_jpeg(drawn(image, answer)), alt=f"{who}: {answer.text}", title=answer.text),
+                element("span", who),
+            )
+            for who, answer in (("float", one.expected), ("int8", one.found))
+        ]
+        figures.append(element("figure", element("div", *sides, class_="sides"), element("figcaption", code(one.name))))
+    return join(
+        note(f"{len(figures)} of the images on which they differ, as the network sees them."),
+        element("div", *figures, class_="drawings"),
+    )
+
+
 def pictures(result: VerifyResult) -> Markup | None:
     """A contact sheet of the images that files were run on."""
     shown = f"{len(result.pictures)} of {count(result.images, 'image')}, as the network sees them"
@@ -89,8 +113,7 @@ def calibration(result: VerifyResult) -> Markup | None:
 def _sheet(result: VerifyResult, images: Sequence[Picture], title: str) -> Markup | None:
     if not images:
         return None
-    metadata = findings.about(result)
-    is_bgr = metadata is not None and metadata.preprocessing.order.startswith("BGR")
+    is_bgr = _is_bgr(result)
     height, width = images[0].pixels.shape[:2]
     figures = [_figure(picture, is_bgr=is_bgr) for picture in images]
     return join(note(f"{title}: {width} × {height} pixels."), element("div", *figures, class_="sheet"))
@@ -107,8 +130,7 @@ def _figure(picture: Picture, *, is_bgr: bool) -> Markup:
         )
         for saying in picture.sayings
     ]
-    colours = picture.pixels[..., :3]  # a fourth channel would look like transparency, and is often something else
-    pixels = colours[..., ::-1] if is_bgr else colours
+    pixels = _colours(picture.pixels, is_bgr=is_bgr)
     return element(
         "figure",
         element("img", src=f"data:image/png;base64,{_png(pixels)}", alt=picture.name, title=picture.name),
@@ -117,9 +139,29 @@ def _figure(picture: Picture, *, is_bgr: bool) -> Markup:
     )
 
 
+def _is_bgr(result: VerifyResult) -> bool:
+    metadata = findings.about(result)
+    return metadata is not None and metadata.preprocessing.order.startswith("BGR")
+
+
+def _colours(pixels: NDArray[np.uint8], *, is_bgr: bool) -> NDArray[np.uint8]:
+    """Pixels as Pillow takes them: [H, W, 3], or [H, W] of grey."""
+    if pixels.shape[2] == 1:
+        return pixels[..., 0]
+    colours = pixels[..., :3]  # a fourth channel would look like transparency, and is often something else
+    return np.ascontiguousarray(colours[..., ::-1] if is_bgr else colours)
+
+
+def _jpeg(image: Image.Image) -> str:
+    """A picture as an address that holds it."""
+    written = io.BytesIO()
+    image.save(written, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(written.getvalue()).decode()}"
+
+
 def _png(pixels: NDArray[np.uint8]) -> str:
     """A thumbnail: the mean of whole squares of pixels, or the pixels themselves where they are few."""
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else np.ascontiguousarray(pixels))
+    image = Image.fromarray(pixels)
     image = image.reduce(max(max(image.size) // _THUMBNAIL, 1))
     written = io.BytesIO()
     image.save(written, "PNG", optimize=True)
