@@ -15,6 +15,7 @@ from edgekit.pipeline.making.expectations import settle
 from edgekit.pipeline.making.given import Given
 from edgekit.pipeline.making.trained import FROM_FILE, HALF, options_of
 from edgekit.preprocessing import Preprocessing
+from edgekit.tasks.registry import heads_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -129,8 +130,11 @@ def _pretrained(
 
     wanted, path = settings.train, settings.train.pretrained
     assert path is not None, "the caller has looked"
-    model = replace(settings.model, checkpoint=path, resolution=_resolution(wanted), classes=None)
+    model = replace(settings.model, checkpoint=path, resolution=wanted.resolution, classes=None)
     trained = FROM_FILE.load(model)
+    if not heads_of(trained.provenance) and model.resolution != (usual := _resolution(wanted)):
+        model = replace(model, resolution=usual)  # a classifier, whose images are not those of the task
+        trained = FROM_FILE.load(model)
     if "architecture" not in trained.provenance:
         raise ConfigError(
             f"{path} is no checkpoint of a MobileNet: what is trained has to be one of edgekit's families"
