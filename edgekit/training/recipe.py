@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from edgekit.errors import ConfigError
 from edgekit.training.data.augmentation import Augmentation
-from edgekit.training.data.crops import Crop, PadCrop, ResizedCrop
+from edgekit.training.data.crops import Crop, IoUCrop, PadCrop, ResizedCrop, ScaledCrop
 from edgekit.training.data.randaugment import LARGEST, RandAugment
 
 if TYPE_CHECKING:
@@ -98,7 +98,13 @@ class Recipe:
     @property
     def augmentation(self) -> Augmentation:
         """How training images differ from those of validation."""
-        crops: dict[str, Crop | None] = {"pad": PadCrop(self.pad), "resized": ResizedCrop(self.scale), "none": None}
+        crops: dict[str, Crop | None] = {
+            "pad": PadCrop(self.pad),
+            "resized": ResizedCrop(self.scale),
+            "objects": IoUCrop(),
+            "scaled": ScaledCrop(self.crop_size),
+            "none": None,
+        }
         drawn = None
         if self.aa is not None:
             drawn = RandAugment(self.aa[0], round(self.aa[1] / _LARGEST_MAGNITUDE * LARGEST))

@@ -155,7 +155,8 @@ def _pretrained(
     notes += _told_fresh([key for key in own if key not in taken], weights, loaded.structure.num_classes)
     module.load_state_dict({**own, **taken})
     preprocessing = _as_given(_whole(settled.preprocessing, wanted.task), settings.preprocessing)
-    return Beginning(module, completed, preprocessing, loaded.sha256, settled.facts, tuple(notes))
+    facts = tuple(fact for fact in settled.facts if fact.name != "resize" or preprocessing == settled.preprocessing)
+    return Beginning(module, completed, preprocessing, loaded.sha256, facts, tuple(notes))
 
 
 def _told_fresh(fresh: Sequence[str], weights: Mapping[str, Tensor], classes: int) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -70,11 +70,6 @@ def completed(
     kind = wanted.head or _USUAL.get((wanted.task, structure.family), _HEADS[wanted.task][0])
     shapes = _shapes(data) if wanted.task == "detection" else None
     return network_for(structure, kind, data.outputs, shapes=shapes)
-
-
-def details_of(architecture: Architecture | TaskArchitecture) -> Mapping[str, Any]:
-    """What the task has to know of the network, as ``Task.of`` takes it."""
-    return architecture.heads[0].to_dict() if isinstance(architecture, TaskArchitecture) else {}
 
 
 def _retrained(structure: TaskArchitecture, wanted: TrainSettings, data: Data) -> TaskArchitecture:

@@ -14,7 +14,7 @@ from edgekit.errors import CheckpointError, ConfigError
 from edgekit.models.architecture import Architecture
 from edgekit.models.folders import BEST, CALIBRATION, LAST, file_of
 from edgekit.pipeline.making.beginning import Beginning, begin, check_named
-from edgekit.pipeline.making.completing import check_head, completed, details_of
+from edgekit.pipeline.making.completing import check_head, completed
 from edgekit.pipeline.making.run import BOARD, RunFolder
 from edgekit.progress import Progress, silent
 from edgekit.tasks.classification.labels import matched
@@ -339,7 +339,7 @@ def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
     """
     import torch  # noqa: PLC0415 - see ``train``
 
-    from edgekit.tasks.registry import kind  # noqa: PLC0415 - likewise
+    from edgekit.tasks.registry import from_setting, heads_of, task_of  # noqa: PLC0415 - likewise
     from edgekit.training.data.loader import Loader  # noqa: PLC0415 - likewise
     from edgekit.training.from_images import FromImages  # noqa: PLC0415 - likewise
     from edgekit.training.objectives import objective_of  # noqa: PLC0415 - likewise
@@ -347,6 +347,10 @@ def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
     data, recipe, wanted, preprocessing = work.data, work.recipe, work.settings.train, work.beginning.preprocessing
     size = recipe.batch_size
     training = Loader(data.train, size, preprocessing, recipe.augmentation, seed=wanted.seed, drop_last=True)
+    last = None
+    if recipe.crop_size is not None and recipe.full_size_epochs:
+        whole = replace(recipe, crop_size=None).augmentation
+        last = recipe.epochs - recipe.full_size_epochs, replace(training, augmentation=whole)
     if recipe.grad_accum_steps > len(training):
         raise ConfigError(
             f"an update takes {recipe.grad_accum_steps} batches, and {len(data.train):,} images are "
@@ -354,7 +358,8 @@ def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
         )
     validation = Loader(data.validation, size, preprocessing, shuffle=False)
     # As batches are laid out; torch's overloads leave this argument out.
-    task = kind(wanted.task).of(_shapes(work), data.labels, details_of(work.beginning.architecture))
+    heads = heads_of({"architecture": work.beginning.architecture.to_dict()})
+    task, _ = task_of(_shapes(work), data.labels, from_setting(wanted.task), heads)
     learned = objective_of(task)
     if (recipe.mixup or recipe.cutmix) and not learned.mixes:
         raise ConfigError(f"in {wanted.task} images are not mixed: leave --mixup and --cutmix out")
@@ -363,9 +368,10 @@ def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
     for part in module.modules():
         if isinstance(part, torch.nn.Dropout):
             part.p = recipe.drop
+    stages = [feature_map.module for feature_map in module.maps]
     return FromImages(
         module,
-        [feature_map.module for feature_map in module.maps],
+        stages,
         training,
         validation,
         objective=learned,
@@ -373,6 +379,8 @@ def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
         normalization=preprocessing.normalization,
         recipe=recipe,
         seed=wanted.seed,
+        last=last,
+        frozen=stages if wanted.freeze_bn else (),
         teacher=teachers,
         device=work.device,
     )

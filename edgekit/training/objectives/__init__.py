@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 # Where each is, by the name of its task.
 _OBJECTIVES: Final[Mapping[str, str]] = {
     "classification": "edgekit.training.objectives.classification:Classification",
+    "detection": "edgekit.training.objectives.detection:Detection",
     "regression": "edgekit.training.objectives.regression:Regression",
+    "segmentation": "edgekit.training.objectives.segmentation:Segmentation",
     "tagging": "edgekit.training.objectives.tagging:Tagging",
 }
 
