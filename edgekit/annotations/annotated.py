@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edgekit.annotations.targets import Targets
+    from edgekit.annotations.targets import Places
     from edgekit.geometry import Geometry
 
 
@@ -34,7 +34,7 @@ class Annotated:
     names: tuple[str, ...]
     paths: tuple[Path, ...]
     sizes: tuple[tuple[int, int] | None, ...]
-    targets: Targets[Any]
+    targets: Places[Any]
     labels: tuple[str, ...]
     notes: tuple[str, ...] = ()
 

@@ -29,7 +29,7 @@ _NONE: Final = 256  # stands for a value that is no class
 
 
 def read(pairs: Pairs, names: Mapping[int, str]) -> Annotated:
-    """The images of a folder, and their masks of the same name.
+    """The images of a folder, and their masks of the same name; of an image without one nothing is known.
 
     A mask has one channel, or a palette whose places are its values. 255 means that nobody knows, unless it has a name.
 
@@ -38,28 +38,51 @@ def read(pairs: Pairs, names: Mapping[int, str]) -> Annotated:
         names: of the values that are classes, in the order of these; empty where the values 0, 1, 2, ... are.
 
     Raises:
-        DataError: an image has no mask, or one that is none; the message says what and where.
+        DataError: a mask is none; the message says what and where.
     """
-    without = [name for name, path in zip(pairs.names, pairs.others, strict=True) if path is None]
-    if without:
-        raise DataError(
-            f"{count(len(without), 'image')} {'has' if len(without) == 1 else 'have'} no mask in {pairs.folder}, the "
-            f"first is {without[0]}: add what is missing, or list the others in a train.txt and val.txt beside the "
-            f"folders"
-        )
     table = np.full(2**16, _NONE, np.int64)
     table[UNKNOWN] = UNKNOWN
     values = list(names) or list(range(UNKNOWN))
     table[values] = np.arange(len(values))
-    paths = [path for path in pairs.others if path is not None]
     shapes = sizes(pairs.images)
-    reading = [partial(_mask, path, size, table) for path, size in zip(paths, shapes, strict=True)]
+    reading = [
+        partial(_unknown, size) if path is None else partial(_mask, path, size, table)
+        for path, size in zip(pairs.others, shapes, strict=True)
+    ]
     targets = MaskTargets.of(reading)
     largest = max((max(present, default=-1) for present in targets.present), default=-1)
     if largest < 0:
         raise DataError(f"no mask in {pairs.folder} has a pixel of a class: all are {UNKNOWN}, which means not known")
     labels = tuple(names.values()) or tuple(str(value) for value in range(largest + 1))
-    return Annotated(pairs.names, pairs.images, shapes, targets, labels)
+    lacking = _lacking(pairs)
+    notes = (f"{lacking}: nothing is known of their pixels.",) if lacking else ()
+    return Annotated(pairs.names, pairs.images, shapes, targets, labels, notes)
+
+
+def check(pairs: Pairs) -> None:
+    """Refuse images without a mask.
+
+    Raises:
+        DataError: there is one.
+    """
+    if lacking := _lacking(pairs):
+        raise DataError(
+            f"{lacking}: add what is missing, or list the others in a train.txt and val.txt beside the folders"
+        )
+
+
+def _lacking(pairs: Pairs) -> str:
+    """Which images have no mask, in words; empty where all have."""
+    without = [name for name, path in zip(pairs.names, pairs.others, strict=True) if path is None]
+    if not without:
+        return ""
+    number = f"{count(len(without), 'image')} {'has' if len(without) == 1 else 'have'}"
+    return f"{number} no mask in {pairs.folder}, the first is {without[0]}"
+
+
+def _unknown(size: tuple[int, int] | None) -> Mask:
+    """The mask of an image of which nobody knows anything."""
+    return np.full((1, 1) if size is None else size[::-1], UNKNOWN, np.uint8)
 
 
 def _mask(path: Path, size: tuple[int, int] | None, table: NDArray[np.int64]) -> Mask:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from edgekit.errors import DataError
@@ -37,6 +37,11 @@ class Pairs:
     images: tuple[Path, ...]
     others: tuple[Path | None, ...]
     all: tuple[Path, ...]
+
+    def some(self, indices: Sequence[int]) -> Pairs:
+        """Some of the images, in another order."""
+        names, images = tuple(self.names[i] for i in indices), tuple(self.images[i] for i in indices)
+        return replace(self, names=names, images=images, others=tuple(self.others[i] for i in indices))
 
 
 def pairs(source: Path, folders: Sequence[str], suffixes: Sequence[str]) -> Pairs | None:

@@ -35,18 +35,20 @@ SEGMENTATION: Final = "segmentation"
 TASKS: Final = (DETECTION, SEGMENTATION)  # those whose targets lie beside images so
 
 
-def read(source: Path, task: str) -> Annotated | None:
+def read(source: Path, task: str, *, partly: bool = False) -> Annotated | None:
     """The images of a place, with their targets; None where nothing of the task lies there.
 
     Args:
         source: see the module.
         task: one of ``TASKS``.
+        partly: images without a mask are taken: nothing is known of their pixels. So it is, too, of those that a JSON
+            file lists.
 
     Raises:
         DataError: what lies there contradicts itself; the message says what and where.
     """
     try:
-        return _read(source, task)
+        return _read(source, task, partly=partly)
     except OSError as error:
         raise DataError(f"cannot read {error.filename or source}: {error.strerror or error}") from error
 
@@ -71,17 +73,31 @@ def images_of(source: Path) -> tuple[Sequence[str], Sequence[Path]] | None:
     return listed_images(source)
 
 
-def _read(source: Path, task: str) -> Annotated | None:
+def _read(source: Path, task: str, *, partly: bool) -> Annotated | None:
     if source.suffix.lower() == JSON:
-        return coco.read(source) if task == DETECTION else None
+        return coco.read(source) if task == DETECTION else _beside(source)
     if not source.is_dir() and source.suffix.lower() != LIST:
         return None
     for folders, suffixes, reader in _BESIDE[task]:
         if (found := pairs(source, folders, suffixes)) is not None:
+            if task == SEGMENTATION and not partly:
+                masks.check(found)
             return reader(found)
     if task == DETECTION and source.is_dir():
         files = [path for path in sorted(source.iterdir()) if path.suffix.lower() == JSON]
         return coco.read(files[0]) if len(files) == 1 else None
+    return None
+
+
+def _beside(source: Path) -> Annotated | None:
+    """The masks of the images that a JSON file lists."""
+    names, _ = coco.images_of(source)
+    for folders, suffixes, reader in _BESIDE[SEGMENTATION]:
+        if (found := pairs(source.parent, folders, suffixes)) is not None:
+            place = {name: index for index, name in enumerate(found.names)}
+            if (strange := next((name for name in names if name not in place), None)) is not None:
+                raise DataError(f"{strange}, which {source} lists, is not among the images of {found.folder}")
+            return reader(found.some([place[name] for name in names]))
     return None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
 import numpy as np
 
@@ -40,13 +40,14 @@ class Targets(Sequence[T]):
     def some(self, indices: Sequence[int]) -> Self:
         """Those of some images, in another order."""
 
-    @abstractmethod
-    def renamed(self, places: NDArray[np.int64]) -> Self:
-        """The same with another index of each class: that of class i is ``places[i]``."""
+    def gathered(self, seen: Sequence[T], indices: Sequence[int]) -> Any:  # noqa: ANN401, ARG002 - each task has its own
+        """Those of a batch, one an image.
 
-    @abstractmethod
-    def moved(self, geometries: Sequence[Geometry | None]) -> Self:
-        """The same as they are seen; one geometry an image, and None leaves its target as it is."""
+        Args:
+            seen: what became of those of the images at ``indices``.
+            indices: places of the images.
+        """
+        return tuple(seen)
 
     @property
     @abstractmethod
@@ -70,7 +71,21 @@ class Targets(Sequence[T]):
         return self.one(range(len(self))[index])
 
 
-class BoxTargets(Targets[Boxes]):
+class Places(Targets[T]):
+    """What an image shows, and where: its targets are moved along with it."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def renamed(self, places: NDArray[np.int64]) -> Self:
+        """The same with another index of each class: that of class i is ``places[i]``."""
+
+    @abstractmethod
+    def moved(self, geometries: Sequence[Geometry | None]) -> Self:
+        """The same as they are seen; one geometry an image, and None leaves its target as it is."""
+
+
+class BoxTargets(Places[Boxes]):
     """Boxes of each image."""
 
     __slots__ = ("_boxes",)
@@ -90,7 +105,7 @@ class BoxTargets(Targets[Boxes]):
         return BoxTargets(self._boxes[i] for i in indices)
 
     def renamed(self, places: NDArray[np.int64]) -> BoxTargets:
-        """See ``Targets``."""
+        """See ``Places``."""
         return BoxTargets(Boxes(boxes.corners, places[boxes.classes], boxes.is_crowd) for boxes in self._boxes)
 
     def moved(self, geometries: Sequence[Geometry | None]) -> BoxTargets:
@@ -130,7 +145,7 @@ class OneMask:
     held: Mask | None
 
 
-class MaskTargets(Targets[Mask]):
+class MaskTargets(Places[Mask]):
     """A mask of each image."""
 
     __slots__ = ("_masks",)

@@ -11,11 +11,11 @@ from edgekit.errors import DataError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgekit.annotations.targets import Targets
+    from edgekit.annotations.targets import Places
     from edgekit.calibration.images import ImageSource
 
 
-def beside(images: ImageSource, task: str, names: Sequence[str], classes: int) -> Targets[Any] | None:
+def beside(images: ImageSource, task: str, names: Sequence[str], classes: int) -> Places[Any] | None:
     """The targets of images as the network sees them, of its own class indices; None where none lie beside them.
 
     Args:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edgekit.annotations.reading import JSON, LIST, images_of
 from edgekit.calibration import csv_files
 from edgekit.errors import DataError
 
@@ -31,7 +32,11 @@ def numbers(images: ImageSource, names: Sequence[str], width: int) -> NDArray[np
     .npz           an array ``targets``, [all images] or [all images, width], beside ``images``
     .csv           columns beside the path of each image
     folder         such a table, ``targets.csv``, with paths from the folder
+    .json, .txt    the same, beside a list of images with boxes or masks (``annotations.reading``)
     =============  ============================================================================================
+
+    Where boxes or masks lie beside images, too, paths may start from the folder of images, and an image that is not in
+    the table has NaN everywhere: nobody knows.
 
     Of a table, the columns that are named like ``names`` count, or else all columns but the first, and but ``split``.
 
@@ -65,14 +70,14 @@ def numbers(images: ImageSource, names: Sequence[str], width: int) -> NDArray[np
             f"the network gives {width} numbers an image: leave out what is none of them, or name them as in "
             f"--labels FILE"
         )
-    return _of_table(path, table, columns, images.names)
+    return _of_table(path, table, columns, images.names, partly=images_of(images.source) is not None)
 
 
 def all_numbers(source: Path, names: Sequence[str]) -> tuple[NDArray[np.float64], tuple[str, ...]] | None:
     """The numbers of all images of a place, [N, K], and what they are called; None where there are none.
 
     Args:
-        source: as for ``numbers``: a folder, a .csv or an .npz.
+        source: as for ``numbers``: a folder, a .csv, an .npz, or a list with boxes or masks beside it.
         names: of the images.
 
     Returns:
@@ -88,12 +93,15 @@ def all_numbers(source: Path, names: Sequence[str]) -> tuple[NDArray[np.float64]
     table = csv_files.read(path) if kind == ".csv" else None
     if table is None or not (columns := _columns(table)):
         return None
-    return _of_table(path, table, columns, names), tuple(table.header[column] for column in columns)
+    partly = images_of(source) is not None
+    return _of_table(path, table, columns, names, partly=partly), tuple(table.header[column] for column in columns)
 
 
 def _beside(source: Path) -> tuple[str, Path]:
     """The kind of place that numbers lie in, and its path; no kind where there is no such file."""
     path = source / TABLE if source.is_dir() else source
+    if path.suffix.lower() in {JSON, LIST}:
+        path = source.parent / TABLE
     return path.suffix.lower() if path.is_file() else "", path
 
 
@@ -120,13 +128,18 @@ def _of_array(path: Path) -> NDArray[np.float64] | None:
     return found
 
 
-def _of_table(path: Path, table: csv_files.Table, columns: Sequence[int], names: Sequence[str]) -> NDArray[np.float64]:
-    """The numbers in some columns of the images of these names."""
+def _of_table(
+    path: Path, table: csv_files.Table, columns: Sequence[int], names: Sequence[str], *, partly: bool
+) -> NDArray[np.float64]:
+    """The numbers in some columns of the images of these names; with ``partly``, NaN where there are none."""
     rows = {Path(row.cells[0]).as_posix(): [_number(path, row, column) for column in columns] for row in table.rows}
+    if partly:
+        rows = {key.removeprefix("images/"): values for key, values in rows.items()}
     missing = [name for name in names if Path(name).as_posix() not in rows]
-    if missing:
+    if missing and (not partly or len(missing) == len(names)):
         raise DataError(f"{path} has no target for {missing[0]}: add what is missing, or remove that image")
-    return np.asarray([rows[Path(name).as_posix()] for name in names], np.float64)
+    nothing = [np.nan] * len(columns)
+    return np.asarray([rows.get(Path(name).as_posix(), nothing) for name in names], np.float64)
 
 
 def _number(path: Path, row: csv_files.Row, column: int) -> float:

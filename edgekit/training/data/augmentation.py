@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from edgekit.annotations.moving import UNKNOWN, moved
+from edgekit.annotations.moving import UNKNOWN, moved, parts
 from edgekit.image_files import upright_size
 from edgekit.training.data.crops import PadCrop, ScaledCrop, on_logarithmic_scale
 from edgekit.training.data.randaugment import RandAugment, on_colours
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgekit.annotations.moving import Target
+    from edgekit.annotations.moving import Target, Together
     from edgekit.geometry import Geometry
     from edgekit.preprocessing import Preprocessing
     from edgekit.training.data.crops import Crop
@@ -67,7 +67,11 @@ class Augmentation:
         return (self.crop.size if isinstance(self.crop, ScaledCrop) else None) or preprocessing.size
 
     def geometries(
-        self, size: tuple[int, int], target: Target | None, preprocessing: Preprocessing, rng: np.random.Generator
+        self,
+        size: tuple[int, int],
+        target: Target | Together | None,
+        preprocessing: Preprocessing,
+        rng: np.random.Generator,
     ) -> tuple[Geometry, ...]:
         """What is seen of an upright image of this size, (width, height), one after the other."""
         if self.crop is None:
@@ -79,11 +83,11 @@ class Augmentation:
 
 def seen_in_training(
     image: Image.Image,
-    target: Target | None,
+    target: Target | Together | None,
     preprocessing: Preprocessing,
     augmentation: Augmentation,
     rng: np.random.Generator,
-) -> tuple[NDArray[np.uint8], Target | None]:
+) -> tuple[NDArray[np.uint8], Target | Together | None]:
     """What training sees of an image and its boxes or mask this time.
 
     Of a crop out of a large JPEG that is not decoded yet, the decoder makes no more pixels than serve.
@@ -117,8 +121,9 @@ def seen_in_training(
     if rng.random() < augmentation.erasing:
         rows, columns = _erased(pixels.shape[:2], rng)
         pixels[rows, columns] = np.rint(255 * np.clip(preprocessing.mean, 0, 1)).astype(np.uint8)
-        if isinstance(target, np.ndarray):
-            target[rows, columns] = UNKNOWN
+        for mask in parts(target):
+            if isinstance(mask, np.ndarray):
+                mask[rows, columns] = UNKNOWN
     return pixels, target
 
 

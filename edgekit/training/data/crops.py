@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 
 from edgekit.annotations.boxes import Boxes, overlap
+from edgekit.annotations.moving import parts
 from edgekit.geometry import Geometry, Rectangle
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgekit.annotations.moving import Target
+    from edgekit.annotations.moving import Target, Together
     from edgekit.preprocessing import Preprocessing
 
 _TRIES: Final = 10  # to find a rectangle inside of the image
@@ -34,7 +35,7 @@ class PadCrop:
     def drawn(
         self,
         size: tuple[int, int],
-        target: Target | None,  # noqa: ARG002 - all crops are asked alike
+        target: Target | Together | None,  # noqa: ARG002 - all crops are asked alike
         preprocessing: Preprocessing,
         rng: np.random.Generator,
     ) -> tuple[Geometry, ...]:
@@ -65,7 +66,7 @@ class ResizedCrop:
     def drawn(
         self,
         size: tuple[int, int],
-        target: Target | None,  # noqa: ARG002 - likewise
+        target: Target | Together | None,  # noqa: ARG002 - likewise
         preprocessing: Preprocessing,
         rng: np.random.Generator,
     ) -> tuple[Geometry, ...]:
@@ -116,7 +117,11 @@ class IoUCrop:
     trials: int = 40
 
     def drawn(
-        self, size: tuple[int, int], target: Target | None, preprocessing: Preprocessing, rng: np.random.Generator
+        self,
+        size: tuple[int, int],
+        target: Target | Together | None,
+        preprocessing: Preprocessing,
+        rng: np.random.Generator,
     ) -> tuple[Geometry, ...]:
         """See ``Crop``."""
         width, height = size
@@ -125,9 +130,8 @@ class IoUCrop:
             factor = rng.uniform(1, self.largest)
             width, height = int(width * factor), int(height * factor)
             left, top = (int(rng.random() * (whole - own)) for whole, own in zip((width, height), size, strict=True))
-        corners = np.zeros((0, 4))
-        if isinstance(target, Boxes):
-            corners = target.corners[~target.is_crowd] * [*size, *size] + [left, top, left, top]
+        objects = [one.corners[~one.is_crowd] for one in parts(target) if isinstance(one, Boxes)]
+        corners = np.concatenate([np.zeros((0, 4)), *objects]) * [*size, *size] + [left, top, left, top]
         view = self.view((width, height), corners, rng)
         moved = (view[0] - left, view[1] - top, view[2] - left, view[3] - top)
         return (Geometry.of_view(size, moved, preprocessing.size[::-1]),)
@@ -173,7 +177,7 @@ class ScaledCrop:
     def drawn(
         self,
         size: tuple[int, int],
-        target: Target | None,  # noqa: ARG002 - likewise
+        target: Target | Together | None,  # noqa: ARG002 - likewise
         preprocessing: Preprocessing,
         rng: np.random.Generator,
     ) -> tuple[Geometry, ...]:

@@ -81,6 +81,10 @@ class Examples(ABC):
     def some(self, indices: Sequence[int]) -> Examples:
         """Some of the examples, in another order."""
 
+    @abstractmethod
+    def labelled(self, targets: AnyTargets) -> Examples:
+        """The same images with other targets."""
+
     def classes(self) -> dict[int, list[int]]:
         """The places of the examples of each class that has any; numbers and tags are one class, 0.
 
@@ -173,6 +177,10 @@ class FileExamples(Examples):
     def array(self) -> None:
         """None: images may be of many sizes."""
 
+    def labelled(self, targets: AnyTargets) -> FileExamples:
+        """See ``Examples``; images that are kept in memory are decoded anew."""
+        return FileExamples(self.names, targets, self.paths, self._looks, held=self._held)
+
     def some(self, indices: Sequence[int]) -> FileExamples:
         """See ``Examples``."""
         chosen = list(indices)
@@ -225,6 +233,10 @@ class ArrayExamples(Examples):
     def array(self) -> NDArray[np.uint8]:
         """See ``Examples``."""
         return self._pixels
+
+    def labelled(self, targets: AnyTargets) -> ArrayExamples:
+        """See ``Examples``."""
+        return ArrayExamples(self.names, targets, self._pixels, self._digests)
 
     def some(self, indices: Sequence[int]) -> ArrayExamples:
         """See ``Examples``."""

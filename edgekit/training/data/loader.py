@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgekit.annotations.moving import Target
+    from edgekit.annotations.moving import Target, Together
     from edgekit.preprocessing import Preprocessing
     from edgekit.training.data.examples import Examples
 
@@ -51,7 +51,8 @@ class Batch:
 
     Attributes:
         pixels: uint8, [N, H, W, C].
-        targets: of these images: int64 [N] or float32 [N, K]; or ``Boxes`` or masks as these are seen, one an image.
+        targets: of these images: int64 [N] or float32 [N, K]; or what ``Targets.gathered``
+            makes of boxes and masks as these are seen.
         indices: int64 [N], their places among the examples.
     """
 
@@ -150,9 +151,8 @@ class Loader:
             future.result()
         targets = self.examples.targets
         if isinstance(targets, Targets):
-            return Batch(
-                making.pixels, tuple(making.moved[place] for place in range(len(making.indices))), making.indices
-            )
+            seen = [making.moved[place] for place in range(len(making.indices))]
+            return Batch(making.pixels, targets.gathered(seen, making.indices.tolist()), making.indices)
         return Batch(making.pixels, targets[making.indices], making.indices)
 
     def _fill_at_once(self, pixels: NDArray[np.uint8], indices: NDArray[np.int64], shift: _Shift) -> None:
@@ -186,7 +186,7 @@ class Loader:
         image, target = self.examples.image(index), self._target(index)
         return _Seen(*seen_in_training(image, target, self.preprocessing, self.augmentation, rng))
 
-    def _target(self, index: int) -> Target | None:
+    def _target(self, index: int) -> Target | Together | None:
         """What has to be moved with an image."""
         targets = self.examples.targets
         return targets[index] if isinstance(targets, Targets) else None
@@ -197,7 +197,7 @@ class _Seen:
     """An image [H, W, C], and its boxes or mask."""
 
     pixels: NDArray[np.uint8]
-    target: Target | None
+    target: Target | Together | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -216,5 +216,5 @@ class _Making:
 
     indices: NDArray[np.int64]
     pixels: NDArray[np.uint8]
-    moved: dict[int, Target] = field(default_factory=dict)
+    moved: dict[int, Target | Together] = field(default_factory=dict)
     work: list[Future[None]] = field(default_factory=list)

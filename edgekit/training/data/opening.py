@@ -12,6 +12,11 @@ Where targets are numbers, they lie beside images as ``tasks.tables`` has it. Bo
 validation, valid): ``train.json``, ``annotations/instances_train2017.json``, ``ImageSets/Main/train.txt`` (of masks
 ``ImageSets/Segmentation/train.txt``), ``images/train/``, ``train.txt``, or ``train/`` with all that belongs to it.
 
+Several tasks are all of these that lie beside the same images: boxes, masks, and numbers in a ``targets.csv`` beside
+the list or the folders, which are tags where all are 0, 1 or -1. An image may lack any: its mask is 255 then, and its
+numbers are NaN. In a batch the targets are those of each task by its name (detection, segmentation, tagging or
+regression).
+
 Where nothing says which images choose, one in five does, up to 5,000. Which ones follows from their content, so that it
 is the same however they are called and wherever they lie. A test part is left alone: what it decides, it can no longer
 judge.
@@ -25,15 +30,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edgekit.annotations import reading
-from edgekit.annotations.targets import Targets
+from edgekit.annotations.reading import TASKS
+from edgekit.annotations.targets import Places, Targets
 from edgekit.calibration import array_files, csv_files
-from edgekit.calibration.origins import Files, origin_of, subfolders
 from edgekit.errors import DataError
 from edgekit.progress import Progress, silent
 from edgekit.tasks.classification import Classification
-from edgekit.tasks.tables import SPLIT, all_numbers
-from edgekit.tasks.tagging import Tagging, known_tags
+from edgekit.tasks.tables import SPLIT
 from edgekit.training.data.examples import (
     HELD_BYTES,
     AnyTargets,
@@ -41,23 +44,19 @@ from edgekit.training.data.examples import (
     FileExamples,
     array_examples,
     file_examples,
-    picked,
 )
+from edgekit.training.data.labelled import SEVERAL, Labelled, labelled
 from edgekit.training.data.parts import TEST, TRAIN, VALIDATION, Parts, parts_of
+from edgekit.training.data.several import Part, SeveralTargets
 from edgekit.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edgekit.calibration.origins import Origin
 
 HELD_OUT_EVERY: Final = 5  # one image in so many chooses, where nothing else says which do
 MOST_HELD_OUT: Final = 5000  # of which a top-1 of 90 % is known to 0.4 points (one standard deviation)
-_WANTED: Final = {
-    reading.DETECTION: "put COCO's JSON, PASCAL VOC's Annotations/ or YOLO's labels/ beside images/",
-    reading.SEGMENTATION: "put masks of the same names into masks/ beside images/",
-}
 _LEFT_ALONE: Final = "left alone: what chooses a network can no longer judge it."
 
 
@@ -82,9 +81,28 @@ class Data:
     digest: str
 
     @property
+    def each(self) -> tuple[Data, ...]:
+        """Of several tasks, those of each alone, without images of which it knows nothing; else these themselves."""
+        train, choosing = self.train.targets, self.validation.targets
+        if not isinstance(train, SeveralTargets):
+            return (self,)
+        return tuple(
+            replace(
+                self,
+                task=own.task,
+                labels=own.labels,
+                train=_known(self.train, own),
+                validation=_known(self.validation, other),
+            )
+            for own, other in zip(train.parts, choosing.parts, strict=True)
+        )
+
+    @property
     def outputs(self) -> int:
         """How many numbers a network has to give for an image."""
         targets = self.train.targets
+        if isinstance(targets, SeveralTargets):
+            return sum(part.things for part in targets.parts)
         return len(self.labels) if isinstance(targets, Targets) or targets.ndim == 1 else targets.shape[1]
 
 
@@ -103,7 +121,7 @@ def open_data(
     Args:
         path: a folder, a .csv or an .npz.
         task: classification, whose targets are classes; tagging, 0 or 1, and NaN where nobody knows; detection, boxes;
-            segmentation, masks; or any other, numbers.
+            segmentation, masks; several, all of these that lie beside the images; or any other, numbers.
         validation: the images that choose, where they lie elsewhere.
         seed: of the split, where nothing says which images choose.
         progress: told how many images are read.
@@ -115,18 +133,21 @@ def open_data(
     if validation is not None:
         places = Parts(places.train, validation, places.test)
     notes = [f"{places.test} is {_LEFT_ALONE}"] if places.test is not None else []
-    train, chosen = _read(places.train, task), None if places.validation is None else _read(places.validation, task)
-    notes += [note for part in (train, chosen) if part is not None for note in part.notes]
+    train, chosen = (
+        labelled(places.train, task),
+        None if places.validation is None else labelled(places.validation, task),
+    )
+    notes += dict.fromkeys(note for part in (train, chosen) if part is not None for note in part.notes)
     if chosen is None and train.source.suffix.lower() == ".csv":
         train, chosen, judging = _by_column(train)
         notes += [f"What {SPLIT} calls {TEST} ({count(judging, 'image')}) is {_LEFT_ALONE}"] * (judging > 0)
-    labels = _labels(train, chosen)
-    learned = _examples(train, labels, progress)
+    labels, targets = _settled([train] if chosen is None else [train, chosen])
+    learned = _examples(train, targets[0], progress)
     if chosen is not None:
-        choosing = _examples(chosen, labels, progress)
+        choosing = _examples(chosen, targets[1], progress)
     else:
         others, held = split(learned, seed)
-        each = " of each class" if task in {Classification.name, *reading.TASKS} else ""
+        each = " of each class" if task in {Classification.name, SEVERAL, *TASKS} else ""
         notes.append(
             f"There is no validation part: {count(len(held), 'image')} of {len(learned):,}, one in "
             f"{round(len(learned) / max(len(held), 1))}{each}, are held out of training to choose the best checkpoint."
@@ -134,6 +155,14 @@ def open_data(
         learned, choosing = learned.some(others), learned.some(held)
     learned, choosing = _held(learned, choosing)
     return Data(task, learned, choosing, labels, tuple(notes), _digest((learned, choosing), labels))
+
+
+def _known(examples: Examples, part: Part) -> Examples:
+    """Those of which a task knows anything, with its own targets."""
+    own = examples.labelled(part.targets)
+    if isinstance(part.targets, Targets):
+        return own
+    return own.some([int(place) for place in np.flatnonzero(~np.isnan(part.targets).all(1))])
 
 
 def split(examples: Examples, seed: int = 0) -> tuple[list[int], list[int]]:
@@ -157,99 +186,7 @@ def split(examples: Examples, seed: int = 0) -> tuple[list[int], list[int]]:
     return [i for i in range(len(examples)) if i not in held], sorted(held)
 
 
-# --- what each image is -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
-class _Read:
-    """A part, with what is said of each of its images.
-
-    Attributes:
-        source: where it comes from.
-        names: of the images.
-        targets: [N], places among ``labels``; or [N, K].
-        labels: names of classes, or of the K numbers; None where there are none.
-        paths: of the images; empty where these are an array.
-        notes: what was decided on the way.
-    """
-
-    source: Path
-    names: Sequence[str]
-    targets: AnyTargets
-    labels: tuple[str, ...] | None
-    paths: Sequence[Path]
-    notes: tuple[str, ...] = ()
-
-    def some(self, chosen: Sequence[int]) -> _Read:
-        """Some of the images, which are files."""
-        names, paths = [self.names[i] for i in chosen], [self.paths[i] for i in chosen]
-        return _Read(self.source, names, picked(self.targets, chosen), self.labels, paths, self.notes)
-
-
-def _origin(source: Path) -> tuple[Origin, Sequence[Path]]:
-    """What lies there, and the paths of images that are files."""
-    try:
-        origin, _ = origin_of(source)
-    except OSError as error:
-        raise DataError(f"cannot read {error.filename or source}: {error.strerror or error}") from error
-    return origin, origin.paths if isinstance(origin, Files) else ()
-
-
-def _read(source: Path, task: str) -> _Read:
-    if task in reading.TASKS:
-        return _read_annotated(source, task)
-    if task == Classification.name:
-        return _read_classes(source)
-    part = _read_numbers(source)
-    if task != Tagging.name:
-        return part
-    tags = part.labels or [f"tag {i}" for i in range(part.targets.shape[1])]
-    return replace(part, targets=known_tags(part.targets.astype(np.float64), part.names, tags).astype(np.float32))
-
-
-def _read_classes(source: Path) -> _Read:
-    origin, paths = _origin(source)
-    names, places, classes = origin.names, origin.labels, origin.class_names
-    if origin.unread is not None:
-        raise DataError(origin.unread)
-    if places is not None and isinstance(origin, array_files.Arrays):
-        classes = array_files.names_of_classes(source)
-    if places is None:  # class folders, of which one may be empty
-        classes = subfolders(source) if source.is_dir() else ()
-        stray = [name for name in names if "/" not in name]
-        if stray or not classes:
-            what = f"{stray[0]} is" if classes else f"images in {source} are"
-            raise DataError(
-                f"nothing says of what class {what}: put images into one folder a class, name their classes in a "
-                f"column 'label' of a .csv, or put an array 'labels' beside 'images' into the .npz"
-            )
-        place = {name: index for index, name in enumerate(classes)}
-        places = [place[name.split("/")[0]] for name in names]
-    return _Read(source, names, np.asarray(places, np.int64), classes, paths)
-
-
-def _read_annotated(source: Path, task: str) -> _Read:
-    found = reading.read(source, task)
-    if found is None:
-        raise DataError(f"nothing that serves {task} lies beside the images of {source}: {_WANTED[task]}")
-    return _Read(source, found.names, found.targets, found.labels, found.paths, found.notes)
-
-
-def _read_numbers(source: Path) -> _Read:
-    origin, paths = _origin(source)
-    found = all_numbers(source, origin.names)
-    if found is None:
-        raise DataError(
-            f"no numbers lie beside the images of {source}: put them into further columns of a .csv, into targets.csv "
-            f"in the folder, or as an array 'targets' into the .npz"
-        )
-    numbers, labels = found
-    if len(numbers) != len(origin.names):
-        raise DataError(f"{source} has {len(origin.names)} images and targets of {len(numbers)}: give each its own")
-    return _Read(source, origin.names, numbers.astype(np.float32), labels or None, paths)
-
-
-def _by_column(part: _Read) -> tuple[_Read, _Read | None, int]:
+def _by_column(part: Labelled) -> tuple[Labelled, Labelled | None, int]:
     """What a list says is trained with and what chooses, if it does, and how many images it keeps to judge."""
     table = csv_files.read(part.source)
     if (column := table.column((SPLIT,))) is None:
@@ -269,9 +206,41 @@ def _by_column(part: _Read) -> tuple[_Read, _Read | None, int]:
     return part.some(train), part.some(validation) if validation else None, len(test)
 
 
-def _labels(train: _Read, chosen: _Read | None) -> tuple[str, ...]:
+def _settled(parts: Sequence[Labelled]) -> tuple[tuple[str, ...], list[AnyTargets]]:
+    """Names of classes or numbers, and the targets of each part, with indices of these classes."""
+    train, *others = parts
+    if isinstance(train.targets, SeveralTargets):
+        return _settled_together(parts)
+    labels = _labels(train, others)
+    return labels, [_targets(part, labels) for part in parts]
+
+
+def _settled_together(parts: Sequence[Labelled]) -> tuple[tuple[str, ...], list[AnyTargets]]:
+    """The same of each of several tasks."""
+    tasks = [[one.task for one in part.targets.parts] for part in parts]
+    if tasks[0] != tasks[-1]:
+        raise DataError(
+            f"{parts[0].source} serves {', '.join(tasks[0])}, and {parts[-1].source} {', '.join(tasks[-1])}: both need "
+            f"the same"
+        )
+    settled = []
+    for place in range(len(tasks[0])):
+        own = [part.targets.parts[place] for part in parts]
+        settled.append(
+            _settled(
+                [replace(part, targets=one.targets, labels=one.labels) for part, one in zip(parts, own, strict=True)]
+            )
+        )
+    of_parts = (
+        [Part(task, labels, targets[number]) for task, (labels, targets) in zip(tasks[0], settled, strict=True)]
+        for number in range(len(parts))
+    )
+    return tuple(label for labels, _ in settled for label in labels), [SeveralTargets(own) for own in of_parts]
+
+
+def _labels(train: Labelled, others: Sequence[Labelled]) -> tuple[str, ...]:
     """Names of all classes, those of training first; or of numbers."""
-    parts = [train] if chosen is None else [train, chosen]
+    parts = [train, *others]
     names = tuple(dict.fromkeys(name for part in parts for name in part.labels or ()))
     if isinstance(train.targets, Targets):
         return names
@@ -291,14 +260,18 @@ def _labels(train: _Read, chosen: _Read | None) -> tuple[str, ...]:
     return names or tuple(str(index) for index in range(most + 1))
 
 
-def _examples(part: _Read, labels: Sequence[str], progress: Progress) -> Examples:
-    targets = part.targets
-    place = {name: index for index, name in enumerate(labels)}
-    if isinstance(targets, Targets):
-        if part.labels != tuple(labels):
-            targets = targets.renamed(np.asarray([place[name] for name in part.labels or ()], np.int64))
-    elif targets.ndim == 1 and part.labels is not None:
-        targets = np.asarray([place[name] for name in part.labels], np.int64)[targets]
+def _targets(part: Labelled, labels: Sequence[str]) -> AnyTargets:
+    """Of a part, with indices of all classes."""
+    targets, place = part.targets, {name: index for index, name in enumerate(labels)}
+    if isinstance(targets, Places):
+        own = np.asarray([place[name] for name in part.labels or ()], np.int64)
+        return targets if part.labels == tuple(labels) else targets.renamed(own)
+    if targets.ndim == 1 and part.labels is not None:
+        return np.asarray([place[name] for name in part.labels], np.int64)[targets]
+    return targets
+
+
+def _examples(part: Labelled, targets: AnyTargets, progress: Progress) -> Examples:
     if part.paths:
         return file_examples(part.names, targets, part.paths, progress)
     return array_examples(part.names, targets, array_files.read_array(part.source))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from edgekit.annotations.reading import DETECTION, TASKS
+from edgekit.annotations.reading import SEGMENTATION, TASKS
 from edgekit.calibration.origins import subfolders
+from edgekit.training.data.labelled import SEVERAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,7 +35,7 @@ def parts_of(path: Path, task: str) -> Parts:
         path: of a data set.
         task: what its images are labelled for, by name.
     """
-    return _of_annotated(path, task) if task in TASKS else _of_listed(path)
+    return _of_annotated(path, task) if task in {SEVERAL, *TASKS} else _of_listed(path)
 
 
 def reads(path: Path, task: str, place: Path, validation: Path | None = None) -> bool:
@@ -69,10 +70,10 @@ def _of_annotated(path: Path, task: str) -> Parts:
 
 def _training(folder: Path, task: str) -> Iterator[Path]:
     """Where the training part of a folder may be."""
-    if task == DETECTION:
+    if task != SEGMENTATION:
         yield folder / f"{TRAIN}.json"
         yield from sorted((folder / "annotations").glob(f"*{TRAIN}*.json"))
-    kind = "Main" if task == DETECTION else "Segmentation"  # of PASCAL VOC
+    kind = "Segmentation" if task == SEGMENTATION else "Main"  # of PASCAL VOC
     for part in (f"ImageSets/{kind}/{TRAIN}.txt", f"images/{TRAIN}", f"{TRAIN}.txt", TRAIN):
         yield folder / part
 

@@ -6,7 +6,7 @@ Some of it leaves nothing to train, or makes what is measured meaningless: that 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -21,7 +21,7 @@ from edgekit.training.data.likeness import Looks, look, twins
 from edgekit.words import count, percent, some
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -64,20 +64,17 @@ def find(
     Raises:
         DataError: training makes no sense; the message has a sentence for each reason.
     """
-    of_targets = {
-        Classification.name: _of_classes,
-        Tagging.name: _of_tags,
-        DETECTION: _of_boxes,
-        SEGMENTATION: _of_masks,
-    }.get(data.task, _of_numbers)
     if not len(data.validation):
         raise DataError(
             f"There are {count(len(data.train), 'image')} and no two of one class, so none can be held out to choose "
             f"the best checkpoint: give more."
         )
-    found = [*_of_labels(data, names), *of_targets(data)]
-    if data.task == DETECTION:
-        found += _of_small_boxes(data, size)
+    found = [*_of_labels(data, names)]
+    for part in data.each:
+        of_part = [*_OF_TARGETS.get(part.task, _of_numbers)(part)]
+        if part.task == DETECTION:
+            of_part += _of_small_boxes(part, size)
+        found += of_part if part is data else [replace(one, sentence=f"{part.task}: {one.sentence}") for one in of_part]
     looks = [look(part, progress) for part in (data.train, data.validation)]
     found += [*_of_files(looks), *_of_sizes(data, size)]
     if not any(part.broken for part in looks):  # what is empty equals everything that is
@@ -236,6 +233,14 @@ def _of_numbers(data: Data) -> Iterator[Problem]:
             f"{_these(data, still)} is the same for all training images, so nothing is learned of it: leave it out, or "
             f"give images where it differs."
         )
+
+
+_OF_TARGETS: Final[Mapping[str, Callable[[Data], Iterator[Problem]]]] = {
+    Classification.name: _of_classes,
+    Tagging.name: _of_tags,
+    DETECTION: _of_boxes,
+    SEGMENTATION: _of_masks,
+}
 
 
 def _of_files(parts: Sequence[Looks]) -> Iterator[Problem]:

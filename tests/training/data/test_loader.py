@@ -20,6 +20,7 @@ from edgekit.training.data.crops import IoUCrop, PadCrop, ResizedCrop, ScaledCro
 from edgekit.training.data.examples import Examples, array_examples, file_examples
 from edgekit.training.data.loader import Batch, Loader
 from edgekit.training.data.randaugment import RandAugment
+from edgekit.training.data.several import Part, SeveralTargets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -188,6 +189,22 @@ def test_boxes_and_masks_go_where_their_pixels_go(tmp_path: Path, augmentation: 
                 assert not len(rows) or (columns + 0.5 >= left - 1e-6).all()
                 assert not len(rows) or (columns + 0.5 <= right + 1e-6).all()
                 assert not len(rows) or ((rows + 0.5 >= top - 1e-6) & (rows + 0.5 <= bottom + 1e-6)).all()
+
+
+def test_targets_of_several_tasks_come_by_their_names(tmp_path: Path) -> None:
+    with_boxes, with_masks = painted(tmp_path)
+    numbers = np.arange(14, dtype=np.float32).reshape(7, 2)
+    parts = [("detection", with_boxes.targets), ("segmentation", with_masks.targets), ("regression", numbers)]
+    together = with_boxes.labelled(SeveralTargets([Part(task, (), targets) for task, targets in parts]))
+    augmentation = Augmentation(IoUCrop(), 0.5, RandAugment())
+    (batch,) = Loader(together, 7, NEAREST, augmentation).epoch(0)
+    (boxes,) = Loader(with_boxes, 7, NEAREST, augmentation).epoch(0)
+    np.testing.assert_array_equal(batch.pixels, boxes.pixels)
+    assert BoxTargets(batch.targets["detection"]).digest == BoxTargets(boxes.targets).digest
+    np.testing.assert_array_equal(batch.targets["regression"], numbers[batch.indices])
+    (plain,) = Loader(together, 7, NEAREST, shuffle=False).epoch(0)
+    for mask, pixels in zip(plain.targets["segmentation"], plain.pixels, strict=True):
+        np.testing.assert_array_equal(mask, pixels[..., 0])
 
 
 def test_boxes_of_an_epoch_are_the_same_however_it_is_made(tmp_path: Path) -> None:

@@ -403,6 +403,52 @@ def test_the_digest_goes_by_boxes_and_masks(tmp_path: Path) -> None:
     assert open_data(tmp_path / "masked", "segmentation").digest != first
 
 
+def several(root: Path, rows: Sequence[str]) -> Path:
+    """Six images with boxes; two of them have masks, and some numbers."""
+    (root / "images").mkdir(parents=True)
+    listed_boxes(root / "train.json", range(6))
+    listed_boxes(root / "val.json", range(6, 9), ("dog", "cat"))
+    with_masks(root / "masked", (0, 7))
+    (root / "masked/masks").rename(root / "masks")
+    (root / "targets.csv").write_text("\n".join(["file,red,green", *rows]))
+    return root
+
+
+def test_several_tasks_are_all_that_lies_beside_images(tmp_path: Path) -> None:
+    data = open_data(several(tmp_path, ["images/0.png,1,-1", "2.png,0,1", "8.png,0,0"]), "several")
+    assert (len(data.train), len(data.validation), data.outputs) == (6, 3, 2 + 2 + 2)
+    assert data.labels == ("cat", "dog", "0", "1", "red", "green")
+    boxes, masks, tags = data.validation.targets.parts
+    assert [part.task for part in (boxes, masks, tags)] == ["detection", "segmentation", "tagging"]
+    assert [own.classes.tolist() for own in boxes.targets] == [[1], [0], [1]]  # called as those of training
+    assert masks.targets.present == (frozenset(), frozenset({1}), frozenset())
+    np.testing.assert_array_equal(tags.targets, [[np.nan] * 2, [np.nan] * 2, [0, 0]])
+    np.testing.assert_array_equal(data.train.targets.parts[2].targets[[0, 2]], [[1, np.nan], [0, 1]])
+    assert any(note.startswith("5 images have no mask in ") for note in data.notes)
+    assert "targets.csv holds 0, 1 and -1 alone, so its columns are tags." in data.notes
+    assert data.train.targets.present[0] == {0, 2, 4}  # a cat, the class 0 of masks, and red
+    alone = {part.task: part for part in data.each}
+    assert {name: (len(part.train), len(part.validation)) for name, part in alone.items()} == {
+        "detection": (6, 3),
+        "segmentation": (6, 3),
+        "tagging": (2, 1),
+    }
+    first = data.digest
+    (tmp_path / "targets.csv").write_text("file,red,green\n0.png,0,1\n8.png,0,0")
+    assert open_data(tmp_path, "several").digest != first
+
+
+def test_several_tasks_are_the_same_ones_in_both_parts(tmp_path: Path) -> None:
+    several(tmp_path, ["0.png,0.5,2", "7.png,1,1"])
+    with pytest.raises(DataError, match=r"train\.json serves .*, regression, and .*val\.json .*, tagging: both need"):
+        open_data(tmp_path, "several")
+    alone = listed_boxes(tmp_path / "masked/only.json", range(3))
+    with pytest.raises(DataError, match="only detection is served"):
+        open_data(alone, "several")
+    with pytest.raises(DataError, match="neither boxes nor masks lie beside"):
+        open_data(classes(tmp_path / "classes", 2), "several")
+
+
 def test_a_run_beside_listed_images_is_none_of_them(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     listed_boxes(tmp_path / "train.json", range(2))
