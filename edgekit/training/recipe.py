@@ -144,6 +144,7 @@ _RECIPES: Final[Mapping[str, Recipe]] = {
         decay_epochs=(100, 150), crop="pad", drop=0.2,
     ),
 }  # fmt: skip
+_OF_TASKS: Final = {"detection": "detection", "segmentation": "segmentation", "several": "detection"}
 _PER_IMAGES: Final = 128  # the learning rates of these recipes are for steps of so many
 # What has an effect only where another key has this value.
 _ONLY_WITH: Final = {
@@ -167,8 +168,8 @@ def resolve(settings: TrainSettings, side: int) -> Recipe:
     Raises:
         ConfigError: ``aa`` is no RandAugment, or something is set that has no effect.
     """
-    of_task = settings.task if settings.task in _RECIPES else None
-    usual = _RECIPES[settings.recipe or of_task or ("finetune" if settings.pretrained else "scratch")]
+    usual_one = _OF_TASKS.get(settings.task, "finetune" if settings.pretrained else "scratch")
+    usual = _RECIPES[settings.recipe or usual_one]
     given = {name: value for name in _AS_SET if (value := getattr(settings, name, None)) is not None}
     if usual.crop == "resized" and side <= _SMALL:
         usual = replace(usual, crop="pad", pad=max(side // 8, 1))

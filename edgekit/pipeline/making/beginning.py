@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _USUAL_CROP: Final = 0.875  # of the resized image's side: torchvision's and slim's evaluation
 _SMALL: Final = 64  # pixels: smaller images are seen whole
 # Of tasks whose networks usually see other images than classifiers: arXiv:1801.04381, section 6.2, for detection.
-_RESOLUTIONS: Final[Mapping[str, int]] = {"detection": 320, "segmentation": 320}
+_RESOLUTIONS: Final[Mapping[str, int]] = {"detection": 320, "segmentation": 320, "several": 320}
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # modules have no equality

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 
 from edgekit.errors import ConfigError
 from edgekit.models.task_architecture import TaskArchitecture
+from edgekit.tasks.registry import SEVERAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from edgekit.config import TrainSettings
     from edgekit.models.architecture import Architecture
+    from edgekit.models.head_specs import HeadSpec, VectorTask
     from edgekit.models.heads.making import Kind
     from edgekit.training.data.opening import Data
 
@@ -61,26 +63,45 @@ def completed(
         ConfigError: the backbone cannot have such a head, or the network has heads of other tasks.
     """
     if isinstance(structure, TaskArchitecture):
-        return _retrained(structure, wanted, data)
+        return _retrained(structure, data)
+    if wanted.task == SEVERAL:
+        return TaskArchitecture(structure, tuple(_head(structure, one) for one in data.each))
     if wanted.task not in _HEADS:
         return replace(structure, num_classes=data.outputs)
 
     from edgekit.models.heads.making import network_for  # noqa: PLC0415 - needs torch
 
-    kind = wanted.head or _USUAL.get((wanted.task, structure.family), _HEADS[wanted.task][0])
+    kind = wanted.head or _usual(wanted.task, structure)
     shapes = _shapes(data) if wanted.task == "detection" else None
     return network_for(structure, kind, data.outputs, shapes=shapes)
 
 
-def _retrained(structure: TaskArchitecture, wanted: TrainSettings, data: Data) -> TaskArchitecture:
+def _retrained(structure: TaskArchitecture, data: Data) -> TaskArchitecture:
     tasks = tuple(head.task for head in structure.heads)
-    if tasks != (wanted.task,):
+    if tasks != tuple(one.task for one in data.each):
         raise ConfigError(
-            f"the pretrained network is for {' and '.join(tasks)}, and the task is {wanted.task}: give "
-            f"--task {tasks[0]}, or a classifier's checkpoint"
+            f"the pretrained network is for {' and '.join(tasks)}, and the images are for "
+            f"{' and '.join(one.task for one in data.each)}: give --task, or a classifier's checkpoint"
         )
-    (head,) = structure.heads
-    return replace(structure, heads=(replace(head, things=data.outputs),))
+    heads = [replace(head, things=one.outputs) for head, one in zip(structure.heads, data.each, strict=True)]
+    return replace(structure, heads=tuple(heads))
+
+
+def _usual(task: str, backbone: Architecture) -> Kind:
+    """The head of a task where none is named."""
+    return _USUAL.get((task, backbone.family), _HEADS[task][0])
+
+
+def _head(backbone: Architecture, data: Data) -> HeadSpec:
+    """One of several heads; a segmenter is LR-ASPP, for a detector needs the strides that DeepLab takes out."""
+    from edgekit.models.heads import making  # noqa: PLC0415 - needs torch
+
+    if data.task == "detection":
+        separable = _usual(data.task, backbone) == "ssdlite"
+        return making.ssd(backbone, data.outputs, separable=separable, shapes=_shapes(data))
+    if data.task == "segmentation":
+        return making.lraspp(backbone, data.outputs)
+    return making.vector(backbone, cast("VectorTask", data.task), data.outputs)
 
 
 def _shapes(data: Data) -> NDArray[np.float64]:

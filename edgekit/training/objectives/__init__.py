@@ -17,6 +17,7 @@ _OBJECTIVES: Final[Mapping[str, str]] = {
     "detection": "edgekit.training.objectives.detection:Detection",
     "regression": "edgekit.training.objectives.regression:Regression",
     "segmentation": "edgekit.training.objectives.segmentation:Segmentation",
+    "several": "edgekit.training.objectives.several:Several",
     "tagging": "edgekit.training.objectives.tagging:Tagging",
 }
 

@@ -40,7 +40,8 @@ class Regression:
         return np.concatenate(batches).astype(np.float64).reshape(-1, self.numbers)
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Tensor, recipe: Recipe) -> Tensor:  # noqa: ARG002 - an Objective
-        """Huber's loss with its corner at 1 (arXiv:1504.08083), of the targets that are known: no NaN."""
+        """Huber's loss with its corner at 1 (arXiv:1504.08083), the mean over the targets that are known: no NaN."""
         (numbers,) = outputs.values()
         known = torch.isfinite(targets)
-        return functional.smooth_l1_loss(numbers[known], targets[known])
+        total = functional.smooth_l1_loss(numbers[known], targets[known], reduction="sum")
+        return total / known.sum().clamp(min=1)

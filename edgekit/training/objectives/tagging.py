@@ -42,8 +42,9 @@ class Tagging:
         return np.where(shares >= 0, shares, np.nan)
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Tensor, recipe: Recipe) -> Tensor:
-        """The mean over all tags that are known; smoothing moves each target towards one half."""
+        """The mean over all tags that are known, 0 where none is; smoothing moves each target towards one half."""
         (logits,) = outputs.values()
         known = torch.isfinite(targets)
         wanted = targets[known] * (1 - recipe.smoothing) + recipe.smoothing / 2
-        return functional.binary_cross_entropy_with_logits(logits[known], wanted)
+        total = functional.binary_cross_entropy_with_logits(logits[known], wanted, reduction="sum")
+        return total / known.sum().clamp(min=1)

@@ -126,3 +126,18 @@ def test_a_detector_is_trained_on_with_other_classes(scenes: Path, tmp_path: Pat
     assert isinstance(after, TaskArchitecture)
     assert after.heads[0].things == 1
     assert after.heads[0].to_dict()["priors"] == before.heads[0].to_dict()["priors"]
+
+
+def test_several_tasks_learn_from_the_same_images(scenes: Path, tmp_path: Path) -> None:
+    names = [image["file_name"] for image in json.loads((scenes / "train.json").read_text())["images"]]
+    (scenes / "masks" / names[0]).rename(tmp_path / "mask.png")  # nothing is known of its pixels
+    try:
+        result = train(settings(scenes / "train.json", tmp_path / "run", task="several"))
+    finally:
+        (tmp_path / "mask.png").rename(scenes / "masks" / names[0])
+
+    structure = checkpoint.load(result.checkpoint).structure
+    assert isinstance(structure, TaskArchitecture)
+    assert [(head.name, head.things) for head in structure.heads] == [("detection", 2), ("segmentation", 3)]
+    measured = {one.metric.name: one.value for one in result.best.measured}
+    assert {"detection_map50", "segmentation_miou"} <= measured.keys()
