@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from edgekit.annotations.targets import Places
     from edgekit.geometry import Geometry
+
+_PIECE: Final = 64  # images that a thread takes at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # targets have no single truth value
@@ -56,8 +58,13 @@ class Annotated:
 
 def sizes(paths: Sequence[Path]) -> tuple[tuple[int, int] | None, ...]:
     """(Width, height) of upright images, as their headers have it; None of what is no image."""
+    pieces = [paths[start : start + _PIECE] for start in range(0, len(paths), _PIECE)]
     with ThreadPoolExecutor() as pool:
-        return tuple(pool.map(_size, paths))
+        return tuple(size for of_piece in pool.map(_sizes, pieces) for size in of_piece)
+
+
+def _sizes(paths: Sequence[Path]) -> list[tuple[int, int] | None]:
+    return [_size(path) for path in paths]
 
 
 def _size(path: Path) -> tuple[int, int] | None:

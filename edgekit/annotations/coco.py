@@ -39,7 +39,7 @@ def read(path: Path) -> Annotated:
         OSError: it cannot be read.
     """
     lists = _lists(path)
-    categories = sorted(lists["categories"], key=lambda category: _whole(path, category, "id", "category"))
+    categories = sorted(lists["categories"], key=lambda category: _whole(path, category, "id", "a category"))
     if not categories:
         raise DataError(f"{path} names no category: add the classes to its list 'categories'")
     _once(path, "categories", [category["id"] for category in categories])
@@ -105,6 +105,11 @@ def _lists(path: Path) -> Mapping[str, list[dict[str, Any]]]:
             missing = [key for key in keys if not isinstance(entry, dict) or key not in entry]
             if missing:
                 raise DataError(f"{path}: entry {number} of {name!r} has no {missing[0]!r}")
+            odd = [key for key in keys if key.endswith("id") and not isinstance(entry[key], int | str)]
+            if odd:
+                raise DataError(
+                    f"{path}: entry {number} of {name!r} has {entry[odd[0]]!r} as {odd[0]}: a number is wanted"
+                )
     found: Mapping[str, list[dict[str, Any]]] = values
     return found
 
@@ -113,13 +118,13 @@ def _stated(path: Path, image: Mapping[str, Any]) -> tuple[int, int] | None:
     """(Width, height) of an image as the file has it."""
     if "width" not in image or "height" not in image:
         return None
-    return _whole(path, image, "width", "image"), _whole(path, image, "height", "image")
+    return _whole(path, image, "width", "an image"), _whole(path, image, "height", "an image")
 
 
 def _whole(path: Path, entry: Mapping[str, Any], key: str, what: str) -> int:
     value = entry[key]
     if not isinstance(value, int):
-        raise DataError(f"{path}: the {key} of a {what} is {value!r}: a whole number is wanted")
+        raise DataError(f"{path}: the {key} of {what} is {value!r}: a whole number is wanted")
     return value
 
 

@@ -12,6 +12,9 @@ segmentation   masks in ``masks/``, ``labels/``, ``annotations/`` or ``Segmentat
 Of a folder beside images, the folder that holds both can be named, the folder of images, or one in it, as
 ``images/val``; or a text file that lists images of it, as ``val.txt`` beside ``images/`` or ``ImageSets/Main/val.txt``.
 ``naming`` says where names of classes may stand.
+
+Every image has a mask, or else images also come with boxes or with a ``targets.csv`` (``tasks.tables``): then an image
+may lack some of these, and of its pixels nothing is known. Images without boxes show background.
 """
 
 from __future__ import annotations
@@ -30,25 +33,24 @@ if TYPE_CHECKING:
 
 JSON: Final = ".json"
 LIST: Final = ".txt"
+TABLE: Final = "targets.csv"  # of numbers, beside images
 DETECTION: Final = "detection"
 SEGMENTATION: Final = "segmentation"
 TASKS: Final = (DETECTION, SEGMENTATION)  # those whose targets lie beside images so
 
 
-def read(source: Path, task: str, *, partly: bool = False) -> Annotated | None:
+def read(source: Path, task: str) -> Annotated | None:
     """The images of a place, with their targets; None where nothing of the task lies there.
 
     Args:
         source: see the module.
         task: one of ``TASKS``.
-        partly: images without a mask are taken: nothing is known of their pixels. So it is, too, of those that a JSON
-            file lists.
 
     Raises:
         DataError: what lies there contradicts itself; the message says what and where.
     """
     try:
-        return _read(source, task, partly=partly)
+        return _read(source, task)
     except OSError as error:
         raise DataError(f"cannot read {error.filename or source}: {error.strerror or error}") from error
 
@@ -73,20 +75,26 @@ def images_of(source: Path) -> tuple[Sequence[str], Sequence[Path]] | None:
     return listed_images(source)
 
 
-def _read(source: Path, task: str, *, partly: bool) -> Annotated | None:
+def _read(source: Path, task: str) -> Annotated | None:
     if source.suffix.lower() == JSON:
         return coco.read(source) if task == DETECTION else _beside(source)
     if not source.is_dir() and source.suffix.lower() != LIST:
         return None
     for folders, suffixes, reader in _BESIDE[task]:
         if (found := pairs(source, folders, suffixes)) is not None:
-            if task == SEGMENTATION and not partly:
+            if task == SEGMENTATION and not _are_several(source, found):
                 masks.check(found)
             return reader(found)
     if task == DETECTION and source.is_dir():
         files = [path for path in sorted(source.iterdir()) if path.suffix.lower() == JSON]
         return coco.read(files[0]) if len(files) == 1 else None
     return None
+
+
+def _are_several(source: Path, found: Pairs) -> bool:
+    """Whether something else than masks lies beside the images, too."""
+    has_boxes = any(pairs(source, folders, suffixes) for folders, suffixes, _ in _BESIDE[DETECTION])
+    return has_boxes or (found.root / TABLE).is_file()
 
 
 def _beside(source: Path) -> Annotated | None:

@@ -6,7 +6,7 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
@@ -159,11 +159,10 @@ class MaskTargets(Places[Mask]):
         room = HELD_BYTES
         masks: list[OneMask] = []
         with ThreadPoolExecutor() as pool:
-            for read, mask in zip(reading, pool.map(lambda read: read(), reading), strict=True):
-                room -= mask.nbytes
-                present = frozenset(map(int, np.flatnonzero(np.bincount(mask.ravel())))) - {UNKNOWN}
-                digest = hashlib.sha256(b"%d %d " % mask.shape + mask.tobytes()).digest()
-                masks.append(OneMask(read, present, digest, mask if room >= 0 else None))
+            for mask in pool.map(_looked_at, reading):
+                assert mask.held is not None, "it was read just now"
+                room -= mask.held.nbytes
+                masks.append(mask if room >= 0 else replace(mask, held=None))
         return cls(masks)
 
     def __len__(self) -> int:
@@ -200,6 +199,12 @@ class MaskTargets(Places[Mask]):
     def digest(self) -> bytes:
         """See ``Targets``."""
         return hashlib.sha256(b"".join(mask.digest for mask in self._masks)).digest()
+
+
+def _looked_at(read: Callable[[], Mask]) -> OneMask:
+    mask = read()
+    present = frozenset(map(int, np.flatnonzero(np.bincount(mask.ravel())))) - {UNKNOWN}
+    return OneMask(read, present, hashlib.sha256(b"%d %d " % mask.shape + mask.tobytes()).digest(), mask)
 
 
 @overload

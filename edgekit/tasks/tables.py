@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edgekit.annotations.reading import JSON, LIST, images_of
+from edgekit.annotations.reading import JSON, LIST, TABLE, images_of
 from edgekit.calibration import csv_files
 from edgekit.errors import DataError
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from edgekit.calibration.images import ImageSource
 
 ARRAY: Final = "targets"
-TABLE: Final = "targets.csv"
 SPLIT: Final = "split"  # a column that says of each image whether it is trained with, and is no number
 
 

@@ -102,7 +102,12 @@ WRONG_COCO: list[tuple[dict[str, Any], str]] = [
     ({"annotations": [{"image_id": 1, "category_id": 2, "bbox": [0, 0, 1, 1]}]}, r"1 annotation of the image 1, which"),
     ({"annotations": [{"image_id": 7, "category_id": 2, "bbox": [0, 0, 1]}]}, r"bbox of annotation 0 is \[0, 0, 1\]"),
     ({"annotations": [{"image_id": 7, "category_id": 2}]}, r"entry 0 of 'annotations' has no 'bbox'"),
+    (
+        {"annotations": [{"image_id": 7, "category_id": [2], "bbox": [0, 0, 1, 1]}]},
+        r"entry 0 .* has \[2\] as category_id",
+    ),
     ({"annotations": None}, r"has no list 'annotations'"),
+    ({"images": [{**IMAGES[0], "width": "x", "height": 2}]}, r"the width of an image is 'x': a whole number"),
     (
         {"images": [*IMAGES, {"id": 8, "file_name": "c.png"}]},
         r"1 image that .* lists is not in .* c\.png",
@@ -329,6 +334,17 @@ def test_a_list_names_images_and_masks(tmp_path: Path) -> None:
     for lines, sentence in wrong.items():
         with pytest.raises(DataError, match=sentence):
             read(text(root / "val.txt", lines), "segmentation")
+
+
+def test_where_images_have_other_targets_too_a_mask_may_be_missing(tmp_path: Path) -> None:
+    root = without(tmp_path)
+    text(root / "targets.csv", "file,x", "a.png,1")
+    of = found(root, "segmentation")
+    assert (of.targets[1] == 255).all()
+    assert of.targets[1].shape == (20, 40)
+    assert of.notes == (
+        f"1 image has no mask in {root / 'masks'}, the first is b.png: nothing is known of their pixels.",
+    )
 
 
 def test_other_places_have_nothing(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from edgekit.calibration.origins import Files, origin_of, subfolders
 from edgekit.errors import DataError
 from edgekit.tasks.classification import Classification
 from edgekit.tasks.regression import Regression
-from edgekit.tasks.tables import TABLE, all_numbers
+from edgekit.tasks.tables import all_numbers
 from edgekit.tasks.tagging import UNKNOWN, Tagging, known_tags
 from edgekit.training.data.examples import AnyTargets, picked
 from edgekit.training.data.several import Part, SeveralTargets
@@ -115,7 +115,7 @@ def _read_annotated(source: Path, task: str) -> Labelled:
 
 def _read_several(source: Path) -> Labelled:
     """All that lies beside the images: boxes, masks and numbers."""
-    found = [(task, one) for task in reading.TASKS if (one := reading.read(source, task, partly=True)) is not None]
+    found = [(task, one) for task in reading.TASKS if (one := reading.read(source, task)) is not None]
     if not found:
         raise DataError(
             f"neither boxes nor masks lie beside the images of {source}, so there are not several tasks: "
@@ -137,11 +137,13 @@ def _read_several(source: Path) -> Labelled:
         task = Tagging.name if are_tags else Regression.name
         values = known_tags(values, first.names, columns) if are_tags else values
         parts.append(Part(task, columns, values.astype(np.float32)))
-        notes.append(f"{TABLE} holds {'0, 1 and -1 alone, so its columns are tags' if are_tags else 'numbers'}.")
+        notes.append(
+            f"{reading.TABLE} holds {'0, 1 and -1 alone, so its columns are tags' if are_tags else 'numbers'}."
+        )
     if len(parts) < 2:
         raise DataError(
             f"only {parts[0].task} is served by what lies beside the images of {source}: train for that alone, or add "
-            f"{' or '.join(_WANTED[task] for task in reading.TASKS if task != parts[0].task)}, or {TABLE}"
+            f"{' or '.join(_WANTED[task] for task in reading.TASKS if task != parts[0].task)}, or {reading.TABLE}"
         )
     return Labelled(source, first.names, SeveralTargets(parts), None, first.paths, tuple(notes))
 
