@@ -178,6 +178,14 @@ class Several(Task[Mapping[str, Any]]):
             for one in head.task.measure(head.own(outputs, places), own)
         )
 
+    def by_class(self, outputs: Outputs, targets: Mapping[str, Any]) -> dict[str, float]:
+        """Those of each head, with its name in front."""
+        return {
+            f"{head.name}: {label}": value
+            for head, places, own in self._known(targets)
+            for label, value in head.task.by_class(head.own(outputs, places), own).items()
+        }
+
     def drop(self, found: Outputs, expected: Outputs, targets: Mapping[str, Any]) -> Measured:
         """The largest of the heads', of those that measure it in points; 0 where none does."""
         drops = [

@@ -114,6 +114,10 @@ class Task(ABC, Generic[T]):
     def plausible(self, outputs: Outputs, targets: T) -> Plausibility:
         """Whether a float network is as good as one that is fed with what it was trained with."""
 
+    def by_class(self, outputs: Outputs, targets: T) -> dict[str, float]:  # noqa: ARG002 - not every task has it
+        """What the first metric is the mean of: its value for each class that occurs, percent, by the class's name."""
+        return {}
+
     # --- what people see
 
     @abstractmethod

@@ -251,6 +251,12 @@ def test_boxes_are_drawn_as_float_and_int8_see_them(passing: VerifyResult) -> No
     assert [len(np.unique(image.reshape(-1, 3), axis=0)) > 1 for image in images] == [True, False]
 
 
+def test_classes_are_listed_one_by_one(passing: VerifyResult) -> None:
+    file = replace(passing.files[0], by_class={"cat": 50.0})
+    found = Page(document.render(replace(passing, files=(file,), float_by_class={"cat": 75.5, "dog": 100.0})))
+    assert "cat 75.5 % 50 % dog 100 % –" in found.text
+
+
 def test_equal_findings_give_equal_pages(any_result: VerifyResult) -> None:
     assert document.render(any_result) == document.render(replace(any_result, seconds=any_result.seconds + 1))
 

@@ -36,6 +36,9 @@ def test_heads_measure_what_they_know() -> None:
     assert found["signs_map50"] == alone.measure(known, [one for one in THERE if one is not None])[0].value
     assert (found["light_f1"], found["light_map"]) == (100, 100)
     assert TASK.metrics[0].title == "mAP at IoU 0.5 of signs"
+    assert TASK.by_class(OUTPUTS, {"signs": THERE, "light": TAGS}) == {
+        "signs: stop": pytest.approx(found["signs_map50"])
+    }
     only = TASK.measure(OUTPUTS, {"light": TAGS})
     assert {one.metric.name for one in only} == {"light_f1", "light_f1_of_tags", "light_map"}
 

@@ -86,6 +86,15 @@ class Known:
         """Of the float network, on images with targets."""
         return () if self.floats is None else score(self.task, self.floats, None, self.targets)
 
+    @property
+    def float_by_class(self) -> Mapping[str, float]:
+        """Likewise."""
+        return {} if self.floats is None else self.by_class(self.floats)
+
+    def by_class(self, outputs: Outputs) -> Mapping[str, float]:
+        """What the first metric of ``outputs`` is the mean of; empty where targets are not known."""
+        return {} if self.targets is None else self.task.by_class(outputs, self.targets)
+
 
 def judge(candidate: Candidate, known: Known, limits: VerifySettings, *, is_reference: bool) -> FileVerdict:
     """The verdict on a file that was read, and run where that could be done.
@@ -147,6 +156,7 @@ def judge(candidate: Candidate, known: Known, limits: VerifySettings, *, is_refe
         warnings=(*differs, *verdict.warnings),
         measured_in=default,
         measured=measured,
+        by_class=known.by_class(outputs),
     )
 
 

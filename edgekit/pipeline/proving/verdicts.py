@@ -46,6 +46,7 @@ class FileVerdict:
         measured_in: what runs it by default on this machine: everything measured is of that runner.
         measured: those of the result's metrics that could be measured: some need the targets of images, some the float
             network.
+        by_class: what the first metric is the mean of, percent, by the class's name; empty of other metrics.
     """
 
     path: Path
@@ -60,6 +61,7 @@ class FileVerdict:
     warnings: tuple[str, ...] = ()
     measured_in: str | None = None
     measured: tuple[Measured, ...] = ()
+    by_class: Mapping[str, float] = field(default_factory=dict, repr=False)
 
     @property
     def failed(self) -> bool:
@@ -141,7 +143,8 @@ class VerifyResult:
         skipped: images that could not be used, and why.
         integer_reference: the saved integer model that integers were compared with.
         float_reference: what floats were compared with: the checkpoint, or a float32 file.
-        float_accuracy: of that, on labelled images.
+        float_measured: of that, on labelled images.
+        float_by_class: likewise.
         labels: class names; empty where none are known.
         layers: what quantization costs in each layer, on some of the images; empty without the trained network.
         proven: what was proven before of the runners' very versions, on this kind of machine, by their names.
@@ -166,6 +169,7 @@ class VerifyResult:
     task: str = ""
     metrics: tuple[Metric, ...] = ()
     float_measured: tuple[Measured, ...] = ()
+    float_by_class: Mapping[str, float] = field(default_factory=dict, repr=False)
     labels: tuple[str, ...] = field(default=(), repr=False)
     layers: tuple[LayerComparison, ...] = field(default=(), repr=False)
     proven: Mapping[str, str] = field(default_factory=dict)

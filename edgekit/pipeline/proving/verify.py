@@ -139,6 +139,7 @@ def verify(
         task=task.name,
         metrics=metrics(task),
         float_measured=known.float_measured,
+        float_by_class=known.float_by_class,
         labels=about.labels,
         layers=layers(known, answers),
         proven={name: said for name in sorted({t.runner.name for t in everything}) if (said := proven(name))},

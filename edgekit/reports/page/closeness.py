@@ -11,7 +11,7 @@ from edgekit.reports.page.pieces import badge, code, mark, note
 from edgekit.tasks.values import measured_as
 from edgekit.verification.float_parity import FloatParity
 from edgekit.verification.integer_parity import IntegerParity
-from edgekit.words import NOTHING, count, decibels
+from edgekit.words import NOTHING, count, decibels, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,21 @@ def accuracy(result: VerifyResult) -> Markup | None:
     return join(
         table(["network", "measured in", *numbers], rows, f"Accuracy on {findings.images(result)}"),
         note(paired) if drops else None,
+        _by_class(result, measured),
     )
+
+
+def _by_class(result: VerifyResult, measured: Sequence[FileVerdict]) -> Markup | None:
+    """What the first metric is the mean of, network by network."""
+    names = findings.short_names(result)
+    each = {f">{names[file.path]}": file.by_class for file in measured if file.by_class}
+    if result.float_by_class:
+        each = {">float": result.float_by_class, **each}
+    classes = dict.fromkeys(label for of in each.values() for label in of)
+    rows = [
+        [label, *(percent(of[label] / 100) if label in of else NOTHING for of in each.values())] for label in classes
+    ]
+    return table(["class", *each], rows, "Class by class, what the first metric is the mean of") if rows else None
 
 
 def _titles(metric: Metric) -> list[str]:

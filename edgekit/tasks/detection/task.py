@@ -146,9 +146,9 @@ class Detection(Task[Sequence[Boxes]]):
         return Measured(MAP50, 100 * float(found[0, 0])), Measured(MAP, 100 * float(found.mean()))
 
     def by_class(self, outputs: Outputs, targets: Sequence[Boxes]) -> dict[str, float]:
-        """Average precision at IoU 0.5 of each class, percent, by its name; NaN of one that does not occur."""
-        found = average_precisions(self._hits(outputs, targets, _PAIR))
-        return {name: 100 * float(value) for name, value in zip(self._names, found[:, 0, 0], strict=True)}
+        """Average precision at IoU 0.5 of each class that is there."""
+        found = average_precisions(self._hits(outputs, targets, _PAIR))[:, 0, 0]
+        return {self._names[index]: 100 * float(found[index]) for index in np.flatnonzero(~np.isnan(found))}
 
     def drop(self, found: Outputs, expected: Outputs, targets: Sequence[Boxes]) -> Measured:
         """Percentage points of mAP at 0.5; the interval is that of resampled images (``precision.drop``)."""

@@ -131,9 +131,9 @@ class Segmentation(Task[Sequence[NDArray[np.uint8]]]):
         )
 
     def by_class(self, outputs: Outputs, targets: Sequence[NDArray[np.uint8]]) -> dict[str, float]:
-        """The intersection over union of each class, percent, by its name; NaN of one that does not occur."""
+        """The intersection over union of each class that is there or said."""
         (found,) = overlaps(self._confusions(outputs, targets))
-        return {name: 100 * float(value) for name, value in zip(self._names, found, strict=True)}
+        return {self._names[index]: 100 * float(found[index]) for index in np.flatnonzero(~np.isnan(found))}
 
     def drop(self, found: Outputs, expected: Outputs, targets: Sequence[NDArray[np.uint8]]) -> Measured:
         """Percentage points of mIoU; the interval is that of resampled images, the same for both."""
