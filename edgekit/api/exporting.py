@@ -113,6 +113,7 @@ def _settings(given: dict[str, Any]) -> Settings:
                 "precisions": _precisions(given),
                 "io_dtype": given["io_dtype"],
                 "head": given["head"],
+                "outputs": given["outputs"],
                 "batch": given["batch"],
                 "out": given["out"] and Path(given["out"]),
                 "verify": None if given["verify"] else False,

@@ -20,6 +20,7 @@ from edgekit.cli.options import (
     NoVerifyOption,
     OrderOption,
     OutOption,
+    OutputsOption,
     PaddingOption,
     PreprocessingOption,
     ResizeOption,
@@ -132,6 +133,7 @@ class FileFlags:
     out: OutOption = None
     io_dtype: IoDtypeOption = None
     head: HeadOption = None
+    outputs: OutputsOption = None
     batch: BatchOption = None
     labels: LabelsOption = None
     no_verify: NoVerifyOption = False
@@ -148,6 +150,7 @@ class FileFlags:
                 "targets": None if self.target is None else formats.named(names(self.target)),
                 "io_dtype": said("--io-dtype", self.io_dtype),
                 "head": said("--head", self.head),
+                "outputs": said("--outputs", self.outputs),
                 "batch": said("--batch", Typed(self.batch) if self.batch else None),
                 "out": self.out,
                 "verify": False if self.no_verify else None,

@@ -106,6 +106,7 @@ HeadOption = Annotated[
         show_default="logits",
     ),
 ]
+OutputsOption = Annotated[str | None, typer.Option("--outputs", help=_meaning("export.outputs"), show_default="raw")]
 BatchOption = Annotated[
     str | None,
     typer.Option(

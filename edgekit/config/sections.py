@@ -165,6 +165,10 @@ class ExportSettings:
     head: Literal["logits", "softmax", "sigmoid"] = key(
         "logits, or beside them probabilities by softmax or sigmoid, in every file", default="logits"
     )
+    outputs: Literal["raw", "decoded"] = key(
+        "of detectors: codings and logits (raw), or corners of boxes and probabilities, computed inside every file",
+        default="raw",
+    )
     onnxruntime: str | None = key(
         "the oldest ONNX Runtime that .onnx files have to run in, such as 1.17; the installed one by default",
         default=None,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.float_model import FloatModel
 from edgekit.passes import float_form, integer_form
+from edgekit.pipeline.making.finishing import finished
 from edgekit.pipeline.making.integers import model_of
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def float_model(trained: Trained, graph: Graph, preprocessing: Preprocessing, la
         preprocessing: how an image becomes its input.
         labels: of its classes.
     """
-    return FloatModel(float_form(graph), preprocessing, labels, _as_saved(trained.provenance))
+    return finished(FloatModel(float_form(graph), preprocessing, labels, _as_saved(trained.provenance)))
 
 
 def integer_model(trained: Trained, graph: Graph, ranges: Ranges, said: IntegerModel) -> IntegerModel:

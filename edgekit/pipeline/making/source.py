@@ -10,6 +10,7 @@ from edgekit.errors import DataError
 from edgekit.float_model import FloatModel
 from edgekit.passes import float_form, integer_form
 from edgekit.pipeline.making.expectations import settle
+from edgekit.pipeline.making.finishing import as_wanted, finished
 from edgekit.pipeline.making.given import Given, from_files
 from edgekit.pipeline.making.trained import load_as_exported
 from edgekit.progress import Progress, silent
@@ -84,6 +85,7 @@ def open_source(settings: Settings, progress: Progress = silent, *, given: Given
     settled = settle(trained, settings, ranges, given, progress)
     if settled.options:
         trained = network.load(replace(settings.model, **settled.options))
+    trained = as_wanted(trained, settings.export.outputs)
     known = facts.replaced(settled.facts, registry.from_setting(settings.model.task))
     graph = in_its_roles(trained.capture(), known)
     form = float_form(graph)
@@ -94,7 +96,7 @@ def open_source(settings: Settings, progress: Progress = silent, *, given: Given
     }
     if settings.export.device is not None:
         provenance["device"] = settings.export.device
-    float_model = FloatModel(form, settled.preprocessing, (), provenance)
+    float_model = finished(FloatModel(form, settled.preprocessing, (), provenance))
     task = registry.task_of_model(float_model)  # one that reads other outputs is better refused now than after the work
     labels = trained.labels if settings.model.labels is None else read_labels(settings.model.labels, task.things)
     float_model = replace(float_model, labels=labels)

@@ -17,6 +17,7 @@ from edgekit.facts import Basis, of_provenance
 from edgekit.integer_model import IntegerModel
 from edgekit.models.folders import file_of
 from edgekit.pipeline.making import rebuilding
+from edgekit.pipeline.making.finishing import OUTPUTS, RAW, as_wanted
 from edgekit.pipeline.making.integers import RANGES_SUFFIX
 from edgekit.pipeline.making.manifest import sha256_of
 from edgekit.pipeline.making.source import read_labels
@@ -112,11 +113,12 @@ def gather(  # noqa: PLR0913 - all that is known
     """
     model = None if saved is None else IntegerModel.load(saved)
     said = [
-        {key: known.get(key) for key in AS_EXPORTED}
+        {key: known.get(key) for key in (*AS_EXPORTED, OUTPUTS)}
         for known in (*([model.provenance] if model else []), *(one.provenance for one in about))
     ]
     if settings.model.checkpoint is not None or network is not FROM_FILE:
-        trained: Trained | None = load_as_exported(settings.model, _most_or_first(said), network)
+        had = _most_or_first(said)
+        trained: Trained | None = as_wanted(load_as_exported(settings.model, had, network), had.get(OUTPUTS) or RAW)
         notes: tuple[str, ...] = ()
     else:
         trained, notes = _recorded(paths, said, records)
@@ -203,7 +205,8 @@ def _recorded(
         try:
             extras.load("torch", "torch")  # to make numbers again from any checkpoint
             as_then = replace(record.manifest.settings.model, checkpoint=there.resolve())
-            trained = load_as_exported(as_then, _most_or_first(said))
+            had = _most_or_first(said)
+            trained = as_wanted(load_as_exported(as_then, had), had.get(OUTPUTS) or RAW)
         except (BadInput, MissingDependency) as error:
             return None, (f"the checkpoint that {record.path.name} names was not taken: {error}",)
         return trained, (f"the checkpoint is the one that {record.path.name} names, {trained.path}",)

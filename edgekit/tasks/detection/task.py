@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 
 BOXES: Final = "boxes"  # the output of codings, [A, 4]
 SCORES: Final = "scores"  # the output of logits, [A, 1 + classes]
+CORNERS: Final = "corners"  # in place of the former, where a file decodes boxes itself, (left, top, right, bottom)
+PROBABILITIES: Final = "probabilities"  # in place of the latter, likewise
 PRIORS: Final = "priors"  # of the details that a network carries
 MAP50: Final = Metric("map50", "mAP at IoU 0.5", "%", Better.HIGHER)
 MAP: Final = Metric("map", "mAP at IoU 0.5 to 0.95", "%", Better.HIGHER)
@@ -75,6 +77,7 @@ class Detection(Task[Sequence[Boxes]]):
         priors: what boxes are relative to.
         labels: names of the classes, in order; empty where none are known.
         rule: which boxes stay.
+        outputs: codings and logits; or corners and probabilities, which the network decodes itself.
     """
 
     name: ClassVar[str] = "detection"
@@ -83,6 +86,7 @@ class Detection(Task[Sequence[Boxes]]):
     priors: Priors
     labels: tuple[str, ...] = ()
     rule: Suppression = USUAL
+    outputs: tuple[str, str] = (BOXES, SCORES)
 
     @classmethod
     def of(cls, shapes: Mapping[str, tuple[int, ...]], labels: Sequence[str], details: Mapping[str, Any]) -> Self:
@@ -93,25 +97,22 @@ class Detection(Task[Sequence[Boxes]]):
                 "are read from checkpoints of detectors that edgekit builds"
             )
         priors = Priors.from_dict(details[PRIORS])
-        boxes, scores = shapes.get(BOXES), shapes.get(SCORES, ())
-        is_detector = boxes == (priors.count, 4) and len(scores) == 2 and scores[0] == priors.count and scores[1] > 1
-        if not is_detector or len(shapes) != 2:
+        outputs = (CORNERS, PROBABILITIES) if CORNERS in shapes else (BOXES, SCORES)
+        boxes, scores = (shapes.get(name, ()) for name in outputs)
+        background = outputs == (BOXES, SCORES)
+        is_detector = boxes == (priors.count, 4) and len(scores) == 2 and scores[0] == priors.count
+        if not is_detector or len(shapes) != 2 or scores[1] <= background:
             found = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
             raise ConfigError(
                 f"the task is detection, which reads {BOXES} [{priors.count}, 4] and {SCORES} [{priors.count}, 1 + "
                 f"classes], and there is {found}"
             )
-        return cls(scores[1] - 1, priors, tuple(labels))
+        return cls(scores[1] - background, priors, tuple(labels), outputs=outputs)
 
     @property
     def things(self) -> int:
         """The classes, without the background."""
         return self.classes
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """Codings and logits."""
-        return BOXES, SCORES
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -224,11 +225,11 @@ class Detection(Task[Sequence[Boxes]]):
 
     def detections(self, outputs: Outputs) -> list[Detections]:
         """What is seen in each image: decoded, and without what better boxes overlap."""
+        pairs = zip(*(outputs[name] for name in self.outputs), strict=True)
+        if CORNERS in self.outputs:
+            return [suppress(boxes, scores, self.rule) for boxes, scores in pairs]
         priors = self.priors.boxes
-        return [
-            suppress(decode(codings, priors), probabilities(logits), self.rule)
-            for codings, logits in zip(outputs[BOXES], outputs[SCORES], strict=True)
-        ]
+        return [suppress(decode(codings, priors), probabilities(logits), self.rule) for codings, logits in pairs]
 
     @property
     def _names(self) -> tuple[str, ...]:
