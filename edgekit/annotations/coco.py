@@ -48,6 +48,7 @@ def read(path: Path) -> Annotated:
     images = lists["images"]
     _once(path, "images", [image["id"] for image in images])
     names = [str(image["file_name"]) for image in images]
+    _once(path, "images", names, "file_name")
     paths = _paths(path, names)
     of_image = defaultdict(list)
     for number, annotation in enumerate(lists["annotations"]):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from edgekit.annotations.reading import read
 from edgekit.errors import DataError
@@ -112,6 +112,7 @@ WRONG_COCO: list[tuple[dict[str, Any], str]] = [
         {"images": [*IMAGES, {"id": 8, "file_name": "c.png"}]},
         r"1 image that .* lists is not in .* c\.png",
     ),
+    ({"images": [*IMAGES, {"id": 1, "file_name": "a.png"}]}, r"two entries of 'images' have the file_name 'a.png'"),
     ({"images": [*IMAGES, *IMAGES]}, r"two entries of 'images' have the id 7"),
     ({"images": [{**IMAGES[0], "width": 20, "height": 40}]}, r"says that a\.png is 20 x 40, and it is 40 x 20"),
     (
@@ -245,6 +246,38 @@ def test_what_belongs_to_no_image_is_said(tmp_path: Path) -> None:
     text(yolo(tmp_path, "0 0.5 0.5 1 1") / "labels/c.txt", "0 0.5 0.5 1 1")
     with pytest.raises(DataError, match=r"1 file in .*labels belongs to no image in .*images, the first is c\.txt"):
         read(tmp_path, "detection")
+
+
+def test_the_same_boxes_are_the_same_in_every_format(tmp_path: Path) -> None:
+    """In whole pixels, of an image that its file has lying on its side."""
+    rng, exif = np.random.default_rng(0), Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    starts, sides = rng.integers(0, (30, 10), (9, 2)), rng.integers(1, 11, (9, 2))
+    ends, classes = starts + sides, rng.integers(0, 3, 9)
+    boxes = np.column_stack([starts, ends])
+    for root in ("coco", "voc", "yolo"):
+        (tmp_path / root / "images").mkdir(parents=True)
+        Image.new("RGB", SIZE[::-1]).save(tmp_path / root / "images/a.jpg", exif=exif)
+        text(tmp_path / root / "classes.txt", "a", "b", "c")
+    listed = {
+        "images": [{"id": "x", "file_name": "a.jpg", "width": 40, "height": 20}],
+        "categories": [{"id": 5 * i, "name": name} for i, name in enumerate("abc")],
+        "annotations": [
+            {"image_id": "x", "category_id": 5 * int(of), "bbox": [*map(int, start), *map(int, side)]}
+            for of, start, side in zip(classes, starts, sides, strict=True)
+        ],
+    }
+    text(tmp_path / "coco/a.json", json.dumps(listed))
+    objects = [("abc"[of], a + 1, b + 1, c, d, 0) for of, (a, b, c, d) in zip(classes, boxes.tolist(), strict=True)]
+    text(tmp_path / "voc/annotations/a.xml", voc(*objects))
+    shares = np.column_stack([(starts + ends) / 2, sides]) / [*SIZE, *SIZE]
+    lines = [f"{of} {' '.join(map(repr, row.tolist()))}" for of, row in zip(classes, shares, strict=True)]
+    text(tmp_path / "yolo/labels/a.txt", *lines)
+    for place in ("coco/a.json", "voc", "yolo"):
+        of = found(tmp_path / place)
+        assert (of.labels, of.sizes, of.notes) == (("a", "b", "c"), (SIZE,), ())
+        np.testing.assert_allclose(of.targets[0].corners * [*SIZE, *SIZE], boxes, atol=1e-9)
+        np.testing.assert_array_equal(of.targets[0].classes, classes)
 
 
 # --- masks

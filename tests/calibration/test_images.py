@@ -694,6 +694,20 @@ def test_masks_beside_images_are_moved_as_the_images_are(tmp_path: Path) -> None
     assert images.annotated("detection") is None
 
 
+def test_boxes_beside_images_are_cut_off_as_the_images_are(tmp_path: Path) -> None:
+    """Of 40 x 20 pixels the network sees the 20 in the middle; the box in the corner goes."""
+    (tmp_path / "images/val").mkdir(parents=True)
+    (tmp_path / "labels/val").mkdir(parents=True)
+    Image.new("RGB", (40, 20)).save(tmp_path / "images/val/a.png")
+    (tmp_path / "labels/val/a.txt").write_text("1 0.5 0.5 0.75 0.5\n0 0.1 0.5 0.2 0.2")
+    images = open_images(tmp_path / "images/val", Preprocessing((8, 8), 8))
+    found = images.annotated("detection")
+    assert found is not None
+    assert (images.names, found.names, found.sizes) == (("a.png",), ("a.png",), ((8, 8),))
+    np.testing.assert_allclose(found.targets[0].corners, [[0, 0.25, 1, 0.75]])
+    assert found.targets[0].classes.tolist() == [1]
+
+
 def test_images_are_read_again_as_they_lie_there(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (20, 40, 3), np.uint8)
     for name in ("a.png", "b.png", "c.png"):
