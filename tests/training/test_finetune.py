@@ -23,7 +23,7 @@ from edgekit.preprocessing import Preprocessing
 from edgekit.tasks.registry import task_of_model
 from edgekit.training import finetune as module
 from edgekit.training import loop
-from edgekit.training.finetune import augment, finetune
+from edgekit.training.finetune import augment, finetune, views
 from edgekit.verification.closeness import compare, float_outputs, integer_outputs
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def test_it_comes_closer(images: ImageSource, monkeypatch: pytest.MonkeyPatch) -
     assert (finetuning.images, finetuning.held_out, finetuning.epochs) == (64, 16, 10)
     assert float(losses[-1]) < 0.7 * float(losses[2])
     assert model.provenance["finetuning"]["epochs"] == 10
-    pixels = next(images.batches(IMAGES)).pixels[2::5]
+    pixels = views(next(images.batches(IMAGES)).pixels[2::5], 0)
     floats = float_outputs(network(), pixels)
     assert compare(task_of_model(network()), floats, integer_outputs(model, pixels)) == finetuning.after
     assert compare(task_of_model(network()), floats, integer_outputs(start, pixels)) == finetuning.before
