@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from edgekit.annotations.boxes import Boxes
+from edgekit.annotations.targets import BoxTargets
 from edgekit.calibration.origins import Files, origin_of
 from edgekit.preprocessing import Preprocessing
 from edgekit.training.data.augmentation import Augmentation
-from edgekit.training.data.crops import PadCrop, ResizedCrop
+from edgekit.training.data.crops import IoUCrop, PadCrop, ResizedCrop
 from edgekit.training.data.examples import array_examples, file_examples
 from edgekit.training.data.loader import Loader, threads
 from edgekit.training.data.randaugment import RandAugment
@@ -66,6 +68,7 @@ def _print_photos(folder: Path, workers: int, rounds: int) -> None:
         held.image(place)
     everything = Augmentation(ResizedCrop(), randaugment=RandAugment())
     whole = Preprocessing((SIDE, SIDE), "whole")
+    objects = examples.labelled(BoxTargets(Boxes.of([[0.25, 0.25, 0.75, 0.75]], [0]) for _ in paths))
     again = Loader(examples, BATCH, seen, workers=workers)
     _epoch(again)
     runs: dict[str, Callable[[], None]] = {
@@ -75,6 +78,7 @@ def _print_photos(folder: Path, workers: int, rounds: int) -> None:
         "shorter side 256, middle, after the first epoch": lambda: _epoch(again),
         "resized crop, flip": lambda: _epoch(Loader(examples, BATCH, seen, _RESIZED, workers=workers)),
         "resized crop, flip, RandAugment": lambda: _epoch(Loader(examples, BATCH, seen, everything, workers=workers)),
+        "SSD's crop, flip": partial(_epoch, Loader(objects, BATCH, whole, Augmentation(IoUCrop()), workers=workers)),
         "resized crop, flip, from memory": lambda: _epoch(Loader(held, BATCH, seen, _RESIZED, workers=workers)),
     }
     print(f"{len(paths):,} photos, {SIDE} x {SIDE}, {workers} threads, median of {rounds} turns\n")

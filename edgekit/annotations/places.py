@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from edgekit.annotations.naming import LISTS
 from edgekit.errors import DataError
 from edgekit.image_files import walk
 from edgekit.words import count
@@ -136,7 +137,7 @@ def _files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.name != "classes.txt"
+        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.name not in LISTS
     )
 
 

@@ -110,15 +110,21 @@ def _beside(source: Path) -> Annotated | None:
 
 
 def _of_voc(found: Pairs) -> Annotated:
-    return voc.read(found, naming.in_order(found.root, found.folder))
+    return voc.read(found, naming.in_order(*_near(found)))
 
 
 def _of_yolo(found: Pairs) -> Annotated:
-    return yolo.read(found, naming.in_order(found.root, found.root.parent, found.folder))
+    return yolo.read(found, naming.in_order(*_near(found)))
 
 
 def _of_masks(found: Pairs) -> Annotated:
-    return masks.read(found, naming.names_of(found.root, found.root.parent, found.folder))
+    return masks.read(found, naming.names_of(*_near(found)))
+
+
+def _near(found: Pairs) -> list[Path]:
+    """Where names of classes may stand: beside both folders, with the files, or beside the parts of a data set."""
+    is_part = found.root.name.lower() in {"train", "val", "valid", "validation", "test"}
+    return [found.root, found.folder, found.folder.parent, *[found.root.parent] * is_part]
 
 
 _BESIDE: Final[Mapping[str, Sequence[tuple[Sequence[str], Sequence[str], Callable[[Pairs], Annotated]]]]] = {

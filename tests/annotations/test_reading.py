@@ -242,6 +242,16 @@ def test_names_that_cannot_be_read_are_refused_by_name(tmp_path: Path) -> None:
             read(tmp_path, "detection")
 
 
+def test_names_stand_beside_the_folders_with_the_files_or_beside_the_parts(tmp_path: Path) -> None:
+    text(tmp_path / "classes.txt", "wrong")
+    for root, place in (("a", "a"), ("b", "b/labels"), ("c/train", "c"), ("d", "d/labels/train/..")):
+        part = "/train" if root == "d" else ""
+        yolo(tmp_path / root, "0 0.5 0.5 1 1", part=part)
+        text(tmp_path / place / "classes.txt", "cat")
+        assert found(tmp_path / root / f"images{part}").labels == ("cat",), place
+    assert found(yolo(tmp_path / "e", "0 0.5 0.5 1 1")).labels == ("0",)
+
+
 def test_what_belongs_to_no_image_is_said(tmp_path: Path) -> None:
     text(yolo(tmp_path, "0 0.5 0.5 1 1") / "labels/c.txt", "0 0.5 0.5 1 1")
     with pytest.raises(DataError, match=r"1 file in .*labels belongs to no image in .*images, the first is c\.txt"):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edgekit.preprocessing import Preprocessing
 
 _TRIES: Final = 10  # to find a rectangle inside of the image
+_ROUNDS: Final = 50  # in which an overlap is drawn; where none was met by then, none can be
 _WHOLE: Final = 1.0  # stands among overlaps for all that there is
 
 
@@ -141,8 +142,10 @@ class IoUCrop:
         if not len(corners):
             return (0, 0, *size)
         middles = (corners[:, :2] + corners[:, 2:]) / 2
-        while (least := self.overlaps[rng.integers(len(self.overlaps))]) < _WHOLE:
-            low, high = self.scale
+        low, high = self.scale
+        for _ in range(_ROUNDS):
+            if (least := self.overlaps[rng.integers(len(self.overlaps))]) >= _WHOLE:
+                break
             sides = (np.array(size) * rng.uniform(low, high, (self.trials, 2))).astype(np.int64)
             starts = ((size - sides) * rng.random((self.trials, 2))).astype(np.int64)
             ends = starts + sides

@@ -145,6 +145,13 @@ def _of_boxes(data: Data) -> Iterator[Problem]:
         yield Problem("No training image has a box, so nothing is learned: give images of objects.", is_fatal=True)
         return
     yield from _of_things(data)
+    empty = [not present for present in data.train.targets.present]
+    if sum(empty) > MANY * len(empty):
+        first = data.train.names[empty.index(True)]
+        yield Problem(
+            f"{sum(empty):,} of {count(len(empty), 'training image')} have no box (the first is {first}) and show "
+            f"background alone: if there is something on them, add its boxes, or leave the images out."
+        )
     double = [
         name
         for part in (data.train, data.validation)

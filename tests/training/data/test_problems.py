@@ -211,10 +211,11 @@ BOTH = [(0, 0.5), (1, 0.5), (2, 0.5)]
     ("train", "validation", "expected"),
     [
         (([*BOTH], [(1, 0.5)]), (BOTH, []), None),
-        (([(0, 0.5), (1, 0.5)], []), (BOTH, []), "Only validation shows owl, so nothing is learned of that"),
-        ((BOTH, []), ([(0, 0.5)], [(2, 0.5)]), "No validation image shows dog, so nothing shows whether"),
+        ((BOTH, []), (BOTH, []), r"1 of 2 training images have no box \(the first is 1\.png\) and show background"),
+        (([(0, 0.5)], [(1, 0.5)]), (BOTH, []), "Only validation shows owl, so nothing is learned of that"),
+        ((BOTH, BOTH), ([(0, 0.5)], [(2, 0.5)]), "No validation image shows dog, so nothing shows whether"),
         (([(0, 0.5)], [(2, 0.5)]), ([(0, 0.5)], [(2, 0.5)]), "No image shows dog, so nothing is learned of that"),
-        (([*BOTH, (0, 0.5)], []), (BOTH, []), r"1 image \(0\.png\) has a box of the same class twice"),
+        (([*BOTH, (0, 0.5)], BOTH), (BOTH, []), r"1 image \(0\.png\) has a box of the same class twice"),
         (
             ([*BOTH, (0, 0.1)], [(1, 0.2)]),
             (BOTH, []),
