@@ -57,9 +57,11 @@ def overlap(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[n
 
 def common(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np.float64]:
     """The area that each box has in common with each other, [n, m]."""
-    low = np.maximum(ours[:, None, :2], theirs[None, :, :2])
-    high = np.minimum(ours[:, None, 2:], theirs[None, :, 2:])
-    found: NDArray[np.float64] = np.clip(high - low, 0, None).prod(-1)
+    across, down = (
+        np.minimum.outer(ours[:, axis + 2], theirs[:, axis + 2]) - np.maximum.outer(ours[:, axis], theirs[:, axis])
+        for axis in (0, 1)
+    )
+    found: NDArray[np.float64] = np.maximum(across, 0) * np.maximum(down, 0)
     return found
 
 

@@ -4,7 +4,7 @@ Logits are interpolated bilinearly, the corners of both maps' corner pixels in c
 ``edgekit.ir``: torch's ``align_corners=False``), and the class with the largest one is that of the pixel; of equal ones
 the first.
 
-**One arithmetic.** Everything is float32: first rows, then columns, each as a (1 - f) + b f. So the same logits are
+**One arithmetic.** Everything is float32: first across, then down, each as a (1 - f) + b f. So the same logits are
 the same mask on every machine.
 """
 
@@ -29,13 +29,13 @@ def mask_of(logits: NDArray[Any], size: tuple[int, int]) -> NDArray[np.uint8]:
     >>> mask_of(np.array([[[0.0, 8.0]], [[3.0, 3.0]]]), (1, 4)).tolist()
     [[1, 1, 0, 0]]
     """
-    low, high, share = _between(logits.shape[1], size[0])
-    rows = logits.astype(np.float32)
-    rows = rows[:, low] * (1 - share)[:, None] + rows[:, high] * share[:, None]
     low, high, share = _between(logits.shape[2], size[1])
+    planes = logits.astype(np.float32)
+    planes = planes[:, :, low] * (1 - share) + planes[:, :, high] * share
+    low, high, share = _between(logits.shape[1], size[0])
     best, found = np.full(size, -np.inf, np.float32), np.zeros(size, np.uint8)
-    for index, plane in enumerate(rows):  # one class at a time: all at once, they are much memory
-        values = plane[:, low] * (1 - share) + plane[:, high] * share
+    for index, plane in enumerate(planes):  # one class at a time: all at once, they are much memory
+        values = plane[low] * (1 - share)[:, None] + plane[high] * share[:, None]
         np.copyto(found, np.uint8(index), where=values > best)
         np.maximum(best, values, out=best)
     return found
