@@ -396,3 +396,23 @@ def test_other_places_have_nothing(tmp_path: Path) -> None:
     for task in ("detection", "segmentation"):
         assert read(tmp_path, task) is None
         assert read(tmp_path / "cats", task) is None
+
+
+# --- real sets
+
+PUBLISHED = {  # boxes of each class in train and val, as the sets' own notes count them
+    "bccd": ({"RBC": 2381, "WBC": 214, "Platelets": 209}, {"RBC": 967, "WBC": 87, "Platelets": 83}),
+    "roadsign": (
+        {"speedlimit": 512, "crosswalk": 133, "trafficlight": 120, "stop": 61},
+        {"speedlimit": 79, "crosswalk": 21, "trafficlight": 17, "stop": 9},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_all_boxes_of_real_sets_are_read(realdata: Path, name: str) -> None:
+    for part, expected in zip(("train", "val"), PUBLISHED[name], strict=True):
+        of = found(realdata / "sets" / name / f"{part}.json")
+        counts = np.bincount(np.concatenate([boxes.classes for boxes in of.targets]), minlength=len(of.labels))
+        assert dict(zip(of.labels, counts.tolist(), strict=True)) == expected
+        assert not of.notes

@@ -131,15 +131,13 @@ def _read_several(source: Path) -> Labelled:
     notes = [note for _, one in found for note in one.notes]
     if (numbers := all_numbers(source, first.names)) is not None:
         values, columns = numbers
-        are_tags = bool(np.isin(values, (0, 1, UNKNOWN)).any()) and bool(
-            (np.isin(values, (0, 1, UNKNOWN)) | np.isnan(values)).all()
-        )
-        task = Tagging.name if are_tags else Regression.name
-        values = known_tags(values, first.names, columns) if are_tags else values
-        parts.append(Part(task, columns, values.astype(np.float32)))
-        notes.append(
-            f"{reading.TABLE} holds {'0, 1 and -1 alone, so its columns are tags' if are_tags else 'numbers'}."
-        )
+        if np.isin(values[~np.isnan(values)], (0, 1, UNKNOWN)).all():
+            tags = known_tags(values, first.names, columns)
+            parts.append(Part(Tagging.name, columns, tags.astype(np.float32)))
+            notes.append(f"{reading.TABLE} holds 0, 1 and -1 alone, so its columns are tags.")
+        else:
+            parts.append(Part(Regression.name, columns, values.astype(np.float32)))
+            notes.append(f"{reading.TABLE} holds numbers, which are learned as such.")
     if len(parts) < 2:
         raise DataError(
             f"only {parts[0].task} is served by what lies beside the images of {source}: train for that alone, or add "
