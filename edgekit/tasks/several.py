@@ -103,24 +103,22 @@ class Several(Task[Mapping[str, Any]]):
 
     @classmethod
     def of(cls, shapes: Mapping[str, tuple[int, ...]], labels: Sequence[str], details: Mapping[str, Any]) -> Self:
-        """See ``Task``; of the details it reads the heads, of which some may be left out of a file."""
+        """See ``Task``; of the details it reads the heads."""
         from edgekit.tasks.registry import HEADS, kind  # noqa: PLC0415 - it finds this module, too
 
-        outputs = _outputs([head["name"] for head in details.get(HEADS, ())], shapes)
-        there = [head for head in details.get(HEADS, ()) if outputs[head["name"]]]
-        if not there:
+        if not details.get(HEADS):
             raise ConfigError(
                 "the task is several, and nothing says what heads the network has: they are read from checkpoints of "
                 "networks that edgekit builds"
             )
-        of_there = sum(head["things"] for head in there)
+        outputs = _outputs([head["name"] for head in details[HEADS]], shapes)
         heads, start = list[Head](), 0
-        for head in there if len(labels) == of_there else details[HEADS]:
-            own = labels[start : start + head["things"]]
-            start += head["things"]
-            if called := outputs[head["name"]]:
-                task = kind(head["task"]).of({name: shapes[by] for name, by in called.items()}, own, head)
-                heads.append(Head(head["name"], task, tuple(called.items())))
+        for head in details[HEADS]:
+            called, end = outputs[head["name"]], start + head["things"]
+            own = {name: shapes[by] for name, by in called.items()}
+            task = kind(head["task"]).of(own, labels[start:end], head)
+            heads.append(Head(head["name"], task, tuple(called.items())))
+            start = end
         return cls(tuple(heads))
 
     @property

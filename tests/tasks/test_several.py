@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from edgekit.annotations.boxes import Boxes
+from edgekit.errors import ConfigError
 from edgekit.models.priors import Level, Priors
 from edgekit.tasks.detection import Detection
 from edgekit.tasks.scoring import metrics, score
@@ -81,8 +82,6 @@ def test_a_network_is_as_plausible_as_its_worst_head() -> None:
     assert (fine.problem, fine.measured) == ("", "signs: 100 % of 20 boxes right")
 
 
-@pytest.mark.parametrize("labels", [LABELS, LABELS[1:]])
-def test_heads_may_be_left_out_of_a_file(labels: tuple[str, ...]) -> None:
-    only = Several.of({"light": (2,)}, labels, {"heads": [SIGNS, LIGHT]})
-    assert (only.outputs, only.things) == (("light",), 2)
-    assert only.decode({"light": OUTPUTS["light"][:1]})[0].text == "light: sun"
+def test_each_head_needs_its_outputs() -> None:
+    with pytest.raises(ConfigError, match=r"the task is detection, which reads boxes \[2, 4\]"):
+        Several.of({"light": (2,)}, LABELS, {"heads": [SIGNS, LIGHT]})
