@@ -61,6 +61,7 @@ NEED_A_TOOLCHAIN = (
         "edgekit.models.selection",
         "edgekit.models.readers",
         "edgekit.models.readers.*",
+        "edgekit.models.building",
         "edgekit.models.complexity",
         "edgekit.models.ensemble",
         "edgekit.models.sums",

@@ -50,6 +50,7 @@ def export(  # noqa: PLR0913 - one a flag of the command
     task: str | None = None,
     io_dtype: str | None = None,
     head: str | None = None,
+    heads: str | Sequence[str] | None = None,
     outputs: str | None = None,
     batch: int | None = None,
     keep_float: str | Sequence[str] | None = None,
@@ -107,6 +108,7 @@ def export(  # noqa: PLR0913 - one a flag of the command
         task: what the network is for: "classification", as is usual for one output of [N, classes].
         io_dtype: "float32", "int8" or "uint8" at the boundary of int8 files.
         head: "logits", or beside them probabilities by "softmax" or "sigmoid".
+        heads: those that files have, where the network has several.
         outputs: of detectors "raw", codings and logits, or "decoded", corners of boxes and probabilities.
         batch: images that a file takes at once; any number by default, but for Core ML's, which takes one.
         keep_float: layers that stay in float in int8 files; "features.4" means all of that block.

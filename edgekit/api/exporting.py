@@ -87,6 +87,7 @@ def _settings(given: dict[str, Any]) -> Settings:
             "model": {
                 "checkpoint": Path(model) if keywords.is_path(model) else None,
                 "labels": given["labels"] and Path(given["labels"]),
+                "heads": keywords.names(given["heads"]),
                 "task": given["task"],
                 "padding": given["padding"],
                 "resolution": given["resolution"],

@@ -11,6 +11,7 @@ from edgekit.cli.options import (
     BatchOption,
     CalibOption,
     HeadOption,
+    HeadsOption,
     InsistOption,
     IoDtypeOption,
     KeepFloatOption,
@@ -133,6 +134,7 @@ class FileFlags:
     out: OutOption = None
     io_dtype: IoDtypeOption = None
     head: HeadOption = None
+    heads: HeadsOption = None
     outputs: OutputsOption = None
     batch: BatchOption = None
     labels: LabelsOption = None
@@ -145,7 +147,7 @@ class FileFlags:
             ConfigError: a target is unknown.
         """
         return {
-            "model": {"labels": self.labels},
+            "model": {"labels": self.labels, "heads": None if self.heads is None else names(self.heads)},
             "export": {
                 "targets": None if self.target is None else formats.named(names(self.target)),
                 "io_dtype": said("--io-dtype", self.io_dtype),

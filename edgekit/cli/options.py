@@ -106,6 +106,9 @@ HeadOption = Annotated[
         show_default="logits",
     ),
 ]
+HeadsOption = Annotated[
+    str | None, typer.Option("--heads", metavar="HEAD,…", help=_meaning("model.heads"), show_default="all")
+]
 OutputsOption = Annotated[str | None, typer.Option("--outputs", help=_meaning("export.outputs"), show_default="raw")]
 BatchOption = Annotated[
     str | None,

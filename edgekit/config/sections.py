@@ -45,6 +45,7 @@ class ModelSettings:
     cifar_stem: bool | None = key(
         "whether its first strides were taken out, so that images of 32 x 32 leave a map of 4 x 4", default=None
     )
+    heads: tuple[str, ...] | None = key("those that files have, by name; all by default", default=None)
     labels: Path | None = key("class names, one a line, stored in every file", default=None)
     task: Annotated[str, OneOf(TASKS)] | None = key(
         "what it is for; classification, as is usual for one output of [N, classes]", default=None

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
-from edgekit.errors import ArtifactError, ConfigError
+from edgekit.errors import ArtifactError, ConfigError, did_you_mean
 from edgekit.models.architecture import Architecture
 from edgekit.models.head_specs import VectorSpec, spec_from
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from edgekit.models.architecture import Options, Size
     from edgekit.models.head_specs import HeadSpec
@@ -98,6 +98,18 @@ class TaskArchitecture:
         if isinstance(head, VectorSpec):
             return dict.fromkeys(head.outputs, head.name)
         return {output: f"{head.name}_{output}" for output in head.outputs}
+
+    def only(self, names: Collection[str]) -> TaskArchitecture:
+        """This network with those of its heads, in its own order.
+
+        Raises:
+            ConfigError: none is named, or one that it does not have.
+        """
+        known = [head.name for head in self.heads]
+        for name in names:
+            if name not in known:
+                raise ConfigError(f"{self.name} has no head {name!r}: {did_you_mean(name, known)}")
+        return replace(self, heads=tuple(head for head in self.heads if head.name in names))
 
     def with_options(self, **options: Unpack[Options]) -> TaskArchitecture:
         """This network with another backbone, and priors for images of its size.

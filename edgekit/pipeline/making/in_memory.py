@@ -103,6 +103,7 @@ def _is_own(network: object) -> TypeGuard[Classifier | TaskNetwork]:
 
 def _from_module(network: nn.Module, settings: ModelSettings, shape: tuple[int, int, int] | None) -> Trained:
     from edgekit.models import checkpoint  # noqa: PLC0415 - needs torch
+    from edgekit.models.choosing import only  # noqa: PLC0415 - likewise
 
     kind = type(network).__name__
     path = _place(kind)
@@ -110,6 +111,7 @@ def _from_module(network: nn.Module, settings: ModelSettings, shape: tuple[int, 
         loaded = checkpoint.of_module(
             network, family=settings.family, num_classes=settings.classes, **options_of(settings)
         )
+        loaded = loaded if settings.heads is None else only(loaded, settings.heads)
         return replace(of_checkpoint(loaded, path), in_memory=str(path))
     _refuse_options(settings, kind)
     from edgekit.capture.torch_export import capture  # noqa: PLC0415 - torch.export takes 3 s to import

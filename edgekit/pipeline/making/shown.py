@@ -152,7 +152,7 @@ def _answers(network: nn.Module | Graph, images: NDArray[np.float32]) -> NDArray
     """The logits [N, classes] of a network that was built by some options; without any, all it gives, [N, 1, values].
 
     Args:
-        network: a module of a checkpoint's, which gives logits, or a graph.
+        network: a module of a checkpoint's, or a graph.
         images: normalized, [N, C, H, W].
     """
     import torch  # noqa: PLC0415 - a Raspberry Pi does without
@@ -166,8 +166,7 @@ def _answers(network: nn.Module | Graph, images: NDArray[np.float32]) -> NDArray
         given: dict[str, torch.Tensor] | torch.Tensor = module(part)
         if isinstance(given, torch.Tensor):
             return given
-        assert not isinstance(network, torch.nn.Module), "a checkpoint's gives logits"
-        if network.logits is not None:
+        if not isinstance(network, torch.nn.Module) and network.logits is not None:
             return given[network.logits.name]
         return torch.cat([values.flatten(1) for values in given.values()], 1)[:, None]
 

@@ -15,6 +15,7 @@ from edgekit.facts import Basis, Fact
 from edgekit.flags import INPUT_SETTINGS
 from edgekit.ir import LOGITS
 from edgekit.models.structures import body
+from edgekit.models.task_architecture import HEADS
 from edgekit.passes import float_form
 
 if TYPE_CHECKING:
@@ -129,6 +130,8 @@ def load_as_exported(settings: ModelSettings, provenance: Mapping[str, Any], net
         known = {"resolution": provenance.get("size")}
     if isinstance(both := known.get("resolution"), list):  # height and width, from JSON
         known["resolution"] = tuple(both)
+    if settings.heads is None and HEADS in known:
+        settings = replace(settings, heads=tuple(head["name"] for head in known[HEADS]))
     open_keys = [name for name in names if getattr(settings, name) is None]
     return network.load(replace(settings, **{name: known[name] for name in open_keys if name in known}))
 
@@ -147,9 +150,10 @@ def _from_checkpoint(path: Path, settings: ModelSettings) -> Trained:
     extras.load("torch", "torch")  # 1.5 s that an ONNX file does not need here
 
     from edgekit.models import checkpoint  # noqa: PLC0415 - needs torch
+    from edgekit.models.choosing import only  # noqa: PLC0415 - likewise
 
     loaded = checkpoint.load(path, family=settings.family, num_classes=settings.classes, **options_of(settings))
-    return of_checkpoint(loaded, path)
+    return of_checkpoint(loaded if settings.heads is None else only(loaded, settings.heads), path)
 
 
 def of_checkpoint(loaded: Checkpoint, path: Path) -> Trained:
