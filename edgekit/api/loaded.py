@@ -183,11 +183,12 @@ class Loaded(Shown):
         about = self.metadata
         feeds = origin.image(about.preprocessing)
         takes = origin.input_value(about.normalization, about.io_dtype)
-        classes = f"{len(about.labels)} labelled classes" if about.labels else "logits"
+        task, labels = self._opened.task, about.labels
+        gives = f"{', '.join(task.outputs)} of {task.name}" + (f", {count(len(labels), 'label')}" if labels else "")
         return Page(
             f"{self._opened.path.name}: {about.network}, {about.precision}",
             (),
-            (f"takes {feeds}; {about.io_dtype}, {takes}", f"gives {classes}", f"runs in {self.runner}"),
+            (f"takes {feeds}; {about.io_dtype}, {takes}", f"gives {gives}", f"runs in {self.runner}"),
         )
 
     def _predicted(self, images: Any, top: int, layout: str | None) -> Iterator[Prediction]:  # noqa: ANN401 - what a user gives

@@ -56,7 +56,7 @@ def test_a_drop_and_the_agreement_are_those_of_the_worst_head() -> None:
 def test_answers_name_the_heads() -> None:
     first, second, _ = TASK.decode(OUTPUTS)
     assert first.text == "signs: 1 stop; light: sun"
-    assert second.lines == ("signs: stop 95.26 %, 0 to 50 % across, 0 to 100 % down", "light: rain 88.08 %")
+    assert second.lines == ("signs: stop 95.26 % (0 to 50 % across, 0 to 100 % down)", "light: rain 88.08 %")
     right = TASK.stated({"signs": THERE, "light": TAGS})
     assert [tuple(one.answers) for one in right] == [("signs", "light"), ("light",), ("signs",)]
     assert [one.contradicts(other) for one, other in zip(TASK.decode(OUTPUTS), right, strict=True)] == [

@@ -43,7 +43,7 @@ class Thing:
     def line(self) -> str:
         """All of it in a line."""
         left, top, right, bottom = (f"{100 * side:.0f}" for side in self.box)
-        return f"{self.label} {percent(self.score)}, {left} to {right} % across, {top} to {bottom} % down"
+        return f"{self.label} {percent(self.score)} ({left} to {right} % across, {top} to {bottom} % down)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,8 +79,8 @@ def test_answers_name_what_is_seen_and_where() -> None:
     first, second = TASK.decode(CAT_AND_DOG)
     assert first.text == "1 cat, 1 dog"
     assert first.lines == (
-        "cat 95 %, 0 to 50 % across, 0 to 50 % down",
-        "dog 89 %, 50 to 100 % across, 50 to 100 % down",
+        "cat 95 % (0 to 50 % across, 0 to 50 % down)",
+        "dog 89 % (50 to 100 % across, 50 to 100 % down)",
     )
     assert TASK.decode(CAT_AND_DOG, most=1)[0].lines == (first.lines[0], "and 1 more")
     assert TASK.decode(outputs((NOTHING,) * 4))[0].lines == ("nothing",)
