@@ -62,6 +62,7 @@ NEED_A_TOOLCHAIN = (
         "edgekit.models.readers",
         "edgekit.models.readers.*",
         "edgekit.models.building",
+        "edgekit.models.choosing",
         "edgekit.models.complexity",
         "edgekit.models.ensemble",
         "edgekit.models.sums",
