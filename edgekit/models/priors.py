@@ -24,6 +24,7 @@ Shape = tuple[float, float]  # width and height of a box, in shares of the image
 LEAST_SCALE: Final = 0.2
 LARGEST_SCALE: Final = 0.95
 RATIOS: Final = (2.0, 3.0)
+COMMON: Final = 2 / 3  # of two boxes of one shape, where their intersection is one half of their union
 _ROUNDS: Final = 100  # of k-means, at most; some ten are usual
 
 
@@ -144,23 +145,44 @@ def scaled(
 def fitted(sizes: NDArray[np.floating[Any]], grids: Sequence[Size], each: int = 6) -> Priors:
     """Boxes of the shapes that objects have: k-means by 1 - IoU (arXiv:1612.08242, section 2), of equal centres.
 
-    The shapes are dealt out by area, the smallest to the finest map, so that every map has ``each`` of them. The
-    result follows from ``sizes`` alone.
+    Each object counts for the coarsest map that is fine enough for it: where a box of its own shape overlaps it by one
+    half or more, wherever it lies. So rare shapes have boxes of their own, and large objects are not left to maps of a
+    few places. A map with fewer than ``each`` different objects has the boxes of ``scaled``. The result follows from
+    ``sizes`` alone.
 
     Args:
         sizes: [n, 2], widths and heights of objects in shares of the image.
         grids: rows and columns of each map, the finest first.
-        each: shapes of each map.
+        each: shapes of each map that has objects.
 
     Raises:
         ConfigError: there is no object.
     """
     if not len(sizes):
         raise ConfigError("no object shows how large boxes are: give images that have some")
-    centres = _centres(np.asarray(sizes, np.float64), len(grids) * each)
-    ordered = sorted(((float(width), float(height)) for width, height in centres), key=math.prod)
-    dealt = (ordered[index * each : (index + 1) * each] for index in range(len(grids)))
-    return Priors(tuple(Level(*grid, tuple(shapes)) for grid, shapes in zip(grids, dealt, strict=True)))
+    objects = np.asarray(sizes, np.float64)
+    fits = np.stack([_least_common(objects, grid) >= COMMON for grid in grids], 1)
+    of = len(grids) - 1 - fits[:, ::-1].argmax(1)  # the last map that fits
+    of[~fits.any(1)] = 0
+    levels = []
+    for index, level in enumerate(scaled(grids).levels):
+        own = objects[of == index]
+        if len(np.unique(own, axis=0)) >= each:
+            centres = sorted(((float(width), float(height)) for width, height in _centres(own, each)), key=math.prod)
+            level = Level(level.rows, level.columns, tuple(centres))  # noqa: PLW2901 - the other one is not needed
+        levels.append(level)
+    return Priors(tuple(levels))
+
+
+def _least_common(sizes: NDArray[np.float64], grid: Size) -> NDArray[np.float64]:
+    """[n]: the share of an object that a box of its shape covers at the nearest place, half a place away on each axis.
+
+    Args:
+        sizes: [n, 2], widths and heights.
+        grid: rows and columns.
+    """
+    found: NDArray[np.float64] = np.clip(1 - 0.5 / (sizes * grid[::-1]), 0, None).prod(1)
+    return found
 
 
 def _centres(sizes: NDArray[np.float64], count: int) -> NDArray[np.float64]:

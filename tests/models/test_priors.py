@@ -7,8 +7,10 @@ import math
 import numpy as np
 import pytest
 
+from edgekit.annotations.boxes import overlap
 from edgekit.errors import ArtifactError, ConfigError
 from edgekit.models.priors import Level, Priors, fitted, scaled
+from edgekit.tasks.detection.coding import corners
 
 
 def test_order_and_centres_of_a_small_grid() -> None:
@@ -47,16 +49,26 @@ def test_what_are_no_priors_is_refused(values: dict[str, object]) -> None:
         Priors.from_dict(values)
 
 
-def test_fitted_finds_the_shapes_that_objects_have() -> None:
+def test_fitted_finds_the_shapes_that_objects_have_on_each_map() -> None:
     shapes = np.array([(0.05, 0.1), (0.2, 0.1), (0.4, 0.4), (0.9, 0.5)])
     noise = np.random.default_rng(0).uniform(0.97, 1.03, (400, 2))
     sizes = np.repeat(shapes, 100, axis=0) * noise
+    grids = [(16, 16), (8, 8), (1, 1)]
 
-    priors = fitted(sizes, [(4, 4), (2, 2)], each=2)
+    priors = fitted(sizes, grids, each=2)
 
     assert np.allclose(priors.levels[0].shapes, shapes[:2], rtol=0.02)
     assert np.allclose(priors.levels[1].shapes, shapes[2:], rtol=0.02)
-    assert fitted(sizes, [(4, 4), (2, 2)], each=2) == priors
+    assert priors.levels[2] == scaled(grids).levels[2], "no object is as large as its places are wide"
+    assert fitted(sizes, grids, each=2) == priors
+
+
+def test_few_large_objects_among_many_small_ones_have_boxes_wherever_they_lie() -> None:
+    random = np.random.default_rng(0)
+    small, large = (shape * random.uniform(0.8, 1.2, (count, 2)) for shape, count in ((0.15, 1000), (0.4, 50)))
+    priors = fitted(np.concatenate([small, large]), [(side, side) for side in (20, 10, 5, 3, 2, 1)])
+    low = random.uniform(0, 1 - large)
+    assert overlap(np.concatenate([low, low + large], 1), corners(priors.boxes)).max(1).min() > 0.5
 
 
 def test_fitted_needs_objects() -> None:
