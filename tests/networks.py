@@ -45,10 +45,11 @@ from edgekit.ir import (
 )
 from edgekit.ir.operators.operator import Window
 from edgekit.models.backbone import Backbone
+from edgekit.models.building import built
 from edgekit.models.families.mobilenet_v2 import mobilenet_v2
 from edgekit.models.heads.convolution import ConvolutionHead
 from edgekit.models.heads.linear import LinearHead
-from edgekit.models.network import Network, build
+from edgekit.models.network import Network
 from edgekit.passes import integer_form
 from edgekit.preprocessing import Preprocessing
 from edgekit.quantization import QuantParams, Ratio, odd_fractions, solve_add
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.models.architecture import Architecture
+    from edgekit.models.structures import Structure
 
 RELU, RELU6 = Clamp(0.0), Clamp(0.0, 6.0)
 NO_PADDING, SAME = Padding(), Padding(1, 1, 1, 1)
@@ -68,13 +70,13 @@ SCALE = Fraction(3, 140)  # of an integer layer's output, unless a test says ano
 
 
 def with_ranges(
-    architecture: Architecture, pixels: NDArray[np.uint8], clipped: float
+    architecture: Structure, pixels: NDArray[np.uint8], clipped: float
 ) -> tuple[FloatModel, dict[str, Range]]:
     """A network with random weights that has seen ``pixels``, and ranges that clip that share at either end."""
     torch.manual_seed(0)
     shape = pixels.shape[1:3]
     preprocessing = Preprocessing((shape[0], shape[1]), None)
-    module = build(architecture).train()
+    module = built(architecture).train()
     with torch.no_grad():
         module(torch.from_numpy(preprocessing.normalization(pixels)))  # statistics for batch normalization
     model = FloatModel(integer_form(capture(module.eval(), architecture.name, (3, *shape))), preprocessing)

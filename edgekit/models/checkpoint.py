@@ -251,7 +251,7 @@ def _of_torchvision(found: torchvision.Found, given: Options) -> _Understood:
     """A detector or a segmenter; what weights do not tell is usual there."""
     architecture = found.architecture.with_options(**given)
     told = {name: getattr(found.architecture.backbone, name) for name in given}
-    facts = (*_usual_normalization(found), *untold.facts_of(architecture, given, {}, found.source))
+    facts = (*_usual_normalization(found), *found.facts, *untold.facts_of(architecture, given, {}, found.source))
     weights = numbers.as_float32(found.weights)
     return _Understood(found.source, architecture, weights, facts, untold.overruled(given, told, {}), found.notes)
 

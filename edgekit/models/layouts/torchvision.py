@@ -11,6 +11,8 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from edgekit.facts import Basis, Fact
+from edgekit.flags import INPUT_SETTINGS
 from edgekit.models import inference, strays
 from edgekit.models.architecture import Options, dilated
 from edgekit.models.backbone import expansions, feature_maps
@@ -47,6 +49,7 @@ class Found:
         architecture: with what weights do not tell as it is there.
         weights: by edgekit's names.
         normalization: mean and std of 0..1 pixels, where it is not ImageNet's.
+        facts: what else is usual for its images.
         notes: what was found and left aside, for people.
     """
 
@@ -54,6 +57,7 @@ class Found:
     architecture: TaskArchitecture
     weights: Mapping[str, Tensor] = field(repr=False)
     normalization: tuple[tuple[float, ...], tuple[float, ...]] | None
+    facts: tuple[Fact, ...]
     notes: tuple[str, ...]
 
 
@@ -66,6 +70,7 @@ class _Layout:
         rules: patterns of names, and what they become.
         head: of a backbone and the weights under edgekit's names.
         resolution: of the images that it is published for, in pixels.
+        resize: how they are brought to that size, where it is not usual for classifiers.
     """
 
     name: str
@@ -75,6 +80,7 @@ class _Layout:
     resolution: int
     is_dilated: bool = True
     normalization: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    resize: str | None = None
 
 
 def find(groups: Sequence[Group], family: str | None) -> Found | None:
@@ -110,7 +116,11 @@ def _found(layout: _Layout, root: str, given: Mapping[str, Tensor], family: str 
     if aside:
         notes += (f"left aside, as no part of the network: {strays.described(aside)}",)
     architecture = TaskArchitecture(backbone, (layout.head(backbone, weights),))
-    return Found(f"torchvision's {layout.name} state dict", architecture, weights, layout.normalization, notes)
+    source, known = f"torchvision's {layout.name} state dict", tuple[Fact, ...]()
+    if layout.resize is not None:
+        because = f"usual for this layout ({source})"
+        known = (Fact("resize", layout.resize, Basis.ASSUMED, because, INPUT_SETTINGS["resize"]),)
+    return Found(source, architecture, weights, layout.normalization, known, notes)
 
 
 def _renamed(key: str, rules: Sequence[tuple[str, str]]) -> str:
@@ -193,6 +203,7 @@ _LAYOUTS: Final = (
         resolution=320,
         is_dilated=False,
         normalization=(_HALF, _HALF),
+        resize="whole",
     ),
     _Layout("lraspp", "classifier.low_classifier.weight", _SEGMENTER, _lraspp, resolution=520),
     _Layout("deeplabv3", "classifier.0.convs.0.0.weight", _SEGMENTER, _deeplab, resolution=520),
