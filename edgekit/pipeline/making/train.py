@@ -12,12 +12,12 @@ import numpy as np
 from edgekit import extras
 from edgekit.errors import CheckpointError, ConfigError
 from edgekit.models.architecture import Architecture
-from edgekit.models.folders import BEST, CALIBRATION, LAST, file_of
+from edgekit.models.folders import BEST, CALIBRATION, LAST
 from edgekit.pipeline.making.beginning import Beginning, begin, check_named
 from edgekit.pipeline.making.completing import check_head, completed
 from edgekit.pipeline.making.run import BOARD, RunFolder
+from edgekit.pipeline.making.teaching import digest, teachers_of
 from edgekit.progress import Progress, silent
-from edgekit.tasks.classification.labels import matched
 from edgekit.tasks.values import Measured
 from edgekit.version import __version__
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import nn
 
     from edgekit.calibration.images import ImageSource
     from edgekit.config import Accelerator, Settings
@@ -33,15 +33,13 @@ if TYPE_CHECKING:
     from edgekit.preprocessing import Preprocessing
     from edgekit.tasks.values import Metric
     from edgekit.training.data.opening import Data
-    from edgekit.training.distillation import Distillation, Teacher
+    from edgekit.training.distillation import Distillation
     from edgekit.training.from_images import FromImages
     from edgekit.training.loop import Epoch
     from edgekit.training.recipe import Recipe
 
 KEPT_IMAGES = 256  # training images that a run keeps, for the calibration of int8 exports
 _ASKED = 32  # training images that show what a pre-trained network expects
-_SHOWN = 5  # names of classes in a message
-_TEMPERATURE, _ALPHA = 4.0, 0.7  # of distillation
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +131,9 @@ class _Work:
             "data": self.data.digest,
             "task": wanted.task,
             "recipe": asdict(self.recipe),
-            "teachers": [_digest(path) for path in wanted.teacher],
+            "teachers": [digest(path) for path in wanted.teacher],
             "distillation": {"kind": wanted.kd, "temperature": wanted.kd_temperature, "alpha": wanted.kd_alpha},
+            "freeze_bn": wanted.freeze_bn,
             "seed": wanted.seed,
         }
 
@@ -193,7 +192,7 @@ def train(
     work = _Work(settings, data, beginning, recipe, device)
     made_from = work.made_from
     run.begin(made_from)
-    trainee = _trainee(work, _teachers(settings, data.labels, work.device))
+    trainee = _trainee(work, teachers_of(settings, data.labels, work.device))
     identity, precision = _identity(made_from), Precision.of(work.device)
     loop = Loop(trainee, recipe, wanted.seed, state=run.state, identity=identity, precision=precision)
     metrics = {metric.name: metric for metric in trainee.task.metrics}
@@ -233,23 +232,6 @@ def train(
     return TrainResult(run.path, run.path / BEST, _for_libraries(run.path), told, tuple(loop.history), loop.best)
 
 
-def _digest(checkpoint: Path) -> str:
-    """SHA-256 of a file of weights, or of the one in a folder.
-
-    Raises:
-        CheckpointError: there is none.
-        ConfigError: it cannot be read.
-    """
-    path = file_of(checkpoint)
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ConfigError(
-            f"the teacher {path} cannot be read ({error.strerror}): name another, --teacher FILE"
-        ) from error
-
-
 def _device(wanted: Accelerator | None) -> Accelerator:
     torch = extras.load("torch", "torch")
     there = torch.cuda.is_available()
@@ -269,66 +251,6 @@ def _shown(data: Data) -> Callable[[Preprocessing], ImageSource]:
         return held_images(pixels, f"{len(places)} training images", preprocessing)
 
     return images
-
-
-def _teachers(settings: Settings, labels: tuple[str, ...], device: str) -> Distillation | None:
-    """What is learned from besides, if anything is.
-
-    Raises:
-        ConfigError: a teacher tells other classes apart, the task is none that is distilled, or it is said how to learn
-            from teachers, and none is named.
-    """
-    from edgekit.training.distillation import Distillation  # noqa: PLC0415 - see ``train``
-
-    wanted = settings.train
-    if not wanted.teacher:
-        if wanted.kd != "kd" or wanted.kd_temperature is not None or wanted.kd_alpha is not None:
-            raise ConfigError("--kd says how to learn from a teacher, and none is named: add --teacher FILE")
-        return None
-    if wanted.task != "classification":
-        raise ConfigError(f"teachers are learned from in classification, and the task is {wanted.task}: leave them out")
-    return Distillation(
-        [_teacher(path, settings, labels, device) for path in wanted.teacher],
-        wanted.kd,
-        _TEMPERATURE if wanted.kd_temperature is None else wanted.kd_temperature,
-        _ALPHA if wanted.kd_alpha is None else wanted.kd_alpha,
-    )
-
-
-def _teacher(path: Path, settings: Settings, labels: tuple[str, ...], device: str) -> Teacher:
-    """A trained network as it says that it takes images.
-
-    Raises:
-        ConfigError: it tells other classes apart, or the same ones in another order, as far as it names them.
-    """
-    from edgekit.executor.float import FloatExecutor  # noqa: PLC0415 - see ``train``
-    from edgekit.pipeline.making.source import open_source  # noqa: PLC0415 - likewise
-    from edgekit.training.distillation import Teacher  # noqa: PLC0415 - likewise
-
-    source = open_source(replace(settings, model=replace(settings.model, checkpoint=path, resolution=None, task=None)))
-    form = source.float_model
-    shapes = [tensor.shape for tensor in form.graph.named(form.graph.tensors).values()]
-    if shapes != [(len(labels),)]:
-        given = ", ".join(str(list(shape)) for shape in shapes)
-        raise ConfigError(
-            f"the teacher {path} gives {given} numbers, and the images have {len(labels)} classes: name one that was "
-            f"trained on these classes"
-        )
-    are_named = not any(all(map(str.isdigit, names)) for names in (labels, form.labels))
-    if are_named and matched(labels, form.labels) != tuple(range(len(labels))):
-        raise ConfigError(
-            f"the teacher {path} tells {', '.join(form.labels[:_SHOWN])} … apart, and the images are of "
-            f"{', '.join(labels[:_SHOWN])} …, in this order: name one that was trained on these classes"
-        )
-    executor = FloatExecutor(form.graph).to(device).eval()
-    normalization = form.preprocessing.normalization
-
-    def logits(images: Tensor) -> Tensor:
-        found: Tensor
-        (found,) = executor(images).values()
-        return found
-
-    return Teacher(logits, form.preprocessing.size, normalization.mean, normalization.std)
 
 
 def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
