@@ -217,7 +217,7 @@ def differences(found: Contents, wanted: Contents) -> tuple[ContentDifference, .
         result += [_superfluous(extra, layers) for extra in surplus.get(name, ())]
     common = [name for name in by_name if name in expected]
     result += _in_another_order(common, [name for name in expected if name in by_name], layers)
-    result += _of_facts(found.facts, wanted.facts)
+    result += of_facts(found.facts, wanted.facts)
     return tuple(result)
 
 
@@ -297,7 +297,8 @@ def _in_another_order(found: list[str], wanted: list[str], layers: Mapping[str, 
         yield ContentDifference(layers.get(b), "order", a, b, f"order of operators: {a} where {b} should be")
 
 
-def _of_facts(found: Mapping[str, Value], wanted: Mapping[str, Value]) -> Iterator[ContentDifference]:
+def of_facts(found: Mapping[str, Value], wanted: Mapping[str, Value]) -> Iterator[ContentDifference]:
+    """Where facts about a file or a network are not those that are wanted."""
     for key in dict.fromkeys((*wanted, *found)):
         a, b = found.get(key), wanted.get(key)
         if not same(a, b):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ArtifactError
+from edgekit.exporters.contents import flat, of_facts
 from edgekit.exporters.formats import FORMATS, format_of
 from edgekit.exporters.metadata import Precision
 from edgekit.integer_model import SUFFIX, IntegerModel
+from edgekit.pipeline.making.finishing import OUTPUTS
 from edgekit.pipeline.making.manifest import SUFFIX as MANIFEST_SUFFIX
 from edgekit.pipeline.making.manifest import sha256_of
 from edgekit.pipeline.proving.evidence import CHECKPOINT_HASH, most
@@ -18,7 +20,7 @@ from edgekit.verification.holding import CONTENTS, hold
 from edgekit.verification.statements import against, contradictions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from edgekit.config import VerifySettings
@@ -157,11 +159,18 @@ def check_one_network(candidates: Sequence[Candidate], evidence: Evidence) -> No
     if evidence.trained is not None or evidence.model is not None:
         return
     known = [(candidate.path, candidate.metadata) for candidate in candidates if candidate.metadata is not None]
-    for said in (_checkpoint, _fed):
+    for said in (_checkpoint, _fed, _network):
         values = [said(about) for _, about in known]
         if most(values) is None:
             other = next(path for (path, _), value in zip(known, values, strict=True) if value != values[0])
             raise ArtifactError(f"{known[0][0]} and {other} are of two networks: name the files of one of them")
+
+
+def usual(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+    """Those that say of their network what most of them say; all where there is no such thing."""
+    networks = [None if candidate.metadata is None else _network(candidate.metadata) for candidate in candidates]
+    wanted = most(networks)
+    return [one for one, said in zip(candidates, networks, strict=True) if said == wanted] or candidates
 
 
 def _checkpoint(about: Metadata) -> str | None:
@@ -180,6 +189,15 @@ def _fed(about: Metadata) -> Preprocessing:
 
 def _labels(about: Metadata) -> tuple[str, ...]:
     return about.labels
+
+
+def _network(about: Metadata) -> Mapping[str, Any]:
+    return _network_of(about.provenance)
+
+
+def _network_of(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a file says its network looks like, its heads and prior boxes among it, and what it gives."""
+    return {key: provenance.get(key) for key in ("architecture", OUTPUTS)}
 
 
 def examine(candidates: Sequence[Candidate], evidence: Evidence, limits: VerifySettings) -> tuple[Gate, ...]:
@@ -209,7 +227,7 @@ def _of_network(about: Metadata, others: Sequence[Metadata], evidence: Evidence)
     """Whether a file is of the same network, and fed as it has to be; files may have been exported one by one."""
     model, trained = evidence.model, evidence.trained
     checkpoints = [_checkpoint(one) for one in others]
-    fed, labels = ([say(one) for one in others] for say in (_fed, _labels))
+    fed, labels, networks = ([say(one) for one in others] for say in (_fed, _labels, _network))
     if trained is not None:
         yield gates.of_checkpoint(trained.path, is_of_it=_checkpoint(about) == _hash(trained))
     else:
@@ -223,6 +241,7 @@ def _of_network(about: Metadata, others: Sequence[Metadata], evidence: Evidence)
     if about.precision is Precision.INT8 or evidence.floats is not None:  # contents say it, and more
         return
     for name, said, of_model, values in (
+        ("network", _network(about), _network_of(model.provenance) if model else None, networks),
         ("preprocessing", _fed(about), model.preprocessing if model else None, fed),
         ("labels", _labels(about), model.labels if model else None, labels),
     ):
@@ -230,10 +249,17 @@ def _of_network(about: Metadata, others: Sequence[Metadata], evidence: Evidence)
         if name == "labels" and evidence.labels is not None:
             expected = evidence.labels
         if expected is not None and said != expected:
+            which = f" ({_first_difference(name, said, expected)})" if name == "network" else ""
             text = (
-                f"its {name} {'are' if name == 'labels' else 'is'} not what the other files have: export them together"
+                f"its {name} {'are' if name == 'labels' else 'is'} not what the other files have{which}: export them "
+                f"together"
             )
             yield gates.well_formed(name, [text], "")
+
+
+def _first_difference(name: str, said: object, expected: object) -> str:
+    """Where two nests of JSON values differ first, in words."""
+    return next(of_facts(dict(flat(name, said)), dict(flat(name, expected)))).text
 
 
 def _compare(candidate: Candidate, evidence: Evidence, runtime: str | None) -> None:
@@ -252,7 +278,8 @@ def _compare(candidate: Candidate, evidence: Evidence, runtime: str | None) -> N
         whose = f"what {evidence.trained.path.name} gives"
     if isinstance(wanted, IntegerModel) and about.provenance != wanted.provenance:
         candidate.differences = format_of(path).differences(path, wanted)
-        problem = "it comes from another integer model than the reference: export both together"
+        first = next((f", the first difference being {one}" for one in candidate.differences), "")
+        problem = f"it comes from another integer model than the reference{first}: export both together"
         candidate.gates.append(gates.well_formed(OF_MODEL, [problem], ""))
         return
     candidate.differences, found = hold(path, summary, wanted, whose, runtime)

@@ -171,7 +171,8 @@ def _labels(
 ) -> tuple[str, ...] | None:
     """What the file of labels says that the settings name, or a manifest, if it is still there and the same.
 
-    Where manifests say that none was named, what the trained network's own file says.
+    Where manifests say that none was named, what the trained network's own file says; and where there is no manifest
+    and files have those very names, in an order of their own.
     """
     classes = max(len(one.labels) for one in about)
     known = [*filter(None, map(records.of, paths))]
@@ -182,9 +183,10 @@ def _labels(
     for path in filter(None, named):
         with suppress(DataError):  # of another network
             return read_labels(path, classes)
-    if trained is not None and known and all(record.manifest.settings.model.labels is None for record in known):
-        return trained.labels or None
-    return None
+    if trained is None or any(record.manifest.settings.model.labels is not None for record in known):
+        return None
+    has_own = known or any(sorted(one.labels) == sorted(trained.labels) for one in about)
+    return (trained.labels or None) if has_own else None
 
 
 def _most_or_first(values: Sequence[T]) -> T:

@@ -7,7 +7,7 @@ import time
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgekit.calibration.evidence import ENOUGH_NATS
 from edgekit.calibration.images import ImageSource, open_images
@@ -46,9 +46,12 @@ if TYPE_CHECKING:
     from edgekit.config import BenchSettings, Settings, VerifySettings
     from edgekit.device.results import Row
     from edgekit.exporters.metadata import Metadata
+    from edgekit.facts import Fact
     from edgekit.pipeline.making.trained import Trained
     from edgekit.pipeline.proving.candidates import Candidate
+    from edgekit.pipeline.proving.evidence import Evidence
     from edgekit.preprocessing import Preprocessing
+    from edgekit.tasks.task import Task
 
 
 def verify(
@@ -87,8 +90,7 @@ def verify(
     known_facts = facts_of(one.provenance for one in abouts)
     reading = as_read(preprocessing, known_facts)
     images = trials.images_of(settings, reading, given.images)
-    facts, heads = (*from_setting(settings.model.task), *known_facts), heads_of(about.provenance)
-    task, about_task = task_of(_shapes(readable), about.labels, facts, heads)
+    task, about_task = _task(readable, evidence, (*from_setting(settings.model.task), *known_facts))
     check_limits(task, settings.verify.limits)
     if isinstance(images, ImageSource):
         task.check(images)
@@ -150,6 +152,17 @@ def verify(
         latencies=_latencies(sound, settings.bench, progress) if settings.verify.latency else (),
         seconds=time.perf_counter() - started,
     )
+
+
+def _task(readable: Sequence[Candidate], evidence: Evidence, facts: Sequence[Fact]) -> tuple[Task[Any], Fact]:
+    """The task, as what files have to be says it; where that is not known, as most of them do."""
+    known = evidence.model if evidence.floats is None else evidence.floats
+    if known is None:
+        usual = opening.usual(readable)
+        about = next(candidate.metadata for candidate in usual if candidate.metadata is not None)
+        return task_of(_shapes(usual), about.labels, facts, heads_of(about.provenance))
+    shapes = {name: tensor.shape for name, tensor in known.graph.named(known.graph.tensors).items()}
+    return task_of(shapes, known.labels, facts, heads_of(known.provenance))
 
 
 def _shapes(readable: Sequence[Candidate]) -> dict[str, tuple[int, ...]]:
