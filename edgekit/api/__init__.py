@@ -148,6 +148,7 @@ def train(  # noqa: PLR0913 - one a flag of the command
     resolution: int | tuple[int, int] | None = None,
     pretrained: str | PathLike[str] | None = None,
     task: str | None = None,
+    head: str | None = None,
     recipe: str | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -165,8 +166,11 @@ def train(  # noqa: PLR0913 - one a flag of the command
     model_ema_decay: float | None = None,
     clip_grad: float | None = None,
     grad_accum_steps: int | None = None,
+    freeze_bn: bool = False,
     grad_checkpointing: bool = False,
     crop: str | None = None,
+    crop_size: int | tuple[int, int] | None = None,
+    full_size_epochs: int | None = None,
     pad: int | None = None,
     scale: tuple[float, float] | None = None,
     hflip: float | None = None,
@@ -198,15 +202,17 @@ def train(  # noqa: PLR0913 - one a flag of the command
     >>> run = edgekit.train("flowers", pretrained="mobilenet_v3_small.pth", out="runs/a")  # doctest: +SKIP
     >>> edgekit.export(run.run, int8=True)                                                # doctest: +SKIP
 
-    What is left out is as the recipe has it: "scratch", "cifar10", or "finetune", which is the default with pretrained.
+    What is left out is as the recipe has it: "scratch", "cifar10", or "finetune", which is the default with pretrained;
+    "detection" and "segmentation" for these tasks.
 
     Args:
-        data: a folder of class folders, or of train/ and val/; a .csv or .npz.
+        data: a folder of class folders, or of train/ and val/; a .csv or .npz; images with boxes or masks beside them.
         arch: the family, "mobilenet_v3_small"; that of pretrained by default.
         width: multiplier of all channels; 1, or that of pretrained.
         resolution: of the network's images in pixels, or (height, width); as usual for the family.
         pretrained: a checkpoint to start from; its classifier may have other classes.
-        task: what the network is for: "classification", "regression".
+        task: its purpose: "classification", "tagging", "regression", "detection", "segmentation", "several".
+        head: "ssd" or "ssdlite" in detection, "lraspp" or "deeplab" in segmentation; as usual for the family.
         recipe: values of all that follows.
         epochs: how often to see each image.
         batch_size: images of a step.
@@ -224,8 +230,11 @@ def train(  # noqa: PLR0913 - one a flag of the command
         model_ema_decay: of a moving average of the weights, which is what is kept; 0 is none.
         clip_grad: largest norm of the gradient.
         grad_accum_steps: steps whose gradients make one update.
+        freeze_bn: keep the statistics of the pretrained network's batch normalization.
         grad_checkpointing: compute features twice instead of keeping them.
-        crop: of training images: "pad", "resized" or "none".
+        crop: of training images: "pad", "resized", "objects", "scaled" or "none".
+        crop_size: side of the crops in pixels, or (height, width), with "scaled".
+        full_size_epochs: last epochs, in which crops have the size of the network's images.
         pad: pixels on each side, with "pad".
         scale: least and largest share of an image's area, with "resized".
         hflip: probability of a mirrored image.

@@ -47,7 +47,8 @@ def _settings(given: dict[str, Any]) -> Settings:
         ConfigError: something is unknown, wrong, or contradicts itself.
     """
     trained = {name: value for name, value in given.items() if name not in _OTHERS}
-    trained["grad_checkpointing"] = given["grad_checkpointing"] or None
+    for name in ("freeze_bn", "grad_checkpointing"):
+        trained[name] = given[name] or None
     trained["teacher"] = keywords.names(given["teacher"]) or None
     expected = keywords.normalization(given["preprocessing"], given["mean"], given["std"], given["order"])
     overrides = {
