@@ -38,6 +38,7 @@ from edgekit.pipeline.making.trained import FROM_FILE, Trained
 from edgekit.pipeline.proving import evidence, trials
 from edgekit.pipeline.proving.verify import verify
 from edgekit.preprocessing import Preprocessing
+from edgekit.tasks.detection import in_graph
 
 for needed in ("onnx", "onnxruntime", "ai_edge_litert", "coremltools"):
     pytest.importorskip(needed)
@@ -488,6 +489,24 @@ def test_a_float_file_that_says_it_is_found_by_the_checkpoint(
 ) -> None:
     (file,) = verify([write(wrong.spoil(floats), tmp_path, target_of(wrong, STATED))], settings).files
     assert_named(wrong, file)
+
+
+# --- what edgekit itself decodes --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", ["CENTRE_VARIANCE", "_LEAST_GROWTH"])
+def test_wrong_nodes_are_found_where_everything_has_them(
+    number: str, trained: Trained, good: IntegerModel, settings: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The code that writes nodes behind the integers is the one that makes what files are held against."""
+    monkeypatch.setattr(in_graph, number, 0.2)
+    wanted, (ranges,) = as_wanted(trained, "decoded"), folder.glob("*.ranges.json")
+    model = rebuilding.integer_model(wanted, wanted.capture(), load(ranges), good)
+    model.save(folder / f"{model.graph.name}.int8.edgekit")
+    write(model, folder, "tflite")
+    (saved,) = verify([folder], settings).references
+    (problem,) = problems(saved)
+    assert "values of signs_corners are off by" in problem
 
 
 # --- good ones --------------------------------------------------------------------------------------------------------

@@ -12,10 +12,12 @@ from edgekit.errors import EdgekitError
 from edgekit.exporters.metadata import Precision
 from edgekit.facts import KEY, assumed, of_provenance
 from edgekit.passes import integer_form
+from edgekit.pipeline.making.finishing import OUTPUTS, RAW
 from edgekit.pipeline.making.manifest import sha256_of
 from edgekit.pipeline.proving.evidence import CHECKPOINT_HASH
 from edgekit.pipeline.proving.trials import joined, reals
 from edgekit.pipeline.proving.verdicts import Compared, FileVerdict, Picture, Saying
+from edgekit.reference.float import FloatReference
 from edgekit.runtimes.tracing import trace_file, trace_graph, trace_model
 from edgekit.tasks.drawing import can_be_drawn
 from edgekit.tasks.scoring import score
@@ -158,6 +160,26 @@ def judge(candidate: Candidate, known: Known, limits: VerifySettings, *, is_refe
         measured=measured,
         by_class=known.by_class(outputs),
     )
+
+
+def decoding(evidence: Evidence, answers: Answers) -> tuple[Gate, ...]:
+    """Whether what edgekit puts behind a network says what its raw answers stand for; nothing of raw networks.
+
+    The nodes that decode are in the files and in the models that these are held against alike. What is decoded apart
+    from them are the answers of the trained network (``finishing.as_wanted``).
+    """
+    model = evidence.floats
+    if model is None or model.provenance.get(OUTPUTS, RAW) == RAW or not answers.pictures:
+        return ()
+    place, pixels = next(iter(answers.pictures.items()))
+    found = FloatReference(model.graph).run(model.preprocessing.normalization(pixels[None]))
+    wanted = joined(answers.floats)
+    parities = (
+        compare_floats("edgekit, decoded", values, wanted[name][[place]], TOLERANCE[Precision.FLOAT32], output=name)
+        for name, values in found.items()
+    )
+    where = "the nodes that decode them are wrong, which is edgekit's own mistake: report it, and export raw outputs"
+    return tuple(gates.parity(parity, where) for parity in parities)
 
 
 def judge_references(

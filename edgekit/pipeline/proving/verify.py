@@ -26,7 +26,16 @@ from edgekit.pipeline.making.shown import filled_channel
 from edgekit.pipeline.proving import baseline, trials
 from edgekit.pipeline.proving import candidates as opening
 from edgekit.pipeline.proving.evidence import CHECKPOINT_HASH, facts_of, gather
-from edgekit.pipeline.proving.judging import Known, differences, differing, judge, judge_references, layers, pictures
+from edgekit.pipeline.proving.judging import (
+    Known,
+    decoding,
+    differences,
+    differing,
+    judge,
+    judge_references,
+    layers,
+    pictures,
+)
 from edgekit.pipeline.proving.records import Records
 from edgekit.pipeline.proving.trials import References, Trial
 from edgekit.pipeline.proving.verdicts import FileVerdict, Picture, VerifyResult
@@ -127,7 +136,7 @@ def verify(
     return VerifyResult(
         network=about.network,
         files=tuple(judge(c, known, settings.verify, is_reference=c.path == own) for c in candidates),
-        references=judge_references(known, shown, asked, settings.verify),
+        references=judge_references(known, (*shown, *decoding(evidence, answers)), asked, settings.verify),
         facts=(
             *replaced(known_facts, filter(None, (filled, about_task))),
             *filter(None, (answers.about_targets,)),
