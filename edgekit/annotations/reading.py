@@ -87,7 +87,10 @@ def _read(source: Path, task: str) -> Annotated | None:
             return reader(found)
     if task == DETECTION and source.is_dir():
         files = [path for path in sorted(source.iterdir()) if path.suffix.lower() == JSON]
-        return coco.read(files[0]) if len(files) == 1 else None
+        if len(files) > 1:
+            named = ", ".join(path.name for path in files)
+            raise DataError(f"{source} holds several JSON files ({named}): name the one that is meant, {files[0]}")
+        return coco.read(files[0]) if files else None
     return None
 
 

@@ -122,7 +122,9 @@ def _network(source: Source) -> list[tuple[str, str]]:
     about = _source_as_dict(source)
     return [
         ("format", f"{source.description}, a trained network"),
-        ("network", f"{about['network']}, {about['classes']} classes"),
+        ("network", about["network"] + (f", {about['classes']} classes" if about["classes"] else "")),
+        *((f"output {name}", " × ".join(map(str, shape))) for name, shape in about["outputs"].items()),
+        ("labels", _labels(source.float_model.labels)),
         ("operators", words.counted(about["operators"])),
         ("weights", f"{about['weights']:,}"),
         *_fed(source.float_model.preprocessing, source.facts, "float32"),

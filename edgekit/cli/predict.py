@@ -53,8 +53,16 @@ def _show(found: Prediction, images: Sequence[Predicted]) -> None:
         console.say(f"[bold]{console.escape(images[0].name)}[/]")
         console.say(*(f"  {console.escape(line)}" for line in images[0].answer.lines))
     else:
-        rows = [[console.escape(one.name), *map(console.escape, one.answer.lines[:2])] for one in images]
+        rows = [[console.escape(one.name), *_shortened(one.answer.lines)] for one in images]
         wide = max(map(len, rows))
         console.table(
             ["image", "answer", images[0].answer.joins][:wide], [row + [""] * (wide - len(row)) for row in rows]
         )
+
+
+def _shortened(lines: Sequence[str]) -> list[str]:
+    """The first two of an answer's lines, and how many there are besides."""
+    shown = [console.escape(line) for line in lines[:2]]
+    if len(lines) > len(shown):
+        shown[-1] += f" [dim]and {len(lines) - len(shown)} more[/]"
+    return shown

@@ -77,7 +77,11 @@ def _show_opened(opened: Opened) -> None:
     for text in opened.notes:
         console.note(text)
     for fact in opened.facts:
-        console.note(f"{fact.name} {words.plain(fact.value)}: {fact.basis}, {fact.because}")
+        text = f"{fact.name} {words.plain(fact.value)}: {fact.basis}, {fact.because}"
+        if fact.is_assumed:
+            console.warn(f"{text}; {fact.setting} decides")
+        else:
+            console.note(text)
     for text in opened.problems:
         console.warn(text)
     recipe = opened.recipe
@@ -111,9 +115,11 @@ def _show(result: TrainResult) -> None:
     from edgekit.reports.pictures.training import text  # noqa: PLC0415 - see the module app
 
     best = result.best
-    console.say(*map(console.escape, text(result.epochs).splitlines()))
-    rows = [[console.escape(str(result.checkpoint)), str(best.number), *(one.text() for one in best.measured)]]
-    console.table(["weights of the best epoch", ">epoch", *(f">{one.metric.title}" for one in best.measured)], rows)
+    if len(result.epochs) > 1:  # one is no curve
+        console.say(*map(console.escape, text(result.epochs).splitlines()))
+    console.say(f"best epoch {best.number}: {console.escape(str(result.checkpoint))}")
+    rows = [[console.escape(one.metric.title), console.escape(one.text())] for one in best.measured]
+    console.table(["measured of it", ">"], rows)
     for other in result.elsewhere:
         console.say(f"{console.escape(str(other.path))}   [dim]for {console.escape(other.made_by)}[/]")
     run = console.escape(shlex.quote(str(result.run)))

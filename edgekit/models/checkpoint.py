@@ -131,7 +131,7 @@ def load(
         if contents.architecture is not None:
             weights = contents.groups[0].weights
             understood = _with_record(_saved(weights, contents.architecture, family, given), contents)
-        elif (found := torchvision.find(contents.groups, family)) is not None:
+        elif (found := _torchvisions(contents, family)) is not None:
             understood = _of_torchvision(found, given)
         else:
             understood = _understand(path, contents, family, given)
@@ -245,6 +245,19 @@ def _saved(saved_weights: Mapping[str, Tensor], saved: Structure, family: str | 
     weights = numbers.as_float32(saved_weights)
     overruled = untold.overruled(given, {name: getattr(body(saved), name) for name in given}, stated)
     return _Understood(_OWN, architecture, weights, untold.facts_of(architecture, given, stated, ""), overruled)
+
+
+def _torchvisions(contents: Contents, family: str | None) -> torchvision.Found | None:
+    """A detector or a segmenter of torchvision's, where the file holds one.
+
+    Raises:
+        CheckpointError: it holds one on a backbone that edgekit does not know.
+    """
+    try:
+        return torchvision.find(contents.groups, family)
+    except CheckpointError as error:
+        foreign.refuse_known(_largest(contents), error)
+        raise
 
 
 def _of_torchvision(found: torchvision.Found, given: Options) -> _Understood:

@@ -29,13 +29,13 @@ class Recorded:
         preprocessing: how an image becomes the network's input, where it is judged.
         task: what the network is for, as ``--task`` takes it.
         labels: names of what it tells apart, in order; empty where none are known.
-        measured: what it reached on the images that it was chosen by, by the metric's name, in the metric's unit.
+        measured: what it reached on the images that it was chosen by, with its unit, by the metric's title.
     """
 
     preprocessing: Preprocessing
     task: str = "classification"
     labels: tuple[str, ...] = ()
-    measured: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    measured: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def facts(self) -> tuple[Fact, ...]:
@@ -46,7 +46,7 @@ class Recorded:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was measured, for people."""
-        told = ", ".join(f"{name} {value:.4g}" for name, value in self.measured.items())
+        told = ", ".join(f"{title} {value}" for title, value in self.measured.items())
         return (f"in training it reached {told}",) if told else ()
 
     def check(self, architecture: Structure) -> None:
@@ -90,7 +90,7 @@ class Recorded:
                 Preprocessing.from_dict(values["preprocessing"]),
                 str(values["task"]),
                 tuple(map(str, values["labels"])),
-                MappingProxyType({str(name): float(value) for name, value in values["measured"].items()}),
+                MappingProxyType({str(title): str(value) for title, value in values["measured"].items()}),
             )
             _check_read(read.preprocessing)
         except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 KNOWN = mobilenet_v2(0.1, 3, resolution=(32, 64))
 ARCHITECTURE = replace(KNOWN, blocks=KNOWN.blocks[:2])
 IMAGES = Preprocessing((32, 64), (36, 72), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "BGR", "bicubic", antialias=False)
-RECORDED = Recorded(IMAGES, "classification", ("cat", "dog", "hen"), {"top1": 87.5})
+RECORDED = Recorded(IMAGES, "classification", ("cat", "dog", "hen"), {"top-1": "87.5 %"})
 
 
 def test_what_was_recorded_comes_back_as_facts(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_what_was_recorded_comes_back_as_facts(tmp_path: Path) -> None:
         "antialias": False,
         "task": "classification",
     }
-    assert found.notes == ("in training it reached top1 87.5",)
+    assert found.notes == ("in training it reached top-1 87.5 %",)
 
 
 @pytest.mark.parametrize(("resize", "then"), [((36, 72), (72, 108)), (36, 72), ("whole", "whole"), (None, None)])
@@ -75,7 +75,7 @@ def test_what_is_about_another_network_is_not_kept(recorded: Recorded, said: str
         {"preprocessing": {**IMAGES.to_dict(), "std": [0.5, 0.5, 0.0]}},
         {"labels": 3},
         {"labels": ["cat"]},
-        {"measured": {"top1": "high"}},
+        {"measured": 3},
     ],
 )
 def test_what_no_training_records_is_refused(damage: dict[str, Any], tmp_path: Path) -> None:

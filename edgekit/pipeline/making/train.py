@@ -366,6 +366,6 @@ def _save(path: Path, module: nn.Module, epoch: Epoch, work: _Work) -> None:
     from edgekit.models import checkpoint  # noqa: PLC0415 - see ``train``
     from edgekit.models.recorded import Recorded  # noqa: PLC0415 - likewise
 
-    measured = {one.metric.name: one.value for one in epoch.measured}
+    measured = {one.metric.title: one.text() for one in epoch.measured}
     recorded = Recorded(work.beginning.preprocessing, work.settings.train.task, work.data.labels, measured)
     checkpoint.save(path, module, work.beginning.architecture, recorded)
