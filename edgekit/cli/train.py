@@ -32,7 +32,9 @@ def train(  # noqa: PLR0913 - one a flag
     data: Annotated[
         Path | None,
         typer.Argument(
-            help="Images: a folder of class folders, or of train/ and val/; a .csv or .npz.", show_default=False
+            help="Images: class folders, or train/ and val/ with these; a .csv or .npz. For boxes COCO's .json, or a "
+            "folder with VOC's or YOLO's files; for masks a folder with images/ and masks/.",
+            show_default=False,
         ),
     ] = None,
     *,

@@ -97,9 +97,10 @@ def _read_classes(source: Path) -> Labelled:
         stray = [name for name in names if "/" not in name]
         if stray or not classes:
             what = f"{stray[0]} is" if classes else f"images in {source} are"
+            boxes = "; for COCO's boxes add --task detection" if source.suffix.lower() == reading.JSON else ""
             raise DataError(
                 f"nothing says of what class {what}: put images into one folder a class, name their classes in a "
-                f"column 'label' of a .csv, or put an array 'labels' beside 'images' into the .npz"
+                f"column 'label' of a .csv, or put an array 'labels' beside 'images' into the .npz{boxes}"
             )
         place = {name: index for index, name in enumerate(classes)}
         places = [place[name.split("/")[0]] for name in names]
@@ -107,9 +108,12 @@ def _read_classes(source: Path) -> Labelled:
 
 
 def _read_annotated(source: Path, task: str) -> Labelled:
+    if not source.exists():
+        raise DataError(f"{source} does not exist: name the images to learn from")
     found = reading.read(source, task)
     if found is None:
-        raise DataError(f"nothing that serves {task} lies beside the images of {source}: {_WANTED[task]}")
+        what = "boxes" if task == reading.DETECTION else "masks"
+        raise DataError(f"there are no {what} in {source} or beside it: {_WANTED[task]}, and name the folder of both")
     return Labelled(source, found.names, found.targets, found.labels, found.paths, found.notes)
 
 

@@ -458,6 +458,14 @@ def test_a_run_beside_listed_images_is_none_of_them(tmp_path: Path) -> None:
 
 def test_where_nothing_of_the_task_lies_it_is_said(tmp_path: Path) -> None:
     classes(tmp_path, 2)
-    for task, wanted in (("detection", "COCO's JSON"), ("segmentation", "masks of the same names")):
-        with pytest.raises(DataError, match=f"nothing that serves {task} lies beside the images of .*: put {wanted}"):
+    for task, lacked, wanted in (
+        ("detection", "boxes", "COCO's JSON"),
+        ("segmentation", "masks", "masks of the same names"),
+    ):
+        with pytest.raises(DataError, match=f"there are no {lacked} in .* or beside it: put {wanted}"):
             open_data(tmp_path, task)
+        with pytest.raises(DataError, match="nowhere does not exist"):
+            open_data(tmp_path / "nowhere", task)
+    (tmp_path / "train.json").write_text("{}")
+    with pytest.raises(DataError, match="add --task detection"):
+        open_data(tmp_path / "train.json")
