@@ -466,6 +466,7 @@ def test_where_nothing_of_the_task_lies_it_is_said(tmp_path: Path) -> None:
             open_data(tmp_path, task)
         with pytest.raises(DataError, match="nowhere does not exist"):
             open_data(tmp_path / "nowhere", task)
-    (tmp_path / "train.json").write_text("{}")
+    (tmp_path / "coco" / "images").mkdir(parents=True)
+    listed_boxes(tmp_path / "coco" / "train.json", range(2))
     with pytest.raises(DataError, match="add --task detection"):
-        open_data(tmp_path / "train.json")
+        open_data(tmp_path / "coco" / "train.json")
