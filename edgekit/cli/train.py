@@ -59,14 +59,18 @@ def train(  # noqa: PLR0913 - one a flag
         from edgekit.pipeline.making.train import train as run  # noqa: PLC0415 - see the module app
         from edgekit.reports.pictures import training as curve  # noqa: PLC0415 - likewise
 
-        with console.progress_bar() as progress:
-            result = run(
-                settings,
-                opened=_show_opened,
-                foretold=_show_foretold,
-                passed=_show_epoch,
-                progress=progress,
-            )
+        try:
+            with console.progress_bar() as progress:
+                result = run(
+                    settings,
+                    opened=_show_opened,
+                    foretold=_show_foretold,
+                    passed=_show_epoch,
+                    progress=progress,
+                )
+        except KeyboardInterrupt:
+            console.note("the same command goes on from here; edgekit export takes the best epoch so far")
+            raise
         curve.write(result)
         if as_json:
             console.print_json("train", result)

@@ -141,7 +141,7 @@ def load(
         raise CheckpointError(f"{path}: {error}") from error
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return _checkpoint(module, understood, digest, contents.notes)
+    return _checkpoint(module, understood, digest, (*contents.notes, *folders.notes_of(path)))
 
 
 def of_module(

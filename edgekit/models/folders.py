@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 # How the weights are called beside a config.json; the first that is there is taken.
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin", "open_clip_pytorch_model.bin", "model.keras", "tf_model.h5")
 # What a training run of edgekit leaves in its folder: what it was made from and what came of it, the weights of the
-# best and of the last epoch, and some of its training images.
+# best and of the last epoch, some of its training images, and, until its end, what it goes on from.
 RUN, BEST, LAST, CALIBRATION = "run.json", "best.safetensors", "last.safetensors", "calibration"
+STATE = "state.pt"
 _SUFFIXES = (".pth", ".pt", ".safetensors", ".bin", ".ckpt", ".h5", ".keras", ".tar", ".onnx")
 
 
@@ -68,6 +69,14 @@ def file_in(folder: Path) -> Path:
         f"{folder} is a folder without config.json beside {_WEIGHTS[0]}: give {which}; or bring the network as ONNX:"
         f" {WAY_BY_ONNX}"
     )
+
+
+def notes_of(path: Path) -> tuple[str, ...]:
+    """What is to be said of a file of weights by what lies beside it: the training that wrote it has not ended."""
+    folder = path.parent
+    if not ((folder / RUN).exists() and (folder / STATE).exists()):
+        return ()
+    return (f"the training in {folder} has not ended; the command that began it goes on with it",)
 
 
 def calibration_of(path: Path) -> Path | None:

@@ -31,6 +31,7 @@ PASSED: Final = "passed"
 WARNED: Final = "passed with warnings"  # something is taken for true
 REFERENCE: Final = "reference"
 NOT_COMPARED: Final = "not compared"
+_OF_TWO: Final = frozenset(("drop", "agreement", "sqnr_db"))  # metrics that compare two networks
 DROP: Final = "drop"  # the name of what every task has: by how much its first metric is worse
 
 
@@ -206,8 +207,12 @@ def worst_parity(file: FileVerdict) -> str:
 
 
 def metric(result: VerifyResult, name: str) -> Metric:
-    """One of the result's metrics; the first, for "first"."""
-    return result.metrics[0] if name == "first" else next(one for one in result.metrics if one.name == name)
+    """One of the result's metrics; for "first" the task's own that was measured first, or would be."""
+    if name != "first":
+        return next(one for one in result.metrics if one.name == name)
+    every = (result.float_measured, *(file.measured for file in result.files))
+    measured = {one.metric.name for found in every for one in found} - _OF_TWO
+    return next((one for one in result.metrics if one.name in measured), result.metrics[0])
 
 
 def value(wanted: Metric, found: Iterable[Measured]) -> str:

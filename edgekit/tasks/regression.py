@@ -206,8 +206,8 @@ class Regression(Task["NDArray[np.float64]"]):
         measured = f"{errors.mean():.3g}, where their median has {of_median.mean():.3g}"
         problem = (
             f"the float network itself is no better than a constant: its mean absolute error is {measured}. Its "
-            f"preprocessing or padding is not what it was trained with, or these are not its targets: every file of it "
-            f"is as wrong. verify.limits.mae sets what is expected, if that is right"
+            f"preprocessing or padding is not what it was trained with, these are not its targets, or it has hardly "
+            f"been trained: every file of it is as wrong. verify.limits.mae sets what is expected, if that is right"
         )
         is_poor = len(errors) >= _ENOUGH and paired(errors - of_median).low >= 0
         name, limit = "the float network's own error", f"less than {of_median.mean():.3g}"

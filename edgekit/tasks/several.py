@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from edgekit.calibration.images import ImageSource
     from edgekit.tasks.values import Outputs
 
-DROP: Final = Metric("drop", "largest drop of a head", "points", Better.LOWER)
+DROP: Final = Metric("drop", "drop of the worst head", "points", Better.LOWER)
 AGREEMENT: Final = Metric("agreement", "agreement with float of the worst head", "%", Better.HIGHER)
 
 

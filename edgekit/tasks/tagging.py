@@ -198,8 +198,8 @@ class Tagging(Task["NDArray[np.float64]"]):
         measured = f"{MAP.text(value)}, where chance has {MAP.text(chance)}"
         problem = (
             f"the float network itself tells tags no better than chance: its mean average precision is {measured}. Its "
-            f"preprocessing or padding is not what it was trained with, or these are not its tags: every file of it is "
-            f"as wrong. verify.limits.map sets what is expected, if that is right"
+            f"preprocessing or padding is not what it was trained with, these are not its tags, or it has hardly been "
+            f"trained: every file of it is as wrong. verify.limits.map sets what is expected, if that is right"
         )
         return Plausibility(
             "the float network's own tags", measured, f"more than {MAP.text(chance)}", problem if is_poor else ""

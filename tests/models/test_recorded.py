@@ -86,3 +86,11 @@ def test_what_no_training_records_is_refused(damage: dict[str, Any], tmp_path: P
     save_file(build(ARCHITECTURE).state_dict(), tmp_path / "net.safetensors", metadata)
     with pytest.raises(CheckpointError, match=r"net\.safetensors: .*record"):
         load(tmp_path / "net.safetensors")
+
+
+def test_a_training_that_has_not_ended_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "best.safetensors"
+    save(path, build(ARCHITECTURE), ARCHITECTURE, RECORDED)
+    (tmp_path / "run.json").touch()
+    (tmp_path / "state.pt").touch()
+    assert any("has not ended" in note for note in load(tmp_path).notes)

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edgekit import files
 from edgekit.errors import ConfigError
-from edgekit.models.folders import RUN
+from edgekit.models.folders import RUN, STATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from edgekit.training.loop import Epoch
 
-STATE, LOG, BOARD = "state.pt", "log.csv", "tensorboard"
+LOG, BOARD = "log.csv", "tensorboard"
 _LOCK: Final = ".lock"
 _SCHEMA_VERSION: Final = 1
 # What a run knows by SHA-256, which tells people nothing, in words.

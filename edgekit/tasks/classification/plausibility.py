@@ -33,8 +33,8 @@ def judged(accuracy: Accuracy, confidence: float, classes: int) -> Plausibility:
     is_what = "at chance level" if at_chance else "far below what it takes itself to be"
     problem = (
         f"the float network itself is {is_what}: top-1 is {measured}. Its preprocessing or padding is not what it was "
-        f"trained with, or these are not its labels: every file of it is as wrong. verify.limits.top1 sets what is "
-        f"expected, if that is right"
+        f"trained with, these are not its labels, or it has hardly been trained: every file of it is as wrong. "
+        f"verify.limits.top1 sets what is expected, if that is right"
     )
     limit = f"more than {percent(round((confidence + chance) / 2, 2))}"
     return Plausibility("the float network's own top-1", measured, limit, problem if at_chance or far_below else "")

@@ -186,8 +186,8 @@ class Detection(Task[Sequence[Boxes]]):
         problem = (
             f"the float network itself sees what is not there, or nothing: {measured} where it is sure, and "
             f"{count(there, 'object')} there. Its preprocessing or padding is not what it was "
-            f"trained with, or these are not its boxes: every file of it is as wrong. verify.limits.map50 sets what is "
-            f"expected, if that is right"
+            f"trained with, these are not its boxes, or it has hardly been trained: every file of it is as wrong. "
+            f"verify.limits.map50 sets what is expected, if that is right"
         )
         limit = f"more than {percent(round(says / 2, 2))}"
         return Plausibility("the float network's own boxes", measured, limit, problem if is_poor else "")

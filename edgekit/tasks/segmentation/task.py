@@ -168,8 +168,8 @@ class Segmentation(Task[Sequence[NDArray[np.uint8]]]):
         problem = (
             f"the float network itself is no better than a constant: it is right for {measured}, and "
             f"{self._names[usual]!r} everywhere would be for {percent(round(float(by_guess.mean()), 3))}. Its "
-            f"preprocessing or padding is not what it was trained with, or these are not its masks: every file of it "
-            f"is as wrong. verify.limits.miou sets what is expected, if that is right"
+            f"preprocessing or padding is not what it was trained with, these are not its masks, or it has hardly been "
+            f"trained: every file of it is as wrong. verify.limits.miou sets what is expected, if that is right"
         )
         return Plausibility("the float network's own masks", measured, limit, problem if is_poor else "")
 
