@@ -33,9 +33,7 @@ class TrainFlags:
     pretrained: Annotated[Path | None, _flag("pretrained", _NETWORK)] = None
     task: Annotated[str | None, _flag("task", _NETWORK, show_default="classification")] = None
     head: Annotated[str | None, _flag("head", _NETWORK, metavar="ssd|ssdlite|lraspp|deeplab")] = None
-    recipe: Annotated[
-        str | None, _flag("recipe", _RECIPE, metavar="scratch|finetune|cifar10|detection|segmentation")
-    ] = None
+    recipe: Annotated[str | None, _flag("recipe", _RECIPE, metavar="NAME")] = None
     epochs: Annotated[int | None, _flag("epochs", _RECIPE)] = None
     batch_size: Annotated[int | None, _flag("batch_size", _RECIPE)] = None
     opt: Annotated[str | None, _flag("opt", _RECIPE, metavar="sgd|adamw")] = None
@@ -57,7 +55,7 @@ class TrainFlags:
     seed: Annotated[int | None, _flag("seed", _RECIPE)] = None
     accelerator: Annotated[str | None, _flag("accelerator", _RECIPE, metavar="cpu|cuda")] = None
     validation: Annotated[Path | None, _flag("validation", _IMAGES)] = None
-    crop: Annotated[str | None, _flag("crop", _IMAGES, metavar="pad|resized|objects|scaled|none")] = None
+    crop: Annotated[str | None, _flag("crop", _IMAGES, metavar="KIND")] = None
     crop_size: Annotated[str | None, _flag("crop_size", _IMAGES, metavar="PIXELS")] = None
     full_size_epochs: Annotated[int | None, _flag("full_size_epochs", _IMAGES)] = None
     pad: Annotated[int | None, _flag("pad", _IMAGES)] = None

@@ -170,7 +170,7 @@ def _told_fresh(fresh: Sequence[str], weights: Mapping[str, Tensor], classes: in
     had = {key.split(".")[0] for key in fresh if key in weights}
     lacked = {key.split(".")[0] for key in fresh} - had
     return [
-        *(f"the {part} starts from random weights: it had {classes} classes" for part in sorted(had)),
+        *(f"the last layers of the {part} start from random weights: it had {classes} classes" for part in sorted(had)),
         *(f"the head for {part} starts from random weights: the checkpoint has none" for part in sorted(lacked)),
     ]
 

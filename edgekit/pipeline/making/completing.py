@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 import numpy as np
 
 from edgekit.errors import ConfigError
+from edgekit.models.head_specs import SsdSpec
 from edgekit.models.task_architecture import TaskArchitecture
 from edgekit.tasks.registry import SEVERAL
 
@@ -60,10 +61,10 @@ def completed(
         data: how many classes or numbers there are; a detector's prior boxes are fitted to the objects in them.
 
     Raises:
-        ConfigError: the backbone cannot have such a head, or the network has heads of other tasks.
+        ConfigError: the backbone cannot have such a head, or the network has another, or heads of other tasks.
     """
     if isinstance(structure, TaskArchitecture):
-        return _retrained(structure, data)
+        return _retrained(structure, wanted, data)
     if wanted.task == SEVERAL:
         return TaskArchitecture(structure, tuple(_head(structure, one) for one in data.each))
     if wanted.task not in _HEADS:
@@ -76,15 +77,25 @@ def completed(
     return network_for(structure, kind, data.outputs, shapes=shapes)
 
 
-def _retrained(structure: TaskArchitecture, data: Data) -> TaskArchitecture:
+def _retrained(structure: TaskArchitecture, wanted: TrainSettings, data: Data) -> TaskArchitecture:
     tasks = tuple(head.task for head in structure.heads)
     if tasks != tuple(one.task for one in data.each):
         raise ConfigError(
             f"the pretrained network is for {' and '.join(tasks)}, and the images are for "
             f"{' and '.join(one.task for one in data.each)}: give --task, or a classifier's checkpoint"
         )
+    if wanted.head is not None and [wanted.head] != (own := [_kind(head) for head in structure.heads]):
+        raise ConfigError(
+            f"--head is {wanted.head}, and the pretrained network has {' and '.join(own)}: leave --head out, or give a "
+            f"classifier's checkpoint"
+        )
     heads = [replace(head, things=one.outputs) for head, one in zip(structure.heads, data.each, strict=True)]
     return replace(structure, heads=tuple(heads))
+
+
+def _kind(head: HeadSpec) -> str:
+    """What ``--head`` calls it."""
+    return "ssdlite" if isinstance(head, SsdSpec) and head.separable else head.kind
 
 
 def _usual(task: str, backbone: Architecture) -> Kind:

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from edgekit.annotations.moving import UNKNOWN
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
 
     from edgekit.tasks.task import Task
     from edgekit.training.recipe import Recipe
-
-_UNKNOWN = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,6 @@ class Segmentation:
         """The mean over the pixels that are known, of logits [N, classes, h, w] resized to the mask."""
         logits = functional.interpolate(outputs[self.mask], targets.shape[1:], mode="bilinear", align_corners=False)
         each = functional.cross_entropy(
-            logits, targets, ignore_index=_UNKNOWN, reduction="sum", label_smoothing=recipe.smoothing
+            logits, targets, ignore_index=UNKNOWN, reduction="sum", label_smoothing=recipe.smoothing
         )
-        return each / (targets != _UNKNOWN).sum().clamp(min=1)
+        return each / (targets != UNKNOWN).sum().clamp(min=1)

@@ -102,7 +102,7 @@ def test_a_head_of_another_task_is_refused(scenes: Path, tmp_path: Path) -> None
 
 
 def test_a_detector_is_trained_on_with_other_classes(scenes: Path, tmp_path: Path) -> None:
-    first = train(settings(scenes / "train.json", tmp_path / "a", task="detection", epochs=1))
+    first = train(settings(scenes / "train.json", tmp_path / "a", task="detection", head="ssdlite", epochs=1))
     one_class = json.loads((scenes / "train.json").read_text())
     one_class["categories"] = [{"id": 0, "name": "thing"}]
     one_class["annotations"] = [{**annotation, "category_id": 0} for annotation in one_class["annotations"]]
@@ -121,6 +121,19 @@ def test_a_detector_is_trained_on_with_other_classes(scenes: Path, tmp_path: Pat
         )
     )
 
+    with pytest.raises(ConfigError, match="--head is ssd, and the pretrained network has ssdlite"):
+        train(
+            settings(
+                scenes / "things.json",
+                tmp_path / "c",
+                task="detection",
+                head="ssd",
+                pretrained=first.checkpoint,
+                arch=None,
+                width=None,
+                resolution=None,
+            )
+        )
     before, after = (checkpoint.load(one.checkpoint).structure for one in (first, second))
     assert isinstance(before, TaskArchitecture)
     assert isinstance(after, TaskArchitecture)
