@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+from PIL import Image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,7 +83,8 @@ class Geometry:
     def nearest(self, image: NDArray[np.uint8], outside: int) -> NDArray[np.uint8]:
         """What is seen of an image [H, W] whose pixels are not to be mixed; ``outside`` where there is nothing.
 
-        A pixel of the result is the one that its middle falls into, as Pillow's NEAREST has it up to its rounding.
+        A pixel of the result is the one that its middle falls into. Pillow says which that is, because it moves the
+        image: it adds up float64 steps, so a middle on the edge of two pixels may fall to either side.
         """
         (rows, is_row), (columns, is_column) = self._read(1), self._read(0)
         if self.flip:
@@ -97,5 +99,6 @@ class Geometry:
         low, high = self.cut[axis], self.cut[axis + 2]
         places = np.arange(self.window[axis], self.window[axis + 2])
         is_inside = (places >= 0) & (places < self.resized[axis])
-        within = np.clip(places, 0, self.resized[axis] - 1)
-        return low + (2 * within + 1) * (high - low) // (2 * self.resized[axis]), is_inside
+        numbers = Image.fromarray(np.arange(low, high, dtype=np.int32)[None])
+        read = np.asarray(numbers.resize((self.resized[axis], 1), Image.Resampling.NEAREST), np.int64)[0]
+        return read[np.clip(places, 0, self.resized[axis] - 1)], is_inside

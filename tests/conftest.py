@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,10 @@ try:
     import fcntl
 except ImportError:  # Windows, where tests run in one process
     fcntl = None  # type: ignore[assignment] # a module, or nothing
+
+# The same examples in every run: what passes here passes everywhere. --hypothesis-profile=default searches anew.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 # Thousands of small tensors: handing each to a second thread costs more than it saves. Read when torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
