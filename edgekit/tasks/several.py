@@ -12,6 +12,7 @@ import numpy as np
 from edgekit.annotations.targets import Targets
 from edgekit.errors import ConfigError
 from edgekit.facts import Basis, Fact
+from edgekit.tasks.regression import R2
 from edgekit.tasks.task import Task
 from edgekit.tasks.values import (
     TARGETS,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from edgekit.calibration.images import ImageSource
     from edgekit.tasks.values import Outputs
 
+MEAN: Final = Metric("mean", "mean of the heads", "%", Better.HIGHER)
 DROP: Final = Metric("drop", "drop of the worst head", "points", Better.LOWER)
 AGREEMENT: Final = Metric("agreement", "agreement with float of the worst head", "%", Better.HIGHER)
 
@@ -133,8 +135,8 @@ class Several(Task[Mapping[str, Any]]):
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """Those of all heads, with the head's name in front."""
-        return tuple(head.named(metric) for head in self.heads for metric in head.task.metrics)
+        """The mean of the heads, and those of all heads, with the head's name in front."""
+        return (MEAN, *(head.named(metric) for head in self.heads for metric in head.task.metrics))
 
     @property
     def dropped(self) -> Metric:
@@ -169,12 +171,14 @@ class Several(Task[Mapping[str, Any]]):
         return Understood(known, Fact(TARGETS, ", ".join(known), basis, because, setting))
 
     def measure(self, outputs: Outputs, targets: Mapping[str, Any]) -> tuple[Measured, ...]:
-        """What each head measures on the images of which its targets are known."""
-        return tuple(
-            replace(one, metric=head.named(one.metric))
-            for head, places, own in self._known(targets)
-            for one in head.task.measure(head.own(outputs, places), own)
-        )
+        """What each head measures on the images of which its targets are known, and before that their mean.
+
+        The mean is of the first metric of each head that is measured in percent; of numbers, it is 100 R², at least 0.
+        """
+        each = [(head, head.task.measure(head.own(outputs, places), own)) for head, places, own in self._known(targets)]
+        merits = [merit for _, measured in each if (merit := _merit(measured)) is not None]
+        mean = (Measured(MEAN, sum(merits) / len(merits)),) if merits else ()
+        return (*mean, *(replace(one, metric=head.named(one.metric)) for head, measured in each for one in measured))
 
     def by_class(self, outputs: Outputs, targets: Mapping[str, Any]) -> dict[str, float]:
         """Those of each head, with its name in front."""
@@ -282,6 +286,16 @@ def _outputs(heads: Sequence[str], outputs: Iterable[str]) -> dict[str, dict[str
         if (owner := max(owners, key=len, default=None)) is not None:
             found[owner][called.removeprefix(f"{owner}_")] = called
     return found
+
+
+def _merit(measured: Sequence[Measured]) -> float | None:
+    """How good a head is, percent; None where nothing that it measures says so."""
+    for one in measured:
+        if one.metric == R2:
+            return max(100 * one.value, 0.0)
+        if one.metric.unit == MEAN.unit and one.metric.better is Better.HIGHER:
+            return one.value
+    return None
 
 
 def _known_places(targets: Any) -> list[int]:  # noqa: ANN401 - each task has a type of its own

@@ -36,12 +36,23 @@ def test_heads_measure_what_they_know() -> None:
     known = {"boxes": OUTPUTS["signs_boxes"][::2], "scores": OUTPUTS["signs_scores"][::2]}
     assert found["signs_map50"] == alone.measure(known, [one for one in THERE if one is not None])[0].value
     assert (found["light_f1"], found["light_map"]) == (100, 100)
-    assert TASK.metrics[0].title == "mAP at IoU 0.5 of signs"
+    assert TASK.metrics[1].title == "mAP at IoU 0.5 of signs"
+    assert found["mean"] == (found["signs_map50"] + 100) / 2
     assert TASK.by_class(OUTPUTS, {"signs": THERE, "light": TAGS}) == {
         "signs: stop": pytest.approx(found["signs_map50"])
     }
     only = TASK.measure(OUTPUTS, {"light": TAGS})
-    assert {one.metric.name for one in only} == {"light_f1", "light_f1_of_tags", "light_map"}
+    assert {one.metric.name for one in only} == {"mean", "light_f1", "light_f1_of_tags", "light_map"}
+    assert only[0].value == 100
+
+
+def test_a_head_of_numbers_counts_by_the_variance_that_it_explains() -> None:
+    pose = {"name": "pose", "task": "regression", "things": 1}
+    task = Several.of({"light": (2,), "pose": (1,)}, (*LABELS[1:], "tilt"), {"heads": [LIGHT, pose]})
+    right, there = np.array([[0.0], [1.0], [2.0]]), {"light": TAGS, "pose": np.array([[0.0], [1.0], [2.0]])}
+    outputs = {"light": OUTPUTS["light"], "pose": right.astype(np.float32)}
+    assert task.measure(outputs, there)[0].value == 100
+    assert task.measure(outputs | {"pose": 5 - outputs["pose"]}, there)[0].value == 50  # worse than their mean
 
 
 def test_a_drop_and_the_agreement_are_those_of_the_worst_head() -> None:
