@@ -70,7 +70,6 @@ class _Layout:
         rules: patterns of names, and what they become.
         head: of a backbone and the weights under edgekit's names.
         resolution: of the images that it is published for, in pixels.
-        resize: how they are brought to that size, where it is not usual for classifiers.
     """
 
     name: str
@@ -80,7 +79,6 @@ class _Layout:
     resolution: int
     is_dilated: bool = True
     normalization: tuple[tuple[float, ...], tuple[float, ...]] | None = None
-    resize: str | None = None
 
 
 def find(groups: Sequence[Group], family: str | None) -> Found | None:
@@ -116,11 +114,10 @@ def _found(layout: _Layout, root: str, given: Mapping[str, Tensor], family: str 
     if aside:
         notes += (f"left aside, as no part of the network: {strays.described(aside)}",)
     architecture = TaskArchitecture(backbone, (layout.head(backbone, weights),))
-    source, known = f"torchvision's {layout.name} state dict", tuple[Fact, ...]()
-    if layout.resize is not None:
-        because = f"usual for this layout ({source})"
-        known = (Fact("resize", layout.resize, Basis.ASSUMED, because, INPUT_SETTINGS["resize"]),)
-    return Found(source, architecture, weights, layout.normalization, known, notes)
+    source = f"torchvision's {layout.name} state dict"
+    # Nothing is cut off where places matter. Torchvision runs segmenters at each image's own shape, which no file has.
+    resize = Fact("resize", "whole", Basis.ASSUMED, f"usual for this layout ({source})", INPUT_SETTINGS["resize"])
+    return Found(source, architecture, weights, layout.normalization, (resize,), notes)
 
 
 def _renamed(key: str, rules: Sequence[tuple[str, str]]) -> str:
@@ -203,7 +200,6 @@ _LAYOUTS: Final = (
         resolution=320,
         is_dilated=False,
         normalization=(_HALF, _HALF),
-        resize="whole",
     ),
     _Layout("lraspp", "classifier.low_classifier.weight", _SEGMENTER, _lraspp, resolution=520),
     _Layout("deeplabv3", "classifier.0.convs.0.0.weight", _SEGMENTER, _deeplab, resolution=520),

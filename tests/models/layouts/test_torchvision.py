@@ -156,7 +156,9 @@ def test_what_weights_do_not_tell_is_as_there() -> None:
     assert (lraspp.bn_eps, aspp.bn_eps, aspp.rates, aspp.refines) == (1e-5, 1e-5, (12, 24, 36), True)
     assert found[0] is not None
     assert found[0].normalization == ((0.5,) * 3, (0.5,) * 3)
-    assert [(fact.name, fact.value) for fact in found[0].facts] == [("resize", "whole")]
+    for one in found:
+        assert one is not None
+        assert [(fact.name, fact.value) for fact in one.facts] == [("resize", "whole")]
 
 
 @pytest.mark.parametrize("kind", ["ssdlite", "lraspp"])
