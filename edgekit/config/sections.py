@@ -194,11 +194,6 @@ class ExportSettings:
                 raise ConfigError(f"export.{name} is empty, so there is nothing to export: name at least one")
         if self.batch != "free":
             at_least(1, "export.batch", self.batch)
-        if self.outputs != "raw" and self.io_dtype != "float32":
-            raise ConfigError(
-                f"export.outputs is {self.outputs}, which files compute in float32, and export.io_dtype is "
-                f"{self.io_dtype}: leave one of them out"
-            )
         if self.device is not None:
             profile(self.device)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edgekit.errors import ArtifactError, ConfigError
 from edgekit.exporters.formats import FORMATS, format_of
@@ -12,11 +12,12 @@ from edgekit.profiles.checks import Finding, findings
 from edgekit.profiles.profile import DeviceProfile, profile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from edgekit.config import Settings
 
+NOTHING_ELSE: Final[Mapping[str, str]] = {}
 _NAMED = 3  # layers that a sentence names
 
 
@@ -116,12 +117,18 @@ def told(found: Sequence[Finding]) -> list[str]:
     return sentences
 
 
-def departures(settings: Settings) -> tuple[str, ...]:
-    """Where settings are others than the profile of their device chooses, and what that is for; nothing without one."""
-    return () if settings.export.device is None else tuple(_departures(settings, profile(settings.export.device)))
+def departures(settings: Settings, instead: Mapping[str, str] = NOTHING_ELSE) -> tuple[str, ...]:
+    """Where settings are others than the profile of their device chooses; nothing without one.
+
+    Args:
+        settings: as they took effect.
+        instead: why, where a user did not ask for it, by the setting's name; otherwise what the choice is for is told.
+    """
+    device = settings.export.device
+    return () if device is None else tuple(_departures(settings, profile(device), instead))
 
 
-def _departures(settings: Settings, device: DeviceProfile) -> Iterator[str]:
+def _departures(settings: Settings, device: DeviceProfile, instead: Mapping[str, str]) -> Iterator[str]:
     for choice in device.choices:
         if choice.setting is None:
             continue
@@ -132,7 +139,7 @@ def _departures(settings: Settings, device: DeviceProfile) -> Iterator[str]:
         if value != wanted and not fewer:
             yield (
                 f"{choice.setting} is {_plain(value)}, where the profile of {device.title} has {_plain(wanted)}: "
-                f"{choice.because}"
+                f"{instead.get(choice.setting, choice.because)}"
             )
 
 

@@ -16,7 +16,7 @@ from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import Head, IoDtype, Precision
 from edgekit.facts import assumed
 from edgekit.integer_model import SUFFIX
-from edgekit.pipeline.making import manifest
+from edgekit.pipeline.making import manifest, wishes
 from edgekit.pipeline.making.check import check_contents, departures, told
 from edgekit.pipeline.making.given import Given, from_files
 from edgekit.pipeline.making.integers import DATA_FREE, PROOF_IMAGES, RANGES_SUFFIX, Integers, integers_of
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from edgekit.calibration.diagnosis import Diagnosis
     from edgekit.calibration.found import Ranges
-    from edgekit.config import Settings
+    from edgekit.config import FinetuneSettings, Settings
     from edgekit.exporters.format import Format
     from edgekit.exporters.metadata import Metadata
     from edgekit.exporters.summary import Summary
@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from edgekit.tasks.values import Outputs
     from edgekit.verification.float_parity import FloatParity
 
-    # Another model, and the settings that lead to it again.
-    Refine = Callable[[Source, IntegerModel], tuple[IntegerModel, Settings]]
+    # Another model, and how to train that leads to it again.
+    Refine = Callable[[Source, IntegerModel], tuple[IntegerModel, FinetuneSettings]]
 
 NOT_ASKED = "not compared: --no-verify"
 
@@ -156,7 +156,7 @@ def export(
         settings: what, from what, and where to.
         given: what is read; None for the files that the settings name.
         refine: makes another integer model of the one that calibration gave, which is written in its place, and says
-            by which settings it is made again. No ranges are saved then, as they would lead back to the first one.
+            by which training it is made again. No ranges are saved then, as they would lead back to the first one.
         opened: told of the network, with what is taken to be true of it, before the work starts.
         progress: told of every stage.
 
@@ -167,13 +167,16 @@ def export(
     """
     started = time.perf_counter()
     given = from_files(settings) if given is None else given
-    jobs = _jobs(settings, given)
+    granted = wishes.granted_at_once(settings)
+    jobs = _jobs(granted.settings, given)
     device = None if settings.export.device is None else profile(settings.export.device)
     out = settings.export.out
     with files.staging(out) as scratch:  # first: what cannot be written to is better found before the work than after
         progress("loading", 0, 1)
         source = open_source(settings, progress, given=given)
         progress("loading", 1, 1)
+        granted = wishes.granted_to(source.float_model.graph, granted)
+        settings = granted.settings
         opened(source)
         name = source.float_model.graph.name
         hashed = source.float_model.provenance["checkpoint_sha256"]
@@ -181,8 +184,8 @@ def export(
         earlier = [path for path in _of_exports(out, name) if path.exists()]
         integers = integers_of(source, settings, progress) if any(p is Precision.INT8 for _, p in jobs) else None
         if integers is not None and refine is not None:
-            refined, settings = refine(source, integers.model)
-            integers = replace(integers, model=refined)
+            refined, trained_by = refine(source, integers.model)
+            integers, settings = replace(integers, model=refined), replace(settings, finetune=trained_by)
         proof = _Proof(source, integers)
         exported, slower = [], list[str]()
         for done, (form, precision) in enumerate(jobs):
@@ -207,7 +210,7 @@ def export(
         facts=source.facts,
         notes=(
             *source.notes,
-            *departures(settings),
+            *departures(settings, granted.instead),
             *(integers.model.notes if integers else ()),
             *slower,
             *filter(None, (replaced, _left([path.name for path in earlier if path.name not in written], out))),

@@ -13,7 +13,7 @@ from edgekit.progress import Progress, silent
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgekit.config import Settings
+    from edgekit.config import FinetuneSettings, Settings
     from edgekit.integer_model import IntegerModel
     from edgekit.pipeline.making.source import Source
     from edgekit.training.finetune import Finetuning
@@ -58,7 +58,7 @@ def finetune(
     int8 = replace(settings, export=replace(settings.export, precisions=("int8",)))
     done: list[Finetuning] = []
 
-    def refine(source: Source, model: IntegerModel) -> tuple[IntegerModel, Settings]:
+    def refine(source: Source, model: IntegerModel) -> tuple[IntegerModel, FinetuneSettings]:
         from edgekit.training.finetune import finetune as train  # noqa: PLC0415 - needs torch
 
         form = source.integer_form
@@ -74,7 +74,7 @@ def finetune(
         done.append(finetuning)
         # What was left open is what it came to: so many minutes are as many epochs as they sufficed for.
         came_to = replace(settings.finetune, epochs=finetuning.epochs, minutes=None, accelerator=finetuning.accelerator)
-        return trained, replace(int8, finetune=came_to)
+        return trained, came_to
 
     exported = export(int8, given=given, refine=refine, opened=opened, progress=progress)
     (out / f"{exported.network}{STATE_SUFFIX}").unlink(missing_ok=True)

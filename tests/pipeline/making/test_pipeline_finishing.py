@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit.config.sections import ExportSettings
 from edgekit.errors import ConfigError
 from edgekit.models import checkpoint
 from edgekit.models.families.mobilenet_v2 import mobilenet_v2
@@ -47,13 +46,6 @@ def test_other_heads_answer_as_before() -> None:
     found = as_wanted(raw, "decoded").outputs(images)
     assert list(found) == ["tagging", "signs_corners", "signs_probabilities"]
     np.testing.assert_array_equal(found["tagging"], raw.outputs(images)["tagging"])
-
-
-def test_decoded_boxes_are_no_integers() -> None:
-    with pytest.raises(
-        ConfigError, match=r"outputs is decoded, .* and export\.io_dtype is int8: leave one of them out"
-    ):
-        ExportSettings(outputs="decoded", io_dtype="int8")
 
 
 def test_a_classifier_has_nothing_to_decode() -> None:

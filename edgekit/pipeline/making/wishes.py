@@ -1,0 +1,78 @@
+"""Wishes of a device's profile that a network cannot have: they are left out and told, a user's own are refused.
+
+Profiles are written for classifiers first, so one may wish for probabilities where no logits are, or for integers at
+the boundary of a file that is asked to compute in float.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from edgekit.config.reading import OF_PROFILE
+from edgekit.errors import ConfigError
+from edgekit.exporters.metadata import Head, logits_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edgekit.config import Settings
+    from edgekit.ir import Graph
+
+_HEAD, _IO_DTYPE = "export.head", "export.io_dtype"
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """Settings that can be had.
+
+    Attributes:
+        settings: without what was left out.
+        instead: why a setting is another than the profile's, by its name.
+    """
+
+    settings: Settings
+    instead: Mapping[str, str] = field(default_factory=dict)
+
+
+def granted_at_once(settings: Settings) -> Granted:
+    """What can be had of any network.
+
+    Raises:
+        ConfigError: a user asks for integers at a boundary that gives what is computed in float.
+    """
+    wanted = settings.export
+    if wanted.outputs == "raw" or wanted.io_dtype == "float32":
+        return Granted(settings)
+    if _is_of_profile(settings, _IO_DTYPE):
+        return _without(Granted(settings), _IO_DTYPE, "float32", f"{wanted.outputs} outputs are computed in float32")
+    raise ConfigError(
+        f"export.outputs is {wanted.outputs}, which files compute in float32, and export.io_dtype is "
+        f"{wanted.io_dtype}: leave one of them out"
+    )
+
+
+def granted_to(graph: Graph, before: Granted) -> Granted:
+    """What can be had of a network.
+
+    Raises:
+        ConfigError: a user asks for probabilities of a network that gives no logits.
+    """
+    settings = before.settings
+    if Head(settings.export.head) is Head.LOGITS or graph.logits is not None:
+        return before
+    if not _is_of_profile(settings, _HEAD):
+        logits_of(graph)  # says what is wrong
+    gives = ", ".join(output.name for output in graph.outputs)
+    because = f"the network gives {gives}, and no logits that probabilities could be made of"
+    return _without(before, _HEAD, str(Head.LOGITS), because)
+
+
+def _is_of_profile(settings: Settings, name: str) -> bool:
+    return settings.origins.get(name, "").startswith(OF_PROFILE)
+
+
+def _without(before: Granted, name: str, value: Any, because: str) -> Granted:  # noqa: ANN401 - any setting's
+    _, _, key = name.partition(".")
+    settings = replace(before.settings, export=replace(before.settings.export, **{key: value}))
+    return Granted(settings, {**before.instead, name: because})
