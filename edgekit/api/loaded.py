@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -20,7 +20,10 @@ from edgekit.pipeline.making.given import as_files_take_it, as_input, as_read
 from edgekit.pipeline.proving.predicting import Opened
 from edgekit.reports import origin
 from edgekit.tasks.classification.answers import Classes
+from edgekit.tasks.detection.answers import Things
 from edgekit.tasks.drawing import can_be_drawn, drawn
+from edgekit.tasks.segmentation.answers import Regions
+from edgekit.tasks.several import Together, of_heads
 from edgekit.words import count
 
 if TYPE_CHECKING:
@@ -33,7 +36,10 @@ if TYPE_CHECKING:
     from edgekit.exporters.metadata import Metadata
     from edgekit.geometry import Geometry
     from edgekit.tasks.classification.answers import Candidate
+    from edgekit.tasks.detection.answers import Thing
     from edgekit.tasks.values import Answer
+
+    A = TypeVar("A", bound=Answer)
 
 _BATCH = 8
 _MOST_LISTED = 20  # images of a list
@@ -42,11 +48,13 @@ _MOST_SHOWN = 8  # lines of an answer: of a feature map there are thousands
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)  # arrays have no single truth value
 class Prediction(Shown):
-    """What a file says of one image.
+    """What a file says of one image; of a network with several heads, ``prediction["signs"]`` is what one of them says.
 
     Attributes:
-        answer: in the words of its task; of a classifier it has ``best``, classes with ``index``, ``label`` and
-            ``probability`` (0..1).
+        answer: in the words of its task: ``best`` of a classifier, classes with ``index``, ``label`` and
+            ``probability`` (0..1); ``seen`` of a detector, things with ``index``, ``label``, ``score`` (0..1) and
+            ``box``; ``covered`` of a segmenter, classes with ``index``, ``label`` and ``share`` (0..1) of the pixels;
+            ``answers`` of several heads, by name.
         outputs: what it gives, real numbers, by name.
         name: of the image; empty where it has none.
         picture: reads the image, and what the network sees of it, again; None where there is no image.
@@ -80,19 +88,75 @@ class Prediction(Shown):
     @property
     def top(self) -> tuple[Candidate, ...]:
         """Of a classifier: the likeliest classes, each with ``index``, ``label`` and ``probability``."""
-        return self._classes.best
+        return self._as(Classes, "classifier").best
 
     @property
     def logits(self) -> NDArray[np.float32]:
         """Of a classifier, [classes]."""
+        if len(self.outputs) != 1:
+            self._as(Classes, "classifier")
         (logits,) = self.outputs.values()
         return logits
 
     @property
-    def _classes(self) -> Classes:
-        if not isinstance(self.answer, Classes):
-            raise ArtifactError("the file is no classifier: look at answer and outputs")
-        return self.answer
+    def boxes(self) -> NDArray[np.float32]:
+        """Of a detector: left, top, right and bottom of each box that is shown, [n, 4], the most certain first.
+
+        In shares of what the network sees, which is the whole image unless preprocessing crops it: times (width,
+        height, width, height) they are pixels.
+        """
+        return np.asarray([thing.box for thing in self._seen], np.float32).reshape(-1, 4)
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """Of a detector: how certain each box is, [n], 0..1."""
+        return np.asarray([thing.score for thing in self._seen], np.float32)
+
+    @property
+    def classes(self) -> NDArray[np.int64]:
+        """Of a detector: the index of each box's class, [n], without the background."""
+        return np.asarray([thing.index for thing in self._seen], np.int64)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Of a detector: the name of each box's class."""
+        return tuple(thing.label for thing in self._seen)
+
+    @property
+    def mask(self) -> NDArray[np.uint8]:
+        """Of a segmenter: the index of each pixel's class, [H, W], of what the network sees, at its size."""
+        return self._as(Regions, "segmenter").mask
+
+    def __getitem__(self, head: str) -> Prediction:
+        """What one head says, of a network with several.
+
+        Raises:
+            KeyError: it has no such head.
+        """
+        answers = self._as(Together, "network with several heads").answers
+        if head not in answers:
+            raise KeyError(f"there is no head {head!r}: {', '.join(answers)}")
+        own = {name: self.outputs[called] for name, called in of_heads([*answers], self.outputs)[head].items()}
+        return Prediction(answers[head], own, self.name, self.picture)
+
+    @property
+    def _seen(self) -> tuple[Thing, ...]:
+        return self._as(Things, "detector").seen
+
+    def _as(self, kind: type[A], of: str) -> A:
+        """The answer, which is of this kind.
+
+        Raises:
+            edgekit.errors.ArtifactError: it is not.
+        """
+        if isinstance(self.answer, kind):
+            return self.answer
+        if isinstance(self.answer, Together):
+            heads = ", ".join(self.answer.answers)
+            raise ArtifactError(
+                f"the file has several heads, {heads}: ask for one, prediction[{heads.split(', ')[0]!r}]"
+            )
+        raise ArtifactError(f"the file is no {of}: look at answer and outputs")
 
     def __repr__(self) -> str:
         return printable(f"{self.name}: {self.said}".removeprefix(": "))

@@ -113,7 +113,7 @@ class Several(Task[Mapping[str, Any]]):
                 "the task is several, and nothing says what heads the network has: they are read from checkpoints of "
                 "networks that edgekit builds"
             )
-        outputs = _outputs([head["name"] for head in details[HEADS]], shapes)
+        outputs = of_heads([head["name"] for head in details[HEADS]], shapes)
         heads, start = list[Head](), 0
         for head in details[HEADS]:
             called, end = outputs[head["name"]], start + head["things"]
@@ -274,10 +274,10 @@ class Several(Task[Mapping[str, Any]]):
         )
 
 
-def _outputs(heads: Sequence[str], outputs: Iterable[str]) -> dict[str, dict[str, str]]:
+def of_heads(heads: Sequence[str], outputs: Iterable[str]) -> dict[str, dict[str, str]]:
     """What a network calls the outputs of each head, by what its task calls them (``TaskArchitecture.output_names``).
 
-    >>> _outputs(["a", "a_b", "c"], ["a_boxes", "a_scores", "a_b"])
+    >>> of_heads(["a", "a_b", "c"], ["a_boxes", "a_scores", "a_b"])
     {'a': {'boxes': 'a_boxes', 'scores': 'a_scores'}, 'a_b': {'a_b': 'a_b'}, 'c': {}}
     """
     found: dict[str, dict[str, str]] = {head: {} for head in heads}

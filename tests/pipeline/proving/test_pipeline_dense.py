@@ -16,6 +16,7 @@ from PIL import Image
 
 import edgekit
 from edgekit import config
+from edgekit.errors import ArtifactError
 from edgekit.models import checkpoint
 from edgekit.models.building import built
 from edgekit.models.families.mobilenet_v1 import mobilenet_v1
@@ -76,6 +77,7 @@ def test_each_head_is_measured_by_what_lies_beside_the_images(folder: Path) -> N
         "detection_map",
         "segmentation_miou",
         "segmentation_pixels",
+        "mean",
         "drop",
         "agreement",
         "sqnr_db",
@@ -108,3 +110,15 @@ def test_its_answers_are_drawn_where_they_are_in_the_image(folder: Path, tmp_pat
     assert "mask" not in answers["segmentation"], "a picture is no JSON"
     one = edgekit.load(path).predict(folder / "images" / "0.png")
     np.testing.assert_array_equal(np.asarray(one.draw()), pictures[0])
+    seen, covered = one["detection"], one["segmentation"]
+    assert [*zip(seen.classes, seen.labels, seen.scores.round(6), strict=True)] == [
+        (thing["index"], thing["label"], np.float32(thing["score"]).round(6)) for thing in answers["detection"]["seen"]
+    ]
+    np.testing.assert_allclose(seen.boxes, [thing["box"] for thing in answers["detection"]["seen"]], atol=1e-6)
+    assert [*seen.outputs] == ["boxes", "scores"]
+    assert covered.mask.shape == SIZE
+    assert one["light"].top[0].label in {"day", "night"}
+    with pytest.raises(ArtifactError, match=r"no classifier: look at answer"):
+        seen.logits  # noqa: B018 - a property
+    with pytest.raises(ArtifactError, match=r"several heads, detection, segmentation, light: ask for one, prediction"):
+        one.boxes  # noqa: B018 - likewise
