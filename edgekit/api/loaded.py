@@ -22,8 +22,9 @@ from edgekit.reports import origin
 from edgekit.tasks.classification.answers import Classes
 from edgekit.tasks.detection.answers import Things
 from edgekit.tasks.drawing import can_be_drawn, drawn
+from edgekit.tasks.registry import outputs_by_head
 from edgekit.tasks.segmentation.answers import Regions
-from edgekit.tasks.several import Together, of_heads
+from edgekit.tasks.several import Together
 from edgekit.words import count
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class Prediction(Shown):
         answers = self._as(Together, "network with several heads").answers
         if head not in answers:
             raise KeyError(f"there is no head {head!r}: {', '.join(answers)}")
-        own = {name: self.outputs[called] for name, called in of_heads([*answers], self.outputs)[head].items()}
+        own = {name: self.outputs[called] for name, called in outputs_by_head([*answers], self.outputs)[head].items()}
         return Prediction(answers[head], own, self.name, self.picture)
 
     @property

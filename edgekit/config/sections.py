@@ -185,6 +185,11 @@ class ExportSettings:
     torch_engine: Literal["fbgemm", "qnnpack"] = key(
         "whose quantized operators int8 .pt files hold: fbgemm for x86, qnnpack for ARM", default="fbgemm"
     )
+    signatures: bool = key(
+        "a signature in .tflite files for each of several heads, to run it alone: larger by up to a half, and twice "
+        "as slow to load",
+        default=False,
+    )
     out: Path = key("folder to write to", default=Path("exported"))
     verify: bool = key("prove every file in the runtimes of this machine before it is published", default=True)
 

@@ -28,7 +28,7 @@ from edgekit.tasks.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from edgekit.calibration.images import ImageSource
     from edgekit.tasks.values import Outputs
@@ -106,14 +106,14 @@ class Several(Task[Mapping[str, Any]]):
     @classmethod
     def of(cls, shapes: Mapping[str, tuple[int, ...]], labels: Sequence[str], details: Mapping[str, Any]) -> Self:
         """See ``Task``; of the details it reads the heads."""
-        from edgekit.tasks.registry import HEADS, kind  # noqa: PLC0415 - it finds this module, too
+        from edgekit.tasks.registry import HEADS, kind, outputs_by_head  # noqa: PLC0415 - it finds this module, too
 
         if not details.get(HEADS):
             raise ConfigError(
                 "the task is several, and nothing says what heads the network has: they are read from checkpoints of "
                 "networks that edgekit builds"
             )
-        outputs = of_heads([head["name"] for head in details[HEADS]], shapes)
+        outputs = outputs_by_head([head["name"] for head in details[HEADS]], shapes)
         heads, start = list[Head](), 0
         for head in details[HEADS]:
             called, end = outputs[head["name"]], start + head["things"]
@@ -272,20 +272,6 @@ class Several(Task[Mapping[str, Any]]):
             Together({name: answer for name, of in answers.items() if (answer := of[image]) is not None})
             for image in range(images)
         )
-
-
-def of_heads(heads: Sequence[str], outputs: Iterable[str]) -> dict[str, dict[str, str]]:
-    """What a network calls the outputs of each head, by what its task calls them (``TaskArchitecture.output_names``).
-
-    >>> of_heads(["a", "a_b", "c"], ["a_boxes", "a_scores", "a_b"])
-    {'a': {'boxes': 'a_boxes', 'scores': 'a_scores'}, 'a_b': {'a_b': 'a_b'}, 'c': {}}
-    """
-    found: dict[str, dict[str, str]] = {head: {} for head in heads}
-    for called in outputs:
-        owners = (head for head in heads if called == head or called.startswith(f"{head}_"))
-        if (owner := max(owners, key=len, default=None)) is not None:
-            found[owner][called.removeprefix(f"{owner}_")] = called
-    return found
 
 
 def _merit(measured: Sequence[Measured]) -> float | None:

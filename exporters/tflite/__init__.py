@@ -12,16 +12,32 @@ Organization:
     contents.py   everything that a finished file says
     validity.py   whether it is well-formed
     exposing.py   files that show every activation
+    signatures.py a subgraph for each head
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from edgekit.exporters.format import Codec, Format
 from edgekit.extras import Distribution
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edgekit.exporters.metadata import Precision
 
 
 def _codec() -> Codec:
     from edgekit.exporters.tflite import codec  # noqa: PLC0415 - only where files are written or read
 
     return codec
+
+
+def _options(chosen: Mapping[str, Any], precision: Precision, *, int16: bool) -> dict[str, Any]:
+    """Whether each head has a signature of its own."""
+    del precision, int16
+    return {"signatures": True} if chosen["signatures"] else {}
 
 
 FORMAT = Format(
@@ -35,4 +51,5 @@ FORMAT = Format(
     channels_last=True,
     int16=True,
     oldest_runtime="litert",
+    options=_options,
 )

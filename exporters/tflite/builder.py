@@ -9,6 +9,7 @@ import numpy as np
 from edgekit.exporters.names import public_names
 from edgekit.exporters.origins import Recorder
 from edgekit.exporters.tflite import schema as tflite_schema
+from edgekit.exporters.tflite import signatures
 from edgekit.ir import IMAGE
 from edgekit.quantization import QuantParams
 
@@ -45,6 +46,7 @@ class TfliteBuilder:
         batch: how many images the file takes at once. With 1 it can be resized to any other.
         half: store float constants in float16.
         origins: of the operators that are written.
+        heads: indices of the outputs of each head that has a signature, by its name.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class TfliteBuilder:
         self.tensors: list[Any] = []
         self.operators: list[Any] = []
         self.origins = Recorder()
+        self.heads: dict[str, list[int]] = {}
         self.codes: list[tuple[str, int]] = []  # (builtin operator, version)
         self._indices: dict[str, int] = {}
         self._public = set(public_names(graph).values())
@@ -187,7 +190,11 @@ class TfliteBuilder:
         self.operators.append(operator)
 
     def finish(
-        self, inputs: Sequence[int], outputs: Sequence[int], metadata: Mapping[str, bytes], oldest_runtime: Release
+        self,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        metadata: Mapping[str, bytes],
+        oldest_runtime: Release,
     ) -> bytes:
         """The packed file.
 
@@ -202,8 +209,10 @@ class TfliteBuilder:
         subgraph.name, subgraph.tensors, subgraph.operators = self.graph.name, self.tensors, self.operators
         subgraph.inputs, subgraph.outputs = list(inputs), list(outputs)
         model.version, model.description, model.subgraphs = tflite_schema.VERSION, "edgekit", [subgraph]
+        model.subgraphs += [signatures.alone(subgraph, name, some) for name, some in self.heads.items()]
         model.operatorCodes = [self._operator_code(*code) for code in self.codes]
-        model.signatureDefs = [self._signature(inputs, outputs)]
+        names = (signatures.WHOLE, *self.heads)
+        model.signatureDefs = [self._signature(name, index, model) for index, name in enumerate(names)]
         model.metadata = []
         release = ".".join(map(str, oldest_runtime)).encode().ljust(_RUNTIME_ENTRY_BYTES, b"\0")
         for name, data in {**metadata, _RUNTIME_ENTRY: release}.items():
@@ -235,14 +244,16 @@ class TfliteBuilder:
         code.deprecatedBuiltinCode = min(code.builtinCode, 127)  # schema.fbs: PLACEHOLDER_FOR_GREATER_OP_CODES
         return code
 
-    def _signature(self, inputs: Sequence[int], outputs: Sequence[int]) -> Any:  # noqa: ANN401 - generated classes
-        signature = self.schema.SignatureDefT()
-        signature.signatureKey, signature.subgraphIndex = "serving_default", 0
-        signature.inputs = [self._named(index) for index in inputs]
-        signature.outputs = [self._named(index) for index in outputs]
+    def _signature(self, name: str, index: int, model: Any) -> Any:  # noqa: ANN401 - generated classes
+        graph, signature = model.subgraphs[index], self.schema.SignatureDefT()
+        signature.signatureKey, signature.subgraphIndex = name, index
+        signature.inputs, signature.outputs = (
+            [self._named(graph.tensors[place].name, int(place)) for place in places]
+            for places in (graph.inputs, graph.outputs)
+        )
         return signature
 
-    def _named(self, index: int) -> Any:  # noqa: ANN401 - generated classes
+    def _named(self, name: str, index: int) -> Any:  # noqa: ANN401 - generated classes
         entry = self.schema.TensorMapT()
-        entry.name, entry.tensorIndex = self.tensors[index].name, index
+        entry.name, entry.tensorIndex = name, index
         return entry

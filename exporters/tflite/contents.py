@@ -112,7 +112,8 @@ class _Decoder:
         io_dtype = io_dtype_of(self._file.dtype(inputs[0]))
         facts = dict(self._facts()) | misfit
         boundary = frozenset(operators[position].name for position in reader.boundary(self._file))
-        return Contents(operators, facts, io_dtype, said_options(facts), boundary, channels_last=True)
+        options = said_options(facts) | ({"signatures": True} if len(self._model.subgraphs) > 1 else {})
+        return Contents(operators, facts, io_dtype, options, boundary, channels_last=True)
 
     # --- operators ----------------------------------------------------------------------------------------------------
 
@@ -210,10 +211,10 @@ class _Decoder:
         unused = [name for i, name in enumerate(self._names) if i not in used and i not in set(graph.inputs)]
         yield "tensors that nothing uses", tuple(unused)
         for signature in reader.items(model.signatureDefs):
-            key = reader.text(signature.signatureKey)
+            key, tensors = reader.text(signature.signatureKey), model.subgraphs[signature.subgraphIndex].tensors
             for role in ("inputs", "outputs"):
                 entries = reader.items(getattr(signature, role))
-                named = (f"{reader.text(entry.name)}: {self._names[entry.tensorIndex]}" for entry in entries)
+                named = (f"{reader.text(e.name)}: {reader.text(tensors[e.tensorIndex].name)}" for e in entries)
                 yield f"{role} of the signature {key}", tuple(named)
         yield from self._metadata()
 

@@ -19,6 +19,7 @@ from edgekit.exporters.summary import Violation
 from edgekit.exporters.tflite import reader
 from edgekit.exporters.tflite.operators import RELEASES
 from edgekit.exporters.tflite.schema import BUFFER_ALIGNMENT
+from edgekit.exporters.tflite.signatures import alone
 from edgekit.exporters.tflite.versions import release_of
 
 if TYPE_CHECKING:
@@ -97,8 +98,9 @@ class _Checker:
         for signature in reader.items(model.signatureDefs):
             named = (*reader.items(signature.inputs), *reader.items(signature.outputs))
             yield from _outside("a signature", "a subgraph", [signature.subgraphIndex], len(model.subgraphs))
-            if signature.subgraphIndex == 0:
-                yield from _outside("a signature", "a tensor", (entry.tensorIndex for entry in named), tensors)
+            if signature.subgraphIndex < len(model.subgraphs):
+                there = len(model.subgraphs[signature.subgraphIndex].tensors)
+                yield from _outside("a signature", "a tensor", (entry.tensorIndex for entry in named), there)
 
     def order(self) -> Iterator[Violation]:
         """Every tensor is made once, and before it is read."""
@@ -181,21 +183,41 @@ class _Checker:
                     yield Violation(name, f"is what {count} {kind} are called")
 
     def signatures(self) -> Iterator[Violation]:
-        """There is one graph, and every signature is that: applications call it by them."""
-        model, graph = self._model, self._graph
-        if len(model.subgraphs) != 1:
-            yield Violation(None, f"{len(model.subgraphs)} subgraphs, where a network has one")
+        """Applications call graphs by signatures: one runs the network, and each other one a part of it."""
+        model = self._model
         for signature in reader.items(model.signatureDefs):
-            what = f"the signature {reader.text(signature.signatureKey)}"
-            if signature.subgraphIndex != 0:
-                text = f"{what} runs the subgraph {signature.subgraphIndex}, and the network is the subgraph 0"
-                yield Violation(None, text)
-                continue
+            what, graph = (
+                f"the signature {reader.text(signature.signatureKey)}",
+                model.subgraphs[signature.subgraphIndex],
+            )
             for role, indices in (("inputs", graph.inputs), ("outputs", graph.outputs)):
-                named = [int(entry.tensorIndex) for entry in reader.items(getattr(signature, role))]
+                entries = reader.items(getattr(signature, role))
+                named = [int(entry.tensorIndex) for entry in entries]
                 if sorted(named) != sorted(map(int, indices)):
-                    given, wanted = (", ".join(map(self._file.name, some)) or "nothing" for some in (named, indices))
-                    yield Violation(None, f"the {role} of {what} are {given}, and those of the graph {wanted}")
+                    given, wanted = (
+                        ", ".join(reader.text(graph.tensors[index].name) for index in some) or "nothing"
+                        for some in (named, indices)
+                    )
+                    yield Violation(None, f"the {role} of {what} are {given}, and those of its graph {wanted}")
+        run = [int(signature.subgraphIndex) for signature in reader.items(model.signatureDefs)]
+        if run and sorted(run) != [*range(len(model.subgraphs))]:
+            one_by_one = ", ".join(map(str, run))
+            yield Violation(
+                None, f"signatures run the subgraphs {one_by_one} of {len(model.subgraphs)}: each needs one"
+            )
+        for index, graph in enumerate(model.subgraphs[1:], 1):
+            yield from self._part(index, graph)
+
+    def _part(self, index: int, graph: Any) -> Iterator[Violation]:  # noqa: ANN401 - generated classes
+        """A subgraph is the network's own, cut down to some outputs, so what is proven of that holds here."""
+        places = {self._file.name(int(place)): int(place) for place in self._graph.outputs}
+        outputs = [reader.text(graph.tensors[int(place)].name) for place in graph.outputs]
+        if unknown := [name for name in outputs if name not in places]:
+            yield Violation(None, f"the subgraph {index} gives {unknown[0]}, which the network does not give")
+            return
+        if not _equal(graph, alone(self._graph, graph.name, [places[name] for name in outputs])):
+            given = ", ".join(outputs)
+            yield Violation(None, f"the subgraph {index} does not make {given} as the network does")
 
     def surplus(self) -> Iterator[Violation]:
         """Nothing is set that edgekit neither writes nor reads."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,29 +14,33 @@ from edgekit.exporters.names import public_names
 from edgekit.exporters.tflite import metadata as tflite_metadata
 from edgekit.exporters.tflite.builder import TfliteBuilder
 from edgekit.exporters.tflite.operators import OPERATORS, oldest_runtime
+from edgekit.tasks.registry import heads_of, outputs_by_head
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from edgekit.boundary import Alignment
     from edgekit.exporters.metadata import Metadata
     from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
+    from edgekit.ir import Graph
 
 
-def write_integer_model(
+def write_integer_model(  # noqa: PLR0913 - what callers choose of a file
     model: IntegerModel,
     path: Path,
     *,
     io_dtype: IoDtype = IoDtype.FLOAT32,
     head: Head = Head.LOGITS,
     batch: int | None = None,
+    signatures: bool = False,
 ) -> None:
     """Write an int8 file; QUANTIZE and DEQUANTIZE stand at the boundary where ``io_dtype`` is not int8.
 
     Probabilities, if ``head`` asks for any, are the first output and the logits the second: MediaPipe and the Task
     Library show the scores of the first. A file with a free ``batch`` says 1, and takes any that its input is resized
-    to.
+    to. With ``signatures`` each of several heads has one.
 
     Raises:
         BadInput: the file cannot be written.
@@ -65,16 +69,18 @@ def write_integer_model(
             builder.operator("DEQUANTIZE", 2, [builder.activation(name)], output, ("DequantizeOptions", {}))
         else:
             builder.operator("QUANTIZE", 1, [builder.activation(name)], output, ("QuantizeOptions", {}))
+    builder.heads = _heads(model.graph, outputs, model.provenance) if signatures else {}
     _write(builder, image, outputs, about, path)
 
 
-def write_float_model(
+def write_float_model(  # noqa: PLR0913 - likewise
     model: FloatModel,
     path: Path,
     *,
     precision: Precision = Precision.FLOAT32,
     head: Head = Head.LOGITS,
     batch: int | None = None,
+    signatures: bool = False,
 ) -> None:
     """Write a float32 file, or one whose weights are stored in float16; the rest as in ``write_integer_model``.
 
@@ -91,6 +97,7 @@ def write_float_model(
     builder.origins.enter(None)
     outputs = {name: builder.activation(name) for name in model.graph.output_tensors}
     about = file_metadata.of_float_model(model, precision, head, batch=batch, channels_last=True)
+    builder.heads = _heads(model.graph, outputs, model.provenance) if signatures else {}
     _write(builder, image, outputs, about, path)
 
 
@@ -136,6 +143,16 @@ def _probabilities(builder: TfliteBuilder, outputs: dict[str, int], head: Head) 
     else:
         builder.operator("LOGISTIC", 1, [logits], result)
     return [result]
+
+
+def _heads(graph: Graph, outputs: dict[str, int], provenance: Mapping[str, Any]) -> dict[str, list[int]]:
+    """What each head gives, where a network has several: indices of tensors by the head's name."""
+    names = [str(head["name"]) for head in heads_of(provenance)]
+    if len(names) <= 1:
+        return {}
+    tensors = {output.name: output.tensor for output in graph.outputs}
+    owned = outputs_by_head(names, tensors)
+    return {head: [outputs[tensors[name]] for name in named.values()] for head, named in owned.items()}
 
 
 def _write(builder: TfliteBuilder, image: int, outputs: dict[str, int], metadata: Metadata, path: Path) -> None:

@@ -200,12 +200,12 @@ def buffers_in_one_place(path: Path) -> None:
 
 
 TFLITE = [
-    Fault("tflite", "second subgraph", "2 subgraphs", second_subgraph),
-    Fault("tflite", "signature of another subgraph", "runs the subgraph 1", signature_elsewhere),
+    Fault("tflite", "second subgraph", "signatures run the subgraphs 0 of 2", second_subgraph),
+    Fault("tflite", "signature of another subgraph", "signatures run the subgraphs 1 of 2", signature_elsewhere),
     Fault("tflite", "signature of no subgraph", "names a subgraph of index 3",
           lambda e: setattr(e.model.signatureDefs[0], "subgraphIndex", 3)),
     Fault("tflite", "signature twice", "is what 2 signatures are called", another_signature),
-    Fault("tflite", "signature without input", "are nothing, and those of the graph image", signature_without_input),
+    Fault("tflite", "signature without input", "are nothing, and those of its graph image", signature_without_input),
     Fault("tflite", "signature of an inner tensor", "the outputs of the signature", signature_of_an_inner_tensor),
     Fault("tflite", "another operator for old runtimes", "runtimes before 2.4 read ADD", other_for_old_runtimes),
     Fault("tflite", "an operator that nothing uses", "FlexErf version 1 is listed", custom_operator_listed),
