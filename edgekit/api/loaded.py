@@ -16,13 +16,13 @@ from edgekit.calibration.in_memory import take
 from edgekit.errors import ArtifactError, DataError
 from edgekit.exporters.metadata import IoDtype
 from edgekit.facts import of_provenance
+from edgekit.models.task_architecture import outputs_by_head
 from edgekit.pipeline.making.given import as_files_take_it, as_input, as_read
 from edgekit.pipeline.proving.predicting import Opened
 from edgekit.reports import origin
 from edgekit.tasks.classification.answers import Classes
 from edgekit.tasks.detection.answers import Things
 from edgekit.tasks.drawing import can_be_drawn, drawn
-from edgekit.tasks.registry import outputs_by_head
 from edgekit.tasks.segmentation.answers import Regions
 from edgekit.tasks.several import Together
 from edgekit.words import count

@@ -13,7 +13,7 @@ from edgekit.models.architecture import Architecture
 from edgekit.models.head_specs import VectorSpec, spec_from
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from edgekit.models.architecture import Options, Size
     from edgekit.models.head_specs import HeadSpec
@@ -141,3 +141,17 @@ class TaskArchitecture:
             return TaskArchitecture(Architecture.from_dict(backbone), heads)
         except (KeyError, TypeError, ConfigError) as error:
             raise ArtifactError(f"not a saved network with heads ({error}): save it again") from error
+
+
+def outputs_by_head(heads: Sequence[str], outputs: Iterable[str]) -> dict[str, dict[str, str]]:
+    """What a network calls the outputs of each head, by what its task calls them (``TaskArchitecture.output_names``).
+
+    >>> outputs_by_head(["a", "a_b", "c"], ["a_boxes", "a_scores", "a_b"])
+    {'a': {'boxes': 'a_boxes', 'scores': 'a_scores'}, 'a_b': {'a_b': 'a_b'}, 'c': {}}
+    """
+    found: dict[str, dict[str, str]] = {head: {} for head in heads}
+    for called in outputs:
+        owners = (head for head in heads if called == head or called.startswith(f"{head}_"))
+        if (owner := max(owners, key=len, default=None)) is not None:
+            found[owner][called.removeprefix(f"{owner}_")] = called
+    return found

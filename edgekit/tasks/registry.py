@@ -89,20 +89,6 @@ def heads_of(provenance: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     return tuple({**head, "size": size} for head in architecture[HEADS])
 
 
-def outputs_by_head(heads: Sequence[str], outputs: Iterable[str]) -> dict[str, dict[str, str]]:
-    """What a network calls the outputs of each head, by what its task calls them (``TaskArchitecture.output_names``).
-
-    >>> outputs_by_head(["a", "a_b", "c"], ["a_boxes", "a_scores", "a_b"])
-    {'a': {'boxes': 'a_boxes', 'scores': 'a_scores'}, 'a_b': {'a_b': 'a_b'}, 'c': {}}
-    """
-    found: dict[str, dict[str, str]] = {head: {} for head in heads}
-    for called in outputs:
-        owners = (head for head in heads if called == head or called.startswith(f"{head}_"))
-        if (owner := max(owners, key=len, default=None)) is not None:
-            found[owner][called.removeprefix(f"{owner}_")] = called
-    return found
-
-
 def _of_heads(heads: Sequence[Mapping[str, Any]]) -> Fact | None:
     """What the heads say, where there are any."""
     if not heads:

@@ -12,6 +12,7 @@ import numpy as np
 from edgekit.annotations.targets import Targets
 from edgekit.errors import ConfigError
 from edgekit.facts import Basis, Fact
+from edgekit.models.task_architecture import outputs_by_head
 from edgekit.tasks.regression import R2
 from edgekit.tasks.task import Task
 from edgekit.tasks.values import (
@@ -106,7 +107,7 @@ class Several(Task[Mapping[str, Any]]):
     @classmethod
     def of(cls, shapes: Mapping[str, tuple[int, ...]], labels: Sequence[str], details: Mapping[str, Any]) -> Self:
         """See ``Task``; of the details it reads the heads."""
-        from edgekit.tasks.registry import HEADS, kind, outputs_by_head  # noqa: PLC0415 - it finds this module, too
+        from edgekit.tasks.registry import HEADS, kind  # noqa: PLC0415 - it finds this module, too
 
         if not details.get(HEADS):
             raise ConfigError(

@@ -14,7 +14,7 @@ from edgekit.exporters.names import public_names
 from edgekit.exporters.tflite import metadata as tflite_metadata
 from edgekit.exporters.tflite.builder import TfliteBuilder
 from edgekit.exporters.tflite.operators import OPERATORS, oldest_runtime
-from edgekit.tasks.registry import heads_of, outputs_by_head
+from edgekit.models.task_architecture import HEADS, outputs_by_head
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -147,9 +147,10 @@ def _probabilities(builder: TfliteBuilder, outputs: dict[str, int], head: Head) 
 
 def _heads(graph: Graph, outputs: dict[str, int], provenance: Mapping[str, Any]) -> dict[str, list[int]]:
     """What each head gives, where a network has several: indices of tensors by the head's name."""
-    names = [str(head["name"]) for head in heads_of(provenance)]
-    if len(names) <= 1:
+    architecture = provenance.get("architecture")
+    if not isinstance(architecture, dict) or len(architecture.get(HEADS, ())) < 2:
         return {}
+    names = [str(head["name"]) for head in architecture[HEADS]]
     tensors = {output.name: output.tensor for output in graph.outputs}
     owned = outputs_by_head(names, tensors)
     return {head: [outputs[tensors[name]] for name in named.values()] for head, named in owned.items()}
