@@ -1,4 +1,6 @@
-"""Names what a camera or a video shows, live: ``python camera.py FILE``, with a file that edgekit exported.
+"""What a camera or a video shows, live: ``python camera.py FILE``, with a file that edgekit exported.
+
+Of a classifier the class is named, of a detector and a segmenter boxes and masks are drawn, of several heads all of it.
 
 On a Raspberry Pi: ``pip install 'edgekit[tflite]' opencv-python``, or ``opencv-python-headless`` where there is no
 screen. Everything that depends on the network is read from the file: size, resizing, what crosses the boundary, labels.
@@ -21,17 +23,21 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from edgekit.errors import ArtifactError, EdgekitError
+from edgekit.errors import EdgekitError
 from edgekit.pipeline.proving.predicting import Opened
 from edgekit.tasks.classification.answers import Classes
+from edgekit.tasks.drawing import can_be_drawn, drawn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from edgekit.tasks.values import Answer
+
 ENDS = {27, ord("q")}  # Esc
 WINDOW = "edgekit"
+LINE = 26  # rows of pixels of a line of text
 AVERAGED = 30  # frames that the rate is the average of
 
 
@@ -93,26 +99,49 @@ class Camera:
         self._capture.release()
 
 
-class Classifier:
+class Network:
     """An exported file, in the runtime of this machine."""
 
     def __init__(self, path: Path, *, threads: int) -> None:
         """Load a file.
 
         Raises:
-            ArtifactError: edgekit did not write it, or it is no classifier.
+            ArtifactError: edgekit did not write it.
             MissingDependency: its runtime is not installed.
         """
         self._file = Opened(path, threads=threads)
 
-    def classify(self, frame: NDArray[np.uint8]) -> tuple[str, float]:
-        """What a picture [H, W, 3] in BGR shows, and how probable the network finds it, 0..1."""
+    def look(self, frame: NDArray[np.uint8]) -> Seen:
+        """What it says of a picture [H, W, 3] in BGR."""
         image = Image.fromarray(np.ascontiguousarray(frame[..., ::-1]))
-        (found,) = self._file.of_pixels(self._file.metadata.preprocessing.pixels(image)[None], most=1)
-        if not isinstance(found.answer, Classes):
-            raise ArtifactError(f"{self._file.path} is no classifier")
-        best = found.answer.best[0]
-        return best.label, best.probability
+        preprocessing = self._file.metadata.preprocessing
+        (found,) = self._file.of_pixels(preprocessing.pixels(image)[None], most=1)
+        return Seen(image, found.answer, preprocessing.geometry(image.size).seen)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a network says of a picture.
+
+    Attributes:
+        image: it, in RGB.
+        answer: in the words of the network's task.
+        view: which part of the picture the network sees, in shares of its sides.
+    """
+
+    image: Image.Image
+    answer: Answer
+    view: tuple[float, float, float, float]
+
+    @property
+    def text(self) -> str:
+        """The answer in a few words: with its probability, where it is one class."""
+        return self.answer.lines[0] if isinstance(self.answer, Classes) else self.answer.text
+
+    def picture(self) -> NDArray[np.uint8]:
+        """The picture in BGR, with boxes and masks where there are any."""
+        image = drawn(self.image, self.answer, self.view) if can_be_drawn(self.answer) else self.image
+        return np.ascontiguousarray(np.asarray(image)[..., ::-1])
 
 
 def opened(source: str) -> Camera:
@@ -130,14 +159,14 @@ def opened(source: str) -> Camera:
     return Camera(capture, frames_per_second=0.0 if number else capture.get(cv2.CAP_PROP_FPS))
 
 
-def watch(camera: Camera, classifier: Classifier, *, headless: bool) -> str:
-    """Classify until the source ends or a key is pressed; returns what there is to say about all of it."""
+def watch(camera: Camera, network: Network, *, headless: bool) -> str:
+    """Look until the source ends or a key is pressed; returns what there is to say about all of it."""
     answered: deque[float] = deque(maxlen=AVERAGED + 1)
     latencies_ms: list[float] = []
     number, told_at = 0, 0.0
     while (frame := camera.newer_than(number)) is not None:
         number = frame.number
-        label, probability = classifier.classify(frame.pixels)
+        seen = network.look(frame.pixels)
         now = time.perf_counter()
         answered.append(now)
         latencies_ms.append((now - frame.taken_at) * 1e3)
@@ -146,8 +175,8 @@ def watch(camera: Camera, classifier: Classifier, *, headless: bool) -> str:
         if headless:
             if now - told_at >= 1:
                 told_at = now
-                print(f"{label} {probability:.0%}, {figures}", flush=True)
-        elif not shown(frame.pixels, [f"{label} {probability:.0%}", figures]):
+                print(f"{seen.text}, {figures}", flush=True)
+        elif not shown(seen.picture(), [seen.text, figures]):
             break
     if not latencies_ms:
         return "no frame came"
@@ -157,27 +186,26 @@ def watch(camera: Camera, classifier: Classifier, *, headless: bool) -> str:
 
 
 def shown(pixels: NDArray[np.uint8], lines: Sequence[str]) -> bool:
-    """Show a picture with text on it; False where a key asks to end."""
-    picture = pixels.copy()
+    """Show a picture below some lines of text; False where a key asks to end."""
+    picture = cv2.copyMakeBorder(pixels, LINE * len(lines) + 8, 0, 0, 0, cv2.BORDER_CONSTANT)
     for row, line in enumerate(lines, 1):
-        for colour, width in (((0, 0, 0), 4), ((255, 255, 255), 1)):  # legible on everything
-            cv2.putText(picture, line, (8, 28 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.7, colour, width, cv2.LINE_AA)
+        cv2.putText(picture, line, (8, LINE * row), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (255, 255, 255), 1, cv2.LINE_AA)
     cv2.imshow(WINDOW, picture)
     return (cv2.waitKey(1) & 0xFF) not in ENDS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line, and watch."""
-    parser = argparse.ArgumentParser(description="Name what a camera or a video shows, with a file of edgekit.")
+    parser = argparse.ArgumentParser(description="Show what a file of edgekit says of a camera or a video.")
     parser.add_argument("file", type=Path, help="an exported file, e.g. mobilenet_v3_small_1.0_224.int8.tflite")
     parser.add_argument("--source", default="0", help="number of a camera, or a video (default: 0)")
     parser.add_argument("--threads", type=int, default=2, help="that the network may use (default: 2)")
     parser.add_argument("--headless", action="store_true", help="print a line a second instead of showing a window")
     given = parser.parse_args(arguments)
     try:
-        classifier = Classifier(given.file, threads=given.threads)
+        network = Network(given.file, threads=given.threads)
         with opened(given.source) as camera:
-            print(watch(camera, classifier, headless=given.headless))
+            print(watch(camera, network, headless=given.headless))
     except EdgekitError as error:
         raise SystemExit(str(error)) from error
     except KeyboardInterrupt:

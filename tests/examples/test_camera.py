@@ -13,6 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from PIL import Image
+
+from edgekit.tasks.classification.answers import Candidate, Classes
+from edgekit.tasks.detection.answers import Thing, Things
+from edgekit.tasks.drawing import colour_of, drawn
+from edgekit.tasks.segmentation.answers import regions
+from edgekit.tasks.several import Together
 
 cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed: pip install opencv-python-headless")
 pytest.importorskip("ai_edge_litert")
@@ -70,7 +77,7 @@ def test_it_names_what_a_video_shows(
     done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     first, *_, last = done.stdout.splitlines()
-    assert re.fullmatch(rf"{label} \d+%, 0\.0 frames/s, latency \d+\.\d ms", first)
+    assert re.fullmatch(rf"{label} [\d.]+ %, 0\.0 frames/s, latency \d+\.\d ms", first)
     used, frames, skipped = map(int, re.findall(r"^(\d+) of (\d+) frames, (\d+) skipped, median latency", last)[0])
     assert used + skipped == frames == 12
 
@@ -117,11 +124,29 @@ def test_logits_are_real(camera: ModuleType, exported: Path, digit: tuple[NDArra
     """The same class, and nearly the same probability, whatever crosses the boundary."""
     pixels, label = digit
     found = [
-        camera.Classifier(exported / f"{NAME}.{precision}.tflite", threads=1).classify(pixels)
+        camera.Network(exported / f"{NAME}.{precision}.tflite", threads=1).look(pixels).answer.best[0]
         for precision in ("float32", "int8")
     ]
-    assert {name for name, _ in found} == {str(label)}
-    assert abs(found[0][1] - found[1][1]) < 0.1
+    assert {best.index for best in found} == {label}
+    assert abs(found[0].probability - found[1].probability) < 0.1
+
+
+def test_boxes_and_masks_are_drawn_on_the_picture(camera: ModuleType) -> None:
+    """Whatever a network says: a class is words alone."""
+    mask = np.zeros((6, 8), np.uint8)
+    mask[:3] = 1
+    seen = Things((Thing(0, "cat", 0.75, (0.25, 0.25, 0.75, 0.75)),), 1)
+    answer = Together({"things": seen, "ground": regions(mask, ("road", "sky"), 1)})
+    frame = np.full((480, 640, 3), (250, 10, 30), np.uint8)  # BGR
+    said = camera.Seen(Image.fromarray(frame[..., ::-1].copy()), answer, (0.0, 0.0, 1.0, 1.0))
+    assert said.text == "things: 1 cat; ground: road 50 %, sky 50 %"
+    picture = said.picture()
+    assert picture.shape > frame.shape  # a legend below
+    np.testing.assert_array_equal(picture[..., ::-1], np.asarray(drawn(said.image, answer)))
+    assert (picture[120:125, 200:400] == colour_of(0)[::-1]).all(-1).any()
+    named = camera.Seen(said.image, Classes((Candidate(3, "tabby", 0.931),)), (0.0, 0.0, 1.0, 1.0))
+    assert named.text == "tabby 93.1 %"
+    np.testing.assert_array_equal(named.picture(), frame)
 
 
 def test_what_cannot_be_watched(camera: ModuleType, exported: Path, tmp_path: Path) -> None:
