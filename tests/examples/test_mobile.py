@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-KOTLIN = (EXAMPLES / "android" / "Classifier.kt").read_text(encoding="utf-8")
-SWIFT = (EXAMPLES / "ios" / "Classifier.swift").read_text(encoding="utf-8")
+KOTLIN = (EXAMPLES / "android" / "Network.kt").read_text(encoding="utf-8")
+SWIFT = (EXAMPLES / "ios" / "Network.swift").read_text(encoding="utf-8")
 NAME = "mobilenet_v3_digits_1.0_32"
 BITS = 22
 
@@ -35,7 +35,7 @@ def picture(width: int, height: int) -> Image.Image:
 
 
 def resized_and_turned(source: NDArray[Any], to_width: int) -> NDArray[Any]:
-    """``resizedAndTurned`` of Classifier.kt, word for word but for the loops over rows and colours."""
+    """``resizedAndTurned`` of Network.kt, word for word but for the loops over rows and colours."""
     height, width, _ = source.shape
     result = np.zeros((to_width, height, 3), np.int64)
     scale = width / to_width
@@ -52,28 +52,42 @@ def resized_and_turned(source: NDArray[Any], to_width: int) -> NDArray[Any]:
 
 
 def covered(preprocessing: Preprocessing) -> tuple[int, int]:
-    """``covered`` of Classifier.kt: rows and columns."""
+    """``covered`` of Network.kt: rows and columns."""
     resize = preprocessing.resize
     return resize if isinstance(resize, tuple) else (int(resize or 0), int(resize or 0))
 
 
+def resized(width: int, height: int, preprocessing: Preprocessing) -> tuple[int, int]:
+    """``resized`` of Network.kt: width and height before the crop."""
+    if preprocessing.resize is None:
+        return width, height
+    if preprocessing.resize == "whole":
+        return preprocessing.size[1], preprocessing.size[0]
+    rows, columns = covered(preprocessing)
+    is_tall = width * rows <= height * columns
+    wanted, before = (columns, width) if is_tall else (rows, height)
+    return wanted * width // before, wanted * height // before
+
+
 def kotlin_pixels(image: Image.Image, preprocessing: Preprocessing) -> NDArray[Any]:
-    """``pixels`` of Classifier.kt."""
+    """``pixels`` of Network.kt."""
     to_height, to_width = preprocessing.size
-    width, height = image.size
+    wide, high = resized(*image.size, preprocessing)
     colours = np.asarray(image).astype(np.int64)
     colours = colours if preprocessing.order == "RGB" else colours[..., ::-1]
     if preprocessing.resize is not None:
-        whole = preprocessing.resize == "whole"
-        rows, columns = (to_height, to_width) if whole else covered(preprocessing)
-        is_tall = width * rows <= height * columns
-        wanted, before = (columns, width) if is_tall else (rows, height)
-        new_width = to_width if whole else wanted * width // before
-        new_height = to_height if whole else wanted * height // before
-        colours = resized_and_turned(resized_and_turned(colours, new_width), new_height)
-        width, height = new_width, new_height
-    left, top = round((width - to_width) / 2), round((height - to_height) / 2)  # like rint, a half to the even number
+        colours = resized_and_turned(resized_and_turned(colours, wide), high)
+    left, top = round((wide - to_width) / 2), round((high - to_height) / 2)  # like rint, a half to the even number
     return colours[top : top + to_height, left : left + to_width]
+
+
+def kotlin_seen(width: int, height: int, preprocessing: Preprocessing) -> tuple[float, ...]:
+    """``seen`` of Network.kt: left, top, right and bottom, pixels of the picture."""
+    to_height, to_width = preprocessing.size
+    wide, high = resized(width, height, preprocessing)
+    left, top = round((wide - to_width) / 2), round((high - to_height) / 2)
+    across, down = width / wide, height / high
+    return left * across, top * down, (left + to_width) * across, (top + to_height) * down
 
 
 @pytest.mark.parametrize("resize", [72, (66, 90), "whole", None])
@@ -88,6 +102,8 @@ def test_the_pixels_on_android_are_edgekit_s(
     if width >= height:
         assert (found == wanted).all()
     assert np.abs(found - wanted).max() <= 1  # Pillow resizes the columns of some tall pictures first
+    shares = np.array(preprocessing.geometry((width, height)).seen)
+    assert kotlin_seen(width, height, preprocessing) == pytest.approx(shares * (width, height, width, height))
 
 
 def test_the_steps_that_are_transliterated_are_those_of_the_example() -> None:
@@ -101,10 +117,12 @@ def test_the_steps_that_are_transliterated_are_those_of_the_example() -> None:
         "var value = 1 shl (BITS - 1)",
         "= value shr BITS",
         f"const val BITS = {BITS} ",
-        "val isTall = width.toLong() * rows <= height.toLong() * columns",
-        "if (isTall) Pair(columns, width) else Pair(rows, height)",
-        "wanted * width / before",
-        "Math.rint((width - toWidth) / 2.0).toInt()",
+        "val isTall = fromWidth.toLong() * rows <= fromHeight.toLong() * columns",
+        "if (isTall) Pair(columns, fromWidth) else Pair(rows, fromHeight)",
+        "Pair(wanted * fromWidth / before, wanted * fromHeight / before)",
+        "Math.rint((resized - wanted) / 2.0).toInt()",
+        "Pair(picture.width.toFloat() / wide, picture.height.toFloat() / high)",
+        "RectF(left * across, top * down, (left + width) * across, (top + height) * down)",
         "(pixels[it] - 128).toByte()",
     ):
         assert line in KOTLIN
@@ -122,6 +140,7 @@ def test_what_the_kotlin_example_reads_is_there(precision: str, exported: Path) 
         "preprocessing": about["metadata"]["preprocessing"],
         "normalization": about["metadata"]["normalization"],
         "output": about["outputs"][0],
+        "it": about["outputs"][0],
     }
     read = re.findall(r'(\w+)\.(?:get\w*|isNull)\("(\w+)"\)', KOTLIN)
     assert {place for place, _ in read} == set(places)
@@ -134,7 +153,7 @@ def test_what_the_kotlin_example_reads_is_there(precision: str, exported: Path) 
 
 
 def region(width: float, height: float, preprocessing: Preprocessing) -> tuple[float, float, float, float]:
-    """``region`` of Classifier.swift: x, y, width and height, in fractions of the sides."""
+    """``region`` of Network.swift: x, y, width and height, in fractions of the sides."""
     to_height, to_width = preprocessing.size
     match preprocessing.resize:
         case "whole":
