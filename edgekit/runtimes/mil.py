@@ -57,7 +57,7 @@ class Interpreter:
                 self._constants |= {name: _widened(value) for name, value in step.run({}).items()}
             else:
                 self._steps.append(step)
-        self._last_reader = {name: step for step in self._steps for name in step.operation.reads}
+        self._last_reader = {name: step for step in self._steps for name in step.reads}
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -81,11 +81,12 @@ class Interpreter:
         declared = self.program.inputs
         given = {name: _fitted(value, declared[name], f"input {name!r}") for name, value in inputs.items()}
         values = self._constants | given
-        for step in self._steps:
-            values |= step.run(values)
-            for name in step.operation.reads:
-                if self._last_reader[name] is step and name not in keep:
-                    values.pop(name, None)  # one operation may read it twice
+        with np.errstate(over="ignore"):  # exp of what is far from 0, and float16's early infinity
+            for step in self._steps:
+                values |= step.run(values)
+                for name in step.reads:
+                    if self._last_reader[name] is step and name not in keep:
+                        values.pop(name, None)  # one operation may read it twice
         return {name: values[name] for name in keep}
 
 
@@ -98,18 +99,20 @@ class _Step:
         self.operation = operation
         self._title = f"operation {operation.output!r} ({operation.operator})"
         self._function = _TABLE[operation.operator]
-        self._arguments = {name: _widened(argument) for name, argument in operation.arguments.items()}
+        self.reads = operation.reads
+        arguments = {name: _widened(argument) for name, argument in operation.arguments.items()}
         try:
-            inspect.signature(self._function).bind(**self._arguments)
+            inspect.signature(self._function).bind(**arguments)
         except TypeError as error:
             raise ArtifactError(f"{self._title}: {error}") from error
+        self._read = {name: argument for name, argument in arguments.items() if _is_read(argument)}
+        self._constant = {name: argument for name, argument in arguments.items() if name not in self._read}
 
     def run(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """What the operation makes of ``values``, by name."""
-        arguments = {name: _resolved(argument, values) for name, argument in self._arguments.items()}
+        arguments = {name: _resolved(argument, values) for name, argument in self._read.items()}
         try:
-            with np.errstate(over="ignore"):  # exp of what is far from 0, and float16's early infinity
-                result = self._function(**arguments)
+            result = self._function(**self._constant, **arguments)
         except (ValueError, TypeError, IndexError) as error:
             raise ArtifactError(f"{self._title} cannot be computed: {error}") from error
         outputs = self.operation.outputs
@@ -118,6 +121,11 @@ class _Step:
             name: _fitted(value, declared, self._title) if _is_array(declared) else value
             for (name, declared), value in zip(outputs.items(), results, strict=True)
         }
+
+
+def _is_read(argument: Any) -> bool:  # noqa: ANN401 - any argument
+    """Whether an argument names what others provide, alone or in a list."""
+    return isinstance(argument, Reference) or (isinstance(argument, tuple) and any(map(_is_read, argument)))
 
 
 def _resolved(argument: Any, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any argument
@@ -138,16 +146,21 @@ def _widened(value: Any) -> Any:  # noqa: ANN401 - any argument
 
 def _fitted(value: NDArray[Any], declared: ValueType, title: str) -> NDArray[Any]:
     """A result rounded to the type that is declared for it, whose shape it must have."""
-    same_kind = np.issubdtype(value.dtype, np.floating) and declared.dtype in {"float16", "float32"}
-    same_rank = value.ndim == len(declared.shape)
-    if not (same_kind or value.dtype == declared.dtype) or not (
-        same_rank and all(there in {here, -1} for here, there in zip(value.shape, declared.shape, strict=True))
-    ):
+    is_declared = value.dtype == declared.dtype or (
+        value.dtype.kind == "f" and declared.dtype in {"float16", "float32"}
+    )
+    if not is_declared or not _fits(value.shape, declared.shape):
         raise ArtifactError(
             f"{title} is {value.dtype} {list(value.shape)}, but declared as {declared.dtype} {list(declared.shape)}"
         )
-    with np.errstate(over="ignore"):
-        return value.astype(declared.dtype, copy=False)
+    return value.astype(declared.dtype, copy=False)
+
+
+def _fits(shape: tuple[int, ...], declared: tuple[int, ...]) -> bool:
+    """Whether an array has the shape that is declared, where -1 is any size."""
+    return shape == declared or (
+        len(shape) == len(declared) and all(there in {here, -1} for here, there in zip(shape, declared, strict=True))
+    )
 
 
 # --- operators --------------------------------------------------------------------------------------------------------
