@@ -49,7 +49,7 @@ def difference(a: FloatModel, b: FloatModel) -> float:
     return float((found - expected).abs().max() / expected.abs().max())
 
 
-@pytest.mark.parametrize("family", ["mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large"])
+@pytest.mark.parametrize("family", ["mobilenet_v2", "mobilenet_v3_small"])
 def test_it_computes_the_same(family: str) -> None:
     model = network(family)
     gains = find_gains(model, TWICE)
@@ -75,10 +75,9 @@ def test_gates_become_convolutions_where_it_takes_away_much_error() -> None:
     assert 0 < len(worthwhile) < len(gates(model.graph))
 
 
-@pytest.mark.parametrize("family", ["mobilenet_v3_small", "mobilenet_v3_large"])
-def test_channels_reach_equally_far_and_say_their_factor(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_channels_reach_equally_far_and_say_their_factor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(equalization, "WORTH", -1.0)  # all gates
-    model = network(family)
+    model = network("mobilenet_v3_small")
     equalized = equalize(model, find_gains(model, TWICE))
     seen: list[dict[str, torch.Tensor]] = [{}, {}]
     with torch.inference_mode():

@@ -186,8 +186,8 @@ def test_of_other_images_nothing_is_found(network: Network) -> None:
     assert "no usual mean and std" in findings["padding"].because
 
 
-@pytest.mark.parametrize("number", [4, 5, 11])  # the fewest, and odd ones
-@pytest.mark.parametrize("basis", [Basis.GIVEN, Basis.ASSUMED])
+# The fewest, and odd ones.
+@pytest.mark.parametrize(("number", "basis"), [(4, Basis.GIVEN), (5, Basis.ASSUMED), (11, Basis.GIVEN)])
 def test_any_number_of_images_is_looked_at_in_two_halves(network: Network, number: int, basis: Basis) -> None:
     start = preprocessing("tf", "RGB")
     findings = network.ask(pictures(number, seed=2), start, normalization=basis, order=basis)

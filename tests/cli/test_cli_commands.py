@@ -76,14 +76,14 @@ def test_the_whole_job_with_nothing_given(run: Run, tmp_path: Path) -> None:
     assert done.stdout.count(", the default on this machine, need not give the file's integers\n") == len(clamped)
     assert max(map(len, done.stdout.splitlines())) <= 120
 
-    done = run("verify")
+    done = run("verify", "--images", 40)
     assert done.exit_code == 0, done.stderr
     assert done.stderr.splitlines() == [
         "the digits network that edgekit ships: its checkpoint and its test images are used",
-        "verifying (360)",
+        "verifying (40)",
         "finding what the network expects (2)",
     ]
-    assert "measured on 360 images" in done.stdout
+    assert "measured on 40 images" in done.stdout
     ends = r"! 8 files passed, \d+ gates; 2 warnings in" if clamped else r"✔ 8 files passed, \d+ gates in"
     assert re.search(rf"{ends} [\d.]+ s\n$", done.stdout)
     marked = re.findall(r"^([✔!])  (int8\.(?!edgekit)\w+)", done.stdout, re.MULTILINE)
@@ -222,7 +222,7 @@ def test_json_of_every_command(run: Run, exported: Path) -> None:
     file = exported / f"{NAME}.int8.tflite"
     results = {
         "export": run("export", "--target", "tflite", "--int8", *QUICK, "--json"),
-        "verify": run("verify", file, "--json"),
+        "verify": run("verify", file, "--images", 40, "--json"),
         "bench": run("bench", file, "--laps", "1", "--json"),
         "inspect": run("inspect", file, "--json"),
         "doctor": run("doctor", "--json"),
@@ -362,7 +362,7 @@ def test_a_file_that_is_something_else_fails(run: Run, exported: Path, tmp_path:
     assert re.search(r"!  int8\.onnx", result.stdout)  # its ranges are not there
     assert re.search(r"mlpackage.*\n     well-formed: .*classifier", result.stdout)
     assert re.search(r"✘ 2 of 4 files failed, 2 of \d+ gates in [\d.]+ s\n$", result.stdout)
-    found = one_object(run("verify", tmp_path, "--json"), "verify")
+    found = one_object(run("verify", tmp_path, "--images", 8, "--json"), "verify")
     assert not found["passed"]
     assert [Path(file["path"]).suffix for file in found["files"] if file["failed"]] == [".mlpackage", ".tflite"]
 

@@ -232,12 +232,7 @@ def test_a_folder_without_permission(run: Run, tmp_path: Path, monkeypatch: pyte
     assert "✘ no permission to write exported/*: choose another --out" in result.stderr
 
 
-MISSING = [  # a module, the extra that brings it, and what needs it
-    ("onnx", "onnx", ["export -t onnx", "inspect {e}/*.int8.onnx"]),
-    ("onnxsim", "onnx", ["export -t onnx"]),
-    ("onnxruntime", "onnx", ["verify {e}/*.int8.onnx"]),
-    ("ai_edge_litert", "tflite", ["export -t tflite", "inspect {e}/*.int8.tflite"]),
-    ("coremltools", "coreml", ["export -t coreml"]),
+MISSING_TORCH = [  # a module, the extra that brings it, and what needs it
     (
         "torch",
         "torch",
@@ -250,28 +245,42 @@ MISSING = [  # a module, the extra that brings it, and what needs it
         ],
     ),
 ]
+MISSING = [  # likewise, in an order in which no module is imported before it is missing
+    ("onnx", "onnx", ["export -t onnx", "inspect {e}/*.int8.onnx"]),
+    ("onnxruntime", "onnx", ["verify {e}/*.int8.onnx"]),
+    ("onnxsim", "onnx", ["export -t onnx"]),
+    ("ai_edge_litert", "tflite", ["export -t tflite", "inspect {e}/*.int8.tflite"]),
+    ("coremltools", "coreml", ["export -t coreml"]),
+]
 
 
-@pytest.mark.parametrize(("module", "extra", "lines"), MISSING)
+@pytest.mark.parametrize("missing", [MISSING_TORCH, MISSING], ids=["torch", "others"])
 def test_a_missing_extra_is_named_with_its_remedy(
-    environment: dict[str, str], exported: Path, tmp_path: Path, module: str, extra: str, lines: list[str]
+    environment: dict[str, str], exported: Path, tmp_path: Path, missing: list[tuple[str, str, list[str]]]
 ) -> None:
+    """Modules are missing one after the other in one process, which imports torch once."""
     code = """
 import json, sys
-sys.modules[sys.argv[1]] = None
 from typer.testing import CliRunner
 from edgekit.cli.app import app
-results = [CliRunner().invoke(app, command) for command in json.loads(sys.argv[2])]
-print(json.dumps([[result.exit_code, result.stderr] for result in results]))
+answers = []
+for module, commands in json.loads(sys.argv[1]):
+    assert module not in sys.modules, module
+    sys.modules[module] = None
+    results = [CliRunner().invoke(app, command) for command in commands]
+    answers.append([[result.exit_code, result.stderr] for result in results])
+    del sys.modules[module]
+print(json.dumps(answers))
 """
-    commands = json.dumps([arguments_of(line, tmp_path, exported) for line in lines])
+    commands = [(module, [arguments_of(line, tmp_path, exported) for line in lines]) for module, _, lines in missing]
     done = subprocess.run(
-        [sys.executable, "-c", code, module, commands],
+        [sys.executable, "-c", code, json.dumps(commands)],
         cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True, check=True,
     )  # fmt: skip
-    for line, (exit_code, stderr) in zip(lines, json.loads(done.stdout), strict=True):
-        assert exit_code == 3, (line, stderr)
-        assert re.search(rf"✘ .*\b{module}\b.*: pip install 'edgekit\[{extra}\]'\n$", stderr), line
+    for (module, extra, lines), answers in zip(missing, json.loads(done.stdout), strict=True):
+        for line, (exit_code, stderr) in zip(lines, answers, strict=True):
+            assert exit_code == 3, (line, stderr)
+            assert re.search(rf"✘ .*\b{module}\b.*: pip install 'edgekit\[{extra}\]'\n$", stderr), line
     assert list(tmp_path.iterdir()) == []
 
 

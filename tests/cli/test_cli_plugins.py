@@ -50,7 +50,7 @@ def test_a_toy_format_is_exported_and_verified(
     assert result.exit_code == 0, result.output
     assert "toy on numpy" in result.output
     (path,) = Path("out").glob("*.toy")
-    result = run("verify", "out", "--json")
+    result = run("verify", "out", "--images", 16, "--json")
     assert result.exit_code == 0, result.output
     (file,) = json.loads(result.stdout)["files"]
     (parity,) = file["parities"]
@@ -63,7 +63,7 @@ def test_a_toy_format_is_exported_and_verified(
         content = {**arrays, "shift": arrays["shift"] + np.float32(1e-3)}
     np.savez(spoilt / "x.npz", **content)
     (spoilt / "x.npz").rename(spoilt / path.name)
-    result = run("verify", spoilt)
+    result = run("verify", spoilt, "--images", 16)
     assert result.exit_code != 0
     assert "second of shift" in result.output
 
