@@ -94,7 +94,7 @@ def main() -> None:
 def _exported(
     kind: str, shape: Architecture | TaskArchitecture, case: Case, images: Path, folder: Path
 ) -> tuple[Path, Path]:
-    """edgekit's int8 and float32 file of a network; they are made once."""
+    """The int8 and the float32 file that edgekit writes of a network; they are made once."""
     out, path = folder / kind, folder / f"{kind}.safetensors"
     if not out.exists():
         recorded = Recorded(_preprocessing(case), case.task if kind == "head" else "classification", ())
