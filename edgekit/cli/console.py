@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from rich.console import Console
+    from rich.text import Text
 
     from edgekit.progress import Progress
 
@@ -50,6 +51,7 @@ __all__ = [
 
 _LIVE: list[Console] = []  # the console that shows progress bars, while it does
 _USUAL_WIDTH = 80
+_GAP = 2  # between columns
 INTERRUPTED, TERMINATED = 130, 143  # what shells give for SIGINT and SIGTERM
 
 
@@ -108,14 +110,19 @@ def warn(text: str) -> None:
     _sentence(_stderr(), f"[bold yellow]![/] {escape(text)}")
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str] | str]) -> None:
+def table(columns: Sequence[str], rows: Sequence[Sequence[str] | str], spare: Sequence[str] = ()) -> None:
     """Print aligned columns, with rich's markup; a row that is a text stands below the one before it.
 
-    Columns whose title starts with ">" are numbers and end flush. No row is ever broken or cut: what is too wide for a
-    terminal, the terminal wraps. A text is broken between words, where sentences are, and goes on where it began.
+    Columns whose title starts with ">" are numbers and end flush. Where lines have a width, a text and the last column,
+    unless it holds numbers, are broken between words and go on where they began. Other columns are neither broken nor
+    cut: what is too wide for a terminal, the terminal wraps.
+
+    Args:
+        columns: their titles.
+        rows: a cell for each column, or a text.
+        spare: columns that are left out of a table that is too wide, as many as it takes, the first one first.
     """
-    from rich.padding import Padding  # noqa: PLC0415 - 60 ms that --help does without
-    from rich.text import Text  # noqa: PLC0415 - likewise
+    from rich.text import Text  # noqa: PLC0415 - 60 ms that --help does without
 
     titles = [Text(title.removeprefix(">"), "dim") for title in columns]
     lines = [titles, *(row if isinstance(row, str) else [Text.from_markup(cell) for cell in row] for row in rows)]
@@ -123,16 +130,42 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str] | str]) -> None:
     widths = [max(line[i].cell_len for line in cells) for i in range(len(columns))]
     for cell, title, width in ((line[i], columns[i], widths[i]) for line in cells for i in range(len(columns))):
         (cell.pad_left if title.startswith(">") else cell.pad_right)(width - cell.cell_len)
-    console = _stdout()
+    shown_columns, left_out = list(range(len(columns))), list[str]()
+    while _breaks(_stdout()) and len(left_out) < len(spare) and _joined_width(widths, shown_columns) > _stdout().width:
+        left_out.append(spare[len(left_out)])
+        shown_columns.remove(columns.index(left_out[-1]))
+    before = shown_columns if columns[-1].startswith(">") else shown_columns[:-1]
+    last = _joined_width(widths, before) + _GAP
     with _explaining_stdout():
         for line in lines:
-            shown = Text.from_markup(line) if isinstance(line, str) else Text("  ").join(line)
-            shown.rstrip()
-            if isinstance(line, str) and _breaks(console) and shown.cell_len > console.width:
-                indent = len(shown.plain) - len(shown.plain.lstrip())
-                console.print(Padding(shown[indent:], (0, 0, 0, indent)))
+            if isinstance(line, str):
+                shown = Text.from_markup(line)
+                start = len(shown.plain) - len(shown.plain.lstrip())
             else:
-                console.print(shown, soft_wrap=True)
+                shown, start = Text(" " * _GAP).join(line[i] for i in shown_columns), last
+            shown.rstrip()
+            _hanging(shown, start)
+        if left_out:
+            named = ", ".join(title.removeprefix(">") for title in left_out)
+            _sentence(_stdout(), f"[dim]left out, for want of width: {escape(named)}[/]")
+
+
+def _joined_width(widths: Sequence[int], shown: Sequence[int]) -> int:
+    """How wide a row is of the columns that are shown."""
+    return sum(widths[i] for i in shown) + _GAP * (len(shown) - 1)
+
+
+def _hanging(line: Text, start: int) -> None:
+    """Print a line; where lines have a width, what is behind ``start`` is broken between words, and goes on there."""
+    console = _stdout()
+    if not _breaks(console) or line.cell_len <= console.width or 4 * start > 3 * console.width:
+        console.print(line, soft_wrap=True)
+        return
+    first, *others = line[start:].wrap(console, console.width - start)
+    console.print(line[:start] + first, soft_wrap=True)
+    for other in others:
+        other.pad_left(start)
+        console.print(other, soft_wrap=True)
 
 
 def facts(title: str, values: Sequence[tuple[str, str]]) -> None:

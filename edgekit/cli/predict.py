@@ -12,9 +12,8 @@ from edgekit.cli.options import JsonOption, ThreadsOption  # noqa: TC001 - typer
 from edgekit.words import count
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from edgekit.pipeline.proving.predicting import Predicted, Prediction
+    from edgekit.pipeline.proving.predicting import Prediction
+    from edgekit.tasks.values import Answer
 
 
 def predict(  # noqa: PLR0913 - typer needs them
@@ -42,27 +41,34 @@ def predict(  # noqa: PLR0913 - typer needs them
         if as_json:
             console.print_json("predict", found)
         else:
-            _show(found, found.images)
+            _show(found)
             if draw is not None:
                 console.say(f"{count(len(found.drawings), 'picture')} in {console.escape(str(draw))}")
 
 
-def _show(found: Prediction, images: Sequence[Predicted]) -> None:
+def _show(found: Prediction) -> None:
+    """All that is said of an image; of several a few words each."""
+    from edgekit.tasks.several import Together  # noqa: PLC0415 - see the module app
+
+    images = found.images
     console.say(f"[dim]{console.escape(f'{found.network}, measured in {found.runner}')}[/]")
     if len(images) == 1:
         console.say(f"[bold]{console.escape(images[0].name)}[/]")
         console.say(*(f"  {console.escape(line)}" for line in images[0].answer.lines))
+    elif isinstance(images[0].answer, Together):
+        heads = [(image.name, image.answer.answers) for image in images if isinstance(image.answer, Together)]
+        rows = [
+            ["" if number else console.escape(name), console.escape(head), _shortened(answer)]
+            for name, answers in heads
+            for number, (head, answer) in enumerate(answers.items())
+        ]
+        console.table(["image", "head", "answer"], rows)
     else:
-        rows = [[console.escape(one.name), *_shortened(one.answer.lines)] for one in images]
-        wide = max(map(len, rows))
-        console.table(
-            ["image", "answer", images[0].answer.joins][:wide], [row + [""] * (wide - len(row)) for row in rows]
-        )
+        console.table(["image", "answer"], [[console.escape(one.name), _shortened(one.answer)] for one in images])
 
 
-def _shortened(lines: Sequence[str]) -> list[str]:
-    """The first two of an answer's lines, and how many there are besides."""
-    shown = [console.escape(line) for line in lines[:2]]
-    if len(lines) > len(shown):
-        shown[-1] += f" [dim]and {len(lines) - len(shown)} more[/]"
-    return shown
+def _shortened(answer: Answer) -> str:
+    """An answer in a few words; where only one of its lines can be right, the first two."""
+    if not answer.are_alternatives:
+        return console.escape(answer.text)
+    return " [dim]or[/] ".join(map(console.escape, answer.lines[:2]))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edgekit.pipeline.measuring.profile import OperatorTime, ProfileResult
 
 _SHOWN = 15  # layers, of a hundred
+_SPARE = (">MAC/B", ">kB", ">GMAC/s", ">calls", ">MMAC", ">share")  # columns that a narrow terminal goes without
 
 
 def profile(  # noqa: PLR0913 - one a flag
@@ -79,11 +80,13 @@ def _show(result: ProfileResult, *, everything: bool) -> None:
     total_us = result.kernels_us
     titles = [">calls", ">µs", ">share", ">MMAC", ">kB", ">MAC/B", ">GMAC/s", ">of best", "held up by"]
     console.table(
-        ["layer", "", *titles], [[_name(entry.layer), entry.kind, *_row(entry, total_us)] for entry in layers]
+        ["layer", "", *titles],
+        [[_name(entry.layer), entry.kind, *_row(entry, total_us)] for entry in layers],
+        _SPARE,
     )
     console.say("[dim]together[/]")
     rows = [[entry.kind, *_row(entry, total_us)] for entry in result.kinds]
-    console.table(["", *titles], [*rows, ["everything", *_row(result.total, total_us)]])
+    console.table(["", *titles], [*rows, ["everything", *_row(result.total, total_us)]], _SPARE)
     console.say(f"[dim]{_covered(result)}[/]")
 
 

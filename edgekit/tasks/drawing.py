@@ -21,8 +21,6 @@ from edgekit.words import percent
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
-
     from edgekit.tasks.segmentation.answers import Region
     from edgekit.tasks.values import Answer
 
@@ -56,11 +54,12 @@ def drawn(image: Image.Image, answer: Answer, view: View = WHOLE) -> Image.Image
     parts = list(_parts(answer))
     for part in parts:
         if isinstance(part, Regions):
-            _cover(canvas, part.mask, view)
+            _cover(canvas, part, view)
     for part in parts:
         if isinstance(part, Things):
             _frame(canvas, part, view)
-    legend = [region for part in parts if isinstance(part, Regions) for region in part.covered]
+    regions = [region for part in parts if isinstance(part, Regions) for region in part.covered]
+    legend = [region for region in regions if not _is_background(region)]
     return _with_legend(canvas, legend) if legend else canvas
 
 
@@ -88,11 +87,18 @@ def _sized(image: Image.Image) -> Image.Image:
     return image.resize((size[0], size[1]), Image.Resampling.BICUBIC)
 
 
-def _cover(canvas: Image.Image, mask: NDArray[np.uint8], view: View) -> None:
-    """Lay the colours of a mask over what the network sees."""
+def _is_background(region: Region) -> bool:
+    """Whether a class is what is left of an image: the first, if it is called so ("__background__" by torchvision)."""
+    return region.index == 0 and region.label.strip("_").lower() == "background"
+
+
+def _cover(canvas: Image.Image, regions: Regions, view: View) -> None:
+    """Lay the colours of a mask over what the network sees; the background and what is not known stay clear."""
+    mask = regions.mask
+    clear = [UNKNOWN, *(region.index for region in regions.covered if _is_background(region))]
     left, top, right, bottom = _pixels(canvas, view, WHOLE)
     colours = np.array([*map(colour_of, range(UNKNOWN)), _BLACK], np.uint8)[mask]
-    alpha = np.where(mask == UNKNOWN, 0, round(255 * _COVER)).astype(np.uint8)
+    alpha = np.where(np.isin(mask, clear), 0, round(255 * _COVER)).astype(np.uint8)
     size = (max(round(right - left), 1), max(round(bottom - top), 1))
     layer, share = (Image.fromarray(array).resize(size, Image.Resampling.NEAREST) for array in (colours, alpha))
     canvas.paste(layer, (round(left), round(top)), share)

@@ -165,7 +165,7 @@ class Answer(ABC):
 
     __slots__ = ()
 
-    joins: ClassVar[str] = "and"  # a line to the next one; "or" where at most one of them is right
+    are_alternatives: ClassVar[bool] = False  # whether at most one of its lines is right
 
     @property
     @abstractmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ def test_a_file_answers_what_it_was_trained_for(run: Run, exported: Path, tmp_pa
     assert done.exit_code == 0, done.output
     assert done.stdout.count("test.npz[") == 360
     assert f"digit.png      {label} " in done.stdout
+    assert not re.search(r"\bor\b", done.stdout)
     done = run("predict", exported / f"{NAME}.int8.tflite", tmp_path / "digit.png", "--draw", tmp_path / "drawn")
     assert done.exit_code == 2
     assert "--draw shows boxes and masks, and this file answers neither" in done.stderr

@@ -84,7 +84,7 @@ def test_in_a_pipe_lines_are_as_wide_as_columns_says(
     console.warn(sentence)
     console.say(sentence)
     console.facts("net", [("a", sentence)])
-    console.table(["", "file"], [["✔", "a name that is long.onnx, and whole"], f"  {sentence}"])
+    console.table(["", "file", "of"], [["✔", "a name that is long.onnx, and whole", "x"], f"  {sentence}"])
     out, err = capsys.readouterr()
     assert [line.rstrip() for line in err.splitlines()] == [
         *("one two three four five six", "seven"),
@@ -93,7 +93,9 @@ def test_in_a_pipe_lines_are_as_wide_as_columns_says(
     assert [line.rstrip() for line in out.splitlines()] == [
         *("one two three four five six", "seven"),
         *("net", "a  one two three four five six", "   seven"),
-        *("   file", "✔  a name that is long.onnx, and whole", "  one two three four five six", "  seven"),
+        f"   {'file':35}  of",
+        "✔  a name that is long.onnx, and whole  x",
+        *("  one two three four five six", "  seven"),
     ]
 
 
@@ -107,6 +109,28 @@ def test_a_table_is_aligned_and_never_broken(capsys: pytest.CaptureFixture[str])
         "✔  a[1].onnx      9 B",
         "  in a runtime with a long name",
         "–  b          1.25 MB",
+    ]
+
+
+def test_a_table_that_is_too_wide_breaks_its_last_column_and_goes_without_some(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    rows = [["a.png", "1.25", "7", "one two three four five"], ["b.png", "9", "7", "six"]]
+    console.table(["image", ">ms", ">n", "answer"], rows, spare=[">n", ">ms"])
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [
+        "image  answer",
+        "a.png  one two three four five",
+        "b.png  six",
+        "left out, for want of width:",
+        "n, ms",
+    ]
+    console.table(["image", "answer"], [["a.png", console.escape("one two [three] four five six")], ["b.png", "six"]])
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [
+        "image  answer",
+        "a.png  one two [three] four",
+        "       five six",
+        "b.png  six",
     ]
 
 

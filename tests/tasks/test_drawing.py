@@ -53,6 +53,15 @@ def test_a_mask_covers_half_and_has_a_legend() -> None:
     np.testing.assert_allclose(seen[100, 300], mixed[0], atol=1)
 
 
+def test_background_stays_clear() -> None:
+    mask = np.array([[0, 1]], np.uint8)
+    for name in ("background", "__background__", "Background"):
+        found = np.asarray(drawn(GREY, regions(mask, (name, "road"), 5)))
+        assert tuple(found[200, 100]) == (100, 100, 100)
+        assert tuple(found[200, 700]) != (100, 100, 100)
+        assert not (found[400:] == colour_of(0)).all(2).any(), "nothing to explain in the legend"
+
+
 def test_heads_are_drawn_together_and_classes_are_not() -> None:
     both = Together({"a": things((0.25, 0.5, 0.75, 0.9)), "b": regions(np.ones((2, 2), np.uint8), NAMES, 5)})
     found = np.asarray(drawn(GREY, both))

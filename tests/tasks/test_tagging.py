@@ -84,7 +84,7 @@ def test_answers_and_differences_name_the_tags() -> None:
     (some, none) = TASK.decode({"logits": ours})
     assert (some.text, some.lines) == ("sun, sand", ("sun 88.08 %", "sand 62.25 %"))
     assert (none.text, none.lines) == ("no tag", ("no tag",))
-    assert some.joins == "and"
+    assert not some.are_alternatives
     (first, _) = TASK.decode({"logits": ours}, most=1)
     assert (first.text, first.present) == ("sun, …", frozenset((0, 2)))
     right = TASK.stated(np.array([[1.0, np.nan, 1, 0], [0, 1, 0, 0]]))

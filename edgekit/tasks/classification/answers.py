@@ -40,7 +40,7 @@ class Classes(Answer):
         best: the most probable ones, that first.
     """
 
-    joins: ClassVar[str] = "or"
+    are_alternatives: ClassVar[bool] = True
 
     best: tuple[Candidate, ...]
 
