@@ -18,6 +18,7 @@ from edgekit.facts import assumed
 from edgekit.integer_model import SUFFIX
 from edgekit.pipeline.making import manifest, wishes
 from edgekit.pipeline.making.check import check_contents, departures, told
+from edgekit.pipeline.making.finishing import finished
 from edgekit.pipeline.making.given import Given, from_files
 from edgekit.pipeline.making.integers import DATA_FREE, PROOF_IMAGES, RANGES_SUFFIX, Integers, integers_of
 from edgekit.pipeline.making.source import Source, open_source
@@ -186,6 +187,7 @@ def export(
         if integers is not None and refine is not None:
             refined, trained_by = refine(source, integers.model)
             integers, settings = replace(integers, model=refined), replace(settings, finetune=trained_by)
+        integers = integers and replace(integers, model=finished(integers.model))
         proof = _Proof(source, integers)
         exported, slower = [], list[str]()
         for done, (form, precision) in enumerate(jobs):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from edgekit import extras
 from edgekit.errors import ArtifactError, DataError
 from edgekit.pipeline.making.expectations import check_consent
-from edgekit.pipeline.making.finishing import finished
 from edgekit.pipeline.making.floor import HELD_OUT_EVERY, LEAST_IMAGES, RANKED_ON, Floor, keep_floor
 from edgekit.pipeline.making.manifest import Images
 from edgekit.progress import Progress, silent
@@ -39,7 +38,7 @@ class Integers:
     """The integer model and what it was made from.
 
     Attributes:
-        model: the integer model.
+        model: the integer model, which gives the raw outputs of heads (``finishing``).
         ranges: of its tensors.
         recipe: what calibration did and why, a line a step.
         pixels: a few of the images that these come from; None where a file of ranges was given.
@@ -139,7 +138,7 @@ def model_of(form: FloatModel, ranges: Ranges) -> IntegerModel:
     calibration = {"digest": ranges.digest, "images": ranges.images, "method": str(ranges.options.method)}
     if DATA_FREE in ranges.provenance:
         calibration[DATA_FREE] = ranges.provenance[DATA_FREE]
-    return finished(replace(model, provenance={**model.provenance, "calibration": calibration}))
+    return replace(model, provenance={**model.provenance, "calibration": calibration})
 
 
 def _within_floor(

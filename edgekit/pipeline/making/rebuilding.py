@@ -60,7 +60,7 @@ def integer_model(trained: Trained, graph: Graph, ranges: Ranges, said: IntegerM
     """
     said_of = {key: value for key, value in said.provenance.items() if key not in _OF_RANGES}
     form = FloatModel(integer_form(graph), ranges.preprocessing, said.labels, {**said_of, **trained.provenance})
-    model = model_of(form, ranges)
+    model = finished(model_of(form, ranges))
     return replace(model, provenance=_as_saved(model.provenance))
 
 
