@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from edgekit.integer_model import IntegerModel
 from edgekit.runtimes.catalog import all_runners
 from edgekit.verification import compare
+from edgekit.verification.detection_parity import DetectionParity
 from edgekit.verification.divergence import locate
 from edgekit.verification.integer_parity import IntegerParity
 from edgekit.verification.well_formed import well_formed
@@ -26,9 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.pipeline.making.export import ExportResult
-    from edgekit.verification.float_parity import FloatParity
-
-    Parity = IntegerParity | FloatParity
+    from edgekit.verification.compare import Parity
 
 COUNT = 200
 NETWORKS_A_PROCESS = 25
@@ -112,7 +111,7 @@ def compared(
 def _told(parity: Parity) -> str:
     if isinstance(parity, IntegerParity):
         return f"{dict(parity.differences)}{f', near: {parity.near}' if parity.near else ''}"
-    return f"{parity.max_rel_error:.2g} of the largest"
+    return parity.said if isinstance(parity, DetectionParity) else f"{parity.max_rel_error:.2g} of the largest"
 
 
 def report(found: Sequence[Outcome], seconds: float) -> None:

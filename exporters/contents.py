@@ -71,8 +71,8 @@ class Contents:
         io_dtype: what crosses the boundary.
         options: of the format's writer, that make it write such a file.
         channels_last: its feature maps are [N, H, W, C].
-        boundary: names of the operators between what callers see and the network (``Summary.boundary``); of .tflite
-            files and Core ML packages, whose operators are held against rules that concern the network.
+        boundary: names of the operators between what callers see and the network (``Summary.boundary``), as far as they
+            would be held against rules that concern the network; of .onnx files those that suppress boxes.
     """
 
     operators: tuple[Operator, ...]

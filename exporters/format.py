@@ -84,6 +84,7 @@ class Format:
         channels_last: its arrays are [N, H, W, C].
         io_dtypes: what int8 files can take and give.
         int16: whether layers can have 16-bit activations.
+        suppresses: its files can hold non-maximum suppression behind a detector.
         oldest_runtime: the key of [verify] that names the oldest runtime that has to run its files; None where there is
             none.
         options: what its writers are told of the settings: (settings of [export] by key, precision, whether layers have
@@ -103,6 +104,7 @@ class Format:
     channels_last: bool = False
     io_dtypes: tuple[str, ...] = ("float32", "int8", "uint8")
     int16: bool = False
+    suppresses: bool = False
     oldest_runtime: str | None = None
     options: Callable[..., dict[str, Any]] = _no_options
     network_input: tuple[str, ...] = ()
@@ -149,21 +151,42 @@ class Format:
                 f"of the targets"
             )
 
+    def check_endings(self, provenance: Mapping[str, Any]) -> None:
+        """Say early that no file of this format can suppress boxes behind a network of such a provenance.
+
+        Raises:
+            ConfigError: it has to.
+        """
+        from edgekit.suppression import SUPPRESSION  # noqa: PLC0415 - see the notes above
+
+        if provenance.get(SUPPRESSION) and not self.suppresses:
+            raise ConfigError(
+                f"{self.title} has no operator for non-maximum suppression: use --outputs decoded, whose boxes an "
+                f"application suppresses itself, or leave {self.name} out of the targets"
+            )
+
     def write_integer_model(
         self, model: IntegerModel, path: Path, *, io_dtype: IoDtype, options: Mapping[str, Any] | None = None
     ) -> None:
         """Write an int8 file; ``options`` are the format's own, see its package.
 
         Raises:
-            ConfigError: the format cannot hold layers with 16-bit activations, and the model has some.
+            ConfigError: the format cannot hold layers with 16-bit activations, and the model has some; or boxes are to
+                be suppressed, and it cannot do that.
         """
+        self.check_endings(model.provenance)
         self.check_activations(int16=bool(model.int16_nodes))
         self._opened().write_integer_model(model, path, io_dtype=io_dtype, **(options or {}))
 
     def write_float_model(
         self, model: FloatModel, path: Path, *, precision: Precision, options: Mapping[str, Any] | None = None
     ) -> None:
-        """Write a float32 or float16 file; ``options`` are the format's own, see its package."""
+        """Write a float32 or float16 file; ``options`` are the format's own, see its package.
+
+        Raises:
+            ConfigError: boxes are to be suppressed, and the format cannot do that.
+        """
+        self.check_endings(model.provenance)
         self._opened().write_float_model(model, path, precision=precision, **(options or {}))
 
     def read(self, path: Path) -> Summary:

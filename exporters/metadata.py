@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit.errors import ConfigError
 from edgekit.exporters.origins import ORIGINS
 from edgekit.preprocessing import Normalization, Preprocessing
+from edgekit.suppression import BOXES, CLASSES, NUMBER, SCORES, endings_of, replaced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +55,7 @@ class Head(StrEnum):
 
 _CHANNELS_LAST = "NHWC"
 PROBABILITIES = "probabilities"  # what that output is called, in every format
+_DETECTED = {BOXES: "NPP", CLASSES: "NP", SCORES: "NP", NUMBER: "N"}  # what suppression gives: roles and axes
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class OutputInfo:
 
     Attributes:
         name: in the file; of a torch file, the outputs of ``forward`` are in this order.
-        role: what it means ("logits"), see ``edgekit.ir.Output``.
+        role: what it means ("logits"), see ``edgekit.ir.Output``; of what suppression gives, its name without a head's.
         axes: of the file's array, in order: "NC", "NCHW", or "NHWC" in TFLite; "NPP" of rows of numbers.
         shape: of these axes, -1 for a batch that is free.
         scale: at an integer boundary, real = scale (stored - zero_point); else None.
@@ -211,7 +213,8 @@ def of_integer_model(
         channels_last: whether its feature maps are [N, H, W, C].
 
     Raises:
-        ConfigError: an output is kept in float, or is to be probabilities, and ``io_dtype`` is not float32.
+        ConfigError: an output is kept in float, or is to be probabilities, and ``io_dtype`` is not float32; or it is to
+            take several images at once, and suppresses boxes.
     """
     check_head(io_dtype, head)
     real = [name for name in model.graph.output_tensors if name not in model.params]
@@ -221,10 +224,11 @@ def of_integer_model(
             f"use --io-dtype float32, or leave that layer out of --keep-float"
         )
     given = model.preprocessing.normalization if io_dtype is IoDtype.FLOAT32 else model.normalization
+    batch = _batch(model, batch)
     return Metadata(
         model.graph.name, Precision.INT8, io_dtype, model.preprocessing, given, model.pixel_input,
         model.labels, model.lowering, dict(model.provenance),
-        _outputs(model.graph, io_dtype, model.params, batch=batch, channels_last=channels_last), batch, head,
+        _outputs(model, io_dtype, model.params, batch=batch, channels_last=channels_last), batch, head,
     )  # fmt: skip
 
 
@@ -236,18 +240,40 @@ def of_float_model(
     batch: int | None = None,
     channels_last: bool = False,
 ) -> Metadata:
-    """The metadata of a float file, as ``of_integer_model``; float16 files keep a float32 boundary."""
+    """The metadata of a float file, as ``of_integer_model``; float16 files keep a float32 boundary.
+
+    Raises:
+        ConfigError: it is to take several images at once, and suppresses boxes.
+    """
+    batch = _batch(model, batch)
     return Metadata(
         model.graph.name, precision, IoDtype.FLOAT32, model.preprocessing, model.preprocessing.normalization, False,
         model.labels, FLOAT_PROFILE, dict(model.provenance),
-        _outputs(model.graph, IoDtype.FLOAT32, {}, batch=batch, channels_last=channels_last), batch, head,
+        _outputs(model, IoDtype.FLOAT32, {}, batch=batch, channels_last=channels_last), batch, head,
     )  # fmt: skip
 
 
+def _batch(model: FloatModel | IntegerModel, batch: int | None) -> int | None:
+    """How many images a file takes at once: one where boxes are suppressed, which operators do of one image."""
+    if not endings_of(model.provenance):
+        return batch
+    if batch not in {None, 1}:
+        raise ConfigError(
+            f"export.outputs is final, which is computed of one image at a time, and export.batch is {batch}: leave "
+            f"--batch out, or use --outputs decoded"
+        )
+    return 1
+
+
 def _outputs(
-    graph: Graph, io_dtype: IoDtype, params: Mapping[str, QuantParams], *, batch: int | None, channels_last: bool
+    model: FloatModel | IntegerModel,
+    io_dtype: IoDtype,
+    params: Mapping[str, QuantParams],
+    *,
+    batch: int | None,
+    channels_last: bool,
 ) -> tuple[OutputInfo, ...]:
-    found = []
+    graph, found = model.graph, dict[str, OutputInfo]()
     for output in graph.outputs:
         tensor = graph.tensors[output.tensor]
         axes, shape = "".join(tensor.axes), (FREE if batch is None else batch, *tensor.shape)
@@ -259,5 +285,12 @@ def _outputs(
             quantized = params[output.tensor]
             offset = UINT8_OFFSET if io_dtype is IoDtype.UINT8 else 0
             info = replace(info, scale=float(quantized.scale[0]), zero_point=quantized.zero_point + offset)
-        found.append(info)
-    return tuple(found)
+        found[output.name] = info
+    made = {
+        ending: [
+            OutputInfo(name, role, axes, (1, *shape))
+            for name, shape, (role, axes) in zip(ending.names, ending.shapes, _DETECTED.items(), strict=True)
+        ]
+        for ending in endings_of(model.provenance)
+    }
+    return tuple(replaced(found, made).values())

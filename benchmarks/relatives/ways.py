@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from edgekit.api.results import Exported
     from edgekit.benchmarks.relatives.zoo import Drawn
     from edgekit.pipeline.making.export import ExportedFile
-    from edgekit.verification.float_parity import FloatParity
-    from edgekit.verification.integer_parity import IntegerParity
+    from edgekit.verification.compare import Parity
 
 MODULE, ONNX = "module", "ONNX file"
 WAYS = (MODULE, ONNX)
@@ -41,7 +40,7 @@ class Compared:
     """
 
     file: ExportedFile
-    parities: tuple[IntegerParity | FloatParity, ...]
+    parities: tuple[Parity, ...]
 
     @property
     def passed(self) -> bool:
@@ -99,7 +98,7 @@ def compared(exported: Exported, pixels: NDArray[np.uint8]) -> Iterator[Compared
         assert about is not None
         if file.precision is not Precision.INT8:
             continue
-        parities: list[IntegerParity | FloatParity] = []
+        parities: list[Parity] = []
         for make_runner in all_runners(file.path):
             with make_runner() as runner:
                 if runner.differs_because is None:

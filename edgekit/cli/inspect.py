@@ -17,7 +17,7 @@ from edgekit.reports import origin
 from edgekit.reports.values import jsonable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from edgekit.exporters.summary import Endpoint, Summary
     from edgekit.facts import Fact
@@ -95,8 +95,21 @@ def _file(summary: Summary, taken: Sequence[Fact]) -> list[tuple[str, str]]:
         ("network", f"{about.network}, {about.precision}, lowering {about.lowering}"),
         *_fed(about.preprocessing, taken, about.io_dtype),
         ("labels", _labels(about.labels)),
+        *_suppression(about.provenance),
         *origin.provenance(about.provenance),
     ]
+
+
+def _suppression(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """By which rule a file suppresses boxes, where it does."""
+    from edgekit.suppression import endings_of  # noqa: PLC0415 - see the module app
+
+    found = []
+    for ending in endings_of(provenance):
+        rule, of = ending.rule, f"{ending.before.removesuffix('_')}: " if ending.before else ""
+        rows = f"{rule.most} at most, of scores above {rule.score:g}, that overlap by {rule.overlap:g} at most"
+        found.append(("boxes", of + rows))
+    return found
 
 
 def _model(model: IntegerModel, taken: Sequence[Fact]) -> list[tuple[str, str]]:

@@ -166,10 +166,13 @@ class ExportSettings:
     head: Literal["logits", "softmax", "sigmoid"] = key(
         "logits, or beside them probabilities by softmax or sigmoid, in every file", default="logits"
     )
-    outputs: Literal["raw", "decoded"] = key(
-        "of detectors: codings and logits (raw), or corners of boxes and probabilities, computed inside every file",
+    outputs: Literal["raw", "decoded", "final"] = key(
+        "of detectors: codings and logits (raw); or corners of boxes and probabilities (decoded), or the boxes that "
+        "non-maximum suppression leaves (final), computed inside every file",
         default="raw",
     )
+    least_score: float = key("of final outputs: what the score of a box has to exceed", default=0.05)
+    most_boxes: int = key("likewise: how many boxes of an image there are at most", default=100)
     onnxruntime: str | None = key(
         "the oldest ONNX Runtime that .onnx files have to run in, such as 1.17; the installed one by default",
         default=None,
@@ -199,6 +202,9 @@ class ExportSettings:
                 raise ConfigError(f"export.{name} is empty, so there is nothing to export: name at least one")
         if self.batch != "free":
             at_least(1, "export.batch", self.batch)
+        at_least(1, "export.most_boxes", self.most_boxes)
+        if not 0 <= self.least_score < 1:
+            raise ConfigError(f"export.least_score is {self.least_score:g}: 0 or more is wanted, and less than 1")
         if self.device is not None:
             profile(self.device)
 

@@ -10,6 +10,7 @@ from edgekit.facts import Basis
 from edgekit.integer_model import SUFFIX
 from edgekit.reports import origin
 from edgekit.tasks.values import TARGETS, measured_as
+from edgekit.verification.detection_parity import DetectionParity
 from edgekit.verification.gates import Level
 from edgekit.verification.integer_parity import IntegerParity
 from edgekit.words import NOTHING, count, percent, some
@@ -179,14 +180,14 @@ def failures(result: VerifyResult) -> list[Failure]:
     return sorted(found.values(), key=lambda failure: failure.gate.level)
 
 
-def parity(found: IntegerParity | FloatParity) -> str:
+def parity(found: IntegerParity | FloatParity | DetectionParity) -> str:
     """How near a runner's logits are."""
     if isinstance(found, IntegerParity):
         return f"{percent(found.identical)} identical" + (f", {found.max_lsb} LSB at most" if found.max_lsb else "")
-    return f"{found.max_rel_error:.1e} of the largest"
+    return found.said if isinstance(found, DetectionParity) else f"{found.max_rel_error:.1e} of the largest"
 
 
-def unclaimed(file: FileVerdict) -> list[tuple[IntegerParity | FloatParity, str]]:
+def unclaimed(file: FileVerdict) -> list[tuple[IntegerParity | FloatParity | DetectionParity, str]]:
     """What was measured where nothing is claimed, and why not."""
     return [(found, file.unclaimed[found.runner]) for found in file.parities if found.runner in file.unclaimed]
 
@@ -199,7 +200,7 @@ def worst_parity(file: FileVerdict) -> str:
     judged = [found for found in file.parities if found.runner not in file.unclaimed]
     if not judged:
         return ""
-    worst = max(judged, key=lambda found: -found.identical if isinstance(found, IntegerParity) else found.max_rel_error)
+    worst = max(judged, key=lambda found: -found.identical if isinstance(found, IntegerParity) else found.farness())
     others = f" and {count(len(judged) - 1, 'other runtime')}" if len(judged) > 1 else ""
     default = [found for found, _ in unclaimed(file) if found.runner == file.measured_in]
     said = [f"{parity(found)} in {found.ran()}, the default on this machine" for found in default]

@@ -72,8 +72,15 @@ def task_of_model(model: FloatModel) -> Task[Any]:
     Raises:
         ConfigError: there is no such task, or it reads other outputs.
     """
+    from edgekit.suppression import given_shapes  # noqa: PLC0415 - as tasks are imported where they are used
+
     shapes = {name: tensor.shape for name, tensor in model.graph.named(model.graph.tensors).items()}
-    return task_of(shapes, model.labels, of_provenance(model.provenance), heads_of(model.provenance))[0]
+    return task_of(
+        given_shapes(shapes, model.provenance),
+        model.labels,
+        of_provenance(model.provenance),
+        heads_of(model.provenance),
+    )[0]
 
 
 def heads_of(provenance: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:

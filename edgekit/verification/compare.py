@@ -11,24 +11,32 @@ from edgekit.exporters.metadata import FLOAT16_SCALES, Precision
 from edgekit.ir import LOGITS
 from edgekit.reference.integer import Reference
 from edgekit.runtimes.runner import decode, encode, in_batches
+from edgekit.suppression import ended, endings_of, given_names
+from edgekit.verification.detection_parity import ALLOWED, EXACT, NEARLY, DetectionParity, compare_detections, differ
 from edgekit.verification.float_parity import TOLERANCE, FloatParity, compare_floats
 from edgekit.verification.integer_parity import NEAR, IntegerParity, compare_integers
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from edgekit.exporters.metadata import Metadata
     from edgekit.integer_model import IntegerModel
     from edgekit.runtimes.runner import Runner
+    from edgekit.suppression import Ending
     from edgekit.tasks.values import Outputs
+
+    Parity = IntegerParity | FloatParity | DetectionParity
 
 
 def reference_outputs(model: IntegerModel, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-    """The outputs of the numpy reference by name, image by image: int8, or float64 where they are kept in float."""
+    """The outputs of the numpy reference by name, image by image: int8, or float64 where they are kept in float.
+
+    Where boxes are suppressed behind the network, edgekit does that itself.
+    """
     stored = model.encode(pixels)
-    return in_batches(stored, 1, Reference(model).run)
+    return ended(in_batches(stored, 1, Reference(model).run), model.provenance)
 
 
 def run_integers(
@@ -39,11 +47,11 @@ def run_integers(
     Raises:
         ArtifactError: it lacks one.
     """
-    names = [output.name for output in model.graph.outputs]
+    names = given_names([output.name for output in model.graph.outputs], model.provenance)
     found = _given(runner, encode(pixels, metadata, model.params[model.graph.input]), names)
     params = model.graph.named({tensor: model.params.get(tensor) for tensor in model.graph.output_tensors})
     return {
-        name: array if (quantized := params[name]) is None else decode(array, metadata.io_dtype, quantized)
+        name: array if (quantized := params.get(name)) is None else decode(array, metadata.io_dtype, quantized)
         for name, array in found.items()
     }
 
@@ -82,7 +90,7 @@ def with_reference(  # noqa: PLR0913 - what is compared, and what is claimed
     simulated: Collection[str] = (),
     near: str = "",
     max_lsb_allowed: int = 0,
-) -> tuple[IntegerParity | FloatParity, ...]:
+) -> tuple[Parity, ...]:
     """Outputs that ``run_integers`` gives against those that ``reference_outputs`` does, one parity an output.
 
     Args:
@@ -95,8 +103,10 @@ def with_reference(  # noqa: PLR0913 - what is compared, and what is claimed
         max_lsb_allowed: by how much integers may differ all the same.
     """
     reasons = model.near_in(simulated)
-    parities: list[IntegerParity | FloatParity] = []
+    parities: list[Parity] = []
     for output in model.graph.outputs:
+        if output.name not in expected:  # it is read by what suppresses boxes
+            continue
         arrays, called = (found[output.name], expected[output.name]), label(output.name, expected)
         why = near or reasons.get(output.tensor, "")
         if output.tensor in model.params:
@@ -105,7 +115,37 @@ def with_reference(  # noqa: PLR0913 - what is compared, and what is claimed
         else:
             tolerance = NEAR if why else TOLERANCE[Precision.FLOAT32]
             parities.append(compare_floats(runner, *arrays, tolerance, output=called))
+    tensors = {output.name: output.tensor for output in model.graph.outputs}
+    for ending in endings_of(model.provenance):
+        is_near = near or any(tensors[name] in reasons for name in (ending.boxes, ending.scores))
+        tolerance, least = (ALLOWED[Precision.FLOAT16], NEARLY) if is_near else (EXACT, 1.0)
+        parities.append(compare_detections(runner, found, expected, ending, tolerance=tolerance, least=least))
     return tuple(parities)
+
+
+def with_floats(
+    runner: str, found: Outputs, expected: Outputs, metadata: Metadata, tolerance: float | None = None
+) -> tuple[FloatParity | DetectionParity, ...]:
+    """Outputs of a float file against the trained network's, one parity an output, and one a detector that suppresses.
+
+    ``tolerance`` is of values relative to the largest; None for the usual one.
+    """
+    precision, endings = metadata.precision, endings_of(metadata.provenance)
+    detections = {name for ending in endings for name in ending.names}
+    allowed = TOLERANCE[precision] if tolerance is None else tolerance
+    parities: list[FloatParity | DetectionParity] = [
+        compare_floats(runner, found[name], wanted, allowed, precision, output=label(name, expected))
+        for name, wanted in expected.items()
+        if name not in detections
+    ]
+    least = 1.0 if precision is Precision.FLOAT32 else NEARLY
+    return (
+        *parities,
+        *(
+            compare_detections(runner, found, expected, one, tolerance=ALLOWED[precision], least=least)
+            for one in endings
+        ),
+    )
 
 
 def label(name: str, outputs: Collection[str]) -> str:
@@ -135,9 +175,15 @@ def by_default(runner: str) -> str:
     return f"{runner}, the default on this machine, need not give the file's integers"
 
 
-def is_off(found: Outputs, expected: Outputs, precision: Precision) -> NDArray[np.bool_]:
+def is_off(
+    found: Outputs, expected: Outputs, precision: Precision, endings: Sequence[Ending] = ()
+) -> NDArray[np.bool_]:
     """For each image, [N], whether an output is not what is expected; floats within a tolerance."""
-    off: NDArray[np.bool_] = np.any([_is_off(found[n], wanted, precision) for n, wanted in expected.items()], axis=0)
+    detections = {name for ending in endings for name in ending.names}
+    apart = [_is_off(found[n], wanted, precision) for n, wanted in expected.items() if n not in detections]
+    tolerance = ALLOWED.get(precision, EXACT)
+    apart += [differ(found, expected, ending, tolerance) for ending in endings]
+    off: NDArray[np.bool_] = np.any(apart, axis=0)
     return off
 
 
@@ -153,7 +199,7 @@ def _is_off(found: NDArray[Any], expected: NDArray[Any], precision: Precision) -
 
 def integers(
     runner: Runner, metadata: Metadata, model: IntegerModel, pixels: NDArray[np.uint8], expected: Outputs
-) -> tuple[IntegerParity | FloatParity, ...]:
+) -> tuple[Parity, ...]:
     """The outputs of an int8 file against the reference's.
 
     A file of another lowering than the model's, as is a Core ML program in float16, claims to be near, no more.
@@ -163,17 +209,8 @@ def integers(
     return with_reference(runner.name, found, expected, model, simulated=runner.simulated, near=near)
 
 
-def floats(runner: Runner, metadata: Metadata, pixels: NDArray[np.uint8], expected: Outputs) -> tuple[FloatParity, ...]:
+def floats(
+    runner: Runner, metadata: Metadata, pixels: NDArray[np.uint8], expected: Outputs
+) -> tuple[FloatParity | DetectionParity, ...]:
     """The outputs of a float file against the trained network's."""
-    found = run_floats(runner, metadata, pixels, expected)
-    return tuple(
-        compare_floats(
-            runner.name,
-            found[name],
-            wanted,
-            TOLERANCE[metadata.precision],
-            metadata.precision,
-            output=label(name, expected),
-        )
-        for name, wanted in expected.items()
-    )
+    return with_floats(runner.name, run_floats(runner, metadata, pixels, expected), expected, metadata)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from edgekit.exporters.metadata import Precision
 from edgekit.tasks.scoring import metrics
 from edgekit.tasks.values import Better, measured_as
+from edgekit.verification.detection_parity import DetectionParity
 from edgekit.verification.float_parity import FloatParity
 from edgekit.verification.integer_parity import NEAR, IntegerParity
 
@@ -81,9 +82,14 @@ def of_checkpoint(path: Path | None, *, is_of_it: bool) -> Gate:
     return well_formed("of this checkpoint", problems, "" if path is None else path.name)
 
 
-def parity(found: IntegerParity | FloatParity, where: str = "") -> Gate:
+def parity(found: IntegerParity | FloatParity | DetectionParity, where: str = "") -> Gate:
     """The gate of one runner; ``where`` says at which layer it parts from the reference, if that is known."""
-    if isinstance(found, FloatParity):
+    if isinstance(found, DetectionParity):
+        measured, allowed = found.said, f"{found.least:.0%} of the boxes, {found.tolerance:g} off"
+        problem = f"suppression leaves other {found.values_of()}: {found.wrong}"
+        problem += f"; {where}" if where else ", though its operators and their numbers are what they have to be"
+        level, name = Level.INTEGER if found.least == 1 else Level.FLOAT, "the boxes of edgekit's own suppression"
+    elif isinstance(found, FloatParity):
         measured = f"{found.max_abs_error:.2g} at most, {found.max_rel_error:.2g} of the largest"
         if found.precision is Precision.FLOAT16:
             measured += f", {found.max_ulp:.2g} ULP"

@@ -77,7 +77,9 @@ def well_formed(
     transposes = [
         operator
         for operator in contents.operators
-        if operator.does is Does.TRANSPOSE and layers.get(operator.name) not in movers
+        if operator.does is Does.TRANSPOSE
+        and layers.get(operator.name) not in movers
+        and operator.name not in contents.boundary
     ]
     if transposes:
         text = f"{len(transposes)} operators only transpose, the first makes {transposes[0].name}"

@@ -58,6 +58,7 @@ FORMAT = Format(
     codec=_codec,
     by_default=True,
     int16=True,
+    suppresses=True,
     oldest_runtime="onnxruntime",
     options=_options,
 )

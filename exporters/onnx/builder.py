@@ -73,10 +73,10 @@ class OnnxBuilder:
         self.origins = Recorder()
         self.initializers: dict[str, onnx.TensorProto] = {}
 
-    def node(self, op_type: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:  # noqa: ANN401 - ONNX's
-        """Append a node, named after its output, which is returned."""
+    def node(self, op_type: str, inputs: Sequence[str], output: str, *more: str, **attributes: Any) -> str:  # noqa: ANN401 - ONNX's
+        """Append a node, named after its output, which is returned; it may have more outputs."""
         self.origins.add()
-        self.nodes.append(helper.make_node(op_type, list(inputs), [output], name=output, **attributes))
+        self.nodes.append(helper.make_node(op_type, list(inputs), [output, *more], name=output, **attributes))
         return output
 
     def array(self, name: str, values: NDArray[Any]) -> str:

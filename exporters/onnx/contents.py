@@ -20,7 +20,7 @@ from edgekit.exporters.contents import (
     with_origins,
 )
 from edgekit.exporters.metadata import KEY
-from edgekit.exporters.onnx.reader import load, opset_of
+from edgekit.exporters.onnx.reader import Census, load, opset_of
 from edgekit.exporters.onnx.versions import OnnxVersion, runtime_for
 from edgekit.exporters.vocabulary import Does
 
@@ -39,12 +39,20 @@ _ROLES: Final = {
     "Clip": ("input", "low", "high"),
     "Conv": ("input", "weight", "bias"),
     "DequantizeLinear": ("input", "scale", "zero point"),
+    "Gather": ("input", "places"),
+    "GatherND": ("input", "places"),
     "Gemm": ("input", "weight", "bias"),
+    "Greater": ("value", "least value"),
     "Mul": ("first", "second"),
+    "NonMaxSuppression": ("boxes", "scores", "most of a class", "overlap", "least score"),
     "Pad": ("input", "widths", "value"),
     "QuantizeLinear": ("input", "scale", "zero point"),
     "Reshape": ("input", "target shape"),
+    "ReduceSum": ("input", "axes"),
+    "ScatterElements": ("input", "places", "values"),
     "Slice": ("input", "starts", "ends", "axes", "steps"),
+    "TopK": ("input", "count"),
+    "Where": ("condition", "first", "second"),
 }
 _DOES: Final = {
     "Add": Does.ADD,
@@ -87,7 +95,7 @@ def read_contents(path: Path) -> Contents:
     names = unique_names(node.output[0] for node in graph.node)
     operators = tuple(_operator(name, node, constants) for name, node in zip(names, graph.node, strict=True))
     inputs = [value for value in graph.input if value.name not in constants]
-    version = OnnxVersion(opset_of(model), model.ir_version)
+    version, census = OnnxVersion(opset_of(model), model.ir_version), Census(model)
     text = next((entry.value for entry in model.metadata_props if entry.key == KEY), None)
     operators, misfit = with_origins(operators, text)
     facts = dict(_facts(model, inputs, constants)) | misfit
@@ -96,6 +104,7 @@ def read_contents(path: Path) -> Contents:
         facts,
         io_dtype_of(_dtype(inputs[0].type.tensor_type.elem_type)) if inputs else io_dtype_of(""),
         {"runtime": runtime_for(version)} | said_options(facts),
+        boundary=frozenset(node.output[0] for node in graph.node if census.is_of_ending(node)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,13 @@ from edgekit import files
 from edgekit.errors import ArtifactError
 from edgekit.exporters.metadata import KEY, Metadata
 from edgekit.exporters.summary import Endpoint, Summary
+from edgekit.suppression import endings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from edgekit.suppression import Ending
 
 _STORED = {TensorProto.UINT8, TensorProto.INT8}
 _QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
@@ -88,6 +92,15 @@ def opset_of(model: onnx.ModelProto) -> int:
     return next((entry.version for entry in model.opset_import if entry.domain == ""), 0)
 
 
+def _endings(model: onnx.ModelProto) -> tuple[Ending, ...]:
+    """What suppresses boxes behind the network, as edgekit's metadata have it."""
+    text = next((entry.value for entry in model.metadata_props if entry.key == KEY), "{}")
+    try:
+        return endings_of(json.loads(text)["provenance"])
+    except (KeyError, ValueError, TypeError):
+        return ()
+
+
 def _metadata(model: onnx.ModelProto, path: Path) -> Metadata | None:
     text = next((entry.value for entry in model.metadata_props if entry.key == KEY), None)
     try:
@@ -102,7 +115,7 @@ class Census:
     Attributes:
         constants: by name.
         operators: nodes that are neither constants nor conversions between reals and integers, nor stand before that of
-            the input, nor make probabilities of logits.
+            the input, nor make probabilities of logits, nor suppress boxes.
         readers: the nodes that read a value, by its name.
         types: of the values by name, as far as the onnx package can tell.
     """
@@ -113,6 +126,7 @@ class Census:
         for node in graph.node:
             if node.op_type == "Constant" and node.attribute[0].name == "value":
                 self.constants[node.output[0]] = node.attribute[0].t
+        self._endings = _endings(model)
         self._conversions = [node for node in graph.node if node.op_type in CONVERSIONS]
         self._makers = {output: node for node in graph.node for output in node.output}
         self.readers: dict[str, list[onnx.NodeProto]] = {}
@@ -126,7 +140,9 @@ class Census:
         self.operators = [
             node
             for node in graph.node
-            if node.op_type not in {*CONVERSIONS, "Constant"} and node.output[0] not in (*self._aligned, *self._heads)
+            if node.op_type not in {*CONVERSIONS, "Constant"}
+            and node.output[0] not in (*self._aligned, *self._heads)
+            and not self.is_of_ending(node)
         ]
         inferred = onnx.shape_inference.infer_shapes(model).graph
         values = (*inferred.value_info, *inferred.input, *inferred.output)
@@ -135,9 +151,16 @@ class Census:
         self._ends = {*self._aligned, *(value.name for value in (*graph.input, *graph.output))}
 
     def is_boundary(self, node: onnx.NodeProto) -> bool:
-        """Whether it converts an input or output of the file, takes the input there, or makes one output of another."""
+        """Whether it converts an input or output of the file, takes the input there, or makes one output of another.
+
+        What suppresses boxes is there, too.
+        """
         converts = node.op_type in CONVERSIONS and bool({node.input[0], node.output[0]} & self._ends)
-        return converts or node.output[0] in (*self._aligned, *self._heads)
+        return converts or node.output[0] in (*self._aligned, *self._heads) or self.is_of_ending(node)
+
+    def is_of_ending(self, node: onnx.NodeProto) -> bool:
+        """Whether it is part of what suppresses boxes behind the network."""
+        return any(ending.makes(node.output[0]) for ending in self._endings)
 
     def is_float(self, node: onnx.NodeProto) -> bool:
         """Whether an operator computes in float.

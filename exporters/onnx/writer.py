@@ -15,8 +15,10 @@ from edgekit.exporters import metadata as file_metadata
 from edgekit.exporters.metadata import Head, IoDtype, Precision
 from edgekit.exporters.names import public_names
 from edgekit.exporters.onnx.builder import ELEMENT_TYPES, OnnxBuilder
+from edgekit.exporters.onnx.endings import write_ending
 from edgekit.exporters.onnx.operators import OPERATORS
 from edgekit.exporters.onnx.versions import for_runtime
+from edgekit.suppression import endings_of, replaced
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -172,17 +174,20 @@ def _give_out(builder: OnnxBuilder, tensor: str, public: str, io_dtype: IoDtype)
 
 def _write(builder: OnnxBuilder, dtype: int, metadata: file_metadata.Metadata, path: Path) -> None:
     graph, names = builder.graph, public_names(builder.graph)
-    inputs, outputs = (
-        [builder.endpoint(names[name], name, dtype, batch=metadata.batch) for name in tensors]
-        for tensors in ((graph.input,), graph.output_tensors)
+    image, *ends = (
+        builder.endpoint(names[name], name, dtype, batch=metadata.batch)
+        for name in (graph.input, *graph.output_tensors)
     )
+    shapes = {output.name: graph.tensors[output.tensor].shape for output in graph.outputs}
+    made = {ending: write_ending(builder, ending, shapes[ending.scores]) for ending in endings_of(metadata.provenance)}
+    outputs = [*replaced({end.name: end for end in ends}, made).values()]
     if metadata.head is not Head.LOGITS:
         logits = file_metadata.logits_of(graph)
         # The last axis of [N, classes]; older operators take all axes from it on, which is the same.
         attributes = {"axis": 1} if metadata.head is Head.SOFTMAX else {}
         builder.node(_HEADS[metadata.head], [names[logits]], file_metadata.PROBABILITIES, **attributes)
         outputs.append(builder.endpoint(file_metadata.PROBABILITIES, logits, dtype, batch=metadata.batch))
-    model = builder.finish(inputs, outputs)
+    model = builder.finish([image], outputs)
     if metadata.precision is not Precision.INT8:
         model = simplify(model)
     builder.describe(model, metadata)

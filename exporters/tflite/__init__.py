@@ -50,6 +50,7 @@ FORMAT = Format(
     by_default=True,
     channels_last=True,
     int16=True,
+    suppresses=True,
     oldest_runtime="litert",
     options=_options,
 )

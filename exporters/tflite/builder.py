@@ -66,7 +66,7 @@ class TfliteBuilder:
         self.operators: list[Any] = []
         self.origins = Recorder()
         self.heads: dict[str, list[int]] = {}
-        self.codes: list[tuple[str, int]] = []  # (builtin operator, version)
+        self.codes: list[tuple[str, int]] = []  # (operator, version)
         self._indices: dict[str, int] = {}
         self._public = set(public_names(graph).values())
 
@@ -164,7 +164,7 @@ class TfliteBuilder:
         output: int,
         options: tuple[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        """Append an operator.
+        """Append an operator of TFLite's own.
 
         Args:
             builtin: its name in the schema's BuiltinOperator.
@@ -173,12 +173,7 @@ class TfliteBuilder:
             output: tensor index.
             options: the name of the options table and its fields.
         """
-        code = (builtin, version)
-        if code not in self.codes:
-            self.codes.append(code)
-        operator = self.schema.OperatorT()
-        operator.opcodeIndex = self.codes.index(code)
-        operator.inputs, operator.outputs = list(inputs), [output]
+        operator = self._append((builtin, version), inputs, [output])
         if options is not None:
             table, fields = options
             operator.builtinOptionsType = getattr(self.schema.BuiltinOptions, table)
@@ -186,8 +181,28 @@ class TfliteBuilder:
             for key, value in fields.items():
                 assert hasattr(operator.builtinOptions, key), f"{table} has no {key}"
                 setattr(operator.builtinOptions, key, value)
+
+    def custom(self, name: str, inputs: Sequence[int], outputs: Sequence[int], options: bytes) -> None:
+        """Append an operator that runtimes know by a name, of version 1.
+
+        Args:
+            name: of it.
+            inputs: tensor indices.
+            outputs: tensor indices.
+            options: a FlexBuffer.
+        """
+        operator = self._append((name, 1), inputs, outputs)
+        operator.customOptions = np.frombuffer(options, np.uint8)
+
+    def _append(self, code: tuple[str, int], inputs: Sequence[int], outputs: Sequence[int]) -> Any:  # noqa: ANN401 - generated classes
+        if code not in self.codes:
+            self.codes.append(code)
+        operator = self.schema.OperatorT()
+        operator.opcodeIndex = self.codes.index(code)
+        operator.inputs, operator.outputs = list(inputs), list(outputs)
         self.origins.add()
         self.operators.append(operator)
+        return operator
 
     def finish(
         self,
@@ -238,9 +253,11 @@ class TfliteBuilder:
         self.operator("DEQUANTIZE", 3, [stored], index)
         return index
 
-    def _operator_code(self, builtin: str, version: int) -> Any:  # noqa: ANN401 - generated classes
-        code = self.schema.OperatorCodeT()
-        code.builtinCode, code.version = getattr(self.schema.BuiltinOperator, builtin), version
+    def _operator_code(self, name: str, version: int) -> Any:  # noqa: ANN401 - generated classes
+        code, known = self.schema.OperatorCodeT(), self.schema.BuiltinOperator
+        code.builtinCode, code.version = getattr(known, name, known.CUSTOM), version
+        if code.builtinCode == known.CUSTOM:
+            code.customCode = name
         code.deprecatedBuiltinCode = min(code.builtinCode, 127)  # schema.fbs: PLACEHOLDER_FOR_GREATER_OP_CODES
         return code
 

@@ -20,8 +20,8 @@ from edgekit.exporters.contents import (
     with_origins,
 )
 from edgekit.exporters.metadata import KEY
+from edgekit.exporters.tflite import endings, reader
 from edgekit.exporters.tflite import metadata as tflite_metadata
-from edgekit.exporters.tflite import reader
 from edgekit.exporters.tflite import schema as tflite_schema
 from edgekit.exporters.vocabulary import Does
 
@@ -48,6 +48,7 @@ _ROLES: Final = {
     "RESIZE_BILINEAR": ("input", "target size"),
     "STRIDED_SLICE": ("input", "begin", "end", "strides"),
     "TRANSPOSE": ("input", "order"),
+    endings.OPERATOR: endings.ROLES,
 }
 _DOES: Final = {
     "ADD": Does.ADD,
@@ -137,13 +138,23 @@ class _Decoder:
         for key, value in sorted(vars(operator.builtinOptions).items()) if operator.builtinOptions is not None else ():
             yield self._option(key, value)
         if operator.customOptions is not None:
-            yield "custom options", np.asarray(operator.customOptions)
+            yield from self._custom_options(kind, np.asarray(operator.customOptions))
         roles = _ROLES.get(kind, ("input",))
         for position, index in enumerate(reader.items(operator.inputs)):
             yield from self._input(roles[position] if position < len(roles) else f"input {position}", int(index))
         for position, index in enumerate(reader.items(operator.outputs)):
             prefix = f"output {position} " if position else ""
+            if position:
+                yield f"output {position}", self._names[int(index)]
             yield from self._tensor(prefix, self._graph.tensors[index])
+
+    @staticmethod
+    def _custom_options(kind: str, data: NDArray[np.uint8]) -> Iterator[tuple[str, Value]]:
+        if kind != endings.OPERATOR:
+            yield "custom options", data
+            return
+        for key, value in sorted(endings.read_options(data.tobytes()).items()):
+            yield key, value if isinstance(value, int | float) else repr(value)
 
     def _option(self, key: str, value: Any) -> tuple[str, Value]:  # noqa: ANN401 - generated classes
         if key in self._enumerations:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import json
 import struct
 import zipfile
 from collections import Counter
@@ -14,10 +15,13 @@ from edgekit.errors import ArtifactError
 from edgekit.exporters.metadata import KEY, Metadata
 from edgekit.exporters.summary import Endpoint, Summary
 from edgekit.exporters.tflite import schema as tflite_schema
+from edgekit.suppression import endings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from edgekit.suppression import Ending
 
 _CONVERSIONS = {"QUANTIZE", "DEQUANTIZE"}
 _HEADS = {"SOFTMAX", "LOGISTIC"}  # from one output of the file to another: logits to probabilities
@@ -82,6 +86,14 @@ class Opened:
         return tuple(found)
 
     @functools.cached_property
+    def endings(self) -> tuple[Ending, ...]:
+        """What suppresses boxes behind the network, as edgekit's metadata have it."""
+        try:
+            return endings_of(json.loads(self.metadata[KEY])["provenance"])
+        except (KeyError, ValueError, TypeError):
+            return ()
+
+    @functools.cached_property
     def archive(self) -> zipfile.ZipFile | None:
         """What stands behind the model, if it is a ZIP archive."""
         try:
@@ -126,7 +138,8 @@ def read(path: Path) -> Summary:
 def boundary(file: Opened) -> frozenset[int]:
     """The positions of operators between what callers see and the network.
 
-    They take the input to integers (MUL, ADD, QUANTIZE), integers to the output, and logits to probabilities.
+    They take the input to integers (MUL, ADD, QUANTIZE), integers to the output, and logits to probabilities, or they
+    suppress boxes.
     """
     graph, found = file.graph, set(_aligning(file))
     given = {int(index) for index in graph.outputs}
@@ -135,7 +148,8 @@ def boundary(file: Opened) -> frozenset[int]:
         indices = _indices(operator)
         is_head = file.kind(operator) in _HEADS and indices <= given
         is_conversion = file.kind(operator) in _CONVERSIONS and bool(ends & indices or position - 1 in found)
-        if is_head or (is_conversion and not file.is_constant(int(operator.inputs[0]))):
+        ends_it = any(ending.makes(file.name(int(operator.outputs[0]))) for ending in file.endings)
+        if is_head or ends_it or (is_conversion and not file.is_constant(int(operator.inputs[0]))):
             found.add(position)
     return frozenset(found)
 

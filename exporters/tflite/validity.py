@@ -38,7 +38,7 @@ _KNOWN: Final = {
     "ModelT": {"version", "operatorCodes", "subgraphs", "description", "buffers", "metadata", "signatureDefs"},
     "SubGraphT": {"tensors", "inputs", "outputs", "operators", "name"},
     "TensorT": {"shape", "type", "buffer", "name", "quantization", "hasRank"},
-    "OperatorT": {"opcodeIndex", "inputs", "outputs", "builtinOptionsType", "builtinOptions"},
+    "OperatorT": {"opcodeIndex", "inputs", "outputs", "builtinOptionsType", "builtinOptions", "customOptions"},
     "BufferT": {"data"},
     "SignatureDefT": {"inputs", "outputs", "signatureKey", "subgraphIndex"},
     "QuantizationParametersT": {"min", "max", "scale", "zeroPoint", "quantizedDimension"},

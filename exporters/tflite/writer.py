@@ -13,8 +13,10 @@ from edgekit.exporters.metadata import Head, IoDtype, Precision
 from edgekit.exporters.names import public_names
 from edgekit.exporters.tflite import metadata as tflite_metadata
 from edgekit.exporters.tflite.builder import TfliteBuilder
+from edgekit.exporters.tflite.endings import write_ending
 from edgekit.exporters.tflite.operators import OPERATORS, oldest_runtime
 from edgekit.models.task_architecture import HEADS, outputs_by_head
+from edgekit.suppression import endings_of, replaced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from edgekit.exporters.metadata import Metadata
     from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
-    from edgekit.ir import Graph
 
 
 def write_integer_model(  # noqa: PLR0913 - what callers choose of a file
@@ -52,7 +53,7 @@ def write_integer_model(  # noqa: PLR0913 - what callers choose of a file
     # Seen as they are: integers at an int8 boundary, and outputs that are kept in float.
     reals = {name: names[name] for name in graph.output_tensors if name not in model.params}
     endpoints = names if io_dtype is IoDtype.INT8 else reals
-    builder = TfliteBuilder(graph, model.params, endpoints, batch=batch or 1)
+    builder = TfliteBuilder(graph, model.params, endpoints, batch=about.batch or 1)
     image = _endpoint(builder, graph.input, names[graph.input], io_dtype)
     if io_dtype is not IoDtype.INT8:
         source = image if io_dtype is IoDtype.UINT8 else _aligned(builder, image, model.alignment)
@@ -69,8 +70,7 @@ def write_integer_model(  # noqa: PLR0913 - what callers choose of a file
             builder.operator("DEQUANTIZE", 2, [builder.activation(name)], output, ("DequantizeOptions", {}))
         else:
             builder.operator("QUANTIZE", 1, [builder.activation(name)], output, ("QuantizeOptions", {}))
-    builder.heads = _heads(model.graph, outputs, model.provenance) if signatures else {}
-    _write(builder, image, outputs, about, path)
+    _write(builder, image, outputs, about, path, signatures=signatures)
 
 
 def write_float_model(  # noqa: PLR0913 - likewise
@@ -97,8 +97,7 @@ def write_float_model(  # noqa: PLR0913 - likewise
     builder.origins.enter(None)
     outputs = {name: builder.activation(name) for name in model.graph.output_tensors}
     about = file_metadata.of_float_model(model, precision, head, batch=batch, channels_last=True)
-    builder.heads = _heads(model.graph, outputs, model.provenance) if signatures else {}
-    _write(builder, image, outputs, about, path)
+    _write(builder, image, outputs, about, path, signatures=signatures)
 
 
 def _endpoint(builder: TfliteBuilder, name: str, public: str, io_dtype: IoDtype) -> int:
@@ -145,20 +144,39 @@ def _probabilities(builder: TfliteBuilder, outputs: dict[str, int], head: Head) 
     return [result]
 
 
-def _heads(graph: Graph, outputs: dict[str, int], provenance: Mapping[str, Any]) -> dict[str, list[int]]:
+def _heads(outputs: Mapping[str, int], provenance: Mapping[str, Any]) -> dict[str, list[int]]:
     """What each head gives, where a network has several: indices of tensors by the head's name."""
     architecture = provenance.get("architecture")
     if not isinstance(architecture, dict) or len(architecture.get(HEADS, ())) < 2:
         return {}
     names = [str(head["name"]) for head in architecture[HEADS]]
-    tensors = {output.name: output.tensor for output in graph.outputs}
-    owned = outputs_by_head(names, tensors)
-    return {head: [outputs[tensors[name]] for name in named.values()] for head, named in owned.items()}
+    owned = outputs_by_head(names, outputs)
+    return {head: [outputs[name] for name in named.values()] for head, named in owned.items()}
 
 
-def _write(builder: TfliteBuilder, image: int, outputs: dict[str, int], metadata: Metadata, path: Path) -> None:
+def _given(builder: TfliteBuilder, outputs: dict[str, int], metadata: Metadata) -> dict[str, int]:
+    """The outputs of the file that stand for those of the network, by name."""
+    by_name = builder.graph.named(outputs)
+    made = {
+        ending: write_ending(builder, ending, by_name[ending.boxes], by_name[ending.scores])
+        for ending in endings_of(metadata.provenance)
+    }
+    return replaced(by_name, made)
+
+
+def _write(  # noqa: PLR0913 - what was built, and how it is packed
+    builder: TfliteBuilder,
+    image: int,
+    outputs: dict[str, int],
+    metadata: Metadata,
+    path: Path,
+    *,
+    signatures: bool,
+) -> None:
     """Pack what was built; ``outputs`` are the indices of the output tensors."""
-    indices = [*_probabilities(builder, outputs, metadata.head), *outputs.values()]
+    given = _given(builder, outputs, metadata)
+    builder.heads = _heads(given, metadata.provenance) if signatures else {}
+    indices = [*_probabilities(builder, outputs, metadata.head), *given.values()]
     names = [builder.tensors[index].name for index in (image, *indices)]
     data = builder.finish(
         [image],

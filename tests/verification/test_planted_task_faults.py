@@ -33,7 +33,7 @@ from edgekit.models.recorded import Recorded
 from edgekit.models.task_architecture import TaskArchitecture
 from edgekit.pipeline.making import rebuilding
 from edgekit.pipeline.making.export import export
-from edgekit.pipeline.making.finishing import as_wanted
+from edgekit.pipeline.making.finishing import Finish, as_wanted
 from edgekit.pipeline.making.trained import FROM_FILE, Trained
 from edgekit.pipeline.proving import evidence, trials
 from edgekit.pipeline.proving.verify import verify
@@ -117,13 +117,13 @@ def good(made: Path, trained: Trained) -> IntegerModel:
     """With boxes decoded inside."""
     (saved,) = (made / "out").glob("*.int8.edgekit")
     (ranges,) = (made / "out").glob("*.ranges.json")
-    wanted = as_wanted(trained, "decoded")
+    wanted = as_wanted(trained, Finish("decoded"))
     return rebuilding.integer_model(wanted, wanted.capture(), load(ranges), IntegerModel.load(saved))
 
 
 @pytest.fixture(scope="module")
 def floats(trained: Trained, good: IntegerModel) -> FloatModel:
-    wanted = as_wanted(trained, "decoded")
+    wanted = as_wanted(trained, Finish("decoded"))
     return rebuilding.float_model(wanted, wanted.capture(), good.preprocessing, good.labels)
 
 
@@ -500,7 +500,7 @@ def test_wrong_nodes_are_found_where_everything_has_them(
 ) -> None:
     """The code that writes nodes behind the integers is the one that makes what files are held against."""
     monkeypatch.setattr(in_graph, number, 0.2)
-    wanted, (ranges,) = as_wanted(trained, "decoded"), folder.glob("*.ranges.json")
+    wanted, (ranges,) = as_wanted(trained, Finish("decoded")), folder.glob("*.ranges.json")
     model = rebuilding.integer_model(wanted, wanted.capture(), load(ranges), good)
     model.save(folder / f"{model.graph.name}.int8.edgekit")
     write(model, folder, "tflite")

@@ -26,6 +26,7 @@ from edgekit.profiles.profile import profile
 from edgekit.progress import Progress, silent
 from edgekit.runtimes.catalog import all_runners
 from edgekit.verification import compare
+from edgekit.verification.detection_parity import DetectionParity
 from edgekit.verification.float_layers import compare_float_layers
 from edgekit.verification.holding import hold
 from edgekit.verification.integer_parity import NEAR, IntegerParity, value_of
@@ -79,12 +80,12 @@ class ExportedFile:
     size_bytes: int
     write_seconds: float
     summary: Summary = field(repr=False)
-    parities: tuple[IntegerParity | FloatParity, ...] = ()
+    parities: tuple[IntegerParity | FloatParity | DetectionParity, ...] = ()
     unproven: str = NOT_ASKED
     unclaimed: tuple[str, ...] = ()
 
     @property
-    def parity(self) -> IntegerParity | FloatParity | None:
+    def parity(self) -> IntegerParity | FloatParity | DetectionParity | None:
         """The proof of the output that is farthest off; None without one."""
         return max(self.parities, key=lambda parity: parity.farness(), default=None)
 
@@ -178,6 +179,8 @@ def export(
         progress("loading", 1, 1)
         granted = wishes.granted_to(source.float_model.graph, granted)
         settings = granted.settings
+        for form, _ in jobs:
+            form.check_endings(source.float_model.provenance)
         opened(source)
         name = source.float_model.graph.name
         hashed = source.float_model.provenance["checkpoint_sha256"]
@@ -390,7 +393,7 @@ class _Proof:
                 f"{file.path.name} is not what it has to be, so nothing was written: {wrong[0].problem}. --no-verify "
                 f"writes it all the same"
             )
-        proofs: list[tuple[IntegerParity | FloatParity, ...]] = []
+        proofs: list[tuple[IntegerParity | FloatParity | DetectionParity, ...]] = []
         unclaimed: list[str] = []
         reasons: list[str] = []
         for make_runner in all_runners(file.path):
@@ -421,7 +424,7 @@ class _Proof:
         assert self._model is not None
         return compare.unclaimed(runner, about, self._model)
 
-    def _parities(self, runner: Runner, about: Metadata) -> tuple[IntegerParity | FloatParity, ...]:
+    def _parities(self, runner: Runner, about: Metadata) -> tuple[IntegerParity | FloatParity | DetectionParity, ...]:
         if about.precision is Precision.INT8:
             assert self._model is not None
             return compare.integers(runner, about, self._model, self._pixels, self._integers)
@@ -432,8 +435,10 @@ def _published(file: ExportedFile, path: Path) -> ExportedFile:
     return replace(file, path=path, summary=replace(file.summary, path=path))
 
 
-def _difference(parity: IntegerParity | FloatParity) -> str:
+def _difference(parity: IntegerParity | FloatParity | DetectionParity) -> str:
     """What is wrong, in words."""
+    if isinstance(parity, DetectionParity):
+        return f"leaves other boxes in {parity.ran()} than edgekit: {parity.wrong}"
     if isinstance(parity, IntegerParity) and not parity.exact:
         return (
             f"is far from the reference in {parity.ran()}, up to {parity.max_lsb} LSB: differences of "

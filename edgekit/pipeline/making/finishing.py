@@ -1,18 +1,18 @@
 """What files give: raw outputs of heads, or what these stand for, computed in float behind all integers.
 
-Integers are those of the raw network: it is finished after it was calibrated, and any ranges serve for both.
+Integers are those of the raw network: it is finished after it was calibrated, and any ranges serve for all.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from edgekit.errors import ConfigError
 from edgekit.models.priors import Priors
-from edgekit.tasks.detection.coding import decode
+from edgekit.suppression import SUPPRESSION, USUAL, Ending, Suppression, ended, endings_of
+from edgekit.tasks.detection.coding import decode, probabilities
 from edgekit.tasks.detection.in_graph import decoded
-from edgekit.tasks.detection.suppression import probabilities
 from edgekit.tasks.detection.task import BOXES, CORNERS, PRIORS, PROBABILITIES, SCORES
 from edgekit.tasks.registry import heads_of
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from edgekit.config import ExportSettings
     from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
     from edgekit.pipeline.making.trained import Answering, Trained
@@ -30,40 +31,71 @@ if TYPE_CHECKING:
 
 OUTPUTS: Final = "outputs"  # the entry of a provenance that says it; there is none of raw ones
 RAW: Final = "raw"
+FINAL: Final = "final"
+SAID: Final = (OUTPUTS, SUPPRESSION)  # the entries of a provenance that ``Finish.of`` reads
 
 
-def as_wanted(trained: Trained, outputs: str) -> Trained:
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """What files are to give.
+
+    Attributes:
+        outputs: how far it is computed: ``RAW``, "decoded" or ``FINAL``.
+        rule: which boxes stay, of what is final.
+    """
+
+    outputs: str = RAW
+    rule: Suppression = USUAL
+
+    @classmethod
+    def wanted(cls, settings: ExportSettings) -> Self:
+        """As the settings of an export have it."""
+        return cls(settings.outputs, Suppression(settings.least_score, USUAL.overlap, settings.most_boxes))
+
+    @classmethod
+    def of(cls, provenance: Mapping[str, Any]) -> Self:
+        """As a file says it."""
+        rule = next((ending.rule for ending in endings_of(provenance)), USUAL)
+        return cls(provenance.get(OUTPUTS) or RAW, rule)
+
+
+def as_wanted(trained: Trained, finish: Finish) -> Trained:
     """A trained network that answers, and says of itself, what its files are to give.
 
     Raises:
         ConfigError: it has no head whose outputs could be decoded.
     """
-    if outputs == trained.provenance.get(OUTPUTS, RAW):
+    if finish.outputs == RAW or finish == Finish.of(trained.provenance):
         return trained
     if not [*_detectors(trained.provenance)]:
-        raise ConfigError(f"export.outputs is {outputs}, and the network is no detector: leave --outputs out")
-    answering = _answering(trained.outputs, trained.provenance)
-    return replace(trained, outputs=answering, provenance={**trained.provenance, OUTPUTS: outputs})
+        raise ConfigError(f"export.outputs is {finish.outputs}, and the network is no detector: leave --outputs out")
+    provenance = {**trained.provenance, OUTPUTS: finish.outputs}
+    if finish.outputs == FINAL:
+        detectors = _detectors(provenance)
+        endings = [Ending(*decodes, before, finish.rule) for before, _, decodes, _ in detectors]
+        provenance[SUPPRESSION] = [ending.to_dict() for ending in endings]
+    return replace(trained, outputs=_answering(trained.outputs, provenance), provenance=provenance)
 
 
 def finished(model: M) -> M:
-    """A model that gives what its provenance says."""
+    """A model that gives what its provenance says; what suppresses boxes stands behind it, in files."""
     if model.provenance.get(OUTPUTS, RAW) == RAW:
         return model
     graph, quantized = model.graph, getattr(model, "params", ())
-    for outputs, called, priors in _detectors(model.provenance):
+    for _, outputs, called, priors in _detectors(model.provenance):
         graph = decoded(graph, outputs, called, priors, quantized)
     return replace(model, graph=graph)
 
 
-def _detectors(provenance: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], tuple[str, str], Priors]]:
-    """Of each detector: what it gives, what that becomes, and the prior boxes."""
+def _detectors(provenance: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str], tuple[str, str], Priors]]:
+    """Of each detector: what stands before its names, what it gives, what that becomes, and the prior boxes."""
     heads = heads_of(provenance)
     for head in heads:
         if PRIORS in head:
             before = f"{head['name']}_" if len(heads) > 1 else ""
             raw, named = (BOXES, SCORES), (CORNERS, PROBABILITIES)
             yield (
+                before,
                 (before + raw[0], before + raw[1]),
                 (before + named[0], before + named[1]),
                 Priors.from_dict(head[PRIORS]),
@@ -71,15 +103,15 @@ def _detectors(provenance: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str],
 
 
 def _answering(raw: Answering, provenance: Mapping[str, Any]) -> Answering:
-    """What decodes all answers of ``raw``."""
+    """What finishes all answers of ``raw``, apart from the nodes and operators of files that do the same."""
     detectors = [*_detectors(provenance)]
 
     def answer(images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         outputs = raw(images)
         made = {}
-        for (boxes, scores), (corners, likely), priors in detectors:
+        for _, (boxes, scores), (corners, likely), priors in detectors:
             made[boxes] = corners, decode(outputs[boxes], priors.boxes)
             made[scores] = likely, probabilities(outputs[scores])
-        return dict(made.get(name, (name, values)) for name, values in outputs.items())
+        return ended(dict(made.get(name, (name, values)) for name, values in outputs.items()), provenance)
 
     return answer

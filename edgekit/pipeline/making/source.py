@@ -10,7 +10,7 @@ from edgekit.errors import DataError
 from edgekit.float_model import FloatModel
 from edgekit.passes import float_form, integer_form
 from edgekit.pipeline.making.expectations import settle
-from edgekit.pipeline.making.finishing import as_wanted, finished
+from edgekit.pipeline.making.finishing import Finish, as_wanted, finished
 from edgekit.pipeline.making.given import Given, from_files
 from edgekit.pipeline.making.trained import load_as_exported
 from edgekit.progress import Progress, silent
@@ -85,7 +85,7 @@ def open_source(settings: Settings, progress: Progress = silent, *, given: Given
     settled = settle(trained, settings, ranges, given, progress)
     if settled.options:
         trained = network.load(replace(settings.model, **settled.options))
-    trained = as_wanted(trained, settings.export.outputs)
+    trained = as_wanted(trained, Finish.wanted(settings.export))
     known = facts.replaced(settled.facts, registry.from_setting(settings.model.task))
     graph = in_its_roles(trained.capture(), known)
     form = float_form(graph)

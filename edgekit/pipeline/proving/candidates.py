@@ -10,7 +10,7 @@ from edgekit.exporters.contents import flat, of_facts
 from edgekit.exporters.formats import FORMATS, format_of
 from edgekit.exporters.metadata import Precision
 from edgekit.integer_model import SUFFIX, IntegerModel
-from edgekit.pipeline.making.finishing import OUTPUTS
+from edgekit.pipeline.making.finishing import SAID
 from edgekit.pipeline.making.manifest import SUFFIX as MANIFEST_SUFFIX
 from edgekit.pipeline.making.manifest import sha256_of
 from edgekit.pipeline.proving.evidence import CHECKPOINT_HASH, most
@@ -197,7 +197,7 @@ def _network(about: Metadata) -> Mapping[str, Any]:
 
 def _network_of(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
     """What a file says its network looks like, its heads and prior boxes among it, and what it gives."""
-    return {key: provenance.get(key) for key in ("architecture", OUTPUTS)}
+    return {key: provenance.get(key) for key in ("architecture", *SAID)}
 
 
 def examine(candidates: Sequence[Candidate], evidence: Evidence, limits: VerifySettings) -> tuple[Gate, ...]:

@@ -17,7 +17,7 @@ from edgekit.facts import Basis, of_provenance
 from edgekit.integer_model import IntegerModel
 from edgekit.models.folders import file_of
 from edgekit.pipeline.making import rebuilding
-from edgekit.pipeline.making.finishing import OUTPUTS, RAW, as_wanted
+from edgekit.pipeline.making.finishing import SAID, Finish, as_wanted
 from edgekit.pipeline.making.integers import RANGES_SUFFIX
 from edgekit.pipeline.making.manifest import sha256_of
 from edgekit.pipeline.making.source import read_labels
@@ -113,12 +113,12 @@ def gather(  # noqa: PLR0913 - all that is known
     """
     model = None if saved is None else IntegerModel.load(saved)
     said = [
-        {key: known.get(key) for key in (*AS_EXPORTED, OUTPUTS)}
+        {key: known.get(key) for key in (*AS_EXPORTED, *SAID)}
         for known in (*([model.provenance] if model else []), *(one.provenance for one in about))
     ]
     if settings.model.checkpoint is not None or network is not FROM_FILE:
         had = _most_or_first(said)
-        trained: Trained | None = as_wanted(load_as_exported(settings.model, had, network), had.get(OUTPUTS) or RAW)
+        trained: Trained | None = as_wanted(load_as_exported(settings.model, had, network), Finish.of(had))
         notes: tuple[str, ...] = ()
     else:
         trained, notes = _recorded(paths, said, records)
@@ -208,7 +208,7 @@ def _recorded(
             extras.load("torch", "torch")  # to make numbers again from any checkpoint
             as_then = replace(record.manifest.settings.model, checkpoint=there.resolve())
             had = _most_or_first(said)
-            trained = as_wanted(load_as_exported(as_then, had), had.get(OUTPUTS) or RAW)
+            trained = as_wanted(load_as_exported(as_then, had), Finish.of(had))
         except (BadInput, MissingDependency) as error:
             return None, (f"the checkpoint that {record.path.name} names was not taken: {error}",)
         return trained, (f"the checkpoint is the one that {record.path.name} names, {trained.path}",)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.errors import EdgekitError
-from edgekit.exporters.metadata import Precision
+from edgekit.exporters.metadata import Precision, of_float_model
 from edgekit.facts import KEY, assumed, of_provenance
 from edgekit.passes import integer_form
 from edgekit.pipeline.making.finishing import OUTPUTS, RAW
@@ -19,11 +19,12 @@ from edgekit.pipeline.proving.trials import joined, reals
 from edgekit.pipeline.proving.verdicts import Compared, FileVerdict, Picture, Saying
 from edgekit.reference.float import FloatReference
 from edgekit.runtimes.tracing import trace_file, trace_graph, trace_model
+from edgekit.suppression import ended
 from edgekit.tasks.drawing import can_be_drawn
 from edgekit.tasks.scoring import score
 from edgekit.verification import compare, gates
 from edgekit.verification.divergence import Comparison, locate
-from edgekit.verification.float_parity import TOLERANCE, compare_floats
+from edgekit.verification.float_parity import FloatParity
 from edgekit.verification.statements import against
 from edgekit.words import plain
 
@@ -39,10 +40,9 @@ if TYPE_CHECKING:
     from edgekit.pipeline.proving.trials import Answers, Trial
     from edgekit.tasks.task import Task
     from edgekit.tasks.values import Answer, Differences, Measured, Outputs
+    from edgekit.verification.compare import Parity
     from edgekit.verification.divergence import Divergence
-    from edgekit.verification.float_parity import FloatParity
     from edgekit.verification.gates import Gate
-    from edgekit.verification.integer_parity import IntegerParity
     from edgekit.verification.layers import LayerComparison
 
 LAYER_IMAGES = 8  # on which layers are compared with float ones
@@ -123,7 +123,7 @@ def judge(candidate: Candidate, known: Known, limits: VerifySettings, *, is_refe
         assert known.model is not None
         outputs = reals(outputs, known.model)
     measured = score(known.task, outputs, floats, known.targets)
-    parities: list[IntegerParity | FloatParity] = []
+    parities: list[Parity] = []
     passed = list(candidate.gates)
     divergence: Divergence | None = None
     for trial in candidate.trials:
@@ -173,11 +173,9 @@ def decoding(evidence: Evidence, answers: Answers) -> tuple[Gate, ...]:
         return ()
     place, pixels = next(iter(answers.pictures.items()))
     found = FloatReference(model.graph).run(model.preprocessing.normalization(pixels[None]))
-    wanted = joined(answers.floats)
-    parities = (
-        compare_floats("edgekit, decoded", values, wanted[name][[place]], TOLERANCE[Precision.FLOAT32], output=name)
-        for name, values in found.items()
-    )
+    wanted = {name: values[[place]] for name, values in joined(answers.floats).items()}
+    about = of_float_model(model, Precision.FLOAT32)
+    parities = compare.with_floats("edgekit, decoded", ended(found, model.provenance), wanted, about)
     where = "the nodes that decode them are wrong, which is edgekit's own mistake: report it, and export raw outputs"
     return tuple(gates.parity(parity, where) for parity in parities)
 
@@ -254,9 +252,7 @@ def _is_unclaimed(trial: Trial, model: IntegerModel | None) -> bool:
     return compare.unclaimed(trial.runner, trial.about, model) is not None
 
 
-def _parities(
-    trial: Trial, known: Known, limits: VerifySettings, *, is_reference: bool
-) -> tuple[IntegerParity | FloatParity, ...]:
+def _parities(trial: Trial, known: Known, limits: VerifySettings, *, is_reference: bool) -> tuple[Parity, ...]:
     """Each output of a trial against what it has to be; nothing where that is not known."""
     precision = trial.about.precision
     if precision is Precision.INT8:
@@ -274,15 +270,10 @@ def _parities(
     if known.floats is None or is_reference:
         return ()
     given = limits.float16_tolerance if precision is Precision.FLOAT16 else limits.float32_tolerance
-    tolerance = TOLERANCE[precision] if given is None else given
     outputs = trial.outputs
     agreement = known.task.agreement(outputs, known.floats)
-    parities = []
-    for name, expected in known.floats.items():
-        called = compare.label(name, known.floats)
-        found = compare_floats(trial.runner.name, outputs[name], expected, tolerance, precision, output=called)
-        parities.append(replace(found, agreement=agreement))
-    return tuple(parities)
+    found = compare.with_floats(trial.runner.name, outputs, known.floats, trial.about, given)
+    return tuple(replace(one, agreement=agreement) if isinstance(one, FloatParity) else one for one in found)
 
 
 def _located(path: Path, trial: Trial, known: Known) -> Divergence | None:

@@ -11,6 +11,7 @@ from edgekit.calibration.images import ImageSource, PixelBatch, open_images
 from edgekit.errors import DataError
 from edgekit.exporters.metadata import Precision
 from edgekit.progress import Progress, silent
+from edgekit.suppression import endings_of
 from edgekit.verification import compare
 
 if TYPE_CHECKING:
@@ -113,8 +114,9 @@ def joined(batches: Sequence[Outputs]) -> Outputs:
 
 
 def reals(outputs: Outputs, model: IntegerModel) -> Outputs:
-    """What outputs of an integer model stand for, by name."""
-    return {output.name: model.real(output.tensor, outputs[output.name]) for output in model.graph.outputs}
+    """What outputs of an integer model stand for, by name; what suppression gives stands for itself."""
+    tensors = {output.name: output.tensor for output in model.graph.outputs}
+    return {name: model.real(tensors[name], found) if name in tensors else found for name, found in outputs.items()}
 
 
 def images_of(
@@ -208,7 +210,8 @@ def run(
                 floats = found
             expected = integers if trial.about.precision is Precision.INT8 else floats
             if expected is not None:
-                trial.suspect(batch.pixels, compare.is_off(found, expected, trial.about.precision))
+                endings = endings_of(trial.about.provenance)
+                trial.suspect(batch.pixels, compare.is_off(found, expected, trial.about.precision, endings))
         answers.add(batch, integers, floats, every=max(total // PICTURES, 1))
         progress("verifying", len(answers.names), max(total, len(answers.names)))
     if isinstance(images, ImageSource):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edgekit.exporters.summary import Summary
     from edgekit.facts import Fact
     from edgekit.tasks.values import Answer, Differences, Measured, Metric
+    from edgekit.verification.detection_parity import DetectionParity
     from edgekit.verification.divergence import Divergence
     from edgekit.verification.float_parity import FloatParity
     from edgekit.verification.gates import Gate
@@ -53,7 +54,7 @@ class FileVerdict:
     sha256: str
     summary: Summary | None = field(repr=False)
     gates: tuple[Gate, ...]
-    parities: tuple[IntegerParity | FloatParity, ...] = ()
+    parities: tuple[IntegerParity | FloatParity | DetectionParity, ...] = ()
     unclaimed: Mapping[str, str] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
     divergence: Divergence | None = None

@@ -43,6 +43,7 @@ from edgekit.progress import Progress, silent
 from edgekit.runtimes.catalog import all_runners, other_runners
 from edgekit.runtimes.emulated import emulated_runners
 from edgekit.runtimes.planned import planned_file
+from edgekit.suppression import given_shapes
 from edgekit.tasks.registry import from_setting, heads_of, task_of
 from edgekit.tasks.scoring import check_limits, metrics
 from edgekit.verification.budgets import Limits
@@ -171,7 +172,7 @@ def _task(readable: Sequence[Candidate], evidence: Evidence, facts: Sequence[Fac
         about = next(candidate.metadata for candidate in usual if candidate.metadata is not None)
         return task_of(_shapes(usual), about.labels, facts, heads_of(about.provenance))
     shapes = {name: tensor.shape for name, tensor in known.graph.named(known.graph.tensors).items()}
-    return task_of(shapes, known.labels, facts, heads_of(known.provenance))
+    return task_of(given_shapes(shapes, known.provenance), known.labels, facts, heads_of(known.provenance))
 
 
 def _shapes(readable: Sequence[Candidate]) -> dict[str, tuple[int, ...]]:

@@ -9,6 +9,7 @@ from edgekit.reports.page import charts
 from edgekit.reports.page.markup import Markup, element, join, scrolling, table
 from edgekit.reports.page.pieces import badge, code, mark, note
 from edgekit.tasks.values import measured_as
+from edgekit.verification.detection_parity import DetectionParity
 from edgekit.verification.float_parity import FloatParity
 from edgekit.verification.integer_parity import IntegerParity
 from edgekit.words import NOTHING, count, decibels, percent
@@ -130,7 +131,34 @@ def floats(result: VerifyResult) -> Markup | None:
     return table(columns, rows, "Float outputs of each runtime against the trained network's") if rows else None
 
 
-def _ran(file: FileVerdict, found: IntegerParity | FloatParity, name: str) -> tuple[Markup, Markup]:
+def boxes(result: VerifyResult) -> Markup | None:
+    """What suppression inside of files leaves, in every runtime."""
+    rows = [
+        [
+            *_ran(file, found, findings.short_names(result)[file.path]),
+            f"{found.again:,} of {found.boxes:,}",
+            f"{found.undecided + found.exchanged:,}",
+            f"{found.surplus:,}",
+            f"{found.images - found.disordered:,} of {found.images:,}",
+            f"{found.max_abs_error:.1e}",
+        ]
+        for file in result.files
+        for found in file.parities
+        if isinstance(found, DetectionParity)
+    ]
+    columns = [
+        "runtime and file",
+        "verdict",
+        ">boxes there again",
+        ">decided by last bits",
+        ">too many",
+        ">images in the same order",
+        ">largest difference of a side",
+    ]
+    return table(columns, rows, "Boxes that suppression leaves, against edgekit's own") if rows else None
+
+
+def _ran(file: FileVerdict, found: IntegerParity | FloatParity | DetectionParity, name: str) -> tuple[Markup, Markup]:
     """In what a file was run, and whether it did what is claimed of it."""
     reason = file.unclaimed.get(found.runner)
     where = join(

@@ -24,6 +24,7 @@ _SECTIONS: Final[dict[str, Callable[[VerifyResult], Markup | None]]] = {
     "Accuracy": closeness.accuracy,
     "Integers": closeness.integers,
     "Floats": closeness.floats,
+    "Boxes": closeness.boxes,
     "Layers": closeness.layers,
     "Differences": images.differences,
     "Pictures": images.pictures,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.annotations.boxes import Boxes
-    from edgekit.tasks.detection.suppression import Detections
+    from edgekit.suppression import Detections
 
 SAME_PLACE: Final = 0.5  # intersection over union from which on two boxes are taken for one thing (PASCAL VOC)
 

@@ -72,3 +72,14 @@ def decode(codings: NDArray[Any], priors: NDArray[Any]) -> NDArray[np.float32]:
     centre = of[:, :2] + values[..., :2] * CENTRE_VARIANCE * of[:, 2:]
     size = of[:, 2:] * np.exp(np.minimum(values[..., 2:] * SIZE_VARIANCE, MOST_GROWTH))
     return corners(np.concatenate([centre, size], -1)).clip(0, 1).astype(np.float32)
+
+
+def probabilities(logits: NDArray[Any]) -> NDArray[np.float32]:
+    """The soft-max of ``logits``, [..., 1 + classes], without the background, which comes first: [..., classes].
+
+    In float64, rounded to float32 once.
+    """
+    values = logits.astype(np.float64)
+    powers = np.exp(values - values.max(-1, keepdims=True))
+    found: NDArray[np.float64] = powers / powers.sum(-1, keepdims=True)
+    return found[..., 1:].astype(np.float32)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.annotations.boxes import Boxes
-    from edgekit.tasks.detection.suppression import Detections
+    from edgekit.suppression import Detections
 
 THRESHOLDS: Final = tuple(np.linspace(0.5, 0.95, 10).tolist())
 RECALLS: Final = np.linspace(0.0, 1.0, 101)

@@ -13,10 +13,14 @@ from edgekit.annotations.boxes import Boxes, overlap
 from edgekit.errors import ConfigError
 from edgekit.facts import Basis, Fact
 from edgekit.models.priors import Priors
+from edgekit.suppression import BOXES as DETECTED
+from edgekit.suppression import CLASSES as OF_CLASSES
+from edgekit.suppression import NUMBER, USUAL, Detections, Suppression, detected, suppress
+from edgekit.suppression import SCORES as SCORED
 from edgekit.tasks.annotated import beside
 from edgekit.tasks.classification.answers import class_names
 from edgekit.tasks.detection.answers import Things, labelled, missing, things
-from edgekit.tasks.detection.coding import decode
+from edgekit.tasks.detection.coding import decode, probabilities
 from edgekit.tasks.detection.precision import (
     THRESHOLDS,
     Hits,
@@ -25,7 +29,6 @@ from edgekit.tasks.detection.precision import (
     hits,
     mean_over_classes,
 )
-from edgekit.tasks.detection.suppression import USUAL, Detections, Suppression, probabilities, suppress
 from edgekit.tasks.statistics import share
 from edgekit.tasks.task import Task
 from edgekit.tasks.values import (
@@ -53,6 +56,7 @@ BOXES: Final = "boxes"  # the output of codings, [A, 4]
 SCORES: Final = "scores"  # the output of logits, [A, 1 + classes]
 CORNERS: Final = "corners"  # in place of the former, where a file decodes boxes itself, (left, top, right, bottom)
 PROBABILITIES: Final = "probabilities"  # in place of the latter, likewise
+FINAL: Final = (DETECTED, OF_CLASSES, SCORED, NUMBER)  # in place of these, where suppression is in the file, too
 PRIORS: Final = "priors"  # of the details that a network carries
 MAP50: Final = Metric("map50", "mAP at IoU 0.5", "%", Better.HIGHER)
 MAP: Final = Metric("map", "mAP at IoU 0.5 to 0.95", "%", Better.HIGHER)
@@ -76,8 +80,8 @@ class Detection(Task[Sequence[Boxes]]):
         classes: how many there are, without the background.
         priors: what boxes are relative to.
         labels: names of the classes, in order; empty where none are known.
-        rule: which boxes stay.
-        outputs: codings and logits; or corners and probabilities, which the network decodes itself.
+        rule: which boxes stay; that of a file that suppresses others itself is in the file.
+        outputs: codings and logits; or corners and probabilities, where the network decodes them itself; or ``FINAL``.
     """
 
     name: ClassVar[str] = "detection"
@@ -86,7 +90,7 @@ class Detection(Task[Sequence[Boxes]]):
     priors: Priors
     labels: tuple[str, ...] = ()
     rule: Suppression = USUAL
-    outputs: tuple[str, str] = (BOXES, SCORES)
+    outputs: tuple[str, ...] = (BOXES, SCORES)
 
     @classmethod
     def of(cls, shapes: Mapping[str, tuple[int, ...]], labels: Sequence[str], details: Mapping[str, Any]) -> Self:
@@ -97,6 +101,8 @@ class Detection(Task[Sequence[Boxes]]):
                 "are read from checkpoints of detectors that edgekit builds"
             )
         priors = Priors.from_dict(details[PRIORS])
+        if set(shapes) == set(FINAL):
+            return cls(details["things"], priors, tuple(labels), outputs=FINAL)
         outputs = (CORNERS, PROBABILITIES) if CORNERS in shapes else (BOXES, SCORES)
         boxes, scores = (shapes.get(name, ()) for name in outputs)
         background = outputs == (BOXES, SCORES)
@@ -225,6 +231,8 @@ class Detection(Task[Sequence[Boxes]]):
 
     def detections(self, outputs: Outputs) -> list[Detections]:
         """What is seen in each image: decoded, and without what better boxes overlap."""
+        if self.outputs == FINAL:
+            return [detected(*of_image) for of_image in zip(*(outputs[name] for name in FINAL), strict=True)]
         pairs = zip(*(outputs[name] for name in self.outputs), strict=True)
         if CORNERS in self.outputs:
             return [suppress(boxes, scores, self.rule) for boxes, scores in pairs]

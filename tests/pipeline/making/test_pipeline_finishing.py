@@ -13,10 +13,9 @@ from edgekit.models.families.mobilenet_v2 import mobilenet_v2
 from edgekit.models.heads.making import network_for, ssd, vector
 from edgekit.models.network import TaskNetwork, build
 from edgekit.models.task_architecture import TaskArchitecture
-from edgekit.pipeline.making.finishing import OUTPUTS, as_wanted
+from edgekit.pipeline.making.finishing import OUTPUTS, Finish, as_wanted
 from edgekit.pipeline.making.trained import Trained, of_checkpoint
-from edgekit.tasks.detection.coding import decode
-from edgekit.tasks.detection.suppression import probabilities
+from edgekit.tasks.detection.coding import decode, probabilities
 
 BACKBONE = mobilenet_v2(0.25, 3, resolution=32)
 
@@ -28,22 +27,22 @@ def trained(architecture: TaskArchitecture) -> Trained:
 def test_a_detector_answers_with_boxes() -> None:
     architecture = network_for(BACKBONE, "ssdlite", 2)
     raw = trained(architecture)
-    wanted = as_wanted(raw, "decoded")
+    wanted = as_wanted(raw, Finish("decoded"))
     images = np.random.default_rng(0).normal(size=(2, 3, 32, 32)).astype(np.float32)
     before, found = raw.outputs(images), wanted.outputs(images)
     priors = architecture.heads[0].priors.boxes  # type: ignore[attr-defined]
     np.testing.assert_array_equal(found["corners"], decode(before["boxes"], priors))
     np.testing.assert_array_equal(found["probabilities"], probabilities(before["scores"]))
     assert wanted.provenance[OUTPUTS] == "decoded"
-    assert as_wanted(wanted, "decoded") is wanted
-    assert as_wanted(raw, "raw") is raw
+    assert as_wanted(wanted, Finish("decoded")) is wanted
+    assert as_wanted(raw, Finish("raw")) is raw
 
 
 def test_other_heads_answer_as_before() -> None:
     heads = (vector(BACKBONE, "tagging", 5), ssd(BACKBONE, 2, separable=True, name="signs"))
     raw = trained(TaskArchitecture(BACKBONE, heads))
     images = np.zeros((1, 3, 32, 32), np.float32)
-    found = as_wanted(raw, "decoded").outputs(images)
+    found = as_wanted(raw, Finish("decoded")).outputs(images)
     assert list(found) == ["tagging", "signs_corners", "signs_probabilities"]
     np.testing.assert_array_equal(found["tagging"], raw.outputs(images)["tagging"])
 
@@ -51,4 +50,4 @@ def test_other_heads_answer_as_before() -> None:
 def test_a_classifier_has_nothing_to_decode() -> None:
     classifier = of_checkpoint(checkpoint.of_module(build(BACKBONE).eval()), Path("net"))
     with pytest.raises(ConfigError, match="the network is no detector: leave --outputs out"):
-        as_wanted(classifier, "decoded")
+        as_wanted(classifier, Finish("decoded"))

@@ -16,9 +16,8 @@ from edgekit.models.priors import scaled
 from edgekit.preprocessing import Preprocessing
 from edgekit.reference.float import FloatReference
 from edgekit.runtimes.catalog import all_runners
-from edgekit.tasks.detection.coding import MOST_GROWTH, decode
+from edgekit.tasks.detection.coding import MOST_GROWTH, decode, probabilities
 from edgekit.tasks.detection.in_graph import decoded
-from edgekit.tasks.detection.suppression import probabilities
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from edgekit.annotations.boxes import Boxes
+from edgekit.suppression import Detections
 from edgekit.tasks.detection.precision import average_precisions, drop, hits, mean_over_classes
-from edgekit.tasks.detection.suppression import Detections
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from edgekit.annotations.boxes import overlap
-from edgekit.tasks.detection.suppression import Suppression, probabilities, suppress
+from edgekit.suppression import Suppression, suppress
+from edgekit.tasks.detection.coding import probabilities
 
 RANDOM = np.random.default_rng(0)
 
@@ -26,7 +27,7 @@ def one_by_one(boxes: np.ndarray, scores: np.ndarray, rule: Suppression) -> list
 
 
 @pytest.mark.parametrize(
-    "rule", [Suppression(0.1, 0.5, 30, 200), Suppression(0.02, 0.55, 100, 7), Suppression(0.9, 0.5, 5, 5)]
+    "rule", [Suppression(0.1, 0.5, 200, 30), Suppression(0.02, 0.55, 7), Suppression(0.9, 0.5, 5, 5)]
 )
 def test_the_rule_is_torchvisions_with_one_order(rule: Suppression) -> None:
     low = RANDOM.uniform(0, 0.6, (300, 2))
