@@ -17,6 +17,7 @@ import numpy as np
 from edgekit.exporters.metadata import PROBABILITIES
 from edgekit.exporters.tflite import schema as tflite_schema
 from edgekit.ir import LOGITS, VALUES
+from edgekit.suppression import BOXES, CLASSES, NUMBER, ORDER, SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,15 +31,23 @@ LABELS_FILE = "labels.txt"
 # The version of the schema that first had every field written here; all of them are of its first release.
 _MIN_PARSER_VERSION = "1.0.0"
 _COLOUR_SPACES = {"RGB": 1, "GREY": 2}  # ColorSpaceType; 0 is "unknown"
-_TENSOR_AXIS_LABELS = 2  # AssociatedFileType
-_FEATURE_PROPERTIES, _IMAGE_PROPERTIES = 1, 2  # ContentProperties, a union: 0 is "none"
+_TENSOR_AXIS_LABELS, _TENSOR_VALUE_LABELS = 2, 3  # AssociatedFileType: a label a place, or a value
+_FEATURE_PROPERTIES, _IMAGE_PROPERTIES, _BOX_PROPERTIES = 1, 2, 3  # ContentProperties, a union: 0 is "none"
+_BOUNDARIES = 1  # BoundingBoxType: left, top, right and bottom
+_RATIO = 0  # CoordinateType: in shares of the image
 _NORMALIZATION_OPTIONS = 1  # ProcessUnitOptions, a union
 
 _TEXTS = {
     PROBABILITIES: "one probability a class",
     LOGITS: "one logit a class, before softmax",
     VALUES: "what the network computes",
+    BOXES: "top, left, bottom and right of each box, in shares of the image",
+    CLASSES: "the class of each box, by number",
+    SCORES: "how sure each box is, the surest first",
+    NUMBER: "how many boxes there are",
 }
+# By these names MediaPipe finds what a detector gives (detection_postprocessing_graph.cc), and the Task Library, too.
+_NAMES = {BOXES: "location", CLASSES: "category", SCORES: "score", NUMBER: "number of detections"}
 
 _Field = tuple[int, "Callable[[int, Any, Any], None]", Any]  # slot, how it is stored, value
 
@@ -66,7 +75,8 @@ def model_metadata(metadata: Metadata, image: str, outputs: Sequence[str]) -> by
     subgraph = _table(b, (2, offset, input_vector), (3, offset, output_vector))  # SubGraphMetadata
     subgraphs = _vector(b, [subgraph])
     name, version = b.CreateString(metadata.network), b.CreateString(_MIN_PARSER_VERSION)
-    what = "image classifier" if LOGITS in roles.values() else "image network"
+    kinds = {LOGITS: "image classifier", BOXES: "object detector"}
+    what = next((kinds[role] for role in roles.values() if role in kinds), "image network")
     description = b.CreateString(f"{metadata.precision} {what}, written by edgekit")
     fields = (0, offset, name), (1, offset, description), (3, offset, subgraphs), (7, offset, version)
     b.Finish(_table(b, *fields), file_identifier=FILE_IDENTIFIER)  # ModelMetadata
@@ -115,17 +125,31 @@ def _input(b: Any, metadata: Metadata, name: str) -> int:  # noqa: ANN401 - flat
 def _output(b: Any, name: str, role: str, *, labels: bool) -> int:  # noqa: ANN401 - flatbuffers has no type information
     """TensorMetadata of an output; ``labels`` are named beside what is a number a class."""
     offset = b.PrependUOffsetTRelativeSlot
-    feature = _table(b)  # FeatureProperties
-    content = _table(b, (0, b.PrependUint8Slot, _FEATURE_PROPERTIES), (1, offset, feature))  # Content
-    text, description = b.CreateString(name), b.CreateString(_TEXTS.get(role, role))
+    content_kind, properties = _boxes(b) if role == BOXES else (_FEATURE_PROPERTIES, _table(b))  # FeatureProperties
+    content = _table(b, (0, b.PrependUint8Slot, content_kind), (1, offset, properties))  # Content
+    # Outputs of one of several heads bear its name, and all labels are none of its own.
+    called = _NAMES[role] if name == role and role in _NAMES else name
+    text, description = b.CreateString(called), b.CreateString(_TEXTS.get(role, role))
     fields: list[_Field] = [(0, offset, text), (1, offset, description), (3, offset, content)]
-    if labels and role in {PROBABILITIES, LOGITS}:
-        order = role
+    by_label = {PROBABILITIES: _TENSOR_AXIS_LABELS, LOGITS: _TENSOR_AXIS_LABELS}
+    by_label |= {CLASSES: _TENSOR_VALUE_LABELS} if name == CLASSES else {}
+    if labels and role in by_label:
+        order = "numbers of classes" if role == CLASSES else role
         file, about = b.CreateString(LABELS_FILE), b.CreateString(f"class names, in the order of the {order}")
-        kind = (2, b.PrependInt8Slot, _TENSOR_AXIS_LABELS)
+        kind = (2, b.PrependInt8Slot, by_label[role])
         associated = _table(b, (0, offset, file), (1, offset, about), kind)  # AssociatedFile
         fields.append((6, offset, _vector(b, [associated])))
     return _table(b, *fields)
+
+
+def _boxes(b: Any) -> tuple[int, int]:  # noqa: ANN401 - flatbuffers has no type information
+    """BoundingBoxProperties of ``BOXES``, and what they are called: where left, top, right and bottom stand."""
+    b.StartVector(4, len(ORDER), 4)
+    for place in reversed(ORDER):
+        b.PrependUint32(place)
+    index = b.EndVector()
+    fields = (0, b.PrependUOffsetTRelativeSlot, index), (1, b.PrependInt8Slot, _BOUNDARIES)
+    return _BOX_PROPERTIES, _table(b, *fields, (2, b.PrependInt8Slot, _RATIO))
 
 
 def _table(b: Any, *fields: _Field) -> int:  # noqa: ANN401 - flatbuffers has no type information

@@ -1,4 +1,4 @@
-"""A file of the android profile in MediaPipe's ImageClassifier, which its metadata addresses.
+"""Files in MediaPipe's ImageClassifier and ObjectDetector, which their metadata address.
 
 MediaPipe pins packages that edgekit does not: EDGEKIT_MEDIAPIPE names the Python of an environment of its own.
 """
@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,21 @@ from PIL import Image
 from edgekit.config import load
 from edgekit.exporters.metadata import Head, IoDtype
 from edgekit.exporters.tflite.codec import write_integer_model
+from edgekit.float_model import FloatModel
+from edgekit.ir import Output, Part, Rearrange, Slice
+from edgekit.models.priors import scaled
+from edgekit.preprocessing import Preprocessing
 from edgekit.reference.integer import Reference
+from edgekit.suppression import SUPPRESSION, Ending, Suppression, detected
+from edgekit.tasks.detection.in_graph import decoded
+from edgekit.verification.compare import reference_outputs
 from tests.exporters.test_head import CLASSES, floats, integers, wanted
+from tests.networks import FloatSketch
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edgekit.integer_model import IntegerModel
 
 PYTHON = os.environ.get("EDGEKIT_MEDIAPIPE") or (sys.executable if find_spec("mediapipe") else "")
 CODE = """
@@ -38,17 +49,35 @@ with vision.ImageClassifier.create_from_options(options) as classifier:
 print(json.dumps({head.head_name: {c.category_name: c.score for c in head.categories} for head in heads}))
 """
 
+DETECTING = """
+import json, sys
+import numpy as np
+import mediapipe
+from mediapipe.tasks.python import BaseOptions, vision
+with vision.ObjectDetector.create_from_options(vision.ObjectDetectorOptions(BaseOptions(sys.argv[1]))) as detector:
+    image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.load(sys.argv[2]))
+    for found in detector.detect(image).detections:
+        box = found.bounding_box
+        for category in found.categories:  # two where two classes have the very same box
+            said = category.category_name, category.score, box.origin_x, box.origin_y, box.width, box.height
+            print(json.dumps(said))
+"""
+
 pytestmark = pytest.mark.skipif(not PYTHON, reason="MediaPipe is not installed, and EDGEKIT_MEDIAPIPE names no Python")
 
 
-def classified(path: Path, pixels: np.ndarray, threshold: float = -100.0) -> dict[str, dict[str, float]]:
+def said(code: str, path: Path, pixels: np.ndarray, *arguments: str) -> list[str]:
     picture = path.with_suffix(".npy")
     np.save(picture, pixels)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    command = [PYTHON, "-c", CODE, str(path), str(picture), str(threshold)]
+    command = [PYTHON, "-c", code, str(path), str(picture), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=120)
     assert done.returncode == 0, done.stderr[-600:]
-    found: dict[str, dict[str, float]] = json.loads(done.stdout.splitlines()[-1])
+    return done.stdout.splitlines()
+
+
+def classified(path: Path, pixels: np.ndarray, threshold: float = -100.0) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = json.loads(said(CODE, path, pixels, str(threshold))[-1])
     return found
 
 
@@ -84,3 +113,40 @@ def test_it_takes_both_boundaries_that_it_has(io_dtype: IoDtype, pixels: np.ndar
     )
     found = classified(path, pixels)["logits"]
     assert [found[name] for name in CLASSES] == pytest.approx(expected.tolist(), abs=1e-6)
+
+
+def detector() -> tuple[IntegerModel, Ending]:
+    """One whose boxes nobody trained."""
+    s = FloatSketch((3, 12, 9))
+    maps = s.conv(
+        "x", 6 * 7, 3, (3, 3)
+    )  # of each of six boxes its coding, and logits of the background and two classes
+    rows = s.node(Rearrange((6, 7, 4, 3), (2, 3, 0, 1), (72, 7)), (maps,))
+    parts = {"boxes": Slice((Part(0, 72), Part(0, 4))), "scores": Slice((Part(0, 72), Part(4, 3)))}
+    outputs = tuple(Output(name, s.node(part, (rows,))) for name, part in parts.items())
+    graph = replace(s.graph(), outputs=outputs)
+    preprocessing = Preprocessing((12, 9), "whole")
+    raw = integers(FloatModel(graph, preprocessing, ("stop", "yield")))
+    ending = Ending("corners", "probabilities", "", Suppression(0.3, 0.5, 20))
+    finished = decoded(raw.graph, ("boxes", "scores"), (ending.boxes, ending.scores), scaled([(4, 3)]), raw.params)
+    return replace(raw, graph=finished, provenance={SUPPRESSION: [ending.to_dict()]}), ending
+
+
+def test_a_detector_sees_the_same_things(pixels: np.ndarray, tmp_path: Path) -> None:
+    (model, ending), path, pixels = detector(), tmp_path / "m.tflite", pixels[:, :9]
+    write_integer_model(model, path)
+    expected = reference_outputs(model, pixels[None])
+    things = detected(*(expected[name][0] for name in ending.names))
+    assert len(things) > 2
+    found = [json.loads(line) for line in said(DETECTING, path, pixels)]
+    # MediaPipe gives whole pixels: corner and size, both rounded down. Equal scores may stand in another order.
+    boxes = things.boxes * np.array([9, 12, 9, 12], np.float32)
+    wanted = [
+        [model.labels[kind], score, int(left), int(top), int(right - left), int(bottom - top)]
+        for kind, score, (left, top, right, bottom) in zip(
+            things.classes, things.scores.tolist(), boxes.tolist(), strict=True
+        )
+    ]
+    for one, other in zip(sorted(found), sorted(wanted), strict=True):
+        assert one[0] == other[0]
+        assert one[1:] == pytest.approx(other[1:], abs=1e-6)
