@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 4  # 3 called a reshape to a vector Flatten; 2 had outputs without names; 1 had no layers in float
 SUFFIX = ".edgekit"
+OUTPUTS: Final = "outputs"  # the entry of a provenance that says what files give; there is none where that is raw
 SEVEN_BIT = "seven-bit"  # how the lowerings begin whose weights have seven bits
 _HEADER = "model.json"
 
@@ -93,9 +94,18 @@ class IntegerModel:
         return tuple(node for node in self.graph if node.output not in self.params and not node.op.border)
 
     @property
+    def answering_nodes(self) -> tuple[Node, ...]:
+        """The float layers behind the network's own, which compute what its outputs stand for."""
+        if OUTPUTS not in self.provenance:
+            return ()
+        own = {name for key in ("kept_float", "no_integer_form") for name in self.provenance.get(key, ())}
+        return tuple(node for node in self.float_nodes if node.name not in own)
+
+    @property
     def notes(self) -> tuple[str, ...]:
-        """Which layers are kept in float although nobody said so, for people."""
-        without = [node for node in self.float_nodes if node.op.scales is Scales.NONE]
+        """Which layers of the network are kept in float although nobody said so, for people."""
+        answering = {node.name for node in self.answering_nodes}
+        without = [n for n in self.float_nodes if n.op.scales is Scales.NONE and n.name not in answering]
         return tuple(f"kept in float: {node.name} ({type(node.op).__name__} has no integer form)" for node in without)
 
     @property

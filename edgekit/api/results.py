@@ -114,10 +114,7 @@ class Exported(Shown, ExportResult):
         return Page(
             f"{self.network} ({self.description}){calibrated} → {self.folder}, {self.seconds:.0f} s",
             tuple(rows),
-            (
-                *map(in_python, (*said, *doubts, *exported.unproven(self), *taken, *self.notes)),
-                *self.recipe,
-            ),
+            tuple(map(in_python, (*said, *doubts, *exported.unproven(self), *taken, *self.notes))),
         )
 
     def _row(self, file: ExportedFile) -> tuple[str, ...]:

@@ -71,6 +71,7 @@ def export(  # noqa: PLR0913 - one a flag
     threads: ThreadsOption = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Also say what calibration did, step by step.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write a trained MobileNet for its targets, all int8 files from one integer model."""
@@ -107,7 +108,7 @@ def export(  # noqa: PLR0913 - one a flag
         if as_json:
             console.print_json("export", result)
         else:
-            show_export(result, settings, told)
+            show_export(result, settings, told, verbose=verbose)
 
 
 def export_settings(
@@ -153,17 +154,22 @@ def show_opened(source: Source, settings: Settings) -> tuple[str, ...]:
 
     for text in source.notes:
         console.note(text)
+    known: dict[str, list[str]] = {}  # what is known, by the reason
     for fact in source.facts:
         if not fact.is_assumed:
-            console.note(f"{fact.name} {plain(fact.value)}: {fact.basis}, {origin.reason(fact, settings)}")
+            known.setdefault(f"{fact.basis}, {origin.reason(fact, settings)}", []).append(
+                f"{fact.name} {plain(fact.value)}"
+            )
+    for because, values in known.items():
+        console.note(f"{', '.join(values)}: {because}")
     for fact in assumed(source.facts):
         why = origin.reason(fact, settings)
         console.warn(f"{fact.name} {plain(fact.value)} is {fact.basis}: {why} (to set it: {fact.setting})")
     return source.notes
 
 
-def show_export(result: ExportResult, settings: Settings, told: Sequence[str]) -> None:
-    """Print what was exported; the notes in ``told`` are there already."""
+def show_export(result: ExportResult, settings: Settings, told: Sequence[str], *, verbose: bool = False) -> None:
+    """Print what was exported, and what calibration did if ``verbose``; the notes in ``told`` are there already."""
     from edgekit.reports.exported import doubts  # noqa: PLC0415 - see the module app
 
     for text in result.notes:
@@ -182,10 +188,11 @@ def show_export(result: ExportResult, settings: Settings, told: Sequence[str]) -
     origin = f", calibrated on {console.count(result.images, kind)}" if result.images else ""
     name, out = console.escape(result.network), console.escape(str(settings.export.out / f"{result.network}.*"))
     console.say(f"[bold]{name}[/] ({console.escape(result.description)}){origin} → {out}")
-    console.say(*(f"[dim]{console.escape(line)}[/]" for line in (*result.recipe, *_proofs(result))))
+    recipe = result.recipe if verbose else ()
+    console.say(*(f"[dim]{console.escape(line)}[/]" for line in (*recipe, *_proofs(result))))
     if result.floor is not None:
         console.say(_floor(result.floor))
-    rows = [_row(file, result.network) for file in result.files]
+    rows = [_row(file, result) for file in result.files]
     console.table(["", "file", ">size", ">int8", ">max |Δ|", "measured in"], rows)
 
 
@@ -233,10 +240,12 @@ def _proofs(result: ExportResult) -> list[str]:
     kinds = [f"{console.count(len(layers), 'layer')} {how}" for how, layers in precise.items() if layers]
     if kinds:
         lines.append(", ".join(kinds))
+    if result.answering:
+        lines.append("int8: of what lies before the answers, which --outputs has computed behind it, in float")
     return [*lines, *only_near(result.files), *unproven(result)]
 
 
-def _row(file: ExportedFile, network: str) -> list[str]:
+def _row(file: ExportedFile, result: ExportResult) -> list[str]:
     """File, size, share of int8 operators, the largest difference of all outputs, and the runtime that showed it.
 
     No tick stands beside what rests on an assumption.
@@ -251,11 +260,13 @@ def _row(file: ExportedFile, network: str) -> list[str]:
         case parity:
             difference = f"{parity.max_abs_error:.1e}"
     compared = "[bold yellow]![/]" if file.parities else console.NOTHING
+    # Export has shown that no operator of an int8 file is in float but those of these layers.
+    share = 1.0 if result.answering and not result.kept_float else file.summary.int8_share
     return [
         "[bold green]✔[/]" if file.proven else compared,
-        console.escape(file.path.name.removeprefix(f"{network}.")),
+        console.escape(file.path.name.removeprefix(f"{result.network}.")),
         console.size(file.size_bytes),
-        console.percent(file.summary.int8_share) if file.precision == "int8" else console.NOTHING,
+        console.percent(share) if file.precision == "int8" else console.NOTHING,
         difference,
         "" if file.parity is None else console.escape(file.parity.runner),
     ]

@@ -128,9 +128,11 @@ def _show(result: VerifyResult) -> None:
         console.note(text)
     for fact in found_labels(result):
         console.note(fact.because)
-    _show_files(result)
+    reasons = _show_files(result)
     for text in result.warnings:
-        console.say(f"[bold yellow]![/] {console.escape(text)}")
+        said, _, why = text.partition(": ")
+        shown = f"{said} {_superscript(reasons.index(why) + 1)}" if why in reasons else text
+        console.say(f"[bold yellow]![/] {console.escape(shown)}")
     console.say(_conclusion(result))
 
 
@@ -149,8 +151,12 @@ def _mark(said: str) -> str:
     return f"[bold {colour}]{sign(said)}[/]" if colour else console.NOTHING
 
 
-def _show_files(result: VerifyResult) -> None:
-    """A table that fits into 80 columns: a row a file, and below it one a runtime."""
+def _show_files(result: VerifyResult) -> Sequence[str]:
+    """A table that fits into 80 columns: a row a file, and below it one a runtime.
+
+    Returns:
+        Why integers may differ, as it is told below the table, by number.
+    """
     from edgekit.integer_model import SUFFIX  # noqa: PLC0415 - see the module app
     from edgekit.reports.findings import metric, short_names  # noqa: PLC0415 - likewise
 
@@ -174,6 +180,7 @@ def _show_files(result: VerifyResult) -> None:
         text = f"{_superscript(number)} integers may differ: {reason}"
         lines = textwrap.wrap(text, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
         console.say(*(f"[dim]{console.escape(line)}[/]" for line in lines))
+    return ran.reasons
 
 
 class _Runtimes:

@@ -41,9 +41,11 @@ def test_the_whole_job_with_nothing_given(run: Run, tmp_path: Path) -> None:
     done = run("export", "--target", "all", "--int8", "--float32")
     assert done.exit_code == 0, done.stderr
     told = re.sub(r"weights \(\d+\)", "weights (all)", done.stderr).splitlines()
-    facts = [line for line in told if re.match(r"\w+ [^:]+: (given|stated|found), ", line)]
+    facts = [line for line in told if re.match(r"\w+ [^:]+: (given|stated|found), ", line)]  # one a reason
+    values = ", ".join(re.sub(r" \(.*?\)", "", line).partition(":")[0] for line in facts)
+    named = [value.split()[0] for value in values.split(", ")]
     assert told.index("loading") < told.index(facts[0]) < told.index("calibrating (128)")  # before the work starts
-    assert {line.partition(" ")[0] for line in facts} == {
+    assert set(named) == {
         *("padding", "bn_eps", "activation", "head_activation", "normalization", "order", "resize", "interpolation"),
         "resolution",
     }
@@ -159,6 +161,7 @@ SCHEMA = {
         *("schema_version", "command", "network", "description", "notes", "files", "integer_model", "ranges"),
         *("manifest", "recipe", "facts"),
         *("images", "data_free", "diagnosis", "skipped", "kept_float", "floor", "int16", "device", "seconds"),
+        "answering",
     },
     "export.files": {
         *("target", "precision", "path", "size_bytes", "write_seconds", "summary", "parity", "proven", "unproven"),

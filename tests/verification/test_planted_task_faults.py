@@ -402,6 +402,11 @@ def folder(made: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_what_computes_boxes_is_no_layer_that_was_kept_in_float(good: IntegerModel) -> None:
+    assert good.answering_nodes == good.float_nodes != ()
+    assert good.notes == ()
+
+
 @pytest.mark.parametrize("wrong", FAULTS, ids=str)
 def test_it_is_found_where_the_saved_model_has_it_too(
     wrong: Fault, good: IntegerModel, settings: Settings, folder: Path

@@ -33,7 +33,7 @@ from edgekit.verification.integer_parity import NEAR, IntegerParity, value_of
 from edgekit.words import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from edgekit.calibration.diagnosis import Diagnosis
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from edgekit.exporters.summary import Summary
     from edgekit.facts import Fact
     from edgekit.integer_model import IntegerModel
+    from edgekit.ir import Node
     from edgekit.pipeline.making.floor import Floor
     from edgekit.profiles.checks import Finding
     from edgekit.runtimes.runner import Runner
@@ -115,7 +116,8 @@ class ExportResult:
         data_free: the ranges come from synthetic images, made from batch normalization's statistics, now or earlier.
         diagnosis: what the calibration doctor says of the images; None where none of the user's were read.
         skipped: images that could not be used, and why.
-        kept_float: layers that int8 files hold in float.
+        kept_float: layers of the network that int8 files hold in float.
+        answering: layers that compute in float what the raw outputs of int8 files stand for, behind all others.
         floor: which of them are for the sake of ``calibration.floor``, and what that gained; None without one.
         int16: layers that have 16-bit activations there.
         seconds: in all.
@@ -136,6 +138,7 @@ class ExportResult:
     diagnosis: Diagnosis | None
     skipped: Mapping[str, str]
     kept_float: tuple[str, ...]
+    answering: tuple[str, ...]
     floor: Floor | None
     int16: tuple[str, ...]
     seconds: float
@@ -209,6 +212,7 @@ def export(
         made_of = manifest.build(scratch, source, seen, settings, command=command)
         made_of.save(scratch / f"{name}{manifest.SUFFIX}", out)
         written = {path.name for path in scratch.iterdir()}
+    answering = _names(integers.model.answering_nodes) if integers else ()
     return ExportResult(
         network=name,
         description=source.description,
@@ -230,11 +234,16 @@ def export(
         data_free=integers is not None and DATA_FREE in integers.ranges.provenance,
         diagnosis=integers.diagnosis if integers else None,
         skipped=integers.skipped if integers else {},
-        kept_float=tuple(node.name for node in integers.model.float_nodes) if integers else (),
+        kept_float=_names(integers.model.float_nodes, but=answering) if integers else (),
+        answering=answering,
         floor=integers.floor if integers else None,
-        int16=tuple(node.name for node in integers.model.int16_nodes) if integers else (),
+        int16=_names(integers.model.int16_nodes) if integers else (),
         seconds=time.perf_counter() - started,
     )
+
+
+def _names(nodes: Iterable[Node], but: Sequence[str] = ()) -> tuple[str, ...]:
+    return tuple(node.name for node in nodes if node.name not in but)
 
 
 def _of_exports(out: Path, name: str) -> Iterator[Path]:

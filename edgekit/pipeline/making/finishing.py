@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from edgekit.errors import ConfigError
+from edgekit.integer_model import OUTPUTS
 from edgekit.models.priors import Priors
 from edgekit.suppression import SUPPRESSION, USUAL, Ending, Suppression, ended, endings_of
 from edgekit.tasks.detection.coding import decode, probabilities
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     M = TypeVar("M", FloatModel, IntegerModel)
 
-OUTPUTS: Final = "outputs"  # the entry of a provenance that says it; there is none of raw ones
 RAW: Final = "raw"
 FINAL: Final = "final"
 SAID: Final = (OUTPUTS, SUPPRESSION)  # the entries of a provenance that ``Finish.of`` reads

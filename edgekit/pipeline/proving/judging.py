@@ -11,8 +11,9 @@ import numpy as np
 from edgekit.errors import EdgekitError
 from edgekit.exporters.metadata import Precision, of_float_model
 from edgekit.facts import KEY, assumed, of_provenance
+from edgekit.integer_model import OUTPUTS
 from edgekit.passes import integer_form
-from edgekit.pipeline.making.finishing import OUTPUTS, RAW
+from edgekit.pipeline.making.finishing import RAW
 from edgekit.pipeline.making.manifest import sha256_of
 from edgekit.pipeline.proving.evidence import CHECKPOINT_HASH
 from edgekit.pipeline.proving.trials import joined, reals

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from edgekit.errors import ConfigError
+from edgekit.integer_model import OUTPUTS
 from edgekit.models import checkpoint
 from edgekit.models.families.mobilenet_v2 import mobilenet_v2
 from edgekit.models.heads.making import network_for, ssd, vector
 from edgekit.models.network import TaskNetwork, build
 from edgekit.models.task_architecture import TaskArchitecture
-from edgekit.pipeline.making.finishing import OUTPUTS, Finish, as_wanted
+from edgekit.pipeline.making.finishing import Finish, as_wanted
 from edgekit.pipeline.making.trained import Trained, of_checkpoint
 from edgekit.tasks.detection.coding import decode, probabilities
 
