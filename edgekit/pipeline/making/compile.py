@@ -227,11 +227,12 @@ def _ends(summary: Summary) -> list[tuple[object, ...]]:
 
 def _placements(source: Path, made: vela.Compilation, device: str) -> Iterator[Placement]:
     nodes, operators, boundary = TFLITE.contents(source).nodes, reader.operators(source), reader.at_boundary(source)
+    is_ours = TFLITE.read(source).metadata is not None
     cycles = _cycles_of({name for _, name in operators}, made.cycles)
     for kind, name in operators:
         if name in made.on_cpu:
             reason = made.on_cpu[name]
-            remedy = _remedy(kind, reason, device, at_boundary=name in boundary)
+            remedy = _remedy(kind, reason, device, at_boundary=name in boundary, is_ours=is_ours)
             yield Placement(kind, name, layer_of(name, nodes), on_npu=False, reason=reason, remedy=remedy)
         else:
             yield Placement(kind, name, layer_of(name, nodes), on_npu=True, cycles=cycles.get(name, 0))
@@ -248,11 +249,13 @@ def _cycles_of(operators: set[str], cycles: dict[str, int]) -> dict[str, int]:
     return found
 
 
-def _remedy(kind: str, reason: str, device: str, *, at_boundary: bool) -> str:
+def _remedy(kind: str, reason: str, device: str, *, at_boundary: bool, is_ours: bool) -> str:
     if at_boundary:
         return f"export with --io-dtype int8, as --device {device} does: then there is nothing to convert"
     if kind in _CONVERSIONS or "Float" in reason:
-        return "it computes in float: leave the layer out of --keep-float, or export with --int8"
+        return "it computes in float: leave the layer out of --keep-float, and --outputs out, or export with --int8"
+    if is_ours:
+        return "none: edgekit has no other way to write it, and the processor runs it"
     return f"edgekit export CHECKPOINT --device {device} --calib DIR writes operators that the NPU takes"
 
 
