@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from edgekit import suppression
 from edgekit.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -147,6 +148,14 @@ def test_what_the_kotlin_example_reads_is_there(precision: str, exported: Path) 
     assert all(key in places[place] for place, key in read)
     assert about["metadata"]["io_dtype"] in {"int8", "float32"}
     assert len(places["normalization"]["mean"]) == 3
+
+
+def test_the_detector_reads_what_final_files_give() -> None:
+    source = (EXAMPLES / "android" / "Detector.kt").read_text(encoding="utf-8")
+    ending = suppression.Ending("corners", "probabilities", "", suppression.USUAL)
+    assert set(re.findall(r'getValue\("(\w+)"\)', source)) == set(ending.names)
+    sides = [("left", "top", "right", "bottom")[place] for place in suppression.ORDER]
+    assert f"val ({', '.join(sides)}) = boxes.slice(4 * it until 4 * it + 4)" in source
 
 
 # --- iOS --------------------------------------------------------------------------------------------------------------
