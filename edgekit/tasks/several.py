@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import numpy as np
 
+from edgekit.annotations.reading import images_of
 from edgekit.annotations.targets import Targets
-from edgekit.errors import ConfigError
+from edgekit.errors import ConfigError, DataError
 from edgekit.facts import Basis, Fact
 from edgekit.models.task_architecture import outputs_by_head
+from edgekit.tasks.classification import Classification
 from edgekit.tasks.regression import R2
+from edgekit.tasks.tables import classes
 from edgekit.tasks.task import Task
 from edgekit.tasks.values import (
     TARGETS,
@@ -157,7 +160,10 @@ class Several(Task[Mapping[str, Any]]):
 
     def targets(self, images: ImageSource, outputs: Outputs) -> Understood[Mapping[str, Any]]:
         """Those of each head that finds some; whoever finds none is not measured."""
-        found = {head.name: head.task.targets(images, head.own(outputs)) for head in self.heads}
+        found = {
+            head.name: _classes_beside(images, head.task) or head.task.targets(images, head.own(outputs))
+            for head in self.heads
+        }
         known = {name: one.targets for name, one in found.items() if one.targets is not None}
         lacking = [name for name in found if name not in known]
         facts = [one.fact for one in found.values() if one.fact is not None]
@@ -273,6 +279,27 @@ class Several(Task[Mapping[str, Any]]):
             Together({name: answer for name, of in answers.items() if (answer := of[image]) is not None})
             for image in range(images)
         )
+
+
+def _classes_beside(images: ImageSource, task: Task[Any]) -> Understood[Any] | None:
+    """The class of each image that a table beside boxes or masks says, None of those it does not say.
+
+    Raises:
+        DataError: it names a class that the network has not.
+    """
+    if not isinstance(task, Classification) or images.source is None or images_of(images.source) is None:
+        return None
+    if (read := classes(images.source, images.names)) is None:
+        return None
+    column, words = read
+    place = {name: index for index, name in enumerate(task.labels)}
+    if unknown := [word for word in words if word is not None and word not in place]:
+        raise DataError(
+            f"the table beside the images says {unknown[0]!r} in {column}, and the network knows "
+            f"{', '.join(task.labels) or 'no names'}"
+        )
+    fact = Fact(TARGETS, column, Basis.GIVEN, "the images come with classes", "a column of words in targets.csv")
+    return Understood(tuple(None if word is None else place[word] for word in words), fact)
 
 
 def _merit(measured: Sequence[Measured]) -> float | None:

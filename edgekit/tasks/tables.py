@@ -1,4 +1,7 @@
-"""Numbers that lie beside images: in the same .npz, in the .csv that lists them, or in a table in their folder."""
+"""Numbers that lie beside images: in the same .npz, in the .csv that lists them, or in a table in their folder.
+
+Where boxes or masks lie there, too, one column of the table may hold words: the class of each image.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,8 @@ def numbers(images: ImageSource, names: Sequence[str], width: int) -> NDArray[np
     Where boxes or masks lie beside images, too, paths may start from the folder of images, and an image that is not in
     the table has NaN everywhere: nobody knows.
 
-    Of a table, the columns that are named like ``names`` count, or else all columns but the first, and but ``split``.
+    Of a table, the columns that are named like ``names`` count, or else all columns but the first, and but ``split``
+    and what holds classes.
 
     Args:
         images: which, and from where.
@@ -62,14 +66,15 @@ def numbers(images: ImageSource, names: Sequence[str], width: int) -> NDArray[np
     if table is None or len(table.header) < 2:
         return None
     columns = [table.header.index(name) for name in names if name in table.header]
-    columns = columns if len(columns) == len(names) == width else _columns(table)
+    partly = images_of(images.source) is not None
+    columns = columns if len(columns) == len(names) == width else _columns(table, partly=partly)
     if len(columns) != width:
         raise DataError(
             f"{path} has {len(columns)} columns beside the paths ({', '.join(table.header[i] for i in columns)}), and "
             f"the network gives {width} numbers an image: leave out what is none of them, or name them as in "
             f"--labels FILE"
         )
-    return _of_table(path, table, columns, images.names, partly=images_of(images.source) is not None)
+    return _of_table(path, table, columns, images.names, partly=partly)
 
 
 def all_numbers(source: Path, names: Sequence[str]) -> tuple[NDArray[np.float64], tuple[str, ...]] | None:
@@ -89,11 +94,35 @@ def all_numbers(source: Path, names: Sequence[str]) -> tuple[NDArray[np.float64]
     if kind == ".npz":
         found = _of_array(path)
         return None if found is None else (found, ())
-    table = csv_files.read(path) if kind == ".csv" else None
-    if table is None or not (columns := _columns(table)):
+    table, partly = csv_files.read(path) if kind == ".csv" else None, images_of(source) is not None
+    if table is None or not (columns := _columns(table, partly=partly)):
         return None
-    partly = images_of(source) is not None
     return _of_table(path, table, columns, names, partly=partly), tuple(table.header[column] for column in columns)
+
+
+def classes(source: Path, names: Sequence[str]) -> tuple[str, tuple[str | None, ...]] | None:
+    """What a column of words says of each image, with the column's name; None where there is no such column.
+
+    Args:
+        source: a list with boxes or masks beside it, or their folder.
+        names: of the images; of one that is not in the table, or whose cell is empty, nobody knows.
+
+    Raises:
+        DataError: there are several such columns, or none of the images is in the table.
+    """
+    kind, path = _beside(source)
+    table = csv_files.read(path) if kind == ".csv" else None
+    columns = [] if table is None else [column for column in _all_columns(table) if _is_of_words(table, column)]
+    if table is None or not columns:
+        return None
+    called = [table.header[column] for column in columns]
+    if len(columns) > 1:
+        raise DataError(f"{path} has words in several columns, {', '.join(called)}, and one class of an image is read")
+    rows = {_key(row): row.cell(columns[0]) or None for row in table.rows}
+    found = tuple(rows.get(Path(name).as_posix()) for name in names)
+    if not any(found):
+        raise DataError(f"{path} says of none of the images in {source} what its {called[0]} is: name them in it")
+    return called[0], found
 
 
 def _beside(source: Path) -> tuple[str, Path]:
@@ -104,9 +133,33 @@ def _beside(source: Path) -> tuple[str, Path]:
     return path.suffix.lower() if path.is_file() else "", path
 
 
-def _columns(table: csv_files.Table) -> list[int]:
-    """The places of all columns that may be numbers."""
+def _columns(table: csv_files.Table, *, partly: bool) -> list[int]:
+    """The places of all columns that may be numbers; with ``partly``, those of words are none."""
+    return [column for column in _all_columns(table) if not (partly and _is_of_words(table, column))]
+
+
+def _all_columns(table: csv_files.Table) -> list[int]:
+    """The places of all columns that say something of an image."""
     return [place for place, name in enumerate(table.header) if place > 0 and name.lower() != SPLIT]
+
+
+def _is_of_words(table: csv_files.Table, column: int) -> bool:
+    """Whether something stands in a column, and none of it is a number."""
+    filled = [text for row in table.rows if (text := row.cell(column))]
+    return bool(filled) and not any(map(_is_number, filled))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _key(row: csv_files.Row) -> str:
+    """The path of an image from the folder of images."""
+    return Path(row.cells[0]).as_posix().removeprefix("images/")
 
 
 def _of_array(path: Path) -> NDArray[np.float64] | None:
@@ -131,9 +184,10 @@ def _of_table(
     path: Path, table: csv_files.Table, columns: Sequence[int], names: Sequence[str], *, partly: bool
 ) -> NDArray[np.float64]:
     """The numbers in some columns of the images of these names; with ``partly``, NaN where there are none."""
-    rows = {Path(row.cells[0]).as_posix(): [_number(path, row, column) for column in columns] for row in table.rows}
-    if partly:
-        rows = {key.removeprefix("images/"): values for key, values in rows.items()}
+    rows = {
+        _key(row) if partly else Path(row.cells[0]).as_posix(): [_number(path, row, column) for column in columns]
+        for row in table.rows
+    }
     missing = [name for name in names if Path(name).as_posix() not in rows]
     if missing and (not partly or len(missing) == len(names)):
         raise DataError(f"{path} has no target for {missing[0]}: add what is missing, or remove that image")

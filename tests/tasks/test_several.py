@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from edgekit.annotations.boxes import Boxes
-from edgekit.errors import ConfigError
+from edgekit.calibration.images import open_images
+from edgekit.errors import ConfigError, DataError
 from edgekit.models.priors import Level, Priors
+from edgekit.preprocessing import Preprocessing
 from edgekit.tasks.detection import Detection
 from edgekit.tasks.scoring import metrics, score
 from edgekit.tasks.several import Several
 from edgekit.tasks.tagging import Tagging
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PRIORS = Priors((Level(1, 2, ((0.5, 1.0),)),))  # the left and the right half of an image
 SIGNS = {"name": "signs", "task": "detection", "things": 1, "priors": PRIORS.to_dict()}
@@ -96,3 +105,24 @@ def test_a_network_is_as_plausible_as_its_worst_head() -> None:
 def test_each_head_needs_its_outputs() -> None:
     with pytest.raises(ConfigError, match=r"the task is detection, which reads boxes \[2, 4\]"):
         Several.of({"light": (2,)}, LABELS, {"heads": [SIGNS, LIGHT]})
+
+
+def test_the_class_of_an_image_stands_in_a_table(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for number in range(3):
+        Image.new("RGB", (8, 8)).save(tmp_path / "images" / f"{number}.png")
+    listed = [{"id": i, "file_name": f"{i}.png", "width": 8, "height": 8} for i in range(3)]
+    about = {"images": listed, "annotations": [], "categories": [{"id": 1, "name": "stop"}]}
+    (tmp_path / "test.json").write_text(json.dumps(about))
+    task = Several.of(SHAPES, LABELS, {"heads": [SIGNS, LIGHT | {"task": "classification"}]})
+    images = open_images(tmp_path / "test.json", Preprocessing((8, 8), "whole"))
+    table = tmp_path / "targets.csv"
+    table.write_text("file,sky\n0.png,rain\n2.png,sun")
+    found = task.targets(images, OUTPUTS).targets
+    assert found is not None
+    assert found["light"] == (1, None, 0)
+    measured = {one.metric.name: one.value for one in task.measure(OUTPUTS, {"light": found["light"]})}
+    assert measured["light_top1"] == 50  # of the two that are known: the first is taken for sun
+    table.write_text("file,sky\n0.png,snow")
+    with pytest.raises(DataError, match="says 'snow' in sky, and the network knows sun, rain"):
+        task.targets(images, OUTPUTS)

@@ -13,10 +13,10 @@ from edgekit.calibration.origins import Files, origin_of, subfolders
 from edgekit.errors import DataError
 from edgekit.tasks.classification import Classification
 from edgekit.tasks.regression import Regression
-from edgekit.tasks.tables import all_numbers
+from edgekit.tasks.tables import all_numbers, classes
 from edgekit.tasks.tagging import UNKNOWN, Tagging, known_tags
 from edgekit.training.data.examples import AnyTargets, picked
-from edgekit.training.data.several import Part, SeveralTargets
+from edgekit.training.data.several import NOT_KNOWN, Part, SeveralTargets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,7 +118,7 @@ def _read_annotated(source: Path, task: str) -> Labelled:
 
 
 def _read_several(source: Path) -> Labelled:
-    """All that lies beside the images: boxes, masks and numbers."""
+    """All that lies beside the images: boxes, masks, a class and numbers."""
     found = [(task, one) for task in reading.TASKS if (one := reading.read(source, task)) is not None]
     if not found:
         raise DataError(
@@ -133,6 +133,12 @@ def _read_several(source: Path) -> Labelled:
             )
     parts = [Part(task, one.labels, one.targets) for task, one in found]
     notes = [note for _, one in found for note in one.notes]
+    if (of_class := classes(source, first.names)) is not None:
+        column, words = of_class
+        labels = tuple(sorted({word for word in words if word is not None}))
+        places = [NOT_KNOWN if word is None else labels.index(word) for word in words]
+        parts.append(Part(Classification.name, labels, np.asarray(places, np.int64)))
+        notes.append(f"{reading.TABLE} holds words in {column}, which are the classes of images.")
     if (numbers := all_numbers(source, first.names)) is not None:
         values, columns = numbers
         if np.isin(values[~np.isnan(values)], (0, 1, UNKNOWN)).all():

@@ -12,10 +12,10 @@ Where targets are numbers, they lie beside images as ``tasks.tables`` has it. Bo
 validation, valid): ``train.json``, ``annotations/instances_train2017.json``, ``ImageSets/Main/train.txt`` (of masks
 ``ImageSets/Segmentation/train.txt``), ``images/train/``, ``train.txt``, or ``train/`` with all that belongs to it.
 
-Several tasks are all of these that lie beside the same images: boxes, masks, and numbers in a ``targets.csv`` beside
-the list or the folders, which are tags where all are 0, 1 or -1. An image may lack any: its mask is 255 then, and its
-numbers are NaN. In a batch the targets are those of each task by its name (detection, segmentation, tagging or
-regression).
+Several tasks are all of these that lie beside the same images: boxes, masks, and a ``targets.csv`` beside the list or
+the folders. A column of words in it is the class of each image; columns of numbers are tags where all are 0, 1 or -1.
+An image may lack any: its mask is 255 then, its class -1, and its numbers are NaN. In a batch the targets are those of
+each task by its name (detection, segmentation, classification, tagging or regression).
 
 Where nothing says which images choose, one in five does, up to 5,000. Which ones follows from their content, so that it
 is the same however they are called and wherever they lie. A test part is left alone: what it decides, it can no longer
@@ -47,7 +47,7 @@ from edgekit.training.data.examples import (
 )
 from edgekit.training.data.labelled import SEVERAL, Labelled, labelled
 from edgekit.training.data.parts import TEST, TRAIN, VALIDATION, Parts, parts_of
-from edgekit.training.data.several import Part, SeveralTargets
+from edgekit.training.data.several import NOT_KNOWN, Part, SeveralTargets
 from edgekit.words import count
 
 if TYPE_CHECKING:
@@ -159,10 +159,8 @@ def open_data(
 
 def _known(examples: Examples, part: Part) -> Examples:
     """Those of which a task knows anything, with its own targets."""
-    own = examples.labelled(part.targets)
-    if isinstance(part.targets, Targets):
-        return own
-    return own.some([int(place) for place in np.flatnonzero(~np.isnan(part.targets).all(1))])
+    own, known = examples.labelled(part.targets), part.known
+    return own if len(known) == len(own) else own.some(known)
 
 
 def split(examples: Examples, seed: int = 0) -> tuple[list[int], list[int]]:
@@ -267,7 +265,8 @@ def _targets(part: Labelled, labels: Sequence[str]) -> AnyTargets:
         own = np.asarray([place[name] for name in part.labels or ()], np.int64)
         return targets if part.labels == tuple(labels) else targets.renamed(own)
     if targets.ndim == 1 and part.labels is not None:
-        return np.asarray([place[name] for name in part.labels], np.int64)[targets]
+        own = np.asarray([place[name] for name in part.labels], np.int64)
+        return np.where(targets == NOT_KNOWN, NOT_KNOWN, own[targets])
     return targets
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from edgekit.annotations.moving import Together
     from edgekit.training.data.examples import AnyTargets
 
+NOT_KNOWN: Final = -1  # in the place of an index of a class
+
 
 @dataclass(frozen=True, slots=True, eq=False)  # targets have no single truth value
 class Part:
@@ -26,7 +28,8 @@ class Part:
     Attributes:
         task: its name.
         labels: names of classes, or of numbers; empty where numbers have none.
-        targets: one an image: boxes, masks, or rows of numbers, NaN where nobody knows.
+        targets: one an image: boxes, masks, an index of its class, or a row of numbers. ``NOT_KNOWN`` and NaN stand
+            where nobody knows.
     """
 
     task: str
@@ -36,7 +39,20 @@ class Part:
     @property
     def things(self) -> int:
         """How many classes or numbers there are."""
-        return len(self.labels) if isinstance(self.targets, Targets) else int(self.targets.shape[1])
+        return len(self.labels) if isinstance(self.targets, Targets) or self.is_class else int(self.targets.shape[1])
+
+    @property
+    def is_class(self) -> bool:
+        """Whether targets are indices of classes."""
+        return isinstance(self.targets, np.ndarray) and self.targets.ndim == 1
+
+    @property
+    def known(self) -> list[int]:
+        """Places of the images of which anything is known."""
+        if isinstance(self.targets, Targets):  # what shows nothing is known to show nothing
+            return list(range(len(self.targets)))
+        is_known = self.targets != NOT_KNOWN if self.is_class else ~np.isnan(self.targets).all(1)
+        return [int(place) for place in np.flatnonzero(is_known)]
 
 
 class SeveralTargets(Targets["Together"]):
@@ -59,7 +75,7 @@ class SeveralTargets(Targets["Together"]):
         return SeveralTargets([replace(part, targets=picked(part.targets, indices)) for part in self.parts])
 
     def gathered(self, seen: Sequence[Together], indices: Sequence[int]) -> Mapping[str, Any]:
-        """Of each task, by its name, what it takes alone: a tuple of boxes or masks, or rows of numbers."""
+        """Of each task, by its name, what it takes alone: a tuple of boxes or masks, indices, or rows of numbers."""
         return {
             part.task: tuple(one[part.task] for one in seen)
             if isinstance(part.targets, Places)
@@ -74,6 +90,8 @@ class SeveralTargets(Targets["Together"]):
         for part in self.parts:
             if isinstance(part.targets, Targets):
                 there: Sequence[Any] = part.targets.present
+            elif part.is_class:
+                there = [() if index == NOT_KNOWN else (index,) for index in part.targets]
             elif part.task == Tagging.name:
                 there = [np.flatnonzero(row == 1) for row in part.targets]
             else:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """See ``Objective``; targets are int64, [N]."""
+    """See ``Objective``; targets are int64, [N]; what is below 0 is not known."""
 
     classes: int
     mixes: bool = True
@@ -32,14 +32,17 @@ class Classification:
         return cls(task.things)
 
     def prepared(self, targets: NDArray[np.int64], device: str) -> Tensor:
-        """Class indices as one-hot rows, float32 [N, classes]."""
-        return functional.one_hot(torch.from_numpy(targets).to(device), self.classes).float()
+        """Class indices as one-hot rows, float32 [N, classes]; what is not known is a row of zeros."""
+        indices = torch.from_numpy(targets).to(device)
+        return functional.one_hot(indices.clamp(min=0), self.classes).float() * (indices >= 0)[:, None]
 
-    def truth(self, batches: Sequence[NDArray[np.int64]]) -> tuple[int, ...]:
-        """Class indices."""
-        return tuple(index for targets in batches for index in targets.tolist())
+    def truth(self, batches: Sequence[NDArray[np.int64]]) -> tuple[int | None, ...]:
+        """Class indices; None where they are not known."""
+        return tuple(None if index < 0 else index for targets in batches for index in targets.tolist())
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Tensor, recipe: Recipe) -> Tensor:
-        """The mean over the batch; smoothing as in arXiv:1512.00567, section 7."""
+        """The mean over what is known of the batch; smoothing as in arXiv:1512.00567, section 7."""
         (logits,) = outputs.values()
-        return functional.cross_entropy(logits, targets, label_smoothing=recipe.smoothing)
+        known = targets.any(1)
+        each = functional.cross_entropy(logits, targets, label_smoothing=recipe.smoothing, reduction="none")
+        return (each * known).sum() / known.sum().clamp(min=1)

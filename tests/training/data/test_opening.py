@@ -438,6 +438,30 @@ def test_several_tasks_are_all_that_lies_beside_images(tmp_path: Path) -> None:
     assert open_data(tmp_path, "several").digest != first
 
 
+def test_a_column_of_words_is_the_class_of_images(tmp_path: Path) -> None:
+    several(tmp_path, [])
+    table = tmp_path / "targets.csv"
+    table.write_text("file,split,sky,red\n0.png,,rain,1\n1.png,,,0\n3.png,,clear,1\n7.png,,rain,\n8.png,,hail,0")
+    with pytest.raises(DataError, match="the target of 7.png is '', a number is wanted"):
+        open_data(tmp_path, "several")
+    table.write_text("file,sky\n0.png,rain\n1.png,\n3.png,clear\n7.png,rain\n8.png,hail")
+    data = open_data(tmp_path, "several")
+    assert data.labels == ("cat", "dog", "0", "1", "clear", "rain", "hail")
+    learned, choosing = (part.targets.parts[2] for part in (data.train, data.validation))
+    assert (learned.task, learned.labels) == ("classification", ("clear", "rain", "hail"))
+    assert (learned.targets.tolist(), choosing.targets.tolist()) == ([1, -1, -1, 0, -1, -1], [-1, 1, 2])
+    assert data.train.targets.present[0] == {0, 2, 5}
+    assert data.outputs == 2 + 2 + 3
+    assert [(part.task, len(part.train), part.outputs) for part in data.each][2] == ("classification", 2, 3)
+    assert "targets.csv holds words in sky, which are the classes of images." in data.notes
+    table.write_text("file,sky,road\n0.png,rain,wet\n8.png,hail,dry")
+    with pytest.raises(DataError, match="words in several columns, sky, road"):
+        open_data(tmp_path, "several")
+    table.write_text("file,sky\n0.png,rain\n8.png,1")
+    with pytest.raises(DataError, match="the target of 0.png is 'rain', a number is wanted"):
+        open_data(tmp_path, "several")
+
+
 def test_several_tasks_are_the_same_ones_in_both_parts(tmp_path: Path) -> None:
     several(tmp_path, ["0.png,0.5,2", "7.png,1,1"])
     with pytest.raises(DataError, match=r"train\.json serves .*, regression, and .*val\.json .*, tagging: both need"):

@@ -44,6 +44,15 @@ def test_classes_are_smoothed_towards_all_of_them() -> None:
     assert found.truth([np.array([2, 0]), np.array([1])]) == (2, 0, 1)
 
 
+def test_classes_that_nobody_knows_count_nowhere() -> None:
+    recipe, kind, indices = SMOOTH, objective("classification", 3), np.array([2, -1])
+    logits = torch.tensor([[0.0, 1.0, 2.0], [9.0, 0.0, 0.0]])
+    alone = kind.loss({"logits": logits[:1]}, kind.prepared(indices[:1], "cpu"), recipe)
+    assert float(kind.loss({"logits": logits}, kind.prepared(indices, "cpu"), recipe)) == pytest.approx(float(alone))
+    assert float(kind.loss({"logits": logits[1:]}, kind.prepared(indices[1:], "cpu"), recipe)) == 0
+    assert kind.truth([indices]) == (2, None)
+
+
 def test_tags_that_nobody_knows_count_nowhere() -> None:
     logits = torch.tensor([[1.0, 5.0], [-2.0, 0.3]], dtype=torch.float64)
     kind = objective("tagging", 2)
