@@ -442,7 +442,7 @@ def test_a_column_of_words_is_the_class_of_images(tmp_path: Path) -> None:
     several(tmp_path, [])
     table = tmp_path / "targets.csv"
     table.write_text("file,split,sky,red\n0.png,,rain,1\n1.png,,,0\n3.png,,clear,1\n7.png,,rain,\n8.png,,hail,0")
-    with pytest.raises(DataError, match="the target of 7.png is '', a number is wanted"):
+    with pytest.raises(DataError, match=r"the target of 7\.png is '', a number is wanted"):
         open_data(tmp_path, "several")
     table.write_text("file,sky\n0.png,rain\n1.png,\n3.png,clear\n7.png,rain\n8.png,hail")
     data = open_data(tmp_path, "several")
@@ -458,7 +458,7 @@ def test_a_column_of_words_is_the_class_of_images(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="words in several columns, sky, road"):
         open_data(tmp_path, "several")
     table.write_text("file,sky\n0.png,rain\n8.png,1")
-    with pytest.raises(DataError, match="the target of 0.png is 'rain', a number is wanted"):
+    with pytest.raises(DataError, match=r"the target of 0\.png is 'rain', a number is wanted"):
         open_data(tmp_path, "several")
 
 
