@@ -71,6 +71,7 @@ class Contents:
         io_dtype: what crosses the boundary.
         options: of the format's writer, that make it write such a file.
         channels_last: its feature maps are [N, H, W, C].
+        suppresses: what it says of its outputs is what suppression leaves, where it has any, and not what it reads.
         boundary: names of the operators between what callers see and the network (``Summary.boundary``), as far as they
             would be held against rules that concern the network; of .onnx files those that suppress boxes.
     """
@@ -81,6 +82,7 @@ class Contents:
     options: Mapping[str, Any] = field(default_factory=dict)
     boundary: frozenset[str] = frozenset()
     channels_last: bool = False
+    suppresses: bool = True
 
     @property
     def nodes(self) -> dict[str, str]:

@@ -195,13 +195,14 @@ def logits_of(graph: Graph) -> str:
     return graph.logits.tensor
 
 
-def of_integer_model(
+def of_integer_model(  # noqa: PLR0913 - likewise
     model: IntegerModel,
     io_dtype: IoDtype,
     head: Head = Head.LOGITS,
     *,
     batch: int | None = None,
     channels_last: bool = False,
+    suppresses: bool = True,
 ) -> Metadata:
     """The metadata of an int8 file.
 
@@ -211,6 +212,8 @@ def of_integer_model(
         head: what it gives beside the network's outputs.
         batch: how many images it takes at once; None where that is free.
         channels_last: whether its feature maps are [N, H, W, C].
+        suppresses: whether what is known of outputs is what suppression leaves, where there is any, and not what it
+            reads.
 
     Raises:
         ConfigError: an output is kept in float, or is to be probabilities, and ``io_dtype`` is not float32; or it is to
@@ -228,17 +231,19 @@ def of_integer_model(
     return Metadata(
         model.graph.name, Precision.INT8, io_dtype, model.preprocessing, given, model.pixel_input,
         model.labels, model.lowering, dict(model.provenance),
-        _outputs(model, io_dtype, model.params, batch=batch, channels_last=channels_last), batch, head,
+        _outputs(model, io_dtype, model.params, batch=batch, channels_last=channels_last, suppresses=suppresses),
+        batch, head,
     )  # fmt: skip
 
 
-def of_float_model(
+def of_float_model(  # noqa: PLR0913 - likewise
     model: FloatModel,
     precision: Precision,
     head: Head = Head.LOGITS,
     *,
     batch: int | None = None,
     channels_last: bool = False,
+    suppresses: bool = True,
 ) -> Metadata:
     """The metadata of a float file, as ``of_integer_model``; float16 files keep a float32 boundary.
 
@@ -249,7 +254,8 @@ def of_float_model(
     return Metadata(
         model.graph.name, precision, IoDtype.FLOAT32, model.preprocessing, model.preprocessing.normalization, False,
         model.labels, FLOAT_PROFILE, dict(model.provenance),
-        _outputs(model, IoDtype.FLOAT32, {}, batch=batch, channels_last=channels_last), batch, head,
+        _outputs(model, IoDtype.FLOAT32, {}, batch=batch, channels_last=channels_last, suppresses=suppresses),
+        batch, head,
     )  # fmt: skip
 
 
@@ -265,13 +271,14 @@ def _batch(model: FloatModel | IntegerModel, batch: int | None) -> int | None:
     return 1
 
 
-def _outputs(
+def _outputs(  # noqa: PLR0913 - a model, and how its file is written
     model: FloatModel | IntegerModel,
     io_dtype: IoDtype,
     params: Mapping[str, QuantParams],
     *,
     batch: int | None,
     channels_last: bool,
+    suppresses: bool,
 ) -> tuple[OutputInfo, ...]:
     graph, found = model.graph, dict[str, OutputInfo]()
     for output in graph.outputs:
@@ -291,6 +298,6 @@ def _outputs(
             OutputInfo(name, role, axes, (1, *shape))
             for name, shape, (role, axes) in zip(ending.names, ending.shapes, _DETECTED.items(), strict=True)
         ]
-        for ending in endings_of(model.provenance)
+        for ending in (endings_of(model.provenance) if suppresses else ())
     }
     return tuple(replaced(found, made).values())

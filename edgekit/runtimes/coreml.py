@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from edgekit.preprocessing import Normalization
 
 _FLOAT: Final = ("Conv2d", "Linear")  # means are of whole steps, which float32 adds up exactly
+_ALONE: Final = "boxes suppressed by edgekit"  # the network is run, and not Core ML's model behind it
 _IMAGE: Final = "image"  # how a summary calls the type of an input that is a picture
 
 
@@ -48,9 +49,11 @@ class CoreMlInterpreter:
             ArtifactError: it is missing or damaged, or its program has an operator that edgekit does not run.
             MissingDependency: coremltools is not installed.
         """
-        program = coreml.read_program(path)
+        model = coreml.read_model(path)
+        program = model.program
         self._boundary, self._interpreter = _Boundary.of(path, program), Interpreter(program)
-        self.name = f"Core ML program, interpreted, {_precision(program)}"
+        behind = f", {_ALONE}" if model.suppressions else ""
+        self.name = f"Core ML program, interpreted, {_precision(program)}{behind}"
         self.differs_because, self.simulated = _rounding(program), _FLOAT
 
     def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
@@ -84,7 +87,10 @@ class CoreMlInterpreter:
 
 
 class CoreMlRunner:
-    """Runs a package in Apple's framework, on the CPU, which computes programs in their own precision."""
+    """Runs a package in Apple's framework, on the CPU, which computes programs in their own precision.
+
+    Of a pipeline that suppresses boxes it runs the network: what Core ML's own model leaves of its boxes is not shown.
+    """
 
     def __init__(self, path: Path) -> None:
         """Load a package.
@@ -93,15 +99,19 @@ class CoreMlRunner:
             ArtifactError: it is missing or damaged, or the framework refuses it.
             MissingDependency: coremltools is not installed.
         """
-        program = coreml.read_program(path)
+        model = coreml.read_model(path)
+        program = model.program
         self._boundary = _Boundary.of(path, program)
         tools = extras.load("coremltools", "coreml")
-        self.name = f"Core ML of macOS {platform.mac_ver()[0]}, CPU, {_precision(program)}"
+        behind = f", {_ALONE}" if model.suppressions else ""
+        self.name = f"Core ML of macOS {platform.mac_ver()[0]}, CPU, {_precision(program)}{behind}"
         self.differs_because, self.simulated = _rounding(program), _FLOAT
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", RuntimeWarning)  # that is how it says that it cannot run a model
-                self._model = tools.models.MLModel(str(path), compute_units=tools.ComputeUnit.CPU_ONLY)
+                alone = {} if not model.suppressions else {"weights_dir": str(coreml.weights_folder(path))}
+                source = model.message if model.suppressions else str(path)
+                self._model = tools.models.MLModel(source, compute_units=tools.ComputeUnit.CPU_ONLY, **alone)
         except Exception as error:  # it raises nothing but Exception itself
             raise ArtifactError(f"{self.name} refuses {path}: {str(error).strip()}") from error
 
@@ -164,7 +174,7 @@ class _Boundary:
         summary = coreml.read(path)
         inputs = [taken.name for taken in summary.inputs]
         answers = [output.name for output in summary.outputs if output.dtype != "string"]
-        if inputs != list(program.inputs) or len(inputs) != 1 or not set(answers[:1]) & set(program.outputs):
+        if inputs != list(program.inputs) or len(inputs) != 1 or not set(answers) & set(program.outputs):
             raise ArtifactError(f"{path} has not one input and an answer: edgekit does not know how to run it")
         about = summary.metadata
         is_image = summary.inputs[0].dtype == _IMAGE

@@ -111,7 +111,9 @@ def trace_file(
         assert not isinstance(network, IntegerModel)
         tensors = _unscaled(_named(found, form, network, None), network)
         given = network.named(network.tensors)
-        answers = {output: _without_factor(tensor, answers[output]) for output, tensor in given.items()}
+        # What suppression leaves is no tensor of the graph.
+        shown = {output: tensor for output, tensor in given.items() if output in answers}
+        answers = {output: _without_factor(tensor, answers[output]) for output, tensor in shown.items()}
     else:
         tensors = _called_publicly(found, form, summary)
         answers = {output: answers[output] for output in summary.names}
@@ -220,9 +222,14 @@ def factor_of(tensor: Tensor) -> NDArray[np.float64]:
 
 
 def _answers(given: Mapping[str, NDArray[Any]], about: Metadata, model: IntegerModel) -> dict[str, NDArray[Any]]:
-    """The outputs of an int8 file by name, as integers, or as reals where they are kept in float."""
+    """The outputs of an int8 file by name, as integers, or as reals where they are kept in float.
+
+    Those that suppression inside of the file reads are left out.
+    """
     answers = {}
     for output in model.graph.outputs:
+        if output.name not in given:
+            continue
         values, params = given[output.name], model.params.get(output.tensor)
         answers[output.name] = (
             _without_factor(model.graph.tensors[output.tensor], values)

@@ -135,7 +135,11 @@ def _metadata(contents: Contents, model: IntegerModel | FloatModel | None) -> It
 
 def _of(model: IntegerModel | FloatModel, contents: Contents) -> metadata.Metadata:
     head = contents.options.get("head", Head.LOGITS)
-    form: dict[str, Any] = {"batch": contents.options.get("batch"), "channels_last": contents.channels_last}
+    form: dict[str, Any] = {
+        "batch": contents.options.get("batch"),
+        "channels_last": contents.channels_last,
+        "suppresses": contents.suppresses,
+    }
     if isinstance(model, IntegerModel):
         real = any(name not in model.params for name in model.graph.output_tensors)
         return metadata.of_integer_model(model, IoDtype.FLOAT32 if real else contents.io_dtype, head, **form)

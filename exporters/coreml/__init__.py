@@ -6,6 +6,7 @@ Writing, from the top:
     float_writer    the float network as a program
     operators       one function an operator
     document        endpoints and descriptions
+    endings         suppression of boxes behind a program
     builder         operations, constants and types as protobuf messages
     reals           scales, weights and biases in the program's type
     names           what tensors are called
@@ -58,6 +59,7 @@ FORMAT = Format(
     codec=_codec,
     is_folder=True,
     io_dtypes=("float32",),
+    suppresses=True,
     oldest_runtime="coreml",
     options=_options,
     network_input=(NORMALIZED,),

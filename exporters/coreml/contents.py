@@ -75,9 +75,9 @@ def read_contents(path: Path) -> Contents:
     operators, misfit = with_origins(operators, model.user_defined.get(KEY))
     halves = any(o.operator == "quantize" and o.array("scale").dtype == np.float16 for o in operations)
     options: dict[str, Any] = {"precision": Precision.FLOAT16} if halves else {}
-    facts, flow = dict(_facts(model)) | misfit, Flow(model.program)
+    facts, flow = dict(_facts(model)) | misfit, Flow(model.program, model.endings)
     boundary = frozenset(name for name, o in zip(names, operations, strict=True) if flow.is_boundary(o))
-    return Contents(operators, facts, IoDtype.FLOAT32, options | said_options(facts), boundary)
+    return Contents(operators, facts, IoDtype.FLOAT32, options | said_options(facts), boundary, suppresses=False)
 
 
 def _fields(operation: Operation) -> Iterator[tuple[str, Value]]:
@@ -120,12 +120,14 @@ def _facts(model: Model) -> Iterator[tuple[str, Value]]:
         if operation.operator == _CLASSIFY and "classes" in operation.arguments:
             yield LABELS, _value(operation.arguments["classes"])
     yield from metadata_facts(model.user_defined.get(KEY)).items()
-    yield from flat("description", _description(model))
-
-
-def _description(model: Model) -> dict[str, Any]:
-    """What callers see of the package: endpoints and texts, but for the metadata, which others may add to."""
     to_dict = extras.load("google.protobuf.json_format", "coreml").MessageToDict
-    description: dict[str, Any] = to_dict(model.message.description)
-    description["metadata"].pop("userDefined", None)
-    return description
+    yield from flat("description", _description(to_dict(model.message.description)))
+    if model.suppressions:
+        yield from flat("description of the pipeline", _description(to_dict(model.whole.description)))
+    for position, suppression in enumerate(model.suppressions):
+        yield from flat(f"suppression {position}", to_dict(suppression))
+
+
+def _description(message: dict[str, Any]) -> dict[str, Any]:
+    """What callers see of a model: endpoints and texts, but for the metadata, which others may add to."""
+    return {**message, "metadata": {k: v for k, v in message.get("metadata", {}).items() if k != "userDefined"}}

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.conventions import ORDERS
 from edgekit.exporters import metadata
-from edgekit.exporters.coreml import names, package
+from edgekit.exporters.coreml import endings, names, package
 from edgekit.exporters.coreml.builder import ProgramBuilder, Value
 from edgekit.exporters.coreml.schema import schema
 from edgekit.exporters.metadata import Head, Precision
 from edgekit.exporters.names import INPUT
 from edgekit.ir import LOGITS, VALUES
+from edgekit.suppression import endings_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,6 +122,11 @@ class Document:
             elif scores is not output:
                 self._give(scores, "the probability of each class")
             self._give(output, self._texts[tensor])
+        by_name = {output.name: output for output in self._outputs.values()}
+        for ending in endings_of(self._about.provenance):
+            read = endings.write_ending(self.program, ending, by_name[ending.boxes], by_name[ending.scores])
+            for kind, value in read.items():
+                self._give(value, f"{kind} of all boxes, of which suppression leaves the best")
 
     def save(self, path: Path, target: Target, kind: str) -> None:
         """Write the package. Its version follows from its contents, so that equal versions are equal models.
@@ -136,6 +142,8 @@ class Document:
         described.shortDescription = f"{self._about.network}: {kind}"
         described.author, described.versionString = "edgekit", digest[:12]
         described.userDefined[metadata.KEY] = self._about.to_json(self.program.origins)
+        if behind := endings_of(self._about.provenance):
+            model = endings.pipeline(model, behind, self._about.labels)
         package.write(path, model.SerializeToString(deterministic=True), weights)
 
     def _probabilities(self, logits: Value) -> Value:

@@ -43,7 +43,7 @@ def write_float_model(
         MissingDependency: coremltools is not installed.
         BadInput: the package cannot be written.
     """
-    writer = _FloatWriter(model, metadata.of_float_model(model, precision, head, batch=batch or 1))
+    writer = _FloatWriter(model, metadata.of_float_model(model, precision, head, batch=batch or 1, suppresses=False))
     writer.write()
     writer.document.save(path, IOS15, f"{precision} weights and operators")
 

@@ -10,16 +10,18 @@ import numpy as np
 from edgekit import files
 from edgekit.errors import ArtifactError
 from edgekit.exporters import metadata
+from edgekit.exporters.coreml import endings
 from edgekit.exporters.coreml.document import IOS15, IOS17
 from edgekit.exporters.coreml.reader import read_model
 from edgekit.exporters.metadata import Metadata
 from edgekit.exporters.summary import Endpoint, Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from edgekit.exporters.coreml.reader import Feature, Model, Operation, Program
+    from edgekit.suppression import Ending
 
 _CONSTANT_EXPRESSION: Final = "constexpr_"
 _CONVERSIONS: Final = frozenset({"quantize", "dequantize", "cast", "classify"})
@@ -45,7 +47,7 @@ def read(path: Path) -> Summary:
     """
     model = read_model(path)
     program = model.program
-    flow = Flow(program)
+    flow = Flow(program, model.endings)
     computing = [operation for operation in program.operations if flow.computes(operation)]
     release = _RELEASES.get(model.specification, "an unknown iOS")
     return Summary(
@@ -56,7 +58,7 @@ def read(path: Path) -> Summary:
         float_operators=tuple(f"{o.operator} {o.output}" for o in computing if not flow.is_integer(o)),
         boundary=tuple(operation.operator for operation in program.operations if flow.is_boundary(operation)),
         inputs=tuple(_endpoint(feature) for feature in model.inputs),
-        outputs=tuple(_endpoint(feature) for feature in model.outputs),
+        outputs=tuple(map(_endpoint, model.given)),
         version=f"specification {model.specification} ({release}), opset {program.opset}",
         metadata=_metadata(path, model),
     )
@@ -65,8 +67,8 @@ def read(path: Path) -> Summary:
 class Flow:
     """Where the values of a program come from and go to."""
 
-    def __init__(self, program: Program) -> None:
-        self._program = program
+    def __init__(self, program: Program, behind: Sequence[Ending] = ()) -> None:
+        self._program, self._behind = program, behind
         self._producers, self._consumers = program.producers(), program.consumers()
         self._aligned = self._aligning()
         self._interpolated = frozenset(self._interpolating())
@@ -99,7 +101,12 @@ class Flow:
 
     def computes(self, operation: Operation) -> bool:
         """Whether an operation is one of the network's."""
-        return _computes(operation) and not self.aligns(operation) and not self.is_head(operation)
+        is_at_end = self.is_head(operation) or self.ends(operation)
+        return _computes(operation) and not self.aligns(operation) and not is_at_end
+
+    def ends(self, operation: Operation) -> bool:
+        """Whether an operation only makes what suppression behind the program reads."""
+        return any(endings.makes(ending, operation.output) for ending in self._behind)
 
     def is_head(self, operation: Operation) -> bool:
         """Whether an operation makes probabilities of what is an output."""
@@ -138,6 +145,8 @@ class Flow:
 
     def is_boundary(self, operation: Operation) -> bool:
         """Whether an operation stands between the caller's types and the network's."""
+        if self.ends(operation):
+            return True
         match operation.operator:
             case "cast" | "classify":
                 return True

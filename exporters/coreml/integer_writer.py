@@ -81,7 +81,7 @@ def write_integer_model(  # noqa: PLR0913 - one a choice of the user's
             f"a Core ML file cannot take or give {io_dtype} arrays before iOS 26: use --io-dtype float32 "
             f"(the input is an image then, so pixels stay 8-bit)"
         )
-    about = metadata.of_integer_model(model, io_dtype, head, batch=batch or 1)
+    about = metadata.of_integer_model(model, io_dtype, head, batch=batch or 1, suppresses=False)
     if precision is Precision.FLOAT16:
         about = replace(about, lowering=f"{model.lowering}{metadata.FLOAT16_SCALES}")
     writer = _IntegerWriter(model, about, precision)

@@ -101,6 +101,15 @@ def open_package(path: Path) -> Package:
         raise ArtifactError(f"{path} {_FOREIGN} ({error})") from error
 
 
+def weights_folder(path: Path) -> Path:
+    """Where the weights of a package lie.
+
+    Raises:
+        ArtifactError: there is no model in it.
+    """
+    return open_package(path).folder / "weights"
+
+
 def irregularities(path: Path) -> Iterator[str]:
     """What makes two readers of one package see different things, and what is in it that none of them sees.
 

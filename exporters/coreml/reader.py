@@ -6,6 +6,7 @@ constants decoded. Operations that only hold a constant are gone; those that com
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -17,12 +18,16 @@ from edgekit.exporters.coreml import package
 from edgekit.exporters.coreml.blobs import BlobError, read_blob
 from edgekit.exporters.coreml.builder import FUNCTION
 from edgekit.exporters.coreml.schema import schema
+from edgekit.exporters.metadata import KEY
+from edgekit.suppression import endings_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from edgekit.suppression import Ending
 
 # Where a message keeps the elements of a small constant; types that are not here are kept as bytes.
 _FIELDS: Final = {"float32": "floats", "float64": "doubles", "int32": "ints", "int64": "longInts", "bool": "bools"}
@@ -161,7 +166,9 @@ class Model:
         inputs: what it takes.
         outputs: what it gives.
         user_defined: metadata by key.
-        message: the Model message that says all of it, from protobuf.
+        message: the Model message of the program, from protobuf.
+        whole: that of the package: the same, or a pipeline of the program and of what suppresses boxes.
+        suppressions: the Model messages of the latter.
         blobs: the weights files, and where in each the arrays are that the program reads.
     """
 
@@ -171,7 +178,26 @@ class Model:
     outputs: tuple[Feature, ...]
     user_defined: Mapping[str, str]
     message: Any
+    whole: Any
+    suppressions: tuple[Any, ...]
     blobs: Mapping[str, tuple[bytes, tuple[int, ...]]]
+
+    @property
+    def endings(self) -> tuple[Ending, ...]:
+        """What suppresses boxes behind the program, as edgekit's metadata have it."""
+        try:
+            return endings_of(json.loads(self.user_defined.get(KEY, "{}"))["provenance"])
+        except (KeyError, ValueError, TypeError):
+            return ()
+
+    @property
+    def given(self) -> tuple[Feature, ...]:
+        """What callers get; and, where boxes are suppressed, the boxes and scores of which that leaves some."""
+        if not self.suppressions:
+            return self.outputs
+        read = {name for ending in self.endings for name in (ending.boxes, ending.scores)}
+        outer = (_feature(feature, {}) for feature in self.whole.description.output)
+        return (*outer, *(feature for feature in self.outputs if feature.name in read))
 
 
 def read_program(path: Path) -> Program:
@@ -192,9 +218,12 @@ def read_model(path: Path) -> Model:
         MissingDependency: coremltools is not installed.
     """
     opened = package.open_package(path)
-    message = schema().model.Model()
+    whole = schema().model.Model()
     try:
-        message.ParseFromString(opened.model)
+        whole.ParseFromString(opened.model)
+        message, *suppressions = whole.pipeline.models if whole.WhichOneof("Type") == "pipeline" else [whole]
+        if any(other.WhichOneof("Type") != "nonMaximumSuppression" for other in suppressions):
+            raise _UnreadableError("it is a pipeline of other models than a program and what suppresses boxes")
         if message.WhichOneof("Type") != "mlProgram" or FUNCTION not in message.mlProgram.functions:
             raise _UnreadableError("it is not an ML program with one function")
         decoder = _Decoder(opened)
@@ -202,12 +231,14 @@ def read_model(path: Path) -> Model:
     except (ValueError, IndexError, _decode_error()) as error:
         raise ArtifactError(f"{path} is damaged, or was not written by edgekit: {error}") from error
     return Model(
-        specification=message.specificationVersion,
+        specification=whole.specificationVersion,
         program=program,
         inputs=tuple(_feature(feature, program.inputs) for feature in message.description.input),
         outputs=tuple(_feature(feature, {}) for feature in message.description.output),
-        user_defined=dict(message.description.metadata.userDefined),
+        user_defined=dict(whole.description.metadata.userDefined),
         message=message,
+        whole=whole,
+        suppressions=tuple(suppressions),
         blobs=decoder.blobs(),
     )
 

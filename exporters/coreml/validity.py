@@ -41,11 +41,25 @@ _SPECIFICATION: Final = "CoreML.Specification"
 _KNOWN: Final = {
     f"{_SPECIFICATION}.{message}": frozenset(fields)
     for message, fields in {
-        "Model": {"description", "mlProgram", "specificationVersion"},
+        "Model": {"description", "mlProgram", "nonMaximumSuppression", "pipeline", "specificationVersion"},
+        "Pipeline": {"models"},
+        "NonMaximumSuppression": {
+            "confidenceInputFeatureName",
+            "confidenceOutputFeatureName",
+            "confidenceThreshold",
+            "confidenceThresholdInputFeatureName",
+            "coordinatesInputFeatureName",
+            "coordinatesOutputFeatureName",
+            "int64ClassLabels",
+            "iouThreshold",
+            "iouThresholdInputFeatureName",
+            "pickTop",
+            "stringClassLabels",
+        },
         "ModelDescription": {"input", "metadata", "output", "predictedFeatureName", "predictedProbabilitiesName"},
-        "FeatureType": {"dictionaryType", "imageType", "multiArrayType", "stringType"},
+        "FeatureType": {"dictionaryType", "doubleType", "imageType", "isOptional", "multiArrayType", "stringType"},
         "ImageFeatureType": {"colorSpace", "height", "width"},
-        "ArrayFeatureType": {"dataType", "shape"},
+        "ArrayFeatureType": {"dataType", "shape", "shapeRange"},
         "MILSpec.Program": {"attributes", "docString", "functions", "version"},
         "MILSpec.Function": {"block_specializations", "inputs", "opset"},
         "MILSpec.Block": {"operations", "outputs"},
@@ -79,7 +93,8 @@ def violations(path: Path, runtime: str | None = None) -> tuple[Violation, ...]:
         *_input(model),
         *_weights(model),
         *(Violation(None, text) for text in package.irregularities(path)),
-        *_surplus(model.message),
+        *_pipeline(model),
+        *_surplus(model.whole),
     )
 
 
@@ -113,6 +128,19 @@ def _versions(model: Model, newest: int | None, runtime: str | None) -> Iterator
             yield Violation(operation.output, f"is made by {operation.operator}, which edgekit never writes")
         elif since > specification:
             yield Violation(operation.output, f"is made by {operation.operator}, which came with specification {since}")
+
+
+def _pipeline(model: Model) -> Iterator[Violation]:
+    """What suppresses boxes reads what the program gives, and there is one of it for each detector."""
+    if len(model.suppressions) != len(model.endings):
+        wanted = f"{len(model.suppressions)} models suppress boxes, and the metadata name {len(model.endings)}"
+        yield Violation(None, wanted)
+    given = {feature.name for feature in model.outputs}
+    for message in model.suppressions:
+        suppression = message.nonMaximumSuppression
+        for name in (suppression.confidenceInputFeatureName, suppression.coordinatesInputFeatureName):
+            if name not in given:
+                yield Violation(None, f"boxes are suppressed by {name}, which the program does not give")
 
 
 def _programs(message: Any) -> Iterator[Violation]:  # noqa: ANN401 - a protobuf message

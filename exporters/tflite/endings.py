@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 OPERATOR: Final = "TFLite_Detection_PostProcess"
 ROLES: Final = ("codings", "scores", "anchors")  # what it reads, in order
 _IMAGE: Final = (0.0, 0.0, 1.0, 1.0)  # an anchor: y and x from which centres count, height and width
+_HALVED: Final = 2.0  # what codings of centres are divided by: they are the sums of two sides
 _PAIR: Final = 2
 
 
@@ -73,8 +74,8 @@ def _options(ending: Ending, classes: int) -> bytes:
         "nms_score_threshold": float(np.nextafter(np.float32(rule.score), np.float32(1))),
         "nms_iou_threshold": rule.overlap,
         "num_classes": classes,
-        "y_scale": 2.0,
-        "x_scale": 2.0,
+        "y_scale": _HALVED,
+        "x_scale": _HALVED,
         "h_scale": 1.0,
         "w_scale": 1.0,
     }

@@ -22,6 +22,7 @@ from edgekit.progress import Progress, silent
 from edgekit.quantization import QuantParams
 from edgekit.runtimes.catalog import all_runners
 from edgekit.runtimes.runner import encode
+from edgekit.suppression import ended, given_shapes
 from edgekit.tasks.drawing import can_be_drawn, drawn
 from edgekit.tasks.registry import heads_of, task_of
 from edgekit.words import plain
@@ -151,7 +152,10 @@ class Opened:
         self.metadata: Metadata = self.summary.metadata
         known = of_provenance(self.metadata.provenance)
         self.task: Task[Any] = task_of(
-            self.summary.shapes, self.metadata.labels, known, heads_of(self.metadata.provenance)
+            given_shapes(self.summary.shapes, self.metadata.provenance),
+            self.metadata.labels,
+            known,
+            heads_of(self.metadata.provenance),
         )[0]
         self._runner = _opened(path, threads)
 
@@ -181,7 +185,8 @@ class Opened:
     def of_input(self, batch: NDArray[Any], names: Sequence[str] = (), *, most: int = 5) -> tuple[Predicted, ...]:
         """The same of what the file takes, [N, C, H, W]."""
         found = self.run(batch)
-        outputs = {answer.name: self._reals(found[answer.name], answer) for answer in self.summary.answers}
+        reals = {answer.name: self._reals(found[answer.name], answer) for answer in self.summary.answers}
+        outputs = ended(reals, self.metadata.provenance)  # where the runtime runs the network alone
         return tuple(
             Predicted(answer, {output: values[index] for output, values in outputs.items()}, name)
             for index, (answer, name) in enumerate(

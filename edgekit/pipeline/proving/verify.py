@@ -170,7 +170,8 @@ def _task(readable: Sequence[Candidate], evidence: Evidence, facts: Sequence[Fac
     if known is None:
         usual = opening.usual(readable)
         about = next(candidate.metadata for candidate in usual if candidate.metadata is not None)
-        return task_of(_shapes(usual), about.labels, facts, heads_of(about.provenance))
+        shapes = given_shapes(_shapes(usual), about.provenance)
+        return task_of(shapes, about.labels, facts, heads_of(about.provenance))
     shapes = {name: tensor.shape for name, tensor in known.graph.named(known.graph.tensors).items()}
     return task_of(given_shapes(shapes, known.provenance), known.labels, facts, heads_of(known.provenance))
 
