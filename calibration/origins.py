@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from edgekit.annotations.lying import of_a_list
 from edgekit.annotations.reading import images_of
 from edgekit.calibration import csv_files
 from edgekit.calibration.array_files import arrays_of
@@ -78,6 +79,8 @@ def origin_of(source: Path) -> tuple[Origin, str]:
             return _list(source), f"listed in {source}"
         case suffix if suffix in SUFFIXES:
             return Files([source.name], None, [source]), f"in {source}"
+    if instead := of_a_list(source):
+        raise DataError(instead)
     raise DataError(f"{source} is no image ({' '.join(SUFFIXES)}), no array (.npz, .npy) and no list (.csv)")
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LISTS: Final = ("classes.txt", "obj.names", "labels.txt")
-_MAPS: Final = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+MAPS: Final = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _VOID: Final = ("void", "ignore", "ignored", "unknown", "unlabelled", "unlabeled")  # names of 255, which is no class
 _LINE: Final = re.compile(r"(\d+)[\t ,:]+(.+)")
 _NO_CLASS: Final = 255
@@ -30,7 +30,7 @@ def names_of(*folders: Path) -> dict[int, str]:
         for name in LISTS:
             if (path := folder / name).is_file():
                 return _of_list(path)
-        for name in _MAPS:
+        for name in MAPS:
             if (path := folder / name).is_file():
                 return of_yaml(path)
     return {}

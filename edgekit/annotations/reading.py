@@ -36,6 +36,7 @@ LIST: Final = ".txt"
 TABLE: Final = "targets.csv"  # of numbers, beside images
 DETECTION: Final = "detection"
 SEGMENTATION: Final = "segmentation"
+_HELD_OUT: Final = ("val", "validation", "test")  # what networks are measured on, so what is meant where many lie
 TASKS: Final = (DETECTION, SEGMENTATION)  # those whose targets lie beside images so
 
 
@@ -86,12 +87,18 @@ def _read(source: Path, task: str) -> Annotated | None:
                 masks.check(found)
             return reader(found)
     if task == DETECTION and source.is_dir():
-        files = [path for path in sorted(source.iterdir()) if path.suffix.lower() == JSON]
+        files = json_files(source)
         if len(files) > 1:
             named = ", ".join(path.name for path in files)
-            raise DataError(f"{source} holds several JSON files ({named}): name the one that is meant, {files[0]}")
+            likely = next((path for path in files if path.stem.lower() in _HELD_OUT), files[0])
+            raise DataError(f"{source} holds several JSON files ({named}): name the one that is meant, as {likely}")
         return coco.read(files[0]) if files else None
     return None
+
+
+def json_files(folder: Path) -> Sequence[Path]:
+    """The files of a folder that may be COCO's."""
+    return [path for path in sorted(folder.iterdir()) if path.suffix.lower() == JSON]
 
 
 def _are_several(source: Path, found: Pairs) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgekit.annotations.lying import lying_in
 from edgekit.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -13,6 +14,13 @@ if TYPE_CHECKING:
 
     from edgekit.annotations.targets import Places
     from edgekit.calibration.images import ImageSource
+
+
+def lacking(images: ImageSource, what: str, measure: str) -> str:
+    """That something is not measured, because no boxes or no masks lie beside images; and what lies there instead."""
+    there = None if images.source is None else lying_in(images.source)
+    found = f"no {what} lie beside the images" if there is None else f"{images.source} has {there[1]}, and no {what}"
+    return f"{found}, so {measure} is not measured"
 
 
 def beside(images: ImageSource, task: str, names: Sequence[str], classes: int) -> Places[Any] | None:
@@ -38,6 +46,12 @@ def beside(images: ImageSource, task: str, names: Sequence[str], classes: int) -
             )
         return found.targets
     places = {name.casefold(): index for index, name in enumerate(names)}
+    if all(label.isdigit() for label in found.labels) and not any(name.isdigit() for name in names):
+        raise DataError(
+            f"the classes beside the images of {images.source} are numbers, and nothing names them: write their names "
+            f"into a classes.txt beside the folder of images, one a line from 0 on; the network's are "
+            f"{', '.join(names)}"
+        )
     strange = next((label for label in found.labels if label.casefold() not in places), None)
     if strange is not None:
         raise DataError(

@@ -77,6 +77,24 @@ def test_images_without_boxes_are_not_measured(tmp_path: Path) -> None:
     assert found.fact.because == "no boxes lie beside the images, so mAP is not measured"
 
 
+def test_what_lies_there_instead_is_said(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (80, 40)).save(tmp_path / name / "a.png")
+    found = task("cat", "dog").targets(open_images(tmp_path, SEEN), {})
+    assert found.fact is not None
+    assert "has a folder for each class (cat, dog), and no boxes, so mAP is not measured" in found.fact.because
+
+
+def test_numbers_without_names_are_refused(tmp_path: Path) -> None:
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    Image.new("RGB", (80, 40)).save(tmp_path / "images/a.png")
+    (tmp_path / "labels/a.txt").write_text("1 0.5 0.5 0.25 0.25")
+    with pytest.raises(DataError, match=r"are numbers, and nothing names them: .*classes\.txt.*are cat, dog"):
+        task("cat", "dog").check(open_images(tmp_path, SEEN))
+
+
 def test_masks_are_moved_as_their_images(tmp_path: Path) -> None:
     for folder in ("images", "masks"):
         (tmp_path / folder).mkdir()

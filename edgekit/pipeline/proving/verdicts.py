@@ -199,7 +199,7 @@ class VerifyResult:
         unread = (fact for fact in self.facts if fact.name == TARGETS and fact.is_assumed)
         return (
             *([noise] if self.noise and self.images else []),
-            *(f"{fact.because}; {fact.setting} decides" for fact in unread),
+            *(f"{fact.because}; it takes {fact.setting}" for fact in unread),
         )
 
     @property

@@ -146,14 +146,14 @@ def _of_names(
     readings = list(_readings(class_names, labels, classes))
     if not readings:
         known = "the names of these are not all among its labels" if names else "it has no labels to match names with"
-        return _unknown(f"the images are of {len(class_names)} classes, the network has {classes} classes, and {known}")
+        return unknown(f"the images are of {len(class_names)} classes, the network has {classes} classes, and {known}")
     best, *others = sorted(readings, key=lambda reading: -_hits(reading, answers))
     hits = _hits(best, answers)
     if not _explains(best, answers, classes):
-        return _unknown(f"the network is right on {hits} of {len(labels)} images by the best reading ({best.words})")
+        return unknown(f"the network is right on {hits} of {len(labels)} images by the best reading ({best.words})")
     rival = next((other for other in others if not _beats(best, other, answers)), None)
     if rival is not None:
-        return _unknown(f"{best.words} and {rival.words} explain its answers alike: {hits} of {len(labels)} images")
+        return unknown(f"{best.words} and {rival.words} explain its answers alike: {hits} of {len(labels)} images")
     return Understood(best.classes, _found(best, others, answers))
 
 
@@ -263,5 +263,6 @@ def _found(best: _Reading, others: Sequence[_Reading], answers: NDArray[np.intp]
     return Fact(TARGETS, best.words, Basis.FOUND, because, SETTING)
 
 
-def _unknown(because: str) -> Understood:
+def unknown(because: str) -> Understood:
+    """That nobody knows of what classes images are, and why."""
     return Understood((), Fact(TARGETS, "unknown", Basis.ASSUMED, f"{because}, so no accuracy is measured", SETTING))

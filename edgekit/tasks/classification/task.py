@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import numpy as np
 
+from edgekit.annotations.lying import lying_in
 from edgekit.errors import DataError
 from edgekit.tasks.classification import accuracy, labels
 from edgekit.tasks.classification.answers import Classes, answers, class_names, of_class
@@ -98,6 +99,10 @@ class Classification(Task[tuple[int, ...]]):
 
     def targets(self, images: ImageSource, outputs: Outputs) -> Understood[tuple[int, ...]]:
         """Class indices: as they are given, by the names of folders, or as the network's answers show them."""
+        there = None if images.source is None or images.labels else lying_in(images.source)
+        if there is not None and there[0] != self.name:
+            because = f"{images.source} has {there[1]}, and nothing says of what class an image is"
+            return Understood(None, labels.unknown(because).fact)
         found = labels.understand(images.labels or (), images.class_names, self.labels, outputs[self.output])
         return Understood(found.classes or None, found.fact)
 

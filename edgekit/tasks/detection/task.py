@@ -17,7 +17,7 @@ from edgekit.suppression import BOXES as DETECTED
 from edgekit.suppression import CLASSES as OF_CLASSES
 from edgekit.suppression import NUMBER, USUAL, Detections, Suppression, detected, suppress
 from edgekit.suppression import SCORES as SCORED
-from edgekit.tasks.annotated import beside
+from edgekit.tasks.annotated import beside, lacking
 from edgekit.tasks.classification.answers import class_names
 from edgekit.tasks.detection.answers import Things, labelled, missing, things
 from edgekit.tasks.detection.coding import decode, probabilities
@@ -143,7 +143,7 @@ class Detection(Task[Sequence[Boxes]]):
         """The boxes that lie beside the images."""
         found = self._beside(images)
         if found is None:
-            because = "no boxes lie beside the images, so mAP is not measured"
+            because = lacking(images, "boxes", "mAP")
             return Understood(None, Fact(TARGETS, "unknown", Basis.ASSUMED, because, SETTING))
         return Understood(found, Fact(TARGETS, "boxes", Basis.GIVEN, "the images come with boxes", SETTING))
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgekit.annotations.moving import UNKNOWN
 from edgekit.errors import ConfigError
 from edgekit.facts import Basis, Fact
-from edgekit.tasks.annotated import beside
+from edgekit.tasks.annotated import beside, lacking
 from edgekit.tasks.classification.answers import class_names
 from edgekit.tasks.segmentation.answers import Regions, regions
 from edgekit.tasks.segmentation.masks import confusion, mask_of, mean_overlap, overlaps
@@ -117,7 +117,7 @@ class Segmentation(Task[Sequence[NDArray[np.uint8]]]):
         """The masks that lie beside the images."""
         found = self._beside(images)
         if found is None:
-            because = "no masks lie beside the images, so mIoU is not measured"
+            because = lacking(images, "masks", "mIoU")
             return Understood(None, Fact(TARGETS, "unknown", Basis.ASSUMED, because, SETTING))
         return Understood(found, Fact(TARGETS, "masks", Basis.GIVEN, "the images come with masks", SETTING))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edgekit.annotations import reading
+from edgekit.annotations.lying import lying_in, of_a_list
 from edgekit.calibration import array_files
 from edgekit.calibration.origins import Files, origin_of, subfolders
 from edgekit.errors import DataError
@@ -29,6 +30,10 @@ _WANTED: Final = {
     reading.DETECTION: "put COCO's JSON, PASCAL VOC's Annotations/ or YOLO's labels/ beside images/",
     reading.SEGMENTATION: "put masks of the same names into masks/ beside images/",
 }
+_CLASSES: Final = (
+    "put images into one folder a class, name their classes in a column 'label' of a .csv, or put an array 'labels' "
+    "beside 'images' into the .npz"
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
@@ -95,13 +100,14 @@ def _read_classes(source: Path) -> Labelled:
     if places is None:  # class folders, of which one may be empty
         classes = subfolders(source) if source.is_dir() else ()
         stray = [name for name in names if "/" not in name]
+        if (there := lying_in(source)) is not None and there[0] in reading.TASKS and (stray or len(classes) < 2):
+            raise DataError(
+                f"{source} has {there[1]}, and nothing that says of what class an image is: add --task {there[0]}, or "
+                f"{_CLASSES}"
+            )
         if stray or not classes:
             what = f"{stray[0]} is" if classes else f"images in {source} are"
-            boxes = "; for COCO's boxes add --task detection" if source.suffix.lower() == reading.JSON else ""
-            raise DataError(
-                f"nothing says of what class {what}: put images into one folder a class, name their classes in a "
-                f"column 'label' of a .csv, or put an array 'labels' beside 'images' into the .npz{boxes}"
-            )
+            raise DataError(f"nothing says of what class {what}: {_CLASSES}")
         place = {name: index for index, name in enumerate(classes)}
         places = [place[name.split("/")[0]] for name in names]
     return Labelled(source, names, np.asarray(places, np.int64), classes, paths)
@@ -112,7 +118,14 @@ def _read_annotated(source: Path, task: str) -> Labelled:
         raise DataError(f"{source} does not exist: name the images to learn from")
     found = reading.read(source, task)
     if found is None:
-        what = "boxes" if task == reading.DETECTION else "masks"
+        if instead := of_a_list(source):
+            raise DataError(instead)
+        what, there = "boxes" if task == reading.DETECTION else "masks", lying_in(source)
+        if there is not None:
+            raise DataError(
+                f"{source} has {there[1]}, and no {what}: --task {there[0]} learns from these; for {task} "
+                f"{_WANTED[task]}, and name the folder of both"
+            )
         raise DataError(f"there are no {what} in {source} or beside it: {_WANTED[task]}, and name the folder of both")
     return Labelled(source, found.names, found.targets, found.labels, found.paths, found.notes)
 

@@ -486,7 +486,9 @@ def test_where_nothing_of_the_task_lies_it_is_said(tmp_path: Path) -> None:
         ("detection", "boxes", "COCO's JSON"),
         ("segmentation", "masks", "masks of the same names"),
     ):
-        with pytest.raises(DataError, match=f"there are no {lacked} in .* or beside it: put {wanted}"):
+        with pytest.raises(
+            DataError, match=f"has a folder for each class .*, and no {lacked}: .* for {task} put {wanted}"
+        ):
             open_data(tmp_path, task)
         with pytest.raises(DataError, match="nowhere does not exist"):
             open_data(tmp_path / "nowhere", task)
