@@ -17,6 +17,7 @@ from edgekit.integer_model import IntegerModel
 from edgekit.reference.integer import Reference
 from edgekit.runtimes.catalog import all_runners
 from edgekit.runtimes.runner import Runner, decode, encode
+from edgekit.suppression import endings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -79,7 +80,9 @@ def trace_file(
     *,
     make_runner: Callable[[], Runner] | None = None,
 ) -> Trace:
-    """What a file makes of pixels [N, H, W, C].
+    """What a file makes of pixels [N, H, W, C]; suppression of boxes behind the network is left out.
+
+    Runtimes order boxes of equal scores as they like, so what it gives cannot be compared row by row.
 
     Args:
         path: a file that edgekit wrote.
@@ -103,6 +106,10 @@ def trace_file(
         batch = encode(pixels, about, model.params[model.graph.input] if model else None)
         found = {name: _stored(values) for name, values in runner.trace(batch).items()}
         answers: Mapping[str, NDArray[Any]] = runner.run(batch)
+        for ending in endings_of(about.provenance):
+            found, answers = (
+                {name: values for name, values in given.items() if not ending.makes(name)} for given in (found, answers)
+            )
         name, why, simulated = runner.name, runner.differs_because, runner.simulated
     if model is not None:
         tensors = _unscaled(_named(found, form, model.graph, model), model.graph)
@@ -116,7 +123,7 @@ def trace_file(
         answers = {output: _without_factor(tensor, answers[output]) for output, tensor in shown.items()}
     else:
         tensors = _called_publicly(found, form, summary)
-        answers = {output: answers[output] for output in summary.names}
+        answers = {output: answers[output] for output in summary.names if output in answers}
     return Trace(name, about.precision, tensors, answers, differs_because=why, simulated=simulated)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgekit.errors import ArtifactError
+from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import Precision
 from edgekit.integer_model import IntegerModel
 from edgekit.ir import Tensor
@@ -16,6 +17,7 @@ from edgekit.runtimes import tracing
 from edgekit.runtimes.catalog import all_runners
 from edgekit.runtimes.litert import Kernels, LiteRtRunner
 from edgekit.runtimes.tracing import Trace, TracingRunner, factor_of, renamed, trace_file, trace_model
+from tests.exporters.test_endings import model as detector_with_suppression
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +57,21 @@ def test_showing_what_is_inside_changes_no_answer(suffix: str, exported: Path, p
             before = runner.run(batch)["logits"]
             runner.trace(batch)
             np.testing.assert_array_equal(runner.run(batch)["logits"], before)
+
+
+@pytest.mark.parametrize("name", ["tflite", "onnx"])
+def test_suppression_behind_a_network_is_left_out(name: str, tmp_path: Path) -> None:
+    """Boxes of equal scores are in any order; what it reads is shown."""
+    made = detector_with_suppression()
+    path = tmp_path / f"detector{FORMATS[name].suffix}"
+    FORMATS[name].write_float_model(made, path, precision=Precision.FLOAT32)
+    height, width, channels = made.preprocessing.shape
+    pixels = np.random.default_rng(0).integers(0, 3, (2, height, width, channels), np.uint8)
+    for network in (made.graph, None):
+        found = trace_file(path, pixels, network)
+        assert not found.answers
+        assert network is None or set(network.output_tensors) <= set(found.tensors)
+        assert not [tensor for tensor in found.tensors if tensor.startswith(("detection_", "num_"))]
 
 
 def test_the_runner_that_is_asked_for(exported: Path, pixels: NDArray[np.uint8]) -> None:

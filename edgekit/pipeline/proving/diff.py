@@ -17,8 +17,10 @@ from edgekit.exporters.formats import FORMATS, format_of
 from edgekit.exporters.metadata import Precision
 from edgekit.exporters.names import INPUT, public_names
 from edgekit.facts import of_provenance
+from edgekit.float_model import FloatModel
 from edgekit.integer_model import SUFFIX, IntegerModel
 from edgekit.passes import float_form, integer_form
+from edgekit.pipeline.making.finishing import SAID, finished
 from edgekit.pipeline.making.given import as_read
 from edgekit.pipeline.making.trained import load_as_exported
 from edgekit.pipeline.proving.evidence import CHECKPOINT_HASH, facts_of
@@ -250,10 +252,19 @@ def _check_one_network(a: _Artefact, b: _Artefact) -> None:
     if not same or a.preprocessing != b.preprocessing:
         raise _of_two_networks(a.path, b.path)
     if a.is_int8 and b.is_int8 and a.provenance != b.provenance:
+        if _without_outputs(a.provenance) == _without_outputs(b.provenance):
+            raise ArtifactError(
+                f"{a.path} and {b.path} hold the same integers and differ in --outputs: export both with the same one, "
+                f"or compare each with the checkpoint"
+            )
         raise ArtifactError(
             f"{a.path} and {b.path} are one network, quantized twice: their integers stand for other numbers; compare "
             f"each with the checkpoint"
         )
+
+
+def _without_outputs(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in provenance.items() if key not in SAID}
 
 
 def _of_two_networks(a: Path, b: Path) -> ArtifactError:
@@ -293,7 +304,9 @@ def _graph_of(checkpoint: _Artefact, about: _Artefact, *, for_integers: bool) ->
     if trained.provenance[CHECKPOINT_HASH] != about.provenance.get(CHECKPOINT_HASH):
         raise _of_two_networks(checkpoint.path, about.path)
     graph = in_its_roles(trained.capture(), facts_of([about.provenance]))
-    return integer_form(graph) if for_integers else float_form(graph)
+    assert about.preprocessing is not None
+    form = integer_form(graph) if for_integers else float_form(graph)
+    return finished(FloatModel(form, about.preprocessing, (), about.provenance)).graph
 
 
 def _tracer(

@@ -183,6 +183,11 @@ def test_what_is_refused(exported: Path, model: IntegerModel, faulty: Path, tmp_
     with pytest.raises(ArtifactError, match="are of two networks"):
         diff(tmp_path / "other.int8.edgekit", CHECKPOINT)
 
+    decoded = replace(model, provenance={**model.provenance, "outputs": "decoded"})
+    decoded.save(tmp_path / "decoded.int8.edgekit")
+    with pytest.raises(ArtifactError, match="hold the same integers and differ in --outputs"):
+        diff(int8, tmp_path / "decoded.int8.edgekit")
+
     again = replace(model, provenance={**model.provenance, "calibration": {"digest": "another"}})
     again.save(tmp_path / "again.int8.edgekit")
     with pytest.raises(ArtifactError, match="are one network, quantized twice"):
