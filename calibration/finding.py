@@ -183,7 +183,7 @@ class _Search:
                 known = found if known is None else known.joined(found)
             assert known is not None, "there is a batch"
             self._moments[expectations] = known
-            self._progress(STAGE, len(self._moments), len(self._moments) + 1)
+            self._progress(STAGE, 0, 1)  # how many ways are left to be looked at shows on the way
         return known.of(slice(0, batches))
 
     def _residuals(self, expectations: Expectations, batches: int) -> Sequence[Residuals]:

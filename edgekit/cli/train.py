@@ -91,17 +91,19 @@ def _show_opened(opened: Opened) -> None:
     for text in opened.problems:
         console.warn(text)
     recipe = opened.recipe
-    learns = console.count(opened.training, "image")
+    learns, choosing = console.count(opened.training, "image"), console.count(opened.validation, "other")
     console.note(
         f"{opened.network}, {opened.parameters / 1e6:.2f} million weights, learns from {learns} on "
-        f"{opened.accelerator}; {opened.validation:,} others choose the best epoch"
+        f"{opened.accelerator}; the best epoch is chosen on {choosing}"
     )
     console.note(
         f"recipe {recipe.name}: {console.count(recipe.epochs, 'epoch')} in steps of "
         f"{console.count(min(recipe.batch_size, opened.training), 'image')}, "
         f"{recipe.opt}, learning rate {recipe.lr:.3g}, {recipe.sched}"
     )
-    if opened.epochs_done:
+    if opened.epochs_done == recipe.epochs:
+        console.note("this run is finished: nothing is left to train")
+    elif opened.epochs_done:
         console.note(f"goes on after epoch {opened.epochs_done}")
 
 

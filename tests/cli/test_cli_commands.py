@@ -54,7 +54,7 @@ def test_the_whole_job_with_nothing_given(run: Run, tmp_path: Path) -> None:
     assert [line for line in told if line not in (*facts, *clamping)] == [
         "no checkpoint and no edgekit.toml: using the digits network that edgekit ships",
         "loading",
-        "finding what the network expects (2)",
+        "finding what the network expects",
         "looking at the images",
         "calibrating (128)",
         "rounding weights (all)",
@@ -83,7 +83,7 @@ def test_the_whole_job_with_nothing_given(run: Run, tmp_path: Path) -> None:
     assert done.stderr.splitlines() == [
         "the digits network that edgekit ships: its checkpoint and its test images are used",
         "verifying (40)",
-        "finding what the network expects (2)",
+        "finding what the network expects",
     ]
     assert "measured on 40 images" in done.stdout
     ends = r"! 8 files passed, \d+ gates; 2 warnings in" if clamped else r"✔ 8 files passed, \d+ gates in"

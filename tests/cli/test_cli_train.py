@@ -40,13 +40,13 @@ def test_a_run_is_told_and_ends_with_what_to_do_next(run: Run, data: Path) -> No
     told = result.stderr.splitlines()
     assert "training (8)" in told
     assert sum(line.startswith("epoch ") for line in told) == 2
-    assert any("learns from 38 images on" in line and "10 others choose" in line for line in told)
+    assert any("learns from 38 images on" in line and "chosen on 10 others" in line for line in told)
     shown = result.stdout.splitlines()
     assert "edgekit export 'runs/a [b]' --int8" in shown[-1]
     assert any("runs/a [b]/best.safetensors" in line for line in shown)
     assert Path("runs/a [b]/curve.svg").read_text().startswith("<svg")
     again = run("train", data, *QUICK, "--out", "runs/a [b]")
-    assert "goes on after epoch 2" in again.stderr
+    assert "this run is finished: nothing is left to train" in again.stderr
     assert again.stdout == result.stdout
 
 

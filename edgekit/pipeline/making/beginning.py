@@ -71,7 +71,8 @@ def check_named(settings: Settings) -> None:
         folders.file_of(wanted.pretrained)
     elif wanted.arch is None:
         raise ConfigError(
-            f"no network is named: --arch FAMILY, one of {', '.join(FAMILIES)}; or --pretrained CHECKPOINT"
+            f"no network is named: --pretrained CHECKPOINT starts from trained weights, --arch FAMILY from random "
+            f"ones; families are {', '.join(FAMILIES)}"
         )
     if wanted.arch is not None:
         family_of(wanted.arch)

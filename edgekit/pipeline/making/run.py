@@ -85,9 +85,15 @@ class RunFolder:
         differing = _differences(before, json.loads(json.dumps(made_from)))
         if differing:
             more = f" and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
+            what = f"made otherwise ({'; '.join(differing[:_SHOWN])}{more})"
+            if self.result is not None:
+                raise ConfigError(
+                    f"{self.path} holds a finished run that was {what}: choose another folder, --out DIR; to train on "
+                    f"from its weights, also replace --arch and --pretrained by --pretrained {self.path}"
+                )
             raise ConfigError(
-                f"{self.path} holds a run that was made otherwise ({'; '.join(differing[:_SHOWN])}{more}): choose"
-                " another folder, --out DIR, or give what it was made with, to go on with it"
+                f"{self.path} holds a run that was {what}: choose another folder, --out DIR, or give what it was made "
+                f"with, to go on with it"
             )
 
     @contextmanager

@@ -149,8 +149,8 @@ def open_data(
         others, held = split(learned, seed)
         each = " of each class" if task in {Classification.name, SEVERAL, *TASKS} else ""
         notes.append(
-            f"There is no validation part: {count(len(held), 'image')} of {len(learned):,}, one in "
-            f"{round(len(learned) / max(len(held), 1))}{each}, are held out of training to choose the best checkpoint."
+            f"There is no validation part: the best checkpoint is chosen on {count(len(held), 'image')} of "
+            f"{len(learned):,}, one in {round(len(learned) / max(len(held), 1))}{each}, held out of training."
         )
         learned, choosing = learned.some(others), learned.some(held)
     learned, choosing = _held(learned, choosing)

@@ -131,7 +131,7 @@ def test_a_finished_run_is_what_it_was(run: Path, photos: Path) -> None:
 
 
 def test_a_folder_of_another_run_is_left_alone(run: Path, photos: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"lr was 0\.05 and is 0\.1.*--out DIR"):
+    with pytest.raises(ConfigError, match=r"lr was 0\.05 and is 0\.1.*--out DIR.*--pretrained "):
         train(settings(photos, run, epochs=12, lr=0.1))
     with pytest.raises(ConfigError, match=r"made otherwise \(other data, or split otherwise\)"):
         train(settings(photos / "train", run, epochs=12, lr=0.05))

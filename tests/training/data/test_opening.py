@@ -220,7 +220,9 @@ def test_one_in_five_of_each_class_is_held_out(tmp_path: Path) -> None:
     assert np.bincount(data.validation.targets).tolist() == [3, 3, 3]
     assert np.bincount(data.train.targets).tolist() == [12, 12, 12]
     assert set(data.train.names).isdisjoint(data.validation.names)
-    assert data.notes[0].startswith("There is no validation part: 9 images of 45, one in 5 of each class, are held out")
+    assert data.notes[0].startswith(
+        "There is no validation part: the best checkpoint is chosen on 9 images of 45, one in 5 of each class, held"
+    )
 
 
 def many(levels: Sequence[int], targets: Sequence[int]) -> Examples:
@@ -374,7 +376,9 @@ def test_images_with_masks_that_nothing_divides_are_held_out_by_content(tmp_path
     data = open_data(tmp_path, "segmentation")
     assert (data.labels, len(data.train), len(data.validation)) == (("0", "1", "2"), 24, 6)
     (note,) = data.notes
-    assert note.startswith("There is no validation part: 6 images of 30, one in 5 of each class, are held out")
+    assert note.startswith(
+        "There is no validation part: the best checkpoint is chosen on 6 images of 30, one in 5 of each class, held"
+    )
     for part in (data.train, data.validation):
         for name, mask in zip(part.names, part.targets, strict=True):
             assert mask[0, 0] == int(name[:-4]) % 3
