@@ -46,8 +46,8 @@ _INTEGERS = ["onnx", "tflite", "torch"]  # formats whose files take and give int
 SETTINGS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     "uint8": ("v2", {"export": {"io_dtype": "uint8", "targets": _INTEGERS}}),
     "int8": ("v3-small", {"export": {"io_dtype": "int8", "targets": _INTEGERS}}),
-    "soft-max": ("v2", {"export": {"head": "softmax"}}),
-    "sigmoid": ("v3-small", {"export": {"head": "sigmoid"}}),
+    "soft-max": ("v2", {"export": {"probabilities": "softmax"}}),
+    "sigmoid": ("v3-small", {"export": {"probabilities": "sigmoid"}}),
     "partly in float": ("v3-small", {"calibration": {"keep_float": ("features.0", "classifier.3")}}),
     "per tensor": ("v2", {"calibration": {"per_tensor_weights": True}}),
     "7 bits": ("v2", {"calibration": {"weight_bits": 7}}),

@@ -48,7 +48,7 @@ class IoDtype(StrEnum):
 class Head(StrEnum):
     """What a file gives: the logits alone, or beside them probabilities, which float operators make of them."""
 
-    LOGITS = "logits"
+    LOGITS = "none"
     SOFTMAX = "softmax"
     SIGMOID = "sigmoid"
 
@@ -179,7 +179,7 @@ def check_head(io_dtype: IoDtype, head: Head) -> None:
     if head is not Head.LOGITS and io_dtype is not IoDtype.FLOAT32:
         raise ConfigError(
             f"probabilities are float32, so a file that gives {io_dtype} cannot have any: use --io-dtype float32, or "
-            f"--head logits"
+            f"leave --probabilities out"
         )
 
 
@@ -191,7 +191,9 @@ def logits_of(graph: Graph) -> str:
     """
     if graph.logits is None:
         names = ", ".join(output.name for output in graph.outputs)
-        raise ConfigError(f"probabilities are made of logits, and {graph.name} gives {names}: use --head logits")
+        raise ConfigError(
+            f"probabilities are made of logits, and {graph.name} gives {names}: leave --probabilities out"
+        )
     return graph.logits.tensor
 
 

@@ -49,7 +49,7 @@ def export(  # noqa: PLR0913 - one a flag of the command
     labels: str | PathLike[str] | None = None,
     task: str | None = None,
     io_dtype: str | None = None,
-    head: str | None = None,
+    probabilities: str | None = None,
     heads: str | Sequence[str] | None = None,
     outputs: str | None = None,
     batch: int | None = None,
@@ -107,7 +107,7 @@ def export(  # noqa: PLR0913 - one a flag of the command
         labels: a text file of class names, one a line, stored in every file.
         task: what the network is for: "classification", as is usual for one output of [N, classes].
         io_dtype: "float32", "int8" or "uint8" at the boundary of int8 files.
-        head: "logits", or beside them probabilities by "softmax" or "sigmoid".
+        probabilities: of classifiers, beside the logits, by "softmax" or "sigmoid"; "none" by default.
         heads: those that files have, where the network has several.
         outputs: of detectors "raw", codings and logits, or "decoded", corners of boxes and probabilities.
         batch: images that a file takes at once; any number by default, but for Core ML's, which takes one.

@@ -113,7 +113,7 @@ def _settings(given: dict[str, Any]) -> Settings:
                 "targets": None if targets is None else formats.named(targets),
                 "precisions": _precisions(given),
                 "io_dtype": given["io_dtype"],
-                "head": given["head"],
+                "probabilities": given["probabilities"],
                 "outputs": given["outputs"],
                 "batch": given["batch"],
                 "out": given["out"] and Path(given["out"]),

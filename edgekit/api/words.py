@@ -24,7 +24,7 @@ _OWN: Final[Mapping[str, str]] = {"model.resolution": "resolution"}  # settings 
 _SWITCHES = ("data-free", "insist", "strict", "float16", "float32", "int8", "latency", "emulate", "gpu")
 _WORDS = (*NORMALIZATIONS, "same", "symmetric", "whole", "none", "all")  # values that look like prose
 # Flags whose values are words.
-_TEXTS = ("crop", "device", "head", "order", "padding", "preprocessing", "sched", "target")
+_TEXTS = ("crop", "device", "head", "order", "padding", "preprocessing", "probabilities", "sched", "target")
 _SAID: Final[Mapping[str, str]] = {  # what has no flag, or another meaning
     "--model MODULE:FACTORY --weights FILE": "edgekit.export(module)",
     "edgekit export --": "edgekit.export with --",

@@ -221,7 +221,7 @@ class _Capture:
         if head:
             return UnsupportedOperator(
                 f"the network ends in {target.partition('.')[0]} ({call.place}): leave it out, so that it returns "
-                f"logits; --head {head} puts probabilities into the files"
+                f"logits; --probabilities {head} puts them into the files"
             )
         return UnsupportedOperator(
             f"edgekit does not know the operator aten::{target} ({call.place}), and cannot keep it in float: "

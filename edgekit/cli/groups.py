@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from edgekit.cli.options import (
     BatchOption,
     CalibOption,
-    HeadOption,
     HeadsOption,
     InsistOption,
     IoDtypeOption,
@@ -24,6 +23,7 @@ from edgekit.cli.options import (
     OutputsOption,
     PaddingOption,
     PreprocessingOption,
+    ProbabilitiesOption,
     ResizeOption,
     StdOption,
     StrictOption,
@@ -133,7 +133,7 @@ class FileFlags:
     target: TargetOption = None
     out: OutOption = None
     io_dtype: IoDtypeOption = None
-    head: HeadOption = None
+    probabilities: ProbabilitiesOption = None
     heads: HeadsOption = None
     outputs: OutputsOption = None
     batch: BatchOption = None
@@ -151,7 +151,7 @@ class FileFlags:
             "export": {
                 "targets": None if self.target is None else formats.named(names(self.target)),
                 "io_dtype": said("--io-dtype", self.io_dtype),
-                "head": said("--head", self.head),
+                "probabilities": said("--probabilities", self.probabilities),
                 "outputs": said("--outputs", self.outputs),
                 "batch": said("--batch", Typed(self.batch) if self.batch else None),
                 "out": self.out,

@@ -98,12 +98,10 @@ IoDtypeOption = Annotated[
     str | None,
     typer.Option("--io-dtype", help="float32, int8 or uint8 at the boundary of int8 files.", show_default="float32"),
 ]
-HeadOption = Annotated[
+ProbabilitiesOption = Annotated[
     str | None,
     typer.Option(
-        "--head",
-        help=_meaning("export.head"),
-        show_default="logits",
+        "--probabilities", metavar="softmax|sigmoid", help=_meaning("export.probabilities"), show_default="none"
     ),
 ]
 HeadsOption = Annotated[

@@ -45,7 +45,9 @@ class ModelSettings:
     cifar_stem: bool | None = key(
         "whether its first strides were taken out, so that images of 32 x 32 leave a map of 4 x 4", default=None
     )
-    heads: tuple[str, ...] | None = key("those that files have, by name; all by default", default=None)
+    heads: tuple[str, ...] | None = key(
+        "heads that files have, of a network with several, by name; all by default", default=None
+    )
     labels: Path | None = key("class names, one a line, stored in every file", default=None)
     task: Annotated[str, OneOf(TASKS)] | None = key(
         "what it is for; classification, as is usual for one output of [N, classes]", default=None
@@ -163,8 +165,8 @@ class ExportSettings:
     targets: tuple[Target, ...] = key("formats to write", default_factory=formats.defaults)
     precisions: tuple[PrecisionName, ...] = key("float32, float16, int8, or several of them", default=("float32",))
     io_dtype: Literal["float32", "int8", "uint8"] = key("what int8 files take and give", default="float32")
-    head: Literal["logits", "softmax", "sigmoid"] = key(
-        "logits, or beside them probabilities by softmax or sigmoid, in every file", default="logits"
+    probabilities: Literal["none", "softmax", "sigmoid"] = key(
+        "of classifiers: probabilities beside the logits, by softmax or sigmoid, in every file", default="none"
     )
     outputs: Literal["raw", "decoded", "final"] = key(
         "of detectors: codings and logits (raw); or corners of boxes and probabilities (decoded), or the boxes that "

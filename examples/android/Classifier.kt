@@ -11,7 +11,7 @@ class Classifier(context: Context) : AutoCloseable {
 
     /** What an upright picture shows, and how probable the network finds it, 0..1. */
     fun classify(picture: Bitmap): Pair<String, Double> {
-        val logits = network.run(picture).getValue("logits")  // with --head softmax, probabilities stand beside them
+        val logits = network.run(picture).getValue("logits")  // with --probabilities softmax, probabilities stand beside them
         val best = logits.indices.maxByOrNull { logits[it] }!!
         return Pair(network.label(best), 1 / logits.sumOf { exp((it - logits[best]).toDouble()) })
     }

@@ -17,7 +17,7 @@ final class Classifier {
     func classify(_ picture: CGImage, orientation: CGImagePropertyOrientation = .up) throws -> String? {
         let found = try network.run(picture, orientation: orientation)
         if let classes = found as? [VNClassificationObservation] {
-            return classes.first?.identifier  // a classifier: with --head softmax, where no two labels are the same
+            return classes.first?.identifier  // a classifier: with --probabilities softmax, where no two labels are the same
         }
         guard let observation = found.first as? VNCoreMLFeatureValueObservation,
             let logits = observation.featureValue.multiArrayValue,

@@ -556,8 +556,8 @@ def _pooled() -> nn.Module:
         (Apply(lambda x: {"a": (y := x.relu()), "b": y}), "gives the same tensor as 'a' and as 'b'"),
         (Apply(lambda x: {}), "returns nothing"),
         (nn.Sequential(nn.Flatten(), nn.Linear(99, 3)), r"does not take one image tensor of shape .*model.resolution"),
-        (nn.Sequential(_pooled(), nn.Softmax(1)), r"ends in softmax .*: leave it out.*--head softmax"),
-        (nn.Sequential(_pooled(), nn.Sigmoid()), r"ends in sigmoid .*: leave it out.*--head sigmoid"),
+        (nn.Sequential(_pooled(), nn.Softmax(1)), r"ends in softmax .*: leave it out.*--probabilities softmax"),
+        (nn.Sequential(_pooled(), nn.Sigmoid()), r"ends in sigmoid .*: leave it out.*--probabilities sigmoid"),
         (Apply(lambda x: x.mean((2, 3), keepdim=True).squeeze()), "reshapes from"),
         (
             Apply(lambda x: (x.relu(), torch.ones(1, 3))),

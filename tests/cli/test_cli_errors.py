@@ -98,7 +98,7 @@ ERRORS = [
     ("export --padding smae", r"--padding is 'smae': did you mean 'same'\?"),
     ("export --order rbg", r"--order is 'rbg': did you mean 'RGB'\?"),
     ("export --resize whle", r"--resize is 'whle': did you mean 'whole'\?"),
-    ("export --head sofmax", r"--head is 'sofmax': did you mean 'softmax'\?"),
+    ("export --probabilities sofmax", r"--probabilities is 'sofmax': did you mean 'softmax'\?"),
     ("export --set model.padding=smae", r"--set model\.padding is 'smae': did you mean 'same'\?"),
     ("export --labels {i}/two.txt", r"two\.txt names 2 classes, and the network has 10"),
     ("export --labels {i}/latin.txt", r"latin\.txt cannot be read: one class a line, in UTF-8"),

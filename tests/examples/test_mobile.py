@@ -210,4 +210,4 @@ def test_what_the_swift_example_reads_is_there(exported: Path) -> None:
     assert names == ["size", "resize", "preprocessing", "labels"]
     assert all(name in about or name in about["preprocessing"] for name in names)
     assert model.description.input[0].type.WhichOneof("Type") == "imageType"
-    assert not model.description.predictedFeatureName  # a classifier with --head softmax alone: test_head.py
+    assert not model.description.predictedFeatureName  # a classifier with --probabilities softmax alone: test_head.py

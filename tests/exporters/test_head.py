@@ -177,4 +177,4 @@ def test_a_classifier_of_core_ml_scores_with_probabilities(tmp_path: Path) -> No
 
 
 def test_the_neural_engine_is_given_probabilities() -> None:
-    assert config.load(None, {"export": {"device": "apple-neural-engine"}}).export.head == "softmax"
+    assert config.load(None, {"export": {"device": "apple-neural-engine"}}).export.probabilities == "softmax"

@@ -45,7 +45,7 @@ def test_paths_are_written_as_they_read_from_the_file(tmp_path: Path) -> None:
 def test_every_setting_has_a_meaning_and_an_origin(tmp_path: Path) -> None:
     path = tmp_path / config.FILE_NAME
     path.write_text('[export]\ndevice = "raspberrypi4"\n[verify.limits]\ntop1 = 75\n', encoding="utf-8")
-    flags = {"export": {"head": Said("softmax", "--head")}}
+    flags = {"export": {"probabilities": Said("softmax", "--probabilities")}}
     known = {one.name: one for one in explained(config.load(path, flags), tmp_path)}
     keys = sum(len(values) for values in config.to_values(Settings(), Path()).values())
     assert len(known) == keys
@@ -53,6 +53,6 @@ def test_every_setting_has_a_meaning_and_an_origin(tmp_path: Path) -> None:
     assert known["export.device"].origin == str(path)
     assert known["verify.limits"].origin == str(path)
     assert known["export.targets"].origin == "the profile of raspberrypi4"
-    assert known["export.head"].origin == "--head"
+    assert known["export.probabilities"].origin == "--probabilities"
     assert known["model.padding"].origin == "default"
     assert known["model.padding"].text == ""

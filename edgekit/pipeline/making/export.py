@@ -277,7 +277,7 @@ def _jobs(settings: Settings, given: Given) -> list[tuple[Format, Precision]]:
     for form in targets:
         form.check_installed()
         if Precision.INT8 in precisions:
-            form.check_boundary(IoDtype(settings.export.io_dtype), Head(settings.export.head))
+            form.check_boundary(IoDtype(settings.export.io_dtype), Head(settings.export.probabilities))
             form.check_activations(int16=bool(settings.calibration.int16_activations))
         for precision in precisions:
             _options(form, precision, settings)
@@ -332,7 +332,7 @@ def _options(form: Format, precision: Precision, settings: Settings) -> dict[str
     int16 = precision is Precision.INT8 and bool(settings.calibration.int16_activations)
     own = form.options(dataclasses.asdict(settings.export), precision, int16=int16)
     batch = settings.export.batch
-    return {**own, "head": Head(settings.export.head), "batch": None if batch == "free" else batch}
+    return {**own, "head": Head(settings.export.probabilities), "batch": None if batch == "free" else batch}
 
 
 def _write(  # noqa: PLR0913 - what, where to, and from what

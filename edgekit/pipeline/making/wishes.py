@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgekit.config import Settings
     from edgekit.ir import Graph
 
-_HEAD, _IO_DTYPE = "export.head", "export.io_dtype"
+_HEAD, _IO_DTYPE = "export.probabilities", "export.io_dtype"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def granted_to(graph: Graph, before: Granted) -> Granted:
         ConfigError: a user asks for probabilities of a network that gives no logits.
     """
     settings = before.settings
-    if Head(settings.export.head) is Head.LOGITS or graph.logits is not None:
+    if Head(settings.export.probabilities) is Head.LOGITS or graph.logits is not None:
         return before
     if not _is_of_profile(settings, _HEAD):
         logits_of(graph)  # says what is wrong

@@ -22,21 +22,21 @@ def settings(**export: str) -> config.Settings:
 
 def test_probabilities_of_no_logits_are_left_out_and_told() -> None:
     wished = granted_at_once(settings(device="android"))
-    assert wished.settings.export.head == "softmax"
+    assert wished.settings.export.probabilities == "softmax"
     assert granted_to(CLASSIFIER, wished) is wished
     granted = granted_to(DETECTOR, wished)
-    assert granted.settings.export.head == "logits"
+    assert granted.settings.export.probabilities == "none"
     (said,) = departures(granted.settings, granted.instead)
     assert said == (
-        "export.head is logits, where the profile of Android phone, its processor has softmax: the network gives "
-        "boxes, scores, and no logits that probabilities could be made of"
+        "export.probabilities is none, where the profile of Android phone, its processor has softmax: the network "
+        "gives boxes, scores, and no logits that probabilities could be made of"
     )
 
 
 def test_what_a_user_asks_for_is_refused() -> None:
     for device in ({}, {"device": "android"}):
         with pytest.raises(ConfigError, match="probabilities are made of logits, and net gives boxes, scores"):
-            granted_to(DETECTOR, granted_at_once(settings(head="softmax", **device)))
+            granted_to(DETECTOR, granted_at_once(settings(probabilities="softmax", **device)))
         with pytest.raises(ConfigError, match=r"outputs is decoded, .* export\.io_dtype is int8: leave one of them"):
             granted_at_once(settings(outputs="decoded", io_dtype="int8", **device))
 

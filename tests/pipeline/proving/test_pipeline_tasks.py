@@ -128,7 +128,7 @@ def test_where_no_numbers_lie_beside_the_images_no_error_is_measured(folder: Pat
 
 
 def test_numbers_have_no_probabilities(folder: Path) -> None:
-    wanted = {"targets": ["tflite"], "head": "softmax", "out": folder / "none"}
+    wanted = {"targets": ["tflite"], "probabilities": "softmax", "out": folder / "none"}
     with pytest.raises(ConfigError, match="probabilities are made of logits"):
         export(flags(folder, export=wanted))
 
