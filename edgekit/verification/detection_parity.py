@@ -210,13 +210,12 @@ def _at_end(
 ) -> NDArray[np.bool_]:
     """For each of the boxes at ``places``, whether last bits decide that it is there at all.
 
-    That is so at the least score, and among the last where there are as many boxes as there may be.
+    That is so at the least score; and at that of the last of the others, where these are as many as there may be.
     """
     scores = own.scores[places].astype(np.float64)
     may: NDArray[np.bool_] = np.abs(scores - rule.score) <= tolerance
-    for one in (own, others):
-        if len(one) == rule.most:
-            may |= np.abs(scores - one.scores[-1]) <= tolerance
+    if len(others) == rule.most:
+        may |= np.abs(scores - others.scores[-1]) <= tolerance
     return may
 
 

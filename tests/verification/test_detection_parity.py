@@ -112,3 +112,13 @@ def test_nearness_takes_a_share() -> None:
     three: Things = [((0.3 * i, 0.0, 0.3 * i + 0.2, 1.0), [0.9 - 0.01 * i, 0]) for i in range(3)]
     assert not compared(three[:2], three, least=0.9).passed
     assert compared(three[:2], three, least=0.6).passed
+
+
+def test_where_all_rows_are_full_the_last_may_be_another() -> None:
+    places = [(0.2 * i, 0.0, 0.2 * i + 0.1, 1.0) for i in range(5)]
+    scores = [0.9, 0.8, 0.7, 0.6, 0.6]
+    five: Things = [(place, [score, 0]) for place, score in zip(places, scores, strict=True)]
+    other = compared([*five[:3], five[4], five[3]], five)
+    assert (counts(other), other.passed) == ((4, 3, 1, 0, 0, 0, 0), True)
+    short = compared(five[:3], five[:4])
+    assert (counts(short), short.passed) == ((4, 3, 0, 0, 1, 0, 0), False)

@@ -38,7 +38,10 @@ from edgekit.pipeline.making.trained import FROM_FILE, Trained
 from edgekit.pipeline.proving import evidence, trials
 from edgekit.pipeline.proving.verify import verify
 from edgekit.preprocessing import Preprocessing
+from edgekit.runtimes.litert import LiteRtRunner
+from edgekit.suppression import Suppression
 from edgekit.tasks.detection import in_graph
+from edgekit.verification.integer_parity import IntegerParity
 
 for needed in ("onnx", "onnxruntime", "ai_edge_litert", "coremltools"):
     pytest.importorskip(needed)
@@ -525,6 +528,31 @@ def test_good_files_are_no_alarm(good: IntegerModel, floats: FloatModel, setting
     result = verify([folder], settings)
     assert result.passed, [problems(verdict) for verdict in (*result.files, *result.references)]
     assert len(result.files) == 2 * len(FORMATS)
+    heads = {"signs.cat", "signs.cat_2"}  # the last integers, behind which boxes are decoded
+    for file in result.files:
+        inside = [parity for parity in file.parities if isinstance(parity, IntegerParity) and parity.output in heads]
+        assert {parity.output for parity in inside} == (heads if ".int8." in file.path.name else set())
+        assert all(parity.identical == 1 for parity in inside)
+
+
+def test_boxes_are_found_that_a_runtime_suppresses_otherwise(
+    trained: Trained, good: IntegerModel, settings: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file says what it has to, and its integers are right: what is left of its boxes is not."""
+    wanted, (ranges,) = as_wanted(trained, Finish("final", Suppression(0.3, 0.5, 20))), folder.glob("*.ranges.json")
+    model = rebuilding.integer_model(wanted, wanted.capture(), load(ranges), good)
+    model.save(folder / f"{model.graph.name}.int8.edgekit")
+    write(model, folder, "tflite")
+    assert verify([folder], settings).passed
+    run = LiteRtRunner.run
+
+    def last_box_lost(runner: LiteRtRunner, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        found = run(runner, batch)
+        return found | {"signs_num_detections": found["signs_num_detections"] - 2}
+
+    monkeypatch.setattr(LiteRtRunner, "run", last_box_lost)
+    (file,) = verify([folder], settings).files
+    assert_named(fault("lost", lambda model: model, "signs_detection_boxes", "suppression leaves other boxes"), file)
 
 
 def test_there_are_enough() -> None:

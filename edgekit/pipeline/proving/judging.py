@@ -16,6 +16,7 @@ from edgekit.passes import integer_form
 from edgekit.pipeline.making.finishing import RAW
 from edgekit.pipeline.making.manifest import sha256_of
 from edgekit.pipeline.proving.evidence import CHECKPOINT_HASH
+from edgekit.pipeline.proving.inside import Inside
 from edgekit.pipeline.proving.trials import joined, reals
 from edgekit.pipeline.proving.verdicts import Compared, FileVerdict, Picture, Saying
 from edgekit.reference.float import FloatReference
@@ -62,6 +63,7 @@ class Known:
         floats: the float network's.
         targets: of the images, as the task has them; None where they are not known.
         noise: whether the images are none of the network's kind.
+        inside: the last integers of a network whose outputs are none; None of any other.
     """
 
     evidence: Evidence
@@ -71,13 +73,15 @@ class Known:
     floats: Outputs | None
     targets: Any
     noise: bool
+    inside: Inside | None
 
     @staticmethod
     def of(answers: Answers, evidence: Evidence, task: Task[Any], *, noise: bool) -> Known:
         """From what the references answered."""
         integers, floats = (joined(found) if found else None for found in (answers.integers, answers.floats))
         stand_for = None if integers is None or evidence.model is None else reals(integers, evidence.model)
-        return Known(evidence, task, integers, stand_for, floats, answers.targets, noise)
+        inside = Inside.of(evidence.model, answers)
+        return Known(evidence, task, integers, stand_for, floats, answers.targets, noise, inside)
 
     @property
     def model(self) -> IntegerModel | None:
@@ -129,6 +133,8 @@ def judge(candidate: Candidate, known: Known, limits: VerifySettings, *, is_refe
     divergence: Divergence | None = None
     for trial in candidate.trials:
         found = _parities(trial, known, limits, is_reference=is_reference)
+        if known.model is not None and known.inside is not None and _claims(trial, known.model):
+            found = (*known.inside.parities(candidate.path, trial, known.model, limits.max_lsb), *found)
         parities += found
         if found and not _is_unclaimed(trial, known.model):
             located = None if all(p.passed for p in found) else _located(candidate.path, trial, known)
@@ -245,6 +251,11 @@ def _kernels(trial: Trial, model: IntegerModel | None) -> str:
     if not _is_unclaimed(trial, model):
         return ""
     return f"Measured in {trial.runner.name}, and {trial.runner.differs_because}"
+
+
+def _claims(trial: Trial, model: IntegerModel) -> bool:
+    """Whether a trial is of integers, and of a runtime that has to give them."""
+    return trial.about.precision is Precision.INT8 and not _is_unclaimed(trial, model)
 
 
 def _is_unclaimed(trial: Trial, model: IntegerModel | None) -> bool:
