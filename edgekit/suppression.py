@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import numpy as np
 
 from edgekit.annotations.boxes import overlap
+from edgekit.device.detections import BOXES, CLASSES, NUMBER, SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
     V = TypeVar("V")
 
 SUPPRESSION: Final = "suppression"  # the entry of a provenance that says what stands behind the network
-BOXES: Final = "detection_boxes"  # [N, most, (top, left, bottom, right)]; rows behind the last thing are 0
-CLASSES: Final = "detection_classes"  # [N, most], from 0, without the background
-SCORES: Final = "detection_scores"  # [N, most], the highest first
-NUMBER: Final = "num_detections"  # [N]
 ORDER: Final = (1, 0, 3, 2)  # what takes left, top, right and bottom to the order of ``BOXES``, and back
 _LOOKED_AT: Final = 4  # candidates for each box that is wanted, at first: more are looked at where too few are left
 

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from edgekit.device.detections import BOXES, CLASSES, NUMBER, SCORES
 from edgekit.errors import ConfigError
 from edgekit.exporters.origins import ORIGINS
 from edgekit.preprocessing import Normalization, Preprocessing
-from edgekit.suppression import BOXES, CLASSES, NUMBER, SCORES, endings_of, replaced
+from edgekit.suppression import endings_of, replaced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.device import machine
+from edgekit.device.detections import EXACT, in_one_order
 from edgekit.device.engines import GPU_ENGINES, KINDS, open_file
 from edgekit.device.plan import Plan
 from edgekit.device.processes import Process, our_environment
@@ -141,15 +142,22 @@ def check_file(file: PlannedFile, folder: Path) -> tuple[Checked, ...]:
     batch = file.golden.batch
     engine = open_file(folder / file.path, file.engine, kernels=file.kernels, batch=batch)
     answers = [engine.run(inputs[start : start + batch]) for start in range(0, len(inputs), batch)]
-    checked = []
-    for name, golden in file.golden.outputs.items():
+    for name in file.golden.outputs:
         if name not in answers[0]:
             raise ArtifactError(f"{file.path} gives {', '.join(answers[0])}, and no {name!r}: export it again")
-        expected = np.load(folder / golden.array)
-        found = np.concatenate([answer[name] for answer in answers])
-        excuse = _excuse(engine, file, golden.tolerance)
-        checked.append(compared(file, name, found, expected, runner=engine.name, excuse=excuse))
-    return tuple(checked)
+    found = in_one_order({name: np.concatenate([answer[name] for answer in answers]) for name in file.golden.outputs})
+    wanted = in_one_order({name: np.load(folder / one.array) for name, one in file.golden.outputs.items()})
+    return tuple(
+        compared(
+            file,
+            name,
+            found[name],
+            wanted[name],
+            runner=engine.name,
+            excuse=_excuse(engine, file, golden.tolerance),
+        )
+        for name, golden in file.golden.outputs.items()
+    )
 
 
 def not_checked(file: PlannedFile) -> Checked:
@@ -195,7 +203,7 @@ def _excuse(engine: Engine, file: PlannedFile, tolerance: float) -> str | None:
     kind, kernels = KINDS[file.engine], getattr(engine, "kernels", "")
     if kind.on_gpu_for and kernels not in kind.exact:
         return "a GPU may compute in float16, and rounds in its own ways"
-    if tolerance:
+    if tolerance > EXACT:
         return None
     if kernels in kind.excuses:
         return kind.excuses[kernels]

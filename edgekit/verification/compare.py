@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgekit.device.detections import EXACT
 from edgekit.errors import ArtifactError
 from edgekit.exporters.metadata import FLOAT16_SCALES, Precision
 from edgekit.ir import LOGITS
 from edgekit.reference.integer import Reference
 from edgekit.runtimes.runner import decode, encode, in_batches
 from edgekit.suppression import ended, endings_of, given_names
-from edgekit.verification.detection_parity import ALLOWED, EXACT, NEARLY, DetectionParity, compare_detections, differ
+from edgekit.verification.detection_parity import ALLOWED, NEARLY, DetectionParity, compare_detections, differ
 from edgekit.verification.float_parity import TOLERANCE, FloatParity, compare_floats
 from edgekit.verification.integer_parity import NEAR, IntegerParity, compare_integers
 

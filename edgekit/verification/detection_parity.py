@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edgekit.annotations.boxes import overlap
+from edgekit.device.detections import EXACT
 from edgekit.exporters.metadata import Precision
 from edgekit.suppression import detected
 from edgekit.verification.integer_parity import ran
@@ -27,9 +28,8 @@ if TYPE_CHECKING:
 
     Outputs = Mapping[str, NDArray[np.floating]]
 
-# By how much scores and sides, both 0..1, may be off. Of equal integers all that is left are soft-max and decoding in
-# float32. Of float files, what ``float_parity.TOLERANCE`` allows of codings and logits that reach some ten.
-EXACT: Final = 1e-5
+# By how much scores and sides, both 0..1, may be off. Of equal integers (``EXACT``) all that is left are soft-max and
+# decoding in float32. Of float files, what ``float_parity.TOLERANCE`` allows of codings and logits that reach some ten.
 ALLOWED: Final = {Precision.FLOAT32: 1e-3, Precision.FLOAT16: 0.1}
 EXCHANGED: Final = 0.02  # of the boxes, and one more: so many may stand for others that are as sure
 # Of the boxes that have to be there, the share that has to be there again, where no more than nearness is claimed:

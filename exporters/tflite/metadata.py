@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgekit.device.detections import BOXES, CLASSES, NUMBER, SCORES
 from edgekit.exporters.metadata import PROBABILITIES
 from edgekit.exporters.tflite import schema as tflite_schema
 from edgekit.ir import LOGITS, VALUES
-from edgekit.suppression import BOXES, CLASSES, NUMBER, ORDER, SCORES
+from edgekit.suppression import ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -133,3 +134,24 @@ def test_a_file_in_a_process_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text(plan.to_json(), encoding="utf-8")
     with pytest.raises((ArtifactError, MissingDependency), match=r"refuses|exist|not installed"):
         check(plan, tmp_path)  # there is no such file
+
+
+def test_boxes_that_are_equally_sure_may_stand_in_any_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    golden = {
+        "signs_detection_boxes": np.array([[[0.1, 0, 1, 1], [0.2, 0, 1, 1], [0.3, 0, 1, 1]]], np.float32),
+        "signs_detection_classes": np.array([[0, 1, 0]], np.float32),
+        "signs_detection_scores": np.array([[0.9, 0.5, 0.5]], np.float32),
+    }
+    rows = {"here": [0, 1, 2], "elsewhere": [0, 2, 1], "wrong": [0, 0, 2]}
+    for name, array in golden.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    np.save(tmp_path / "inputs.npy", np.zeros((1, 4)))
+    file = PlannedFile(
+        "net", "litert", golden=Golden("inputs.npy", {n: GoldenOutput(f"{n}.npy", 1e-5) for n in golden})
+    )
+    monkeypatch.setattr(machine, "flags", lambda: {"asimddp"})
+    for what, order in rows.items():
+        given = {name: array[:, order] for name, array in golden.items()}
+        engine = SimpleNamespace(name="fake 1.0", kernels="XNNPACK", run=lambda _, given=given: given)
+        monkeypatch.setattr(module, "open_file", lambda *_, engine=engine, **__: engine)
+        assert all(one.passed for one in check_file(file, tmp_path)) == (what != "wrong")

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 import numpy as np
 
 from edgekit.annotations.boxes import Boxes, overlap
+from edgekit.device import detections as final
 from edgekit.errors import ConfigError
 from edgekit.facts import Basis, Fact
 from edgekit.models.priors import Priors
-from edgekit.suppression import BOXES as DETECTED
-from edgekit.suppression import CLASSES as OF_CLASSES
-from edgekit.suppression import NUMBER, USUAL, Detections, Suppression, detected, suppress
-from edgekit.suppression import SCORES as SCORED
+from edgekit.suppression import USUAL, Detections, Suppression, detected, suppress
 from edgekit.tasks.annotated import beside, lacking
 from edgekit.tasks.classification.answers import class_names
 from edgekit.tasks.detection.answers import Things, labelled, missing, things
@@ -56,7 +54,12 @@ BOXES: Final = "boxes"  # the output of codings, [A, 4]
 SCORES: Final = "scores"  # the output of logits, [A, 1 + classes]
 CORNERS: Final = "corners"  # in place of the former, where a file decodes boxes itself, (left, top, right, bottom)
 PROBABILITIES: Final = "probabilities"  # in place of the latter, likewise
-FINAL: Final = (DETECTED, OF_CLASSES, SCORED, NUMBER)  # in place of these, where suppression is in the file, too
+FINAL: Final = (
+    final.BOXES,
+    final.CLASSES,
+    final.SCORES,
+    final.NUMBER,
+)  # in place of these, where suppression is in the file, too
 PRIORS: Final = "priors"  # of the details that a network carries
 MAP50: Final = Metric("map50", "mAP at IoU 0.5", "%", Better.HIGHER)
 MAP: Final = Metric("map", "mAP at IoU 0.5 to 0.95", "%", Better.HIGHER)
