@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from edgekit.device.engines import ENGINES, ON_GPU, import_runtime, open_file
+from edgekit.device.engines import litert as litert_engine
 from edgekit.device.engines import torch as torch_engine
 from edgekit.device.engines.engine import FixedBatch
 from edgekit.device.worker import noise
@@ -16,9 +18,6 @@ from edgekit.errors import ArtifactError, MissingDependency
 from edgekit.exporters.formats import FORMATS
 from edgekit.runtimes.catalog import engine_of
 from edgekit.runtimes.torch import TorchRunner
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SUFFIXES = {"litert": "tflite", "onnxruntime": "onnx", "torch": "pt"}
 
@@ -100,3 +99,29 @@ def test_an_engine_that_there_is_not(tmp_path: Path) -> None:
         open_file(tmp_path / "net", "tvm")
     assert {engine_of(form) for form in FORMATS} - {None} == set(ON_GPU) < set(ENGINES)
     assert torch_engine.Opened.placement is None
+
+
+@pytest.mark.parametrize(("taken", "kernels"), [((1,), "builtin"), ((2, 3, 4), "XNNPACK")])
+def test_a_delegate_that_takes_no_integers_does_not_run_them(
+    taken: tuple[int, ...], kernels: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in tflite-runtime, whose XNNPACK takes the float ADD of a boundary alone."""
+    kinds = {1: "ADD", 2: "QUANTIZE", 3: "CONV_2D", 4: "CONV_2D", 5: "DEQUANTIZE"}
+    operators = [
+        {"index": made, "op_name": kind, "inputs": [made - 1], "outputs": [made]} for made, kind in kinds.items()
+    ]
+    delegate = {"index": 6, "op_name": "DELEGATE", "inputs": [taken[0] - 1], "outputs": [taken[-1]]}
+    types = (np.float32, np.float32, np.int8, np.int8, np.int8, np.float32)
+    interpreter = SimpleNamespace(
+        allocate_tensors=lambda: None,
+        get_input_details=lambda: [{"index": 0, "shape": [1, 2, 2, 3], "dtype": np.float32}],
+        get_output_details=lambda: [{"index": 5, "name": "y", "shape": [1, 2]}],
+        get_tensor_details=lambda: [{"index": index, "dtype": dtype} for index, dtype in enumerate(types)],
+        _get_ops_details=lambda: [*operators, delegate],
+    )
+    resolver = SimpleNamespace(AUTO=0, BUILTIN_WITHOUT_DEFAULT_DELEGATES=1)
+    module = SimpleNamespace(OpResolverType=resolver, Interpreter=lambda **_: interpreter)
+    monkeypatch.setattr(litert_engine, "runtime", lambda: (module, "TFLite"))
+    opened = litert_engine.Opened(Path("net.tflite"))
+    assert opened.name == f"TFLite, {kernels}"
+    assert opened.placement.pieces == 1

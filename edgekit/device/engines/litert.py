@@ -66,8 +66,7 @@ class Opened:
                 self._size(path, batch)
         except (ValueError, RuntimeError) as error:
             raise ArtifactError(f"{title} refuses {path}: {str(error).strip().partition(chr(10))[0]}") from error
-        # Not what was asked for, but what runs: tflite-runtime, for one, leaves int8 to its own kernels.
-        self.kernels = XNNPACK if self.placement.pieces else BUILTIN
+        self.kernels = XNNPACK if self._is_delegated() else BUILTIN  # not what was asked for, but what runs
         self.name = f"{title}, {self.kernels}"
 
     @property
@@ -91,17 +90,40 @@ class Opened:
         the last operator that makes it: what is never reached is never run. The list comes from an interface that the
         runtime marks as private; there is no public one.
         """
-        operators = self.interpreter._get_ops_details()  # noqa: SLF001 - see above
-        makers = {int(tensor): op for op in operators for tensor in op["outputs"]}
-        run: dict[int, str] = {}  # operators by index
+        names = [name for _, name in sorted(self._run().items())]
+        return Placement(names.count(_DELEGATE), tuple(name for name in names if name != _DELEGATE))
+
+    def _run(self) -> dict[int, str]:
+        """The operators that are run, the delegate's pieces among them: names by index."""
+        makers = {int(tensor): op for op in self._operators() for tensor in op["outputs"]}
+        run: dict[int, str] = {}
         wanted = list(self._outputs.values())
         while wanted:
             maker = makers.get(wanted.pop())
             if maker is not None and maker["index"] not in run:
                 run[maker["index"]] = maker["op_name"]
                 wanted += (int(tensor) for tensor in maker["inputs"])
-        names = [run[index] for index in sorted(run)]
-        return Placement(names.count(_DELEGATE), tuple(name for name in names if name != _DELEGATE))
+        return run
+
+    def _operators(self) -> list[dict[str, Any]]:
+        operators: list[dict[str, Any]] = self.interpreter._get_ops_details()  # noqa: SLF001 - see ``placement``
+        return operators
+
+    def _is_delegated(self) -> bool:
+        """Whether a delegate runs any of it; where there are integers, any operator that makes some.
+
+        XNNPACK of tflite-runtime takes the float arithmetic of a boundary, and leaves int8 to TFLite's own kernels.
+        """
+        run = self._run()
+        types = {tensor["index"]: tensor["dtype"].__name__ for tensor in self.interpreter.get_tensor_details()}
+        makes_integers = [
+            op["index"]
+            for op in self._operators()
+            if op["op_name"] != _DELEGATE and any(types.get(int(tensor)) == "int8" for tensor in op["outputs"])
+        ]
+        if makes_integers:
+            return any(index not in run for index in makes_integers)
+        return _DELEGATE in run.values()
 
     def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """The outputs by name for a batch, both as the file has them."""
