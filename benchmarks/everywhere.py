@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from edgekit.integer_model import IntegerModel
 from edgekit.runtimes.catalog import all_runners
 from edgekit.verification import compare
-from edgekit.verification.detection_parity import DetectionParity
 from edgekit.verification.divergence import locate
 from edgekit.verification.integer_parity import IntegerParity
 from edgekit.verification.well_formed import well_formed
@@ -111,7 +110,7 @@ def compared(
 def _told(parity: Parity) -> str:
     if isinstance(parity, IntegerParity):
         return f"{dict(parity.differences)}{f', near: {parity.near}' if parity.near else ''}"
-    return parity.said if isinstance(parity, DetectionParity) else f"{parity.max_rel_error:.2g} of the largest"
+    return parity.said()
 
 
 def report(found: Sequence[Outcome], seconds: float) -> None:

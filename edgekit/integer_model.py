@@ -2,7 +2,7 @@
 
 Single layers may be kept in float. A tensor is quantized if it has parameters, else it is real; an integer layer reads
 and makes quantized tensors, a float layer real ones, and Quantize and Dequantize stand where the two meet. Others may
-have activations of 16 bits, with Requantize at their borders.
+have activations of 16 bits, with Requantize at their borders. Indices of channels (ArgMax) are neither.
 
 What a layer with 16-bit activations computes is the real operator, clamp included, on what its integers stand for,
 rounded to 16 bits. Nothing is tie-free there: kernels are off by one step of 16 bits here and there.
@@ -147,8 +147,11 @@ class IntegerModel:
             return f"{named} has activations of 16 bits"
         if width is not None and node.op.border:
             return f"integers follow from {named} in float"
-        if width is not None and (reason := node.op.unproven(*self.graph.shapes_read(node))):
+        is_whole = width is not None or node.op.border is Border.TO_INDICES
+        if is_whole and (reason := node.op.unproven(*self.graph.shapes_read(node))):
             return f"{reason} ({named})"
+        if node.op.border is Border.TO_INDICES and self.width(node.operand("x")) is None:
+            return f"{named} compares reals"
         if width is not None and node.op.tabulated:
             (x,) = self.graph.activations(node)
             if curves.distance(node, self.params[x], self.params[node.output]) < curves.MARGIN:
@@ -329,6 +332,8 @@ def _check_types(model: IntegerModel, node: Node) -> None:
         case Border.TO_REALS:
             assert None not in read, f"{node.name} dequantizes reals"
             assert made is None, f"{node.name} makes integers"
+        case Border.TO_INDICES:
+            assert made is None, f"{node.name} makes integers that stand for reals"
         case None:
             assert read == {made}, f"{node.name} reads or makes tensors of several kinds"
             assert made != 8 or node.op.scales is not Scales.NONE, f"{node.name} has no integer form"

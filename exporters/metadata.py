@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit.device.detections import BOXES, CLASSES, NUMBER, SCORES
 from edgekit.errors import ConfigError
 from edgekit.exporters.origins import ORIGINS
+from edgekit.ir import MASK
 from edgekit.preprocessing import Normalization, Preprocessing
 from edgekit.suppression import endings_of, replaced
 
@@ -66,7 +67,8 @@ class OutputInfo:
     Attributes:
         name: in the file; of a torch file, the outputs of ``forward`` are in this order.
         role: what it means ("logits"), see ``edgekit.ir.Output``; of what suppression gives, its name without a head's.
-        axes: of the file's array, in order: "NC", "NCHW", or "NHWC" in TFLite; "NPP" of rows of numbers.
+        axes: of the file's array, in order: "NC", "NCHW", or "NHWC" in TFLite; "NPP" of rows of numbers; "NHW" of a
+            mask, which is int32.
         shape: of these axes, -1 for a batch that is free.
         scale: at an integer boundary, real = scale (stored - zero_point); else None.
         zero_point: likewise.
@@ -78,6 +80,11 @@ class OutputInfo:
     shape: tuple[int, ...]
     scale: float | None = None
     zero_point: int | None = None
+
+    @property
+    def is_mask(self) -> bool:
+        """Whether it is [N, H, W] of indices of channels, int32."""
+        return self.axes == "".join(MASK)
 
     @property
     def of_one_image(self) -> tuple[int, ...]:
@@ -223,7 +230,8 @@ def of_integer_model(  # noqa: PLR0913 - likewise
             take several images at once, and suppresses boxes.
     """
     check_head(io_dtype, head)
-    real = [name for name in model.graph.output_tensors if name not in model.params]
+    graph = model.graph
+    real = [t for t in graph.output_tensors if t not in model.params and not graph.tensors[t].is_mask]
     if real and io_dtype is not IoDtype.FLOAT32:
         raise ConfigError(
             f"the output {real[0]!r} is kept in float, so the file cannot take and give {io_dtype}: "
@@ -291,7 +299,7 @@ def _outputs(  # noqa: PLR0913 - a model, and how its file is written
             batches, channels, *size = shape
             axes, shape = _CHANNELS_LAST, (batches, *size, channels)
         info = OutputInfo(output.name, output.role, axes, shape)
-        if io_dtype is not IoDtype.FLOAT32:
+        if io_dtype is not IoDtype.FLOAT32 and not tensor.is_mask:
             quantized = params[output.tensor]
             offset = UINT8_OFFSET if io_dtype is IoDtype.UINT8 else 0
             info = replace(info, scale=float(quantized.scale[0]), zero_point=quantized.zero_point + offset)

@@ -20,7 +20,7 @@ class Endpoint:
 
     Attributes:
         name: in the file.
-        dtype: "float32", "int8", "uint8", "float16" or "image".
+        dtype: "float32", "int8", "uint8", "float16", "int32" of masks, or "image".
         shape: with the batch; -1 where it is free.
         scale: of quantized endpoints, else None.
         zero_point: of quantized endpoints, else None.

@@ -29,6 +29,7 @@ class Does(Enum):
     RESHAPE = auto()
     RESIZE = auto()
     TRANSPOSE = auto()
+    CHOOSE = auto()  # the index of the largest
     QUANTIZE = auto()  # reals to integers, or integers to others
     DEQUANTIZE = auto()
     CONVERT = auto()  # to another floating-point type, which may round

@@ -20,7 +20,6 @@ from edgekit.pipeline.measuring.bench import BenchResult
 from edgekit.pipeline.proving.evidence import CHECKPOINT_HASH
 from edgekit.pipeline.proving.verdicts import VerifyResult
 from edgekit.reports import exported, findings, writing
-from edgekit.verification.integer_parity import IntegerParity
 from edgekit.words import NOTHING, count, plain, size
 
 if TYPE_CHECKING:
@@ -118,13 +117,7 @@ class Exported(Shown, ExportResult):
         )
 
     def _row(self, file: ExportedFile) -> tuple[str, ...]:
-        match file.parity:
-            case None:
-                difference = NOTHING
-            case IntegerParity() as parity:
-                difference = f"{parity.max_lsb} LSB"
-            case parity:
-                difference = f"{parity.max_abs_error:.1e}"
+        difference = NOTHING if file.parity is None else file.parity.distance()
         mark = "✔" if file.proven else "!" if file.parity is not None else NOTHING
         runner = file.parity.runner if file.parity is not None else file.unproven
         return mark, file.path.name, size(file.size_bytes), difference, runner
@@ -175,9 +168,9 @@ class Verified(Shown, VerifyResult):
     @staticmethod
     def _row(file: FileVerdict, name: str, columns: Sequence[Metric]) -> tuple[str, ...]:
         values = (findings.value(column, file.measured) for column in columns)
-        integers = [p.max_lsb for p in file.parities if isinstance(p, IntegerParity) and p.runner not in file.unclaimed]
-        floats = [p.max_abs_error for p in file.parities if not isinstance(p, IntegerParity)]
-        worst = f"{max(integers)} LSB" if integers else f"{max(floats):.1e}" if floats else ""
+        claimed = (parity for parity in file.parities if parity.runner not in file.unclaimed)
+        farthest = max(claimed, key=lambda parity: parity.farness(), default=None)
+        worst = "" if farthest is None else farthest.distance()
         return findings.sign(findings.verdict(file)), name, *values, worst
 
 

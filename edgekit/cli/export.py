@@ -250,15 +250,7 @@ def _row(file: ExportedFile, result: ExportResult) -> list[str]:
 
     No tick stands beside what rests on an assumption.
     """
-    from edgekit.verification.integer_parity import IntegerParity  # noqa: PLC0415 - see the module app
-
-    match file.parity:
-        case None:
-            difference = console.NOTHING
-        case IntegerParity() as parity:
-            difference = f"{parity.max_lsb} LSB"
-        case parity:
-            difference = f"{parity.max_abs_error:.1e}"
+    difference = console.NOTHING if file.parity is None else file.parity.distance()
     compared = "[bold yellow]![/]" if file.parities else console.NOTHING
     # Export has shown that no operator of an int8 file is in float but those of these layers.
     share = 1.0 if result.answering and not result.kept_float else file.summary.int8_share

@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     from edgekit.config import Overrides
     from edgekit.pipeline.proving.verdicts import FileVerdict, VerifyResult
     from edgekit.tasks.values import Measured, Metric
-    from edgekit.verification.detection_parity import DetectionParity
-    from edgekit.verification.float_parity import FloatParity
-    from edgekit.verification.integer_parity import IntegerParity
+    from edgekit.verification.compare import Parity
 
 _WIDTH = 80  # of what stands below the table, as wide as that is
 
@@ -198,17 +196,12 @@ class _Runtimes:
     def titles(self) -> str:
         return f"[dim]{self._line('runtime', 'equal', 'max |Δ|')}[/]"
 
-    def line(self, parity: IntegerParity | FloatParity | DetectionParity, unclaimed: str | None) -> str:
+    def line(self, parity: Parity, unclaimed: str | None) -> str:
         """How near a runtime's answers are."""
-        from edgekit.verification.detection_parity import DetectionParity  # noqa: PLC0415 - see the module app
-        from edgekit.verification.integer_parity import IntegerParity  # noqa: PLC0415 - likewise
+        from edgekit.verification.float_parity import FloatParity  # noqa: PLC0415 - see the module app
 
-        equal, difference = "", ""
-        if isinstance(parity, IntegerParity):
-            equal, difference = console.percent(parity.identical), f"{parity.max_lsb} LSB"
-        else:
-            equal = console.percent(parity.share) if isinstance(parity, DetectionParity) else ""
-            difference = f"{parity.max_abs_error:.1e}"
+        equal = "" if isinstance(parity, FloatParity) else console.percent(parity.identical)
+        difference = parity.distance()
         mark = "" if unclaimed is None else f" {_superscript(self.reasons.index(unclaimed) + 1)}"
         style = "dim" if parity.passed or unclaimed is not None else "red"
         return f"[{style}]{self._line(console.escape(parity.ran()), equal, difference)}{mark}[/]"

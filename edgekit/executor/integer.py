@@ -32,6 +32,7 @@ import torch
 from edgekit.executor import float as float_executor
 from edgekit.executor.graph import GraphExecutor
 from edgekit.executor.operators import INTEGER, LARGEST
+from edgekit.ir.operators.operator import Border
 from edgekit.quantization import FLOAT32_EXACT
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class IntegerExecutor(GraphExecutor):
 
     def compute(self, node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
         """The output of ``node``: stored integers without their zero point, or reals."""
+        if node.op.border is Border.TO_INDICES:
+            return INTEGER[node](*inputs)
         if node.op.border:
             return self._converted(node, *inputs)
         total = self.accumulate(node, inputs)

@@ -3,6 +3,7 @@
 from edgekit.ir.graph import (
     IMAGE,
     LOGITS,
+    MASK,
     VALUES,
     VECTOR,
     Axis,
@@ -14,6 +15,7 @@ from edgekit.ir.graph import (
     Tensor,
 )
 from edgekit.ir.operators.add import Add
+from edgekit.ir.operators.arg_max import ArgMax
 from edgekit.ir.operators.average_pool2d import AveragePool2d
 from edgekit.ir.operators.batch_norm import BatchNorm
 from edgekit.ir.operators.clamp import Clamp
@@ -43,9 +45,11 @@ from edgekit.ir.operators.transposed_conv2d import TransposedConv2d
 __all__ = [
     "IMAGE",
     "LOGITS",
+    "MASK",
     "VALUES",
     "VECTOR",
     "Add",
+    "ArgMax",
     "AveragePool2d",
     "Axis",
     "BatchNorm",

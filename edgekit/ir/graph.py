@@ -37,6 +37,7 @@ class Axis(StrEnum):
 Axes = tuple[Axis, ...]
 IMAGE: Final[Axes] = (Axis.BATCH, Axis.CHANNEL, Axis.HEIGHT, Axis.WIDTH)
 VECTOR: Final[Axes] = (Axis.BATCH, Axis.CHANNEL)
+MASK: Final[Axes] = (Axis.BATCH, Axis.HEIGHT, Axis.WIDTH)  # of indices of channels, one a place
 _USUAL_AXES: Final = {len(axes) - 1: axes for axes in (IMAGE, VECTOR)}  # by the length of a shape; others count places
 
 
@@ -70,6 +71,11 @@ class Tensor:
     def is_image(self) -> bool:
         """Whether it is [N, C, H, W]."""
         return self.axes == IMAGE
+
+    @property
+    def is_mask(self) -> bool:
+        """Whether it is [N, H, W]: indices of channels, int32 wherever it is held."""
+        return self.axes == MASK
 
 
 @dataclass(frozen=True, slots=True)

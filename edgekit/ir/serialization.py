@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Mapping
+from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from edgekit.errors import UnsupportedOperator
@@ -103,7 +104,7 @@ def _to_json(value: Any) -> Any:  # noqa: ANN401 - any attribute
 
 
 def _from_json(declared: Any, value: Any) -> Any:  # noqa: ANN401 - likewise
-    """``value`` as the type ``declared``: a number, a word, a tuple of such, or a dataclass of such.
+    """``value`` as the type ``declared``: a number, a word, a tuple of such, a dataclass of such, or nothing.
 
     Raises:
         TypeError: it is none, or there are attributes that the dataclass does not have.
@@ -111,6 +112,9 @@ def _from_json(declared: Any, value: Any) -> Any:  # noqa: ANN401 - likewise
     if isinstance(declared, type) and dataclasses.is_dataclass(declared) and isinstance(value, Mapping):
         fields = _fields(declared)
         return declared(**{key: _from_json(fields.get(key), entry) for key, entry in value.items()})
+    if get_origin(declared) is UnionType:
+        (kind,) = set(get_args(declared)) - {NoneType}  # operators have no other unions
+        return None if value is None else _from_json(kind, value)
     if get_origin(declared) is tuple and isinstance(value, list):
         kinds = get_args(declared)
         kinds = kinds[:1] * len(value) if kinds[-1] is ... else kinds

@@ -10,10 +10,10 @@ from edgekit.facts import Basis
 from edgekit.integer_model import SUFFIX
 from edgekit.reports import origin
 from edgekit.tasks.values import TARGETS, measured_as
-from edgekit.verification.detection_parity import DetectionParity
+from edgekit.verification.class_parity import ClassParity
 from edgekit.verification.gates import Level
 from edgekit.verification.integer_parity import IntegerParity
-from edgekit.words import NOTHING, count, percent, some
+from edgekit.words import NOTHING, count, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edgekit.pipeline.making.export import ExportedFile
     from edgekit.pipeline.proving.verdicts import FileVerdict, VerifyResult
     from edgekit.tasks.values import Measured, Metric
-    from edgekit.verification.float_parity import FloatParity
+    from edgekit.verification.compare import Parity
     from edgekit.verification.gates import Gate
 
 FAILED: Final = "failed"
@@ -53,7 +53,7 @@ def remark(file: FileVerdict) -> str:
 
 def only_near(files: Iterable[FileVerdict | ExportedFile]) -> tuple[str, ...]:
     """Of which outputs identity is not claimed, and why; each reason once, with the runners where it is not of all."""
-    integers = [one for file in files for one in file.parities if isinstance(one, IntegerParity)]
+    integers = [one for file in files for one in file.parities if isinstance(one, IntegerParity | ClassParity)]
     found: dict[tuple[str, str], set[str]] = {}
     for one in integers:
         if one.near:
@@ -180,14 +180,7 @@ def failures(result: VerifyResult) -> list[Failure]:
     return sorted(found.values(), key=lambda failure: failure.gate.level)
 
 
-def parity(found: IntegerParity | FloatParity | DetectionParity) -> str:
-    """How near a runner's logits are."""
-    if isinstance(found, IntegerParity):
-        return f"{percent(found.identical)} identical" + (f", {found.max_lsb} LSB at most" if found.max_lsb else "")
-    return found.said if isinstance(found, DetectionParity) else f"{found.max_rel_error:.1e} of the largest"
-
-
-def unclaimed(file: FileVerdict) -> list[tuple[IntegerParity | FloatParity | DetectionParity, str]]:
+def unclaimed(file: FileVerdict) -> list[tuple[Parity, str]]:
     """What was measured where nothing is claimed, and why not."""
     return [(found, file.unclaimed[found.runner]) for found in file.parities if found.runner in file.unclaimed]
 
@@ -200,11 +193,11 @@ def worst_parity(file: FileVerdict) -> str:
     judged = [found for found in file.parities if found.runner not in file.unclaimed]
     if not judged:
         return ""
-    worst = max(judged, key=lambda found: -found.identical if isinstance(found, IntegerParity) else found.farness())
+    worst = max(judged, key=lambda found: found.farness())
     others = f" and {count(len(judged) - 1, 'other runtime')}" if len(judged) > 1 else ""
     default = [found for found, _ in unclaimed(file) if found.runner == file.measured_in]
-    said = [f"{parity(found)} in {found.ran()}, the default on this machine" for found in default]
-    return "; ".join([f"{parity(worst)} in {worst.ran()}{others}", *said])
+    said = [f"{found.said()} in {found.ran()}, the default on this machine" for found in default]
+    return "; ".join([f"{worst.said()} in {worst.ran()}{others}", *said])
 
 
 def metric(result: VerifyResult, name: str) -> Metric:

@@ -43,7 +43,7 @@ def render(result: VerifyResult) -> str:
 def _of_file(file: FileVerdict, name: str, result: VerifyResult) -> ET.Element:
     cases = [_of_gate(gate, name) for gate in file.gates]
     cases += [
-        _skipped(name, f"integers may differ [{found.ran()}]", f"{findings.parity(found)}: {reason}")
+        _skipped(name, f"integers may differ [{found.ran()}]", f"{found.said()}: {reason}")
         for found, reason in findings.unclaimed(file)
     ]
     cases += [_skipped(name, reason, reason) for reason in dict.fromkeys(file.skipped)]

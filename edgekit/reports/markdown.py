@@ -135,7 +135,7 @@ def _remarks(result: VerifyResult) -> list[str]:
     """What was not judged, and what was not run, each with the reason."""
     names = findings.names(result)
     unclaimed = [
-        f"{code(names[file.path])} in {escaped(f'{found.ran()}: {findings.parity(found)}: {reason}')}"
+        f"{code(names[file.path])} in {escaped(f'{found.ran()}: {found.said()}: {reason}')}"
         for file in result.files
         for found, reason in findings.unclaimed(file)
     ]

@@ -31,6 +31,8 @@ from edgekit.preprocessing import Normalization, Preprocessing
 from edgekit.reports.values import SCHEMA_VERSION, field_names, properties
 from edgekit.tasks.values import Better, Differences, Disagreement, Measured, Metric, Point
 from edgekit.verification.cases import Cause
+from edgekit.verification.class_parity import ClassParity
+from edgekit.verification.compare import Parity
 from edgekit.verification.detection_parity import DetectionParity
 from edgekit.verification.divergence import Divergence, Example, Where
 from edgekit.verification.float_parity import FloatParity
@@ -42,12 +44,13 @@ from edgekit.verification.layers import LayerComparison
 _NAMED: Final[dict[str, Any]] = {
     kind.__name__: kind
     for kind in (
-        *(Basis, Better, Cause, DetectionParity, Differences, Disagreement, Divergence, Endpoint, Example, Fact),
-        *(FileVerdict, FloatParity, Gate, IntegerParity, Interval, IoDtype, LayerComparison, Level, Mapping, Measured),
+        *(Basis, Better, Cause, ClassParity, DetectionParity, Differences, Disagreement, Divergence, Endpoint, Example),
+        *(Fact, FileVerdict, FloatParity, Gate, IntegerParity, Interval, IoDtype, LayerComparison, Level, Mapping),
+        *(Measured,),
         *(Metadata, Metric, Normalization, Path, Picture, Point, Precision, Preprocessing, Ratio, Row, Saying, Summary),
         *(VerifyResult, Where),
     )
-} | {"np": np, "NDArray": NDArray}
+} | {"np": np, "NDArray": NDArray, "Parity": Parity}
 _PLAIN: Final[dict[Any, dict[str, Any]]] = {
     str: {"type": "string"},
     int: {"type": "integer"},

@@ -211,7 +211,7 @@ class _Boundary:
     def _array(self, answer: NDArray[Any] | Mapping[str, float]) -> NDArray[Any]:
         """An output as it is, or the scores [1, classes] of a dictionary."""
         if isinstance(answer, np.ndarray):
-            return answer
+            return answer[None] if answer.ndim == 2 and answer.dtype == np.int32 else answer  # the mask of an image
         if answer.keys() != set(self.classes):
             raise ArtifactError(f"{self.path} scores other classes than its metadata names: export it again")
         return np.array([[answer[name] for name in self.classes]], np.float32)

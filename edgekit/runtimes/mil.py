@@ -333,6 +333,12 @@ def _softmax(*, x: Real, axis: int = -1) -> Real:
     return y / y.sum(axis, keepdims=True)
 
 
+@_implements("reduce_argmax")
+def _reduce_argmax(*, x: Real, axis: int = -1, keep_dims: bool = False) -> Array:
+    """The first of equal ones, of which the specification promises nothing. Source: iOS15/reduction.py."""
+    return np.argmax(x, axis=int(axis), keepdims=bool(keep_dims)).astype(np.int32)
+
+
 @_implements("reduce_mean")
 def _reduce_mean(*, x: Real, axes: Sequence[int] | None = None, keep_dims: bool = False) -> Real:
     """The mean over axes, all if none are named. Source: iOS15/reduction.py."""

@@ -190,10 +190,11 @@ def _opened(path: Path, make_runner: Callable[[], Runner] | None) -> TracingRunn
 
 
 def _stored(values: NDArray[Any]) -> NDArray[Any]:
-    """Values in the types of a Trace: formats that hold uint8 hold the same integers plus 128."""
+    """Values in the types of a Trace: formats that hold uint8 hold the same integers plus 128, or longer indices."""
     if values.dtype == np.uint8:
         return (values.astype(np.int16) - _UINT8_OFFSET).astype(np.int8)
-    return values.astype(np.float32) if values.dtype == np.float16 else values
+    narrower = {np.dtype(np.float16): np.float32, np.dtype(np.int64): np.int32}
+    return values.astype(narrower.get(values.dtype, values.dtype), copy=False)
 
 
 def _named(
@@ -203,8 +204,8 @@ def _named(
     named = {}
     for tensor, names in form.activation_names(graph).items():
         there = [found[name] for name in names if name in found]
-        is_stored = model is not None and tensor in model.params
-        right = [values for values in there if np.issubdtype(values.dtype, np.integer) == is_stored]
+        is_whole = graph.tensors[tensor].is_mask or (model is not None and tensor in model.params)
+        right = [values for values in there if np.issubdtype(values.dtype, np.integer) == is_whole]
         for values in (*right, *there)[:1]:
             named[tensor] = values
     return named

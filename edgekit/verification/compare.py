@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from edgekit.ir import LOGITS
 from edgekit.reference.integer import Reference
 from edgekit.runtimes.runner import decode, encode, in_batches
 from edgekit.suppression import ended, endings_of, given_names
+from edgekit.verification import class_parity
+from edgekit.verification.class_parity import ClassParity, compare_classes
 from edgekit.verification.detection_parity import ALLOWED, NEARLY, DetectionParity, compare_detections, differ
 from edgekit.verification.float_parity import TOLERANCE, FloatParity, compare_floats
 from edgekit.verification.integer_parity import NEAR, IntegerParity, compare_integers
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from edgekit.suppression import Ending
     from edgekit.tasks.values import Outputs
 
-    Parity = IntegerParity | FloatParity | DetectionParity
+Parity: TypeAlias = IntegerParity | FloatParity | DetectionParity | ClassParity
 
 
 def reference_outputs(model: IntegerModel, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
@@ -43,7 +45,7 @@ def reference_outputs(model: IntegerModel, pixels: NDArray[np.uint8]) -> dict[st
 def run_integers(
     runner: Runner, metadata: Metadata, model: IntegerModel, pixels: NDArray[np.uint8]
 ) -> dict[str, NDArray[Any]]:
-    """The outputs that an int8 file gives, by name: int8, or float32 where they are kept in float.
+    """The outputs that an int8 file gives, by name: int8, or float32 where they are kept in float, or classes.
 
     Where boxes are suppressed behind a program that is run alone, edgekit suppresses them itself.
 
@@ -114,7 +116,9 @@ def with_reference(  # noqa: PLR0913 - what is compared, and what is claimed
             continue
         arrays, called = (found[output.name], expected[output.name]), label(output.name, expected)
         why = near or reasons.get(output.tensor, "")
-        if output.tensor in model.params:
+        if model.graph.tensors[output.tensor].is_mask:
+            parities.append(compare_classes(runner, *arrays, output=output.name, near=why))
+        elif output.tensor in model.params:
             parity = compare_integers(runner, *arrays, near=why, max_lsb_allowed=max_lsb_allowed, output=called)
             parities.append(parity)
         else:
@@ -130,7 +134,7 @@ def with_reference(  # noqa: PLR0913 - what is compared, and what is claimed
 
 def with_floats(
     runner: str, found: Outputs, expected: Outputs, metadata: Metadata, tolerance: float | None = None
-) -> tuple[FloatParity | DetectionParity, ...]:
+) -> tuple[Parity, ...]:
     """Outputs of a float file against the trained network's, one parity an output, and one a detector that suppresses.
 
     ``tolerance`` is of values relative to the largest; None for the usual one.
@@ -138,8 +142,10 @@ def with_floats(
     precision, endings = metadata.precision, endings_of(metadata.provenance)
     detections = {name for ending in endings for name in ending.names}
     allowed = TOLERANCE[precision] if tolerance is None else tolerance
-    parities: list[FloatParity | DetectionParity] = [
-        compare_floats(runner, found[name], wanted, allowed, precision, output=label(name, expected))
+    parities: list[Parity] = [
+        compare_classes(runner, found[name], wanted, output=name, precision=precision)
+        if np.issubdtype(wanted.dtype, np.integer)
+        else compare_floats(runner, found[name], wanted, allowed, precision, output=label(name, expected))
         for name, wanted in expected.items()
         if name not in detections
     ]
@@ -193,6 +199,9 @@ def is_off(
 
 def _is_off(found: NDArray[Any], expected: NDArray[Any], precision: Precision) -> NDArray[np.bool_]:
     images = len(expected)
+    if np.issubdtype(expected.dtype, np.integer) and precision is not Precision.INT8:  # classes
+        others: NDArray[np.bool_] = (found != expected).reshape(images, -1).mean(1) > class_parity.ALLOWED[precision]
+        return others
     if precision is Precision.INT8:
         off: NDArray[np.bool_] = (found != expected).reshape(images, -1).any(1)
         return off
@@ -213,8 +222,6 @@ def integers(
     return with_reference(runner.name, found, expected, model, simulated=runner.simulated, near=near)
 
 
-def floats(
-    runner: Runner, metadata: Metadata, pixels: NDArray[np.uint8], expected: Outputs
-) -> tuple[FloatParity | DetectionParity, ...]:
+def floats(runner: Runner, metadata: Metadata, pixels: NDArray[np.uint8], expected: Outputs) -> tuple[Parity, ...]:
     """The outputs of a float file against the trained network's."""
     return with_floats(runner.name, run_floats(runner, metadata, pixels, expected), expected, metadata)

@@ -87,12 +87,15 @@ class DetectionParity:
         return self.boxes - self.again - self.undecided - self.exchanged
 
     @property
-    def share(self) -> float:
+    def identical(self) -> float:
         """Of the boxes that have to be there, what is there again, 0..1."""
         decided = self.boxes - self.undecided
         return self.again / decided if decided else 1.0
 
-    @property
+    def distance(self) -> str:
+        """How far off it is, in a few words."""
+        return f"{self.max_abs_error:.1e}"
+
     def said(self) -> str:
         """How many boxes are there again, for people."""
         decided = self.undecided + self.exchanged
@@ -117,7 +120,7 @@ class DetectionParity:
         if self.least == 1:
             few = self.exchanged <= 1 + EXCHANGED * self.boxes
             return few and not (self.lost or self.surplus or self.disordered)
-        return self.share >= self.least and self.surplus <= (1 - self.least) * max(self.boxes, 1)
+        return self.identical >= self.least and self.surplus <= (1 - self.least) * max(self.boxes, 1)
 
 
 @dataclass(frozen=True, slots=True)

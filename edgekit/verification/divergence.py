@@ -247,7 +247,7 @@ class Comparison:
 
     def _reals(self, tensor: str, values: NDArray[Any]) -> NDArray[Any]:
         """What values stand for, without the factor that their tensor carries."""
-        if not _is_stored(values):
+        if not _is_stored(values) or (self.graph and self.graph.tensors[tensor].is_mask):
             return values.astype(np.float64)
         assert self.model is not None, "integers are of an integer model"
         real = self.model.params[tensor].dequantize(values).astype(np.float64)

@@ -58,6 +58,14 @@ class FloatParity:
         """What was compared, for people."""
         return values_of(self.output)
 
+    def distance(self) -> str:
+        """How far off it is, in a few words."""
+        return f"{self.max_abs_error:.1e}"
+
+    def said(self) -> str:
+        """How near it is, for people."""
+        return f"{self.max_rel_error:.1e} of the largest"
+
     @property
     def passed(self) -> bool:
         """Whether the error is within the tolerance; NaN is not."""

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, TypeVar
 from edgekit.exporters.metadata import Precision
 from edgekit.tasks.scoring import metrics
 from edgekit.tasks.values import Better, measured_as
+from edgekit.verification.class_parity import ClassParity
 from edgekit.verification.detection_parity import DetectionParity
 from edgekit.verification.float_parity import FloatParity
-from edgekit.verification.integer_parity import NEAR, IntegerParity
+from edgekit.verification.integer_parity import NEAR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from edgekit.tasks.task import Task
     from edgekit.tasks.values import Measured, Metric, Nearness, Plausibility
+    from edgekit.verification.compare import Parity
 
 T = TypeVar("T")
 
@@ -82,13 +84,22 @@ def of_checkpoint(path: Path | None, *, is_of_it: bool) -> Gate:
     return well_formed("of this checkpoint", problems, "" if path is None else path.name)
 
 
-def parity(found: IntegerParity | FloatParity | DetectionParity, where: str = "") -> Gate:
+def parity(found: Parity, where: str = "") -> Gate:
     """The gate of one runner; ``where`` says at which layer it parts from the reference, if that is known."""
     if isinstance(found, DetectionParity):
-        measured, allowed = found.said, f"{found.least:.0%} of the boxes, {found.tolerance:g} off"
+        measured, allowed = found.said(), f"{found.least:.0%} of the boxes, {found.tolerance:g} off"
         problem = f"suppression leaves other {found.values_of()}: {found.wrong}"
         problem += f"; {where}" if where else ", though its operators and their numbers are what they have to be"
         level, name = Level.INTEGER if found.least == 1 else Level.FLOAT, "the boxes of edgekit's own suppression"
+    elif isinstance(found, ClassParity):
+        measured = f"{found.values - found.differing:,} of {found.values:,} {found.values_of()} identical"
+        allowed = f"{100 * found.allowed:g} % may differ" if found.allowed else "all"
+        problem = (
+            f"{found.differing:,} of {found.values:,} {found.values_of()} have another class: "
+            f"{where or 'edgekit diff finds where'}"
+        )
+        level = Level.INTEGER if found.precision is Precision.INT8 else Level.FLOAT
+        name = f"identical {found.output}" if not found.allowed else f"near {found.output}"
     elif isinstance(found, FloatParity):
         measured = f"{found.max_abs_error:.2g} at most, {found.max_rel_error:.2g} of the largest"
         if found.precision is Precision.FLOAT16:

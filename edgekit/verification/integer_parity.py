@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgekit.words import percent
+
 # Of relative_rms, behind layers that are more precise than int8. One rounding that turns out otherwise near the image
 # grows to a few LSB of every logit: measured on MobileNetV3-Small with its first hard-swish in float, 0.12 between a
 # runtime and the reference, where int8 itself costs 0.3. A file that computes something else is off by 1 and more.
@@ -84,6 +86,14 @@ class IntegerParity:
     def values_of(self) -> str:
         """What was compared, for people."""
         return values_of(self.output)
+
+    def distance(self) -> str:
+        """How far off it is, in a few words."""
+        return f"{self.max_lsb} LSB"
+
+    def said(self) -> str:
+        """How near it is, for people."""
+        return f"{percent(self.identical)} identical" + (f", {self.max_lsb} LSB at most" if self.max_lsb else "")
 
     @property
     def identical(self) -> float:

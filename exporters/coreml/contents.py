@@ -44,6 +44,7 @@ _DOES: Final = {
     "mul": Does.MULTIPLY,
     "pad": Does.PAD,
     "quantize": Does.QUANTIZE,
+    "reduce_argmax": Does.CHOOSE,
     "reduce_mean": Does.POOL,
     "relu": Does.CLAMP,
     "relu6": Does.CLAMP,

@@ -73,10 +73,7 @@ class Document:
         self._head = head
         self._texts = {output.tensor: _text(output, graph) for output in graph.outputs}
         self._returned: list[str] = []
-        self._outputs = {
-            output.tensor: self.program.value(output.name, self.shapes[output.tensor], "float32")
-            for output in graph.outputs
-        }
+        self._outputs = {output.tensor: self._output(output, graph) for output in graph.outputs}
 
     @property
     def fits_image(self) -> bool:
@@ -111,10 +108,18 @@ class Document:
         """``value``, which is to hold the reals of a tensor; or the file's output, where that can hold them."""
         return self._outputs[tensor] if tensor in self._outputs and value.dtype == "float32" else value
 
+    def mask(self, tensor: str) -> Value:
+        """What is to hold the indices [N, H, W] of a tensor: the file's output, where there is one of that shape."""
+        output = self._outputs.get(tensor)
+        is_output = output is not None and output.shape == self.shapes[tensor]
+        return output if output and is_output else Value(self.names[tensor], "int32", self.shapes[tensor])
+
     def finish(self, reals: Mapping[str, Value]) -> None:
         """Declare the outputs, given the reals of the output tensors by the tensors' names."""
         for tensor, output in self._outputs.items():
-            if reals[tensor] != output:
+            if output.shape != reals[tensor].shape:
+                self.program.add("squeeze", output, x=reals[tensor], axes=(0,))
+            elif reals[tensor] != output:
                 self._cast(reals[tensor], output)
             scores = self._probabilities(output) if tensor == self._scored else output
             if self._labels:
@@ -145,6 +150,13 @@ class Document:
         if behind := endings_of(self._about.provenance):
             model = endings.pipeline(model, behind, self._about.labels)
         package.write(path, model.SerializeToString(deterministic=True), weights)
+
+    def _output(self, output: Output, graph: Graph) -> Value:
+        """An output of the file: reals, or of one image a mask [H, W], as Apple's own segmenters give it."""
+        shape, is_mask = self.shapes[output.tensor], graph.tensors[output.tensor].is_mask
+        if not is_mask:
+            return self.program.value(output.name, shape, "float32")
+        return self.program.value(output.name, shape[1:] if shape[0] == 1 else shape, "int32")
 
     def _probabilities(self, logits: Value) -> Value:
         result = self.program.value(metadata.PROBABILITIES, logits.shape, logits.dtype)

@@ -62,7 +62,8 @@ class _FloatWriter:
         for node in graph:
             program.origins.enter(node)
             value = Value(document.names[node.output], program.dtype, document.shapes[node.output])
-            output = document.or_output(node.output, value)
+            is_mask = graph.tensors[node.output].is_mask
+            output = document.mask(node.output) if is_mask else document.or_output(node.output, value)
             operators.float_layer(program, node, output, *(self._operand(name) for name in node.inputs))
             self.values[node.output] = output
         program.origins.enter(None)

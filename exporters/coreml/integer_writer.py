@@ -37,6 +37,7 @@ from edgekit.exporters.coreml.names import REAL, RESULT
 from edgekit.exporters.coreml.operators import OPERATORS
 from edgekit.exporters.coreml.reals import to_real, to_scale, to_weights
 from edgekit.exporters.metadata import Head, IoDtype, Metadata, Precision
+from edgekit.ir.operators.operator import Border
 from edgekit.quantization import INT8_MIN
 
 if TYPE_CHECKING:
@@ -109,7 +110,9 @@ class _IntegerWriter:
         self._input()
         for node in graph:
             self.program.origins.enter(node)
-            if node.op.border:
+            if node.op.border is Border.TO_INDICES:
+                self._choose(node)
+            elif node.op.border:
                 self._border(node)
             elif node.output in self.model.params:
                 self._integer_node(node)
@@ -126,6 +129,16 @@ class _IntegerWriter:
         else:
             self.reals[node.output] = source
 
+    def _choose(self, node: Node) -> None:
+        """The largest channel of each place: of integers as they are stored, the first of equal ones."""
+        x, output = node.operand("x"), self.document.mask(node.output)
+        if x in self.stored:
+            steps = self._steps(output.name, self.stored[x])
+            value = operators.told_apart(self.program, output.name, steps, output.shape[1:])
+        else:
+            value = self.reals[x]
+        self.reals[node.output] = OPERATORS[node](self.program, output, value)
+
     def _integer_node(self, node: Node) -> None:
         if node.op.rounds_up:
             self._interpolate(node)
@@ -139,7 +152,8 @@ class _IntegerWriter:
 
     def _reads_steps(self, node: Node) -> bool:
         """Whether a node reads whole steps, not the reals that they stand for."""
-        return node.op.rounds_up or (node.op.averages and self.program.dtype == "float32")
+        is_whole = node.op.rounds_up or node.op.border is Border.TO_INDICES
+        return is_whole or (node.op.averages and self.program.dtype == "float32")
 
     def _average(self, node: Node) -> None:
         """The mean of whole steps: float32 adds these up exactly, in whatever order, and reals only nearly.
@@ -164,14 +178,17 @@ class _IntegerWriter:
         """Weighted means of integers as they are stored: whole steps, of which halves are rounded upwards."""
         shape, unit = self.document.shapes[node.output], np.ones((), self.program.dtype)
         name, source = self.names[node.output], self.stored[node.operand("x")]
-        steps = self.program.add(
-            "dequantize", self.program.value(f"{name}_steps", source.shape), input=source, scale=unit
-        )
+        steps = self._steps(name, source)
         result = OPERATORS[node](self.program, self.program.value(f"{name}{RESULT}", shape), steps)
         whole = operators.rounded_up(self.program, self.program.value(f"{name}_whole", shape), result)
         stored = Value(name, source.dtype, shape)
         self.program.add("quantize", stored, input=whole, scale=unit, output_dtype=stored.dtype)
         self._dequantize(node.output, stored)
+
+    def _steps(self, name: str, stored: Value) -> Value:
+        """Integers as they are stored, as reals."""
+        steps, unit = self.program.value(f"{name}_steps", stored.shape), np.ones((), self.program.dtype)
+        return self.program.add("dequantize", steps, input=stored, scale=unit)
 
     def _float_node(self, node: Node) -> None:
         named = Value(self.names[node.output], self.program.dtype, self.document.shapes[node.output])

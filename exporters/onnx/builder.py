@@ -111,7 +111,7 @@ class OnnxBuilder:
         """
         if node.op.moves_values:
             return node.output in self.params and self.params[node.output].bits == 8
-        return node.op.border is Border.TO_REALS
+        return node.op.border in {Border.TO_REALS, Border.TO_INDICES}
 
     def quantize(self, tensor: str, source: str, output: str) -> str:
         """QuantizeLinear of ``source`` with the parameters of ``tensor``."""
@@ -166,6 +166,7 @@ class OnnxBuilder:
 
     def endpoint(self, name: str, tensor: str, dtype: int, *, batch: int | None) -> onnx.ValueInfoProto:
         """The declaration of an input or output of the file; the batch is free where it is None."""
+        dtype = TensorProto.INT32 if self.graph.tensors[tensor].is_mask else dtype
         return helper.make_tensor_value_info(name, dtype, [batch or BATCH, *self.graph.tensors[tensor].shape])
 
     def finish(self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]) -> onnx.ModelProto:

@@ -56,6 +56,7 @@ _ROLES: Final = {
 }
 _DOES: Final = {
     "Add": Does.ADD,
+    "ArgMax": Does.CHOOSE,
     "AveragePool": Does.POOL,
     "BatchNormalization": Does.NORMALIZE,
     "Cast": Does.CONVERT,

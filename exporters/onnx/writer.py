@@ -58,7 +58,8 @@ def write_integer_model(  # noqa: PLR0913 - one a choice of the user's
     graph, names = model.graph, public_names(model.graph)
     about = file_metadata.of_integer_model(model, io_dtype, head, batch=batch)
     seen_as_stored = io_dtype is IoDtype.UINT8
-    endpoints = {tensor: name for tensor, name in names.items() if (tensor in model.params) == seen_as_stored}
+    masks = {tensor for tensor in names if graph.tensors[tensor].is_mask}
+    endpoints = {t: name for t, name in names.items() if t in masks or (t in model.params) == seen_as_stored}
     version = for_runtime(runtime, int16=bool(model.int16_nodes))
     builder = OnnxBuilder(graph, model.params, version, endpoints)
     _take_in(builder, model, names[graph.input], io_dtype)
@@ -101,7 +102,8 @@ def write_float_model(  # noqa: PLR0913 - likewise
     if precision is Precision.FLOAT32:
         builder = OnnxBuilder(graph, {}, version, names)
     else:
-        builder = OnnxBuilder(graph, {}, version, {}, np.float16)
+        masks = {tensor: name for tensor, name in names.items() if graph.tensors[tensor].is_mask}
+        builder = OnnxBuilder(graph, {}, version, masks, np.float16)
         builder.node("Cast", [names[graph.input]], builder.values[graph.input], to=TensorProto.FLOAT16)
     for node in graph:
         builder.origins.enter(node)
@@ -109,7 +111,8 @@ def write_float_model(  # noqa: PLR0913 - likewise
     builder.origins.enter(None)
     if precision is Precision.FLOAT16:
         for name in graph.output_tensors:
-            builder.node("Cast", [builder.values[name]], names[name], to=TensorProto.FLOAT)
+            if name not in masks:
+                builder.node("Cast", [builder.values[name]], names[name], to=TensorProto.FLOAT)
     _write(builder, TensorProto.FLOAT, file_metadata.of_float_model(model, precision, head, batch=batch), path)
 
 

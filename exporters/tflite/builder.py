@@ -93,6 +93,8 @@ class TfliteBuilder:
 
     def dtype(self, name: str) -> str:
         """The type of an activation of the graph."""
+        if self.graph.tensors[name].is_mask:
+            return "int32"
         return np.dtype(self.params[name].dtype).name if name in self.params else "float32"
 
     def weight(self, name: str, values: NDArray[Any], channel_axis: int) -> int:

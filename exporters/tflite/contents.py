@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _ROLES: Final = {
     "ADD": ("first", "second"),
+    "ARG_MAX": ("input", "axis"),
     "CONV_2D": ("input", "weight", "bias"),
     "DEPTHWISE_CONV_2D": ("input", "weight", "bias"),
     "FULLY_CONNECTED": ("input", "weight", "bias"),
@@ -52,7 +53,9 @@ _ROLES: Final = {
 }
 _DOES: Final = {
     "ADD": Does.ADD,
+    "ARG_MAX": Does.CHOOSE,
     "AVERAGE_POOL_2D": Does.POOL,
+    "CAST": Does.CONVERT,
     "CONCATENATION": Does.JOIN,
     "DEPTHWISE_CONV_2D": Does.DEPTHWISE,
     "DEPTH_TO_SPACE": Does.TRANSPOSE,

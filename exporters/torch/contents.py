@@ -57,6 +57,7 @@ _ROLES: Final = {
 _DOES: Final = {
     "aten::add": Does.ADD,
     "aten::addcmul": Does.MULTIPLY_AND_ADD,
+    "aten::argmax": Does.CHOOSE,
     "aten::avg_pool2d": Does.POOL,
     "aten::cat": Does.JOIN,
     "aten::clamp": Does.CLAMP,

@@ -49,6 +49,11 @@ def result_names(graph: Graph) -> dict[str, str]:
     return {output.tensor: output.name for output in graph.outputs}
 
 
+def as_mask(variable: str) -> str:
+    """The expression for indices of channels as callers see them; torch's own have 64 bits."""
+    return f"{variable}.to(torch.int32)"
+
+
 def add_head(program: script.Program, graph: Graph, head: Head) -> None:
     """Append the method ``probabilities``, if there is to be one: what ``forward`` gives stays the logits."""
     if head is Head.LOGITS:
@@ -83,7 +88,8 @@ def write_float_model(
         program.origins.enter(node)
         write_node(node, writer)
     program.origins.enter(None)
-    program.returns([program.variable(tensor) for tensor in graph.output_tensors])
+    made = {tensor: program.variable(tensor) for tensor in graph.output_tensors}
+    program.returns([as_mask(of) if graph.tensors[tensor].is_mask else of for tensor, of in made.items()])
     add_head(program, graph, head)
 
     about = metadata.of_float_model(model, precision, head, batch=batch)

@@ -182,6 +182,8 @@ def _program(model: IntegerModel, io_dtype: IoDtype, engine: Engine, head: Head)
 def _given(program: script.Program, model: IntegerModel, tensor: str, io_dtype: IoDtype) -> str:
     """The expression for an output as callers see it."""
     result = program.variable(tensor)
+    if model.graph.tensors[tensor].is_mask:
+        return floating.as_mask(result)
     match io_dtype:
         case IoDtype.FLOAT32:
             return f"torch.dequantize({result})" if tensor in model.params else result

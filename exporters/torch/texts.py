@@ -69,7 +69,14 @@ class Texts:
 def given(about: Metadata) -> tuple[Endpoint, ...]:
     """The outputs of ``forward``, as the metadata have them."""
     return tuple(
-        Endpoint(output.name, about.io_dtype, output.shape, output.scale, output.zero_point) for output in about.outputs
+        Endpoint(
+            output.name,
+            "int32" if output.is_mask else about.io_dtype,
+            output.shape,
+            output.scale,
+            output.zero_point,
+        )
+        for output in about.outputs
     )
 
 

@@ -17,6 +17,7 @@ from edgekit.ir.serialization import graph_from_dict, graph_to_dict
 
 OPS: dict[type[Op], Op] = {
     ir.Add: ir.Add(),
+    ir.ArgMax: ir.ArgMax((8, 6)),
     ir.AveragePool2d: ir.AveragePool2d((3, 2), (2, 1), Padding(0, 1, 2, 3)),
     ir.BatchNorm: ir.BatchNorm(1e-3),
     ir.Clamp: ir.Clamp(-3.0),

@@ -46,10 +46,10 @@ TWO: Things = [(LEFT, [0.8, 0]), (RIGHT, [0.6, 0])]
 def test_the_same_boxes_pass() -> None:
     parity = compared(TWO, TWO)
     assert counts(parity) == (2, 2, 0, 0, 0, 0, 0)
-    assert (parity.passed, parity.share, parity.max_abs_error) == (True, 1.0, 0.0)
+    assert (parity.passed, parity.identical, parity.max_abs_error) == (True, 1.0, 0.0)
     moved: Things = [((0.0, 0.0, 0.4, 0.400004), [0.8, 0]), TWO[1]]
     assert compared(moved, TWO).max_abs_error == pytest.approx(4e-6, rel=0.01)
-    assert parity.said == "2 of 2 boxes, in the same order, 0.0e+00 off at most"
+    assert parity.said() == "2 of 2 boxes, in the same order, 0.0e+00 off at most"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ TYPE = f"__torch__.{CLASS}"
 # What is neither operator, constant nor name of this list is refused. ``edgekit.exporters.torch`` writes by it: an
 # operator that a writer learns comes here. None of these reaches beyond the tensors that it is given and makes.
 OPERATORS = frozenset({
-    "_make_per_tensor_quantized_tensor", "add", "addcmul", "avg_pool2d", "cat", "clamp", "clamp_min",
+    "_make_per_tensor_quantized_tensor", "add", "addcmul", "argmax", "avg_pool2d", "cat", "clamp", "clamp_min",
     "constant_pad_nd", "contiguous", "conv2d", "copy_", "dequantize", "empty", "fill_", "flatten", "floor",
     "hardswish", "int_repr", "leaky_relu", "linear", "max_pool2d", "mean", "mul", "permute", "prelu",
     "quantize_per_tensor", "relu", "replication_pad2d", "reshape", "sigmoid", "size", "slice", "softmax", "sub",

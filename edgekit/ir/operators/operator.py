@@ -55,6 +55,7 @@ class Border(Enum):
     TO_INTEGERS = "from reals to integers"
     TO_ANOTHER_WIDTH = "from integers to those of another width"
     TO_REALS = "from integers to the reals that they stand for"
+    TO_INDICES = "from integers, or reals, to indices of channels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class Op(abc.ABC):
         factors: what becomes of a factor of a whole tensor.
         grid: scale and zero point of the result where they are FIXED.
         takes_clamp: every format and every integer kernel clamps its result at no cost.
-        border: the two kinds of tensors that it stands between, computing nothing; None of all others.
+        border: the two kinds of tensors that it stands between, computing no values; None of all others.
         has_ratio_per_operand: in integers each operand is multiplied by a ratio of its own, all of one denominator;
             of other operators, what was accumulated is.
         lowered: why no graph that is executed or written holds it, as the end of a sentence; "" if one can.

@@ -18,7 +18,7 @@ from edgekit.facts import assumed
 from edgekit.integer_model import SUFFIX
 from edgekit.pipeline.making import manifest, wishes
 from edgekit.pipeline.making.check import check_contents, departures, told
-from edgekit.pipeline.making.finishing import finished
+from edgekit.pipeline.making.finishing import computed_in_float, finished
 from edgekit.pipeline.making.given import Given, from_files
 from edgekit.pipeline.making.integers import DATA_FREE, PROOF_IMAGES, RANGES_SUFFIX, Integers, integers_of
 from edgekit.pipeline.making.source import Source, open_source
@@ -26,6 +26,7 @@ from edgekit.profiles.profile import profile
 from edgekit.progress import Progress, silent
 from edgekit.runtimes.catalog import all_runners
 from edgekit.verification import compare
+from edgekit.verification.class_parity import ClassParity
 from edgekit.verification.detection_parity import DetectionParity
 from edgekit.verification.float_layers import compare_float_layers
 from edgekit.verification.holding import hold
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from edgekit.profiles.checks import Finding
     from edgekit.runtimes.runner import Runner
     from edgekit.tasks.values import Outputs
-    from edgekit.verification.float_parity import FloatParity
+    from edgekit.verification.compare import Parity
 
     # Another model, and how to train that leads to it again.
     Refine = Callable[[Source, IntegerModel], tuple[IntegerModel, FinetuneSettings]]
@@ -81,19 +82,19 @@ class ExportedFile:
     size_bytes: int
     write_seconds: float
     summary: Summary = field(repr=False)
-    parities: tuple[IntegerParity | FloatParity | DetectionParity, ...] = ()
+    parities: tuple[Parity, ...] = ()
     unproven: str = NOT_ASKED
     unclaimed: tuple[str, ...] = ()
 
     @property
-    def parity(self) -> IntegerParity | FloatParity | DetectionParity | None:
+    def parity(self) -> Parity | None:
         """The proof of the output that is farthest off; None without one."""
         return max(self.parities, key=lambda parity: parity.farness(), default=None)
 
     @property
     def proven(self) -> bool:
         """Whether it was run and compared, is claimed to be identical, and rests on nothing that is assumed."""
-        near = any(isinstance(parity, IntegerParity) and parity.near for parity in self.parities)
+        near = any(isinstance(parity, IntegerParity | ClassParity) and parity.near for parity in self.parities)
         return not (self.unproven or near)
 
 
@@ -172,15 +173,15 @@ def export(
     """
     started = time.perf_counter()
     given = from_files(settings) if given is None else given
-    granted = wishes.granted_at_once(settings)
-    jobs = _jobs(granted.settings, given)
+    jobs = _jobs(settings, given)
     device = None if settings.export.device is None else profile(settings.export.device)
     out = settings.export.out
     with files.staging(out) as scratch:  # first: what cannot be written to is better found before the work than after
         progress("loading", 0, 1)
         source = open_source(settings, progress, given=given)
         progress("loading", 1, 1)
-        granted = wishes.granted_to(source.float_model.graph, granted)
+        model = source.float_model
+        granted = wishes.granted(model.graph, settings, computed_in_float(model.provenance))
         settings = granted.settings
         for form, _ in jobs:
             form.check_endings(source.float_model.provenance)
@@ -402,7 +403,7 @@ class _Proof:
                 f"{file.path.name} is not what it has to be, so nothing was written: {wrong[0].problem}. --no-verify "
                 f"writes it all the same"
             )
-        proofs: list[tuple[IntegerParity | FloatParity | DetectionParity, ...]] = []
+        proofs: list[tuple[Parity, ...]] = []
         unclaimed: list[str] = []
         reasons: list[str] = []
         for make_runner in all_runners(file.path):
@@ -433,7 +434,7 @@ class _Proof:
         assert self._model is not None
         return compare.unclaimed(runner, about, self._model)
 
-    def _parities(self, runner: Runner, about: Metadata) -> tuple[IntegerParity | FloatParity | DetectionParity, ...]:
+    def _parities(self, runner: Runner, about: Metadata) -> tuple[Parity, ...]:
         if about.precision is Precision.INT8:
             assert self._model is not None
             return compare.integers(runner, about, self._model, self._pixels, self._integers)
@@ -444,10 +445,15 @@ def _published(file: ExportedFile, path: Path) -> ExportedFile:
     return replace(file, path=path, summary=replace(file.summary, path=path))
 
 
-def _difference(parity: IntegerParity | FloatParity | DetectionParity) -> str:
+def _difference(parity: Parity) -> str:
     """What is wrong, in words."""
     if isinstance(parity, DetectionParity):
         return f"leaves other boxes in {parity.ran()} than edgekit: {parity.wrong}"
+    if isinstance(parity, ClassParity):
+        return (
+            f"names other classes in {parity.ran()} than the reference, for {parity.differing:,} of "
+            f"{parity.values:,} {parity.values_of()} ({100 * parity.allowed:g} % may differ)"
+        )
     if isinstance(parity, IntegerParity) and not parity.exact:
         return (
             f"is far from the reference in {parity.ran()}, up to {parity.max_lsb} LSB: differences of "

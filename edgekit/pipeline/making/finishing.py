@@ -1,4 +1,4 @@
-"""What files give: raw outputs of heads, or what these stand for, computed in float behind all integers.
+"""What files give: raw outputs of heads, or what these stand for, computed behind all that was calibrated.
 
 Integers are those of the raw network: it is finished after it was calibrated, and any ranges serve for all.
 """
@@ -16,6 +16,9 @@ from edgekit.tasks.detection.coding import decode, probabilities
 from edgekit.tasks.detection.in_graph import decoded
 from edgekit.tasks.detection.task import BOXES, CORNERS, PRIORS, PROBABILITIES, SCORES
 from edgekit.tasks.registry import heads_of
+from edgekit.tasks.segmentation.in_graph import classed
+from edgekit.tasks.segmentation.masks import classes_of
+from edgekit.tasks.segmentation.task import CLASSES, LOGITS, SIZE, Segmentation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -67,11 +70,14 @@ def as_wanted(trained: Trained, finish: Finish) -> Trained:
     """
     if finish.outputs == RAW or finish == Finish.of(trained.provenance):
         return trained
-    if not [*_detectors(trained.provenance)]:
-        raise ConfigError(f"export.outputs is {finish.outputs}, and the network is no detector: leave --outputs out")
     provenance = {**trained.provenance, OUTPUTS: finish.outputs}
-    if finish.outputs == FINAL:
-        detectors = _detectors(provenance)
+    detectors = [*_detectors(provenance)]
+    if not detectors and not [*_segmenters(provenance)]:
+        raise ConfigError(
+            f"export.outputs is {finish.outputs}, and the network is neither detector nor segmenter: leave --outputs "
+            f"out"
+        )
+    if finish.outputs == FINAL and detectors:
         endings = [Ending(*decodes, before, finish.rule) for before, _, decodes, _ in detectors]
         provenance[SUPPRESSION] = [ending.to_dict() for ending in endings]
     return replace(trained, outputs=_answering(trained.outputs, provenance), provenance=provenance)
@@ -84,7 +90,15 @@ def finished(model: M) -> M:
     graph, quantized = model.graph, getattr(model, "params", ())
     for _, outputs, called, priors in _detectors(model.provenance):
         graph = decoded(graph, outputs, called, priors, quantized)
+    for output, named, size in _segmenters(model.provenance):
+        graph = classed(graph, output, named, size)
     return replace(model, graph=graph)
+
+
+def computed_in_float(provenance: Mapping[str, Any]) -> tuple[str, ...]:
+    """The outputs that files compute in float, by what they are called before boxes are suppressed."""
+    is_raw = provenance.get(OUTPUTS, RAW) == RAW
+    return () if is_raw else tuple(name for _, _, called, _ in _detectors(provenance) for name in called)
 
 
 def _detectors(provenance: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str], tuple[str, str], Priors]]:
@@ -102,16 +116,28 @@ def _detectors(provenance: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, 
             )
 
 
+def _segmenters(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str, tuple[int, int] | None]]:
+    """Of each segmenter: what it gives, what that becomes, and the size of the image where it is to have that."""
+    heads = heads_of(provenance)
+    for head in heads:
+        if head["task"] == Segmentation.name:
+            before = f"{head['name']}_" if len(heads) > 1 else ""
+            height, width = head[SIZE]
+            yield before + LOGITS, before + CLASSES, (height, width) if provenance[OUTPUTS] == FINAL else None
+
+
 def _answering(raw: Answering, provenance: Mapping[str, Any]) -> Answering:
     """What finishes all answers of ``raw``, apart from the nodes and operators of files that do the same."""
-    detectors = [*_detectors(provenance)]
+    detectors, segmenters = [*_detectors(provenance)], [*_segmenters(provenance)]
 
-    def answer(images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    def answer(images: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         outputs = raw(images)
-        made = {}
+        made: dict[str, tuple[str, NDArray[Any]]] = {}
         for _, (boxes, scores), (corners, likely), priors in detectors:
             made[boxes] = corners, decode(outputs[boxes], priors.boxes)
             made[scores] = likely, probabilities(outputs[scores])
+        for mask, classes, size in segmenters:
+            made[mask] = classes, classes_of(outputs[mask], size)
         return ended(dict(made.get(name, (name, values)) for name, values in outputs.items()), provenance)
 
     return answer

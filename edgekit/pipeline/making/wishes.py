@@ -14,7 +14,7 @@ from edgekit.errors import ConfigError
 from edgekit.exporters.metadata import Head, logits_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from edgekit.config import Settings
     from edgekit.ir import Graph
@@ -35,37 +35,33 @@ class Granted:
     instead: Mapping[str, str] = field(default_factory=dict)
 
 
-def granted_at_once(settings: Settings) -> Granted:
-    """What can be had of any network.
-
-    Raises:
-        ConfigError: a user asks for integers at a boundary that gives what is computed in float.
-    """
-    wanted = settings.export
-    if wanted.outputs == "raw" or wanted.io_dtype == "float32":
-        return Granted(settings)
-    if _is_of_profile(settings, _IO_DTYPE):
-        return _without(Granted(settings), _IO_DTYPE, "float32", f"{wanted.outputs} outputs are computed in float32")
-    raise ConfigError(
-        f"export.outputs is {wanted.outputs}, which files compute in float32, and export.io_dtype is "
-        f"{wanted.io_dtype}: leave one of them out"
-    )
-
-
-def granted_to(graph: Graph, before: Granted) -> Granted:
+def granted(graph: Graph, settings: Settings, floats: Sequence[str] = ()) -> Granted:
     """What can be had of a network.
 
+    Args:
+        graph: of it.
+        settings: what is wished.
+        floats: outputs that files compute in float.
+
     Raises:
-        ConfigError: a user asks for probabilities of a network that gives no logits.
+        ConfigError: a user asks for probabilities of a network that gives no logits, or for integers at a boundary that
+            gives what is computed in float.
     """
-    settings = before.settings
-    if Head(settings.export.probabilities) is Head.LOGITS or graph.logits is not None:
-        return before
+    found, wanted = Granted(settings), settings.export
+    if floats and wanted.io_dtype != "float32":
+        if not _is_of_profile(settings, _IO_DTYPE):
+            raise ConfigError(
+                f"export.outputs is {wanted.outputs}, which files compute in float32 ({', '.join(floats)}), and "
+                f"export.io_dtype is {wanted.io_dtype}: leave one of them out"
+            )
+        found = _without(found, _IO_DTYPE, "float32", f"{wanted.outputs} outputs are computed in float32")
+    if Head(wanted.probabilities) is Head.LOGITS or graph.logits is not None:
+        return found
     if not _is_of_profile(settings, _HEAD):
         logits_of(graph)  # says what is wrong
     gives = ", ".join(output.name for output in graph.outputs)
     because = f"the network gives {gives}, and no logits that probabilities could be made of"
-    return _without(before, _HEAD, str(Head.LOGITS), because)
+    return _without(found, _HEAD, str(Head.LOGITS), because)
 
 
 def _is_of_profile(settings: Settings, name: str) -> bool:

@@ -25,6 +25,7 @@ from edgekit.suppression import ended
 from edgekit.tasks.drawing import can_be_drawn
 from edgekit.tasks.scoring import score
 from edgekit.verification import compare, gates
+from edgekit.verification.class_parity import ClassParity
 from edgekit.verification.divergence import Comparison, locate
 from edgekit.verification.float_parity import FloatParity
 from edgekit.verification.statements import against
@@ -282,10 +283,11 @@ def _parities(trial: Trial, known: Known, limits: VerifySettings, *, is_referenc
     if known.floats is None or is_reference:
         return ()
     given = limits.float16_tolerance if precision is Precision.FLOAT16 else limits.float32_tolerance
-    outputs = trial.outputs
-    agreement = known.task.agreement(outputs, known.floats)
-    found = compare.with_floats(trial.runner.name, outputs, known.floats, trial.about, given)
-    return tuple(replace(one, agreement=agreement) if isinstance(one, FloatParity) else one for one in found)
+    agreement = known.task.agreement(trial.outputs, known.floats)
+    found = compare.with_floats(trial.runner.name, trial.outputs, known.floats, trial.about, given)
+    return tuple(
+        replace(one, agreement=agreement) if isinstance(one, FloatParity | ClassParity) else one for one in found
+    )
 
 
 def _located(path: Path, trial: Trial, known: Known) -> Divergence | None:

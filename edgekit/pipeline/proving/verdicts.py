@@ -19,11 +19,9 @@ if TYPE_CHECKING:
     from edgekit.exporters.summary import Summary
     from edgekit.facts import Fact
     from edgekit.tasks.values import Answer, Differences, Measured, Metric
-    from edgekit.verification.detection_parity import DetectionParity
+    from edgekit.verification.compare import Parity
     from edgekit.verification.divergence import Divergence
-    from edgekit.verification.float_parity import FloatParity
     from edgekit.verification.gates import Gate
-    from edgekit.verification.integer_parity import IntegerParity
     from edgekit.verification.layers import LayerComparison
 
 _PROOF = {Level.FLOAT, Level.INTEGER}  # gates that say what a file computes
@@ -54,7 +52,7 @@ class FileVerdict:
     sha256: str
     summary: Summary | None = field(repr=False)
     gates: tuple[Gate, ...]
-    parities: tuple[IntegerParity | FloatParity | DetectionParity, ...] = ()
+    parities: tuple[Parity, ...] = ()
     unclaimed: Mapping[str, str] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
     divergence: Divergence | None = None

@@ -1,4 +1,4 @@
-"""Feature maps of another size."""
+"""Feature maps of another size, and the largest channel of each place."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.ir import Resize
+from edgekit.ir import ArgMax, Resize
 from edgekit.reference.operators.table import FLOAT, INTEGER, Arithmetic, Float, Stored
 
 if TYPE_CHECKING:
@@ -25,3 +25,14 @@ def _resize(op: Resize, x: Float) -> Float:
 @INTEGER.implements(Resize)
 def _resize_stored(op: Resize, _: Arithmetic, __: Node, x: Stored) -> Stored:
     return np.floor(_resize(op, x) + 0.5).astype(x.dtype) if op.rounds_up else _resize(op, x)
+
+
+@FLOAT.implements(ArgMax)
+def _arg_max(op: ArgMax, x: Float) -> Float:
+    y = x if op.resize is None else _resize(op.resize, x)
+    return y.argmax(1).astype(np.int32)  # of equal ones the first
+
+
+@INTEGER.implements(ArgMax)
+def _arg_max_stored(op: ArgMax, _: Arithmetic, __: Node, x: Stored) -> Stored:
+    return _arg_max(op, x)

@@ -9,6 +9,7 @@ from edgekit.reports.page import charts
 from edgekit.reports.page.markup import Markup, element, join, scrolling, table
 from edgekit.reports.page.pieces import badge, code, mark, note
 from edgekit.tasks.values import measured_as
+from edgekit.verification.class_parity import ClassParity
 from edgekit.verification.detection_parity import DetectionParity
 from edgekit.verification.float_parity import FloatParity
 from edgekit.verification.integer_parity import IntegerParity
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from edgekit.pipeline.proving.verdicts import FileVerdict, VerifyResult
     from edgekit.tasks.values import Measured, Metric
+    from edgekit.verification.compare import Parity
 
 _SQNR = "sqnr_db"  # which alone says nothing of a task
 
@@ -158,7 +160,24 @@ def boxes(result: VerifyResult) -> Markup | None:
     return table(columns, rows, "Boxes that suppression leaves, against edgekit's own") if rows else None
 
 
-def _ran(file: FileVerdict, found: IntegerParity | FloatParity | DetectionParity, name: str) -> tuple[Markup, Markup]:
+def classes(result: VerifyResult) -> Markup | None:
+    """Masks, in every runtime."""
+    rows = [
+        [
+            *_ran(file, found, findings.short_names(result)[file.path]),
+            f"{found.values - found.differing:,} of {found.values:,}",
+            f"{100 * found.allowed:g} %",
+            NOTHING if found.agreement is None else found.agreement.metric.text(found.agreement.value),
+        ]
+        for file in result.files
+        for found in file.parities
+        if isinstance(found, ClassParity)
+    ]
+    columns = ["runtime and file", "verdict", ">places of the same class", ">may differ", ">same answer"]
+    return table(columns, rows, "Classes that files name themselves, place by place") if rows else None
+
+
+def _ran(file: FileVerdict, found: Parity, name: str) -> tuple[Markup, Markup]:
     """In what a file was run, and whether it did what is claimed of it."""
     reason = file.unclaimed.get(found.runner)
     where = join(

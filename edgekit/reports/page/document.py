@@ -23,6 +23,7 @@ _SECTIONS: Final[dict[str, Callable[[VerifyResult], Markup | None]]] = {
     "Files": gates.files,
     "Accuracy": closeness.accuracy,
     "Integers": closeness.integers,
+    "Classes": closeness.classes,
     "Floats": closeness.floats,
     "Boxes": closeness.boxes,
     "Layers": closeness.layers,

@@ -1,17 +1,20 @@
-"""From logits of classes at a head's own stride to the class of each pixel, and how two masks agree.
+"""From logits or classes at a head's own stride to the class of each pixel, and how two masks agree.
 
 Logits are interpolated bilinearly, the corners of both maps' corner pixels in common (``HALF_PIXEL`` of
 ``edgekit.ir``: torch's ``align_corners=False``), and the class with the largest one is that of the pixel; of equal ones
 the first.
 
 **One arithmetic.** Everything is float32: first across, then down, each as a (1 - f) + b f. So the same logits are
-the same mask on every machine.
+the same mask on every machine. Logits that differ by less than 2**-20 of the largest count as equal: those of int8
+files are a scale times integers, of which each product is rounded, and where a map is enlarged by 2, 4, 8 or 16,
+integers that are not equal differ by more. So such a mask is that of the integers
+(``edgekit.ir.operators.arg_max``).
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -20,6 +23,8 @@ from edgekit.ir.operators.resize import HALF_PIXEL, positions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_EQUAL: Final = np.float32(2**-20)  # see the module's docstring
 
 
 def mask_of(logits: NDArray[Any], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -30,15 +35,34 @@ def mask_of(logits: NDArray[Any], size: tuple[int, int]) -> NDArray[np.uint8]:
     [[1, 1, 0, 0]]
     """
     low, high, share = _between(logits.shape[2], size[1])
+    equal = _EQUAL * np.abs(logits).max(initial=0).astype(np.float32)
     planes = logits.astype(np.float32)
     planes = planes[:, :, low] * (1 - share) + planes[:, :, high] * share
     low, high, share = _between(logits.shape[1], size[0])
     best, found = np.full(size, -np.inf, np.float32), np.zeros(size, np.uint8)
     for index, plane in enumerate(planes):  # one class at a time: all at once, they are much memory
         values = plane[low] * (1 - share)[:, None] + plane[high] * share[:, None]
-        np.copyto(found, np.uint8(index), where=values > best)
-        np.maximum(best, values, out=best)
+        is_larger = values > best + equal
+        np.copyto(found, np.uint8(index), where=is_larger)
+        np.copyto(best, values, where=is_larger)
     return found
+
+
+def classes_of(logits: NDArray[Any], size: tuple[int, int] | None) -> NDArray[np.int32]:
+    """What files give that name classes themselves, [N, H, W], for logits [N, classes, h, w]; None: at their size."""
+    masks = logits.argmax(1) if size is None else np.stack([mask_of(one, size) for one in logits])
+    return masks.astype(np.int32)
+
+
+def enlarged(classes: NDArray[Any], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The class of each pixel, [H, W], from classes [h, w]: that of the nearest place.
+
+    >>> import numpy as np
+    >>> enlarged(np.array([[4, 7]]), (1, 4)).tolist()
+    [[4, 4, 7, 7]]
+    """
+    rows, columns = ((2 * np.arange(new) + 1) * old // (2 * new) for old, new in zip(classes.shape, size, strict=True))
+    return classes[np.ix_(rows, columns)].astype(np.uint8)
 
 
 def confusion(right: NDArray[np.uint8], said: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Segmentation: logits of classes for each place of a map, and the class of each pixel."""
+"""Segmentation: logits of classes for each place of a map, or classes, and the class of each pixel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edgekit.facts import Basis, Fact
 from edgekit.tasks.annotated import beside, lacking
 from edgekit.tasks.classification.answers import class_names
 from edgekit.tasks.segmentation.answers import Regions, regions
-from edgekit.tasks.segmentation.masks import confusion, mask_of, mean_overlap, overlaps
+from edgekit.tasks.segmentation.masks import confusion, enlarged, mask_of, mean_overlap, overlaps
 from edgekit.tasks.statistics import paired, resampled
 from edgekit.tasks.task import Task
 from edgekit.tasks.values import (
@@ -45,7 +45,10 @@ AGREEMENT: Final = Metric("agreement", "pixels of the same class as float", "%",
 LEAST_AGREEMENT: Final = 75.0  # as of classes: percent, unless the user sets another
 TRUSTED: Final = 0.2  # mIoU of a network that was trained on such masks
 SETTING: Final = "masks beside the images: a .png of class indices for each"
+LOGITS: Final = "mask"  # the output of logits, [classes, h, w]
+CLASSES: Final = "classes"  # in its place, where a file names classes itself, [h, w]; also the role of that
 SIZE: Final = "size"  # of the details that a network carries
+THINGS: Final = "things"  # likewise
 _ENOUGH: Final = 10  # images from which the normal interval of a mean says something
 _TELLING: Final = 0.01  # the share of an image's pixels from which on another class of them is listed
 
@@ -55,7 +58,7 @@ class Segmentation(Task[Sequence[NDArray[np.uint8]]]):
     """Of what class each pixel is. Targets are masks, [H, W] of class indices, 255 where nobody knows.
 
     Attributes:
-        output: the name of the logits, [classes, h, w].
+        output: the name of the logits, [classes, h, w], or of the classes, [h, w].
         classes: how many there are.
         size: height and width of the image as the network sees it.
         labels: names of the classes, in order; empty where none are known.
@@ -70,13 +73,15 @@ class Segmentation(Task[Sequence[NDArray[np.uint8]]]):
 
     @classmethod
     def of(cls, shapes: Mapping[str, tuple[int, ...]], labels: Sequence[str], details: Mapping[str, Any]) -> Self:
-        """See ``Task``; of the details it reads the size of the image; without, it takes that of the map."""
-        if len(shapes) != 1 or any(len(shape) != 3 for shape in shapes.values()):
+        """See ``Task``; of the details it reads the size of the image, without which it takes that of the map."""
+        are_classes = [*shapes] == [CLASSES] and THINGS in details
+        if len(shapes) != 1 or any(len(shape) != (2 if are_classes else 3) for shape in shapes.values()):
             found = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
             raise ConfigError(
                 f"the task is segmentation, which reads one output of [classes, h, w], and there is {found}"
             )
-        ((output, (classes, *own)),) = shapes.items()
+        ((output, shape),) = shapes.items()
+        classes, *own = (details[THINGS], *shape) if are_classes else shape
         if not 1 < classes < UNKNOWN:
             raise ConfigError(
                 f"the task is segmentation, and {output} has {classes} channels: 2 to 254 classes are read"
@@ -91,7 +96,7 @@ class Segmentation(Task[Sequence[NDArray[np.uint8]]]):
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """The logits."""
+        """The logits, or the classes."""
         return (self.output,)
 
     @property
@@ -210,7 +215,7 @@ class Segmentation(Task[Sequence[NDArray[np.uint8]]]):
 
     def _masks(self, outputs: Outputs) -> Iterator[NDArray[np.uint8]]:
         """Of each image as the network sees it."""
-        return (mask_of(logits, self.size) for logits in outputs[self.output])
+        return (_mask(values, self.size) for values in outputs[self.output])
 
     def _pairs(self, found: Outputs, expected: Outputs) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
         """The masks of two networks, image by image: all at once, they are much memory."""
@@ -220,7 +225,12 @@ class Segmentation(Task[Sequence[NDArray[np.uint8]]]):
         """Of each image, at the size of its mask, [N, classes, classes]."""
         return np.stack(
             [
-                confusion(mask, mask_of(logits, (mask.shape[0], mask.shape[1])), self.classes)
-                for logits, mask in zip(outputs[self.output], targets, strict=True)
+                confusion(mask, _mask(values, (mask.shape[0], mask.shape[1])), self.classes)
+                for values, mask in zip(outputs[self.output], targets, strict=True)
             ]
         )
+
+
+def _mask(values: NDArray[Any], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The class of each pixel, from logits or from classes; ``size`` is (H, W)."""
+    return enlarged(values, size) if values.ndim == 2 else mask_of(values, size)

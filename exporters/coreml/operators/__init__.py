@@ -2,7 +2,7 @@
 
 from edgekit.exporters.coreml.operators import arithmetic, borders, layers, movement, pooling, resizing
 from edgekit.exporters.coreml.operators.activations import clamp, float_layer
-from edgekit.exporters.coreml.operators.resizing import rounded_up
+from edgekit.exporters.coreml.operators.resizing import rounded_up, told_apart
 from edgekit.exporters.coreml.operators.table import OPERATORS
 from edgekit.exporters.coreml.operators.versions import SINCE
 
@@ -18,4 +18,5 @@ __all__ = [
     "pooling",
     "resizing",
     "rounded_up",
+    "told_apart",
 ]

@@ -10,8 +10,9 @@ SINCE: Final = {
     **dict.fromkeys(
         (
             "add", "avg_pool", "cast", "classify", "clip", "concat", "conv", "floor", "leaky_relu", "linear",
-            "max_pool", "mul", "pad", "prelu", "reduce_mean", "relu", "relu6", "reshape", "resize_bilinear",
-            "sigmoid", "sigmoid_hard", "slice_by_index", "softmax", "sub", "transpose", "upsample_nearest_neighbor",
+            "max_pool", "mul", "pad", "prelu", "reduce_argmax", "reduce_mean", "relu", "relu6", "reshape",
+            "resize_bilinear", "sigmoid", "sigmoid_hard", "slice_by_index", "softmax", "squeeze", "sub", "transpose",
+            "upsample_nearest_neighbor",
         ),
         6,
     ),

@@ -1,4 +1,4 @@
-"""Feature maps of another size."""
+"""Feature maps of another size, and the largest channel of each place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from onnx import TensorProto
 
 from edgekit.exporters.onnx.operators.table import OPERATORS
 from edgekit.exporters.onnx.operators.writing import emit, move
-from edgekit.ir import Resize
+from edgekit.ir import ArgMax, Resize
 from edgekit.ir.operators.resize import ALIGNED, ASYMMETRIC, HALF_PIXEL, NEAREST
 
 if TYPE_CHECKING:
@@ -64,3 +64,20 @@ def _scales(op: Resize, node: Node, model: OnnxBuilder) -> str:
         if int(float(factors[place]) * size) < new:
             factors[place] = np.nextafter(factors[place], np.float32(np.inf))
     return model.array(f"{node.output}.factors", np.array([1, 1, *factors], np.float32))
+
+
+@OPERATORS.implements(ArgMax)
+def _arg_max(op: ArgMax, node: Node, model: OnnxBuilder) -> None:
+    """Of integers as they are stored: nothing is rounded where they are interpolated, in float32.
+
+    Where activations have 16 bits or 16-bit floats, ONNX Runtime has no kernel.
+    """
+    x = node.operand("x")
+    value, is_bytes = model.held(x), x in model.params and model.params[x].bits == 8
+    if op.resize is not None or not (is_bytes or model.dtype is np.float32):
+        value = model.node("Cast", [value], f"{node.output}.stored", to=TensorProto.FLOAT)
+    if op.resize is not None:
+        inputs = [value, "", _scales(op.resize, node, model)]
+        value = model.node("Resize", inputs, f"{node.output}.enlarged", **_ATTRIBUTES[op.resize.mode])
+    index = model.node("ArgMax", [value], f"{node.output}.index", axis=1, keepdims=0)
+    model.node("Cast", [index], model.values[node.output], to=TensorProto.INT32)

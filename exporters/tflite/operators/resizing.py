@@ -1,13 +1,15 @@
-"""Feature maps of another size."""
+"""Feature maps of another size, and the largest channel of each place."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from edgekit.exporters.tflite.operators.movement import reshape
 from edgekit.exporters.tflite.operators.table import OPERATORS
 from edgekit.exporters.tflite.operators.writing import code_of
-from edgekit.ir import Resize
+from edgekit.ir import ArgMax, Resize
 from edgekit.ir.operators.resize import ALIGNED, HALF_PIXEL
 
 if TYPE_CHECKING:
@@ -26,12 +28,40 @@ def _resize(op: Resize, node: Node, model: TfliteBuilder) -> None:
 
 
 def _bilinear(op: Resize, node: Node, model: TfliteBuilder) -> None:
-    options = {"alignCorners": op.mode == ALIGNED, "halfPixelCenters": op.mode == HALF_PIXEL}
     code = code_of("RESIZE_BILINEAR", node.output, model, 1, 2, 4)
     if op.mode == HALF_PIXEL:
         code = code_of("RESIZE_BILINEAR", node.output, model, 3, 3, 4)
-    inputs = [model.activation(node.operand("x")), model.integers(f"{node.name}.size", list(op.size))]
-    model.operator(*code, inputs, model.activation(node.output), ("ResizeBilinearOptions", options))
+    _interpolate(op, node, code, (model.activation(node.operand("x")), model.activation(node.output)), model)
+
+
+def _interpolate(op: Resize, node: Node, code: tuple[str, int], ends: tuple[int, int], model: TfliteBuilder) -> None:
+    source, target = ends
+    options = {"alignCorners": op.mode == ALIGNED, "halfPixelCenters": op.mode == HALF_PIXEL}
+    inputs = [source, model.integers(f"{node.name}.size", list(op.size))]
+    model.operator(*code, inputs, target, ("ResizeBilinearOptions", options))
+
+
+@OPERATORS.implements(ArgMax)
+def _arg_max(op: ArgMax, node: Node, model: TfliteBuilder) -> None:
+    x, dtype = model.activation(node.operand("x")), model.dtype(node.operand("x"))
+    if op.resize is not None:
+        x, dtype = _enlarged(op.resize, node, model), "float32"
+    code = ("ARG_MAX", 1 if dtype == "float32" else 2)
+    axis, kind = model.constant(f"{node.name}.axis", np.array(3, np.int32)), model.schema.TensorType.INT32
+    model.operator(*code, [x, axis], model.activation(node.output), ("ArgMaxOptions", {"outputType": kind}))
+
+
+def _enlarged(op: Resize, node: Node, model: TfliteBuilder) -> int:
+    """The map interpolated in float32; of integers, as they are stored, so that nothing is rounded."""
+    name = node.operand("x")
+    x, (batch, *size, channels), types = model.activation(name), model.shape(name), model.schema.TensorType
+    if (dtype := model.dtype(name)) != "float32":
+        stored, x = x, model.tensor(f"{node.output}.stored", (batch, *size, channels), "float32")
+        options = {"inDataType": getattr(types, dtype.upper()), "outDataType": types.FLOAT32}
+        model.operator("CAST", 3, [stored], x, ("CastOptions", options))
+    target = model.tensor(f"{node.output}.enlarged", (batch, *op.size, channels), "float32")
+    _interpolate(op, node, ("RESIZE_BILINEAR", 3), (x, target), model)
+    return target
 
 
 def _nearest(op: Resize, node: Node, model: TfliteBuilder) -> None:

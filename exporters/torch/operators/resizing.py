@@ -1,11 +1,11 @@
-"""Feature maps of another size."""
+"""Feature maps of another size, and the largest channel of each place."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from edgekit.exporters.torch.operators.table import FLOAT, INTEGER
-from edgekit.ir import Resize
+from edgekit.ir import ArgMax, Resize
 from edgekit.ir.operators.resize import ALIGNED, ASYMMETRIC, HALF_PIXEL
 
 if TYPE_CHECKING:
@@ -40,3 +40,24 @@ def _resize_stored(op: Resize, node: Node, writer: IntegerWriter) -> str:
         "resize", x, height, width, int(op.mode == ASYMMETRIC), op.mode != HALF_PIXEL,
         writer.scale(node.output), writer.zero_point(node.output),
     )  # fmt: skip
+
+
+@FLOAT.implements(ArgMax)
+def _arg_max(op: ArgMax, node: Node, writer: FloatWriter) -> str:
+    return _largest(op, writer.operand(node.operand("x")))
+
+
+@INTEGER.implements(ArgMax)
+def _arg_max_stored(op: ArgMax, node: Node, writer: IntegerWriter) -> str:
+    """Of integers as they are stored: nothing is rounded where they are interpolated, in float32."""
+    x = writer.operand(node.operand("x"))
+    if node.operand("x") in writer.model.params:
+        x = f"{x}.int_repr()" if op.size is None else f"{x}.int_repr().to(torch.float32)"
+    return _largest(op, x)
+
+
+def _largest(op: ArgMax, x: str) -> str:
+    if op.size is not None:
+        height, width = op.size
+        x = f"torch.ops.aten.upsample_bilinear2d({x}, [{height}, {width}], False, None, None)"
+    return f"torch.argmax({x}, 1)"

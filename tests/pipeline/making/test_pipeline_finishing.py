@@ -1,4 +1,4 @@
-"""Files that decode boxes: the integers are those of the raw network, and the trained network answers alike."""
+"""Files that decode boxes or name classes: the integers are those of the raw network, and it answers alike."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from edgekit.errors import ConfigError
 from edgekit.integer_model import OUTPUTS
 from edgekit.models import checkpoint
 from edgekit.models.families.mobilenet_v2 import mobilenet_v2
-from edgekit.models.heads.making import network_for, ssd, vector
+from edgekit.models.heads.making import lraspp, network_for, ssd, vector
 from edgekit.models.network import TaskNetwork, build
 from edgekit.models.task_architecture import TaskArchitecture
 from edgekit.pipeline.making.finishing import Finish, as_wanted
 from edgekit.pipeline.making.trained import Trained, of_checkpoint
 from edgekit.tasks.detection.coding import decode, probabilities
+from edgekit.tasks.segmentation.masks import mask_of
 
 BACKBONE = mobilenet_v2(0.25, 3, resolution=32)
 
@@ -50,5 +51,16 @@ def test_other_heads_answer_as_before() -> None:
 
 def test_a_classifier_has_nothing_to_decode() -> None:
     classifier = of_checkpoint(checkpoint.of_module(build(BACKBONE).eval()), Path("net"))
-    with pytest.raises(ConfigError, match="the network is no detector: leave --outputs out"):
+    with pytest.raises(ConfigError, match="the network is neither detector nor segmenter: leave --outputs out"):
         as_wanted(classifier, Finish("decoded"))
+
+
+def test_a_segmenter_answers_with_classes() -> None:
+    heads = (vector(BACKBONE, "tagging", 5), lraspp(BACKBONE, 3, name="street"))
+    raw = trained(TaskArchitecture(BACKBONE, heads))
+    images = np.random.default_rng(0).normal(size=(2, 3, 32, 32)).astype(np.float32)
+    logits = raw.outputs(images)["street_mask"]
+    decoded, final = (as_wanted(raw, Finish(level)).outputs(images) for level in ("decoded", "final"))
+    assert list(decoded) == list(final) == ["tagging", "street_classes"]
+    np.testing.assert_array_equal(decoded["street_classes"], logits.argmax(1))
+    np.testing.assert_array_equal(final["street_classes"], [mask_of(one, (32, 32)) for one in logits])

@@ -10,7 +10,7 @@ from edgekit import config
 from edgekit.errors import ConfigError
 from edgekit.ir import Graph, Output
 from edgekit.pipeline.making.check import departures
-from edgekit.pipeline.making.wishes import granted_at_once, granted_to
+from edgekit.pipeline.making.wishes import granted
 
 CLASSIFIER = Graph("net", "x", (Output.logits("y"),), (), {}, {})
 DETECTOR = replace(CLASSIFIER, outputs=(Output("boxes", "a", "codings"), Output("scores", "b", "class logits")))
@@ -21,12 +21,12 @@ def settings(**export: str) -> config.Settings:
 
 
 def test_probabilities_of_no_logits_are_left_out_and_told() -> None:
-    wished = granted_at_once(settings(device="android"))
-    assert wished.settings.export.probabilities == "softmax"
-    assert granted_to(CLASSIFIER, wished) is wished
-    granted = granted_to(DETECTOR, wished)
-    assert granted.settings.export.probabilities == "none"
-    (said,) = departures(granted.settings, granted.instead)
+    wished = settings(device="android")
+    assert wished.export.probabilities == "softmax"
+    assert granted(CLASSIFIER, wished).settings is wished
+    had = granted(DETECTOR, wished)
+    assert had.settings.export.probabilities == "none"
+    (said,) = departures(had.settings, had.instead)
     assert said == (
         "export.probabilities is none, where the profile of Android phone, its processor has softmax: the network "
         "gives boxes, scores, and no logits that probabilities could be made of"
@@ -36,15 +36,15 @@ def test_probabilities_of_no_logits_are_left_out_and_told() -> None:
 def test_what_a_user_asks_for_is_refused() -> None:
     for device in ({}, {"device": "android"}):
         with pytest.raises(ConfigError, match="probabilities are made of logits, and net gives boxes, scores"):
-            granted_to(DETECTOR, granted_at_once(settings(probabilities="softmax", **device)))
+            granted(DETECTOR, settings(probabilities="softmax", **device))
         with pytest.raises(ConfigError, match=r"outputs is decoded, .* export\.io_dtype is int8: leave one of them"):
-            granted_at_once(settings(outputs="decoded", io_dtype="int8", **device))
+            granted(DETECTOR, settings(outputs="decoded", io_dtype="int8", **device), ("corners",))
 
 
 def test_a_boundary_of_what_is_computed_in_float_is_float() -> None:
-    granted = granted_at_once(settings(device="hexagon-htp", outputs="decoded"))
-    assert granted.settings.export.io_dtype == "float32"
-    (said,) = departures(granted.settings, granted.instead)
+    decoded = settings(device="hexagon-htp", outputs="decoded")
+    had = granted(DETECTOR, decoded, ("corners",))
+    assert had.settings.export.io_dtype == "float32"
+    (said,) = departures(had.settings, had.instead)
     assert said.startswith("export.io_dtype is float32, where the profile of Qualcomm Hexagon, HTP has uint8: decoded ")
-    raw = settings(device="hexagon-htp")
-    assert granted_at_once(raw).settings is raw
+    assert granted(DETECTOR, decoded).settings is decoded
