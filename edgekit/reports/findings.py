@@ -112,7 +112,9 @@ def conclusion(result: VerifyResult) -> str:
         return "nothing was compared: name the trained network, --checkpoint FILE"
     others = f", {count(total - passed, 'other')} not compared" if total > passed else ""
     warned = f"; {count(len(result.warnings), 'warning')}" if result.warnings else ""
-    return f"{count(passed, 'file')} passed{others}, {count(len(gates), 'gate')}{warned}"
+    near = sum(file.is_near for file in result.files)
+    only_near = f", {near:,} of them near and no more" if near else ""
+    return f"{count(passed, 'file')} passed{only_near}{others}, {count(len(gates), 'gate')}{warned}"
 
 
 def images(result: VerifyResult) -> str:

@@ -188,6 +188,7 @@ SCHEMA = {
     "verify.files": {
         *("path", "sha256", "summary", "gates", "parities", "unclaimed", "skipped", "divergence", "is_reference"),
         *("measured", "by_class", "failed", "passed", "warnings", "is_proven", "measured_in"),
+        "is_near",
     },
     "verify.files.measured": {"metric", "value", "low", "high"},
     "verify.files.measured.metric": {"name", "title", "unit", "better"},

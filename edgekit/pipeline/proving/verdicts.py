@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.tasks.values import TARGETS
 from edgekit.verification.gates import Level
+from edgekit.verification.integer_parity import IntegerParity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,9 +74,18 @@ class FileVerdict:
         return not self.failed and any(gate.level in _PROOF for gate in self.gates)
 
     @property
+    def is_near(self) -> bool:
+        """Whether no identity is claimed of its integers, in the first runtime that is answered for."""
+        judged = [parity for parity in self.parities if parity.runner not in self.unclaimed]
+        return any(isinstance(p, IntegerParity) and bool(p.near) for p in judged if p.runner == judged[0].runner)
+
+    @property
     def is_proven(self) -> bool:
-        """Whether it passed, and nothing was taken for true that was not shown: a tick means that."""
-        return self.passed and not self.warnings
+        """Whether it passed, is claimed to be identical, and nothing was taken for true that was not shown.
+
+        A tick means that, here as at an export.
+        """
+        return self.passed and not self.warnings and not self.is_near
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,5 +212,5 @@ class VerifyResult:
 
     @property
     def is_proven(self) -> bool:
-        """Whether it passed, and nothing was taken for true that was not shown."""
-        return self.passed and not self.warnings
+        """Whether it passed, no file is only near, and nothing was taken for true that was not shown."""
+        return self.passed and not self.warnings and not any(file.is_near for file in self.files)

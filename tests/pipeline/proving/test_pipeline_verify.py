@@ -310,7 +310,7 @@ def test_what_was_not_measured_is_a_warning(exported: Path, tmp_path: Path) -> N
     result = verify([file], config.load(None, {"verify": {"data": tmp_path}, "model": checkpoint}))
     assert not result.float_measured
     (unread,) = result.unmeasured
-    assert "so no accuracy is measured; labels.csv beside the images" in unread
+    assert "so no accuracy is measured; it takes labels.csv beside the images" in unread
     assert unread in result.warnings
     assert "warning" in findings.conclusion(result)
     assert findings.outcome(result) in {findings.WARNED, findings.FAILED}
