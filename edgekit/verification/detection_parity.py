@@ -106,11 +106,13 @@ class DetectionParity:
     @property
     def wrong(self) -> str:
         """What is wrong, in words."""
+        if not self.images:
+            return "no images were compared"
         found = [f"{self.lost:,} of {self.boxes:,} boxes missing"] if self.lost else []
         found += [f"{self.surplus:,} boxes too many"] if self.surplus else []
         found += [f"{self.exchanged:,} of {self.boxes:,} boxes exchanged for others"] if self.exchanged else []
         found += [f"another order in {count(self.disordered, 'image')}"] if self.disordered else []
-        return ", ".join(found) or "no images were compared"
+        return ", ".join(found)
 
     @property
     def passed(self) -> bool:

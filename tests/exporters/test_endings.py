@@ -84,6 +84,19 @@ def test_it_leaves_what_edgekit_leaves(rule: Suppression, form: Format, tmp_path
             np.testing.assert_array_equal(found[name], expected[name])
 
 
+def test_boxes_without_an_area_stay(form: Format, tmp_path: Path) -> None:
+    """Whatever lies beyond the image is cut to nothing, and overlaps nothing."""
+    made, path = model(), tmp_path / f"detector{form.suffix}"
+    beyond = np.zeros((1, *images().shape[1:]), np.float32)
+    beyond[:, 0], beyond[:, 5] = 1000, 3  # to the right; surely of the first class
+    form.write_float_model(made, path, precision=Precision.FLOAT32)
+    with all_runners(path)[0]() as runner:
+        found = runner.run(beyond)
+    expected = ended(FloatReference(made.graph).run(beyond), made.provenance)
+    assert expected["detection_boxes"][0, :, [1, 3]].tolist() == [[1] * 20] * 2
+    assert compare_detections(form.name, found, expected, ENDING).passed
+
+
 def test_rows_behind_the_last_thing_are_zeros(form: Format, tmp_path: Path) -> None:
     rule = replace(ENDING.rule, most=100)
     found, _ = found_in(form, model(replace(ENDING, rule=rule)), tmp_path)

@@ -14,9 +14,11 @@ import numpy as np
 from PIL import Image
 
 from edgekit.pipeline.proving.verdicts import Compared, Picture
+from edgekit.reports import markdown
 from edgekit.reports.page import document
 from edgekit.tasks.detection.answers import Thing, Things
 from edgekit.tasks.values import Differences, Disagreement, Point
+from edgekit.verification.detection_parity import DetectionParity
 from edgekit.verification.gates import Gate, Level
 from edgekit.words import printable
 
@@ -156,6 +158,17 @@ def test_histograms_show_a_single_difference(failing: VerifyResult) -> None:
     assert titles[:4] == ["0 LSB: 12 logits", "0 LSB: 9 logits", "1 to 4 LSB: 2 logits", "37 to 40 LSB: 1 logit"]
     assert [bar["class"] for bar in found.all("rect")[:4]] == ["equal", "equal", "unequal", "unequal"]
     assert all(float(bar["height"]) >= 3 for bar in found.all("rect"))
+
+
+def test_boxes_that_files_suppress_are_counted(passing: VerifyResult) -> None:
+    found = DetectionParity("LiteRT 2.3.0", 4, 10, 9, 0, 1, 0, 0, 2.4e-7, 1e-5, 1.0, "signs_detection_boxes")
+    int8, floats = passing.files
+    result = replace(passing, files=(replace(int8, parities=(*int8.parities, found)), floats))
+    text = Page(document.render(result)).text
+    assert "Boxes that suppression leaves, against edgekit's own" in text
+    assert "LiteRT 2.3.0: signs_detection_boxes" in text
+    assert "9 of 10" in text
+    assert "9 of 10 boxes, 1 decided by last bits, in the same order, 2.4e-07 off at most" in markdown.render(result)
 
 
 def test_layers_are_drawn_and_the_worst_is_named(passing: VerifyResult) -> None:

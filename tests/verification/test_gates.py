@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from edgekit.tasks.scoring import metrics
 from edgekit.tasks.statistics import share
 from edgekit.tasks.values import Measured
 from edgekit.verification import gates
+from edgekit.verification.detection_parity import DetectionParity
 from edgekit.verification.float_parity import compare_floats
 from edgekit.verification.gates import Level
 from edgekit.verification.integer_parity import compare_integers
@@ -68,6 +71,28 @@ FOUND = (Measured(TOP1, 75.0), Measured(TOP5, 90.0), Measured(DROP, 1.0, -0.5, 2
 def alike(agreement: float, images: int) -> Measured:
     found = share(agreement, images)
     return Measured(AGREEMENT, 100 * found.value, 100 * found.low, 100 * found.high)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({}, ""),
+        ({"again": 8}, "1 of 10 boxes missing"),
+        (
+            {"surplus": 2, "disordered": 1},
+            "2 boxes too many, 1 of 10 boxes exchanged for others, another order in 1 image",
+        ),
+        ({"again": 6, "exchanged": 3}, "3 of 10 boxes exchanged for others"),
+        ({"images": 0}, "no images were compared"),
+    ],
+)
+def test_boxes_have_to_be_there_again(changes: dict[str, int], problem: str) -> None:
+    good = DetectionParity("LiteRT", 4, 10, 9, 0, 1, 0, 0, 2.4e-7, 1e-5, 1.0, "signs_detection_boxes")
+    gate = gates.parity(replace(good, **changes))  # type: ignore[arg-type] # numbers are
+    assert (gate.level, gate.runner, gate.passed) == (Level.INTEGER, "LiteRT: signs_detection_boxes", not problem)
+    assert problem in gate.problem
+    if not problem:
+        assert gate.measured == "9 of 10 boxes, 1 decided by last bits, in the same order, 2.4e-07 off at most"
 
 
 def test_the_task_has_only_the_gates_that_are_asked_for() -> None:
