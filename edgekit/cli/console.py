@@ -94,10 +94,13 @@ def _unwinding_on_sigterm() -> Iterator[None]:
 
 
 def say(*lines: str) -> None:
-    """Print lines of the result, with rich's markup."""
+    """Print lines of the result, with rich's markup; one that is broken goes on where it began."""
+    from rich.text import Text  # noqa: PLC0415 - 60 ms that --help does without
+
     with _explaining_stdout():
         for line in lines:
-            _sentence(_stdout(), line)
+            shown = Text.from_markup(line)
+            _hanging(shown, len(shown.plain) - len(shown.plain.lstrip()))
 
 
 def note(text: str) -> None:
@@ -122,7 +125,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str] | str], spare: Se
         rows: a cell for each column, or a text.
         spare: columns that are left out of a table that is too wide, as many as it takes, the first one first.
     """
-    from rich.text import Text  # noqa: PLC0415 - 60 ms that --help does without
+    from rich.text import Text  # noqa: PLC0415 - see say
 
     titles = [Text(title.removeprefix(">"), "dim") for title in columns]
     lines = [titles, *(row if isinstance(row, str) else [Text.from_markup(cell) for cell in row] for row in rows)]
@@ -195,8 +198,8 @@ def progress_bar() -> Iterator[Progress]:
     if not console.is_terminal:
         yield _stage_lines()
         return
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415 - see table
-    from rich.progress import Progress as Bars  # noqa: PLC0415 - see table
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415 - see say
+    from rich.progress import Progress as Bars  # noqa: PLC0415 - see say
 
     # What is told meanwhile goes through the same console, above the bars: another one would write into them.
     _LIVE.append(console)
@@ -226,7 +229,7 @@ def skipped(images: Mapping[str, str]) -> None:
 
 def escape(text: str) -> str:
     """``text`` with rich's markup taken literally."""
-    from rich.markup import escape as rich_escape  # noqa: PLC0415 - see table
+    from rich.markup import escape as rich_escape  # noqa: PLC0415 - see say
 
     return rich_escape(text)
 
@@ -287,7 +290,7 @@ def _stderr() -> Console:
 
 
 def _console(*, stderr: bool) -> Console:
-    from rich.console import Console  # noqa: PLC0415 - see table
+    from rich.console import Console  # noqa: PLC0415 - see say
 
     # Some programs set COLUMNS to 0, where rich would print nothing at all.
     return Console(stderr=stderr, highlight=False, width=_USUAL_WIDTH if _columns() == 0 else None)

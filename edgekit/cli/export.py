@@ -241,7 +241,7 @@ def _proofs(result: ExportResult) -> list[str]:
     if kinds:
         lines.append(", ".join(kinds))
     if result.answering:
-        lines.append("int8: of what lies before the answers, which --outputs has computed behind it, in float")
+        lines.append("int8: share of the network's own operators; what --outputs adds behind them computes in float")
     return [*lines, *only_near(result.files), *unproven(result)]
 
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from edgekit.pipeline.making.train import Opened, TrainResult
     from edgekit.training.loop import Epoch
 
+# What is computed of a network's raw outputs, by its task.
+_ANSWERS = {"detection": "boxes", "segmentation": "masks", "several": "boxes and masks"}
+
 
 @spread
 def train(  # noqa: PLR0913 - one a flag
@@ -75,7 +78,7 @@ def train(  # noqa: PLR0913 - one a flag
         if as_json:
             console.print_json("train", result)
         else:
-            _show(result)
+            _show(result, settings.train.task)
 
 
 def _show_opened(opened: Opened) -> None:
@@ -119,7 +122,7 @@ def _show_epoch(epoch: Epoch) -> None:
     console.note(f"epoch {epoch.number}: loss {epoch.loss:.3f}, {measured}{mark}")
 
 
-def _show(result: TrainResult) -> None:
+def _show(result: TrainResult, task: str) -> None:
     from edgekit.reports.pictures.training import text  # noqa: PLC0415 - see the module app
 
     best = result.best
@@ -132,3 +135,5 @@ def _show(result: TrainResult) -> None:
         console.say(f"{console.escape(str(other.path))}   [dim]for {console.escape(other.made_by)}[/]")
     run = console.escape(shlex.quote(str(result.run)))
     console.say("", f"edgekit export {run} --int8   writes it for its targets")
+    if what := _ANSWERS.get(task):
+        console.say(f"edgekit export {run} --int8 --outputs final   likewise, and files give {what} themselves")
