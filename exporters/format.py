@@ -229,15 +229,14 @@ class Format:
             MissingDependency: the package that reads and writes the format is not installed.
         """
         from edgekit.exporters.contents import differences  # noqa: PLC0415 - see the notes above
-        from edgekit.exporters.metadata import IoDtype  # noqa: PLC0415 - likewise
+        from edgekit.exporters.metadata import IoDtype, outputs_in_float  # noqa: PLC0415 - likewise
         from edgekit.integer_model import IntegerModel  # noqa: PLC0415 - likewise
 
         found = self.contents(path)
         with tempfile.TemporaryDirectory() as folder:
             written = Path(folder) / f"model{self.suffix}"
             if isinstance(model, IntegerModel):
-                real = any(name not in model.params for name in model.graph.output_tensors)  # those leave no choice
-                io_dtype = IoDtype.FLOAT32 if real else found.io_dtype
+                io_dtype = IoDtype.FLOAT32 if outputs_in_float(model) else found.io_dtype  # those leave no choice
                 self.write_integer_model(model, written, io_dtype=io_dtype, options=found.options)
             else:
                 self.write_float_model(model, written, precision=found.precision, options=found.options)

@@ -205,6 +205,12 @@ def logits_of(graph: Graph) -> str:
     return graph.logits.tensor
 
 
+def outputs_in_float(model: IntegerModel) -> list[str]:
+    """The tensors that an integer model gives as reals; masks are indices."""
+    tensors = model.graph.tensors
+    return [name for name in model.graph.output_tensors if name not in model.params and not tensors[name].is_mask]
+
+
 def of_integer_model(  # noqa: PLR0913 - likewise
     model: IntegerModel,
     io_dtype: IoDtype,
@@ -230,9 +236,7 @@ def of_integer_model(  # noqa: PLR0913 - likewise
             take several images at once, and suppresses boxes.
     """
     check_head(io_dtype, head)
-    graph = model.graph
-    real = [t for t in graph.output_tensors if t not in model.params and not graph.tensors[t].is_mask]
-    if real and io_dtype is not IoDtype.FLOAT32:
+    if (real := outputs_in_float(model)) and io_dtype is not IoDtype.FLOAT32:
         raise ConfigError(
             f"the output {real[0]!r} is kept in float, so the file cannot take and give {io_dtype}: "
             f"use --io-dtype float32, or leave that layer out of --keep-float"

@@ -141,6 +141,6 @@ def _of(model: IntegerModel | FloatModel, contents: Contents) -> metadata.Metada
         "suppresses": contents.suppresses,
     }
     if isinstance(model, IntegerModel):
-        real = any(name not in model.params for name in model.graph.output_tensors)
-        return metadata.of_integer_model(model, IoDtype.FLOAT32 if real else contents.io_dtype, head, **form)
+        io_dtype = IoDtype.FLOAT32 if metadata.outputs_in_float(model) else contents.io_dtype
+        return metadata.of_integer_model(model, io_dtype, head, **form)
     return metadata.of_float_model(model, contents.precision, head, **form)
