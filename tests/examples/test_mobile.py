@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from edgekit import suppression
 from edgekit.preprocessing import Preprocessing
+from edgekit.tasks.segmentation.task import CLASSES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -156,6 +157,12 @@ def test_the_detector_reads_what_final_files_give() -> None:
     assert set(re.findall(r'getValue\("(\w+)"\)', source)) == set(ending.names)
     sides = [("left", "top", "right", "bottom")[place] for place in suppression.ORDER]
     assert f"val ({', '.join(sides)}) = boxes.slice(4 * it until 4 * it + 4)" in source
+
+
+def test_the_segmenter_reads_what_files_name() -> None:
+    source = (EXAMPLES / "android" / "Segmenter.kt").read_text(encoding="utf-8")
+    assert f'run(picture).getValue("{CLASSES}")' in source
+    assert f'val (height, width) = network.shape("{CLASSES}").drop(1)' in source
 
 
 # --- iOS --------------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from edgekit.tasks.segmentation.in_graph import classed
 from edgekit.tasks.segmentation.masks import classes_of
 from edgekit.verification import compare
 from edgekit.verification.class_parity import ClassParity
+from edgekit.verification.well_formed import well_formed
 from tests.networks import FloatSketch
 
 if TYPE_CHECKING:
@@ -80,6 +81,9 @@ def test_every_runtime_names_the_classes_of_the_reference(
     assert [output.dtype for output in summary.answers] == ["int32"]
     assert summary.shapes == {"classes": size or (4, 5)}
     assert not FORMATS[name].violations(path)
+    if io_dtype is IoDtype.UINT8:
+        assert not well_formed(path, model)
+        assert not FORMATS[name].differences(path, model)
     assert summary.metadata is not None
     asked = 0
     for make_runner in all_runners(path):
