@@ -163,7 +163,7 @@ class TfliteBuilder:
         builtin: str,
         version: int,
         inputs: Sequence[int],
-        output: int,
+        output: int | tuple[int, ...],
         options: tuple[str, Mapping[str, Any]] | None = None,
     ) -> None:
         """Append an operator of TFLite's own.
@@ -172,10 +172,11 @@ class TfliteBuilder:
             builtin: its name in the schema's BuiltinOperator.
             version: the lowest that covers what is asked of it, from tflite/tools/versioning/op_version.cc.
             inputs: tensor indices.
-            output: tensor index.
+            output: tensor index, or several.
             options: the name of the options table and its fields.
         """
-        operator = self._append((builtin, version), inputs, [output])
+        outputs = (output,) if isinstance(output, int) else output
+        operator = self._append((builtin, version), inputs, outputs)
         if options is not None:
             table, fields = options
             operator.builtinOptionsType = getattr(self.schema.BuiltinOptions, table)

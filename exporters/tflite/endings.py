@@ -8,6 +8,10 @@ exponential function. It computes in float64 and rounds to float32, so boxes com
 What its kernel does (tensorflow/lite/kernels/detection_postprocess.cc, with use_regular_nms): of each class on its own,
 scores from the threshold on, in order, the first where they are equal; a box goes where its overlap with a better one
 exceeds the other threshold. Then the best of all classes, where those of equal scores may change places.
+
+With n threads, newer kernels leave the class n out: they share classes out from n + 1 on (``next_col``, seen in LiteRT
+2.3.0). Of two classes, none is left out. So there is an operator for every two, and TOPK_V2 has the best of what these
+leave, the first where scores are equal: rows of zeros come from the first operator.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from edgekit import extras
 from edgekit.suppression import ORDER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from edgekit.exporters.tflite.builder import TfliteBuilder
     from edgekit.suppression import Ending
@@ -30,6 +34,7 @@ ROLES: Final = ("codings", "scores", "anchors")  # what it reads, in order
 _IMAGE: Final = (0.0, 0.0, 1.0, 1.0)  # an anchor: y and x from which centres count, height and width
 _HALVED: Final = 2.0  # what codings of centres are divided by: they are the sums of two sides
 _PAIR: Final = 2
+_CLASSES: Final = 2  # of one operator
 
 
 def write_ending(builder: TfliteBuilder, ending: Ending, boxes: int, scores: int) -> tuple[int, ...]:
@@ -44,10 +49,18 @@ def write_ending(builder: TfliteBuilder, ending: Ending, boxes: int, scores: int
     count, classes = builder.tensors[scores].shape[1:]
     anchors = builder.constant(f"{ending.names[0]}.anchors", np.tile(np.array(_IMAGE, np.float32), (count, 1)))
     codings = _codings(builder, ending.names[0], boxes)
-    given = tuple(
-        builder.tensor(name, (1, *shape), "float32") for name, shape in zip(ending.names, ending.shapes, strict=True)
-    )
-    builder.custom(OPERATOR, [codings, scores, anchors], given, _options(ending, classes))
+    given = _tensors(builder, ending, ending.names)
+    if classes <= _CLASSES:
+        builder.custom(OPERATOR, [codings, scores, anchors], given, _options(ending, classes))
+        return given
+    parts = []
+    for start in range(0, classes, _CLASSES):
+        name, some = f"{ending.names[0]}.from_{start}", min(_CLASSES, classes - start)
+        part = _sliced(builder, f"{name}.all", scores, (start, some))
+        left = _tensors(builder, ending, [f"{name}.{kind}" for kind in ("boxes", "classes", "scores", "number")])
+        builder.custom(OPERATOR, [codings, part, anchors], left, _options(ending, some))
+        parts.append((start, left))
+    _merge(builder, ending, parts, given)
     return given
 
 
@@ -92,15 +105,72 @@ def _codings(builder: TfliteBuilder, name: str, boxes: int) -> int:
         builder.operator(builtin, 1, inputs, tensor, options)
         return tensor
 
-    def half(kind: str, start: int) -> int:
-        ends = {"begin": (0, 0, start), "end": (1, count, start + _PAIR), "strides": (1, 1, 1)}
-        inputs = [boxes, *(builder.integers(f"{name}.{kind}.{key}", values) for key, values in ends.items())]
-        return made(kind, pair, "STRIDED_SLICE", inputs, ("StridedSliceOptions", {}))
-
-    low, high = half("low", 0), half("high", _PAIR)
+    low, high = (
+        _sliced(builder, f"{name}.{kind}", boxes, (start, _PAIR)) for kind, start in (("low", 0), ("high", _PAIR))
+    )
     centre = made("centre", pair, "ADD", [low, high], ("AddOptions", {}))
     size = made("size", pair, "SUB", [high, low], ("SubOptions", {}))
     growth = made("growth", pair, "LOG", [size])
     joined = made("joined", all_of, "CONCATENATION", [centre, growth], ("ConcatenationOptions", {"axis": 2}))
     order = builder.integers(f"{name}.order", ORDER)
     return made("codings", all_of, "GATHER", [joined, order], ("GatherOptions", {"axis": 2}))
+
+
+def _tensors(builder: TfliteBuilder, ending: Ending, names: Sequence[str]) -> tuple[int, ...]:
+    """Tensors for what such an operator gives."""
+    shapes = zip(names, ending.shapes, strict=True)
+    return tuple(builder.tensor(name, (1, *shape), "float32") for name, shape in shapes)
+
+
+def _sliced(builder: TfliteBuilder, name: str, source: int, part: tuple[int, int]) -> int:
+    """Of [1, A, columns], some columns: from the first number on, as many as the second."""
+    (first, count), (_, rows, _) = part, builder.tensors[source].shape
+    ends = {"begin": (0, 0, first), "end": (1, rows, first + count), "strides": (1, 1, 1)}
+    inputs = [source, *(builder.integers(f"{name}.{key}", values) for key, values in ends.items())]
+    made = builder.tensor(name, (1, rows, count), "float32")
+    builder.operator("STRIDED_SLICE", 1, inputs, made, ("StridedSliceOptions", {}))
+    return made
+
+
+def _merge(
+    builder: TfliteBuilder, ending: Ending, parts: Sequence[tuple[int, Sequence[int]]], given: Sequence[int]
+) -> None:
+    """Write the best of what several operators leave.
+
+    Args:
+        builder: of the file.
+        ending: what it is.
+        parts: of each operator its first class, and the tensors of what it leaves.
+        given: tensors for the best of all.
+    """
+    name, most = ending.names[0], ending.rule.most
+
+    def joined(kind: str, tensors: Sequence[int]) -> int:
+        _, _, *sides = builder.tensors[tensors[0]].shape
+        made = builder.tensor(f"{name}.{kind}", (1, most * len(tensors), *sides), "float32")
+        builder.operator("CONCATENATION", 1, tensors, made, ("ConcatenationOptions", {"axis": 1}))
+        return made
+
+    def summed(kind: str, first: int, second: int) -> int:
+        made = builder.tensor(f"{name}.{kind}", builder.tensors[first].shape, "float32")
+        builder.operator("ADD", 1, [first, second], made, ("AddOptions", {}))
+        return made
+
+    classes, numbers = [], [left[3] for _, left in parts]
+    for start, (_, of, _, _) in parts:
+        first = builder.constant(f"{name}.first_{start}", np.array([start], np.float32))
+        classes.append(summed(f"classes_{start}", of, first) if start else of)
+    boxes = joined("every_box", [left[0] for _, left in parts])
+    kinds, scores = joined("every_class", classes), joined("every_score", [left[2] for _, left in parts])
+    places, row = builder.tensor(f"{name}.places", (1, most), "int32"), builder.tensor(f"{name}.row", (most,), "int32")
+    count = builder.constant(f"{name}.most", np.array(most, np.int32))
+    builder.operator("TOPK_V2", 1, [scores, count], (given[2], places), ("TopKV2Options", {}))
+    shape = builder.integers(f"{name}.row.shape", (most,))
+    builder.operator("RESHAPE", 1, [places, shape], row, ("ReshapeOptions", {"newShape": [most]}))
+    for source, target in ((boxes, given[0]), (kinds, given[1])):
+        builder.operator("GATHER", 1, [source, row], target, ("GatherOptions", {"axis": 1}))
+    total = numbers[0]
+    for place, number in enumerate(numbers[1:]):
+        total = summed(f"number_{place}", total, number)
+    limit = builder.constant(f"{name}.most_of_all", np.array([most], np.float32))
+    builder.operator("MINIMUM", 1, [total, limit], given[3], ("MaximumMinimumOptions", {}))

@@ -16,6 +16,7 @@ from edgekit.float_model import FloatModel
 from edgekit.preprocessing import Preprocessing
 from edgekit.reference.float import FloatReference
 from edgekit.runtimes.catalog import all_runners
+from edgekit.runtimes.litert import LiteRtRunner
 from edgekit.runtimes.tracing import TracingRunner
 from edgekit.suppression import SUPPRESSION, Ending, Suppression, ended
 from edgekit.verification.detection_parity import compare_detections
@@ -82,6 +83,25 @@ def test_it_leaves_what_edgekit_leaves(rule: Suppression, form: Format, tmp_path
     if form.name == "onnx":  # the order of equal scores, too, and every bit
         for name in ending.names:
             np.testing.assert_array_equal(found[name], expected[name])
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_several_operators_leave_becomes_one(
+    threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kernels with n threads leave the class n out, so there is an operator for every two classes; here for each."""
+    endings = importlib.import_module("edgekit.exporters.tflite.endings")
+    monkeypatch.setattr(endings, "_CLASSES", 1)
+    path = tmp_path / "detector.tflite"
+    for rule in (ENDING.rule, Suppression(0.6, 0.2, 5), Suppression(0.02, 1.0, 100)):
+        ending = replace(ENDING, rule=rule)
+        made = model(ending)
+        FORMATS["tflite"].write_float_model(made, path, precision=Precision.FLOAT32)
+        assert not well_formed(path, made)
+        found = LiteRtRunner(path, threads=threads).run(images())
+        assert compare_detections("tflite", found, wanted(made), ending).passed
+        for image, number in enumerate(found["num_detections"].astype(int)):
+            assert not any(found[name][image, number:].any() for name in ending.names[:3])
 
 
 def test_boxes_without_an_area_stay(form: Format, tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ RELEASES = {
     # It is older, but kernels of 2.4 refuse all boxes where one has no area, and take any of equal scores. This is
     # the oldest that was run, on an emulated Cortex-A76 (tflite-runtime 2.14.0).
     ("TFLite_Detection_PostProcess", 1): (2, 14, 0),
+    ("TOPK_V2", 1): (1, 7, 0),
     ("TRANSPOSE", 1): (1, 6, 0),
     ("TRANSPOSE", 2): (1, 14, 0),
     ("TRANSPOSE", 4): (2, 3, 0),

@@ -88,9 +88,9 @@ def pixels() -> np.ndarray:
 
 def test_it_shows_probabilities_first_and_the_same_logits(pixels: np.ndarray, tmp_path: Path) -> None:
     chosen: Any = load(None, {"export": {"device": "android"}}).export
-    assert (chosen.io_dtype, chosen.head) == ("float32", "softmax")
+    assert (chosen.io_dtype, chosen.probabilities) == ("float32", "softmax")
     model, path = integers(floats(CLASSES)), tmp_path / "m.tflite"
-    write_integer_model(model, path, io_dtype=IoDtype(chosen.io_dtype), head=Head(chosen.head))
+    write_integer_model(model, path, io_dtype=IoDtype(chosen.io_dtype), head=Head(chosen.probabilities))
     (expected,) = model.params[model.graph.output_tensors[0]].dequantize(
         Reference(model).run(model.encode(pixels[None]))["logits"]
     )
