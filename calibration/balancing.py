@@ -130,9 +130,10 @@ class _Noise:
     def __init__(self, graph: Graph, members: Sequence[Family], seen: Mapping[str, Channels]) -> None:
         self._graph = graph
         self._power = {name: torch.from_numpy(channels.power).float() for name, channels in seen.items()}
+        self._swishes = {name for name in seen if enters_swish(graph, name)}
         self._low = {
             name: torch.from_numpy(
-                np.maximum(channels.low, -GATE_OPENS) if enters_swish(graph, name) else channels.low
+                np.maximum(channels.low, -GATE_OPENS) if name in self._swishes else channels.low
             ).float()
             for name, channels in seen.items()
         }
@@ -156,6 +157,7 @@ class _Noise:
             else read.get(name, one)
             for name, one in ones.items()
         }
+        self._heard = {name: (weight * self._power[name]).sum() + _LEAST_POWER for name, weight in self._weight.items()}
 
     def _layer(self, node: Node) -> tuple[_Layer, torch.Tensor]:
         """The layer, and the squared norms of its columns, [I]."""
@@ -189,15 +191,14 @@ class _Noise:
                 continue
             high = (gain * self._high[name]).amax()
             low = (gain * self._low[name]).amin()
-            if enters_swish(self._graph, name):  # its clamp at -3 stays, wherever the others end
+            if name in self._swishes:  # its clamp at -3 stays, wherever the others end
                 low = torch.minimum(low, -high)
             step = (high - low) / (INT8_MAX - INT8_MIN)
             total = total + self._share(name, (step / gain).square() / 12)
         return total
 
     def _share(self, name: str, variance: torch.Tensor) -> torch.Tensor:
-        weight = self._weight[name]
-        return (weight * variance).sum() / ((weight * self._power[name]).sum() + _LEAST_POWER)
+        return (self._weight[name] * variance).sum() / self._heard[name]
 
 
 def _settled(
