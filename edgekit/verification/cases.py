@@ -44,6 +44,7 @@ class Cause(StrEnum):
     PADDING = "padding"
     LAYOUT = "layout"
     CHANNEL_ORDER = "channel order"
+    CHOICE = "choice of classes"
     BOUNDARY = "boundary"
     UNKNOWN = "unknown"
 

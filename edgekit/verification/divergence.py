@@ -14,9 +14,11 @@ from edgekit.integer_model import IntegerModel
 from edgekit.runtimes.tracing import Trace, factor_of, trace_file, trace_graph, trace_model
 from edgekit.verification.cases import Case, Cause, Finding, FloatLayer, IntegerLayer, Variant, at_border_only
 from edgekit.verification.causes import explain
+from edgekit.verification.class_parity import ALLOWED
 from edgekit.verification.float_parity import TOLERANCE
 from edgekit.verification.integer_parity import NEAR
 from edgekit.verification.layers import LayerComparison, steepest_fall
+from edgekit.verification.mask_causes import explain as explain_mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +49,7 @@ _REMEDIES: Final = {
     Cause.PADDING: "look whether the network was trained with TensorFlow's padding (same) or PyTorch's (symmetric)",
     Cause.LAYOUT: "look for a transpose that was lost or added on the way, NCHW against NHWC",
     Cause.CHANNEL_ORDER: "look for a permutation that was lost or added, RGB against BGR at the input",
+    Cause.CHOICE: "export the file again, and let nothing rewrite it afterwards",
     Cause.BOUNDARY: "look at scale, zero point and type of the file's output: `edgekit inspect`",
 }
 
@@ -258,6 +261,8 @@ class Comparison:
 
     def _differ(self, a: NDArray[Any], b: NDArray[Any], *, claimed: bool) -> bool:
         """Whether values differ by more than they may."""
+        if _is_stored(a) and self.model is None:  # classes that follow from reals
+            return bool((a != b).mean() > ALLOWED[Precision.FLOAT32])
         if not claimed:
             difference = a.astype(np.float64) - b
             spread = np.square(b - b.mean(dtype=np.float64)).sum()
@@ -267,6 +272,8 @@ class Comparison:
     # --- the first that differs
 
     def _explained(self, step: _Step) -> Divergence:
+        if self.graph is not None and step.node is not None and self.graph.tensors[step.tensor].is_mask:
+            return self._of_mask(step, step.node)
         images = self._images(step.tensor)
         layer = self._computable(step, images)
         a, b = (trace.tensors[step.tensor] for trace in (self.a, self.b))
@@ -278,6 +285,15 @@ class Comparison:
             examples=_examples(a[images], b[images], images, exact),
             remedy=_ASK_THE_CHECKPOINT if self.graph is None else _REMEDIES[found.cause],
         )
+
+    def _of_mask(self, step: _Step, node: Node) -> Divergence:
+        """Where classes differ, though what they are named of does not."""
+        logits = self.a.tensors[node.operand("x")]
+        found, expected = (self.a, self.b) if self.b.is_reference else (self.b, self.a)
+        a, b = found.tensors[step.tensor], expected.tensors[step.tensor]
+        finding = explain_mask(logits, a, b)
+        described = self._described(step, self.a.tensors[step.tensor], self.b.tensors[step.tensor], finding)
+        return replace(described, unit="classes", channels=(), culprit=found.runner)
 
     def _why(
         self,

@@ -114,12 +114,15 @@ class Document:
         is_output = output is not None and output.shape == self.shapes[tensor]
         return output if output and is_output else Value(self.names[tensor], "int32", self.shapes[tensor])
 
+    def of_one_image(self, tensor: str, mask: Value) -> Value:
+        """What is made of the indices [N, H, W] of a tensor: the file's output, which of one image is [H, W]."""
+        output = self._outputs.get(tensor, mask)
+        return output if output == mask else self.program.add("squeeze", output, x=mask, axes=(0,))
+
     def finish(self, reals: Mapping[str, Value]) -> None:
         """Declare the outputs, given the reals of the output tensors by the tensors' names."""
         for tensor, output in self._outputs.items():
-            if output.shape != reals[tensor].shape:
-                self.program.add("squeeze", output, x=reals[tensor], axes=(0,))
-            elif reals[tensor] != output:
+            if reals[tensor] != output:
                 self._cast(reals[tensor], output)
             scores = self._probabilities(output) if tensor == self._scored else output
             if self._labels:

@@ -65,7 +65,7 @@ class _FloatWriter:
             is_mask = graph.tensors[node.output].is_mask
             output = document.mask(node.output) if is_mask else document.or_output(node.output, value)
             operators.float_layer(program, node, output, *(self._operand(name) for name in node.inputs))
-            self.values[node.output] = output
+            self.values[node.output] = document.of_one_image(node.output, output) if is_mask else output
         program.origins.enter(None)
         document.finish(self.values)
 

@@ -137,7 +137,8 @@ class _IntegerWriter:
             value = operators.told_apart(self.program, output.name, steps, output.shape[1:])
         else:
             value = self.reals[x]
-        self.reals[node.output] = OPERATORS[node](self.program, output, value)
+        mask = OPERATORS[node](self.program, output, value)
+        self.reals[node.output] = self.document.of_one_image(node.output, mask)
 
     def _integer_node(self, node: Node) -> None:
         if node.op.rounds_up:

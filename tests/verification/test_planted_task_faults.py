@@ -60,6 +60,7 @@ PLACES = (4, 4, 6)  # rows, columns and prior boxes of the finest map
 ROWS = 96
 BOXES, SCORES, ATROUS = "signs.boxes.0.1", "signs.scores.0.1", "parts.0.convs.1.0"
 TAIL = "signs_corners"  # the name of what decodes boxes
+NAMED = "road_classes.largest"  # of what names the classes of a mask
 
 
 # --- the network ------------------------------------------------------------------------------------------------------
@@ -117,7 +118,7 @@ def settings(made: Path) -> Settings:
 
 @pytest.fixture(scope="module")
 def good(made: Path, trained: Trained) -> IntegerModel:
-    """With boxes decoded inside."""
+    """With boxes decoded and classes named inside."""
     (saved,) = (made / "out").glob("*.int8.edgekit")
     (ranges,) = (made / "out").glob("*.ranges.json")
     wanted = as_wanted(trained, Finish("decoded"))
@@ -266,6 +267,7 @@ def smaller_mask(model: Any) -> Any:
     tensors = dict(graph.tensors)
     for name in ("road.low_classifier", "road.upsample_bilinear2d", "road.high_classifier", "road.add"):
         tensors[name] = replace(tensors[name], shape=(tensors[name].shape[0], 4, 4))
+    tensors[NAMED] = replace(tensors[NAMED], shape=(4, 4))
     return replace(model, graph=replace(graph, tensors=tensors))
 
 
@@ -357,10 +359,11 @@ FAULTS = (
     fault("branches in another order", reading("parts.0.cat", 1, 0, 2), "parts.0.cat", ""),
     fault("classes of a mask in another order", changing("parts.1", lambda v: v[::-1]), "parts.1", "swapped"),
     fault("a mask of another size", smaller_mask, "road.", ""),
+    fault("classes of an enlarged mask", operator(NAMED, size=(8, 8)), NAMED, ""),
     # Several heads.
-    fault("two masks exchanged", ends_called(0, 1, 3, 2, 4), None, "road_mask"),
+    fault("two masks exchanged", ends_called(0, 1, 3, 2, 4), None, "road_classes"),
     fault("boxes and probabilities exchanged", ends_called(1, 0, 2, 3, 4), None, "signs_"),
-    fault("a head left out", without("parts_mask"), "parts", ""),
+    fault("a head left out", without("parts_classes"), "parts", ""),
     fault("labels shifted by one", labels(lambda names: (*names[1:], names[0])), None, "labels"),
     fault("labels of two heads exchanged", labels(lambda names: (*names[7:], *names[2:7], *names[:2])), None, "labels"),
 )
