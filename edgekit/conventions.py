@@ -1,10 +1,11 @@
-"""Usual ways in which images reach networks, by name.
+"""Usual ways in which images reach networks, by name, and the colours of what networks see in them.
 
 NOTES for developers: names and numbers alone. A command line reads this before it imports numpy.
 """
 
 from __future__ import annotations
 
+import colorsys
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
@@ -78,3 +79,14 @@ USUAL_ORDER: Final[Mapping[int, str]] = {1: "GREY", 3: "RGB", 4: "RGBA"}  # by t
 def orders_of(channels: int) -> tuple[str, ...]:
     """The orders that a pixel of so many channels can have; none where edgekit feeds no such image."""
     return tuple(order for order, (_, places) in ORDERS.items() if len(places) == channels)
+
+
+_GOLDEN: Final = 0.618034  # turns of hue from a class to the next: neighbours are far apart, however many there are
+_LEVELS: Final = ((0.85, 0.95), (0.65, 0.75), (0.95, 0.7))  # saturation and value, by turns
+
+
+def colour_of(index: int) -> tuple[int, int, int]:
+    """The colour of a class in pictures: red, green and blue, 0..255."""
+    saturation, value = _LEVELS[index % len(_LEVELS)]
+    red, green, blue = colorsys.hsv_to_rgb((index * _GOLDEN) % 1, saturation, value)
+    return round(255 * red), round(255 * green), round(255 * blue)

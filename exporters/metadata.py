@@ -55,7 +55,7 @@ class Head(StrEnum):
     SIGMOID = "sigmoid"
 
 
-_CHANNELS_LAST = "NHWC"
+CHANNELS_LAST = "NHWC"
 PROBABILITIES = "probabilities"  # what that output is called, in every format
 _DETECTED = {BOXES: "NPP", CLASSES: "NP", SCORES: "NP", NUMBER: "N"}  # what suppression gives: roles and axes
 
@@ -90,7 +90,7 @@ class OutputInfo:
     def of_one_image(self) -> tuple[int, ...]:
         """The shape for one image, feature maps as [C, H, W], whatever the layout of the file."""
         _, *sizes = self.shape
-        if self.axes != _CHANNELS_LAST:
+        if self.axes != CHANNELS_LAST:
             return tuple(sizes)
         height, width, channels = sizes
         return channels, height, width
@@ -301,7 +301,7 @@ def _outputs(  # noqa: PLR0913 - a model, and how its file is written
         axes, shape = "".join(tensor.axes), (FREE if batch is None else batch, *tensor.shape)
         if channels_last and tensor.is_image:
             batches, channels, *size = shape
-            axes, shape = _CHANNELS_LAST, (batches, *size, channels)
+            axes, shape = CHANNELS_LAST, (batches, *size, channels)
         info = OutputInfo(output.name, output.role, axes, shape)
         if io_dtype is not IoDtype.FLOAT32 and not tensor.is_mask:
             quantized = params[output.tensor]

@@ -6,13 +6,13 @@ dark edges and names a ground, so that they are seen on any image.
 
 from __future__ import annotations
 
-import colorsys
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from edgekit.annotations.moving import UNKNOWN
+from edgekit.conventions import colour_of
 from edgekit.tasks.detection.answers import Things
 from edgekit.tasks.segmentation.answers import Regions
 from edgekit.tasks.several import Together
@@ -32,8 +32,6 @@ _LEAST_SIDE, _MOST_SIDE = 480, 1600  # pixels of the longer side: smaller images
 _LETTER: Final = 45  # of the longer side's pixels, one is the height of a letter
 _LEAST_LETTER: Final = 11
 _COVER: Final = 0.5  # of a mask over its image
-_GOLDEN: Final = 0.618034  # turns of hue from a class to the next: neighbours are far apart, however many there are
-_LEVELS: Final = ((0.85, 0.95), (0.65, 0.75), (0.95, 0.7))  # saturation and value, by turns
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 
 
@@ -61,13 +59,6 @@ def drawn(image: Image.Image, answer: Answer, view: View = WHOLE) -> Image.Image
     regions = [region for part in parts if isinstance(part, Regions) for region in part.covered]
     legend = [region for region in regions if not _is_background(region)]
     return _with_legend(canvas, legend) if legend else canvas
-
-
-def colour_of(index: int) -> Colour:
-    """The colour of a class."""
-    saturation, value = _LEVELS[index % len(_LEVELS)]
-    red, green, blue = colorsys.hsv_to_rgb((index * _GOLDEN) % 1, saturation, value)
-    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def _parts(answer: Answer) -> Iterator[Answer]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from edgekit.conventions import ORDERS
+from edgekit.conventions import ORDERS, colour_of
 from edgekit.exporters import metadata
 from edgekit.exporters.coreml import endings, names, package
 from edgekit.exporters.coreml.builder import ProgramBuilder, Value
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 # Core ML's images, by the order of the channels; with a fourth channel it takes an array only.
 # Source: FeatureTypes.proto, ImageFeatureType.ColorSpace
 COLOUR_SPACES: Final = {"GREY": "GRAYSCALE", "RGB": "RGB", "BGR": "BGR"}
+_PREVIEW: Final = "com.apple.coreml.model.preview"
 _MIL_NAMES: Final = {"float32": "fp32", "float16": "fp16"}
 
 
@@ -150,6 +152,8 @@ class Document:
         described.shortDescription = f"{self._about.network}: {kind}"
         described.author, described.versionString = "edgekit", digest[:12]
         described.userDefined[metadata.KEY] = self._about.to_json(self.program.origins)
+        for key, value in _preview(self._about).items():
+            described.userDefined[key] = value
         if behind := endings_of(self._about.provenance):
             model = endings.pipeline(model, behind, self._about.labels)
         package.write(path, model.SerializeToString(deterministic=True), weights)
@@ -191,6 +195,18 @@ class Document:
         array = feature.type.multiArrayType
         array.dataType = schema().features.ArrayFeatureType.ArrayDataType.Value(value.dtype.upper())
         array.shape.extend(value.shape)
+
+
+def _preview(about: Metadata) -> dict[str, str]:
+    """What Xcode shows a mask by, with the names and colours of its classes; nothing of other networks.
+
+    Source: coremltools' guide, "Xcode Model Preview Types".
+    """
+    if [output.is_mask for output in about.outputs] != [True] or not about.labels:
+        return {}
+    colours = ["#{:02X}{:02X}{:02X}".format(*colour_of(index)) for index in range(len(about.labels))]
+    parameters = {"labels": about.labels, "colors": colours}
+    return {f"{_PREVIEW}.type": "imageSegmenter", f"{_PREVIEW}.parameters": json.dumps(parameters, ensure_ascii=False)}
 
 
 def _text(output: Output, graph: Graph) -> str:

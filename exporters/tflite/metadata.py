@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.device.detections import BOXES, CLASSES, NUMBER, SCORES
-from edgekit.exporters.metadata import PROBABILITIES
+from edgekit.exporters.metadata import CHANNELS_LAST, PROBABILITIES
 from edgekit.exporters.tflite import schema as tflite_schema
 from edgekit.ir import LOGITS, VALUES
 from edgekit.suppression import ORDER
@@ -71,7 +71,8 @@ def model_metadata(metadata: Metadata, image: str, outputs: Sequence[str]) -> by
     b = tflite_schema.flatbuffer_builder(2**12)
     offset = b.PrependUOffsetTRelativeSlot
     roles = {PROBABILITIES: PROBABILITIES} | {output.name: output.role for output in metadata.outputs}
-    tensors = [_output(b, name, roles[name], labels=bool(metadata.labels)) for name in outputs]
+    labelled = _labelled(metadata)
+    tensors = [_output(b, name, roles[name], labelled.get(name)) for name in outputs]
     output_vector, input_vector = _vector(b, tensors), _vector(b, [_input(b, metadata, image)])
     subgraph = _table(b, (2, offset, input_vector), (3, offset, output_vector))  # SubGraphMetadata
     subgraphs = _vector(b, [subgraph])
@@ -123,8 +124,21 @@ def _input(b: Any, metadata: Metadata, name: str) -> int:  # noqa: ANN401 - flat
     return _table(b, *fields)
 
 
-def _output(b: Any, name: str, role: str, *, labels: bool) -> int:  # noqa: ANN401 - flatbuffers has no type information
-    """TensorMetadata of an output; ``labels`` are named beside what is a number a class."""
+def _labelled(metadata: Metadata) -> dict[str, int]:
+    """Outputs of which labels are named, by name: those of places along an axis, or of values."""
+    found = {PROBABILITIES: _TENSOR_AXIS_LABELS}
+    for output in metadata.outputs:
+        *_, channels = output.shape
+        is_map = output.axes == CHANNELS_LAST and channels == len(metadata.labels)
+        if output.role == LOGITS or is_map:
+            found[output.name] = _TENSOR_AXIS_LABELS
+        elif output.name == CLASSES or (output.is_mask and len(metadata.outputs) == 1):
+            found[output.name] = _TENSOR_VALUE_LABELS
+    return found if metadata.labels else {}
+
+
+def _output(b: Any, name: str, role: str, labels: int | None) -> int:  # noqa: ANN401 - flatbuffers has no type information
+    """TensorMetadata of an output; ``labels`` are named beside it as this kind of file."""
     offset = b.PrependUOffsetTRelativeSlot
     content_kind, properties = _boxes(b) if role == BOXES else (_FEATURE_PROPERTIES, _table(b))  # FeatureProperties
     content = _table(b, (0, b.PrependUint8Slot, content_kind), (1, offset, properties))  # Content
@@ -132,12 +146,10 @@ def _output(b: Any, name: str, role: str, *, labels: bool) -> int:  # noqa: ANN4
     called = _NAMES[role] if name == role and role in _NAMES else name
     text, description = b.CreateString(called), b.CreateString(_TEXTS.get(role, role))
     fields: list[_Field] = [(0, offset, text), (1, offset, description), (3, offset, content)]
-    by_label = {PROBABILITIES: _TENSOR_AXIS_LABELS, LOGITS: _TENSOR_AXIS_LABELS}
-    by_label |= {CLASSES: _TENSOR_VALUE_LABELS} if name == CLASSES else {}
-    if labels and role in by_label:
-        order = "numbers of classes" if role == CLASSES else role
+    if labels is not None:
+        order = "numbers of classes" if labels == _TENSOR_VALUE_LABELS else role if role != VALUES else "channels"
         file, about = b.CreateString(LABELS_FILE), b.CreateString(f"class names, in the order of the {order}")
-        kind = (2, b.PrependInt8Slot, by_label[role])
+        kind = (2, b.PrependInt8Slot, labels)
         associated = _table(b, (0, offset, file), (1, offset, about), kind)  # AssociatedFile
         fields.append((6, offset, _vector(b, [associated])))
     return _table(b, *fields)

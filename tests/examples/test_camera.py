@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgekit.conventions import colour_of
 from edgekit.tasks.classification.answers import Candidate, Classes
 from edgekit.tasks.detection.answers import Thing, Things
-from edgekit.tasks.drawing import colour_of, drawn
+from edgekit.tasks.drawing import drawn
 from edgekit.tasks.segmentation.answers import regions
 from edgekit.tasks.several import Together
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from edgekit.conventions import colour_of
 from edgekit.tasks.classification.answers import of_class
 from edgekit.tasks.detection.answers import Thing, Things
-from edgekit.tasks.drawing import can_be_drawn, colour_of, drawn
+from edgekit.tasks.drawing import can_be_drawn, drawn
 from edgekit.tasks.segmentation.answers import regions
 from edgekit.tasks.several import Together
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,19 @@ def test_every_runtime_names_the_classes_of_the_reference(
         assert parity.differing == 0 or size == UNEVEN
         asked += 1
     assert asked
+
+
+def test_a_package_has_what_xcode_shows_masks_by(raw: IntegerModel, tmp_path: Path) -> None:
+    from edgekit.exporters.coreml.reader import read_model
+
+    names = tuple("abcdefg")
+    model = replace(raw, graph=classed(raw.graph, "logits", "classes", EIGHTFOLD), labels=names)
+    FORMATS["coreml"].write_integer_model(model, tmp_path / "net.mlpackage", io_dtype=IoDtype.FLOAT32)
+    said = read_model(tmp_path / "net.mlpackage").user_defined
+    assert said["com.apple.coreml.model.preview.type"] == "imageSegmenter"
+    parameters = json.loads(said["com.apple.coreml.model.preview.parameters"])
+    assert parameters["labels"] == [*names]
+    assert len(set(parameters["colors"])) == len(names)
 
 
 @pytest.mark.parametrize("precision", [Precision.FLOAT32, Precision.FLOAT16])
