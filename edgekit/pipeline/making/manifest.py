@@ -190,6 +190,8 @@ class Manifest:
                 return _from_values(values, path)
         except FileNotFoundError as error:
             raise ArtifactError(f"{path} does not exist: name the *{SUFFIX} beside exported files") from error
+        except IsADirectoryError as error:
+            raise ArtifactError(f"{path} is a folder: name the *{SUFFIX} in it") from error
         except OSError as error:
             raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -220,7 +220,7 @@ def test_files_that_are_something_else(shipped: Path, tmp_path: Path) -> None:
     for path, said in (
         (tmp_path / "net.json", "is no manifest, or is damaged"),
         (tmp_path / "none.json", "does not exist: name the"),
-        (tmp_path, "cannot read"),
+        (tmp_path, "is a folder: name the"),
         (
             changed(shipped, tmp_path, schema_version=1),
             r"has schema version 1, this edgekit reads 3: .* that wrote it, \d",
