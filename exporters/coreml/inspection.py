@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edgekit.suppression import Ending
 
 _CONSTANT_EXPRESSION: Final = "constexpr_"
-_CONVERSIONS: Final = frozenset({"quantize", "dequantize", "cast", "classify"})
+_CONVERSIONS: Final = frozenset({"quantize", "dequantize", "cast", "classify", "squeeze"})  # the last is of a mask
 _HEADS: Final = frozenset({"sigmoid", "softmax"})
 _ALIGNING: Final = frozenset({"add", "mul", "cast"})
 _MOVES: Final = frozenset({"reshape", "transpose"})  # several of which may make one move
@@ -148,7 +148,7 @@ class Flow:
         if self.ends(operation):
             return True
         match operation.operator:
-            case "cast" | "classify":
+            case "cast" | "classify" | "squeeze":
                 return True
             case "add" | "mul" | "sigmoid" | "softmax":
                 return self.aligns(operation) or self.is_head(operation)

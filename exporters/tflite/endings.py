@@ -9,9 +9,9 @@ What its kernel does (tensorflow/lite/kernels/detection_postprocess.cc, with use
 scores from the threshold on, in order, the first where they are equal; a box goes where its overlap with a better one
 exceeds the other threshold. Then the best of all classes, where those of equal scores may change places.
 
-With n threads, newer kernels leave the class n out: they share classes out from n + 1 on (``next_col``, seen in LiteRT
-2.3.0). Of two classes, none is left out. So there is an operator for every two, and TOPK_V2 has the best of what these
-leave, the first where scores are equal: rows of zeros come from the first operator.
+With n threads, newer kernels leave the class n out: they share classes out from n + 1 on (``next_col``; tensorflow
+issue 56058, of 2.8, and LiteRT 2.3.0 still). Of two classes, none is left out. So there is an operator for every two,
+and TOPK_V2 has the best of what these leave, the first where scores are equal: rows of zeros come from the first.
 """
 
 from __future__ import annotations

@@ -12,14 +12,20 @@ pytest.importorskip("coremltools")
 
 from edgekit.exporters.coreml import codec
 from edgekit.exporters.formats import FORMATS
-from edgekit.exporters.metadata import Precision
+from edgekit.exporters.metadata import IoDtype, Precision
+from edgekit.float_model import FloatModel
+from edgekit.ir import Output
+from edgekit.preprocessing import Preprocessing
 from edgekit.runtimes.catalog import all_runners
 from edgekit.runtimes.mil import Interpreter
 from edgekit.suppression import ended, endings_of
+from edgekit.tasks.segmentation.in_graph import classed
 from edgekit.verification import compare
 from edgekit.verification.detection_parity import compare_detections
 from edgekit.verification.well_formed import well_formed
 from tests.exporters.test_endings import ENDING, images, model, wanted
+from tests.exporters.test_head import integers
+from tests.networks import FloatSketch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,3 +114,16 @@ def test_what_is_read_has_to_be_there(package: Path) -> None:
     model_file.write_bytes(whole.SerializeToString(deterministic=True))
     (found,) = (str(broken.text) for broken in codec.violations(package))
     assert found == "boxes are suppressed by another, which the program does not give"
+
+
+def test_what_takes_the_batch_off_a_mask_is_at_the_boundary(tmp_path: Path) -> None:
+    s = FloatSketch((3, 16, 16))
+    logits = s.conv("x", 4, 3, (2, 2), "same")
+    graph = replace(s.graph(), outputs=(Output("mask", logits),))
+    made = integers(FloatModel(graph, Preprocessing((16, 16), None)))
+    path = tmp_path / "mask.mlpackage"
+    masks = replace(made, graph=classed(made.graph, "mask", "classes", (32, 32)))
+    codec.write_integer_model(masks, path, io_dtype=IoDtype.FLOAT32)
+    summary = codec.read(path)
+    assert "squeeze" in summary.boundary
+    assert "squeeze" not in summary.operators
