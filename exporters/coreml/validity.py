@@ -91,6 +91,7 @@ def violations(path: Path, runtime: str | None = None) -> tuple[Violation, ...]:
         *_names(model),
         *_classifier(model),
         *_input(model),
+        *_optional(model),
         *_weights(model),
         *(Violation(None, text) for text in package.irregularities(path)),
         *_pipeline(model),
@@ -128,6 +129,14 @@ def _versions(model: Model, newest: int | None, runtime: str | None) -> Iterator
             yield Violation(operation.output, f"is made by {operation.operator}, which edgekit never writes")
         elif since > specification:
             yield Violation(operation.output, f"is made by {operation.operator}, which came with specification {since}")
+
+
+def _optional(model: Model) -> Iterator[Violation]:
+    """Only thresholds of a pipeline may be left out: what a network takes has to be given."""
+    named = {one.name: one.type for part in (model.whole, model.message) for one in part.description.input}
+    for name, type_ in named.items():
+        if type_.isOptional and type_.WhichOneof("Type") != "doubleType":
+            yield Violation(None, f"input {name!r} may be left out (isOptional), and the network cannot do without")
 
 
 def _pipeline(model: Model) -> Iterator[Violation]:
