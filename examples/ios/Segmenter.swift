@@ -28,10 +28,10 @@ final class Segmenter {
     func segment(_ picture: CGImage, orientation: CGImagePropertyOrientation = .up) throws -> Mask? {
         let answer = try network.run(picture, orientation: orientation).first
         guard let observation = answer as? VNCoreMLFeatureValueObservation,
-            let found = observation.featureValue.multiArrayValue, found.shape.count == 3
+            let found = observation.featureValue.multiArrayValue, found.shape.count == 2
         else { return nil }
         let classes = (0..<found.count).map { found[$0].int32Value }
-        return Mask(width: found.shape[2].intValue, height: found.shape[1].intValue, classes: classes)
+        return Mask(width: found.shape[1].intValue, height: found.shape[0].intValue, classes: classes)
     }
 
     /// The name of a class.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -218,3 +219,24 @@ def test_what_the_swift_example_reads_is_there(exported: Path) -> None:
     assert all(name in about or name in about["preprocessing"] for name in names)
     assert model.description.input[0].type.WhichOneof("Type") == "imageType"
     assert not model.description.predictedFeatureName  # a classifier with --probabilities softmax alone: test_head.py
+
+
+def test_the_mask_that_the_swift_example_reads_has_rows_and_columns(tmp_path: Path) -> None:
+    from edgekit.exporters.coreml.schema import schema
+    from edgekit.exporters.formats import FORMATS
+    from edgekit.exporters.metadata import Precision
+    from edgekit.tasks.segmentation.in_graph import classed
+    from tests.networks import FloatSketch
+
+    s = FloatSketch((3, 4, 5))
+    s.conv("x", 7)
+    model = s.float_model()
+    package = tmp_path / "net.mlpackage"
+    named = replace(model, graph=classed(model.graph, "logits", CLASSES, (8, 10)))
+    FORMATS["coreml"].write_float_model(named, package, precision=Precision.FLOAT32)
+    (path,) = package.rglob("*.mlmodel")
+    (output,) = schema().model.Model.FromString(path.read_bytes()).description.output
+    assert [*output.type.multiArrayType.shape] == [8, 10]
+    source = (EXAMPLES / "ios" / "Segmenter.swift").read_text(encoding="utf-8")
+    assert "found.shape.count == 2" in source
+    assert "Mask(width: found.shape[1].intValue, height: found.shape[0].intValue" in source

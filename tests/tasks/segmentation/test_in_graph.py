@@ -82,9 +82,8 @@ def test_every_runtime_names_the_classes_of_the_reference(
     assert [output.dtype for output in summary.answers] == ["int32"]
     assert summary.shapes == {"classes": size or (4, 5)}
     assert not FORMATS[name].violations(path)
-    if io_dtype is IoDtype.UINT8:
-        assert not well_formed(path, model)
-        assert not FORMATS[name].differences(path, model)
+    assert not well_formed(path, model)
+    assert not FORMATS[name].differences(path, model)
     assert summary.metadata is not None
     asked = 0
     for make_runner in all_runners(path):
