@@ -109,7 +109,8 @@ def export(  # noqa: PLR0913 - one a flag of the command
         io_dtype: "float32", "int8" or "uint8" at the boundary of int8 files.
         probabilities: of classifiers, beside the logits, by "softmax" or "sigmoid"; "none" by default.
         heads: those that files have, where the network has several.
-        outputs: of detectors "raw", codings and logits, or "decoded", corners of boxes and probabilities.
+        outputs: of detectors "raw", codings and logits, "decoded", corners of boxes and probabilities, or "final", the
+            boxes that non-maximum suppression leaves; of segmenters logits, or classes at their stride or the image's.
         batch: images that a file takes at once; any number by default, but for Core ML's, which takes one.
         keep_float: layers that stay in float in int8 files; "features.4" means all of that block.
         int16_activations: layers with 16-bit activations, for TFLite and ONNX.
