@@ -166,14 +166,14 @@ class Several(Task[Mapping[str, Any]]):
         }
         known = {name: one.targets for name, one in found.items() if one.targets is not None}
         lacking = [name for name in found if name not in known]
-        facts = [one.fact for one in found.values() if one.fact is not None]
-        setting = "; or ".join(dict.fromkeys(fact.setting for fact in facts))
+        facts = [found[name].fact for name in lacking or found]
+        setting = "; or ".join(dict.fromkeys(fact.setting for fact in facts if fact is not None))
         if not known:
             because = "nothing lies beside the images that any head reads, so no head is measured"
             return Understood(None, Fact(TARGETS, "unknown", Basis.ASSUMED, because, setting))
-        because = f"the images come with what serves {', '.join(known)}"
+        because = f"what lies beside the images is for {', '.join(known)}"
         if lacking:
-            because += f", and with nothing that serves {', '.join(lacking)}"
+            because += f"; nothing is for {', '.join(lacking)}, so no accuracy of that is measured"
         basis = Basis.ASSUMED if lacking else Basis.GIVEN
         return Understood(known, Fact(TARGETS, ", ".join(known), basis, because, setting))
 

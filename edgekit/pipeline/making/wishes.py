@@ -60,7 +60,7 @@ def granted(graph: Graph, settings: Settings, floats: Sequence[str] = ()) -> Gra
     if not _is_of_profile(settings, _HEAD):
         logits_of(graph)  # says what is wrong
     gives = ", ".join(output.name for output in graph.outputs)
-    because = f"the network gives {gives}, and no logits that probabilities could be made of"
+    because = f"that is for classifiers, and this network gives {gives}"
     return _without(found, _HEAD, str(Head.LOGITS), because)
 
 

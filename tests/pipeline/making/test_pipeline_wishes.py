@@ -28,8 +28,8 @@ def test_probabilities_of_no_logits_are_left_out_and_told() -> None:
     assert had.settings.export.probabilities == "none"
     (said,) = departures(had.settings, had.instead)
     assert said == (
-        "export.probabilities is none, where the profile of Android phone, its processor has softmax: the network "
-        "gives boxes, scores, and no logits that probabilities could be made of"
+        "export.probabilities is none, where the profile of Android phone, its processor has softmax: that is for "
+        "classifiers, and this network gives boxes, scores"
     )
 
 
