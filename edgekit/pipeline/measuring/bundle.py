@@ -181,20 +181,32 @@ def _answers(file: PlannedFile) -> _Answers | str:
 
     precision = summary.metadata.precision if summary.metadata is not None else Precision(file.precision or "float16")
     is_exact = not summary.float_operators
-    detections = _detections(summary.metadata)
-    kept = {name: array for name, array in given.items() if name not in detections or precision is Precision.INT8}
-    if not kept:
-        return "last bits decide between boxes that are equally sure"
-    outputs = {
-        name: (own(array), EXACT if name in detections else _tolerance(array, precision, is_exact=is_exact))
-        for name, array in kept.items()
-    }
+    allowed = tolerances(given, summary.metadata, precision, is_exact=is_exact)
+    if not allowed:
+        return "last bits decide between boxes, or classes, that are equally sure"
+    outputs = {name: (own(given[name]), tolerance) for name, tolerance in allowed.items()}
     return _Answers(own(batch), outputs, shape[0])
 
 
-def _detections(about: Metadata | None) -> set[str]:
-    """The names of what suppression inside of a file leaves."""
-    return set() if about is None else {name for one in endings_of(about.provenance) for name in one.names}
+def tolerances(
+    given: Mapping[str, NDArray[Any]], about: Metadata | None, precision: Precision, *, is_exact: bool
+) -> dict[str, float]:
+    """By how much outputs of a file may differ elsewhere, by name.
+
+    Boxes that are suppressed, and classes of places, follow from integers where all of these are claimed. Elsewhere
+    last bits may decide between two of them: they are left out.
+    """
+    provenance = {} if about is None else about.provenance
+    detections = {name for one in endings_of(provenance) for name in one.names}
+    classes = {name for name, array in given.items() if array.dtype == np.int32}
+    is_claimed = precision is Precision.INT8 and not (provenance.get("kept_float") or provenance.get("int16"))
+    found = {}
+    for name, array in given.items():
+        if name not in detections | classes:
+            found[name] = _tolerance(array, precision, is_exact=is_exact)
+        elif is_claimed:
+            found[name] = EXACT if name in detections else 0.0
+    return found
 
 
 def _tolerance(output: NDArray[Any], precision: Precision, *, is_exact: bool) -> float:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zipfile
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,11 +19,13 @@ import pytest
 
 from edgekit.device.plan import Plan, PlannedFile
 from edgekit.errors import ArtifactError, ConfigError, MissingDependency
+from edgekit.exporters.metadata import Precision
 from edgekit.pipeline.measuring import bundle as module
 from edgekit.pipeline.measuring.bench import load
-from edgekit.pipeline.measuring.bundle import bundle, images, pack
+from edgekit.pipeline.measuring.bundle import bundle, images, pack, tolerances
 from edgekit.runtimes import processor
 from edgekit.runtimes.planned import planned_file
+from edgekit.suppression import Ending, Suppression
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -199,3 +202,25 @@ def test_a_bundle_that_is_ended_leaves_nothing(net: Path, tmp_path: Path) -> Non
         assert process.wait(30) == 128 + signal.SIGTERM
     assert list(temporary.iterdir()) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bench.pyz", "temporary"]
+
+
+@pytest.mark.parametrize(
+    ("precision", "kept", "expected"),
+    [
+        (Precision.INT8, [], {"light": 0.25, "detection_scores": 1e-5, "mask": 0.0}),
+        (Precision.INT8, ["features.0"], {"light": 0.25}),
+        (Precision.FLOAT32, [], {"light": 1e-4}),
+    ],
+)
+def test_boxes_and_classes_are_asked_for_where_integers_decide_them(
+    precision: Precision, kept: list[str], expected: dict[str, float]
+) -> None:
+    ending = Ending("corners", "probabilities", "", Suppression(0.3, 0.5, 2))
+    about = SimpleNamespace(provenance={"suppression": [ending.to_dict()], "kept_float": kept})
+    given = {
+        "light": np.array([[-1.0, 1.0]], np.float32),
+        "detection_scores": np.array([[0.9, 0.8]], np.float32),
+        "mask": np.zeros((1, 2, 2), np.int32),
+    }
+    found = tolerances(given, about, precision, is_exact=False)  # type: ignore[arg-type] # of it, a provenance is read
+    assert found == pytest.approx(expected)
