@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 4  # 3 called a reshape to a vector Flatten; 2 had outputs without names; 1 had no layers in float
 SUFFIX = ".edgekit"
 OUTPUTS: Final = "outputs"  # the entry of a provenance that says what files give; there is none where that is raw
+BOUNDARY: Final = "boundary"  # likewise, what a float32 boundary takes; there is none where the float network takes it
+PIXELS: Final = "pixels"
 SEVEN_BIT = "seven-bit"  # how the lowerings begin whose weights have seven bits
 _HEADER = "model.json"
 
@@ -86,7 +88,15 @@ class IntegerModel:
         """What a float32 boundary computes with the float network's input, before it is quantized."""
         if not self.pixel_input:
             return Alignment()
-        return alignment(self.preprocessing.normalization, self.params[self.graph.input])
+        return alignment(self.taken, self.params[self.graph.input])
+
+    @property
+    def taken(self) -> Normalization:
+        """What a float32 boundary takes: what the float network does, or pixels, 0 to 255, where it says so."""
+        if not (self.pixel_input and self.provenance.get(BOUNDARY) == PIXELS):
+            return self.preprocessing.normalization
+        channels = self.graph.tensors[self.graph.input].shape[0]
+        return Normalization((0.0,) * channels, (1.0,) * channels)
 
     @property
     def float_nodes(self) -> tuple[Node, ...]:

@@ -241,7 +241,7 @@ def of_integer_model(  # noqa: PLR0913 - likewise
             f"the output {real[0]!r} is kept in float, so the file cannot take and give {io_dtype}: "
             f"use --io-dtype float32, or leave that layer out of --keep-float"
         )
-    given = model.preprocessing.normalization if io_dtype is IoDtype.FLOAT32 else model.normalization
+    given = model.taken if io_dtype is IoDtype.FLOAT32 else model.normalization
     batch = _batch(model, batch)
     return Metadata(
         model.graph.name, Precision.INT8, io_dtype, model.preprocessing, given, model.pixel_input,

@@ -264,7 +264,8 @@ class Loaded(Shown):
         else:
             taken = take([images] if _is_picture(images) else images, layout=layout)
             source = as_files_take_it(taken)(preprocessing)
-        if taken is None or taken.inputs is None or self.metadata.io_dtype is not IoDtype.FLOAT32:
+        takes_that = self.metadata.normalization == preprocessing.normalization
+        if taken is None or taken.inputs is None or not (self.metadata.io_dtype is IoDtype.FLOAT32 and takes_that):
             for batch in source.batches(_BATCH):
                 for said in self._opened.of_pixels(batch.pixels, batch.names, most=top):
                     yield Prediction(said.answer, said.outputs, said.name, partial(source.original, said.name))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edgekit.facts import Fact
     from edgekit.integer_model import IntegerModel
     from edgekit.pipeline.making.source import Source
-    from edgekit.preprocessing import Preprocessing
+    from edgekit.preprocessing import Normalization, Preprocessing
 
 _BOUNDARIES = ("int8", "uint8", "float32")
 _OF_IMAGE = {"resolution", "order", "resize"}  # the facts that ``origin.image`` tells
@@ -93,7 +93,7 @@ def _file(summary: Summary, taken: Sequence[Fact]) -> list[tuple[str, str]]:
     return [
         *facts,
         ("network", f"{about.network}, {about.precision}, lowering {about.lowering}"),
-        *_fed(about.preprocessing, taken, about.io_dtype),
+        *_fed(about.preprocessing, about.normalization, taken, about.io_dtype),
         ("labels", _labels(about.labels)),
         *_suppression(about.provenance),
         *origin.provenance(about.provenance),
@@ -124,7 +124,7 @@ def _model(model: IntegerModel, taken: Sequence[Fact]) -> list[tuple[str, str]]:
         *((f"output {name}", _claim(near)) for name, near in about["outputs"].items()),
         ("tensors", f"{about['tensors']}, {about['tensors_with_a_factor']} of them carry a factor"),
         ("ratios", f"denominators up to {about['largest_denominator']}"),
-        *_fed(model.preprocessing, taken, *_BOUNDARIES),
+        *_fed(model.preprocessing, model.taken, taken, *_BOUNDARIES),
         ("labels", _labels(model.labels)),
         *origin.provenance(model.provenance),
     ]
@@ -132,7 +132,7 @@ def _model(model: IntegerModel, taken: Sequence[Fact]) -> list[tuple[str, str]]:
 
 def _network(source: Source) -> list[tuple[str, str]]:
     """What there is to say about a trained network."""
-    about = _source_as_dict(source)
+    about, preprocessing = _source_as_dict(source), source.float_model.preprocessing
     return [
         ("format", f"{source.description}, a trained network"),
         ("network", about["network"] + (f", {about['classes']} classes" if about["classes"] else "")),
@@ -140,15 +140,17 @@ def _network(source: Source) -> list[tuple[str, str]]:
         ("labels", _labels(source.float_model.labels)),
         ("operators", words.counted(about["operators"])),
         ("weights", f"{about['weights']:,}"),
-        *_fed(source.float_model.preprocessing, source.facts, "float32"),
+        *_fed(preprocessing, preprocessing.normalization, source.facts, "float32"),
         *origin.provenance(about["provenance"]),
     ]
 
 
-def _fed(preprocessing: Preprocessing, taken: Sequence[Fact], *boundaries: str) -> list[tuple[str, str]]:
+def _fed(
+    preprocessing: Preprocessing, normalization: Normalization, taken: Sequence[Fact], *boundaries: str
+) -> list[tuple[str, str]]:
     """What an image goes through, and what a pixel is at each boundary: marked where that rests on what is assumed."""
     doubtful = {fact.name for fact in taken if fact.is_assumed}
-    values = [(dtype, origin.input_value(preprocessing.normalization, dtype)) for dtype in boundaries]
+    values = [(dtype, origin.input_value(normalization, dtype)) for dtype in boundaries]
     value = ", ".join(text if len(values) == 1 else f"{dtype} is {text}" for dtype, text in values)
     of_value = {"normalization"} if "float32" in boundaries else set[str]()  # integers take the pixel itself
     return [

@@ -91,6 +91,7 @@ def compare_classes(  # noqa: PLR0913 - what is compared, and what is allowed
 ) -> ClassParity:
     """Compare masks [N, H, W] of a runner with what is expected.
 
+    >>> import numpy as np
     >>> parity = compare_classes("LiteRT 2.3.0", np.array([[[1, 7]]]), np.array([[[1, 9]]]), output="classes")
     >>> parity.differing, parity.identical, parity.passed
     (1, 0.5, False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from edgekit import integer_model
 from edgekit.calibration.assignment import quantize
 from edgekit.calibration.options import Options
 from edgekit.calibration.ranges import Range
@@ -84,6 +85,24 @@ def test_the_logits_are_the_references(form: Format, name: str, tmp_path: Path) 
     assert not well_formed(path, model)
     before = BOUNDARY.get(name, {}).get(form.name, ())
     assert summary.boundary[: len(before)] == before
+
+
+def test_it_takes_pixels_where_it_says_so(form: Format, tmp_path: Path) -> None:
+    model, path = network(*NORMALIZATIONS["ImageNet"]), tmp_path / f"m{form.suffix}"
+    model = replace(model, provenance={integer_model.BOUNDARY: integer_model.PIXELS})
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 12, 10, 3), np.uint8)
+    logits = model.params[model.graph.output_tensors[0]]
+    expected = logits.dequantize(Reference(model).run(model.encode(pixels))["logits"])
+    form.write_integer_model(model, path, io_dtype=IoDtype.FLOAT32)
+    summary = form.read(path)
+    assert summary.metadata is not None
+    assert summary.metadata.normalization == Normalization((0.0,) * 3, (1.0,) * 3)
+    assert summary.metadata.preprocessing == model.preprocessing
+    assert not well_formed(path, model)
+    for make in all_runners(path):
+        with make() as runner:
+            given = runner.run(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), np.float32))
+        np.testing.assert_array_equal(given["logits"], expected, err_msg=runner.name)
 
 
 @pytest.mark.parametrize("name", ["half", "ImageNet", "four channels"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit import facts
 from edgekit.errors import DataError
 from edgekit.float_model import FloatModel
+from edgekit.integer_model import BOUNDARY, PIXELS
 from edgekit.passes import float_form, integer_form
 from edgekit.pipeline.making.expectations import settle
 from edgekit.pipeline.making.finishing import Finish, as_wanted, finished
@@ -96,6 +97,8 @@ def open_source(settings: Settings, progress: Progress = silent, *, given: Given
     }
     if settings.export.device is not None:
         provenance["device"] = settings.export.device
+    if settings.export.pixels:
+        provenance[BOUNDARY] = PIXELS
     float_model = finished(FloatModel(form, settled.preprocessing, (), provenance))
     task = registry.task_of_model(float_model)  # one that reads other outputs is better refused now than after the work
     labels = trained.labels if settings.model.labels is None else read_labels(settings.model.labels, task.things)

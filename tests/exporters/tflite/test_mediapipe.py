@@ -18,9 +18,11 @@ import pytest
 from PIL import Image
 
 from edgekit.config import load
+from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD
 from edgekit.exporters.metadata import Head, IoDtype
 from edgekit.exporters.tflite.codec import write_integer_model
 from edgekit.float_model import FloatModel
+from edgekit.integer_model import BOUNDARY, PIXELS
 from edgekit.ir import Output, Part, Rearrange, Slice
 from edgekit.models.priors import scaled
 from edgekit.preprocessing import Preprocessing
@@ -47,6 +49,18 @@ with vision.ImageClassifier.create_from_options(options) as classifier:
     image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.load(sys.argv[2]))
     heads = classifier.classify(image).classifications
 print(json.dumps({head.head_name: {c.category_name: c.score for c in head.categories} for head in heads}))
+"""
+
+SEGMENTING = """
+import json, sys
+import numpy as np
+import mediapipe
+from mediapipe.tasks.python import BaseOptions, vision
+options = vision.ImageSegmenterOptions(BaseOptions(sys.argv[1]), output_category_mask=True)
+with vision.ImageSegmenter.create_from_options(options) as segmenter:
+    image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.load(sys.argv[2]))
+    mask = segmenter.segment(image).category_mask.numpy_view().squeeze()
+    print(json.dumps([list(segmenter.labels), mask.tolist()]))
 """
 
 DETECTING = """
@@ -150,3 +164,17 @@ def test_a_detector_sees_the_same_things(pixels: np.ndarray, tmp_path: Path) -> 
     for one, other in zip(sorted(found), sorted(wanted), strict=True):
         assert one[0] == other[0]
         assert one[1:] == pytest.approx(other[1:], abs=1e-6)
+
+
+def test_a_segmenter_of_any_normalization_sees_the_same_classes(pixels: np.ndarray, tmp_path: Path) -> None:
+    s, path, pixels = FloatSketch((3, 12, 9)), tmp_path / "m.tflite", pixels[:, :9]
+    s.conv("x", 4, 3, (1, 1), "same")  # at the image's own size, so that MediaPipe enlarges nothing
+    preprocessing = Preprocessing((12, 9), "whole", IMAGENET_MEAN, IMAGENET_STD)
+    graph = replace(s.graph(), outputs=(Output("mask", s.graph().output_tensors[0]),))
+    raw = integers(FloatModel(graph, preprocessing, ("sky", "road", "tree", "car")))
+    model = replace(raw, provenance={BOUNDARY: PIXELS})
+    write_integer_model(model, path)
+    (line,) = said(SEGMENTING, path, pixels)
+    labels, mask = json.loads(line)
+    assert labels == ["sky", "road", "tree", "car"]
+    np.testing.assert_array_equal(mask, reference_outputs(model, pixels[None])["mask"][0].argmax(0))
