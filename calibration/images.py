@@ -138,7 +138,10 @@ class ImageSource:
             self._annotated[task] = read(self.source, task)
         if (found := self._annotated[task]) is None:
             return None
-        place = {name: index for index, name in enumerate(found.names)}
+        # By their names, and, of a folder that holds COCO's file beside the one of images, by where they lie in it.
+        below = [(path, index) for index, path in enumerate(found.paths) if path.is_relative_to(self.source)]
+        place = {path.relative_to(self.source).as_posix(): index for path, index in below}
+        place |= {name: index for index, name in enumerate(found.names)}
         if (strange := next((name for name in self.names if name not in place), None)) is not None:
             raise DataError(f"nothing says what {strange} in {self.source} shows: add that, or remove the image")
         chosen = found.some([place[name] for name in self.names])

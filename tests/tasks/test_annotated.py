@@ -86,6 +86,20 @@ def test_what_lies_there_instead_is_said(tmp_path: Path) -> None:
     assert "has a folder for each class (cat, dog), and no boxes, so mAP is not measured" in found.fact.because
 
 
+def test_a_folder_of_cocos_file_and_images_is_one_place(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (80, 40)).save(tmp_path / "images/a.png")
+    lists = {
+        "images": [{"id": 1, "file_name": "a.png"}],
+        "categories": [{"id": 1, "name": "dog"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [20, 10, 40, 20]}],
+    }
+    (tmp_path / "all.json").write_text(json.dumps(lists))
+    images = open_images(tmp_path, SEEN)
+    (only,) = task("cat", "dog").targets(images, {}).targets or ()
+    assert (images.names, only.classes.tolist()) == (("images/a.png",), [1])
+
+
 def test_numbers_without_names_are_refused(tmp_path: Path) -> None:
     for folder in ("images", "labels"):
         (tmp_path / folder).mkdir()
