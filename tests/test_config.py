@@ -320,6 +320,9 @@ def test_an_older_spelling_of_a_key_is_read(tmp_path: Path) -> None:
     path = tmp_path / "edgekit.toml"
     path.write_text('[finetune]\ndevice = "cpu"\n')
     assert config.load(path).finetune.accelerator == "cpu"
+    for old, new in (("logits", "none"), ("softmax", "softmax")):
+        path.write_text(f'[export]\nhead = "{old}"\n')
+        assert config.load(path).export.probabilities == new
     path.write_text('[finetune]\ndevice = "cpu"\naccelerator = "cpu"\n')
     with pytest.raises(ConfigError, match=r"finetune\.device is now called accelerator, and both are given"):
         config.load(path)

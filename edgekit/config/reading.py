@@ -73,6 +73,7 @@ class Settings:
 Overrides = Mapping[str, Mapping[str, Any]]
 
 _RENAMED = {  # older spellings, "section.key", which are still read
+    "export.head": "probabilities",
     "export.onnx_batch": "batch",
     "finetune.device": "accelerator",
     "verify.min_top1": "limits.top1",
@@ -81,6 +82,7 @@ _RENAMED = {  # older spellings, "section.key", which are still read
     "verify.min_agreement": "limits.agreement",
     "verify.min_sqnr_db": "limits.sqnr_db",
 }
+_REWORDED = {("export.head", "logits"): "none"}  # values that are called otherwise under the newer spelling
 
 _SECTIONS: dict[str, type[Any]] = {
     name: kind for name, kind in typing.get_type_hints(Settings).items() if name not in {"source", "origins"}
@@ -248,6 +250,7 @@ def _gathered(values: Mapping[str, Any], section: str, where: str) -> dict[str, 
     spelled: dict[str, str] = {}  # every key and entry, and how it was given
     for key, value in values.items():
         called = _RENAMED.get(f"{section}.{key}", key)
+        value = _REWORDED.get((f"{section}.{key}", str(value)), value)  # noqa: PLW2901 - the same, in today's word
         if isinstance(value, dict):
             gathered.setdefault(called, {})
         for path, given in _entries(called, value).items():
