@@ -110,7 +110,8 @@ def export(  # noqa: PLR0913 - one a flag of the command
         probabilities: of classifiers, beside the logits, by "softmax" or "sigmoid"; "none" by default.
         heads: those that files have, where the network has several.
         outputs: of detectors "raw", codings and logits, "decoded", corners of boxes and probabilities, or "final", the
-            boxes that non-maximum suppression leaves; of segmenters logits, or classes at their stride or the image's.
+            boxes that non-maximum suppression leaves; of segmenters logits ("raw", or "enlarged" to the image's size),
+            or classes at their stride ("decoded") or the image's size ("final").
         batch: images that a file takes at once; any number by default, but for Core ML's, which takes one.
         keep_float: layers that stay in float in int8 files; "features.4" means all of that block.
         int16_activations: layers with 16-bit activations, for TFLite and ONNX.

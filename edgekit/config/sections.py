@@ -173,10 +173,10 @@ class ExportSettings:
     probabilities: Literal["none", "softmax", "sigmoid"] = key(
         "of classifiers: probabilities beside the logits, by softmax or sigmoid, in every file", default="none"
     )
-    outputs: Literal["raw", "decoded", "final"] = key(
+    outputs: Literal["raw", "enlarged", "decoded", "final"] = key(
         "computed inside every file; of detectors: codings and logits (raw), corners of boxes and probabilities "
-        "(decoded), or the boxes that non-maximum suppression leaves (final); of segmenters: logits (raw), or classes "
-        "at their stride (decoded) or the image's size (final)",
+        "(decoded), or the boxes that non-maximum suppression leaves (final); of segmenters: logits at their stride "
+        "(raw) or the image's size (enlarged), or classes at their stride (decoded) or the image's size (final)",
         default="raw",
     )
     least_score: float = key("of final outputs: what the score of a box has to exceed", default=0.05)

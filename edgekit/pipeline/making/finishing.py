@@ -16,8 +16,8 @@ from edgekit.tasks.detection.coding import decode, probabilities
 from edgekit.tasks.detection.in_graph import decoded
 from edgekit.tasks.detection.task import BOXES, CORNERS, PRIORS, PROBABILITIES, SCORES
 from edgekit.tasks.registry import heads_of
-from edgekit.tasks.segmentation.in_graph import classed
-from edgekit.tasks.segmentation.masks import classes_of
+from edgekit.tasks.segmentation.in_graph import classed, enlarged
+from edgekit.tasks.segmentation.masks import classes_of, logits_of
 from edgekit.tasks.segmentation.task import CLASSES, LOGITS, SIZE, Segmentation
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     M = TypeVar("M", FloatModel, IntegerModel)
 
 RAW: Final = "raw"
+ENLARGED: Final = "enlarged"  # logits of segmenters alone
 FINAL: Final = "final"
 SAID: Final = (OUTPUTS, SUPPRESSION)  # the entries of a provenance that ``Finish.of`` reads
 
@@ -43,7 +44,7 @@ class Finish:
     """What files are to give.
 
     Attributes:
-        outputs: how far it is computed: ``RAW``, "decoded" or ``FINAL``.
+        outputs: how far it is computed: ``RAW``, ``ENLARGED``, "decoded" or ``FINAL``.
         rule: which boxes stay, of what is final.
     """
 
@@ -73,10 +74,8 @@ def as_wanted(trained: Trained, finish: Finish) -> Trained:
     provenance = {**trained.provenance, OUTPUTS: finish.outputs}
     detectors = [*_detectors(provenance)]
     if not detectors and not [*_segmenters(provenance)]:
-        raise ConfigError(
-            f"export.outputs is {finish.outputs}, and the network is neither detector nor segmenter: leave --outputs "
-            f"out"
-        )
+        kinds = "no segmenter" if finish.outputs == ENLARGED else "neither detector nor segmenter"
+        raise ConfigError(f"export.outputs is {finish.outputs}, and the network is {kinds}: leave --outputs out")
     if finish.outputs == FINAL and detectors:
         endings = [Ending(*decodes, before, finish.rule) for before, _, decodes, _ in detectors]
         provenance[SUPPRESSION] = [ending.to_dict() for ending in endings]
@@ -91,21 +90,30 @@ def finished(model: M) -> M:
     for _, outputs, called, priors in _detectors(model.provenance):
         graph = decoded(graph, outputs, called, priors, quantized)
     for output, named, size in _segmenters(model.provenance):
-        graph = classed(graph, output, named, size)
+        if model.provenance[OUTPUTS] == ENLARGED:
+            assert size is not None
+            graph = enlarged(graph, output, size, quantized)
+        else:
+            graph = classed(graph, output, named, size)
     return replace(model, graph=graph)
 
 
 def computed_in_float(provenance: Mapping[str, Any]) -> tuple[str, ...]:
     """The outputs that files compute in float, by what they are called before boxes are suppressed."""
-    is_raw = provenance.get(OUTPUTS, RAW) == RAW
-    return () if is_raw else tuple(name for _, _, called, _ in _detectors(provenance) for name in called)
+    match provenance.get(OUTPUTS, RAW):
+        case "raw":
+            return ()
+        case "enlarged":
+            return tuple(named for _, named, _ in _segmenters(provenance))
+        case _:
+            return tuple(name for _, _, called, _ in _detectors(provenance) for name in called)
 
 
 def _detectors(provenance: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str], tuple[str, str], Priors]]:
     """Of each detector: what stands before its names, what it gives, what that becomes, and the prior boxes."""
     heads = heads_of(provenance)
     for head in heads:
-        if PRIORS in head:
+        if PRIORS in head and provenance[OUTPUTS] != ENLARGED:
             before = f"{head['name']}_" if len(heads) > 1 else ""
             raw, named = (BOXES, SCORES), (CORNERS, PROBABILITIES)
             yield (
@@ -122,8 +130,9 @@ def _segmenters(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str, tuple
     for head in heads:
         if head["task"] == Segmentation.name:
             before = f"{head['name']}_" if len(heads) > 1 else ""
-            height, width = head[SIZE]
-            yield before + LOGITS, before + CLASSES, (height, width) if provenance[OUTPUTS] == FINAL else None
+            (height, width), outputs = head[SIZE], provenance[OUTPUTS]
+            named = LOGITS if outputs == ENLARGED else CLASSES
+            yield before + LOGITS, before + named, (height, width) if outputs in {ENLARGED, FINAL} else None
 
 
 def _answering(raw: Answering, provenance: Mapping[str, Any]) -> Answering:
@@ -136,8 +145,11 @@ def _answering(raw: Answering, provenance: Mapping[str, Any]) -> Answering:
         for _, (boxes, scores), (corners, likely), priors in detectors:
             made[boxes] = corners, decode(outputs[boxes], priors.boxes)
             made[scores] = likely, probabilities(outputs[scores])
-        for mask, classes, size in segmenters:
-            made[mask] = classes, classes_of(outputs[mask], size)
+        for mask, named, size in segmenters:
+            if size is not None and named == mask:
+                made[mask] = named, logits_of(outputs[mask], size)
+            else:
+                made[mask] = named, classes_of(outputs[mask], size)
         return ended(dict(made.get(name, (name, values)) for name, values in outputs.items()), provenance)
 
     return answer

@@ -22,6 +22,8 @@ from edgekit.annotations.moving import UNKNOWN
 from edgekit.ir.operators.resize import HALF_PIXEL, positions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 _EQUAL: Final = np.float32(2**-20)  # see the module's docstring
@@ -34,14 +36,9 @@ def mask_of(logits: NDArray[Any], size: tuple[int, int]) -> NDArray[np.uint8]:
     >>> mask_of(np.array([[[0.0, 8.0]], [[3.0, 3.0]]]), (1, 4)).tolist()
     [[1, 1, 0, 0]]
     """
-    low, high, share = _between(logits.shape[2], size[1])
     equal = _EQUAL * np.abs(logits).max(initial=0).astype(np.float32)
-    planes = logits.astype(np.float32)
-    planes = planes[:, :, low] * (1 - share) + planes[:, :, high] * share
-    low, high, share = _between(logits.shape[1], size[0])
     best, found = np.full(size, -np.inf, np.float32), np.zeros(size, np.uint8)
-    for index, plane in enumerate(planes):  # one class at a time: all at once, they are much memory
-        values = plane[low] * (1 - share)[:, None] + plane[high] * share[:, None]
+    for index, values in enumerate(_interpolated(logits, size)):
         is_larger = values > best + equal
         np.copyto(found, np.uint8(index), where=is_larger)
         np.copyto(best, values, where=is_larger)
@@ -52,6 +49,11 @@ def classes_of(logits: NDArray[Any], size: tuple[int, int] | None) -> NDArray[np
     """What files give that name classes themselves, [N, H, W], for logits [N, classes, h, w]; None: at their size."""
     masks = logits.argmax(1) if size is None else np.stack([mask_of(one, size) for one in logits])
     return masks.astype(np.int32)
+
+
+def logits_of(logits: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:
+    """What files give whose logits have the size of the image, [N, classes, H, W], for logits [N, classes, h, w]."""
+    return np.stack([np.stack([*_interpolated(one, size)]) for one in logits])
 
 
 def enlarged(classes: NDArray[Any], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -99,6 +101,16 @@ def mean_overlap(overlaps: NDArray[np.float64]) -> NDArray[np.float64]:
     known = ~np.isnan(overlaps)
     found: NDArray[np.float64] = np.where(known, overlaps, 0).sum(1) / np.maximum(known.sum(1), 1)
     return found
+
+
+def _interpolated(logits: NDArray[Any], size: tuple[int, int]) -> Iterator[NDArray[np.float32]]:
+    """Of ``logits`` [classes, h, w] each class on its own, [H, W]: all at once, they are much memory."""
+    low, high, share = _between(logits.shape[2], size[1])
+    planes = logits.astype(np.float32)
+    planes = planes[:, :, low] * (1 - share) + planes[:, :, high] * share
+    low, high, share = _between(logits.shape[1], size[0])
+    for plane in planes:
+        yield plane[low] * (1 - share)[:, None] + plane[high] * share[:, None]
 
 
 @lru_cache(maxsize=16)

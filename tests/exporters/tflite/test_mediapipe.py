@@ -29,6 +29,8 @@ from edgekit.preprocessing import Preprocessing
 from edgekit.reference.integer import Reference
 from edgekit.suppression import SUPPRESSION, Ending, Suppression, detected
 from edgekit.tasks.detection.in_graph import decoded
+from edgekit.tasks.segmentation.in_graph import enlarged
+from edgekit.tasks.segmentation.masks import mask_of
 from edgekit.verification.compare import reference_outputs
 from tests.exporters.test_head import CLASSES, floats, integers, wanted
 from tests.networks import FloatSketch
@@ -178,3 +180,18 @@ def test_a_segmenter_of_any_normalization_sees_the_same_classes(pixels: np.ndarr
     labels, mask = json.loads(line)
     assert labels == ["sky", "road", "tree", "car"]
     np.testing.assert_array_equal(mask, reference_outputs(model, pixels[None])["mask"][0].argmax(0))
+
+
+def test_a_segmenter_whose_logits_are_as_large_as_the_image_gives_the_same_mask(
+    pixels: np.ndarray, tmp_path: Path
+) -> None:
+    s, path, pixels = FloatSketch((3, 8, 8)), tmp_path / "m.tflite", pixels[:8, :8]
+    s.conv("x", 4, 4, (4, 4))  # a map of 2 x 2 places
+    preprocessing = Preprocessing((8, 8), "whole", IMAGENET_MEAN, IMAGENET_STD)
+    graph = replace(s.graph(), outputs=(Output("mask", s.graph().output_tensors[0]),))
+    raw = integers(FloatModel(graph, preprocessing, ("sky", "road", "tree", "car")))
+    model = replace(raw, provenance={BOUNDARY: PIXELS}, graph=enlarged(raw.graph, "mask", (8, 8), raw.params))
+    write_integer_model(model, path)
+    _, mask = json.loads(said(SEGMENTING, path, pixels)[-1])
+    (logits,) = raw.real(raw.graph.output_tensors[0], reference_outputs(raw, pixels[None])["mask"])
+    np.testing.assert_array_equal(mask, mask_of(logits, (8, 8)))

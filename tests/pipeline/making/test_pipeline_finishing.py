@@ -17,7 +17,7 @@ from edgekit.models.task_architecture import TaskArchitecture
 from edgekit.pipeline.making.finishing import Finish, as_wanted
 from edgekit.pipeline.making.trained import Trained, of_checkpoint
 from edgekit.tasks.detection.coding import decode, probabilities
-from edgekit.tasks.segmentation.masks import mask_of
+from edgekit.tasks.segmentation.masks import logits_of, mask_of
 
 BACKBONE = mobilenet_v2(0.25, 3, resolution=32)
 
@@ -64,3 +64,18 @@ def test_a_segmenter_answers_with_classes() -> None:
     assert list(decoded) == list(final) == ["tagging", "street_classes"]
     np.testing.assert_array_equal(decoded["street_classes"], logits.argmax(1))
     np.testing.assert_array_equal(final["street_classes"], [mask_of(one, (32, 32)) for one in logits])
+    enlarged = as_wanted(raw, Finish("enlarged")).outputs(images)
+    assert list(enlarged) == ["tagging", "street_mask"]
+    np.testing.assert_array_equal(enlarged["street_mask"], logits_of(logits, (32, 32)))
+
+
+def test_only_segmenters_are_enlarged() -> None:
+    heads = (ssd(BACKBONE, 2, separable=True, name="signs"), lraspp(BACKBONE, 3, name="street"))
+    both = trained(TaskArchitecture(BACKBONE, heads))
+    images = np.zeros((1, 3, 32, 32), np.float32)
+    found = as_wanted(both, Finish("enlarged")).outputs(images)
+    assert {name: values.shape[1:] for name, values in found.items()} == {
+        "signs_boxes": (30, 4), "signs_scores": (30, 3), "street_mask": (3, 32, 32)
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match="enlarged, and the network is no segmenter"):
+        as_wanted(trained(network_for(BACKBONE, "ssdlite", 2)), Finish("enlarged"))

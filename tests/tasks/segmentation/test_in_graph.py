@@ -16,8 +16,8 @@ from edgekit.exporters.metadata import IoDtype, Precision
 from edgekit.integer_model import IntegerModel
 from edgekit.reference.float import FloatReference
 from edgekit.runtimes.catalog import all_runners
-from edgekit.tasks.segmentation.in_graph import classed
-from edgekit.tasks.segmentation.masks import classes_of
+from edgekit.tasks.segmentation.in_graph import classed, enlarged
+from edgekit.tasks.segmentation.masks import classes_of, logits_of
 from edgekit.verification import compare
 from edgekit.verification.class_parity import ClassParity
 from edgekit.verification.well_formed import well_formed
@@ -94,6 +94,27 @@ def test_every_runtime_names_the_classes_of_the_reference(
         assert isinstance(parity, ClassParity)
         assert parity.passed
         assert parity.differing == 0 or size == UNEVEN
+        asked += 1
+    assert asked
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_runtime_enlarges_logits_alike(
+    raw: IntegerModel, pixels: NDArray[np.uint8], name: str, tmp_path: Path
+) -> None:
+    model = replace(raw, graph=enlarged(raw.graph, "logits", EIGHTFOLD, raw.params))
+    path, logits = tmp_path / f"net{FORMATS[name].suffix}", compare.reference_outputs(raw, pixels)["logits"]
+    wanted = logits_of(raw.real(raw.graph.output_tensors[0], logits), EIGHTFOLD)
+    np.testing.assert_allclose(compare.reference_outputs(model, pixels)["logits"], wanted, atol=1e-5)
+    FORMATS[name].write_integer_model(model, path, io_dtype=IoDtype.FLOAT32, options={})
+    about, asked = FORMATS[name].read(path).metadata, 0
+    assert about is not None
+    for make_runner in all_runners(path):
+        with make_runner() as runner:
+            if compare.unclaimed(runner, about, raw):
+                continue
+            values = compare.run_integers(runner, about, model, pixels)["logits"]
+        np.testing.assert_allclose(values, wanted, atol=1e-5)
         asked += 1
     assert asked
 

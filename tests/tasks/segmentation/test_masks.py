@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgekit.tasks.segmentation.masks import confusion, mask_of, mean_overlap, overlaps
+from edgekit.tasks.segmentation.masks import confusion, logits_of, mask_of, mean_overlap, overlaps
 
 
 @pytest.mark.parametrize(("old", "new"), [((3, 4), (24, 32)), ((5, 4), (17, 30)), ((8, 8), (8, 8)), ((9, 7), (4, 3))])
@@ -14,6 +14,7 @@ def test_masks_are_torchs(old: tuple[int, int], new: tuple[int, int]) -> None:
     logits = np.random.default_rng(0).normal(0, 2, (5, *old)).astype(np.float32)
     resized = torch.nn.functional.interpolate(torch.from_numpy(logits)[None], new, mode="bilinear", align_corners=False)
     np.testing.assert_array_equal(mask_of(logits, new), resized[0].argmax(0))
+    np.testing.assert_allclose(logits_of(logits[None], new), resized, atol=2e-6)
 
 
 def test_of_equal_logits_the_first_class_counts() -> None:
