@@ -184,10 +184,13 @@ def _of_table(
     path: Path, table: csv_files.Table, columns: Sequence[int], names: Sequence[str], *, partly: bool
 ) -> NDArray[np.float64]:
     """The numbers in some columns of the images of these names; with ``partly``, NaN where there are none."""
-    rows = {
-        _key(row) if partly else Path(row.cells[0]).as_posix(): [_number(path, row, column) for column in columns]
-        for row in table.rows
-    }
+    if partly:
+        rows = {
+            _key(row): [_number(path, row, column) if row.cell(column) else np.nan for column in columns]
+            for row in table.rows
+        }
+    else:
+        rows = {Path(row.cells[0]).as_posix(): [_number(path, row, column) for column in columns] for row in table.rows}
     missing = [name for name in names if Path(name).as_posix() not in rows]
     if missing and (not partly or len(missing) == len(names)):
         raise DataError(f"{path} has no target for {missing[0]}: add what is missing, or remove that image")
