@@ -250,11 +250,9 @@ class Loaded(Shown):
         takes = origin.input_value(about.normalization, about.io_dtype)
         task, labels = self._opened.task, about.labels
         gives = f"{', '.join(task.outputs)} of {task.name}" + (f", {count(len(labels), 'label')}" if labels else "")
-        return Page(
-            f"{self._opened.path.name}: {about.network}, {about.precision}",
-            (),
-            (f"takes {feeds}; {about.io_dtype}, {takes}", f"gives {gives}", f"runs in {self.runner}"),
-        )
+        lines = (f"takes {feeds}; {about.io_dtype}, {takes}", f"gives {gives}", f"runs in {self.runner}")
+        doubts = (f"! {self._opened.differs}",) if self._opened.differs else ()
+        return Page(f"{self._opened.path.name}: {about.network}, {about.precision}", (), (*lines, *doubts))
 
     def _predicted(self, images: Any, top: int, layout: str | None) -> Iterator[Prediction]:  # noqa: ANN401 - what a user gives
         taken = None

@@ -221,10 +221,11 @@ def progress_bar() -> Iterator[Progress]:
             _LIVE.pop()
 
 
-def skipped(images: Mapping[str, str]) -> None:
-    """Tell which images could not be used, and why."""
+def skipped(images: Mapping[str, str], *, refused_by: str = "--strict") -> None:
+    """Tell which images could not be used, and why; and the flag that refuses them, where a command has one."""
     if images:
-        note(f"{count(len(images), 'image')} skipped ({words.some(images)}): --strict refuses them")
+        more = f": {refused_by} refuses them" if refused_by else ""
+        note(f"{count(len(images), 'image')} skipped ({words.some(images)}){more}")
 
 
 def escape(text: str) -> str:

@@ -35,7 +35,9 @@ def predict(  # noqa: PLR0913 - typer needs them
 
         with console.progress_bar() as progress:
             found = run(file, images, most=top, draw=draw, threads=threads or 1, progress=progress)
-        console.skipped(found.skipped)
+        console.skipped(found.skipped, refused_by="")
+        if found.differs:
+            console.warn(found.differs)
         if found.assumed:
             console.warn(f"rests on what is assumed: {', '.join(found.assumed)} (edgekit inspect {file} says why)")
         if as_json:

@@ -181,6 +181,7 @@ def test_a_wrong_toml_names_its_key(run: Run, tmp_path: Path) -> None:
         assert result.stderr == "✘ edgekit.toml: unknown key export.target: did you mean 'targets'?\n"
     (tmp_path / "edgekit.toml").write_text("")
     assert "no checkpoint is named" in run("export").stderr
+    assert "nowhere does not exist: give the path of a trained checkpoint" in run("export", "nowhere", "--int8").stderr
 
 
 def test_broken_images_are_named_and_skipped(run: Run, inputs: Path) -> None:
@@ -188,6 +189,8 @@ def test_broken_images_are_named_and_skipped(run: Run, inputs: Path) -> None:
     assert result.exit_code == 0, result.stderr
     assert "1 image skipped (broken.png: it is no image): --strict refuses them" in result.stderr
     assert "calibrated on 9 images" in result.stdout
+    (file,) = Path("exported").glob("*.int8.tflite")
+    assert "(broken.png: it is no image)\n" in run("predict", file, inputs / "mixed").stderr  # there is no --strict
     result = run("verify", "exported", "--data", inputs / "mixed")
     assert result.exit_code == 0, result.stderr
     assert "1 image skipped" in result.stderr

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.defaults import FOLDER
+from edgekit.runtimes import processor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,9 @@ def test_a_file_answers_what_it_was_trained_for(run: Run, exported: Path, tmp_pa
         found = json.loads(done.stdout)
         assert found["images"][0]["answer"]["best"][0]["index"] == label, name
         assert found["images"][0]["name"] == "digit.png"
+        assert not found["differs"]
+    done = run("predict", exported / f"{NAME}.int8.onnx", tmp_path / "digit.png")
+    assert ("the default on this machine, need not give the file's integers" in done.stderr) == processor.lacks_vnni()
     done = run("predict", exported / f"{NAME}.int8.tflite", tmp_path / "digit.png", FOLDER / "test.npz", "--top", 1)
     assert done.exit_code == 0, done.output
     assert done.stdout.count("test.npz[") == 360

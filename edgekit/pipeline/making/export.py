@@ -16,6 +16,7 @@ from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import Head, IoDtype, Precision
 from edgekit.facts import assumed
 from edgekit.integer_model import SUFFIX
+from edgekit.models.folders import file_of
 from edgekit.pipeline.making import manifest, wishes
 from edgekit.pipeline.making.check import check_contents, departures, told
 from edgekit.pipeline.making.finishing import computed_in_float, finished
@@ -284,6 +285,8 @@ def _jobs(settings: Settings, given: Given) -> list[tuple[Format, Precision]]:
             _options(form, precision, settings)
     wanted = settings.calibration
     if Precision.INT8 in precisions and given.images is None and wanted.ranges is None and not wanted.data_free:
+        if settings.model.checkpoint is not None:
+            file_of(settings.model.checkpoint)  # a path that is wrong is what to say first
         raise DataError(
             "int8 needs to see images like those in use, 100 or more, no labels: --calib DIR, or --ranges "
             "FILE from an earlier export; --data-free does without, at a loss"

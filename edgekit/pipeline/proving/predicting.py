@@ -25,6 +25,7 @@ from edgekit.runtimes.runner import encode
 from edgekit.suppression import ended, given_shapes
 from edgekit.tasks.drawing import can_be_drawn, drawn
 from edgekit.tasks.registry import heads_of, task_of
+from edgekit.verification.compare import by_default
 from edgekit.words import plain
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Prediction:
         skipped: images that could not be used, and why.
         assumed: what nothing shows to be true of the network, with its value.
         drawings: the pictures that were written, one an image, where they were wanted.
+        differs: why the runner need not give the integers of the file, as a sentence; "" where that is not so.
     """
 
     network: str
@@ -77,6 +79,7 @@ class Prediction:
     skipped: Mapping[str, str]
     assumed: tuple[str, ...]
     drawings: tuple[Path, ...] = ()
+    differs: str = ""
 
 
 def predict(  # noqa: PLR0913 - what is asked, and how it is shown
@@ -122,6 +125,7 @@ def predict(  # noqa: PLR0913 - what is asked, and how it is shown
             {name: why for source in sources for name, why in source.skipped.items()},
             tuple(f"{fact.name} {plain(fact.value)}" for fact in doubtful),
             tuple(drawings),
+            opened.differs,
         )
 
 
@@ -163,6 +167,12 @@ class Opened:
     def runner(self) -> str:
         """Runtime, version and kernels."""
         return self._runner.name
+
+    @property
+    def differs(self) -> str:
+        """Why the runner need not give the integers of the file, as a sentence; "" where that is not so."""
+        because = self._runner.differs_because
+        return f"{by_default(self.runner)}: {because}" if because and self.summary.int8_share else ""
 
     def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """The outputs by name for what the file takes, [N, C, H, W], both of the types at its boundary."""

@@ -171,7 +171,8 @@ def _of_masks(data: Data) -> Iterator[Problem]:
         name = "none" if not there else data.labels[min(there)]
         yield Problem(
             f"All pixels of the training masks are of one class ({name}), so nothing is told apart: give masks of two "
-            f"classes or more.",
+            f"classes or more. 255 stands for what is not known, so in masks of 0 and 255 the class needs another "
+            f"number, such as 1.",
             is_fatal=True,
         )
         return
