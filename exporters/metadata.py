@@ -242,7 +242,7 @@ def of_integer_model(  # noqa: PLR0913 - likewise
             f"use --io-dtype float32, or leave that layer out of --keep-float"
         )
     given = model.taken if io_dtype is IoDtype.FLOAT32 else model.normalization
-    batch = _batch(model, batch)
+    batch = batch_of(model.provenance, batch)
     return Metadata(
         model.graph.name, Precision.INT8, io_dtype, model.preprocessing, given, model.pixel_input,
         model.labels, model.lowering, dict(model.provenance),
@@ -265,7 +265,7 @@ def of_float_model(  # noqa: PLR0913 - likewise
     Raises:
         ConfigError: it is to take several images at once, and suppresses boxes.
     """
-    batch = _batch(model, batch)
+    batch = batch_of(model.provenance, batch)
     return Metadata(
         model.graph.name, precision, IoDtype.FLOAT32, model.preprocessing, model.preprocessing.normalization, False,
         model.labels, FLOAT_PROFILE, dict(model.provenance),
@@ -274,9 +274,13 @@ def of_float_model(  # noqa: PLR0913 - likewise
     )  # fmt: skip
 
 
-def _batch(model: FloatModel | IntegerModel, batch: int | None) -> int | None:
-    """How many images a file takes at once: one where boxes are suppressed, which operators do of one image."""
-    if not endings_of(model.provenance):
+def batch_of(provenance: Mapping[str, Any], batch: int | None) -> int | None:
+    """How many images a file takes at once: one where boxes are suppressed, which operators do of one image.
+
+    Raises:
+        ConfigError: it is to take several, and suppresses boxes.
+    """
+    if not endings_of(provenance):
         return batch
     if batch not in {None, 1}:
         raise ConfigError(

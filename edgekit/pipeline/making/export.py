@@ -13,7 +13,7 @@ import numpy as np
 from edgekit import files
 from edgekit.errors import ConfigError, DataError, GateFailed
 from edgekit.exporters.formats import FORMATS
-from edgekit.exporters.metadata import Head, IoDtype, Precision
+from edgekit.exporters.metadata import Head, IoDtype, Precision, batch_of
 from edgekit.facts import assumed
 from edgekit.integer_model import SUFFIX
 from edgekit.models.folders import file_of
@@ -186,6 +186,7 @@ def export(
         settings = granted.settings
         for form, _ in jobs:
             form.check_endings(source.float_model.provenance)
+        batch_of(source.float_model.provenance, _batch(settings))
         opened(source)
         name = source.float_model.graph.name
         hashed = source.float_model.provenance["checkpoint_sha256"]
@@ -335,8 +336,12 @@ def _options(form: Format, precision: Precision, settings: Settings) -> dict[str
     """
     int16 = precision is Precision.INT8 and bool(settings.calibration.int16_activations)
     own = form.options(dataclasses.asdict(settings.export), precision, int16=int16)
-    batch = settings.export.batch
-    return {**own, "head": Head(settings.export.probabilities), "batch": None if batch == "free" else batch}
+    return {**own, "head": Head(settings.export.probabilities), "batch": _batch(settings)}
+
+
+def _batch(settings: Settings) -> int | None:
+    """How many images files are to take at once; None for any number."""
+    return None if settings.export.batch == "free" else settings.export.batch
 
 
 def _write(  # noqa: PLR0913 - what, where to, and from what
