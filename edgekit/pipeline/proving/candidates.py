@@ -9,8 +9,8 @@ from edgekit.errors import ArtifactError
 from edgekit.exporters.contents import flat, of_facts
 from edgekit.exporters.formats import FORMATS, format_of
 from edgekit.exporters.metadata import Precision
-from edgekit.integer_model import SUFFIX, IntegerModel
-from edgekit.pipeline.making.finishing import SAID
+from edgekit.integer_model import OUTPUTS, SUFFIX, IntegerModel
+from edgekit.pipeline.making.finishing import RAW, SAID
 from edgekit.pipeline.making.manifest import SUFFIX as MANIFEST_SUFFIX
 from edgekit.pipeline.making.manifest import sha256_of
 from edgekit.pipeline.proving.evidence import CHECKPOINT_HASH, most
@@ -278,8 +278,14 @@ def _compare(candidate: Candidate, evidence: Evidence, runtime: str | None) -> N
         whose = f"what {evidence.trained.path.name} gives"
     if isinstance(wanted, IntegerModel) and about.provenance != wanted.provenance:
         candidate.differences = format_of(path).differences(path, wanted)
-        first = next((f", the first difference being {one}" for one in candidate.differences), "")
-        problem = f"it comes from another integer model than the reference{first}: export both together"
+        given, others = ({key: of.provenance.get(key) for key in SAID} for of in (about, wanted))
+        if given != others and {**about.provenance, **others} == {**wanted.provenance, **others}:
+            ours, theirs = (one[OUTPUTS] or RAW for one in (given, others))
+            problem = f"it gives {ours} outputs, and the reference {theirs} ones: verify each export by itself, and "
+            problem += "compare the two with edgekit diff"
+        else:
+            first = next((f", the first difference being {one}" for one in candidate.differences), "")
+            problem = f"it comes from another integer model than the reference{first}: export both together"
         candidate.gates.append(gates.well_formed(OF_MODEL, [problem], ""))
         return
     candidate.differences, found = hold(path, summary, wanted, whose, runtime)

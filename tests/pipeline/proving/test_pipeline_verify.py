@@ -17,7 +17,7 @@ from edgekit.errors import ArtifactError, ConfigError, DataError
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import IoDtype, Precision
 from edgekit.exporters.onnx import codec as onnx_exporter
-from edgekit.integer_model import IntegerModel
+from edgekit.integer_model import OUTPUTS, IntegerModel
 from edgekit.pipeline.making.source import open_source
 from edgekit.pipeline.proving.verify import are_shipped, verify
 from edgekit.reports import findings, junit
@@ -177,6 +177,11 @@ def test_a_file_of_another_integer_model_is_not_run(exported: Path, model: Integ
     assert problem.startswith("it comes from another integer model than the reference, the first difference being")
     assert "provenance.calibration.digest: 'another' instead of" in problem
     assert result.files[0].parities == ()
+    final = replace(model, provenance={**model.provenance, OUTPUTS: "final"})
+    onnx_exporter.write_integer_model(final, path, io_dtype=IoDtype.FLOAT32)
+    result = verify([path, exported / f"{NAME}.int8.edgekit"], on())
+    (problem,) = problems(result.files[0])
+    assert problem.startswith("it gives final outputs, and the reference raw ones: verify each export by itself")
 
 
 def test_the_model_beside_the_file_is_the_reference(exported: Path, model: IntegerModel, tmp_path: Path) -> None:
