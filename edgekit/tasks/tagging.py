@@ -193,7 +193,8 @@ class Tagging(Task["NDArray[np.float64]"]):
         has, lacks = ((raised * which).sum(1)[sure] / which.sum(1)[sure] for which in (right & known, ~right & known))
         value = {one.metric.name: one.value for one in self.measure(outputs, targets)}["map"]
         chance = 100 * _mean([right[known[:, tag], tag].mean() for tag in np.flatnonzero((right & known).any(0))])
-        is_near_chance = value - chance < 100 - value  # nearer than to what is perfect
+        # Nearer than to what is perfect; of rare tags, of which a few images decide, at most five times as much.
+        is_near_chance = value - chance < min(100 - value, 4 * chance)
         is_poor = len(has) >= _ENOUGH and paired(has - lacks).low <= 0 and is_near_chance
         measured = f"{MAP.text(value)}, where chance has {MAP.text(chance)}"
         problem = (

@@ -79,6 +79,19 @@ def test_a_network_that_knows_nothing_is_poor() -> None:
     assert not TASK.plausible(few, TARGETS[:3]).problem, "three images show nothing"
 
 
+def test_rare_tags_that_are_found_far_above_chance_are_no_fault() -> None:
+    """Each of three tags is in four of a hundred images; of each, one is found at once and the others late."""
+    task, targets = Tagging.of({"logits": (3,)}, ("red", "green", "off"), {}), np.zeros((100, 3))
+    logits = np.random.default_rng(0).normal(0, 1, (100, 3))
+    for tag in range(3):
+        targets[4 * tag : 4 * tag + 4, tag] = 1
+        logits[4 * tag : 4 * tag + 4, tag] = (4, -1, -1, -1)
+    found = task.plausible({"logits": logits}, targets)
+    assert not found.problem
+    assert found.measured.endswith("where chance has 4 %")
+    assert "no better than chance" in task.plausible({"logits": logits[::-1]}, targets).problem
+
+
 def test_answers_and_differences_name_the_tags() -> None:
     ours, theirs = np.array([[2.0, -1, 0.5, -9], [-1, -1, -1, -1]]), np.array([[2.0, 1, -0.5, -9], [-1, -1, 3, -1]])
     (some, none) = TASK.decode({"logits": ours})
