@@ -182,6 +182,7 @@ def export(
         source = open_source(settings, progress, given=given)
         progress("loading", 1, 1)
         model = source.float_model
+        wishes.check_effect(settings, model.provenance)
         granted = wishes.granted(model.graph, settings, computed_in_float(model.provenance))
         settings = granted.settings
         for form, _ in jobs:

@@ -123,17 +123,30 @@ FROM_FILE: Final[Network] = _FromFile()
 
 
 def load_as_exported(settings: ModelSettings, provenance: Mapping[str, Any], network: Network = FROM_FILE) -> Trained:
-    """``network``; what the settings leave open is as the export had it that wrote ``provenance``."""
+    """``network``; what the settings leave open is as the export had it that wrote ``provenance``.
+
+    Raises:
+        BadInput: the network cannot be read, or is to have other heads than the export had.
+    """
     names = network.left_open(settings)
     known: dict[str, Any] = dict(provenance.get("architecture") or {})
     if names == ("resolution",):
         known = {"resolution": provenance.get("size")}
     if isinstance(both := known.get("resolution"), list):  # height and width, from JSON
         known["resolution"] = tuple(both)
-    if settings.heads is None and HEADS in known:
-        settings = replace(settings, heads=tuple(head["name"] for head in known[HEADS]))
+    if HEADS in known:
+        settings = replace(settings, heads=_heads(settings.heads, tuple(head["name"] for head in known[HEADS])))
     open_keys = [name for name in names if getattr(settings, name) is None]
     return network.load(replace(settings, **{name: known[name] for name in open_keys if name in known}))
+
+
+def _heads(wanted: tuple[str, ...] | None, exported: tuple[str, ...]) -> tuple[str, ...]:
+    if wanted is not None and set(wanted) != set(exported):
+        raise ConfigError(
+            f"--heads is {', '.join(wanted)}, and the export before had {', '.join(exported)}: its ranges serve these "
+            f"heads together. Leave --heads out, or find ranges of their own by --calib DIR in place of --ranges"
+        )
+    return exported
 
 
 def options_of(settings: ModelSettings) -> Options:

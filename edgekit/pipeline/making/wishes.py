@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from edgekit.config import ExportSettings
 from edgekit.config.reading import OF_PROFILE
 from edgekit.errors import ConfigError
 from edgekit.exporters.metadata import Head, logits_of
+from edgekit.tasks.registry import heads_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,6 +64,23 @@ def granted(graph: Graph, settings: Settings, floats: Sequence[str] = ()) -> Gra
     gives = ", ".join(output.name for output in graph.outputs)
     because = f"that is for classifiers, and this network gives {gives}"
     return _without(found, _HEAD, str(Head.LOGITS), because)
+
+
+def check_effect(settings: Settings, provenance: Mapping[str, Any]) -> None:
+    """Refuse a setting that changes nothing of a network's files: whoever sets it expects something else.
+
+    Raises:
+        ConfigError: there is such a one.
+    """
+    wanted, usual = settings.export, ExportSettings()
+    for name in ("least_score", "most_boxes"):
+        if wanted.outputs != "final" and getattr(wanted, name) != getattr(usual, name):
+            raise ConfigError(
+                f"export.{name} is of final outputs, and export.outputs is {wanted.outputs}: add --outputs final, or "
+                f"leave it out"
+            )
+    if wanted.signatures and len(heads_of(provenance)) < 2:
+        raise ConfigError("export.signatures is for networks with several heads, and this one has one: leave it out")
 
 
 def _is_of_profile(settings: Settings, name: str) -> bool:

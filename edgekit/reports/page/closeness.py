@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from edgekit.reports import findings
 from edgekit.reports.page import charts
@@ -16,11 +16,13 @@ from edgekit.verification.integer_parity import IntegerParity
 from edgekit.words import NOTHING, count, decibels, percent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from edgekit.pipeline.proving.verdicts import FileVerdict, VerifyResult
     from edgekit.tasks.values import Measured, Metric
     from edgekit.verification.compare import Parity
+
+    P = TypeVar("P", IntegerParity, FloatParity, DetectionParity, ClassParity)
 
 _SQNR = "sqnr_db"  # which alone says nothing of a task
 
@@ -81,15 +83,13 @@ def integers(result: VerifyResult) -> Markup | None:
     """LSB for LSB, in every runtime."""
     rows = [
         [
-            *_ran(file, found, findings.short_names(result)[file.path]),
+            *ran,
             f"{found.differences.get(0, 0):,} of {found.values:,}",
             f"{found.max_lsb} LSB",
             f"{found.images_identical:,} of {found.images:,}",
             charts.histogram(found.differences),
         ]
-        for file in result.files
-        for found in file.parities
-        if isinstance(found, IntegerParity)
+        for ran, found in _of(result, IntegerParity)
     ]
     columns = [
         "runtime and file",
@@ -110,16 +110,14 @@ def floats(result: VerifyResult) -> Markup | None:
     """Errors of outputs, in every runtime."""
     rows = [
         [
-            *_ran(file, found, findings.short_names(result)[file.path]),
+            *ran,
             f"{found.max_rel_error:.1e}",
             f"{found.tolerance:.1e}",
             f"{found.max_abs_error:.1e}",
             f"{found.max_ulp:,.1f} ULP",
             NOTHING if found.agreement is None else found.agreement.metric.text(found.agreement.value),
         ]
-        for file in result.files
-        for found in file.parities
-        if isinstance(found, FloatParity)
+        for ran, found in _of(result, FloatParity)
     ]
     columns = [
         "runtime and file",
@@ -137,16 +135,14 @@ def boxes(result: VerifyResult) -> Markup | None:
     """What suppression inside of files leaves, in every runtime."""
     rows = [
         [
-            *_ran(file, found, findings.short_names(result)[file.path]),
+            *ran,
             f"{found.again:,} of {found.boxes:,}",
             f"{found.undecided + found.exchanged:,}",
             f"{found.surplus:,}",
             f"{found.images - found.disordered:,} of {found.images:,}",
             f"{found.max_abs_error:.1e}",
         ]
-        for file in result.files
-        for found in file.parities
-        if isinstance(found, DetectionParity)
+        for ran, found in _of(result, DetectionParity)
     ]
     columns = [
         "runtime and file",
@@ -164,17 +160,24 @@ def classes(result: VerifyResult) -> Markup | None:
     """Masks, in every runtime."""
     rows = [
         [
-            *_ran(file, found, findings.short_names(result)[file.path]),
+            *ran,
             f"{found.values - found.differing:,} of {found.values:,}",
             f"{100 * found.allowed:g} %",
             NOTHING if found.agreement is None else found.agreement.metric.text(found.agreement.value),
         ]
-        for file in result.files
-        for found in file.parities
-        if isinstance(found, ClassParity)
+        for ran, found in _of(result, ClassParity)
     ]
     columns = ["runtime and file", "verdict", ">places of the same class", ">may differ", ">same answer"]
     return table(columns, rows, "Classes that files name themselves, place by place") if rows else None
+
+
+def _of(result: VerifyResult, kind: type[P]) -> Iterator[tuple[tuple[Markup, Markup], P]]:
+    """Every parity of a kind, and in what it was found (``_ran``)."""
+    names = findings.short_names(result)
+    for file in result.files:
+        for found in file.parities:
+            if isinstance(found, kind):
+                yield _ran(file, found, names[file.path]), found
 
 
 def _ran(file: FileVerdict, found: Parity, name: str) -> tuple[Markup, Markup]:
