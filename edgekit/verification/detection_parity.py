@@ -45,14 +45,15 @@ class DetectionParity:
         runner: runtime, version and kernels.
         images: how many were compared.
         boxes: that there have to be.
-        again: how many of them are there, of the same class.
+        again: how many of these the runner gives, with the same class.
         undecided: how many of the others may be missing: too near to the least score, or to that of the last row.
-        exchanged: how many of the others have one in their place that is as sure, and overlaps them.
+        exchanged: how many of the others are replaced by a box that overlaps them and has the same score.
         surplus: boxes that may not be there.
         disordered: images whose boxes are in another order.
         max_abs_error: of a side of those that are there again, in shares of the image.
         tolerance: of it, and of scores.
-        least: share of the boxes that has to be there again, undecided ones left out, and that may not be surplus.
+        least: the smallest share of ``boxes``, without undecided ones, that the runner has to give again. Surplus boxes
+            may be the rest of that share at most.
         output: its name.
     """
 
