@@ -63,6 +63,7 @@ class Summary:
         outputs: what the file gives.
         version: opset, schema or specification version, in words ("opset 17, IR 8").
         metadata: what the file says about itself; None where another tool wrote it.
+        signatures: names of the graphs that applications can run, of a .tflite file; formats with one graph have none.
     """
 
     path: Path
@@ -75,6 +76,7 @@ class Summary:
     outputs: tuple[Endpoint, ...]
     version: str
     metadata: Metadata | None
+    signatures: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

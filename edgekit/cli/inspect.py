@@ -83,6 +83,7 @@ def _file(summary: Summary, taken: Sequence[Fact]) -> list[tuple[str, str]]:
         ("format", f"{summary.format}, {summary.version}, {console.size(summary.size_bytes)}"),
         *(("input", _endpoint(endpoint)) for endpoint in summary.inputs),
         *(("output", _endpoint(endpoint)) for endpoint in summary.outputs),
+        *([("signatures", ", ".join(summary.signatures))] if len(summary.signatures) > 1 else []),
         ("operators", words.counted(summary.operators)),
         ("in integers", console.percent(summary.int8_share)),
         ("boundary", words.counted(Counter(summary.boundary)) or "nothing is converted"),
@@ -94,7 +95,7 @@ def _file(summary: Summary, taken: Sequence[Fact]) -> list[tuple[str, str]]:
         *facts,
         ("network", f"{about.network}, {about.precision}, lowering {about.lowering}"),
         *_fed(about.preprocessing, about.normalization, taken, about.io_dtype),
-        ("labels", _labels(about.labels)),
+        *_labels(about.labels, about.provenance),
         *_suppression(about.provenance),
         *origin.provenance(about.provenance),
     ]
@@ -125,7 +126,7 @@ def _model(model: IntegerModel, taken: Sequence[Fact]) -> list[tuple[str, str]]:
         ("tensors", f"{about['tensors']}, {about['tensors_with_a_factor']} of them carry a factor"),
         ("ratios", f"denominators up to {about['largest_denominator']}"),
         *_fed(model.preprocessing, model.taken, taken, *_BOUNDARIES),
-        ("labels", _labels(model.labels)),
+        *_labels(model.labels, model.provenance),
         *origin.provenance(model.provenance),
     ]
 
@@ -137,7 +138,7 @@ def _network(source: Source) -> list[tuple[str, str]]:
         ("format", f"{source.description}, a trained network"),
         ("network", about["network"] + (f", {about['classes']} classes" if about["classes"] else "")),
         *((f"output {name}", " × ".join(map(str, shape))) for name, shape in about["outputs"].items()),
-        ("labels", _labels(source.float_model.labels)),
+        *_labels(source.float_model.labels, source.float_model.provenance),
         ("operators", words.counted(about["operators"])),
         ("weights", f"{about['weights']:,}"),
         *_fed(preprocessing, preprocessing.normalization, source.facts, "float32"),
@@ -198,7 +199,17 @@ def _claim(near: str | None) -> str:
     return "the same in every runtime" if near is None else f"near, not identical: {near}"
 
 
-def _labels(labels: Sequence[str]) -> str:
+def _labels(labels: Sequence[str], provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the network names; where it has several heads, head by head."""
+    from edgekit.tasks.registry import heads_of, labels_by_head  # noqa: PLC0415 - see the module app
+
+    heads = heads_of(provenance)
+    if len(heads) < 2 or not labels:
+        return [("labels", _first(labels))]
+    return [(f"labels of {head}", _first(own)) for head, own in labels_by_head(labels, heads).items()]
+
+
+def _first(labels: Sequence[str]) -> str:
     return f"{len(labels)}: {', '.join(labels[:4])}{', …' if len(labels) > 4 else ''}" if labels else "none"
 
 

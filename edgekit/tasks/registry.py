@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.errors import ConfigError, did_you_mean
@@ -94,6 +95,12 @@ def heads_of(provenance: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     resolution = architecture["resolution"]
     size = [resolution, resolution] if isinstance(resolution, int) else list(resolution)
     return tuple({**head, "size": size} for head in architecture[HEADS])
+
+
+def labels_by_head(labels: Sequence[str], heads: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """The labels of each head by its name: ``labels`` are those of all heads (``heads_of``), in their order."""
+    ends = accumulate(head["things"] for head in heads)
+    return {head["name"]: tuple(labels[end - head["things"] : end]) for head, end in zip(heads, ends, strict=True)}
 
 
 def _of_heads(heads: Sequence[Mapping[str, Any]]) -> Fact | None:

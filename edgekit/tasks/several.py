@@ -110,7 +110,7 @@ class Several(Task[Mapping[str, Any]]):
     @classmethod
     def of(cls, shapes: Mapping[str, tuple[int, ...]], labels: Sequence[str], details: Mapping[str, Any]) -> Self:
         """See ``Task``; of the details it reads the heads."""
-        from edgekit.tasks.registry import HEADS, kind  # noqa: PLC0415 - it finds this module, too
+        from edgekit.tasks.registry import HEADS, kind, labels_by_head  # noqa: PLC0415 - it finds this module, too
 
         if not details.get(HEADS):
             raise ConfigError(
@@ -118,13 +118,11 @@ class Several(Task[Mapping[str, Any]]):
                 "networks that edgekit builds"
             )
         outputs = outputs_by_head([head["name"] for head in details[HEADS]], shapes)
-        heads, start = list[Head](), 0
+        named, heads = labels_by_head(labels, details[HEADS]), list[Head]()
         for head in details[HEADS]:
-            called, end = outputs[head["name"]], start + head["things"]
-            own = {name: shapes[by] for name, by in called.items()}
-            task = kind(head["task"]).of(own, labels[start:end], head)
-            heads.append(Head(head["name"], task, tuple(called.items())))
-            start = end
+            name, called = head["name"], outputs[head["name"]]
+            task = kind(head["task"]).of({one: shapes[by] for one, by in called.items()}, named[name], head)
+            heads.append(Head(name, task, tuple(called.items())))
         return cls(tuple(heads))
 
     @property

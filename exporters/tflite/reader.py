@@ -229,6 +229,7 @@ def _summary(path: Path, file: Opened) -> Summary:
         outputs=tuple(_endpoint(file, index) for index in graph.outputs),
         version=f"schema {file.model.version}",
         metadata=_metadata(file),
+        signatures=tuple(text(one.signatureKey) for one in items(file.model.signatureDefs)),
     )
 
 

@@ -215,7 +215,7 @@ SCHEMA = {
     "inspect": {
         *("schema_version", "command", "path", "format", "size_bytes", "operators", "float_operators", "boundary"),
         *("inputs", "outputs", "version", "metadata", "int8_share"),
-        *("answers", "names", "shapes", "facts", "notes", "irregular"),
+        *("answers", "names", "shapes", "signatures", "facts", "notes", "irregular"),
     },
     "doctor": {
         *("schema_version", "command", "python", "machine", "cores", "instructions", "packages", "emulated"),

@@ -12,6 +12,7 @@ from edgekit.calibration.assignment import quantize
 from edgekit.exporters.contents import differences
 from edgekit.exporters.tflite import schema as tflite_schema
 from edgekit.exporters.tflite.codec import read_contents, violations, write_integer_model
+from edgekit.exporters.tflite.reader import read
 from edgekit.models.families.mobilenet_v2 import mobilenet_v2
 from edgekit.models.heads.making import lraspp, ssd, vector
 from edgekit.models.task_architecture import TaskArchitecture
@@ -67,6 +68,10 @@ def test_a_head_alone_gives_what_the_whole_network_gives(file: Path) -> None:
         assert set(alone) == names
         for name, values in alone.items():
             np.testing.assert_array_equal(values, whole[name])
+
+
+def test_a_summary_names_what_can_be_run(file: Path) -> None:
+    assert read(file).signatures == ("serving_default", *GIVES)
 
 
 def test_a_head_alone_needs_fewer_operators_and_no_weights_of_its_own(file: Path) -> None:
