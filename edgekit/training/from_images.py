@@ -38,6 +38,7 @@ class FromImages:
 
     Attributes:
         task: what it is measured by.
+        seed: of what is drawn.
 
     Args:
         module: images [N, C, H, W] to a tensor, or to tensors by name.
@@ -79,7 +80,7 @@ class FromImages:
         self._frozen = [
             part for name in frozen for part in module.get_submodule(name).modules() if isinstance(part, nn.BatchNorm2d)
         ]
-        self.task, self._objective, self._recipe, self._seed = task, objective, recipe, seed
+        self.task, self._objective, self._recipe, self.seed = task, objective, recipe, seed
         self._teacher, self._device = teacher, device
         mean, std = (torch.tensor(values, device=device) for values in (normalization.mean, normalization.std))
         self._mean, self._std = mean.reshape(-1, 1, 1), std.reshape(-1, 1, 1)
@@ -100,16 +101,29 @@ class FromImages:
 
     def loss(self, batch: Batch, step: int) -> Tensor:
         """The task's loss, with the teacher's where there is one."""
+        pixels, prepared = self.drawn(batch, step)
+        outputs = named(self.module(self.normalized(pixels)))
+        loss = self.task_loss(outputs, prepared)
+        return loss if self._teacher is None else self._teacher.loss(pixels, outputs, prepared, loss)
+
+    def drawn(self, batch: Batch, step: int) -> tuple[Tensor, Any]:
+        """The images of a step, 0 to 255, [N, C, H, W], and the targets as the loss takes them, mixed where wanted."""
         for part in self._frozen:  # whoever trains has put the whole network into training mode
             part.eval()
         pixels = self._pixels(batch)
         prepared = self._objective.prepared(batch.targets, self._device)
         if self._objective.mixes and (self._recipe.mixup or self._recipe.cutmix):
-            random = np.random.default_rng([self._seed, step])
+            random = np.random.default_rng([self.seed, step])
             pixels, prepared = mix(pixels, prepared, self._recipe.mixup, self._recipe.cutmix, random)
-        outputs = named(self.module((pixels - self._mean) / self._std))
-        loss = self._objective.loss(outputs, prepared, self._recipe)
-        return loss if self._teacher is None else self._teacher.loss(pixels, outputs, prepared, loss)
+        return pixels, prepared
+
+    def normalized(self, pixels: Tensor) -> Tensor:
+        """What the network takes, [N, C, H, W]."""
+        return (pixels - self._mean) / self._std
+
+    def task_loss(self, outputs: Mapping[str, Tensor], prepared: Any) -> Tensor:  # noqa: ANN401 - a task's own
+        """The task's loss of a step's outputs."""
+        return self._objective.loss(outputs, prepared, self._recipe)
 
     def settle(self, average: nn.Module) -> None:
         """Measure the statistics of batch normalization anew, on the first images of an epoch, as training sees them.
@@ -122,7 +136,7 @@ class FromImages:
             return
         with closing(self._training.epoch(0)) as batches:
             some = itertools.islice(batches, math.ceil(_SETTLED_ON / self._training.batch_size))
-            update_bn(((self._pixels(batch) - self._mean) / self._std for batch in some), average)
+            update_bn((self.normalized(self._pixels(batch)) for batch in some), average)
 
     @torch.inference_mode()
     def validate(self, module: nn.Module, progress: Progress) -> tuple[Measured, ...]:
@@ -132,8 +146,7 @@ class FromImages:
         found: dict[str, list[Any]] = {}
         targets = []
         for place, batch in enumerate(self._validation.epoch(0)):
-            normalized = (self._pixels(batch) - self._mean) / self._std
-            for name, value in named(module(normalized)).items():
+            for name, value in named(module(self.normalized(self._pixels(batch)))).items():
                 found.setdefault(name, []).append(value.float().cpu().numpy())
             targets.append(batch.targets)
             progress("validating", place + 1, len(self._validation))

@@ -1,0 +1,1 @@
+"""What makes trained networks smaller, and looks for small ones: decided here, without files and printing."""
