@@ -53,6 +53,7 @@ NEED_A_TOOLCHAIN = (
     *("edgekit.calibration.families", "edgekit.calibration.finding", "edgekit.calibration.one_at_a_time"),
     *("edgekit.calibration.recipe", "edgekit.calibration.stem", "edgekit.calibration.witness"),
     *("edgekit.calibration.rounding", "edgekit.calibration.output_error"),
+    *("edgekit.compression.search.supernet",),
     *("edgekit.capture.torch_*", "edgekit.defaults.train", "edgekit.executor.*", "edgekit.exporters.onnx.*"),
     *("edgekit.models.backbone", "edgekit.models.blocks", "edgekit.models.checkpoint", "edgekit.models.network"),
     *("edgekit.models.families*", "edgekit.models.heads*", "edgekit.models.inference", "edgekit.models.layouts*"),
