@@ -26,7 +26,10 @@ class TrainSettings:
     validation: Path | None = key(
         "images that choose the best epoch; by default val/ in data, or one image in five", default=None
     )
-    arch: str | None = key("the family, such as mobilenet_v3_small; that of pretrained by default", default=None)
+    arch: str | None = key(
+        "the family, such as mobilenet_v3_small, or a .toml with a table of stages; that of pretrained by default",
+        default=None,
+    )
     width: float | None = key("multiplier of all channels; 1, or that of pretrained", default=None)
     resolution: int | Size | None = key(
         "side of the network's images in pixels, or HEIGHTxWIDTH; as usual for the family", default=None

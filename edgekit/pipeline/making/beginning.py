@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from edgekit import extras
 from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD, NORMALIZATIONS, USUAL_ORDER
 from edgekit.errors import ConfigError
-from edgekit.models import folders
+from edgekit.models import folders, stages
 from edgekit.models.ensemble_architecture import EnsembleArchitecture
 from edgekit.models.task_architecture import TaskArchitecture
 from edgekit.pipeline.making.expectations import settle
@@ -61,7 +62,7 @@ def check_named(settings: Settings) -> None:
     """Refuse settings that name no network, before time goes into images.
 
     Raises:
-        ConfigError: they name none, or one that edgekit does not know.
+        ConfigError: they name none, or one that edgekit does not know, or a table is none of a network.
         CheckpointError: the checkpoint to start from does not exist.
     """
     from edgekit.models.families import FAMILIES, family_of  # noqa: PLC0415 - needs torch
@@ -74,8 +75,20 @@ def check_named(settings: Settings) -> None:
             f"no network is named: --pretrained CHECKPOINT starts from trained weights, --arch FAMILY from random "
             f"ones; families are {', '.join(FAMILIES)}"
         )
-    if wanted.arch is not None:
+    if wanted.arch is None:
+        return
+    if _is_table(wanted.arch):
+        if wanted.pretrained is not None or wanted.width is not None:
+            other = "--pretrained" if wanted.pretrained is not None else "--width"
+            raise ConfigError(f"{wanted.arch} says every channel of the network: leave {other} out, or --arch")
+        stages.table_of(stages.read(Path(wanted.arch)))
+    else:
         family_of(wanted.arch)
+
+
+def _is_table(arch: str) -> bool:
+    """Whether a network is named by a table of its stages, and not by its family."""
+    return arch.endswith(".toml")
 
 
 def begin(
@@ -108,8 +121,11 @@ def _random(settings: Settings, complete: Completing) -> Beginning:
 
     wanted = settings.train
     assert wanted.arch is not None, "checked before"
-    width = 1.0 if wanted.width is None else wanted.width
-    architecture = family_of(wanted.arch).make(width, **_options(settings))
+    if _is_table(wanted.arch):
+        architecture = stages.table_of(stages.read(Path(wanted.arch))).architecture().with_options(**_options(settings))
+    else:
+        width = 1.0 if wanted.width is None else wanted.width
+        architecture = family_of(wanted.arch).make(width, **_options(settings))
     mean, std = NORMALIZATIONS["cifar10"] if wanted.recipe == "cifar10" else (IMAGENET_MEAN, IMAGENET_STD)
     if architecture.in_channels != len(mean):
         mean = std = (HALF,) * architecture.in_channels

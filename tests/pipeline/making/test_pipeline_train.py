@@ -250,6 +250,19 @@ def test_a_network_can_have_its_first_strides_taken_out(tmp_path: Path) -> None:
     assert begun.preprocessing.size == (32, 32)
 
 
+def test_a_network_can_come_from_a_table_of_stages(photos: Path, tmp_path: Path) -> None:
+    table = tmp_path / "net.toml"
+    table.write_text(
+        "resolution = 16\nstem = 8\nhead = 16\n[[stages]]\nchannels = 8\nkernel = 5\nexpansion = 2\nrepeats = 2"
+    )
+    run = train(settings(photos, tmp_path / "run", arch=str(table), width=None, epochs=1))
+    found = checkpoint.load(run.checkpoint).architecture
+    assert [(block.kernel, block.expanded, block.out) for block in found.blocks] == [(5, 16, 8)] * 2
+    assert found.size == (16, 16)
+    with pytest.raises(ConfigError, match="says every channel of the network: leave --width out"):
+        train(settings(photos, tmp_path / "wide", arch=str(table)))
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
