@@ -85,7 +85,7 @@ def families(graph: Graph) -> list[Family]:
             channels.append(np.add(pairs, (numbers[name][0], numbers[node.output][0])))
             tensors.append(np.array([[places[name], places[node.output]]]))
         bound.update(_bound(graph, node))
-    group, family = _smallest(total, channels), _smallest(len(places), tensors)
+    group, family = linked(total, channels), linked(len(places), tensors)
     fixed = np.isin(group, group[np.concatenate([numbers[name] for name in bound])])
     found = []
     for first in np.unique(family):
@@ -143,7 +143,7 @@ def _passes_gains(node: Node) -> bool:
     return clamp.low == -GATE_OPENS and clamp.high == math.inf
 
 
-def _smallest(count: int, links: Sequence[NDArray[np.intp]]) -> NDArray[np.intp]:
+def linked(count: int, links: Sequence[NDArray[np.intp]]) -> NDArray[np.intp]:
     """The smallest number that each of 0..count-1 is linked with, at once or through others; links are pairs [P, 2]."""
     found = np.arange(count)
     while True:

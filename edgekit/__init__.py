@@ -12,6 +12,7 @@ Functions
 =========
 
     train(data, arch, …)             train a network on a folder of images                -> Trained
+    prune(model, to, …)              take channels out of a trained network               -> Pruned
     export(model, calibration, …)    write a trained network for its targets              -> Exported
     verify(files, data, …)           prove that files are the model that was trained      -> Verified
     bench(files, …)                  measure latency, start and memory, here or by ssh    -> Benched
@@ -85,9 +86,9 @@ from edgekit.version import __version__
 
 if TYPE_CHECKING:
     from edgekit import errors
-    from edgekit.api import bench, export, load, train, verify
+    from edgekit.api import bench, export, load, prune, train, verify
 
-__all__ = ["__version__", "bench", "errors", "export", "load", "train", "verify"]
+__all__ = ["__version__", "bench", "errors", "export", "load", "prune", "train", "verify"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a function of the API

@@ -89,7 +89,7 @@ WRONG = [
     ("[exprt]\nx = 1", r"unknown section \[exprt\]: did you mean 'export'\?"),
     (
         "[xyz]",
-        r"unknown section \[xyz\]: choose from bench, calibration, export, finetune, model, preprocessing, train, ",
+        r"unknown section \[xyz\]: choose from bench, calibration, export, finetune, model, preprocessing, prune, ",
     ),
     ("[source]", "unknown section"),
     ("export = 3", r"export is a section: write \[export\] and its keys below"),

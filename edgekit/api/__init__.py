@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
     from edgekit.api.loaded import Loaded
-    from edgekit.api.results import Benched, Exported, Trained, Verified
+    from edgekit.api.results import Benched, Exported, Pruned, Trained, Verified
     from edgekit.progress import Progress
 
     Model: TypeAlias = str | PathLike[str] | nn.Module | ExportedProgram
@@ -275,6 +275,64 @@ def train(  # noqa: PLR0913 - one a flag of the command
     given = dict(locals())
     given.pop("training")
     return training.train(**given)
+
+
+def prune(  # noqa: PLR0913 - one a flag of the command
+    model: str | PathLike[str] | None = None,
+    to: str | None = None,
+    *,
+    rank: str | None = None,
+    uniform: bool = False,
+    multiple: int | None = None,
+    calibration: str | PathLike[str] | None = None,
+    out: str | PathLike[str] | None = None,
+    preprocessing: str | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    order: str | None = None,
+    resize: int | tuple[int, int] | str | None = None,
+    padding: str | None = None,
+    threads: int | None = None,
+    config: str | PathLike[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Pruned:
+    """Take channels out of a trained network: it becomes smaller and faster, and loses some accuracy.
+
+    >>> small = edgekit.prune("runs/a", "macs=0.5", out="small.safetensors")              # doctest: +SKIP
+    >>> edgekit.train("flowers", pretrained=small.checkpoint, out="runs/b")               # doctest: +SKIP
+
+    Args:
+        model: a checkpoint of one of edgekit's families, or the folder of a run.
+        to: what is left of what it costs, "macs=0.5", "size=0.5" (weights) or "channels=0.7".
+        rank: what a channel is worth: "output", what outputs move without it, "l1", its weights, or "bn", its batch
+            normalization; "output" where there are images.
+        uniform: every layer keeps the same share of its channels.
+        multiple: numbers of channels become multiples of it; 8 by default.
+        calibration: images like those in use, labels ignored; those that a run has kept by default.
+        out: the checkpoint, "pruned.safetensors" by default.
+        preprocessing: how images were normalized in training, as in ``export``.
+        mean: or its mean.
+        std: and its standard deviation.
+        order: "RGB" or "BGR".
+        resize: of images before the centre crop.
+        padding: "same" (TensorFlow) or "symmetric" (PyTorch), where a checkpoint does not tell.
+        threads: to compute with.
+        config: an edgekit.toml; none is read unless it is named here.
+        settings: any key of edgekit.toml.
+        progress: as in ``export``.
+
+    Returns:
+        ``checkpoint``, what it costs ``before`` and ``after``, and ``layers``. Its repr is a table.
+
+    Raises:
+        edgekit.errors.BadInput: the network, the images or a value cannot be used.
+    """
+    from edgekit.api import pruning  # noqa: PLC0415 - see the module
+
+    given = dict(locals())
+    given.pop("pruning")
+    return pruning.prune(**given)
 
 
 def verify(  # noqa: PLR0913 - one a flag of the command

@@ -14,6 +14,7 @@ from edgekit.exporters.formats import FORMATS
 from edgekit.facts import assumed
 from edgekit.pipeline.making.export import ExportedFile, ExportResult
 from edgekit.pipeline.making.manifest import Manifest
+from edgekit.pipeline.making.prune import Pruned as PruneResult
 from edgekit.pipeline.making.train import TrainResult
 from edgekit.pipeline.making.trained import FROM_FILE, Network
 from edgekit.pipeline.measuring.bench import BenchResult
@@ -239,3 +240,19 @@ class Trained(Shown, TrainResult):
     def _few(self) -> tuple[Epoch, ...]:
         """The first, the best and the last epoch."""
         return tuple({epoch.number: epoch for epoch in (self.epochs[0], self.best, self.epochs[-1])}.values())
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Pruned(Shown, PruneResult):
+    """What was written of a network without some of its channels."""
+
+    def page(self) -> Page:
+        """What is shown."""
+        before, after = self.before, self.after
+        rows = [("", ">before", ">after", ">left")]
+        for what, was, now in (
+            ("multiplications (MACs)", before.macs, after.macs),
+            ("weights", before.parameters, after.parameters),
+        ):
+            rows.append((what, f"{was:,}", f"{now:,}", f"{now / was:.1%}"))
+        return Page(f"{self.network}, pruned → {self.checkpoint}", tuple(rows), tuple(map(in_python, self.notes)))

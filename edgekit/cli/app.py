@@ -21,6 +21,7 @@ from edgekit.cli import (
     inspect,
     predict,
     profile,
+    prune,
     reproduce,
     sensitivity,
     train,
@@ -41,6 +42,7 @@ app.command()(export.export)
 app.command()(train.train)
 app.command()(sensitivity.sensitivity)
 app.command()(finetune.finetune)
+app.command()(prune.prune)
 app.command()(ensemble.ensemble)
 app.command()(verify.verify)
 app.command()(predict.predict)

@@ -1,5 +1,6 @@
 """edgekit.toml: its sections, its keys, and how it is read together with the flags of a command."""
 
+from edgekit.config.pruning import PruneSettings, RankName
 from edgekit.config.reading import (
     FILE_NAME,
     OF_PROFILE,
@@ -37,6 +38,8 @@ __all__ = [
     "Overrides",
     "PrecisionName",
     "PreprocessingSettings",
+    "PruneSettings",
+    "RankName",
     "Said",
     "Settings",
     "Size",

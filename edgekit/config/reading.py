@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from edgekit.config.pruning import PruneSettings
 from edgekit.config.sections import (
     BenchSettings,
     CalibrationSettings,
@@ -66,6 +67,7 @@ class Settings:
     bench: BenchSettings = field(default_factory=BenchSettings)
     finetune: FinetuneSettings = field(default_factory=FinetuneSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
+    prune: PruneSettings = field(default_factory=PruneSettings)
     source: Path | None = None
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 

@@ -1,0 +1,39 @@
+"""``edgekit.prune``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from edgekit.api import settings as keywords
+from edgekit.api.results import Pruned, fields_of
+from edgekit.api.words import speaking_python
+from edgekit.device.threads import limited
+from edgekit.pipeline.making.prune import prune as run
+from edgekit.progress import silent
+
+if TYPE_CHECKING:
+    from edgekit.config import Settings
+
+_PRUNE: Final = ("to", "rank", "multiple", "out")
+
+
+def prune(**given: Any) -> Pruned:  # noqa: ANN401 - the keywords of ``edgekit.prune``, which has their types
+    """See ``edgekit.prune``."""
+    with speaking_python(), limited(given["threads"]):
+        return Pruned(**fields_of(run(_settings(given), progress=given["progress"] or silent)))
+
+
+def _settings(given: dict[str, Any]) -> Settings:
+    """The settings of a pruning.
+
+    Raises:
+        ConfigError: something is unknown, wrong, or contradicts itself.
+    """
+    expected = keywords.normalization(given["preprocessing"], given["mean"], given["std"], given["order"])
+    overrides = {
+        "model": {"checkpoint": given["model"], "padding": given["padding"]},
+        "calibration": {"data": given["calibration"]},
+        "prune": {**{name: given[name] for name in _PRUNE}, "uniform": given["uniform"] or None},
+        "preprocessing": {**expected, "resize": given["resize"]},
+    }
+    return keywords.load(given["config"], given["settings"], overrides)

@@ -1,0 +1,33 @@
+"""[prune]: which channels of a network go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edgekit.config.values import at_least, key
+
+RankName = Literal["output", "taylor", "l1", "bn"]
+
+
+@dataclass(frozen=True, slots=True)
+class PruneSettings:
+    """[prune]: how small a network becomes, and which channels go; [train] says how it is trained afterwards."""
+
+    to: str | None = key(
+        "what is left of what it costs: macs=0.5, size=0.5 (weights), channels=0.7; or dead, which takes out what says "
+        "nothing, and changes no output",
+        default=None,
+    )
+    rank: RankName | None = key(
+        "what a channel is worth: output (what outputs move without it), taylor (what the loss of labels does), l1 "
+        "(its weights) or bn (its batch normalization); output where there are images, else l1",
+        default=None,
+    )
+    uniform: bool = key("every layer keeps the same share of its channels, as a width multiplier has it", default=False)
+    multiple: int = key("numbers of channels become multiples of it, and never fewer", default=8)
+    out: Path = key("the checkpoint", default=Path("pruned.safetensors"))
+
+    def __post_init__(self) -> None:
+        at_least(1, "prune.multiple", self.multiple)

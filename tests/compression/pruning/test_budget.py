@@ -1,0 +1,75 @@
+"""Which channels go, on networks that are small enough to try every way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgekit.compression.pruning.budget import Costs, Width, Worth, alike, cheapest, costs_of, first, kept
+
+if TYPE_CHECKING:
+    from tests.compression.pruning.conftest import Subject
+
+ALONE = (Width((0,), (1,)), Width((1,), (1,)))
+TIED = (Width((0, 1), (1, 2)),)
+
+
+def chain(*each: float) -> Costs:
+    """Layers that make a group and read the image, at so much a channel."""
+    count = len(each)
+    return Costs(np.eye(count), np.zeros((count, count)), np.zeros(count), np.ones(count), np.array(each))
+
+
+def worth(*values: list[float], compares: bool = True) -> Worth:
+    return Worth(tuple(map(np.array, values)), compares)
+
+
+def test_what_is_worth_least_for_what_it_costs_goes_first() -> None:
+    """Two channels of the first group cost four times as much as two of the second, and are worth three times more."""
+    ladder = cheapest(ALONE, worth([3.0] * 4, [1.0] * 4), chain(4.0, 1.0), multiple=2)
+    assert [step.tolist() for step in ladder] == [[4, 4], [2, 4], [2, 2]]
+
+
+def test_where_groups_do_not_compare_a_share_of_what_is_left_counts() -> None:
+    """A third, then half, of the first group at once; half of the second, which comes between where it costs more."""
+    ladder = cheapest(ALONE, worth([100.0] * 6, [1.0] * 4, compares=False), chain(4.0, 5.0), multiple=2)
+    assert [step.tolist() for step in ladder] == [[6, 4], [4, 4], [4, 2], [2, 2]]
+
+
+def test_numbers_that_are_no_multiple_become_one_and_stay_at_one_at_least() -> None:
+    ladder = cheapest(ALONE, worth([1.0] * 19, [1.0] * 5), chain(1.0, 1.0), multiple=8)
+    assert [step.tolist() for step in ladder] == [[19, 5], [16, 5], [8, 5]]
+
+
+def test_numbers_that_agree_fall_together() -> None:
+    ladder = cheapest(TIED, worth([1.0] * 16, [1.0] * 8), chain(1.0, 1.0), multiple=4)
+    assert [step.tolist() for step in ladder] == [[16, 8], [12, 6], [8, 4], [4, 2]]
+    assert alike(TIED, np.array([16.0, 8.0]), 8)[-1].tolist() == [8, 4]
+
+
+def test_a_uniform_width_rounds_every_number_to_the_nearest_multiple() -> None:
+    found = first(alike(ALONE, np.array([64.0, 24.0]), 8), lambda counts: bool(counts[0] <= 48))
+    assert found is not None
+    assert found.tolist() == [48, 16]  # 24 becomes 16 below 20 / 24, and 56 becomes 48 below 52 / 64 alone
+
+
+def test_the_largest_that_meets_the_target_is_found_and_none_where_there_is_none() -> None:
+    ladder = [np.array([float(number)]) for number in (9, 7, 5, 3)]
+    assert first(ladder, lambda counts: bool(counts[0] <= 6)) is ladder[2]
+    assert first(ladder, lambda counts: bool(counts[0] <= 2)) is None
+
+
+def test_the_channels_of_most_worth_stay() -> None:
+    (stays,) = kept(worth([3.0, 1.0, 2.0]), np.array([2.0]))
+    assert stays.tolist() == [True, False, True]
+
+
+def test_slopes_are_what_one_channel_costs(classifier: Subject) -> None:
+    costs = costs_of(classifier.graph, classifier.groups, "macs")
+    whole = np.array([float(group.channels) for group in classifier.groups])
+    assert costs.of(whole) == classifier.graph.macs
+    for at, slope in enumerate(costs.slopes(whole)):
+        fewer = whole.copy()
+        fewer[at] -= 1
+        assert costs.of(whole) - costs.of(fewer) == slope, classifier.groups[at].name
