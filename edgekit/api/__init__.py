@@ -151,6 +151,8 @@ def train(  # noqa: PLR0913 - one a flag of the command
     pretrained: str | PathLike[str] | None = None,
     task: str | None = None,
     head: str | None = None,
+    exits: int | Sequence[str] | None = None,
+    exit_drop: float | None = None,
     recipe: str | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -215,6 +217,8 @@ def train(  # noqa: PLR0913 - one a flag of the command
         pretrained: a checkpoint to start from; its classifier may have other classes.
         task: its purpose: "classification", "tagging", "regression", "detection", "segmentation", "several".
         head: "ssd" or "ssdlite" in detection, "lraspp" or "deeplab" in segmentation; as usual for the family.
+        exits: early exits of a classifier: names of feature maps, or how many.
+        exit_drop: points of top-1 that may be lost by leaving early; 0.5 by default.
         recipe: values of all that follows.
         epochs: how often to see each image.
         batch_size: images of a step.

@@ -49,6 +49,9 @@ def _settings(given: dict[str, Any]) -> Settings:
     trained = {name: value for name, value in given.items() if name not in _OTHERS}
     for name in ("freeze_bn", "grad_checkpointing"):
         trained[name] = given[name] or None
+    if given["exits"] is not None:
+        exits = given["exits"]
+        trained["exits"] = [str(exits)] if isinstance(exits, int) else list(exits)
     trained["teacher"] = keywords.names(given["teacher"]) or None
     expected = keywords.normalization(given["preprocessing"], given["mean"], given["std"], given["order"])
     overrides = {

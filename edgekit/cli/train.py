@@ -24,6 +24,7 @@ from edgekit.device.threads import limited
 
 if TYPE_CHECKING:
     from edgekit.pipeline.making.train import Opened, TrainResult
+    from edgekit.tasks.leaving import Leavings
     from edgekit.training.loop import Epoch
 
 # What is computed of a network's raw outputs, by its task.
@@ -122,6 +123,26 @@ def _show_epoch(epoch: Epoch) -> None:
     console.note(f"epoch {epoch.number}: loss {epoch.loss:.3f}, {measured}{mark}")
 
 
+def _show_leavings(found: Leavings) -> None:
+    """From where images leave, and what that saves."""
+    whole = found.exits[-1].macs
+    rows = [
+        [
+            console.escape(one.name),
+            console.NOTHING if one.confidence is None else f"{one.confidence:.3f}",
+            console.percent(one.share),
+            console.percent(one.top1),
+            f"{one.macs / 1e6:.2f}",
+        ]
+        for one in found.exits
+    ]
+    console.table(["exit", ">confidence", ">of the images", ">of these right", ">million MACs"], rows)
+    console.say(
+        f"top-1 {console.percent(found.top1)} with {found.macs / 1e6:.2f} million MACs an image; "
+        f"{console.percent(found.last_top1)} with {whole / 1e6:.2f} where all go to the end"
+    )
+
+
 def _show(result: TrainResult, task: str) -> None:
     from edgekit.reports.pictures.training import text  # noqa: PLC0415 - see the module app
 
@@ -131,6 +152,8 @@ def _show(result: TrainResult, task: str) -> None:
     console.say(f"best epoch {best.number}: {console.escape(str(result.checkpoint))}")
     rows = [[console.escape(one.metric.title), console.escape(one.text())] for one in best.measured]
     console.table(["measured of it", ">"], rows)
+    if result.leavings is not None:
+        _show_leavings(result.leavings)
     for other in result.elsewhere:
         console.say(f"{console.escape(str(other.path))}   [dim]for {console.escape(other.made_by)}[/]")
     run = console.escape(shlex.quote(str(result.run)))

@@ -10,6 +10,7 @@ import typer
 
 from edgekit.cli.options import said
 from edgekit.config import Overrides, Typed, meaning
+from edgekit.flags import names
 
 _NETWORK, _RECIPE, _IMAGES, _TEACHER = "Network", "Recipe (what is not given, the recipe says)", "Images", "Teachers"
 
@@ -33,6 +34,8 @@ class TrainFlags:
     pretrained: Annotated[Path | None, _flag("pretrained", _NETWORK)] = None
     task: Annotated[str | None, _flag("task", _NETWORK, show_default="classification")] = None
     head: Annotated[str | None, _flag("head", _NETWORK, metavar="ssd|ssdlite|lraspp|deeplab")] = None
+    exits: Annotated[str | None, _flag("exits", _NETWORK, metavar="MAP,…|N", show_default="none")] = None
+    exit_drop: Annotated[float | None, _flag("exit_drop", _NETWORK, metavar="POINTS", show_default="0.5")] = None
     recipe: Annotated[str | None, _flag("recipe", _RECIPE, metavar="NAME")] = None
     epochs: Annotated[int | None, _flag("epochs", _RECIPE)] = None
     batch_size: Annotated[int | None, _flag("batch_size", _RECIPE)] = None
@@ -75,6 +78,7 @@ class TrainFlags:
         given: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         for name in ("grad_checkpointing", "freeze_bn"):
             given[name] = given[name] or None
+        given["exits"] = None if self.exits is None else names(self.exits)
         for name in ("resolution", "crop_size"):
             given[name] = None if given[name] is None else Typed(given[name])
         for name in ("decay_epochs", "scale"):

@@ -41,6 +41,12 @@ class TrainSettings:
         "family",
         default=None,
     )
+    exits: tuple[str, ...] = key(
+        "early exits of a classifier: names of feature maps, such as features.4,features.8, or how many", default=()
+    )
+    exit_drop: float = key(
+        "points of top-1 that may be lost by leaving early, on the images that choose the best epoch", default=0.5
+    )
     out: Path = key("the run's folder", default=Path("runs/train"))
     recipe: RecipeName | None = key(
         "values of all keys below: scratch, cifar10, or finetune, which is the default with pretrained; detection and "
@@ -114,6 +120,7 @@ class TrainSettings:
             at_least(1, f"train.{name}", getattr(self, name))
         for name in ("seed", "pad", "warmup_epochs", "full_size_epochs"):
             at_least(0, f"train.{name}", getattr(self, name))
+        at_least(0, "train.exit_drop", self.exit_drop)
         for name in _POSITIVE:
             positive(f"train.{name}", getattr(self, name))
         for name in _SHARES:

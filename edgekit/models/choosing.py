@@ -9,6 +9,7 @@ import torch
 
 from edgekit.errors import ConfigError
 from edgekit.models.building import built
+from edgekit.models.head_tasks import EXITS
 from edgekit.models.task_architecture import TaskArchitecture
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ def only(loaded: Checkpoint, heads: Collection[str]) -> Checkpoint:
 
 
 def _of_heads(recorded: Recorded, whole: TaskArchitecture, chosen: TaskArchitecture) -> Recorded:
-    """What is recorded of these heads; labels stand behind one another, head by head."""
+    """What is recorded of these heads; labels stand behind one another, head by head, and exits share them."""
+    if whole.task == EXITS:
+        return recorded
     labels, start = list[str](), 0
     for head in whole.heads:
         if head in chosen.heads:

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from edgekit.errors import ConfigError
 from edgekit.models.architecture import Architecture
+from edgekit.models.backbone import feature_maps
 from edgekit.models.blocks import size_behind
 from edgekit.models.building import built
 from edgekit.models.families import family_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from edgekit.models.architecture import Block, Part, Size
     from edgekit.models.task_architecture import TaskArchitecture
@@ -49,6 +51,57 @@ def complexity(architecture: Architecture | TaskArchitecture) -> Complexity:
     layers = _layers(architecture) if isinstance(architecture, Architecture) else _seen(network, architecture)
     macs = sum(prod(size) * weights[f"{name}.weight"] for name, size in layers)
     return Complexity(sum(weights.values()), macs)
+
+
+def at_equal_shares(architecture: Architecture, count: int) -> list[str]:
+    """Modules of so many feature maps before the last, which part the network's multiplications about equally.
+
+    Raises:
+        ConfigError: the architecture's family is unknown, or there are not so many maps.
+    """
+    with torch.device("meta"):
+        weights = {name: parameter.numel() for name, parameter in built(architecture).named_parameters()}
+    layers = [(name, prod(size) * weights[f"{name}.weight"]) for name, size in _layers(architecture)]
+    until = _until(architecture, layers)
+    *left, last = until
+    if not 1 <= count <= len(left):
+        raise ConfigError(f"{architecture.name} has {len(left)} places for early exits, and {count} are wanted")
+    for number in range(1, count + 1):
+        wanted = until[last] * number / (count + 1)
+        left.remove(min(left, key=lambda module: abs(until[module] - wanted)))
+    return [module for module in until if module not in {*left, last}]
+
+
+def macs_at_exits(architecture: TaskArchitecture) -> tuple[int, ...]:
+    """The multiplications for an image that leaves at each head of a network, those of the heads before it included.
+
+    Raises:
+        ConfigError: the backbone has no feature map that a head takes.
+    """
+    with torch.device("meta"):
+        network = built(architecture)
+    weights = {name: parameter.numel() for name, parameter in network.named_parameters()}
+    layers = [(name, prod(size) * weights[f"{name}.weight"]) for name, size in _seen(network, architecture)]
+
+    until = _until(architecture.backbone, layers)
+    heads, found = 0, list[int]()
+    for head in architecture.heads:
+        heads += _within(head.name, layers)
+        found.append(heads + max(until.get(module, max(until.values())) for module in head.takes))
+    return tuple(found)
+
+
+def _until(backbone: Architecture, layers: Sequence[tuple[str, int]]) -> dict[str, int]:
+    """The multiplications until each feature map is there, by the module that gives it."""
+    done, found = 0, dict[str, int]()
+    for one in feature_maps(backbone):
+        done += _within(one.module, layers)
+        found[one.module] = done
+    return found
+
+
+def _within(module: str, layers: Sequence[tuple[str, int]]) -> int:
+    return sum(macs for name, macs in layers if name.startswith(f"{module}."))
 
 
 def _seen(network: nn.Module, architecture: TaskArchitecture) -> Iterator[tuple[str, Size]]:

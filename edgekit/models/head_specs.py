@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self, get_args
 
 from edgekit.errors import ArtifactError, ConfigError, did_you_mean
+from edgekit.models.head_tasks import EXITS
 from edgekit.models.priors import Level, Priors
 
 if TYPE_CHECKING:
@@ -87,6 +88,35 @@ class VectorSpec(HeadSpec):
     def outputs(self) -> tuple[str, ...]:
         """Numbers of a regression, else logits."""
         return ("values",) if self.task == "regression" else ("logits",)
+
+
+@dataclass(frozen=True, slots=True)
+class ExitSpec(VectorSpec):
+    """One of several classifiers of the same classes, from where images may leave the network (arXiv:1709.01686).
+
+    The last one stands at the network's end, and takes what no other does.
+
+    Attributes:
+        convolved: channels of a depthwise separable convolution of stride 2 before the mean; 0 leaves it out.
+        temperature: what logits are divided by, so that the soft-max says how often the exit is right on the images
+            that reach it (arXiv:1706.04599).
+        confidence: of the most probable class, from which on an image leaves; None where nobody has chosen it yet, and
+            of the last exit.
+    """
+
+    kind: ClassVar[str] = "exit"
+    tasks: ClassVar[tuple[str, ...]] = (EXITS,)
+
+    convolved: int = 0
+    temperature: float = 1.0
+    confidence: float | None = None
+
+    def __post_init__(self) -> None:
+        HeadSpec.__post_init__(self)
+        if not (math.isfinite(self.temperature) and self.temperature > 0):
+            raise ConfigError(f"the temperature of exit {self.name!r} is {self.temperature:g}, and must be above 0")
+        if self.confidence is not None and not 0 <= self.confidence <= 1:
+            raise ConfigError(f"the confidence of exit {self.name!r} is {self.confidence:g}: 0 to 1 is wanted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +216,9 @@ class DeepLabSpec(HeadSpec):
         return ("mask",)
 
 
-_KINDS: Final[dict[str, type[HeadSpec]]] = {spec.kind: spec for spec in (VectorSpec, SsdSpec, LrasppSpec, DeepLabSpec)}
+_KINDS: Final[dict[str, type[HeadSpec]]] = {
+    spec.kind: spec for spec in (VectorSpec, ExitSpec, SsdSpec, LrasppSpec, DeepLabSpec)
+}
 
 
 def spec_from(values: Mapping[str, Any]) -> HeadSpec:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from edgekit.errors import ArtifactError, ConfigError, did_you_mean
 from edgekit.models.architecture import Architecture
 from edgekit.models.head_specs import VectorSpec, spec_from
+from edgekit.models.head_tasks import EXITS, task_of_heads
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -43,7 +44,7 @@ class TaskArchitecture:
         heads: one or several.
 
     Raises:
-        ConfigError: there is no head, or two have one name.
+        ConfigError: there is no head, two have one name, or exits stand beside other heads or tell other classes apart.
     """
 
     backbone: Architecture
@@ -55,6 +56,9 @@ class TaskArchitecture:
             raise ConfigError("a network needs a head: give at least one")
         if len(set(names)) < len(names):
             raise ConfigError(f"two heads have one name ({', '.join(names)}): give each its own")
+        about = {(head.things if head.task == EXITS else 0) for head in self.heads}
+        if any(about) and len(about) > 1:
+            raise ConfigError("exits are classifiers of the same classes, and stand on a backbone without other heads")
         object.__setattr__(self, "backbone", replace(self.backbone, **_NO_CLASSIFIER))
 
     @property
@@ -64,8 +68,13 @@ class TaskArchitecture:
 
     @property
     def num_classes(self) -> int:
-        """How many things labels name: those of all heads."""
-        return sum(head.things for head in self.heads)
+        """How many things labels name: those of all heads; of exits, which name the same, those of one."""
+        return self.heads[0].things if self.task == EXITS else sum(head.things for head in self.heads)
+
+    @property
+    def task(self) -> str:
+        """What it is for, as ``--task`` takes it."""
+        return task_of_heads([head.task for head in self.heads])
 
     @property
     def resolution(self) -> int | Size:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.errors import ConfigError, did_you_mean
 from edgekit.facts import BY_SETTING, Basis, Fact, of_provenance
+from edgekit.models.head_tasks import EXITS, SEVERAL, task_of_heads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -19,14 +20,15 @@ if TYPE_CHECKING:
 TASKS: Final[Mapping[str, str]] = {
     "classification": "edgekit.tasks.classification:Classification",
     "detection": "edgekit.tasks.detection:Detection",
+    "exits": "edgekit.tasks.exits:Exits",
     "regression": "edgekit.tasks.regression:Regression",
     "segmentation": "edgekit.tasks.segmentation:Segmentation",
     "several": "edgekit.tasks.several:Several",
     "tagging": "edgekit.tasks.tagging:Tagging",
 }
 FACT: Final = "task"
-SEVERAL: Final = "several"
-HEADS: Final = "heads"  # of an architecture, and of the details of several tasks
+RULE: Final = "rule"  # of what is known of a head: when images leave there
+HEADS: Final = "heads"  # of an architecture, and of the details of a task that has several
 SETTING: Final = f"--task {'|'.join(TASKS)}"
 
 
@@ -63,7 +65,7 @@ def task_of(
     fact = known or _of_heads(heads) or _usual(shapes, labels)
     if fact.value not in TASKS:
         raise ConfigError(f"the task {fact.value!r} is none that edgekit knows: {did_you_mean(fact.value, TASKS)}")
-    details = {HEADS: heads} if fact.value == SEVERAL or len(heads) != 1 else heads[0]
+    details = {HEADS: heads} if fact.value in {SEVERAL, EXITS} or len(heads) != 1 else heads[0]
     return kind(fact.value).of(shapes, labels, details), fact
 
 
@@ -87,6 +89,8 @@ def task_of_model(model: FloatModel) -> Task[Any]:
 def heads_of(provenance: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     """What is known of each head of a network: ``HeadSpec.to_dict``, and the ``size`` of the image, [height, width].
 
+    Of an exit of integers it is also known when images leave there (``edgekit.device.exits.ExitRule``).
+
     There are none in a network that gives what its family gives.
     """
     architecture = provenance.get("architecture")
@@ -94,7 +98,8 @@ def heads_of(provenance: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
         return ()
     resolution = architecture["resolution"]
     size = [resolution, resolution] if isinstance(resolution, int) else list(resolution)
-    return tuple({**head, "size": size} for head in architecture[HEADS])
+    rules = {rule["output"]: {RULE: rule} for rule in provenance.get(EXITS, ())}
+    return tuple({**head, "size": size, **rules.get(head["name"], {})} for head in architecture[HEADS])
 
 
 def labels_by_head(labels: Sequence[str], heads: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
@@ -108,7 +113,7 @@ def _of_heads(heads: Sequence[Mapping[str, Any]]) -> Fact | None:
     if not heads:
         return None
     names = [str(head["task"]) for head in heads]
-    name = names[0] if len(heads) == 1 else SEVERAL
+    name = task_of_heads(names)
     because = f"its architecture has {'a head' if len(heads) == 1 else 'heads'} for {', '.join(dict.fromkeys(names))}"
     return Fact(FACT, name, Basis.STATED, because, SETTING)
 

@@ -64,15 +64,16 @@ class Distillation:
 
         Args:
             pixels: as the student sees them, [N, C, H, W], 0 to 255.
-            outputs: the student's logits, [N, classes], by the output's name.
+            outputs: the student's logits, [N, classes], by the output's name; each exit learns from the teachers.
             targets: [N, classes], each row a distribution.
             own: the loss by these targets.
         """
-        (student,) = outputs.values()
-        wanted = self._wanted(pixels)
+        wanted, students = self._wanted(pixels), outputs.values()
         if self.kind == "kd":
-            return (1 - self.alpha) * own + self.alpha * self._divergence(student, wanted)
-        return own + self._decoupled(student, wanted, targets.argmax(1))
+            taught = torch.stack([self._divergence(student, wanted) for student in students]).sum()
+            return (1 - self.alpha) * own + self.alpha * taught
+        classes = targets.argmax(1)
+        return own + torch.stack([self._decoupled(student, wanted, classes) for student in students]).sum()
 
     def _wanted(self, pixels: Tensor) -> Tensor:
         """Logits that give the mean of the teachers' probabilities at the temperature."""

@@ -19,6 +19,7 @@ from edgekit.training.optimizer import groups
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from edgekit.preprocessing import Normalization
@@ -138,9 +139,13 @@ class FromImages:
             some = itertools.islice(batches, math.ceil(_SETTLED_ON / self._training.batch_size))
             update_bn((self.normalized(self._pixels(batch)) for batch in some), average)
 
-    @torch.inference_mode()
     def validate(self, module: nn.Module, progress: Progress) -> tuple[Measured, ...]:
         """The task's metrics on all validation images."""
+        return self.task.measure(*self.answers(module, progress))
+
+    @torch.inference_mode()
+    def answers(self, module: nn.Module, progress: Progress) -> tuple[dict[str, NDArray[Any]], Any]:
+        """What a network says of all validation images, by the output's name, and their targets."""
         was_training = module.training
         module.eval()
         found: dict[str, list[Any]] = {}
@@ -152,7 +157,7 @@ class FromImages:
             progress("validating", place + 1, len(self._validation))
         module.train(was_training)
         outputs = {name: np.concatenate(values) for name, values in found.items()}
-        return self.task.measure(outputs, self._objective.truth(targets))
+        return outputs, self._objective.truth(targets)
 
     def _pixels(self, batch: Batch) -> Tensor:
         """[N, C, H, W], 0 to 255, float32, laid out with channels last."""

@@ -23,6 +23,7 @@ SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
 }
 HEADS: dict[str, dict[str, Any]] = {
     "detection": {"name": "things", "task": "detection", "things": 2, "priors": PRIORS.to_dict()},
+    "exits": {"heads": [{"name": "out", "task": "exits", "temperature": 1.0, "confidence": None}]},
     "several": {"heads": [{"name": "out", "task": "tagging", "things": 3}]},
 }
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgekit.models.head_specs import DeepLabSpec, LrasppSpec, SsdSpec, VectorSpec
+from edgekit.models.head_specs import DeepLabSpec, ExitSpec, LrasppSpec, SsdSpec, VectorSpec
 from edgekit.models.heads.deeplab import DeepLabHead
+from edgekit.models.heads.exit import ExitHead
 from edgekit.models.heads.linear import LinearHead
 from edgekit.models.heads.lraspp import LrasppHead
 from edgekit.models.heads.ssd import SsdHead
@@ -24,6 +25,8 @@ def head_of(spec: HeadSpec, backbone: Backbone) -> Head:
     """
     takes = [backbone.named(module) for module in spec.takes]
     match spec:
+        case ExitSpec() if spec.convolved:
+            return ExitHead(spec, takes[0], backbone.architecture)
         case VectorSpec():
             return LinearHead(takes[0], spec.things, [(channels, spec.activation) for channels in spec.hidden])
         case SsdSpec():

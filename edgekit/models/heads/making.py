@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
-from edgekit.errors import ConfigError
+from edgekit.errors import ConfigError, did_you_mean
 from edgekit.models.architecture import dilated
 from edgekit.models.backbone import POOLED, expansions, feature_maps
-from edgekit.models.head_specs import DeepLabSpec, LrasppSpec, SsdSpec, VectorSpec, grids
+from edgekit.models.families import family_of
+from edgekit.models.head_specs import DeepLabSpec, ExitSpec, LrasppSpec, SsdSpec, VectorSpec, grids
+from edgekit.models.head_tasks import EXITS
 from edgekit.models.priors import Priors, fitted, scaled
 from edgekit.models.task_architecture import TaskArchitecture
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     import numpy as np
@@ -69,6 +72,35 @@ def vector(
 ) -> HeadSpec:
     """Classes, tags or numbers of the whole image, with the activation of ``backbone`` behind hidden layers."""
     return VectorSpec(name or task, task, things, (POOLED,), hidden, backbone.activation)
+
+
+def exits(classifier: Architecture, classes: int, places: Sequence[str]) -> TaskArchitecture:
+    """A classifier that images may leave early, at each of some places: a separable convolution, and a linear layer.
+
+    The last exit is the family's own classifier, so that its weights have the keys that they have there.
+
+    Args:
+        classifier: what the network looks like without exits.
+        classes: how many there are.
+        places: names of feature maps.
+
+    Raises:
+        ConfigError: there is no such place, or it lies at the end.
+    """
+    maps = feature_maps(classifier)
+    known = [one.module for one in maps[:-1]]
+    for place in places:
+        if place not in known:
+            raise ConfigError(f"{classifier.name} has no early exit at {place!r}: {did_you_mean(place, known)}")
+    early = [
+        ExitSpec(f"exit{number}", EXITS, classes, (one.module,), (), classifier.activation, one.channels)
+        for number, one in enumerate((one for one in maps if one.module in places), 1)
+    ]
+    pools = family_of(classifier.family).wiring.pools_in_classifier
+    end = maps[-1].module if pools else POOLED
+    activation = classifier.head_activation or classifier.activation
+    last = ExitSpec("classifier", EXITS, classes, (end,), classifier.hidden_channels, activation)
+    return TaskArchitecture(classifier, (*early, last))
 
 
 def ssd(

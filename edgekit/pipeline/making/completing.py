@@ -9,8 +9,9 @@ import numpy as np
 
 from edgekit.errors import ConfigError
 from edgekit.models.head_specs import SsdSpec
+from edgekit.models.head_tasks import EXITS, SEVERAL
 from edgekit.models.task_architecture import TaskArchitecture
-from edgekit.tasks.registry import SEVERAL
+from edgekit.tasks.classification import Classification
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,11 +38,15 @@ _USUAL: Final[Mapping[tuple[str, str], Kind]] = {
 
 
 def check_head(wanted: TrainSettings) -> None:
-    """Refuse a head that the task has not.
+    """Refuse a head that the task has not, and exits of what is no classifier.
 
     Raises:
-        ConfigError: it is another task's.
+        ConfigError: there is one.
     """
+    if wanted.task == EXITS:
+        raise ConfigError("a classifier has exits: leave --task out, and say how many or where, as in --exits 2")
+    if wanted.exits and wanted.task != Classification.name:
+        raise ConfigError(f"a classifier has exits, and the task is {wanted.task}: leave --exits out")
     known = _HEADS.get(wanted.task, ())
     if wanted.head is not None and wanted.head not in known:
         has = f"has {' or '.join(known)}" if known else "has none to choose from"
@@ -67,6 +72,13 @@ def completed(
         return _retrained(structure, wanted, data)
     if wanted.task == SEVERAL:
         return TaskArchitecture(structure, tuple(_head(structure, one) for one in data.each))
+    if wanted.exits:
+        from edgekit.models.complexity import at_equal_shares  # noqa: PLC0415 - needs torch
+        from edgekit.models.heads.making import exits  # noqa: PLC0415 - likewise
+
+        first, *others = wanted.exits
+        places = at_equal_shares(structure, int(first)) if first.isdigit() and not others else wanted.exits
+        return exits(structure, data.outputs, places)
     if wanted.task not in _HEADS:
         return replace(structure, num_classes=data.outputs)
 
@@ -78,6 +90,10 @@ def completed(
 
 
 def _retrained(structure: TaskArchitecture, wanted: TrainSettings, data: Data) -> TaskArchitecture:
+    if structure.task == EXITS and wanted.task == Classification.name:
+        if wanted.exits:
+            raise ConfigError("the pretrained network has exits: leave --exits out, or give a classifier's checkpoint")
+        return replace(structure, heads=tuple(replace(head, things=data.outputs) for head in structure.heads))
     tasks = tuple(head.task for head in structure.heads)
     if tasks != tuple(one.task for one in data.each):
         raise ConfigError(

@@ -133,12 +133,13 @@ def _calibrated(
 def model_of(form: FloatModel, ranges: Ranges) -> IntegerModel:
     """The integer model that follows from ``ranges`` and says what it was calibrated on; see ``calibrate``."""
     from edgekit.calibration.recipe import integer_model  # noqa: PLC0415 - needs torch
+    from edgekit.tasks.exits import with_rules  # noqa: PLC0415 - as tasks are imported where they are used
 
     model = integer_model(form, ranges)
     calibration = {"digest": ranges.digest, "images": ranges.images, "method": str(ranges.options.method)}
     if DATA_FREE in ranges.provenance:
         calibration[DATA_FREE] = ranges.provenance[DATA_FREE]
-    return replace(model, provenance={**model.provenance, "calibration": calibration})
+    return with_rules(replace(model, provenance={**model.provenance, "calibration": calibration}))
 
 
 def _within_floor(

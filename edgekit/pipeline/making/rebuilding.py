@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgekit.float_model import FloatModel
+from edgekit.models.head_tasks import EXITS
 from edgekit.passes import float_form, integer_form
 from edgekit.pipeline.making.finishing import finished
 from edgekit.pipeline.making.integers import model_of
@@ -30,6 +31,7 @@ _OF_RANGES = (
     "kept_float",
     "no_integer_form",
     "int16",
+    EXITS,
 )  # entries of a provenance that follow from ranges
 FINETUNED = "finetuning"  # the key in the provenance of a model whose weights are no longer the checkpoint's
 

@@ -13,6 +13,7 @@ from edgekit import extras
 from edgekit.errors import CheckpointError, ConfigError
 from edgekit.models.architecture import Architecture
 from edgekit.models.folders import BEST, CALIBRATION, LAST
+from edgekit.models.task_architecture import TaskArchitecture
 from edgekit.pipeline.making.beginning import Beginning, begin, check_named
 from edgekit.pipeline.making.completing import check_head, completed
 from edgekit.pipeline.making.run import BOARD, RunFolder
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from edgekit.config import Accelerator, Settings
     from edgekit.facts import Fact
     from edgekit.preprocessing import Preprocessing
+    from edgekit.tasks.leaving import Leavings
     from edgekit.tasks.values import Metric
     from edgekit.training.data.opening import Data
     from edgekit.training.distillation import Distillation
@@ -99,6 +101,7 @@ class TrainResult:
         opened: what was trained, and on what.
         epochs: all of them.
         best: the one whose weights ``checkpoint`` has.
+        leavings: from where images leave a network with exits, as this call has chosen it.
     """
 
     run: Path
@@ -107,6 +110,7 @@ class TrainResult:
     opened: Opened
     epochs: tuple[Epoch, ...]
     best: Epoch
+    leavings: Leavings | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # modules have no equality
@@ -118,6 +122,12 @@ class _Work:
     beginning: Beginning
     recipe: Recipe
     device: Accelerator
+
+    @property
+    def task(self) -> str:
+        """Of the network, which may have more heads than the images have targets."""
+        structure = self.beginning.architecture
+        return structure.task if isinstance(structure, TaskArchitecture) else self.settings.train.task
 
     @property
     def made_from(self) -> dict[str, Any]:
@@ -220,7 +230,7 @@ def train(
 
         def keep(epoch: Epoch, module: nn.Module) -> None:
             for name in (LAST, BEST) if epoch.is_best else (LAST,):
-                _save(run.path / name, module, epoch, work)
+                _save(run.path / name, module, work.beginning.architecture, epoch, work)
             run.log(loop.history)
             board.add(epoch)
             passed(epoch)
@@ -229,7 +239,15 @@ def train(
             loop.run(keep, foretold=foretold, progress=progress)
         run.finish(made_from, loop.history)
     assert loop.best is not None, "the first epoch is the best so far"
-    return TrainResult(run.path, run.path / BEST, _for_libraries(run.path), told, tuple(loop.history), loop.best)
+    return TrainResult(
+        run=run.path,
+        checkpoint=run.path / BEST,
+        elsewhere=_for_libraries(run.path),
+        opened=told,
+        epochs=tuple(loop.history),
+        best=loop.best,
+        leavings=_leave(run.path / BEST, trainee, loop.best, work, progress),
+    )
 
 
 def _device(wanted: Accelerator | None) -> Accelerator:
@@ -281,7 +299,7 @@ def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
     validation = Loader(data.validation, size, preprocessing, shuffle=False)
     # As batches are laid out; torch's overloads leave this argument out.
     heads = heads_of({"architecture": work.beginning.architecture.to_dict()})
-    task, _ = task_of(_shapes(work), data.labels, from_setting(wanted.task), heads)
+    task, _ = task_of(_shapes(work), data.labels, from_setting(work.task), heads)
     learned = objective_of(task)
     if (recipe.mixup or recipe.cutmix) and not learned.mixes:
         raise ConfigError(f"in {wanted.task} images are not mixed: leave --mixup and --cutmix out")
@@ -361,11 +379,31 @@ def _for_libraries(run: Path) -> tuple[ForLibrary, ...]:
     return tuple(found)
 
 
-def _save(path: Path, module: nn.Module, epoch: Epoch, work: _Work) -> None:
+def _leave(path: Path, trainee: FromImages, best: Epoch, work: _Work, progress: Progress) -> Leavings | None:
+    """Choose from where images leave the best network, if it has exits and nobody has chosen yet, and write it down."""
+    from edgekit.models import checkpoint  # noqa: PLC0415 - see ``train``
+    from edgekit.pipeline.making.leaving import are_chosen, chosen, exits_of  # noqa: PLC0415 - likewise
+
+    if exits_of(work.beginning.architecture) is None:
+        return None
+    loaded = checkpoint.load(path)
+    architecture = exits_of(loaded.structure)
+    assert architecture is not None, "it was saved so"
+    if are_chosen(architecture):
+        return None
+    outputs, targets = trainee.answers(loaded.module.to(work.device), progress)
+    decided, leavings = chosen(architecture, outputs, targets, work.settings.train.exit_drop)
+    _save(path, loaded.module, decided, best, work)
+    return leavings
+
+
+def _save(
+    path: Path, module: nn.Module, architecture: Architecture | TaskArchitecture, epoch: Epoch, work: _Work
+) -> None:
     """Write the weights of an epoch, with all that is known of them."""
     from edgekit.models import checkpoint  # noqa: PLC0415 - see ``train``
     from edgekit.models.recorded import Recorded  # noqa: PLC0415 - likewise
 
     measured = {one.metric.title: one.text() for one in epoch.measured}
-    recorded = Recorded(work.beginning.preprocessing, work.settings.train.task, work.data.labels, measured)
-    checkpoint.save(path, module, work.beginning.architecture, recorded)
+    recorded = Recorded(work.beginning.preprocessing, work.task, work.data.labels, measured)
+    checkpoint.save(path, module, architecture, recorded)

@@ -12,6 +12,7 @@ from edgekit.annotations.lying import lying_in, of_a_list
 from edgekit.calibration import array_files
 from edgekit.calibration.origins import Files, origin_of, subfolders
 from edgekit.errors import DataError
+from edgekit.models.head_tasks import SEVERAL
 from edgekit.tasks.classification import Classification
 from edgekit.tasks.regression import Regression
 from edgekit.tasks.tables import all_numbers, classes
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from edgekit.calibration.origins import Origin
 
-SEVERAL: Final = "several"  # the task of a network with several heads
 _WANTED: Final = {
     reading.DETECTION: "put COCO's JSON, PASCAL VOC's Annotations/ or YOLO's labels/ beside images/",
     reading.SEGMENTATION: "put masks of the same names into masks/ beside images/",

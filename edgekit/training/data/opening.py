@@ -34,6 +34,7 @@ from edgekit.annotations.reading import TASKS
 from edgekit.annotations.targets import Places, Targets
 from edgekit.calibration import array_files, csv_files
 from edgekit.errors import DataError
+from edgekit.models.head_tasks import SEVERAL
 from edgekit.progress import Progress, silent
 from edgekit.tasks.classification import Classification
 from edgekit.tasks.tables import SPLIT
@@ -45,7 +46,7 @@ from edgekit.training.data.examples import (
     array_examples,
     file_examples,
 )
-from edgekit.training.data.labelled import SEVERAL, Labelled, labelled
+from edgekit.training.data.labelled import Labelled, labelled
 from edgekit.training.data.parts import TEST, TRAIN, VALIDATION, Parts, parts_of
 from edgekit.training.data.several import NOT_KNOWN, Part, SeveralTargets
 from edgekit.words import count

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from edgekit.annotations.reading import SEGMENTATION, TASKS
 from edgekit.calibration.origins import subfolders
-from edgekit.training.data.labelled import SEVERAL
+from edgekit.models.head_tasks import SEVERAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

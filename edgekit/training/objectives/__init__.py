@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _OBJECTIVES: Final[Mapping[str, str]] = {
     "classification": "edgekit.training.objectives.classification:Classification",
     "detection": "edgekit.training.objectives.detection:Detection",
+    "exits": "edgekit.training.objectives.exits:Exits",
     "regression": "edgekit.training.objectives.regression:Regression",
     "segmentation": "edgekit.training.objectives.segmentation:Segmentation",
     "several": "edgekit.training.objectives.several:Several",

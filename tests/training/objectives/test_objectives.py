@@ -44,6 +44,16 @@ def test_classes_are_smoothed_towards_all_of_them() -> None:
     assert found.truth([np.array([2, 0]), np.array([1])]) == (2, 0, 1)
 
 
+def test_exits_add_up() -> None:
+    heads = [{"name": name, "temperature": 1.0, "confidence": None} for name in ("exit1", "classifier")]
+    found = objective_of(kind("exits").of({"exit1": (3,), "classifier": (3,)}, (), {"heads": heads}))
+    first, last, targets = torch.tensor([[2.0, -1.0, 0.5]]), torch.tensor([[0.0, 4.0, 1.0]]), np.array([1])
+    alone = objective("classification", 3)
+    each = [float(alone.loss({"": one}, alone.prepared(targets, "cpu"), SMOOTH)) for one in (first, last)]
+    both = found.loss({"exit1": first, "classifier": last}, found.prepared(targets, "cpu"), SMOOTH)
+    assert float(both) == pytest.approx(sum(each))
+
+
 def test_classes_that_nobody_knows_count_nowhere() -> None:
     recipe, kind, indices = SMOOTH, objective("classification", 3), np.array([2, -1])
     logits = torch.tensor([[0.0, 1.0, 2.0], [9.0, 0.0, 0.0]])
