@@ -12,7 +12,7 @@ Functions
 =========
 
     train(data, arch, …)             train a network on a folder of images                -> Trained
-    prune(model, to, …)              take channels out of a trained network               -> Pruned
+    prune(model, data, …)            take channels out of a trained network               -> Pruned
     export(model, calibration, …)    write a trained network for its targets              -> Exported
     verify(files, data, …)           prove that files are the model that was trained      -> Verified
     bench(files, …)                  measure latency, start and memory, here or by ssh    -> Benched

@@ -283,13 +283,21 @@ def train(  # noqa: PLR0913 - one a flag of the command
 
 def prune(  # noqa: PLR0913 - one a flag of the command
     model: str | PathLike[str] | None = None,
-    to: str | None = None,
+    data: str | PathLike[str] | None = None,
     *,
+    to: str | None = None,
     rank: str | None = None,
     uniform: bool = False,
     multiple: int | None = None,
     calibration: str | PathLike[str] | None = None,
     out: str | PathLike[str] | None = None,
+    steps: int | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    validation: str | PathLike[str] | None = None,
+    seed: int | None = None,
+    accelerator: str | None = None,
     preprocessing: str | None = None,
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
@@ -303,18 +311,28 @@ def prune(  # noqa: PLR0913 - one a flag of the command
 ) -> Pruned:
     """Take channels out of a trained network: it becomes smaller and faster, and loses some accuracy.
 
-    >>> small = edgekit.prune("runs/a", "macs=0.5", out="small.safetensors")              # doctest: +SKIP
-    >>> edgekit.train("flowers", pretrained=small.checkpoint, out="runs/b")               # doctest: +SKIP
+    >>> small = edgekit.prune("runs/a", "flowers", to="macs=0.5", out="runs/b")           # doctest: +SKIP
+    >>> edgekit.export("runs/b", int8=True)                                               # doctest: +SKIP
+
+    With data it is trained after each step; the same call goes on with a run that was interrupted.
 
     Args:
         model: a checkpoint of one of edgekit's families, or the folder of a run.
+        data: images to train on afterwards, as ``train`` takes them.
         to: what is left of what it costs, "macs=0.5", "size=0.5" (weights) or "channels=0.7".
-        rank: what a channel is worth: "output", what outputs move without it, "l1", its weights, or "bn", its batch
-            normalization; "output" where there are images.
+        rank: what a channel is worth: "output", what outputs move without it, "taylor", what the loss of labels does,
+            "l1", its weights, or "bn", its batch normalization; "output" where there are images, else "l1".
         uniform: every layer keeps the same share of its channels.
         multiple: numbers of channels become multiples of it; 8 by default.
         calibration: images like those in use, labels ignored; those that a run has kept by default.
-        out: the checkpoint, "pruned.safetensors" by default.
+        out: the checkpoint, "pruned.safetensors" by default; with data the run's folder, "runs/prune".
+        steps: cuts, of which each takes the same share of what is left, with a training behind it; 1 by default.
+        epochs: of each training, and so on, as in ``train``; ``settings`` has all others, {"train.opt": "sgd"}.
+        batch_size: images of a step.
+        lr: the learning rate at its peak.
+        validation: images that choose the best epoch.
+        seed: of order and augmentation.
+        accelerator: "cpu" or "cuda".
         preprocessing: how images were normalized in training, as in ``export``.
         mean: or its mean.
         std: and its standard deviation.
@@ -327,7 +345,7 @@ def prune(  # noqa: PLR0913 - one a flag of the command
         progress: as in ``export``.
 
     Returns:
-        ``checkpoint``, what it costs ``before`` and ``after``, and ``layers``. Its repr is a table.
+        ``checkpoint``, what it costs ``before`` and ``after``, ``layers``, ``training``. Its repr is a table.
 
     Raises:
         edgekit.errors.BadInput: the network, the images or a value cannot be used.

@@ -67,9 +67,9 @@ def train(  # noqa: PLR0913 - one a flag
             with console.progress_bar() as progress:
                 result = run(
                     settings,
-                    opened=_show_opened,
-                    foretold=_show_foretold,
-                    passed=_show_epoch,
+                    opened=show_opened,
+                    foretold=show_foretold,
+                    passed=show_epoch,
                     progress=progress,
                 )
         except KeyboardInterrupt:
@@ -82,7 +82,7 @@ def train(  # noqa: PLR0913 - one a flag
             _show(result, settings.train.task)
 
 
-def _show_opened(opened: Opened) -> None:
+def show_opened(opened: Opened) -> None:
     """What is about to be trained, and on what."""
     for text in opened.notes:
         console.note(text)
@@ -111,12 +111,12 @@ def _show_opened(opened: Opened) -> None:
         console.note(f"goes on after epoch {opened.epochs_done}")
 
 
-def _show_foretold(seconds: float) -> None:
+def show_foretold(seconds: float) -> None:
     """How long it takes, as soon as that is known."""
     console.note(f"this is going to take about {words.duration(seconds)}")
 
 
-def _show_epoch(epoch: Epoch) -> None:
+def show_epoch(epoch: Epoch) -> None:
     """A line an epoch."""
     measured = ", ".join(f"{one.metric.title} {one.text()}" for one in epoch.measured)
     mark = ", the best so far" if epoch.is_best else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - the types of keys are read when edgekit runs
 from typing import Literal
 
 from edgekit.config.values import at_least, key
@@ -27,7 +27,11 @@ class PruneSettings:
     )
     uniform: bool = key("every layer keeps the same share of its channels, as a width multiplier has it", default=False)
     multiple: int = key("numbers of channels become multiples of it, and never fewer", default=8)
-    out: Path = key("the checkpoint", default=Path("pruned.safetensors"))
+    steps: int = key("cuts, of which each takes the same share of what is left, with a training behind it", default=1)
+    out: Path | None = key(
+        "the checkpoint, pruned.safetensors; where it is trained, the run's folder, runs/prune", default=None
+    )
 
     def __post_init__(self) -> None:
         at_least(1, "prune.multiple", self.multiple)
+        at_least(1, "prune.steps", self.steps)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from edgekit.models.backbone import POOLED
 from edgekit.models.blocks import has_residual
 from edgekit.models.families import family_of
-from edgekit.models.head_specs import DeepLabSpec, LrasppSpec, SsdSpec, VectorSpec
+from edgekit.models.head_specs import DeepLabSpec, ExitSpec, LrasppSpec, SsdSpec, VectorSpec
 from edgekit.models.task_architecture import TaskArchitecture
 
 if TYPE_CHECKING:
@@ -102,6 +102,9 @@ def _as_it_added(network: Architecture, was: Block, was_before: int, block: Bloc
 
 def _head(head: HeadSpec, made: Made) -> HeadSpec:
     match head:
+        case ExitSpec() if head.convolved:
+            names = [f"{head.name}.2.{2 + 2 * place}" for place in range(len(head.hidden))]
+            return replace(head, convolved=made(f"{head.name}.1.0"), hidden=tuple(map(made, names)))
         case VectorSpec():
             # A feature map, of which it takes the mean first, moves the layers by two places.
             first = 0 if head.takes == (POOLED,) else 2

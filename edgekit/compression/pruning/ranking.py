@@ -18,6 +18,7 @@ import torch
 
 from edgekit.compression.pruning.budget import Worth
 from edgekit.compression.pruning.gates import channels_of, gated
+from edgekit.training.from_images import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from edgekit.compression.pruning.groups import Group
 
-    Outputs = Mapping[str, Tensor]
+    Outputs = Tensor | Mapping[str, Tensor]
 
 Rank = Literal["l1", "bn", "taylor", "output"]
 _DIRECTIONS: Final = 4  # in which outputs of an image are looked at
@@ -81,8 +82,7 @@ def by_loss(
     for place, images in enumerate(batches):
         gates = torch.ones(len(images), channels_of(groups), device=images.device, requires_grad=True)
         with gated(module, groups, gates), torch.enable_grad():
-            outputs = module(images)
-            value = loss(outputs if isinstance(outputs, dict) else {"": outputs}, place)
+            value = loss(module(images), place)
             (slopes,) = torch.autograd.grad(value, gates)
         total += (slopes.double() * len(images)).square().sum(0).cpu().numpy()
     ends = np.cumsum([group.channels for group in groups])[:-1]
@@ -96,17 +96,16 @@ def by_outputs(module: nn.Module, groups: Sequence[Group], batches: Sequence[Ten
     few directions stand for all outputs.
     """
     with torch.no_grad():
-        first = module(batches[0])
-    named = first if isinstance(first, dict) else {"": first}
-    units = {name: value.flatten(1).var(0).sum().clamp(min=1e-12).sqrt() for name, value in named.items()}
+        first = named(module(batches[0]))
+    units = {name: value.flatten(1).var(0, correction=0).sum().clamp(min=1e-12).sqrt() for name, value in first.items()}
     random = torch.Generator().manual_seed(seed)
 
     def loss(outputs: Outputs, _place: int) -> Tensor:
         parts = [
             (value * torch.randn(value.shape, generator=random).to(value.device)).sum() / units[name]
-            for name, value in outputs.items()
+            for name, value in named(outputs).items()
         ]
-        return torch.stack(parts).sum() / len(next(iter(outputs.values())))
+        return torch.stack(parts).sum() / len(next(iter(named(outputs).values())))
 
     return by_loss(module, groups, [batch for batch in batches for _ in range(_DIRECTIONS)], loss)
 

@@ -1,81 +1,47 @@
-"""A trained network -> the same without some of its channels."""
+"""A trained network -> the same without some of its channels, trained again where there are images to learn from.
+
+A run has the files of a training (``run.RunFolder``), which is that of the last step. Before that a hidden folder,
+``.steps``, holds what was cut in each step (1.safetensors, 2.safetensors, …), the trainings of all steps but the last
+(1/, 2/, …), and what all of it is made from (plan.json). Each is written as a whole, so a run that was killed goes on
+with the first that is missing.
+"""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal, cast
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
-from edgekit import extras
-from edgekit.errors import ConfigError, did_you_mean
-from edgekit.models.ensemble_architecture import EnsembleArchitecture
-from edgekit.pipeline.making.expectations import settle
-from edgekit.pipeline.making.given import from_files, with_kept_images
-from edgekit.pipeline.making.trained import FROM_FILE, options_of
+from edgekit import extras, files
+from edgekit.errors import ConfigError
+from edgekit.models.head_specs import ExitSpec
+from edgekit.models.head_tasks import EXITS
+from edgekit.models.task_architecture import TaskArchitecture
+from edgekit.pipeline.making.cut import Target, make
+from edgekit.pipeline.making.given import with_kept_images
+from edgekit.pipeline.making.run import RunFolder, differences
+from edgekit.pipeline.making.teaching import digest
+from edgekit.pipeline.making.train import train
 from edgekit.progress import Progress, silent
+from edgekit.tasks.classification import Classification
+from edgekit.version import __version__
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
-    from numpy.typing import NDArray
-    from torch import Tensor, nn
-
-    from edgekit.calibration.images import ImageSource
-    from edgekit.compression.pruning.budget import Costs, Width, Worth
-    from edgekit.compression.pruning.groups import Group
     from edgekit.config import RankName, Settings
     from edgekit.facts import Fact
-    from edgekit.ir import Graph
-    from edgekit.models.architecture import Architecture, Options
+    from edgekit.models.architecture import Architecture
     from edgekit.models.checkpoint import Checkpoint
     from edgekit.models.complexity import Complexity
-    from edgekit.models.task_architecture import TaskArchitecture
-    from edgekit.preprocessing import Preprocessing
+    from edgekit.pipeline.making.cut import Made
+    from edgekit.pipeline.making.train import Opened, TrainResult
+    from edgekit.training.data.opening import Data
+    from edgekit.training.loop import Epoch
 
-    Counts = NDArray[np.float64]
-
-Measure = Literal["macs", "size", "channels"]
-_MEASURES: Final = ("macs", "size", "channels")
-_SUFFIX: Final = ".safetensors"
-_IMAGES: Final = 256  # that channels are ranked by, if it is not said how many
-_BATCH: Final = 32  # images at once
-# Of each step of batch normalization's statistics: fewer make a variance that is no good.
-_SETTLED_BY: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What is to be left of a network.
-
-    Attributes:
-        measure: of what.
-        share: from 0 to 1.
-    """
-
-    measure: Measure
-    share: float
-
-    @staticmethod
-    def read(text: str | None) -> Target:
-        """As it is typed: "macs=0.5".
-
-        Raises:
-            ConfigError: it is nothing of that kind.
-        """
-        if text is None:
-            raise ConfigError("it is not said how small the network is to become: --to macs=0.5, for example")
-        measure, _, share = text.partition("=")
-        if measure not in _MEASURES:
-            raise ConfigError(f"--to is {text!r}: {did_you_mean(measure, _MEASURES)}")
-        try:
-            value = float(share)
-        except ValueError:
-            value = math.nan
-        if not 0 < value < 1:
-            raise ConfigError(f"--to is {text!r}: a share between 0 and 1 is wanted, such as {measure}=0.5")
-        return Target(cast("Measure", measure), value)
+_FILE, _RUN = Path("pruned.safetensors"), Path("runs/prune")
+_STEPS, _PLAN = ".steps", "plan.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +49,7 @@ class Layer:
     """A layer of which channels went.
 
     Attributes:
-        name: of the layer that makes them.
+        name: of the convolution or linear layer that makes them.
         before: how many it had.
         after: how many it has.
     """
@@ -103,10 +69,11 @@ class Pruned:
         before: what that costs.
         after: what it costs itself.
         layers: those with fewer channels than before.
-        rank: by what channels were chosen.
+        rank: by what channels were chosen; None where that was done before an interruption.
         images: how many showed what they are worth, and the new statistics of batch normalization; 0 without any.
         facts: what is taken to be true of the network that it was made of.
         notes: what was chosen and left aside, for people.
+        training: the last one; None where there was none.
     """
 
     checkpoint: Path
@@ -114,192 +81,221 @@ class Pruned:
     before: Complexity
     after: Complexity
     layers: tuple[Layer, ...]
-    rank: RankName
+    rank: RankName | None
     images: int
     facts: tuple[Fact, ...]
     notes: tuple[str, ...]
+    training: TrainResult | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # modules have no equality
-class _Opened:
-    """A network that is to be pruned.
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who is told what a run does, as ``train`` tells it.
 
     Attributes:
-        loaded: its checkpoint.
-        structure: of it.
-        preprocessing: how images reach it.
-        images: some, as they are read from files; None where there are none.
-        facts: what is taken to be true of it.
+        cut: told of each network that was cut: its step, and what it costs.
+        opened: told before the first step of each training.
+        foretold: told how many seconds the rest of a training is going to take.
+        passed: told after each epoch.
     """
 
-    loaded: Checkpoint
-    structure: Architecture | TaskArchitecture
-    preprocessing: Preprocessing
-    images: ImageSource | None
-    facts: tuple[Fact, ...]
+    cut: Callable[[int, Complexity], None] = lambda _step, _cost: None
+    opened: Callable[[Opened], None] = lambda _: None
+    foretold: Callable[[float], None] = lambda _: None
+    passed: Callable[[Epoch], None] = lambda _: None
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # likewise
-class _Anatomy:
-    """A network's graph, and what can go of it."""
-
-    graph: Graph
-    groups: tuple[Group, ...]
-    widths: tuple[Width, ...]
+_NOBODY: Final = Listeners()
 
 
-def prune(settings: Settings, *, progress: Progress = silent) -> Pruned:
-    """Cut the network of [model] as [prune] says, and write it.
+def prune(settings: Settings, *, listeners: Listeners = _NOBODY, progress: Progress = silent) -> Pruned:
+    """Cut the network of [model] as [prune] says, and write it; where [train] names images, train it on them.
 
     Args:
-        settings: [model], [preprocessing] and [calibration] are as in an export.
+        settings: [model], [preprocessing] and [calibration] are as in an export, [train] as in a training.
+        listeners: of what is done.
         progress: told of each stage.
 
     Raises:
-        BadInput: the network, the images or a setting cannot be used, or the file cannot be written.
+        BadInput: the network, the images or a setting cannot be used, or a file cannot be written.
+        GateFailed: the loss of a training is no number any more.
         MissingDependency: torch is not installed.
     """
     extras.load("torch", "torch")
-    from edgekit.compression.pruning.budget import kept  # noqa: PLC0415 - needs torch
-    from edgekit.compression.pruning.cutting import cut  # noqa: PLC0415 - likewise
-    from edgekit.compression.pruning.settling import settle as settled_by  # noqa: PLC0415 - likewise
-    from edgekit.models import checkpoint  # noqa: PLC0415 - likewise
+    target, whole = Target.read(settings.prune.to), settings.model.checkpoint
+    if whole is None:
+        raise ConfigError("no network is named: edgekit prune CHECKPOINT, or checkpoint = … under [model]")
+    if settings.train.data is not None:
+        return _trained(settings, whole, target, listeners, progress)
+    out = settings.prune.out or _FILE
+    if out.suffix.lower() != _FILE.suffix:
+        raise ConfigError(f"the network is to be written as {out}: a checkpoint of edgekit's ends with {_FILE.suffix}")
+    if settings.prune.steps > 1:
+        raise ConfigError("between --steps the network is trained, and there are no images to learn from: give DATA")
+    made = make(with_kept_images(settings), target, progress)
+    _save(out, made)
+    note = (
+        "batch normalization's statistics were measured anew on these images; nothing was trained"
+        if made.images
+        else "without images batch normalization keeps the statistics of the whole network, and nothing was trained: "
+        "accuracy is lost. --calib DIR measures them anew, DATA regains it"
+    )
+    return _result(made.whole, out, made, (note,), None)
+
+
+def _trained(settings: Settings, whole: Path, target: Target, listeners: Listeners, progress: Progress) -> Pruned:
+    """A run of cuts and trainings, which is gone on with where it was interrupted."""
+    from edgekit.models import checkpoint  # noqa: PLC0415 - needs torch
     from edgekit.models.complexity import complexity  # noqa: PLC0415 - likewise
+    from edgekit.training.data.opening import open_data  # noqa: PLC0415 - likewise
 
-    wanted, target = settings.prune, Target.read(settings.prune.to)
-    if wanted.out.suffix.lower() != _SUFFIX:
-        raise ConfigError(
-            f"the network is to be written as {wanted.out}: a checkpoint of edgekit's ends with {_SUFFIX}"
-        )
-    opened = _open(with_kept_images(settings), progress)
-    module, structure = opened.loaded.module, opened.structure
-    progress("following channels", 0, 1)
-    anatomy = _anatomy(module, structure)
-    batches = _batches(opened, progress)
-    rank = wanted.rank or ("output" if batches else "l1")
-    worth = _worth(rank, module, anatomy, batches)
-    counts = _counts(anatomy, worth, target, settings)
-    found = cut(module, structure, anatomy.groups, kept(worth, counts))
-    recorded = opened.loaded.recorded
-    of_whole = () if recorded is None else recorded.notes
-    notes = [note for note in opened.loaded.notes if note not in of_whole]
-    if batches:
-        import torch  # noqa: PLC0415 - likewise
+    run = settings.prune.out or _RUN
+    if run.suffix.lower() == _FILE.suffix:
+        raise ConfigError(f"what is trained is a run, and {run} a file: name a folder, --out DIR")
+    RunFolder(run).check()
+    loaded = checkpoint.load(whole)
+    settings = _for_task(settings, loaded)
+    steps, wanted = run / _STEPS, settings.train
+    _begin(steps / _PLAN, settings, whole)
+    is_classifier = wanted.task == Classification.name and not isinstance(loaded.structure, TaskArchitecture)
+    own = (whole,) if is_classifier else ()
+    data: Data | None = None
+    start, made, result = whole, None, None
+    for step in range(1, settings.prune.steps + 1):
+        is_last = step == settings.prune.steps
+        folder, cut = run if is_last else steps / str(step), steps / f"{step}{_FILE.suffix}"
+        if not cut.exists():
+            if data is None:
+                assert wanted.data is not None, "the caller has looked"
+                data = open_data(
+                    wanted.data, wanted.task, validation=wanted.validation, seed=wanted.seed, progress=progress
+                )
+                _check_classes(loaded, data, whole)
+            share = Target(target.measure, target.share ** (step / settings.prune.steps))
+            cut_from = replace(settings, model=replace(settings.model, checkpoint=start))
+            made = make(cut_from, share, progress, whole_cost=_cost(steps / _PLAN), data=data)
+            if step == 1:
+                _begin(steps / _PLAN, settings, whole, made.whole_cost)
+            _save(cut, made)
+            listeners.cut(step, complexity(made.structure))
+        if is_last or RunFolder(folder).result is None:
+            training = replace(wanted, pretrained=cut, teacher=wanted.teacher or own, out=folder)
+            result = train(
+                replace(settings, train=training),
+                opened=listeners.opened,
+                foretold=listeners.foretold,
+                passed=listeners.passed,
+                progress=progress,
+            )
+        start = folder
+    assert result is not None, "there is a last step"
+    notes = () if own or wanted.teacher else ("it learns from the labels alone: the whole network is no classifier",)
+    return _result(loaded, result.checkpoint, made, notes, result)
 
-        settled_by(found.module, torch.split(torch.cat(batches), _SETTLED_BY))
-        notes.append("batch normalization's statistics were measured anew on these images; nothing was trained")
+
+def _for_task(settings: Settings, loaded: Checkpoint) -> Settings:
+    """With the task of the network, where it has one."""
+    structure, recorded = loaded.structure, loaded.recorded
+    if isinstance(structure, TaskArchitecture):
+        task = Classification.name if structure.task == EXITS else structure.task
+    elif recorded is not None:
+        task = recorded.task
     else:
-        notes.append(
-            "without images batch normalization keeps the statistics of the whole network, and nothing was trained: "
-            "accuracy is lost. --calib DIR measures them anew"
-        )
-    unmeasured = None if recorded is None else replace(recorded, measured={})
-    checkpoint.save(wanted.out, found.module, found.structure, unmeasured)
-    layers = (
-        Layer(group.name, group.channels, int(count)) for group, count in zip(anatomy.groups, counts, strict=True)
-    )
-    return Pruned(
-        checkpoint=wanted.out,
-        network=structure.name,
-        before=complexity(structure),
-        after=complexity(found.structure),
-        layers=tuple(layer for layer in layers if layer.after < layer.before),
-        rank=rank,
-        images=sum(map(len, batches)),
-        facts=opened.facts,
-        notes=tuple(notes),
-    )
+        return settings
+    return replace(settings, train=replace(settings.train, task=task))
 
 
-def _open(settings: Settings, progress: Progress) -> _Opened:
-    """The network, with what it expects of its images settled by those that there are.
+def _unchosen(structure: Architecture | TaskArchitecture) -> Architecture | TaskArchitecture:
+    """The network with exits that nobody has chosen a confidence for: that of the whole network says nothing of it."""
+    if not isinstance(structure, TaskArchitecture):
+        return structure
+    heads = (
+        replace(head, temperature=1.0, confidence=None) if isinstance(head, ExitSpec) else head
+        for head in structure.heads
+    )
+    return replace(structure, heads=tuple(heads))
+
+
+def _check_classes(loaded: Checkpoint, data: Data, path: Path) -> None:
+    """Refuse a network that tells other things apart than the images have.
 
     Raises:
-        ConfigError: it is no network of edgekit's families, or several.
+        ConfigError: it does.
     """
-    from edgekit.models import checkpoint  # noqa: PLC0415 - see ``prune``
-
-    calibration = settings.calibration
-    settings = replace(settings, calibration=replace(calibration, images=calibration.images or _IMAGES))
-    trained, given = FROM_FILE.load(settings.model), from_files(settings)
-    path = trained.path
-    if "architecture" not in trained.provenance:
-        raise ConfigError(f"{path} is no checkpoint of a MobileNet: what is pruned has to be one of edgekit's families")
-    settled = settle(trained, settings, None, given, progress)
-    options = {**options_of(settings.model), **settled.options}
-    loaded = checkpoint.load(path, family=settings.model.family, **cast("Options", options))
-    if isinstance(loaded.structure, EnsembleArchitecture):
-        raise ConfigError(f"{path} is an ensemble: prune its networks one by one, and combine them afterwards")
-    images = None if given.images is None else given.images(settled.preprocessing)
-    return _Opened(loaded, loaded.structure, settled.preprocessing, images, settled.facts)
-
-
-def _anatomy(module: nn.Module, structure: Architecture | TaskArchitecture) -> _Anatomy:
-    from edgekit.capture.torch_export import capture  # noqa: PLC0415 - torch.export takes 3 s to import
-    from edgekit.compression.pruning.budget import widths_of  # noqa: PLC0415 - see ``prune``
-    from edgekit.compression.pruning.groups import groups_of  # noqa: PLC0415 - likewise
-
-    graph = capture(module, structure.name, (structure.in_channels, *structure.size))
-    groups = groups_of(graph)
-    return _Anatomy(graph, groups, widths_of(structure, groups))
-
-
-def _batches(opened: _Opened, progress: Progress) -> list[Tensor]:
-    """Normalized images [N, C, H, W]; none where there are none."""
-    import torch  # noqa: PLC0415 - see ``prune``
-
-    found: list[Tensor] = []
-    if opened.images is None:
-        return found
-    total = len(opened.images)
-    for batch in opened.images.batches(_BATCH):
-        found.append(torch.from_numpy(opened.preprocessing.normalization(batch.pixels)))
-        progress("reading images", min(len(found) * _BATCH, total), total)
-    return found
-
-
-def _worth(rank: RankName, module: nn.Module, anatomy: _Anatomy, batches: list[Tensor]) -> Worth:
-    from edgekit.compression.pruning import ranking  # noqa: PLC0415 - see ``prune``
-
-    groups = anatomy.groups
-    match rank:
-        case "l1":
-            return ranking.by_weights(module, groups)
-        case "bn":
-            found = ranking.by_scales(module, groups)
-            if found is None:
-                raise ConfigError("the network has no batch normalization that could rank channels: --rank output")
-            return found
-        case "output":
-            if not batches:
-                raise ConfigError("--rank output looks at what images move: give some, --calib DIR, or --rank l1")
-            return ranking.by_outputs(module, groups, batches)
-        case "taylor":
-            raise ConfigError("--rank taylor needs labelled images")
-
-
-def _counts(anatomy: _Anatomy, worth: Worth, target: Target, settings: Settings) -> Counts:
-    """How many channels of each group stay.
-
-    Raises:
-        ConfigError: the target cannot be reached.
-    """
-    from edgekit.compression.pruning.budget import alike, cheapest, costs_of, first  # noqa: PLC0415 - see ``prune``
-
-    wanted = settings.prune
-    costs: Costs = costs_of(anatomy.graph, anatomy.groups, target.measure)
-    before = np.array([float(group.channels) for group in anatomy.groups])
-    ladder = (
-        alike(anatomy.widths, before, wanted.multiple)
-        if wanted.uniform
-        else cheapest(anatomy.widths, worth, costs, wanted.multiple)
-    )
-    most = target.share * costs.of(before)
-    found = first(ladder, lambda counts: costs.of(counts) <= most)
-    if found is None:
-        least = costs.of(ladder[-1]) / costs.of(before)
+    has, wants = loaded.structure.num_classes, sum(one.outputs for one in data.each)
+    if has != wants:
         raise ConfigError(
-            f"--to {target.measure}={target.share:g} cannot be reached: {least:.3f} is left where every layer has as "
-            f"few channels as it can have. Choose more, or a --multiple below {wanted.multiple}"
+            f"{path} tells {has} classes apart, and the images are of {wants}: train it on them first, edgekit train "
+            f"DATA --pretrained {path}, and prune what comes of it"
         )
+
+
+def _begin(plan: Path, settings: Settings, whole: Path, cost: float | None = None) -> None:
+    """Write down what a run is made from; a folder of the same run is gone on with.
+
+    Raises:
+        ConfigError: the folder holds another run.
+        BadInput: it cannot be written.
+    """
+    wanted = {name: value for name, value in asdict(settings.prune).items() if name != "out"}
+    made_from = {"edgekit": __version__, "checkpoint": digest(whole), **wanted}
+    before = json.loads(plan.read_text(encoding="utf-8")) if plan.exists() else None
+    if before is not None and (differing := differences(before["made_from"], made_from)):
+        raise ConfigError(
+            f"{plan.parent.parent} holds a run that was made otherwise ({'; '.join(differing)}): choose another "
+            f"folder, --out DIR, or give what it was made with, to go on with it"
+        )
+    if before is None or cost is not None:
+        files.write_bytes(plan, json.dumps({"made_from": made_from, "whole_cost": cost}, indent=1).encode())
+
+
+def _cost(plan: Path) -> float | None:
+    """What the whole network costs, as the first cut has found; None before that."""
+    found: float | None = json.loads(plan.read_text(encoding="utf-8"))["whole_cost"]
     return found
+
+
+def _save(path: Path, made: Made) -> None:
+    from edgekit.models import checkpoint  # noqa: PLC0415 - needs torch
+
+    recorded = made.whole.recorded
+    unmeasured = None if recorded is None else replace(recorded, measured={})
+    checkpoint.save(path, made.module, _unchosen(made.structure), unmeasured)
+
+
+def _result(
+    whole: Checkpoint, path: Path, made: Made | None, notes: tuple[str, ...], training: TrainResult | None
+) -> Pruned:
+    from edgekit.models import checkpoint  # noqa: PLC0415 - needs torch
+    from edgekit.models.complexity import complexity  # noqa: PLC0415 - likewise
+    from edgekit.models.ensemble_architecture import EnsembleArchitecture  # noqa: PLC0415 - likewise
+
+    small = checkpoint.load(path)
+    assert not isinstance(whole.structure, EnsembleArchitecture), "it was cut"
+    assert not isinstance(small.structure, EnsembleArchitecture), "likewise"
+    recorded = () if whole.recorded is None else whole.recorded.notes
+    return Pruned(
+        checkpoint=path,
+        network=whole.structure.name,
+        before=complexity(whole.structure),
+        after=complexity(small.structure),
+        layers=_layers(_made(whole), _made(small)),
+        rank=None if made is None else made.rank,
+        images=0 if made is None else made.images,
+        facts=() if made is None else made.facts,
+        notes=(*(note for note in whole.notes if note not in recorded), *notes),
+        training=training,
+    )
+
+
+def _layers(before: dict[str, int], after: dict[str, int]) -> tuple[Layer, ...]:
+    return tuple(Layer(name, had, after[name]) for name, had in before.items() if after[name] < had)
+
+
+def _made(loaded: Checkpoint) -> dict[str, int]:
+    """How many channels each layer makes; depthwise ones, which make those that they read, are left out."""
+    return {
+        name.removesuffix(".weight"): tensor.shape[0]
+        for name, tensor in loaded.module.state_dict().items()
+        if tensor.ndim == 2 or (tensor.ndim == 4 and tensor.shape[1] > 1)
+    }

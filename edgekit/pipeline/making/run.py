@@ -82,7 +82,7 @@ class RunFolder:
             self.check()
             self._write(made_from, ())
             return
-        differing = _differences(before, json.loads(json.dumps(made_from)))
+        differing = differences(before, json.loads(json.dumps(made_from)))
         if differing:
             more = f" and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
             what = f"made otherwise ({'; '.join(differing[:_SHOWN])}{more})"
@@ -173,13 +173,13 @@ class RunFolder:
         files.write_bytes(self.path / RUN, (json.dumps(about, indent=1) + "\n").encode())
 
 
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What differs, in words: "lr was 0.1 and is 0.2"."""
     found = []
     for key in sorted(before.keys() | now.keys()):
         old, new = before.get(key), now.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
-            found += _differences(old, new)
+            found += differences(old, new)
         elif old != new and key in _DIGESTS:
             found.append(_DIGESTS[key])
         elif old != new:

@@ -193,7 +193,7 @@ def train(
             f"{run.path} lies among the images that are read, and would be one: choose another, --out DIR"
         )
     data = open_data(wanted.data, wanted.task, validation=wanted.validation, seed=wanted.seed, progress=progress)
-    beginning = begin(settings, lambda structure: completed(structure, wanted, data), _shown(data), progress)
+    beginning = begin(settings, lambda structure: completed(structure, wanted, data), shown(data, _ASKED), progress)
     found = problems.find(data, beginning.preprocessing.size, progress=progress)
     side = min(beginning.preprocessing.size)
     recipe = resolve(wanted, side)
@@ -258,11 +258,11 @@ def _device(wanted: Accelerator | None) -> Accelerator:
     return wanted or ("cuda" if there else "cpu")
 
 
-def _shown(data: Data) -> Callable[[Preprocessing], ImageSource]:
-    """Some training images, as pre-trained networks are asked what they expect."""
+def shown(data: Data, count: int) -> Callable[[Preprocessing], ImageSource]:
+    """So many training images, as pre-trained networks are asked what they expect."""
     from edgekit.calibration.images import held_images  # noqa: PLC0415 - see ``train``
 
-    places = data.train.spread(_ASKED)
+    places = data.train.spread(count)
 
     def images(preprocessing: Preprocessing) -> ImageSource:
         pixels = [np.asarray(data.train.image(place).convert("RGB")) for place in places]

@@ -14,7 +14,7 @@ from edgekit.compression.pruning.budget import Width, widths_of
 from edgekit.compression.pruning.groups import Group, groups_of
 from edgekit.models.building import built
 from edgekit.models.families import family_of
-from edgekit.models.heads.making import deeplab, lraspp, ssd, vector
+from edgekit.models.heads.making import deeplab, exits, lraspp, ssd, vector
 from edgekit.models.task_architecture import TaskArchitecture
 
 if TYPE_CHECKING:
@@ -82,9 +82,14 @@ def segmenter() -> TaskArchitecture:
     return TaskArchitecture(backbone, (replace(deeplab(backbone, 3, rates=(1, 2)), channels=24),))
 
 
+def with_exits() -> TaskArchitecture:
+    return exits(body("mobilenet_v2", blocks=slice(3)), 4, ["features.2"])
+
+
 STRUCTURES: dict[str, Callable[[], Architecture | TaskArchitecture]] = {
     "several": several,
     "segmenter": segmenter,
+    "exits": with_exits,
     "shortcuts": lambda: body("mobilenet_v2_kuangliu", blocks=slice(3)),
     "v4": lambda: body("mobilenet_v4_conv_medium", blocks=slice(5)),
     "mobileone": lambda: body("mobileone_s4", blocks=slice(-2, None), width=0.1),

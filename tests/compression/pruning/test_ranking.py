@@ -9,6 +9,7 @@ import torch
 
 from edgekit.compression.pruning.gates import gated
 from edgekit.compression.pruning.ranking import by_loss, by_outputs, by_scales, by_weights
+from edgekit.training.from_images import named
 
 if TYPE_CHECKING:
     from tests.compression.pruning.conftest import Subject
@@ -20,7 +21,7 @@ def test_a_loss_moves_as_its_derivative_by_a_gate_says(classifier: Subject) -> N
     """Against finite differences, image by image, in float64."""
     module, groups = classifier.module.double(), classifier.groups
     images = classifier.images.double()
-    found = by_loss(module, groups, [images], lambda outputs, _: outputs[""].square().sum() / len(images))
+    found = by_loss(module, groups, [images], lambda logits, _: named(logits)["logits"].square().sum() / len(images))
     first = 0
     with torch.inference_mode():
         for values in found.values:

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from edgekit.config import CalibrationSettings, ModelSettings, PruneSettings, Settings
+from edgekit.config import CalibrationSettings, ModelSettings, PruneSettings, Settings, TrainSettings
 from edgekit.errors import ConfigError
 from edgekit.models import checkpoint
 from edgekit.models.building import built
 from edgekit.models.complexity import complexity
 from edgekit.models.families import family_of
 from edgekit.models.recorded import Recorded
-from edgekit.pipeline.making.prune import Target, prune
+from edgekit.pipeline.making.cut import Target
+from edgekit.pipeline.making.prune import Listeners, prune
 from edgekit.preprocessing import Preprocessing
 
 SIDE = 32
@@ -90,3 +91,76 @@ def test_what_cannot_be_done_is_refused(trained: Path, tmp_path: Path, wanted: d
 
 def test_targets_are_read() -> None:
     assert Target.read("channels=0.7") == Target("channels", 0.7)
+
+
+# --- with a training behind each cut
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures whose colour is their class."""
+    random = np.random.default_rng(0)
+    labels = np.arange(32) % 2
+    pixels = random.integers(0, 60, (32, SIDE, SIDE, 3)) + 190 * labels[:, None, None, None]
+    path = tmp_path_factory.mktemp("labelled") / "images.npz"
+    np.savez(path, images=pixels.astype(np.uint8), labels=labels)
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two blocks of a V1."""
+    v1 = family_of("mobilenet_v1").make(0.5, 2, resolution=SIDE)
+    structure = replace(v1, blocks=v1.blocks[:2])
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("whole") / "net.safetensors"
+    shown = Preprocessing((SIDE, SIDE), "whole", (0.5,) * 3, (0.5,) * 3, "RGB")
+    checkpoint.save(path, built(structure), structure, Recorded(shown, labels=("0", "1")))
+    return path
+
+
+def training(whole: Path, labelled: Path, out: Path, **wanted: object) -> Settings:
+    pruning = PruneSettings(**{"to": "macs=0.5", "out": out, "multiple": 4, "steps": 2, **wanted})  # type: ignore[arg-type]
+    return Settings(
+        ModelSettings(whole),
+        prune=pruning,
+        train=TrainSettings(data=labelled, epochs=1, batch_size=8, accelerator="cpu"),
+    )
+
+
+class _Killed(Exception):
+    pass
+
+
+def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_bytes(
+    whole: Path, labelled: Path, tmp_path: Path
+) -> None:
+    """Killed behind a cut, and in a training: the others are not done again."""
+    cuts: list[int] = []
+    result = prune(
+        training(whole, labelled, tmp_path / "a"), listeners=Listeners(cut=lambda step, _: cuts.append(step))
+    )
+    assert cuts == [1, 2]
+    assert result.after.macs <= 0.5 * result.before.macs
+    assert result.training is not None
+    assert result.checkpoint == tmp_path / "a" / "best.safetensors"
+    assert checkpoint.load(tmp_path / "a").structure == checkpoint.load(tmp_path / "a/.steps/2.safetensors").structure
+
+    def killed(*_: object) -> None:
+        raise _Killed
+
+    settings = training(whole, labelled, tmp_path / "b")
+    for listeners in (Listeners(cut=killed), Listeners(passed=killed)):
+        with pytest.raises(_Killed):
+            prune(settings, listeners=listeners)
+    again: list[int] = []
+    prune(settings, listeners=Listeners(cut=lambda step, _: again.append(step)))
+    assert again == [2]
+    assert (tmp_path / "a/best.safetensors").read_bytes() == (tmp_path / "b/best.safetensors").read_bytes()
+    with pytest.raises(ConfigError, match=r"holds a run that was made otherwise \(to was macs=0.5 and is macs=0.4\)"):
+        prune(training(whole, labelled, tmp_path / "b", to="macs=0.4"))
+
+
+def test_a_network_of_other_classes_is_trained_first(trained: Path, labelled: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="tells 4 classes apart, and the images are of 2: train it on them first"):
+        prune(training(trained, labelled, tmp_path / "run"))

@@ -1,0 +1,294 @@
+"""One cut of a trained network: from a checkpoint to the network without some of its channels, in memory."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
+
+import numpy as np
+
+from edgekit.errors import ConfigError, did_you_mean
+from edgekit.models.ensemble_architecture import EnsembleArchitecture
+from edgekit.models.task_architecture import TaskArchitecture
+from edgekit.pipeline.making.expectations import settle
+from edgekit.pipeline.making.given import Given, from_files
+from edgekit.pipeline.making.train import shown
+from edgekit.pipeline.making.trained import FROM_FILE, options_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from edgekit.compression.pruning.budget import Width, Worth
+    from edgekit.compression.pruning.groups import Group
+    from edgekit.config import RankName, Settings
+    from edgekit.facts import Fact
+    from edgekit.ir import Graph
+    from edgekit.models.architecture import Architecture, Options
+    from edgekit.models.checkpoint import Checkpoint
+    from edgekit.preprocessing import Preprocessing
+    from edgekit.progress import Progress
+    from edgekit.training.data.opening import Data
+
+    Counts = NDArray[np.float64]
+    Loss = Callable[[Any, int], Tensor]
+
+Measure = Literal["macs", "size", "channels"]
+_MEASURES: Final = ("macs", "size", "channels")
+_IMAGES: Final = 256  # that channels are ranked by, if it is not said how many
+_BATCH: Final = 32  # of them at once
+_SETTLED_BY: Final = (
+    64  # images whose variance is taken at once for batch normalization: fewer make one that is no good
+)
+_SHOWN: Final = 32  # training images that show what a network expects
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is to be left of a network.
+
+    Attributes:
+        measure: of what.
+        share: from 0 to 1.
+    """
+
+    measure: Measure
+    share: float
+
+    @staticmethod
+    def read(text: str | None) -> Target:
+        """As it is typed: "macs=0.5".
+
+        Raises:
+            ConfigError: it is nothing of that kind.
+        """
+        if text is None:
+            raise ConfigError("it is not said how small the network is to become: --to macs=0.5, for example")
+        measure, _, share = text.partition("=")
+        if measure not in _MEASURES:
+            raise ConfigError(f"--to is {text!r}: {did_you_mean(measure, _MEASURES)}")
+        try:
+            value = float(share)
+        except ValueError:
+            value = math.nan
+        if not 0 < value < 1:
+            raise ConfigError(f"--to is {text!r}: a share between 0 and 1 is wanted, such as {measure}=0.5")
+        return Target(cast("Measure", measure), value)
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # modules have no equality
+class Made:
+    """What a cut made.
+
+    Attributes:
+        module: the network without the channels, in evaluation mode.
+        structure: what it looks like.
+        whole: the checkpoint that it was made of.
+        whole_cost: what that costs, in units of the target's measure.
+        rank: by what channels were chosen.
+        images: how many were looked at.
+        facts: what is taken to be true of the whole network.
+    """
+
+    module: nn.Module
+    structure: Architecture | TaskArchitecture
+    whole: Checkpoint
+    whole_cost: float
+    rank: RankName
+    images: int
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # likewise
+class _Subject:
+    """A network that is cut, what can go of it, and images of it.
+
+    Attributes:
+        checkpoint: it.
+        structure: of it.
+        preprocessing: how images reach it.
+        facts: what is taken to be true of it.
+        graph: of it.
+        groups: of its channels.
+        widths: of these.
+        batches: normalized images [N, C, H, W]; none where there are none.
+        targets: of each batch; none where images have none.
+    """
+
+    checkpoint: Checkpoint
+    structure: Architecture | TaskArchitecture
+    preprocessing: Preprocessing
+    facts: tuple[Fact, ...]
+    graph: Graph
+    groups: tuple[Group, ...]
+    widths: tuple[Width, ...]
+    batches: tuple[Tensor, ...]
+    targets: tuple[Any, ...]
+
+
+def make(
+    settings: Settings,
+    target: Target,
+    progress: Progress,
+    *,
+    whole_cost: float | None = None,
+    data: Data | None = None,
+) -> Made:
+    """Cut a network.
+
+    Args:
+        settings: [prune] says how; [model], [preprocessing] and [calibration] are as in an export.
+        target: what is to be left.
+        progress: told of each stage.
+        whole_cost: of what; that of the checkpoint itself where it is None.
+        data: images that it learns from afterwards, which are looked at in place of those of [calibration].
+
+    Raises:
+        BadInput: the network, the images or a setting cannot be used, or the target cannot be reached.
+    """
+    import torch  # noqa: PLC0415 - imported where it is used
+
+    from edgekit.compression.pruning.budget import kept  # noqa: PLC0415 - needs torch
+    from edgekit.compression.pruning.cutting import cut  # noqa: PLC0415 - likewise
+    from edgekit.compression.pruning.settling import settle as settled_by  # noqa: PLC0415 - likewise
+
+    subject = _subject(settings, data, progress)
+    rank = settings.prune.rank or ("output" if subject.batches else "l1")
+    worth = _worth(rank, subject, settings, data)
+    counts, cost = _counts(subject, worth, target, settings, whole_cost)
+    found = cut(subject.checkpoint.module, subject.structure, subject.groups, kept(worth, counts))
+    if subject.batches:
+        settled_by(found.module, torch.split(torch.cat(subject.batches), _SETTLED_BY))
+    images = sum(map(len, subject.batches))
+    return Made(found.module, found.structure, subject.checkpoint, cost, rank, images, subject.facts)
+
+
+def _subject(settings: Settings, data: Data | None, progress: Progress) -> _Subject:
+    """The network, with what it expects of its images settled by those that there are.
+
+    Raises:
+        ConfigError: it is no network of edgekit's families, or several.
+    """
+    from edgekit.capture.torch_export import capture  # noqa: PLC0415 - torch.export takes 3 s to import
+    from edgekit.compression.pruning.budget import widths_of  # noqa: PLC0415 - needs torch
+    from edgekit.compression.pruning.groups import groups_of  # noqa: PLC0415 - likewise
+    from edgekit.models import checkpoint  # noqa: PLC0415 - likewise
+
+    wanted = settings.calibration
+    settings = replace(settings, calibration=replace(wanted, images=wanted.images or _IMAGES))
+    trained = FROM_FILE.load(settings.model)
+    path = trained.path
+    if "architecture" not in trained.provenance:
+        raise ConfigError(f"{path} is no checkpoint of a MobileNet: what is pruned has to be one of edgekit's families")
+    given = from_files(settings) if data is None else Given(images=shown(data, _SHOWN))
+    settled = settle(trained, settings, None, given, progress)
+    options = {**options_of(settings.model), **settled.options}
+    loaded = checkpoint.load(path, family=settings.model.family, **cast("Options", options))
+    structure = loaded.structure
+    if isinstance(structure, EnsembleArchitecture):
+        raise ConfigError(f"{path} is an ensemble: prune its networks one by one, and combine them afterwards")
+    batches, targets = _seen(data, given, settled.preprocessing, progress)
+    progress("following channels", 0, 1)
+    graph = capture(loaded.module, structure.name, (structure.in_channels, *structure.size))
+    groups = groups_of(graph)
+    widths = widths_of(structure, groups)
+    return _Subject(
+        loaded, structure, settled.preprocessing, settled.facts, graph, groups, widths, tuple(batches), tuple(targets)
+    )
+
+
+def _seen(
+    data: Data | None, given: Given, preprocessing: Preprocessing, progress: Progress
+) -> tuple[list[Tensor], list[Any]]:
+    """Batches of normalized images [N, C, H, W], and what lies beside them, where they are learned from."""
+    import torch  # noqa: PLC0415 - imported where it is used
+
+    from edgekit.training.data.loader import Loader  # noqa: PLC0415 - needs torch
+
+    if data is not None:
+        some = list(itertools.islice(Loader(data.train, _BATCH, preprocessing).epoch(0), _IMAGES // _BATCH))
+        pixels, targets = [batch.pixels for batch in some], [batch.targets for batch in some]
+    elif given.images is not None:
+        images = given.images(preprocessing)
+        pixels, targets = [], []
+        for batch in images.batches(_BATCH):
+            pixels.append(batch.pixels)
+            progress("reading images", min(len(pixels) * _BATCH, len(images)), len(images))
+    else:
+        return [], []
+    return [torch.from_numpy(preprocessing.normalization(one)) for one in pixels], targets
+
+
+def _worth(rank: RankName, subject: _Subject, settings: Settings, data: Data | None) -> Worth:
+    from edgekit.compression.pruning import ranking  # noqa: PLC0415 - needs torch
+
+    module, groups = subject.checkpoint.module, subject.groups
+    match rank:
+        case "l1":
+            return ranking.by_weights(module, groups)
+        case "bn":
+            found = ranking.by_scales(module, groups)
+            if found is None:
+                raise ConfigError("the network has no batch normalization that could rank channels: --rank output")
+            return found
+        case "output":
+            if not subject.batches:
+                raise ConfigError("--rank output looks at what images move: give some, --calib DIR, or --rank l1")
+            return ranking.by_outputs(module, groups, subject.batches)
+        case "taylor":
+            if data is None:
+                raise ConfigError("--rank taylor needs labels: give DATA, as edgekit train takes it, or --rank output")
+            return ranking.by_loss(module, groups, subject.batches, _labelled(subject, settings, data))
+
+
+def _labelled(subject: _Subject, settings: Settings, data: Data) -> Loss:
+    """The loss of what lies beside images, of a batch's outputs by name, and its number."""
+    from edgekit.tasks.registry import from_setting, heads_of, task_of  # noqa: PLC0415 - needs torch
+    from edgekit.training.from_images import named  # noqa: PLC0415 - likewise
+    from edgekit.training.objectives import objective_of  # noqa: PLC0415 - likewise
+    from edgekit.training.recipe import resolve  # noqa: PLC0415 - likewise
+
+    shapes = {output.name: subject.graph.tensors[output.tensor].shape for output in subject.graph.outputs}
+    heads = heads_of({"architecture": subject.structure.to_dict()})
+    structure = subject.structure
+    told = structure.task if isinstance(structure, TaskArchitecture) else settings.train.task
+    task, _ = task_of(shapes, data.labels, from_setting(told), heads)
+    objective, recipe = objective_of(task), resolve(settings.train, min(subject.structure.size))
+
+    def loss(outputs: Any, place: int) -> Tensor:  # noqa: ANN401 - a tensor, or some by name
+        return objective.loss(named(outputs), objective.prepared(subject.targets[place], "cpu"), recipe)
+
+    return loss
+
+
+def _counts(
+    subject: _Subject, worth: Worth, target: Target, settings: Settings, whole_cost: float | None
+) -> tuple[Counts, float]:
+    """How many channels of each group stay, and what the whole network costs.
+
+    Raises:
+        ConfigError: the target cannot be reached.
+    """
+    from edgekit.compression.pruning.budget import alike, cheapest, costs_of, first  # noqa: PLC0415 - needs torch
+
+    wanted = settings.prune
+    costs = costs_of(subject.graph, subject.groups, target.measure)
+    before = np.array([float(group.channels) for group in subject.groups])
+    ladder = (
+        alike(subject.widths, before, wanted.multiple)
+        if wanted.uniform
+        else cheapest(subject.widths, worth, costs, wanted.multiple)
+    )
+    whole = costs.of(before) if whole_cost is None else whole_cost
+    found = first(ladder, lambda counts: costs.of(counts) <= target.share * whole)
+    if found is None:
+        least = costs.of(ladder[-1]) / whole
+        raise ConfigError(
+            f"--to {target.measure}={target.share:g} cannot be reached: {least:.3f} is left where every layer has as "
+            f"few channels as it can have. Choose more, or a --multiple below {wanted.multiple}"
+        )
+    return found, whole
