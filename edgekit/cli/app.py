@@ -24,6 +24,7 @@ from edgekit.cli import (
     prune,
     reproduce,
     sensitivity,
+    stages,
     train,
     verify,
 )
@@ -44,6 +45,7 @@ app.command()(sensitivity.sensitivity)
 app.command()(finetune.finetune)
 app.command()(prune.prune)
 app.command()(ensemble.ensemble)
+app.command()(stages.stages)
 app.command()(verify.verify)
 app.command()(predict.predict)
 app.command()(bench.bench)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ ONE = 1 << 20  # what a probability of 1 is, in fixed point
 STEPS = 256  # differences of two int8 values
 
 
-@dataclass(frozen=True)  # no slots: devices have Python 3.9
+@dataclass(frozen=True)
 class ExitRule:
     """When images leave at an exit.
 
@@ -91,13 +92,20 @@ class ExitRule:
 
         if logits.dtype.kind == "f":
             values = logits.astype(np.float64)
-            differences = np.rint((values.max(1, keepdims=True) - values) / self.scale).astype(np.int64)
+            steps = np.rint((values.max(1, keepdims=True) - values) / self.scale)
+            differences = np.minimum(steps, STEPS - 1).astype(np.intp)
         else:
-            integers = logits.astype(np.int64)
+            integers = logits.astype(np.intp)
             differences = integers.max(1, keepdims=True) - integers
-        table = np.asarray(self.table, np.int64)
-        left: NDArray[Any] = table[np.minimum(differences, STEPS - 1)].sum(1) <= self.limit
+        left: NDArray[Any] = self._powers[differences].sum(1) <= self.limit
         return left
+
+    @cached_property
+    def _powers(self) -> NDArray[Any]:
+        """The table as an array."""
+        import numpy as np  # noqa: PLC0415 - see edgekit.device.engines.engine
+
+        return np.asarray(self.table, np.int64)
 
 
 def taken(logits: Sequence[NDArray[Any]], rules: Sequence[ExitRule]) -> NDArray[Any]:

@@ -25,6 +25,7 @@ from edgekit.pipeline.making.integers import DATA_FREE
 from edgekit.pipeline.making.shown import filled_channel
 from edgekit.pipeline.proving import baseline, trials
 from edgekit.pipeline.proving import candidates as opening
+from edgekit.pipeline.proving.chaining import chain_beside, judge_chain
 from edgekit.pipeline.proving.evidence import CHECKPOINT_HASH, facts_of, gather
 from edgekit.pipeline.proving.judging import (
     Known,
@@ -132,11 +133,14 @@ def verify(
         candidate.doubts += [doubt] if doubt else []
     if settings.verify.baseline is not None:
         _check_budgets(sound, settings.verify, progress)
+    chain, staged = chain_beside(saved, model), tuple[FileVerdict, ...]()
+    if chain is not None and model is not None and known.integers is not None:
+        staged = judge_chain(chain, model, images, known.integers, progress)
     differ = differences(known, answers.names)
     own = next((c.path for c in readable if reference is not None and reference in c.trials), None)
     return VerifyResult(
         network=about.network,
-        files=tuple(judge(c, known, settings.verify, is_reference=c.path == own) for c in candidates),
+        files=(*(judge(c, known, settings.verify, is_reference=c.path == own) for c in candidates), *staged),
         references=judge_references(known, (*shown, *decoding(evidence, answers)), asked, settings.verify),
         facts=(
             *replaced(known_facts, filter(None, (filled, about_task))),

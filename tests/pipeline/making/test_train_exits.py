@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,21 +10,28 @@ import numpy as np
 import pytest
 
 from edgekit.config import Settings, TrainSettings
-from edgekit.device.exits import ExitRule
-from edgekit.errors import ConfigError
+from edgekit.device.chain import FILE_NAME, AdaptiveRunner
+from edgekit.device.exits import ExitRule, taken
+from edgekit.errors import ConfigError, UnsupportedOperator
 from edgekit.exporters.formats import FORMATS
+from edgekit.integer_model import IntegerModel
 from edgekit.models import checkpoint
 from edgekit.models.head_specs import ExitSpec
 from edgekit.models.task_architecture import TaskArchitecture
+from edgekit.pipeline.making.chain import rules_of, write_chain
+from edgekit.pipeline.making.cutting import cut
 from edgekit.pipeline.making.export import export
 from edgekit.pipeline.making.given import with_kept_images
-from edgekit.pipeline.making.train import train
+from edgekit.pipeline.making.train import TrainResult, train
 from edgekit.pipeline.proving.predicting import predict
 from edgekit.pipeline.proving.verify import verify
 from edgekit.tasks.exits import Exited
+from edgekit.verification.compare import reference_outputs
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 
 def settings(folder: Path, **values: Any) -> Settings:
@@ -39,9 +47,13 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_exits_are_trained_chosen_exported_and_proven(images: Path) -> None:
-    result = train(settings(images, exits=("features.1",), exit_drop=100.0))
+@pytest.fixture(scope="module")
+def trained(images: Path) -> TrainResult:
+    return train(settings(images, exits=("features.1",), exit_drop=100.0))
 
+
+def test_exits_are_trained_and_chosen(images: Path, trained: TrainResult) -> None:
+    result = trained
     assert result.leavings is not None
     assert sum(one.share for one in result.leavings.exits) == 1
     structure = checkpoint.load(result.checkpoint).structure
@@ -56,18 +68,80 @@ def test_exits_are_trained_chosen_exported_and_proven(images: Path) -> None:
     again = train(settings(images, exits=("features.1",), exit_drop=100.0))
     assert again.leavings is None  # it is chosen already
 
-    made = with_kept_images(replace(Settings(), model=replace(Settings().model, checkpoint=images / "run")))
+
+@pytest.fixture(scope="module")
+def exported(images: Path, trained: TrainResult) -> Path:
+    """Files of the trained network."""
+    made = with_kept_images(replace(Settings(), model=replace(Settings().model, checkpoint=trained.run)))
     out = images / "files"
-    made = replace(made, export=replace(made.export, precisions=("int8",), targets=("tflite",), out=out))
-    (file,) = export(made).files
-    about = FORMATS["tflite"].read(file.path).metadata
+    export(replace(made, export=replace(made.export, precisions=("int8",), targets=("tflite",), out=out)))
+    return out
+
+
+def test_files_say_when_images_leave(images: Path, exported: Path) -> None:
+    (file,) = exported.glob("*.tflite")
+    about = FORMATS["tflite"].read(file).metadata
     assert about is not None
     (rule,) = map(ExitRule.from_dict, about.provenance["exits"])
-    assert rule == ExitRule.of("exit1", rule.scale, first.temperature, first.confidence or 1.0)
-    (verdict,) = verify([out], replace(made, verify=replace(made.verify, data=images / "i.npz"))).files
-    assert not verdict.failed
-    taken = {one.answer.exit for one in predict(file.path, [images / "i.npz"]).images if isinstance(one.answer, Exited)}
-    assert taken <= {"exit1", "classifier"}
+    first = checkpoint.load(images / "run").structure.to_dict()["heads"][0]
+    assert rule == ExitRule.of("exit1", rule.scale, first["temperature"], first["confidence"])
+    names = {one.answer.exit for one in predict(file, [images / "i.npz"]).images if isinstance(one.answer, Exited)}
+    assert names <= {"exit1", "classifier"}
+
+
+def test_stages_compute_what_the_network_does(images: Path, exported: Path) -> None:
+    (saved,) = exported.glob("*.edgekit")
+    model, chain = IntegerModel.load(saved), write_chain(exported, ["tflite"])
+    stages = cut(model)
+    assert sum(one.graph.macs for one in stages) == model.graph.macs
+    assert [one.exit for one in chain.files] == ["exit1", "classifier"]
+    with np.load(images / "i.npz") as data:
+        pixels = data["images"]
+    (rule,) = rules_of(model)
+    medium = np.median(sums := [_sum(rule, row) for row in reference_outputs(model, pixels)["exit1"]])
+    assert min(sums) <= medium < max(sums)
+    runner = AdaptiveRunner(chain.folder)
+    runner.rules = [replace(rule, limit=int(medium))]  # so that some leave and some do not
+    expected = reference_outputs(model, pixels)
+    wanted = taken([expected["exit1"], expected["classifier"]], runner.rules)
+    assert set(wanted) == {0, 1}
+    for stored, place, index in zip((pixels.astype(np.int16) - 128).astype(np.int8), wanted, range(24), strict=True):
+        left = runner.run(stored[None])
+        assert left.exit == place
+        assert (left.logits == expected[("exit1", "classifier")[place]][index]).all()
+
+
+def test_stages_are_verified(images: Path, exported: Path) -> None:
+    if not (folder := next(exported.glob("*.stages"), None)):
+        folder = write_chain(exported, ["tflite"]).folder
+    made = replace(Settings(), model=replace(Settings().model, checkpoint=images / "run"))
+    made = replace(made, verify=replace(made.verify, data=images / "i.npz"))
+    *_, chain = verify([exported], made).files
+    assert not chain.failed
+    assert {gate.name for gate in chain.gates} >= {"when images leave", "contents of all stages"}
+    assert [parity.output for parity in chain.parities] == ["the exit taken", "the logits there"]
+    said = json.loads((folder / FILE_NAME).read_text())
+    said["stages"][0]["rule"]["limit"] += 1
+    (folder / FILE_NAME).write_text(json.dumps(said))
+    *_, chain = verify([exported], made).files
+    assert [gate.name for gate in chain.gates if not gate.passed] == ["when images leave"]
+
+
+def test_what_has_no_exits_is_not_cut(exported: Path) -> None:
+    (saved,) = exported.glob("*.edgekit")
+    model = IntegerModel.load(saved)
+    with pytest.raises(ConfigError, match="nothing says from where images leave"):
+        rules_of(replace(model, provenance={}))
+    with pytest.raises(ConfigError, match="has no early exits"):
+        cut(replace(model, provenance={}))
+    graph = model.graph
+    crossing = [tensor for tensor in graph.tensors if len(graph.consumers(tensor)) > 1]
+    with pytest.raises(UnsupportedOperator, match="is no map of int8"):
+        cut(replace(model, params={name: one for name, one in model.params.items() if name not in crossing}))
+
+
+def _sum(rule: ExitRule, row: NDArray[np.int8]) -> int:
+    return sum(rule.table[int(row.max()) - int(q)] for q in row)
 
 
 def test_what_has_no_exits_is_refused(images: Path) -> None:
