@@ -133,6 +133,10 @@ def _show(result: Pruned) -> None:
             f"[dim]channels went from {console.count(len(result.layers), 'layer')}, by {result.rank}{looked}[/]"
         )
     path = console.escape(str(result.checkpoint))
+    if result.moved is not None:
+        cut = console.count(sum(layer.before - layer.after for layer in result.layers), "channel")
+        console.say(f"[dim]{cut} said nothing; outputs moved by {result.moved:.1e} of their deviation at most[/]", path)
+        return
     if result.training is None:
         console.say(path, "", f"edgekit train DATA --pretrained {path}   regains accuracy")
         return

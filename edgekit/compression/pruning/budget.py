@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from edgekit.models.architecture import Architecture
     from edgekit.models.task_architecture import TaskArchitecture
 
+    Worth = Sequence[NDArray[np.float64]]  # of each group, what each of its channels is worth, [K]
+
 Measure = Literal["macs", "size", "channels"]
 
 
@@ -125,33 +127,22 @@ def _held(lies_in: NDArray[np.float64], groups: Sequence[Group]) -> float:
     return float(sum(group.channels for group, there in zip(groups, lies_in, strict=True) if there))
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
-class Worth:
-    """What channels are worth.
-
-    Attributes:
-        values: of each channel of each group, [K] each.
-        compares: whether values of two groups are of one scale. Else each group's are shares of what is left of it.
-    """
-
-    values: tuple[NDArray[np.float64], ...]
-    compares: bool
-
-
 def cheapest(widths: Sequence[Width], worth: Worth, costs: Costs, multiple: int) -> list[NDArray[np.float64]]:
     """Numbers of channels of each group, [groups], of ever smaller networks.
 
     From one to the next, that number falls to the next multiple which loses least worth for what it saves: the rule of
-    "Group Fisher Pruning" (arXiv:2108.00708, section 3.3), by any costs.
+    "Group Fisher Pruning" (arXiv:2108.00708, section 3.3), by any costs. What is lost counts as a share of what the
+    group is still worth. So groups need no common scale, and none is emptied because its channels are worth little
+    one by one (docs/pruning.md has what that gives).
 
     Args:
         widths: the numbers that can change.
-        worth: of the channels; those of least worth go first.
+        worth: of the channels of each group, [K]; those of least worth go first.
         costs: of the network.
         multiple: numbers of channels become multiples of it, and never fewer than it.
     """
-    lost = [np.concatenate([[0.0], np.cumsum(np.sort(values))]) for values in worth.values]
-    counts = np.array([float(len(values)) for values in worth.values])
+    lost = [np.concatenate([[0.0], np.cumsum(np.sort(values))]) for values in worth]
+    counts = np.array([float(len(values)) for values in worth])
     ladder = [counts]
     while True:
         slopes = costs.slopes(counts)
@@ -161,7 +152,7 @@ def cheapest(widths: Sequence[Width], worth: Worth, costs: Costs, multiple: int)
             if fewer is None:
                 continue
             saved = float(slopes @ (counts - fewer))
-            price = sum(_price(lost[at], counts[at], fewer[at], worth) for at in width.groups) / max(saved, 1e-12)
+            price = sum(_price(lost[at], counts[at], fewer[at]) for at in width.groups) / max(saved, 1e-12)
             if price < best:
                 best, chosen = price, fewer
         if chosen is None:
@@ -202,7 +193,7 @@ def first(
 def kept(worth: Worth, counts: NDArray[np.float64]) -> tuple[NDArray[np.bool_], ...]:
     """Which channels stay, those of most worth, where so many of each group do."""
     stays = []
-    for values, count in zip(worth.values, counts.astype(int), strict=True):
+    for values, count in zip(worth, counts.astype(int), strict=True):
         best = np.zeros(len(values), dtype=bool)
         best[np.argsort(values, kind="stable")[len(values) - count :]] = True
         stays.append(best)
@@ -220,9 +211,8 @@ def _next(width: Width, counts: NDArray[np.float64], multiple: int) -> NDArray[n
     return fewer
 
 
-def _price(lost: NDArray[np.float64], count: float, fewer: float, worth: Worth) -> float:
-    """The worth of the channels that go from a group, of which ``lost`` is that of its least channels, [1 + K]."""
+def _price(lost: NDArray[np.float64], count: float, fewer: float) -> float:
+    """What share of a group's worth goes, of which ``lost`` is that of its least channels, [1 + K]."""
     most = len(lost) - 1
     gone, before = lost[most - int(fewer)], lost[most - int(count)]
-    left = 1.0 if worth.compares else lost[-1] - before
-    return float((gone - before) / max(left, 1e-30))
+    return float((gone - before) / max(lost[-1] - before, 1e-30))

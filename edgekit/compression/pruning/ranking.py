@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 import torch
 
-from edgekit.compression.pruning.budget import Worth
 from edgekit.compression.pruning.gates import channels_of, gated
 from edgekit.training.from_images import named
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from edgekit.compression.pruning.groups import Group
 
+    Worth = tuple[NDArray[np.float64], ...]  # of each group, what each of its channels is worth, [K]
     Outputs = Tensor | Mapping[str, Tensor]
 
 Rank = Literal["l1", "bn", "taylor", "output"]
@@ -36,16 +36,13 @@ _DIRECTIONS: Final = 4  # in which outputs of an image are looked at
 
 def by_weights(module: nn.Module, groups: Sequence[Group]) -> Worth:
     """``l1``: in each layer, magnitudes relative to those of its other channels."""
-    return Worth(
-        tuple(
-            _mean(
-                _relative(weight.detach().abs().flatten(1).mean(1)[torch.from_numpy(places)])
-                for name, places in group.made.items()
-                if (weight := module.get_parameter(f"{name}.weight")).ndim > 1
-            )
-            for group in groups
-        ),
-        compares=False,
+    return tuple(
+        _mean(
+            _relative(weight.detach().abs().flatten(1).mean(1)[torch.from_numpy(places)])
+            for name, places in group.made.items()
+            if (weight := module.get_parameter(f"{name}.weight")).ndim > 1
+        )
+        for group in groups
     )
 
 
@@ -54,7 +51,7 @@ def by_scales(module: nn.Module, groups: Sequence[Group]) -> Worth | None:
 
     The inner channels of squeeze-and-excite and hidden linear layers have none: their weights decide.
     """
-    of_weights = by_weights(module, groups).values
+    of_weights = by_weights(module, groups)
     found = []
     for group, others in zip(groups, of_weights, strict=True):
         scales = [
@@ -64,7 +61,7 @@ def by_scales(module: nn.Module, groups: Sequence[Group]) -> Worth | None:
         ]
         found.append(_mean(scales) if scales else others)
     has_norms = any(isinstance(part, torch.nn.BatchNorm2d) for part in module.modules())
-    return Worth(tuple(found), compares=False) if has_norms else None
+    return tuple(found) if has_norms else None
 
 
 def by_loss(
@@ -86,7 +83,7 @@ def by_loss(
             (slopes,) = torch.autograd.grad(value, gates)
         total += (slopes.double() * len(images)).square().sum(0).cpu().numpy()
     ends = np.cumsum([group.channels for group in groups])[:-1]
-    return Worth(tuple(np.split(total, ends)), compares=True)
+    return tuple(np.split(total, ends))
 
 
 def by_outputs(module: nn.Module, groups: Sequence[Group], batches: Sequence[Tensor], seed: int = 0) -> Worth:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from edgekit.compression.pruning.budget import Width, Worth
+    from edgekit.compression.pruning.budget import Width
     from edgekit.compression.pruning.groups import Group
     from edgekit.config import RankName, Settings
     from edgekit.facts import Fact
@@ -34,17 +34,20 @@ if TYPE_CHECKING:
     from edgekit.progress import Progress
     from edgekit.training.data.opening import Data
 
-    Counts = NDArray[np.float64]
+    Counts = NDArray[np.float64]  # of each group, how many channels
+    Worth = tuple[NDArray[np.float64], ...]  # of each group, what each of its channels is worth, [K]
     Loss = Callable[[Any, int], Tensor]
 
-Measure = Literal["macs", "size", "channels"]
-_MEASURES: Final = ("macs", "size", "channels")
+Measure = Literal["macs", "size", "channels", "dead"]
+_MEASURES: Final = ("macs", "size", "channels", "dead")
 _IMAGES: Final = 256  # that channels are ranked by, if it is not said how many
 _BATCH: Final = 32  # of them at once
 _SETTLED_BY: Final = (
     64  # images whose variance is taken at once for batch normalization: fewer make one that is no good
 )
 _SHOWN: Final = 32  # training images that show what a network expects
+_NOISE: Final = 8  # images of it
+_MOST: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,8 @@ class Target:
     """What is to be left of a network.
 
     Attributes:
-        measure: of what.
-        share: from 0 to 1.
+        measure: of what; "dead" leaves all that says anything.
+        share: from 0 to 1, of the others.
     """
 
     measure: Measure
@@ -61,16 +64,18 @@ class Target:
 
     @staticmethod
     def read(text: str | None) -> Target:
-        """As it is typed: "macs=0.5".
+        """As it is typed: "macs=0.5", or "dead".
 
         Raises:
             ConfigError: it is nothing of that kind.
         """
         if text is None:
             raise ConfigError("it is not said how small the network is to become: --to macs=0.5, for example")
-        measure, _, share = text.partition("=")
+        measure, equals, share = text.partition("=")
         if measure not in _MEASURES:
             raise ConfigError(f"--to is {text!r}: {did_you_mean(measure, _MEASURES)}")
+        if measure == "dead" and not equals:
+            return Target("dead", 1.0)
         try:
             value = float(share)
         except ValueError:
@@ -89,18 +94,20 @@ class Made:
         structure: what it looks like.
         whole: the checkpoint that it was made of.
         whole_cost: what that costs, in units of the target's measure.
-        rank: by what channels were chosen.
+        rank: by what channels were chosen; None where dead ones alone went.
         images: how many were looked at.
         facts: what is taken to be true of the whole network.
+        moved: how far outputs moved at most where dead channels went, by what they differ by themselves; else None.
     """
 
     module: nn.Module
     structure: Architecture | TaskArchitecture
     whole: Checkpoint
     whole_cost: float
-    rank: RankName
+    rank: RankName | None
     images: int
     facts: tuple[Fact, ...]
+    moved: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # likewise
@@ -157,6 +164,8 @@ def make(
     from edgekit.compression.pruning.settling import settle as settled_by  # noqa: PLC0415 - likewise
 
     subject = _subject(settings, data, progress)
+    if target.measure == "dead":
+        return _without_dead(subject)
     rank = settings.prune.rank or ("output" if subject.batches else "l1")
     worth = _worth(rank, subject, settings, data)
     counts, cost = _counts(subject, worth, target, settings, whole_cost)
@@ -165,6 +174,28 @@ def make(
         settled_by(found.module, torch.split(torch.cat(subject.batches), _SETTLED_BY))
     images = sum(map(len, subject.batches))
     return Made(found.module, found.structure, subject.checkpoint, cost, rank, images, subject.facts)
+
+
+def _without_dead(subject: _Subject) -> Made:
+    """The network without what says nothing, compared with the whole one on noise, or on images where there are any."""
+    import torch  # noqa: PLC0415 - imported where it is used
+
+    from edgekit.compression.pruning import dead  # noqa: PLC0415 - needs torch
+    from edgekit.compression.pruning.cutting import cut  # noqa: PLC0415 - likewise
+    from edgekit.training.from_images import named  # noqa: PLC0415 - likewise
+
+    levels = np.array([0, _MOST], dtype=np.uint8)[:, None, None, None].repeat(len(subject.preprocessing.mean), 3)
+    low, high = subject.preprocessing.normalization(levels)[:, :, 0, 0].astype(np.float64)
+    found = dead.find(subject.graph, subject.groups, subject.widths, (low, high))
+    whole = subject.checkpoint.module
+    small = cut(dead.folded(whole, found), subject.structure, subject.groups, found.kept)
+    pixels = np.random.default_rng(0).integers(0, _MOST + 1, (_NOISE, *subject.structure.size, len(low)), np.uint8)
+    images = subject.batches[0] if subject.batches else torch.from_numpy(subject.preprocessing.normalization(pixels))
+    with torch.inference_mode():
+        before, after = named(whole(images)), named(small.module(images))
+    moved = [float((after[name] - value).abs().max() / value.std()) for name, value in before.items()]
+    facts, seen = subject.facts, sum(map(len, subject.batches))
+    return Made(small.module, small.structure, subject.checkpoint, 0.0, None, seen, facts, max(moved))
 
 
 def _subject(settings: Settings, data: Data | None, progress: Progress) -> _Subject:
@@ -276,6 +307,7 @@ def _counts(
     from edgekit.compression.pruning.budget import alike, cheapest, costs_of, first  # noqa: PLC0415 - needs torch
 
     wanted = settings.prune
+    assert target.measure != "dead", "that is no number"
     costs = costs_of(subject.graph, subject.groups, target.measure)
     before = np.array([float(group.channels) for group in subject.groups])
     ladder = (

@@ -69,11 +69,12 @@ class Pruned:
         before: what that costs.
         after: what it costs itself.
         layers: those with fewer channels than before.
-        rank: by what channels were chosen; None where that was done before an interruption.
+        rank: by what channels were chosen; None where dead ones alone went, or before an interruption.
         images: how many showed what they are worth, and the new statistics of batch normalization; 0 without any.
         facts: what is taken to be true of the network that it was made of.
         notes: what was chosen and left aside, for people.
         training: the last one; None where there was none.
+        moved: how far outputs moved at most where dead channels alone went, in units of how they differ; else None.
     """
 
     checkpoint: Path
@@ -86,6 +87,7 @@ class Pruned:
     facts: tuple[Fact, ...]
     notes: tuple[str, ...]
     training: TrainResult | None = None
+    moved: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,9 @@ def prune(settings: Settings, *, listeners: Listeners = _NOBODY, progress: Progr
     target, whole = Target.read(settings.prune.to), settings.model.checkpoint
     if whole is None:
         raise ConfigError("no network is named: edgekit prune CHECKPOINT, or checkpoint = … under [model]")
+    is_exact = target.measure == "dead"
+    if settings.train.data is not None and is_exact:
+        raise ConfigError("what dead channels leave computes the same, and has nothing to learn: leave DATA out")
     if settings.train.data is not None:
         return _trained(settings, whole, target, listeners, progress)
     out = settings.prune.out or _FILE
@@ -134,6 +139,8 @@ def prune(settings: Settings, *, listeners: Listeners = _NOBODY, progress: Progr
         raise ConfigError("between --steps the network is trained, and there are no images to learn from: give DATA")
     made = make(with_kept_images(settings), target, progress)
     _save(out, made)
+    if is_exact:
+        return replace(_result(made.whole, out, made, (), None), moved=made.moved)
     note = (
         "batch normalization's statistics were measured anew on these images; nothing was trained"
         if made.images

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.compression.pruning.budget import Costs, Width, Worth, alike, cheapest, costs_of, first, kept
+from edgekit.compression.pruning.budget import Costs, Width, alike, cheapest, costs_of, first, kept
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from tests.compression.pruning.conftest import Subject
 
 ALONE = (Width((0,), (1,)), Width((1,), (1,)))
@@ -21,19 +23,13 @@ def chain(*each: float) -> Costs:
     return Costs(np.eye(count), np.zeros((count, count)), np.zeros(count), np.ones(count), np.array(each))
 
 
-def worth(*values: list[float], compares: bool = True) -> Worth:
-    return Worth(tuple(map(np.array, values)), compares)
+def worth(*values: list[float]) -> tuple[NDArray[np.float64], ...]:
+    return tuple(map(np.array, values))
 
 
-def test_what_is_worth_least_for_what_it_costs_goes_first() -> None:
-    """Two channels of the first group cost four times as much as two of the second, and are worth three times more."""
-    ladder = cheapest(ALONE, worth([3.0] * 4, [1.0] * 4), chain(4.0, 1.0), multiple=2)
-    assert [step.tolist() for step in ladder] == [[4, 4], [2, 4], [2, 2]]
-
-
-def test_where_groups_do_not_compare_a_share_of_what_is_left_counts() -> None:
-    """A third, then half, of the first group at once; half of the second, which comes between where it costs more."""
-    ladder = cheapest(ALONE, worth([100.0] * 6, [1.0] * 4, compares=False), chain(4.0, 5.0), multiple=2)
+def test_within_a_group_the_least_goes_first_and_its_share_of_what_is_left_counts() -> None:
+    """A third, then half, of the first group; half of the second, which comes between where it costs more."""
+    ladder = cheapest(ALONE, worth([100.0] * 6, [1.0] * 4), chain(4.0, 5.0), multiple=2)
     assert [step.tolist() for step in ladder] == [[6, 4], [4, 4], [4, 2], [2, 2]]
 
 

@@ -24,8 +24,8 @@ def test_a_loss_moves_as_its_derivative_by_a_gate_says(classifier: Subject) -> N
     found = by_loss(module, groups, [images], lambda logits, _: named(logits)["logits"].square().sum() / len(images))
     first = 0
     with torch.inference_mode():
-        for values in found.values:
-            gates = torch.ones(1, sum(map(len, found.values)), dtype=torch.float64)
+        for values in found:
+            gates = torch.ones(1, sum(map(len, found)), dtype=torch.float64)
             moved = []
             for step in (-STEP, STEP):
                 gates[0, first] = 1 + step
@@ -47,7 +47,7 @@ def test_a_channel_that_nobody_hears_is_worth_nothing_by_its_outputs(classifier:
     found = by_outputs(classifier.module, classifier.groups, [classifier.images])
     with torch.no_grad():
         weight.copy_(was)
-    values = found.values[classifier.groups.index(last)]
+    values = found[classifier.groups.index(last)]
     assert values[5] == 0
     assert (np.delete(values, 5) >= 0).all()
     assert values.max() > 0
@@ -56,8 +56,8 @@ def test_a_channel_that_nobody_hears_is_worth_nothing_by_its_outputs(classifier:
 def test_weights_and_scales_are_relative_to_their_layers(classifier: Subject) -> None:
     for worth in (by_weights(classifier.module, classifier.groups), by_scales(classifier.module, classifier.groups)):
         assert worth is not None
-        np.testing.assert_allclose([values.mean() for values in worth.values], 1.0)
+        np.testing.assert_allclose([values.mean() for values in worth], 1.0)
     (last,) = [group for group in classifier.groups if "classifier.3" in group.read]
     weight = classifier.module.get_parameter("classifier.0.weight").detach().abs().mean(1).numpy()
-    (found,) = by_weights(classifier.module, [last]).values
+    (found,) = by_weights(classifier.module, [last])
     np.testing.assert_allclose(found, weight / weight.mean(), rtol=1e-5)

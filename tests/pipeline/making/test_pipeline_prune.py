@@ -164,3 +164,19 @@ def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_bytes(
 def test_a_network_of_other_classes_is_trained_first(trained: Path, labelled: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="tells 4 classes apart, and the images are of 2: train it on them first"):
         prune(training(trained, labelled, tmp_path / "run"))
+
+
+def test_dead_channels_go_without_a_training(whole: Path, labelled: Path, tmp_path: Path) -> None:
+    loaded = checkpoint.load(whole)
+    module = loaded.module
+    with torch.no_grad():
+        for leaf, value in (("weight", 0.0), ("bias", -1.0)):
+            module.get_parameter(f"features.0.bn2.{leaf}")[3] = value
+    path = tmp_path / "some_dead.safetensors"
+    checkpoint.save(path, module, loaded.structure, loaded.recorded)
+    result = prune(settings(path, tmp_path / "small.safetensors", to="dead"))
+    assert [(layer.name, layer.before - layer.after) for layer in result.layers] == [("features.0.pointwise", 1)]
+    assert result.moved is not None
+    assert result.moved < 1e-5
+    with pytest.raises(ConfigError, match="has nothing to learn: leave DATA out"):
+        prune(training(whole, labelled, tmp_path / "run", to="dead"))
