@@ -1,12 +1,17 @@
 """What a camera or a video shows, live: ``python camera.py FILE``, with a file that edgekit exported.
 
 Of a classifier the class is named, of a detector and a segmenter boxes and masks are drawn, of several heads all of it.
+A folder of stages (``edgekit stages``) is run as far as each image needs, and says at which exit it left.
 
 On a Raspberry Pi: ``pip install 'edgekit[tflite]' opencv-python``, or ``opencv-python-headless`` where there is no
 screen. Everything that depends on the network is read from the file: size, resizing, what crosses the boundary, labels.
 
 The camera is read in a thread of its own that keeps the newest frame only. So a network that is slower than the camera
 skips frames, and never falls behind.
+
+``--share 0.25`` keeps it busy for a quarter of the time, so that the processor does less. ``--budget-ms 5`` keeps
+frames within a time on average: images leave stages earlier, or, of several files for images of several sizes, the
+largest that is fast enough is run.
 """
 
 from __future__ import annotations
@@ -23,10 +28,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from edgekit.device.pacing import EarlierExits, Share, Sizes
 from edgekit.errors import EdgekitError
-from edgekit.pipeline.proving.predicting import Opened
+from edgekit.pipeline.proving.predicting import OpenedChain, open_answering
 from edgekit.tasks.classification.answers import Classes
 from edgekit.tasks.drawing import can_be_drawn, drawn
+from edgekit.tasks.exits import Exited
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,23 +107,44 @@ class Camera:
 
 
 class Network:
-    """An exported file, in the runtime of this machine."""
+    """Exported files of one network, in the runtime of this machine."""
 
-    def __init__(self, path: Path, *, threads: int) -> None:
-        """Load a file.
+    def __init__(self, *paths: Path, threads: int, budget_ms: float | None = None) -> None:
+        """Load files.
+
+        Args:
+            paths: a file, or the folder of a network's stages; or several, for images of one size each.
+            threads: that the network may use.
+            budget_ms: that a frame may take on average; None for any time.
 
         Raises:
-            ArtifactError: edgekit did not write it.
-            MissingDependency: its runtime is not installed.
+            ArtifactError: edgekit did not write them.
+            MissingDependency: their runtime is not installed.
         """
-        self._file = Opened(path, threads=threads)
+        opened = [open_answering(path, threads=threads) for path in paths]
+        self._files = sorted(opened, key=lambda file: -min(file.metadata.preprocessing.size))
+        self._file = self._files[0]
+        budget_s = None if budget_ms is None else budget_ms / 1e3
+        self._sizes = None if budget_s is None else Sizes(len(self._files), budget_s)
+        chains = [file.adaptive for file in self._files if isinstance(file, OpenedChain)]
+        self._easing = [] if budget_s is None else [(chain, EarlierExits(chain.rules, budget_s)) for chain in chains]
 
     def look(self, frame: NDArray[np.uint8]) -> Seen:
         """What it says of a picture [H, W, 3] in BGR."""
+        started = time.perf_counter()
         image = Image.fromarray(np.ascontiguousarray(frame[..., ::-1]))
         preprocessing = self._file.metadata.preprocessing
         (found,) = self._file.of_pixels(preprocessing.pixels(image)[None], most=1)
+        self._adapt(time.perf_counter() - started)
         return Seen(image, found.answer, preprocessing.geometry(image.size).seen)
+
+    def _adapt(self, took_s: float) -> None:
+        """Choose how the next picture is looked at, so that the budget is kept."""
+        for chain, easing in self._easing:
+            if isinstance(self._file, OpenedChain) and self._file.adaptive is chain:
+                chain.rules = easing.after(took_s)
+        if self._sizes is not None:
+            self._file = self._files[self._sizes.after(took_s)]
 
 
 @dataclass(frozen=True)
@@ -136,7 +164,7 @@ class Seen:
     @property
     def text(self) -> str:
         """The answer in a few words: with its probability, where it is one class."""
-        return self.answer.lines[0] if isinstance(self.answer, Classes) else self.answer.text
+        return self.answer.lines[0] if isinstance(self.answer, Classes | Exited) else self.answer.text
 
     def picture(self) -> NDArray[np.uint8]:
         """The picture in BGR, with boxes and masks where there are any."""
@@ -159,13 +187,18 @@ def opened(source: str) -> Camera:
     return Camera(capture, frames_per_second=0.0 if number else capture.get(cv2.CAP_PROP_FPS))
 
 
-def watch(camera: Camera, network: Network, *, headless: bool) -> str:
-    """Look until the source ends or a key is pressed; returns what there is to say about all of it."""
+def watch(camera: Camera, network: Network, *, headless: bool, share: float = 1.0) -> str:
+    """Look until the source ends or a key is pressed; returns what there is to say about all of it.
+
+    It is busy for at most a ``share`` of the time, and waits behind each frame for the rest.
+    """
+    pace, used_s = Share(share), time.process_time()
     answered: deque[float] = deque(maxlen=AVERAGED + 1)
     latencies_ms: list[float] = []
     number, told_at = 0, 0.0
     while (frame := camera.newer_than(number)) is not None:
         number = frame.number
+        began = time.perf_counter()
         seen = network.look(frame.pixels)
         now = time.perf_counter()
         answered.append(now)
@@ -178,11 +211,14 @@ def watch(camera: Camera, network: Network, *, headless: bool) -> str:
                 print(f"{seen.text}, {figures}", flush=True)
         elif not shown(seen.picture(), [seen.text, figures]):
             break
+        time.sleep(pace.pause_s(time.perf_counter() - began))
     if not latencies_ms:
         return "no frame came"
     skipped = number - len(latencies_ms)
     median = float(np.median(latencies_ms))
-    return f"{len(latencies_ms)} of {number} frames, {skipped} skipped, median latency {median:.1f} ms"
+    cpu_ms = 1e3 * (time.process_time() - used_s) / len(latencies_ms)
+    frames = f"{len(latencies_ms)} of {number} frames, {skipped} skipped"
+    return f"{frames}, median latency {median:.1f} ms, {cpu_ms:.1f} ms of processor time a frame"
 
 
 def shown(pixels: NDArray[np.uint8], lines: Sequence[str]) -> bool:
@@ -197,15 +233,25 @@ def shown(pixels: NDArray[np.uint8], lines: Sequence[str]) -> bool:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line, and watch."""
     parser = argparse.ArgumentParser(description="Show what a file of edgekit says of a camera or a video.")
-    parser.add_argument("file", type=Path, help="an exported file, e.g. mobilenet_v3_small_1.0_224.int8.tflite")
+    parser.add_argument(
+        "file",
+        type=Path,
+        nargs="+",
+        help="an exported file, e.g. mobilenet_v3_small_1.0_224.int8.tflite, or a folder of stages; or several, for "
+        "images of one size each",
+    )
     parser.add_argument("--source", default="0", help="number of a camera, or a video (default: 0)")
     parser.add_argument("--threads", type=int, default=2, help="that the network may use (default: 2)")
+    parser.add_argument("--budget-ms", type=float, help="that a frame may take on average (default: any time)")
+    parser.add_argument("--share", type=float, default=1.0, help="of the time that it may be busy (default: 1)")
     parser.add_argument("--headless", action="store_true", help="print a line a second instead of showing a window")
     given = parser.parse_args(arguments)
+    if not 0 < given.share <= 1 or (given.budget_ms is not None and given.budget_ms <= 0):
+        parser.error("--share is above 0 and up to 1, and --budget-ms above 0")
     try:
-        network = Network(given.file, threads=given.threads)
+        network = Network(*given.file, threads=given.threads, budget_ms=given.budget_ms)
         with opened(given.source) as camera:
-            print(watch(camera, network, headless=given.headless))
+            print(watch(camera, network, headless=given.headless, share=given.share))
     except EdgekitError as error:
         raise SystemExit(str(error)) from error
     except KeyboardInterrupt:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def predict(  # noqa: PLR0913 - typer needs them
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="An exported file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An exported file, or a folder of stages.")],
     images: Annotated[
         list[Path], typer.Argument(metavar="IMAGE…", help="Images: files, folders, patterns, .npz, .npy or .csv.")
     ],

@@ -31,13 +31,13 @@ class Stage:
 
     Attributes:
         exit: the name of the exit's logits.
-        rule: when images leave there; None of the last exit, where all do.
+        rule: when images leave there, and how probable classes are.
         macs: multiplications by weights in this stage, each with its addition.
         files: in the chain's folder, by the engine that runs them.
     """
 
     exit: str
-    rule: ExitRule | None
+    rule: ExitRule
     macs: int
     files: dict[str, str]
 
@@ -66,7 +66,7 @@ class Chain:
         stages = [
             {
                 "exit": stage.exit,
-                "rule": None if stage.rule is None else stage.rule.to_dict(),
+                "rule": stage.rule.to_dict(),
                 "macs": stage.macs,
                 "files": stage.files,
             }
@@ -90,7 +90,7 @@ class Chain:
             stages = tuple(
                 Stage(
                     str(stage["exit"]),
-                    None if stage["rule"] is None else ExitRule.from_dict(stage["rule"]),
+                    ExitRule.from_dict(stage["rule"]),
                     int(stage["macs"]),
                     dict(stage["files"]),
                 )
@@ -108,10 +108,12 @@ class Left:
     Attributes:
         exit: its place, from 0.
         logits: [classes], in the files' type.
+        probabilities: of the classes, [classes].
     """
 
     exit: int
     logits: NDArray[Any]
+    probabilities: NDArray[Any]
 
 
 class AdaptiveRunner:
@@ -119,8 +121,9 @@ class AdaptiveRunner:
 
     Attributes:
         chain: what is run.
+        engine: that runs it.
         name: of the runtime.
-        rules: when images leave at each exit but the last; may be changed between images.
+        rules: when images leave at each exit; may be changed between images.
     """
 
     def __init__(self, folder: Path, engine: str = "", *, threads: int = 1) -> None:
@@ -136,15 +139,15 @@ class AdaptiveRunner:
             MissingDependency: the runtime is not installed.
         """
         self.chain = Chain.load(folder)
-        engine = engine or self.chain.engines[0]
-        if engine not in self.chain.engines:
-            raise ArtifactError(f"{folder} has files for {', '.join(self.chain.engines)}, and none for {engine}")
+        self.engine = engine or self.chain.engines[0]
+        if self.engine not in self.chain.engines:
+            raise ArtifactError(f"{folder} has files for {', '.join(self.chain.engines)}, and none for {self.engine}")
         self._stages = [
-            (open_file(folder / stage.files[engine], engine, threads=threads), stage.exit)
+            (open_file(folder / stage.files[self.engine], self.engine, threads=threads), stage.exit)
             for stage in self.chain.stages
         ]
         self.name = self._stages[0][0].name
-        self.rules = [stage.rule for stage in self.chain.stages if stage.rule is not None]
+        self.rules = [stage.rule for stage in self.chain.stages]
 
     @property
     def shape(self) -> tuple[int, ...] | None:
@@ -159,4 +162,5 @@ class AdaptiveRunner:
             if place == last or self.rules[place].leaves(given[name])[0]:
                 break
             image = given[MAP]
-        return Left(place, given[name][0])
+        (probabilities,) = self.rules[place].probabilities(given[name])
+        return Left(place, given[name][0], probabilities)

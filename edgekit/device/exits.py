@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ONE = 1 << 20  # what a probability of 1 is, in fixed point
+NO_LIMIT = (1 << 31) - 1  # of the last exit, where all images leave that are still there
 STEPS = 256  # differences of two int8 values
 
 
@@ -50,21 +51,22 @@ class ExitRule:
     limit: int
 
     @classmethod
-    def of(cls, output: str, scale: float, temperature: float, confidence: float) -> ExitRule:
+    def of(cls, output: str, scale: float, temperature: float, confidence: float | None) -> ExitRule:
         """The rule of an exit.
 
         Args:
             output: the name of its logits.
             scale: of their integers.
             temperature: what they are divided by before the soft-max.
-            confidence: of the most probable class, above 0 and up to 1, from which on images leave.
+            confidence: of the most probable class, above 0 and up to 1, from which on images leave; None of the last
+                exit.
 
         >>> rule = ExitRule.of("exit1", 0.5, 1.0, 0.75)
         >>> rule.table[:3], rule.limit
-        ((1048576, 635994, 385750), 1398101)
+        ((1048576, 635993, 385750), 1398101)
         """
         table = tuple(round(ONE * math.exp(-scale * step / temperature)) for step in range(STEPS))
-        return cls(output, scale, table, math.floor(ONE / confidence))
+        return cls(output, scale, table, NO_LIMIT if confidence is None else math.floor(ONE / confidence))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ExitRule:
@@ -88,6 +90,17 @@ class ExitRule:
         Args:
             logits: [N, classes], int8 or uint8; or the reals that these stand for.
         """
+        left: NDArray[Any] = self._exps(logits).sum(1) <= self.limit
+        return left
+
+    def probabilities(self, logits: NDArray[Any]) -> NDArray[Any]:
+        """The soft-max at the exit's temperature, [N, classes], from the table: the same everywhere."""
+        exps = self._exps(logits)
+        found: NDArray[Any] = exps / exps.sum(1, keepdims=True)
+        return found
+
+    def _exps(self, logits: NDArray[Any]) -> NDArray[Any]:
+        """The entry of the table for each logit."""
         import numpy as np  # noqa: PLC0415 - see edgekit.device.engines.engine
 
         if logits.dtype.kind == "f":
@@ -97,11 +110,11 @@ class ExitRule:
         else:
             integers = logits.astype(np.intp)
             differences = integers.max(1, keepdims=True) - integers
-        left: NDArray[Any] = self._powers[differences].sum(1) <= self.limit
-        return left
+        found: NDArray[Any] = self._array[differences]
+        return found
 
     @cached_property
-    def _powers(self) -> NDArray[Any]:
+    def _array(self) -> NDArray[Any]:
         """The table as an array."""
         import numpy as np  # noqa: PLC0415 - see edgekit.device.engines.engine
 
@@ -113,10 +126,11 @@ def taken(logits: Sequence[NDArray[Any]], rules: Sequence[ExitRule]) -> NDArray[
 
     Args:
         logits: of each exit in order, [N, classes].
-        rules: of the exits but for the last, where all leave that are still there.
+        rules: of the exits; at the last all leave that are still there.
     """
     import numpy as np  # noqa: PLC0415 - see edgekit.device.engines.engine
 
-    left = np.stack([rule.leaves(own) for rule, own in zip(rules, logits)] + [np.ones(len(logits[-1]), bool)])
+    early = [rule.leaves(own) for rule, own in zip(rules[:-1], logits)]
+    left = np.stack([*early, np.ones(len(logits[-1]), bool)])
     found: NDArray[Any] = left.argmax(0)
     return found

@@ -215,19 +215,17 @@ def with_rules(model: IntegerModel) -> IntegerModel:
     """The model; where it has exits, its provenance says when integers let an image leave."""
     from edgekit.tasks.registry import heads_of  # noqa: PLC0415 - it finds this module, too
 
-    heads = heads_of(model.provenance)
+    heads = [head for head in heads_of(model.provenance) if head["task"] == EXITS]
     tensors = {output.name: output.tensor for output in model.graph.outputs}
+    named = [(head, model.params.get(tensors.get(head["name"], ""))) for head in heads]
+    if not any(head["confidence"] is not None for head in heads):
+        return model
     rules = [
-        ExitRule.of(
-            name, float(model.params[tensors[name]].scale[0]), head["temperature"], head["confidence"]
-        ).to_dict()
-        for head in heads
-        if head["task"] == EXITS
-        and head["confidence"] is not None
-        and (name := head["name"]) in tensors
-        and tensors[name] in model.params
+        ExitRule.of(head["name"], float(params.scale[0]), head["temperature"], head["confidence"]).to_dict()
+        for head, params in named
+        if params is not None
     ]
-    return replace(model, provenance={**model.provenance, EXITS: rules}) if rules else model
+    return replace(model, provenance={**model.provenance, EXITS: rules})
 
 
 def _of_exit(one: Exit) -> Metric:

@@ -31,6 +31,12 @@ def test_decisions_are_the_same_of_integers_and_of_what_they_stand_for() -> None
     assert ExitRule.from_dict(rule.to_dict()) == rule
 
 
+def test_probabilities_are_those_of_the_soft_max() -> None:
+    rule = ExitRule.of("last", SCALE, 1.3, None)
+    assert np.allclose(rule.probabilities(LOGITS), probabilities(LOGITS * SCALE / 1.3), atol=1e-5)
+    assert rule.leaves(LOGITS).all()
+
+
 def test_plain_integer_arithmetic_decides_alike() -> None:
     rule = ExitRule.of("exit1", SCALE, 1.0, 0.6)
     plain = [sum(rule.table[max(row) - q] for q in row) <= rule.limit for row in LOGITS[:200].tolist()]
@@ -38,9 +44,9 @@ def test_plain_integer_arithmetic_decides_alike() -> None:
 
 
 def test_who_leaves_nowhere_takes_the_last_exit() -> None:
-    sure, unsure = [100, 0, 0], [1, 0, 0]
-    first, second = np.array([sure, unsure, unsure], np.int8), np.array([sure, sure, unsure], np.int8)
-    rules = [ExitRule.of(name, SCALE, 1.0, 0.9) for name in ("exit1", "exit2")]
+    far, near = [100, 0, 0], [1, 0, 0]
+    first, second = np.array([far, near, near], np.int8), np.array([far, far, near], np.int8)
+    rules = [ExitRule.of(name, SCALE, 1.0, sure) for name, sure in (("exit1", 0.9), ("exit2", 0.9), ("last", None))]
     assert taken([first, second, first], rules).tolist() == [0, 1, 2]
 
 

@@ -71,13 +71,13 @@ class ChainResult:
 
 
 def rules_of(model: IntegerModel) -> tuple[ExitRule, ...]:
-    """When images leave at each exit but the last.
+    """When images leave at each exit.
 
     Raises:
         ConfigError: nobody has chosen that.
     """
     rules = tuple(map(ExitRule.from_dict, model.provenance.get(EXITS, ())))
-    if len(rules) != len(model.graph.outputs) - 1 or not rules:
+    if len(rules) != len(model.graph.outputs):
         raise ConfigError(
             f"nothing says from where images leave {model.graph.name}: edgekit train --exits chooses that at its end"
         )
@@ -141,7 +141,7 @@ def write_chain(path: Path, targets: Sequence[str]) -> ChainResult:
             tuple(
                 Stage(
                     stage.graph.outputs[0].name,
-                    rules[place] if place < len(rules) else None,
+                    rules[place],
                     stage.graph.macs,
                     {engine: names[name][place] for name, engine in engines.items() if engine is not None},
                 )

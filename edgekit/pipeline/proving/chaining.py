@@ -59,7 +59,7 @@ def judge_chain(
     chain, stages, rules = Chain.load(folder), cut(model), rules_of(model)
     if len(chain.stages) != len(stages):
         raise ArtifactError(f"{folder} has {len(chain.stages)} stages, and the network {len(stages)}: edgekit stages")
-    same_rules = [one.rule for one in chain.stages] == [*rules, None]
+    same_rules = tuple(one.rule for one in chain.stages) == rules
     said = [] if same_rules else [f"{FILE_NAME} lets images leave by other rules than the model's: edgekit stages"]
     rule = gates.well_formed("when images leave", said, "the model's tables and limits")
     verdicts: list[FileVerdict] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -12,6 +12,7 @@ import numpy as np
 
 from edgekit import files
 from edgekit.calibration.images import open_images
+from edgekit.device.chain import FILE_NAME, AdaptiveRunner
 from edgekit.errors import ArtifactError, ConfigError, MissingDependency
 from edgekit.exporters.formats import format_of
 from edgekit.exporters.metadata import IoDtype
@@ -23,7 +24,9 @@ from edgekit.quantization import QuantParams
 from edgekit.runtimes.catalog import all_runners
 from edgekit.runtimes.runner import encode
 from edgekit.suppression import ended, given_shapes
+from edgekit.tasks.classification.answers import Candidate, Classes, class_names, ranked
 from edgekit.tasks.drawing import can_be_drawn, drawn
+from edgekit.tasks.exits import Exited
 from edgekit.tasks.registry import heads_of, task_of
 from edgekit.verification.compare import by_default
 from edgekit.words import plain
@@ -94,7 +97,7 @@ def predict(  # noqa: PLR0913 - what is asked, and how it is shown
     """What the file ``path`` says of images.
 
     Args:
-        path: of the file.
+        path: of the file, or of the folder of a chain.
         images: files, folders, patterns or arrays, as ``open_images`` takes them.
         most: how many things of each, such as classes.
         draw: a folder, for a .png of each image with what is said of it; None draws none.
@@ -106,7 +109,7 @@ def predict(  # noqa: PLR0913 - what is asked, and how it is shown
         ConfigError: pictures are wanted of what cannot be drawn, such as a class.
         MissingDependency: its runtime is not installed.
     """
-    with Opened(path, threads=threads) as opened:
+    with open_answering(path, threads=threads) as opened:
         about = opened.metadata
         known = of_provenance(about.provenance)
         sources = [open_images(source, as_read(about.preprocessing, known)) for source in images]
@@ -218,6 +221,80 @@ class Opened:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._runner.__exit__(kind, error, trace)
+
+
+class OpenedChain:
+    """The stages of a network with exits, in the runtime of the first format that they are written in.
+
+    Used in a ``with`` block.
+
+    Attributes:
+        adaptive: runs them, an image at a time.
+        metadata: what the first stage says about itself: preprocessing, labels, provenance.
+        differs: as ``Opened.differs``.
+    """
+
+    def __init__(self, folder: Path, *, threads: int = 1) -> None:
+        """Open the stages in ``folder``.
+
+        Raises:
+            ArtifactError: the chain or a file is damaged.
+            MissingDependency: its runtime is not installed.
+        """
+        self.adaptive = AdaptiveRunner(folder, threads=threads)
+        first = folder / self.adaptive.chain.stages[0].files[self.adaptive.engine]
+        summary = format_of(first).read(first)
+        if summary.metadata is None:
+            raise ArtifactError(f"{first} was not written by edgekit: write the stages again, edgekit stages")
+        self.metadata: Metadata = replace(summary.metadata, network=self.adaptive.chain.network)
+        self._taken = _params(summary.inputs[0])
+        with _opened(first, threads) as runner:
+            because = runner.differs_because
+        self.differs = f"{by_default(self.runner)}: {because}" if because else ""
+
+    @property
+    def runner(self) -> str:
+        """Runtime, version and kernels."""
+        return self.adaptive.name
+
+    def of_pixels(
+        self, pixels: NDArray[np.uint8], names: Sequence[str] = (), *, most: int = 5
+    ) -> tuple[Predicted, ...]:
+        """See ``Opened``."""
+        batch = encode(pixels, self.metadata, self._taken)
+        if self.adaptive.shape is not None and self.adaptive.shape[1] != batch.shape[1]:  # [N, H, W, C]
+            batch = np.ascontiguousarray(batch.transpose(0, 2, 3, 1))
+        return tuple(
+            self._predicted(batch[place : place + 1], name, most)
+            for place, name in enumerate(names or [""] * len(batch))
+        )
+
+    def _predicted(self, image: NDArray[Any], name: str, most: int) -> Predicted:
+        left = self.adaptive.run(image)
+        labels = class_names(len(left.probabilities), self.metadata.labels)
+        order = ranked(left.logits[None], most)[0]
+        best = tuple(Candidate(int(i), labels[i], float(left.probabilities[i])) for i in order)
+        exit_name = self.adaptive.chain.stages[left.exit].exit
+        outputs = {exit_name: left.probabilities.astype(np.float32)}
+        return Predicted(Exited(exit_name, Classes(best)), outputs, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to close."""
+
+
+def open_answering(path: Path, *, threads: int = 1) -> Opened | OpenedChain:
+    """A file, or the stages in a folder, ready to answer.
+
+    Raises:
+        ArtifactError: it is missing or damaged, or another tool wrote it.
+        MissingDependency: its runtime is not installed.
+    """
+    return (OpenedChain if (path / FILE_NAME).is_file() else Opened)(path, threads=threads)
 
 
 def _drawn(said: Predicted, source: ImageSource, folder: Path, taken: set[Path]) -> Path:

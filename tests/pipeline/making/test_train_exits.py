@@ -11,7 +11,7 @@ import pytest
 
 from edgekit.config import Settings, TrainSettings
 from edgekit.device.chain import FILE_NAME, AdaptiveRunner
-from edgekit.device.exits import ExitRule, taken
+from edgekit.device.exits import NO_LIMIT, ExitRule, taken
 from edgekit.errors import ConfigError, UnsupportedOperator
 from edgekit.exporters.formats import FORMATS
 from edgekit.integer_model import IntegerModel
@@ -82,7 +82,8 @@ def test_files_say_when_images_leave(images: Path, exported: Path) -> None:
     (file,) = exported.glob("*.tflite")
     about = FORMATS["tflite"].read(file).metadata
     assert about is not None
-    (rule,) = map(ExitRule.from_dict, about.provenance["exits"])
+    rule, last = map(ExitRule.from_dict, about.provenance["exits"])
+    assert last.limit == NO_LIMIT
     first = checkpoint.load(images / "run").structure.to_dict()["heads"][0]
     assert rule == ExitRule.of("exit1", rule.scale, first["temperature"], first["confidence"])
     names = {one.answer.exit for one in predict(file, [images / "i.npz"]).images if isinstance(one.answer, Exited)}
@@ -97,11 +98,11 @@ def test_stages_compute_what_the_network_does(images: Path, exported: Path) -> N
     assert [one.exit for one in chain.files] == ["exit1", "classifier"]
     with np.load(images / "i.npz") as data:
         pixels = data["images"]
-    (rule,) = rules_of(model)
+    rule, last = rules_of(model)
     medium = np.median(sums := [_sum(rule, row) for row in reference_outputs(model, pixels)["exit1"]])
     assert min(sums) <= medium < max(sums)
     runner = AdaptiveRunner(chain.folder)
-    runner.rules = [replace(rule, limit=int(medium))]  # so that some leave and some do not
+    runner.rules = [replace(rule, limit=int(medium)), last]  # so that some leave and some do not
     expected = reference_outputs(model, pixels)
     wanted = taken([expected["exit1"], expected["classifier"]], runner.rules)
     assert set(wanted) == {0, 1}
@@ -111,9 +112,21 @@ def test_stages_compute_what_the_network_does(images: Path, exported: Path) -> N
         assert (left.logits == expected[("exit1", "classifier")[place]][index]).all()
 
 
+def test_stages_answer_what_the_file_does(images: Path, exported: Path) -> None:
+    (file,), folder = exported.glob("*.tflite"), write_chain(exported, ["tflite"]).folder
+    one, other = (predict(path, [images / "i.npz"]) for path in (file, folder))
+    assert one.network == other.network
+    assert [found.name for found in one.images] == [found.name for found in other.images]
+    for whole, chain in zip(one.images, other.images, strict=True):
+        assert isinstance(whole.answer, Exited)
+        assert isinstance(chain.answer, Exited)
+        assert (whole.answer.exit, whole.answer.text) == (chain.answer.exit, chain.answer.text)
+        likely = [[each.probability for each in answer.classes.best] for answer in (whole.answer, chain.answer)]
+        assert likely[0] == pytest.approx(likely[1], abs=1e-5)
+
+
 def test_stages_are_verified(images: Path, exported: Path) -> None:
-    if not (folder := next(exported.glob("*.stages"), None)):
-        folder = write_chain(exported, ["tflite"]).folder
+    folder = write_chain(exported, ["tflite"]).folder
     made = replace(Settings(), model=replace(Settings().model, checkpoint=images / "run"))
     made = replace(made, verify=replace(made.verify, data=images / "i.npz"))
     *_, chain = verify([exported], made).files
