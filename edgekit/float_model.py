@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from edgekit.ir import Graph
     from edgekit.preprocessing import Preprocessing
+    from edgekit.quantization import QuantParams
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
@@ -21,9 +22,12 @@ class FloatModel:
         preprocessing: how an image becomes the network's input.
         labels: class names, in order; empty where none are known.
         provenance: where it comes from (checkpoint hash, architecture), JSON values.
+        grids: of weights that are integers times a scale of their output channel, these scales by name: files of int8
+            weights are written from such a model (``edgekit.int8_weights``).
     """
 
     graph: Graph
     preprocessing: Preprocessing
     labels: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    grids: Mapping[str, QuantParams] = field(default_factory=dict)

@@ -92,7 +92,9 @@ class Contents:
     @property
     def precision(self) -> Precision:
         """What the metadata says of a float file; float32 where it says nothing."""
-        return Precision.FLOAT16 if self.facts.get(f"{KEY}.precision") == Precision.FLOAT16 else Precision.FLOAT32
+        said = self.facts.get(f"{KEY}.precision")
+        known = isinstance(said, str) and said in set(Precision) - {Precision.INT8}
+        return Precision(str(said)) if known else Precision.FLOAT32
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value

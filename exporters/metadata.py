@@ -37,6 +37,13 @@ class Precision(StrEnum):
     FLOAT32 = "float32"
     FLOAT16 = "float16"
     INT8 = "int8"
+    DYNAMIC = "dynamic"  # int8 weights; the runtime quantizes what each layer reads, image by image
+    WEIGHT_ONLY = "weight-only"  # int8 weights, and float32 for all else
+
+    @property
+    def has_int8_weights(self) -> bool:
+        """Whether reals are computed with weights that are stored in int8 (``edgekit.int8_weights``)."""
+        return self in {Precision.DYNAMIC, Precision.WEIGHT_ONLY}
 
 
 class IoDtype(StrEnum):

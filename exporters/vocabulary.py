@@ -30,6 +30,7 @@ class Does(Enum):
     RESIZE = auto()
     TRANSPOSE = auto()
     CHOOSE = auto()  # the index of the largest
+    QUANTIZE_AND_COMPUTE = auto()  # a layer's sums of integers, of reals that are quantized for it
     QUANTIZE = auto()  # reals to integers, or integers to others
     DEQUANTIZE = auto()
     CONVERT = auto()  # to another floating-point type, which may round

@@ -97,7 +97,10 @@ WRONG = [
     ("[export]\ntargets = ['tflight']", "export.targets is 'tflight': did you mean 'tflite'"),
     ("[export]\ntargets = 'onnx'", "export.targets is 'onnx': a list in brackets is wanted"),
     ("[export]\ntargets = []", "export.targets is empty"),
-    ("[export]\nprecisions = [8]", "export.precisions is 8: 'float32' or 'float16' or 'int8' is wanted"),
+    (
+        "[export]\nprecisions = [8]",
+        "export.precisions is 8: 'float32' or 'float16' or 'int8' or 'dynamic' or 'weight-only' is wanted",
+    ),
     ("[export]\nonnxruntime = 1.10", "export.onnxruntime is 1.1: text is wanted"),
     ("[model]\npadding = 'smae'", "model.padding is 'smae': did you mean 'same'"),
     ("[model]\ncheckpoint = 3", "model.checkpoint is 3: a path is wanted"),

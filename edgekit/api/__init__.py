@@ -32,6 +32,8 @@ def export(  # noqa: PLR0913 - one a flag of the command
     targets: str | Sequence[str] | None = None,
     int8: bool | None = None,
     float16: bool = False,
+    dynamic: bool = False,
+    weight_only: bool = False,
     float32: bool = False,
     device: str | None = None,
     out: str | PathLike[str] | None = None,
@@ -87,6 +89,8 @@ def export(  # noqa: PLR0913 - one a flag of the command
             default.
         int8: write int8 files; by default where calibration, ranges or data_free is given.
         float16: write float16 files, too.
+        dynamic: likewise, of int8 weights whose layers quantize what they read, which takes no images.
+        weight_only: likewise, of int8 weights that compute in float32.
         float32: write float32 files, too; the default without any of the others.
         device: what the files are for, "raspberrypi4" (``edgekit devices`` lists them); it decides what nothing else
             does.

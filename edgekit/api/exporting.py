@@ -134,7 +134,7 @@ def _settings(given: dict[str, Any]) -> Settings:
 
 def _precisions(given: dict[str, Any]) -> list[str] | None:
     """What is asked for; None leaves it to settings."""
-    floats = [name for name in ("float32", "float16") if given[name]]
+    floats = [name for name in ("float32", "float16", "dynamic", "weight-only") if given[name.replace("-", "_")]]
     is_calibrated = given["calibration"] is not None or given["ranges"] is not None or given["data_free"]
     int8 = is_calibrated if given["int8"] is None else given["int8"]
     return [*floats, *(["int8"] if int8 else [])] or None

@@ -21,7 +21,19 @@ KEYWORDS: Final[Mapping[str, str]] = {
 }
 """Keywords that are called otherwise than their flags."""
 _OWN: Final[Mapping[str, str]] = {"model.resolution": "resolution"}  # settings that have a keyword, and no flag
-_SWITCHES = ("data-free", "insist", "strict", "float16", "float32", "int8", "latency", "emulate", "gpu")
+_SWITCHES = (
+    "data-free",
+    "insist",
+    "strict",
+    "float16",
+    "float32",
+    "int8",
+    "dynamic",
+    "weight-only",
+    "latency",
+    "emulate",
+    "gpu",
+)
 _WORDS = (*NORMALIZATIONS, "same", "symmetric", "whole", "none", "all")  # values that look like prose
 # Flags whose values are words.
 _TEXTS = ("crop", "device", "head", "order", "padding", "preprocessing", "probabilities", "sched", "target")

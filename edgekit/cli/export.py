@@ -49,8 +49,15 @@ def export(  # noqa: PLR0913 - one a flag
         bool, typer.Option("--int8", help="Write int8 files (needs --calib, --ranges or --data-free).")
     ] = False,
     float16: Annotated[bool, typer.Option("--float16", help="Write float16 files.")] = False,
+    dynamic: Annotated[
+        bool,
+        typer.Option("--dynamic", help="Write files of int8 weights whose layers quantize what they read; no images."),
+    ] = False,
+    weight_only: Annotated[
+        bool, typer.Option("--weight-only", help="Write files of int8 weights that compute in float32; no images.")
+    ] = False,
     float32: Annotated[
-        bool, typer.Option("--float32", help="Write float32 files; the default without --int8 and --float16.")
+        bool, typer.Option("--float32", help="Write float32 files; the default without another of these.")
     ] = False,
     files: FileFlags,
     calibration: CalibrationFlags,
@@ -76,7 +83,8 @@ def export(  # noqa: PLR0913 - one a flag
 ) -> None:
     """Write a trained MobileNet for its targets, all int8 files from one integer model."""
     with console.reporting("export", as_json=as_json), limited(threads):
-        precisions = [name for name, on in (("float32", float32), ("float16", float16), ("int8", int8)) if on]
+        named = {"float32": float32, "float16": float16, "int8": int8, "dynamic": dynamic, "weight-only": weight_only}
+        precisions = [name for name, is_wanted in named.items() if is_wanted]
         flags = merged(
             network.overrides(checkpoint),
             calibration.overrides(),

@@ -163,7 +163,9 @@ class ExportSettings:
         "what the files are for (edgekit devices); it decides what flags and files do not", default=None
     )
     targets: tuple[Target, ...] = key("formats to write", default_factory=formats.defaults)
-    precisions: tuple[PrecisionName, ...] = key("float32, float16, int8, or several of them", default=("float32",))
+    precisions: tuple[PrecisionName, ...] = key(
+        "float32, float16, int8, dynamic, weight-only, or several of them", default=("float32",)
+    )
     io_dtype: Literal["float32", "int8", "uint8"] = key("what int8 files take and give", default="float32")
     pixels: bool = key(
         "float32 boundaries of int8 files take pixels, 0 to 255, not what the network was trained on: for MediaPipe, "

@@ -20,7 +20,7 @@ class OneOf:
 
 
 Target: TypeAlias = Annotated[str, OneOf(FORMATS)]
-PrecisionName = Literal["float32", "float16", "int8"]
+PrecisionName = Literal["float32", "float16", "int8", "dynamic", "weight-only"]
 Accelerator = Literal["cpu", "cuda"]
 Size = tuple[int, int]  # height and width in pixels, "192x256" or [192, 256]
 

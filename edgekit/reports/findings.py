@@ -10,9 +10,8 @@ from edgekit.facts import Basis
 from edgekit.integer_model import SUFFIX
 from edgekit.reports import origin
 from edgekit.tasks.values import TARGETS, measured_as
-from edgekit.verification.class_parity import ClassParity
+from edgekit.verification.detection_parity import DetectionParity
 from edgekit.verification.gates import Level
-from edgekit.verification.integer_parity import IntegerParity
 from edgekit.words import NOTHING, count, some
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def remark(file: FileVerdict) -> str:
 
 def only_near(files: Iterable[FileVerdict | ExportedFile]) -> tuple[str, ...]:
     """Of which outputs identity is not claimed, and why; each reason once, with the runners where it is not of all."""
-    integers = [one for file in files for one in file.parities if isinstance(one, IntegerParity | ClassParity)]
+    integers = [one for file in files for one in file.parities if not isinstance(one, DetectionParity)]
     found: dict[tuple[str, str], set[str]] = {}
     for one in integers:
         if one.near:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from edgekit import extras
+from edgekit.device.engines.torch import deprecations_silenced
 from edgekit.exporters.metadata import Precision
 from edgekit.extras import Distribution
 from edgekit.runtimes import processor
@@ -48,7 +49,8 @@ class TorchRunner:
         self._module, self._engine, self._threads = loaded.module, loaded.engine, threads
         self.metadata, self._outputs = loaded.texts.metadata, [output.name for output in loaded.texts.outputs]
         integers = self.metadata.precision is Precision.INT8
-        self.name = f"torch {self._torch.__version__.partition('+')[0]}" + (f", {self._engine}" if integers else "")
+        quantized = integers or self.metadata.precision is Precision.DYNAMIC
+        self.name = f"torch {self._torch.__version__.partition('+')[0]}" + (f", {self._engine}" if quantized else "")
         self.simulated: tuple[str, ...] = ()
         # qnnpack widens both factors to 16 bits before it multiplies.
         clamps = integers and self._engine != "qnnpack"
@@ -56,7 +58,7 @@ class TorchRunner:
 
     def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """The outputs by name for a batch [N, C, H, W], both in the types of the file's boundary."""
-        with self._settings():
+        with self._settings(), deprecations_silenced():
             given = self._module(self._tensor(batch))
         tensors = given if isinstance(given, tuple) else (given,)
         return {name: tensor.numpy() for name, tensor in zip(self._outputs, tensors, strict=True)}

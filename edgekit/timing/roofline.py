@@ -29,6 +29,7 @@ from edgekit import files
 from edgekit.device import machine
 from edgekit.exporters.metadata import IoDtype, Precision
 from edgekit.float_model import FloatModel
+from edgekit.int8_weights import with_int8_weights
 from edgekit.ir import Conv2d, Graph, Mean, Node, Output, Tensor
 from edgekit.preprocessing import Preprocessing
 from edgekit.progress import Progress, silent
@@ -148,7 +149,8 @@ def _peak_gmacs(form: Format, precision: Precision, threads: int, progress: Prog
         if precision is Precision.INT8:
             form.write_integer_model(_integers(model), path, io_dtype=IoDtype.INT8)
         else:
-            form.write_float_model(model, path, precision=precision)
+            stored = with_int8_weights(model) if precision.has_int8_weights else model
+            form.write_float_model(stored, path, precision=precision)
         for done in range(_PROCESSES):
             progress(stage, done, _PROCESSES)
             with ProfileWorker(path, threads=threads) as worker:

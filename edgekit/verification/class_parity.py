@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 # are as good as equal: the share of those that float32 tells apart otherwise is below 1e-4, measured on photographs
 # that 480 x 360 logits are enlarged to; float16 keeps 11 bits of every logit, and an int8 rounding that turns out
 # otherwise in the middle of a network moves logits by as much (``integer_parity.NEAR``).
-ALLOWED: Final = {Precision.FLOAT32: 1e-3, Precision.FLOAT16: 5e-2}
 NEAR_CLASSES: Final = 5e-2
+ALLOWED: Final = {
+    Precision.FLOAT32: 1e-3,
+    Precision.FLOAT16: NEAR_CLASSES,
+    Precision.WEIGHT_ONLY: 1e-3,
+    Precision.DYNAMIC: NEAR_CLASSES,
+}
 
 
 @dataclass(frozen=True, slots=True)

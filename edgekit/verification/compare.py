@@ -10,6 +10,7 @@ from edgekit.device.detections import EXACT
 from edgekit.errors import ArtifactError
 from edgekit.exporters.metadata import FLOAT16_SCALES, Precision
 from edgekit.ir import LOGITS
+from edgekit.reference.float import FloatReference
 from edgekit.reference.integer import Reference
 from edgekit.runtimes.runner import decode, encode, in_batches
 from edgekit.suppression import ended, endings_of, given_names
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.exporters.metadata import Metadata
+    from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
     from edgekit.runtimes.runner import Runner
     from edgekit.suppression import Ending
@@ -40,6 +42,12 @@ def reference_outputs(model: IntegerModel, pixels: NDArray[np.uint8]) -> dict[st
     """
     stored = model.encode(pixels)
     return ended(in_batches(stored, 1, Reference(model).run), model.provenance)
+
+
+def stored_outputs(model: FloatModel, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    """What files of int8 weights have to give or be near to, by name: the network with these weights, in float64."""
+    images = model.preprocessing.normalization(pixels)
+    return ended(in_batches(images, 1, FloatReference(model.graph).run), model.provenance)
 
 
 def run_integers(

@@ -30,11 +30,21 @@ if TYPE_CHECKING:
 
 # By how much scores and sides, both 0..1, may be off. Of equal integers (``EXACT``) all that is left are soft-max and
 # decoding in float32. Of float files, what ``float_parity.TOLERANCE`` allows of codings and logits that reach some ten.
-ALLOWED: Final = {Precision.FLOAT32: 1e-3, Precision.FLOAT16: 0.1}
+ALLOWED: Final = {
+    Precision.FLOAT32: 1e-3,
+    Precision.FLOAT16: 0.1,
+    Precision.WEIGHT_ONLY: 1e-3,
+    Precision.DYNAMIC: 0.2,
+}
 EXCHANGED: Final = 0.02  # of the boxes, and one more: so many may stand for others that are as sure
 # Of the boxes that have to be there, the share that has to be there again, where no more than nearness is claimed:
 # one that last bits exchange may have suppressed others.
-NEARLY: Final = {Precision.FLOAT32: 0.98, Precision.FLOAT16: 0.9}
+NEARLY: Final = {
+    Precision.FLOAT32: 0.98,
+    Precision.FLOAT16: 0.9,
+    Precision.WEIGHT_ONLY: 0.98,
+    Precision.DYNAMIC: 0.8,
+}
 
 
 @dataclass(frozen=True, slots=True)

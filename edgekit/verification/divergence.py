@@ -153,8 +153,8 @@ class Comparison:
         self.model = network if isinstance(network, IntegerModel) else None
         self.graph = network.graph if isinstance(network, IntegerModel) else network
         self.same_type = (a.precision is Precision.INT8) == (b.precision is Precision.INT8)
-        # Integers never are the reals that they stand for, and what float16 costs adds up from layer to layer.
-        self.comparable = a.precision is b.precision is not Precision.FLOAT16
+        # Integers never are the reals that they stand for, and what rounding costs adds up from layer to layer.
+        self.comparable = a.precision is b.precision and a.precision not in {Precision.FLOAT16, Precision.DYNAMIC}
         self.tolerance = max(TOLERANCE.get(trace.precision, TOLERANCE[Precision.FLOAT32]) for trace in (a, b))
         self._near = self.model.near_in({*a.simulated, *b.simulated}) if self.model else {}
 

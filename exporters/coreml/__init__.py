@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from edgekit.errors import ConfigError
 from edgekit.exporters.format import Codec, Format
 from edgekit.extras import Distribution
 
@@ -43,10 +44,19 @@ def _codec() -> Codec:
 
 
 def _options(chosen: Mapping[str, Any], precision: Precision, *, int16: bool) -> dict[str, Any]:
-    """What the writers want to know besides the model: what the program of an int8 package computes in."""
+    """What the writers want to know besides the model: what the program of an int8 package computes in.
+
+    Raises:
+        ConfigError: the package is to be dynamic.
+    """
     del int16
     from edgekit.exporters.metadata import Precision  # noqa: PLC0415 - formats are listed without numpy
 
+    if precision is Precision.DYNAMIC:
+        raise ConfigError(
+            "Core ML quantizes nothing while it runs, so no .mlpackage can be dynamic: export it apart, with "
+            "--weight-only or --int8, or leave coreml out of the targets"
+        )
     return {"precision": Precision(chosen["coreml_program"])} if precision is Precision.INT8 else {}
 
 

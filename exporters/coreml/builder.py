@@ -14,6 +14,7 @@ import numpy as np
 from edgekit.exporters.coreml import blobs
 from edgekit.exporters.coreml.blobs import BlobWriter
 from edgekit.exporters.coreml.package import WEIGHTS_REFERENCE
+from edgekit.exporters.coreml.reals import to_scale, to_weights
 from edgekit.exporters.coreml.schema import schema
 from edgekit.exporters.origins import Recorder
 from edgekit.ir.naming import Names
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
+
+    from edgekit.quantization import QuantParams
 
 FUNCTION: Final = "main"
 _IN_FILE_FROM_SIZE: Final = 10  # should_use_weight_file in coremltools/converters/mil/backend/mil/load.py
@@ -82,6 +85,28 @@ class ProgramBuilder:
         """Append a constant that has a name of its own."""
         self._operation("const", output).attributes["val"].CopyFrom(self._literal(array))
         return output
+
+    def int8_constant(self, name: str, stored: NDArray[np.int8], params: QuantParams) -> Value:
+        """Append a constant whose reals are computed of int8 when a program is loaded.
+
+        Args:
+            name: of the reals.
+            stored: the integers, [O, ...].
+            params: one scale, or one a channel of the first axis.
+
+        Raises:
+            ConfigError: a scale is none in the program's type.
+        """
+        stored, real = to_weights(stored, params.scale, self.dtype)
+        scale = to_scale(real, self.dtype, name)
+        return self.constant_expression(
+            "constexpr_affine_dequantize",
+            Value(name, self.dtype, stored.shape),
+            quantized_data=stored,
+            zero_point=np.full(scale.shape, params.zero_point, np.int8),  # one a scale, as coremltools writes them
+            scale=scale,
+            axis=0,
+        )
 
     def constant_expression(self, operator: str, output: Value, **arguments: Argument) -> Value:
         """Append one of the ``constexpr`` operations of iOS 16 and 17, whose arguments are attributes."""

@@ -40,6 +40,7 @@ class Target:
 
 
 IOS15: Final = Target(6, "CoreML5")  # the first with programs: enough for float networks
+IOS16: Final = Target(7, "CoreML6")  # the first with weights in int8
 IOS17: Final = Target(8, "CoreML7")  # the first with quantize and dequantize
 
 

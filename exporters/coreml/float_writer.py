@@ -13,26 +13,26 @@ import numpy as np
 from edgekit.exporters import metadata
 from edgekit.exporters.coreml import NORMALIZED, operators
 from edgekit.exporters.coreml.builder import Value
-from edgekit.exporters.coreml.document import IOS15, Document
+from edgekit.exporters.coreml.document import IOS15, IOS16, Document
 from edgekit.exporters.coreml.reals import to_real
-from edgekit.exporters.metadata import Head
+from edgekit.exporters.metadata import Head, Precision
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgekit.exporters.metadata import Metadata, Precision
+    from edgekit.exporters.metadata import Metadata
     from edgekit.float_model import FloatModel
 
 
 def write_float_model(
     model: FloatModel, path: Path, *, precision: Precision, head: Head = Head.LOGITS, batch: int | None = None
 ) -> None:
-    """Write an .mlpackage for iOS 15 and later.
+    """Write an .mlpackage for iOS 15 and later, or iOS 16 with int8 weights.
 
     Args:
         model: the float model.
         path: of the package.
-        precision: float32 or float16, of the weights and operators.
+        precision: float32 or float16, of the weights and operators, or weight-only.
         head: what stands beside the logits: with labels, the package is a classifier of these probabilities then.
         batch: how many images it takes at once. More than one come as an array of what the float network takes; one is
             an image, of which Core ML's own interface takes any number.
@@ -45,13 +45,17 @@ def write_float_model(
     """
     writer = _FloatWriter(model, metadata.of_float_model(model, precision, head, batch=batch or 1, suppresses=False))
     writer.write()
-    writer.document.save(path, IOS15, f"{precision} weights and operators")
+    if precision is Precision.WEIGHT_ONLY:
+        writer.document.save(path, IOS16, "int8 weights and float32 operators")
+    else:
+        writer.document.save(path, IOS15, f"{precision} weights and operators")
 
 
 class _FloatWriter:
     def __init__(self, model: FloatModel, about: Metadata) -> None:
         self.model = model
-        self.document = Document(model.graph, about, about.precision)
+        halves = about.precision is Precision.FLOAT16
+        self.document = Document(model.graph, about, Precision.FLOAT16 if halves else Precision.FLOAT32)
         self.program = self.document.program
         self.values: dict[str, Value] = {}
 
@@ -82,7 +86,11 @@ class _FloatWriter:
         return document.to_program_type(scaled)
 
     def _operand(self, name: str) -> Value:
-        if name not in self.values:
+        if name in self.model.grids:
+            grid = self.model.grids[name]
+            stored = grid.quantize(self.model.graph.constants[name])
+            self.values[name] = self.program.int8_constant(self.document.names[name], stored, grid)
+        elif name not in self.values:
             array = to_real(self.model.graph.constants[name], self.program.dtype, name)
             value = Value(self.document.names[name], array.dtype.name, array.shape)
             self.values[name] = self.program.constant(value, array)

@@ -11,7 +11,7 @@ from edgekit import files
 from edgekit.errors import ArtifactError
 from edgekit.exporters import metadata
 from edgekit.exporters.coreml import endings
-from edgekit.exporters.coreml.document import IOS15, IOS17
+from edgekit.exporters.coreml.document import IOS15, IOS16, IOS17
 from edgekit.exporters.coreml.reader import read_model
 from edgekit.exporters.metadata import Metadata
 from edgekit.exporters.summary import Endpoint, Summary
@@ -30,8 +30,12 @@ _ALIGNING: Final = frozenset({"add", "mul", "cast"})
 _MOVES: Final = frozenset({"reshape", "transpose"})  # several of which may make one move
 _DATA: Final = frozenset({"x", "y", "weight"})  # the parameters that tensors and weights come in by
 _RELEASES: Final = {
-    IOS15.specification: "iOS 15", 7: "iOS 16", IOS17.specification: "iOS 17", 9: "iOS 18", 10: "iOS 26"
-}  # fmt: skip
+    IOS15.specification: "iOS 15",
+    IOS16.specification: "iOS 16",
+    IOS17.specification: "iOS 17",
+    9: "iOS 18",
+    10: "iOS 26",
+}
 
 
 def read(path: Path) -> Summary:

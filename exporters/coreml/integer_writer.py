@@ -35,7 +35,7 @@ from edgekit.exporters.coreml.builder import Value
 from edgekit.exporters.coreml.document import IOS17, Document
 from edgekit.exporters.coreml.names import REAL, RESULT
 from edgekit.exporters.coreml.operators import OPERATORS
-from edgekit.exporters.coreml.reals import to_real, to_scale, to_weights
+from edgekit.exporters.coreml.reals import to_real, to_scale
 from edgekit.exporters.metadata import Head, IoDtype, Metadata, Precision
 from edgekit.ir.operators.operator import Border
 from edgekit.quantization import INT8_MIN
@@ -251,14 +251,5 @@ class _IntegerWriter:
         return self.program.constant(Value(self.names[name], array.dtype.name, array.shape), array)
 
     def _constant(self, name: str) -> Value:
-        stored, params = np.atleast_1d(self.model.graph.constants[name]), self.model.params[name]
-        stored, real = to_weights(stored, params.scale, self.program.dtype)
-        scale = to_scale(real, self.program.dtype, name)
-        return self.program.constant_expression(
-            "constexpr_affine_dequantize",
-            Value(self.names[name], self.program.dtype, stored.shape),
-            quantized_data=stored,
-            zero_point=np.full(scale.shape, params.zero_point, np.int8),  # one a scale, as coremltools writes them
-            scale=scale,
-            axis=0,
-        )
+        stored = np.atleast_1d(self.model.graph.constants[name])
+        return self.program.int8_constant(self.names[name], stored, self.model.params[name])

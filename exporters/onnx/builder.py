@@ -14,7 +14,7 @@ from edgekit.exporters.origins import Recorder
 from edgekit.ir.operators.operator import Border
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import onnx
     from numpy.typing import NDArray
@@ -43,16 +43,21 @@ class OnnxBuilder:
         values: the names in the file of real activations, by their names in the graph.
         stored: the names of stored ones, in an int8 model.
         dtype: of float constants.
+        grids: scales of weights that a float file stores in int8, by name.
+        dynamic: of them, those of layers that quantize what they read.
         origins: of the nodes that are written.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is written, and how its numbers are stored
         self,
         graph: Graph,
         params: Mapping[str, QuantParams],
         version: OnnxVersion,
         endpoints: Mapping[str, str],
         dtype: type[Any] = np.float32,
+        *,
+        grids: Mapping[str, QuantParams] | None = None,
+        dynamic: Collection[str] = (),
     ) -> None:
         """Start a file.
 
@@ -62,8 +67,11 @@ class OnnxBuilder:
             version: what the file declares.
             endpoints: the tensors that callers see as they are, stored or real, with their names in the file.
             dtype: of float constants.
+            grids: scales of weights that a float file stores in int8.
+            dynamic: of them, those of layers that quantize what they read.
         """
         self.graph, self.params, self.version, self.dtype = graph, params, version, dtype
+        self.grids, self.dynamic = grids or {}, dynamic
         public = set(public_names(graph).values())
         self.values = {name: f"{name}.inner" if name in public else name for name in graph.tensors}
         self.stored = {name: f"{name}.quantized" for name in graph.tensors}
@@ -141,6 +149,9 @@ class OnnxBuilder:
             name: of the constant, [out, in, ...].
             more_channels: input channels of zeros, behind those that it has.
         """
+        if name in self.grids:
+            grid = self.grids[name]
+            return self._dequantized(name, grid.quantize(self.graph.constants[name]), grid.scale)
         if name not in self.params:
             return self._float_constant(name)
         integers = self.graph.constants[name]

@@ -18,6 +18,7 @@ from edgekit.exporters.onnx.builder import ELEMENT_TYPES, OnnxBuilder
 from edgekit.exporters.onnx.endings import write_ending
 from edgekit.exporters.onnx.operators import OPERATORS
 from edgekit.exporters.onnx.versions import for_runtime
+from edgekit.int8_weights import read_as_integers
 from edgekit.suppression import endings_of, replaced
 
 if TYPE_CHECKING:
@@ -82,12 +83,14 @@ def write_float_model(  # noqa: PLR0913 - likewise
     batch: int | None = None,
     head: Head = Head.LOGITS,
 ) -> None:
-    """Write a float32 file, or a float16 one with a float32 boundary; simplified by onnxsim, with its own check.
+    """Write a float file with a float32 boundary; simplified by onnxsim, with its own check, unless weights are int8.
+
+    onnxsim would make floats of weights that are stored in int8.
 
     Args:
         model: what to write.
         path: of the .onnx file.
-        precision: FLOAT32 or FLOAT16.
+        precision: any but INT8.
         runtime: the ONNX Runtime that has to read the file ("onnxruntime==1.10"); None for 1.12 and later.
         batch: how many images the file takes at once; None for any number.
         head: what stands beside the logits, as the second output.
@@ -99,8 +102,9 @@ def write_float_model(  # noqa: PLR0913 - likewise
         MissingDependency: onnxsim is not installed.
     """
     graph, names, version = model.graph, public_names(model.graph), for_runtime(runtime)
-    if precision is Precision.FLOAT32:
-        builder = OnnxBuilder(graph, {}, version, names)
+    if precision is not Precision.FLOAT16:
+        dynamic = read_as_integers(model) if precision is Precision.DYNAMIC else ()
+        builder = OnnxBuilder(graph, {}, version, names, grids=model.grids, dynamic=dynamic)
     else:
         masks = {tensor: name for tensor, name in names.items() if graph.tensors[tensor].is_mask}
         builder = OnnxBuilder(graph, {}, version, masks, np.float16)
@@ -191,7 +195,7 @@ def _write(builder: OnnxBuilder, dtype: int, metadata: file_metadata.Metadata, p
         builder.node(_HEADS[metadata.head], [names[logits]], file_metadata.PROBABILITIES, **attributes)
         outputs.append(builder.endpoint(file_metadata.PROBABILITIES, logits, dtype, batch=metadata.batch))
     model = builder.finish([image], outputs)
-    if metadata.precision is not Precision.INT8:
+    if metadata.precision in {Precision.FLOAT32, Precision.FLOAT16}:
         model = simplify(model)
     builder.describe(model, metadata)
     files.write_bytes(path, model.SerializeToString(deterministic=True))

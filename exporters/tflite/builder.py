@@ -45,11 +45,13 @@ class TfliteBuilder:
         endpoints: names in the file, by names in the graph, of the tensors that callers see as they are.
         batch: how many images the file takes at once. With 1 it can be resized to any other.
         half: store float constants in float16.
+        grids: scales of weights that a float file stores in int8, by name.
+        dynamic: of them, those that layers read as they are stored: such a layer quantizes its input.
         origins: of the operators that are written.
         heads: indices of the outputs of each head that has a signature, by its name.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is written, and how its numbers are stored
         self,
         graph: Graph,
         params: Mapping[str, QuantParams],
@@ -57,10 +59,12 @@ class TfliteBuilder:
         *,
         batch: int = 1,
         half: bool = False,
+        grids: Mapping[str, QuantParams] | None = None,
+        dynamic: Collection[str] = (),
     ) -> None:
         self.schema = tflite_schema.load()
         self.graph, self.params, self.endpoints, self.half = graph, params, endpoints, half
-        self.batch = batch
+        self.batch, self.grids, self.dynamic = batch, grids or {}, dynamic
         self.buffers = [tflite_schema.aligned_buffer(self.schema, None)]  # buffer 0 is empty by definition
         self.tensors: list[Any] = []
         self.operators: list[Any] = []
@@ -98,7 +102,9 @@ class TfliteBuilder:
         return np.dtype(self.params[name].dtype).name if name in self.params else "float32"
 
     def weight(self, name: str, values: NDArray[Any], channel_axis: int) -> int:
-        """A weight in TFLite's layout, quantized along ``channel_axis`` if the model is an integer one."""
+        """A weight in TFLite's layout, quantized along ``channel_axis`` if the model or the file stores integers."""
+        if name in self.grids:
+            return self._on_grid(name, values, channel_axis)
         if name not in self.params:
             return self._float_constant(name, values)
         return self.constant(name, values, self.params[name], channel_axis)
@@ -246,6 +252,17 @@ class TfliteBuilder:
     def _buffer(self, data: NDArray[Any]) -> int:
         self.buffers.append(tflite_schema.aligned_buffer(self.schema, data))
         return len(self.buffers) - 1
+
+    def _on_grid(self, name: str, values: NDArray[Any], axis: int) -> int:
+        """A weight of a float file, stored in int8: real behind a DEQUANTIZE, unless layers read it as it is stored."""
+        grid = self.grids[name]
+        integers = np.moveaxis(grid.quantize(np.moveaxis(values, axis, 0)), 0, axis)
+        stored = self.constant(f"{name}.int8", integers, grid, axis)
+        if name in self.dynamic:
+            return stored
+        index = self.tensor(name, values.shape, "float32")
+        self.operator("DEQUANTIZE", 5, [stored], index)
+        return index
 
     def _float_constant(self, name: str, values: NDArray[Any]) -> int:
         if not self.half:

@@ -123,6 +123,8 @@ class _Decoder:
 
     def _operator(self, operator: Any) -> Operator:  # noqa: ANN401 - generated classes
         does = _DOES.get(self._file.kind(operator), Does.OTHER)
+        if reader.is_hybrid(self._file, operator):
+            does = Does.QUANTIZE_AND_COMPUTE
         return Operator(self._result(operator), dict(self._fields(operator)), self._constants(operator), does)
 
     def _result(self, operator: Any) -> str:  # noqa: ANN401 - generated classes

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _CONVERSIONS = {"QUANTIZE", "DEQUANTIZE"}
 _HEADS = {"SOFTMAX", "LOGISTIC"}  # from one output of the file to another: logits to probabilities
 _ALIGNING = {"MUL", "ADD"}
+_LAYERS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
 _FIRST_FIELD = 4  # in the vtable of any table: in Buffer's of schema.fbs, that of data
 _FLOATS = {"FLOAT64", "FLOAT32", "FLOAT16", "BFLOAT16"}
 
@@ -152,6 +153,14 @@ def boundary(file: Opened) -> frozenset[int]:
         if is_head or ends_it or (is_conversion and not file.is_constant(int(operator.inputs[0]))):
             found.add(position)
     return frozenset(found)
+
+
+def is_hybrid(file: Opened, operator: Any) -> bool:  # noqa: ANN401 - generated classes
+    """Whether a layer reads reals and int8 weights, so that it quantizes what it reads (tflite/kernels/conv.cc)."""
+    if file.kind(operator) not in _LAYERS:
+        return False
+    source, weight, *_ = (file.types[file.graph.tensors[index].type] for index in operator.inputs)
+    return (source, weight) == ("FLOAT32", "INT8")
 
 
 def _indices(operator: Any) -> set[int]:  # noqa: ANN401 - generated classes

@@ -15,6 +15,7 @@ from edgekit.exporters.tflite import metadata as tflite_metadata
 from edgekit.exporters.tflite.builder import TfliteBuilder
 from edgekit.exporters.tflite.endings import write_ending
 from edgekit.exporters.tflite.operators import OPERATORS, oldest_runtime
+from edgekit.int8_weights import read_as_integers
 from edgekit.models.task_architecture import HEADS, outputs_by_head
 from edgekit.suppression import endings_of, replaced
 
@@ -82,14 +83,15 @@ def write_float_model(  # noqa: PLR0913 - likewise
     batch: int | None = None,
     signatures: bool = False,
 ) -> None:
-    """Write a float32 file, or one whose weights are stored in float16; the rest as in ``write_integer_model``.
+    """Write a float32 file, or one whose weights are stored in float16 or int8; the rest as in ``write_integer_model``.
 
     Raises:
         BadInput: the file cannot be written.
         MissingDependency: ai-edge-litert is not installed.
     """
     half, names = precision is Precision.FLOAT16, public_names(model.graph)
-    builder = TfliteBuilder(model.graph, {}, names, batch=batch or 1, half=half)
+    dynamic = read_as_integers(model) if precision is Precision.DYNAMIC else ()
+    builder = TfliteBuilder(model.graph, {}, names, batch=batch or 1, half=half, grids=model.grids, dynamic=dynamic)
     image = builder.activation(model.graph.input)
     for node in model.graph:
         builder.origins.enter(node)

@@ -34,9 +34,9 @@ def _codec() -> Codec:
 
 
 def _options(chosen: Mapping[str, Any], precision: Precision, *, int16: bool) -> dict[str, Any]:
-    """What the writers want to know besides the model: the quantized engine that an int8 file is laid out for."""
+    """What the writers want to know besides the model: the quantized engine that a file is laid out for."""
     del int16
-    return {"engine": chosen["torch_engine"]} if precision == "int8" else {}
+    return {"engine": chosen["torch_engine"]} if precision in {"int8", "dynamic"} else {}
 
 
 FORMAT = Format(

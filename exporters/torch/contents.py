@@ -87,6 +87,7 @@ _DOES: Final = {
     "aten::upsample_nearest2d": Does.RESIZE,
     "resize": Does.RESIZE,
     "quantized::cat": Does.JOIN,
+    "quantized::linear_dynamic": Does.QUANTIZE_AND_COMPUTE,
     "quantized::add": Does.ADD,
     "quantized::mul": Does.MULTIPLY,
 }

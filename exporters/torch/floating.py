@@ -11,6 +11,7 @@ import math
 from typing import TYPE_CHECKING
 
 from edgekit import files
+from edgekit.device.engines.torch import deprecations_silenced
 from edgekit.exporters import metadata
 from edgekit.exporters.metadata import Head, IoDtype, Precision
 from edgekit.exporters.summary import Endpoint
@@ -18,10 +19,12 @@ from edgekit.exporters.torch import script
 from edgekit.exporters.torch.operators import FLOAT
 from edgekit.exporters.torch.texts import Texts, given
 from edgekit.exporters.torch.writers import FloatWriter
+from edgekit.int8_weights import read_as_integers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edgekit.exporters.torch.texts import Engine
     from edgekit.float_model import FloatModel
     from edgekit.ir import Clamp, Graph, Node
 
@@ -62,8 +65,14 @@ def add_head(program: script.Program, graph: Graph, head: Head) -> None:
     program.also(metadata.PROBABILITIES, expression, graph.output_tensors.index(metadata.logits_of(graph)))
 
 
-def write_float_model(
-    model: FloatModel, path: Path, *, precision: Precision, head: Head = Head.LOGITS, batch: int | None = None
+def write_float_model(  # noqa: PLR0913 - one a choice of the user's
+    model: FloatModel,
+    path: Path,
+    *,
+    precision: Precision,
+    engine: Engine | None = None,
+    head: Head = Head.LOGITS,
+    batch: int | None = None,
 ) -> None:
     """Write ``model`` to ``path`` as a TorchScript file: it needs torch alone, float32 in and out.
 
@@ -72,7 +81,8 @@ def write_float_model(
     Args:
         model: a canonical float graph.
         path: the file, ``.pt`` by custom.
-        precision: float32, or float16 for the weights.
+        precision: any but int8; what is not float32 concerns the weights.
+        engine: that quantizes what layers of a dynamic file read; None of any other.
         head: what a method ``probabilities`` makes of the logits, which are what ``forward`` gives.
         batch: how many images the file says that it takes at once; the program takes any number.
 
@@ -81,18 +91,21 @@ def write_float_model(
         BadInput: the file cannot be written.
     """
     graph, program = model.graph, script.Program(outputs=result_names(model.graph))
-    writer = FloatWriter(graph, program, half=precision is Precision.FLOAT16)
-
-    program.takes(graph.input)
-    for node in graph:
-        program.origins.enter(node)
-        write_node(node, writer)
-    program.origins.enter(None)
-    made = {tensor: program.variable(tensor) for tensor in graph.output_tensors}
-    program.returns([as_mask(of) if graph.tensors[tensor].is_mask else of for tensor, of in made.items()])
-    add_head(program, graph, head)
+    dynamic = read_as_integers(model) if precision is Precision.DYNAMIC else ()
+    half, reduced = precision is Precision.FLOAT16, engine != "qnnpack"
+    writer = FloatWriter(graph, program, half=half, grids=model.grids, dynamic=dynamic, reduced=reduced)
 
     about = metadata.of_float_model(model, precision, head, batch=batch)
     taken = Endpoint(graph.input, IoDtype.FLOAT32, (batch or metadata.FREE, *graph.tensors[graph.input].shape))
-    texts = Texts(about, taken, given(about), origins=program.origins)
-    files.write_bytes(path, program.to_bytes(texts.to_extra_files()))
+    with script.pinned(script.packing_engine()), deprecations_silenced():
+        program.takes(graph.input)
+        for node in graph:
+            program.origins.enter(node)
+            write_node(node, writer)
+        program.origins.enter(None)
+        made = {tensor: program.variable(tensor) for tensor in graph.output_tensors}
+        program.returns([as_mask(of) if graph.tensors[tensor].is_mask else of for tensor, of in made.items()])
+        add_head(program, graph, head)
+        texts = Texts(about, taken, given(about), engine, program.origins)
+        data = program.to_bytes(texts.to_extra_files())
+    files.write_bytes(path, data)

@@ -96,6 +96,10 @@ class Forward:
                 return True
         return False
 
+    def is_constant(self, step: Step) -> bool:
+        """Whether an operator reads nothing but what the file holds."""
+        return bool(step.reads) and all(value in self.constants or value in self.values for value in step.reads)
+
     def _reads(self, node: Any) -> tuple[str, ...]:  # noqa: ANN401 - likewise
         read = (value_id(value) for value in node.inputs())
         return tuple(name for value in read for name in self.lists.get(value, (value,)))

@@ -165,7 +165,7 @@ def _program(model: IntegerModel, io_dtype: IoDtype, engine: Engine, head: Head)
             quantized = program.call("from_int8", argument, scale, zero_point)
     program.assign(graph.input, quantized)
 
-    float_writer, float_nodes = FloatWriter(graph, program, half=False), set(model.float_nodes)
+    float_writer, float_nodes = FloatWriter(graph, program), set(model.float_nodes)
     for node in graph:
         program.origins.enter(node)
         if node in float_nodes:

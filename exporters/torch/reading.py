@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _ALIGNING = frozenset({"aten::add", "aten::addcmul"})  # what a float input goes through before: integer._aligned
-_UNPACKING = {"aten::to"}  # float16 weights to float32
+_UNPACKING = {"aten::to"}  # float16 weights to float32; those in int8 are constants times constants
 # What stands beside the code; the lite interpreter's program is a second one.
 _VERSION = "version"
 _BESIDE = (torchscript.METADATA, torchscript.PROGRAM, torchscript.BYTECODE, _VERSION)
@@ -91,9 +91,10 @@ def read(path: Path) -> Summary:
     float_operators: list[str] = []
     unnamed: list[Step] = []  # float operators of an expression whose variable is yet to come
     integers: set[str] = set()  # names of values that are quantized tensors
-    for step in Forward(loaded.module).steps:
+    forward = Forward(loaded.module)
+    for step in forward.steps:
         kind, node = step.kind, step.node
-        if kind.startswith("prim::") or kind in _UNPACKING:
+        if kind.startswith("prim::") or kind in _UNPACKING or forward.is_constant(step):
             continue
         before = [other.kind for other in unnamed]
         if kind in TO_INTEGERS and not integers and _ALIGNING.issuperset(before):  # of the input: the boundary's

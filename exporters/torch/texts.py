@@ -33,7 +33,7 @@ class Texts:
         metadata: as in every format.
         input: of ``forward``.
         outputs: of ``forward``, in order.
-        engine: the quantized engine that the layers were laid out for; None in a float file.
+        engine: the quantized engine that the layers were laid out for; None in a file without quantized operators.
         origins: of the statements of ``forward``, where the file is yet to be written.
     """
 

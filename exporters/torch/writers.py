@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,30 +13,74 @@ import torch
 from edgekit.exporters.torch import convolution
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from numpy.typing import NDArray
+
     from edgekit.exporters.torch import script
     from edgekit.exporters.torch.texts import Engine
     from edgekit.integer_model import IntegerModel
     from edgekit.ir import Graph, Node, Padding
+    from edgekit.quantization import QuantParams
 
 UINT8_OFFSET = 128  # a quint8 value is the int8 value plus this, and so is its zero point
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
 class FloatWriter:
-    """A float graph on its way into a program."""
+    """A float graph on its way into a program.
+
+    Attributes:
+        graph: what is written.
+        program: that it is written into.
+        half: store constants in float16.
+        grids: scales of weights that are stored in int8, by name.
+        dynamic: of them, those of layers that quantize what they read, where torch can do that.
+        reduced: such a layer quantizes to seven bits, as FBGEMM's kernels want it.
+    """
 
     graph: Graph
     program: script.Program
-    half: bool
+    half: bool = False
+    grids: Mapping[str, QuantParams] = field(default_factory=dict)
+    dynamic: Collection[str] = ()
+    reduced: bool = False
 
     def operand(self, name: str) -> str:
         """The expression that reads an activation or a constant."""
         if name in self.graph.tensors:
             return self.program.variable(name)
+        if name in self.grids:
+            integers = torch.tensor(self.grids[name].quantize(self.graph.constants[name]))
+            scale = torch.tensor(self.grids[name].scale.reshape(-1, *[1] * (integers.dim() - 1)))
+            attributes = {"int8": integers, "scale": scale}
+            factors = [self.program.attribute(f"{name}.{key}", tensor) for key, tensor in attributes.items()]
+            return f"torch.mul({', '.join(factors)})"
         value = torch.tensor(self.graph.constants[name], dtype=torch.float16 if self.half else torch.float32)
         # One element as [1], which broadcasts to [N, C, H, W] and to [N, C].
         stored = self.program.attribute(name, value.reshape(1) if value.numel() == 1 else value)
         return f"{stored}.to(torch.float32)" if self.half else stored
+
+    def dynamic_linear(self, node: Node, x: str) -> str:
+        """The expression for a layer of products alone, of [..., I], which quantizes what it reads.
+
+        Its range is that of the whole tensor, of all images together.
+        """
+        weight, bias = node.read("weight", "bias")
+        grid = self.grids[weight]
+        stored = torch.tensor(grid.quantize(self.graph.constants[weight]).reshape(len(grid.scale), -1))
+        quantized = _per_channel(stored, grid.scale)
+        real = torch.tensor(self.graph.constants[bias], dtype=torch.float32)
+        packed = self.program.attribute(f"{node.name}.packed", torch.ops.quantized.linear_prepack(quantized, real))
+        return f"torch.ops.quantized.linear_dynamic({x}, {packed}, {self.reduced})"
+
+
+def _per_channel(stored: torch.Tensor, scale: NDArray[np.floating]) -> torch.Tensor:
+    """The qint8 tensor of a weight, axis 0 the output channel."""
+    zero_points = torch.zeros(len(stored), dtype=torch.int64)
+    scales = torch.tensor(np.broadcast_to(scale, (len(stored),)).astype(np.float64))
+    quantized: torch.Tensor = torch._make_per_channel_quantized_tensor(stored, scales, zero_points, 0)
+    return quantized
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
@@ -76,11 +120,7 @@ class IntegerWriter:
         stored = self.model.graph.constants[weight]
         if merged > 1:
             stored = convolution.block_diagonal(stored, node.op.groups_of_weights, merged)
-        channels = len(stored)
-        scale = np.broadcast_to(self.model.params[weight].scale, (channels,)).astype(np.float64)
-        quantized = torch._make_per_channel_quantized_tensor(
-            torch.tensor(stored), torch.tensor(scale), torch.zeros(channels, dtype=torch.int64), 0
-        )
+        quantized = _per_channel(torch.tensor(stored), self.model.params[weight].scale)
         return quantized, torch.tensor(self.model.real_constant(node, bias), dtype=torch.float32)
 
     def padded(self, name: str, padding: Padding) -> str:

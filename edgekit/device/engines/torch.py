@@ -77,7 +77,7 @@ class Opened(Fed):
 
     def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """The outputs by name for a batch, both as the file has them."""
-        with self._settings():
+        with self._settings(), deprecations_silenced():
             return self._named(self._module(self._tensor(batch)))
 
     def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
@@ -153,7 +153,7 @@ def available(engine: str) -> str:
 
 @contextmanager
 def deprecations_silenced() -> Iterator[None]:
-    """Silence what torch says about TorchScript and its quantized types: the user can do nothing about either.
+    """Silence what torch says about TorchScript, its quantized types and QNNPACK: the user can do nothing about it.
 
     The second warning appears once a process, whoever makes the first quantized tensor. Where C++ does, as in loading,
     it goes to stderr past every filter: so it is used up first.
@@ -162,6 +162,8 @@ def deprecations_silenced() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", DeprecationWarning)
         warnings.filterwarnings("ignore", r"torch\.quantize_per_tensor, .* are deprecated", UserWarning)
+        # QNNPACK quantizes to eight bits also where FBGEMM wants seven, which is what it is to do.
+        warnings.filterwarnings("ignore", r"Currently, qnnpack incorrectly ignores reduce_range", UserWarning)
         torch.quantize_per_tensor(torch.zeros(1), 1.0, 0, torch.quint8)
         yield
 

@@ -145,7 +145,7 @@ def value(data: bytes) -> Any:  # noqa: ANN401 - whatever a pickle holds
 
 # --- values to attributes -------------------------------------------------------------------------------------------
 
-_ITEM_BYTES = {"Double": 8, "Float": 4, "Half": 2, "Long": 8, "QInt8": 1, "QUInt8": 1, "Short": 2}
+_ITEM_BYTES = {"Char": 1, "Double": 8, "Float": 4, "Half": 2, "Long": 8, "QInt8": 1, "QUInt8": 1, "Short": 2}
 _CONVOLUTION, _LINEAR = PACKED
 
 
@@ -187,7 +187,7 @@ class _Reader:
         if isinstance(stored, _Call) and stored.function == _Global("torch._utils _rebuild_qtensor"):
             self._constant(stored)
         else:
-            self._tensor(stored, "Float", "Half")
+            self._tensor(stored, "Char", "Float", "Half")
         return TENSOR
 
     def _convolution(self, version: object, tensors: object, optional: object) -> None:

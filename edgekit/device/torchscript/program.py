@@ -24,7 +24,7 @@ OPERATORS = frozenset({
     "quantize_per_tensor", "relu", "replication_pad2d", "reshape", "sigmoid", "size", "slice", "softmax", "sub",
     "sum", "to", "upsample_bilinear2d", "upsample_nearest2d",
 })  # fmt: skip
-QUANTIZED_OPERATORS = frozenset({"add", "conv2d", "linear", "mul"})
+QUANTIZED_OPERATORS = frozenset({"add", "conv2d", "linear", "linear_dynamic", "mul"})
 METHODS = frozenset({"crop", "forward", "from_int8", "mean", "pad", "probabilities", "resize", "to_int8"})
 KEYWORDS = frozenset({"device", "dtype", "layout", "memory_format", "pin_memory"})
 TENSOR = "Tensor"

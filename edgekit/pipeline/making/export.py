@@ -15,7 +15,8 @@ from edgekit.errors import ConfigError, DataError, GateFailed
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import Head, IoDtype, Precision, batch_of
 from edgekit.facts import assumed
-from edgekit.integer_model import SUFFIX
+from edgekit.int8_weights import with_int8_weights
+from edgekit.integer_model import SUFFIX, IntegerModel
 from edgekit.models.folders import file_of
 from edgekit.pipeline.making import manifest, wishes
 from edgekit.pipeline.making.check import check_contents, departures, told
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from edgekit.exporters.metadata import Metadata
     from edgekit.exporters.summary import Summary
     from edgekit.facts import Fact
-    from edgekit.integer_model import IntegerModel
+    from edgekit.float_model import FloatModel
     from edgekit.ir import Node
     from edgekit.pipeline.making.floor import Floor
     from edgekit.profiles.checks import Finding
@@ -95,7 +96,7 @@ class ExportedFile:
     @property
     def proven(self) -> bool:
         """Whether it was run and compared, is claimed to be identical, and rests on nothing that is assumed."""
-        near = any(isinstance(parity, IntegerParity | ClassParity) and parity.near for parity in self.parities)
+        near = any(not isinstance(parity, DetectionParity) and parity.near for parity in self.parities)
         return not (self.unproven or near)
 
 
@@ -198,12 +199,14 @@ def export(
             refined, trained_by = refine(source, integers.model)
             integers, settings = replace(integers, model=refined), replace(settings, finetune=trained_by)
         integers = integers and replace(integers, model=finished(integers.model))
-        proof = _Proof(source, integers)
+        reals = _reals(source.float_model, [precision for _, precision in jobs])
+        proof = _Proof(source, integers, reals)
         exported, slower = [], list[str]()
         for done, (form, precision) in enumerate(jobs):
             progress("writing", done, len(jobs))
             path = scratch / f"{name}.{precision}{form.suffix}"
-            file = _write(form, precision, path, source=source, integers=integers, settings=settings)
+            written = integers.model if integers and precision is Precision.INT8 else reals[precision]
+            file = _write(form, precision, path, model=written, settings=settings)
             if device is not None:
                 slower += _suited(check_contents(device, path), path.name, device.title)
             exported.append(proof.of(file) if settings.export.verify else file)
@@ -215,7 +218,7 @@ def export(
         seen, command = integers.seen if integers else None, "export" if refine is None else "finetune"
         made_of = manifest.build(scratch, source, seen, settings, command=command)
         made_of.save(scratch / f"{name}{manifest.SUFFIX}", out)
-        written = {path.name for path in scratch.iterdir()}
+        there = {path.name for path in scratch.iterdir()}
     answering = _names(integers.model.answering_nodes) if integers else ()
     return ExportResult(
         network=name,
@@ -226,7 +229,7 @@ def export(
             *departures(settings, granted.instead),
             *(integers.model.notes if integers else ()),
             *slower,
-            *filter(None, (replaced, _left([path.name for path in earlier if path.name not in written], out))),
+            *filter(None, (replaced, _left([path.name for path in earlier if path.name not in there], out))),
         ),
         device=None if device is None else device.title,
         files=tuple(_published(file, out / file.path.name) for file in exported),
@@ -345,24 +348,27 @@ def _batch(settings: Settings) -> int | None:
     return None if settings.export.batch == "free" else settings.export.batch
 
 
-def _write(  # noqa: PLR0913 - what, where to, and from what
-    form: Format, precision: Precision, path: Path, *, source: Source, integers: Integers | None, settings: Settings
+def _reals(model: FloatModel, precisions: Sequence[Precision]) -> dict[Precision, FloatModel]:
+    """What the files that compute with reals are written from, by what they compute in."""
+    stored = with_int8_weights(model) if any(precision.has_int8_weights for precision in precisions) else model
+    return {precision: stored if precision.has_int8_weights else model for precision in precisions}
+
+
+def _write(
+    form: Format, precision: Precision, path: Path, *, model: IntegerModel | FloatModel, settings: Settings
 ) -> ExportedFile:
     """Write one file, read it back, and count."""
     started = time.perf_counter()
     options = _options(form, precision, settings)
-    if precision is Precision.INT8:
-        assert integers is not None
-        io_dtype = IoDtype(settings.export.io_dtype)
-        form.write_integer_model(integers.model, path, io_dtype=io_dtype, options=options)
+    if isinstance(model, IntegerModel):
+        form.write_integer_model(model, path, io_dtype=IoDtype(settings.export.io_dtype), options=options)
     else:
-        form.write_float_model(source.float_model, path, precision=precision, options=options)
+        form.write_float_model(model, path, precision=precision, options=options)
     seconds = time.perf_counter() - started
     summary = form.read(path)
-    if precision is Precision.INT8:
-        assert integers is not None
+    if isinstance(model, IntegerModel):
         nodes = form.contents(path).nodes if summary.float_operators else {}
-        layers = compare_float_layers(summary.float_operators, nodes, integers.model)
+        layers = compare_float_layers(summary.float_operators, nodes, model)
         if layers.surplus:
             raise GateFailed(
                 f"{path.name} is no int8 file, it holds {len(layers.surplus)} float operators: "
@@ -376,8 +382,8 @@ def _write(  # noqa: PLR0913 - what, where to, and from what
 class _Proof:
     """Runs files, and compares what they answer."""
 
-    def __init__(self, source: Source, integers: Integers | None) -> None:
-        self._source, self._model = source, integers.model if integers else None
+    def __init__(self, source: Source, integers: Integers | None, reals: Mapping[Precision, FloatModel]) -> None:
+        self._source, self._model, self._reals = source, integers.model if integers else None, reals
         pixels = integers.pixels if integers else None
         # Noise finds a file that computes wrongly, too; ``verify`` takes the same where no images are named.
         shape = (PROOF_IMAGES, *source.float_model.preprocessing.shape)
@@ -393,6 +399,11 @@ class _Proof:
     def _floats(self) -> Outputs:
         return self._source.outputs(self._source.float_model.preprocessing.normalization(self._pixels))
 
+    @functools.cached_property
+    def _stored(self) -> Outputs:
+        model = next(model for precision, model in self._reals.items() if precision.has_int8_weights)
+        return compare.stored_outputs(model, self._pixels)
+
     def of(self, file: ExportedFile) -> ExportedFile:
         """The file with its proof, or with the reason why nothing here can prove it.
 
@@ -405,7 +416,7 @@ class _Proof:
         """
         about = file.summary.metadata
         assert about is not None, "edgekit wrote it"
-        model = self._model if file.precision is Precision.INT8 else self._source.float_model
+        model = self._model if file.precision is Precision.INT8 else self._reals[file.precision]
         _, held = hold(file.path, file.summary, model, "the model's", None)
         if wrong := [gate for gate in held if not gate.passed]:
             raise GateFailed(
@@ -447,7 +458,8 @@ class _Proof:
         if about.precision is Precision.INT8:
             assert self._model is not None
             return compare.integers(runner, about, self._model, self._pixels, self._integers)
-        return compare.floats(runner, about, self._pixels, self._floats)
+        expected = self._stored if about.precision.has_int8_weights else self._floats
+        return compare.floats(runner, about, self._pixels, expected)
 
 
 def _published(file: ExportedFile, path: Path) -> ExportedFile:

@@ -176,7 +176,7 @@ def _refuse_without_engine(path: Path) -> None:
 def _float_twin(path: Path) -> Path | None:
     """NAME.float32.tflite for NAME.int8.tflite, if it is there."""
     name = path.name.removesuffix(path.suffix)
-    for precision in (Precision.INT8, Precision.FLOAT16):
+    for precision in set(Precision) - {Precision.FLOAT32}:
         twin = path.with_name(f"{name.removesuffix(f'.{precision}')}.{Precision.FLOAT32}{path.suffix}")
         if name.endswith(f".{precision}") and twin.exists():
             return twin

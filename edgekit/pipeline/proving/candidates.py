@@ -272,9 +272,11 @@ def _compare(candidate: Candidate, evidence: Evidence, runtime: str | None) -> N
     if about.precision is Precision.INT8:
         wanted = evidence.model
         assert wanted is not None, "int8 files have one"
-    elif evidence.floats is not None and evidence.trained is not None and _checkpoint(about) == _hash(evidence.trained):
+    elif evidence.trained is not None and _checkpoint(about) == _hash(evidence.trained):
+        reals = evidence.reals(about.precision)
+        assert reals is not None, "the trained network gives them"
         # What it says beside the checkpoint (by which edgekit, for which device) may differ from file to file.
-        wanted = replace(evidence.floats, provenance={**about.provenance, **evidence.floats.provenance})
+        wanted = replace(reals, provenance={**about.provenance, **reals.provenance})
         whose = f"what {evidence.trained.path.name} gives"
     if isinstance(wanted, IntegerModel) and about.provenance != wanted.provenance:
         candidate.differences = format_of(path).differences(path, wanted)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 BATCH_SIZE = 4  # every tensor of both sides is in memory
 NOISE_IMAGES = 4
-_PRECISIONS = (Precision.INT8, Precision.FLOAT16, Precision.FLOAT32)
+_PRECISIONS = (Precision.INT8, Precision.DYNAMIC, Precision.WEIGHT_ONLY, Precision.FLOAT16, Precision.FLOAT32)
 
 Tracer = Callable[["NDArray[np.uint8]"], Trace]
 
@@ -98,8 +98,9 @@ class DiffResult:
 
     @property
     def comparable(self) -> bool:
-        """Whether layers have to be the same: both compute in integers, or both in float32."""
-        return self.a.precision is self.b.precision is not Precision.FLOAT16
+        """Whether layers have to be the same: both compute in integers, or both in float32 with the same weights."""
+        rounds = {Precision.FLOAT16, Precision.DYNAMIC}
+        return self.a.precision is self.b.precision and self.a.precision not in rounds
 
 
 @dataclass(frozen=True, slots=True)

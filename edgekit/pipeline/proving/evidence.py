@@ -14,6 +14,7 @@ from edgekit import extras
 from edgekit.errors import ArtifactError, BadInput, CheckpointError, DataError, MissingDependency
 from edgekit.exporters.metadata import Precision
 from edgekit.facts import Basis, of_provenance
+from edgekit.int8_weights import with_int8_weights
 from edgekit.integer_model import IntegerModel
 from edgekit.models.folders import file_of
 from edgekit.pipeline.making import rebuilding
@@ -57,6 +58,7 @@ class Evidence:
         trained: the trained network; None where it is not known.
         graph: of it, as it was captured.
         floats: what float files have to hold, but for their provenance; None without the trained network.
+        stored: what files of int8 weights have to hold, where there are any; None without the trained network.
         labels: in the file that they were exported with; None where that is not known.
         stated: what the checkpoint itself says of its network.
         gates: of the saved integer model.
@@ -70,12 +72,17 @@ class Evidence:
     trained: Trained | None
     graph: Graph | None
     floats: FloatModel | None
+    stored: FloatModel | None = None
     labels: tuple[str, ...] | None = None
     stated: tuple[Fact, ...] = ()
     gates: tuple[Gate, ...] = ()
     unchecked_integers: str | None = None
     unchecked_floats: str | None = None
     notes: tuple[str, ...] = ()
+
+    def reals(self, precision: Precision) -> FloatModel | None:
+        """What a file that computes with reals has to hold."""
+        return self.stored if precision.has_int8_weights else self.floats
 
 
 def most(values: Sequence[T]) -> T | None:
@@ -127,9 +134,8 @@ def gather(  # noqa: PLR0913 - all that is known
     labels = _most_or_first([*([model.labels] if model else []), *(one.labels for one in about)])
     exported_with = _labels(paths, about, records, settings, trained)
     labels = labels if exported_with is None else exported_with
-    evidence = Evidence(
-        saved, model, trained, graph, None, exported_with, _stated(trained, settings, network), notes=notes
-    )
+    stated = _stated(trained, settings, network)
+    evidence = Evidence(saved, model, trained, graph, None, labels=exported_with, stated=stated, notes=notes)
     if saved is not None and model is not None:
         found = tuple(_of_saved(saved, model, exported_with, records))
         evidence = replace(evidence, gates=found, unchecked_integers=_NO_CHECKPOINT)
@@ -141,7 +147,9 @@ def gather(  # noqa: PLR0913 - all that is known
         return replace(evidence, unchecked_floats=_NO_CHECKPOINT)
     if evidence.model is not None and evidence.unchecked_integers is None:
         preprocessing = evidence.model.preprocessing
-    return replace(evidence, floats=rebuilding.float_model(trained, graph, preprocessing, labels))
+    floats = rebuilding.float_model(trained, graph, preprocessing, labels)
+    stores = any(one.precision.has_int8_weights for one in about)
+    return replace(evidence, floats=floats, stored=with_int8_weights(floats) if stores else None)
 
 
 def facts_of(provenances: Iterable[Mapping[str, Any]]) -> tuple[Fact, ...]:

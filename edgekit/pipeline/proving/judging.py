@@ -62,6 +62,7 @@ class Known:
         integers: the integer model's.
         reals: what they stand for.
         floats: the float network's.
+        stored: those of the float network with weights that are stored in int8.
         targets: of the images, as the task has them; None where they are not known.
         noise: whether the images are none of the network's kind.
         inside: the last integers of a network whose outputs are none; None of any other.
@@ -72,6 +73,7 @@ class Known:
     integers: Outputs | None
     reals: Outputs | None
     floats: Outputs | None
+    stored: Outputs | None
     targets: Any
     noise: bool
     inside: Inside | None
@@ -79,10 +81,12 @@ class Known:
     @staticmethod
     def of(answers: Answers, evidence: Evidence, task: Task[Any], *, noise: bool) -> Known:
         """From what the references answered."""
-        integers, floats = (joined(found) if found else None for found in (answers.integers, answers.floats))
+        integers, floats, stored = (
+            joined(found) if found else None for found in (answers.integers, answers.floats, answers.stored)
+        )
         stand_for = None if integers is None or evidence.model is None else reals(integers, evidence.model)
         inside = Inside.of(evidence.model, answers)
-        return Known(evidence, task, integers, stand_for, floats, answers.targets, noise, inside)
+        return Known(evidence, task, integers, stand_for, floats, stored, answers.targets, noise, inside)
 
     @property
     def model(self) -> IntegerModel | None:
@@ -280,11 +284,14 @@ def _parities(trial: Trial, known: Known, limits: VerifySettings, *, is_referenc
             near=compare.file_is_near(trial.about, known.model),
             max_lsb_allowed=limits.max_lsb,
         )
-    if known.floats is None or is_reference:
+    expected = known.stored if precision.has_int8_weights else known.floats
+    if expected is None or is_reference:
         return ()
-    given = limits.float16_tolerance if precision is Precision.FLOAT16 else limits.float32_tolerance
-    agreement = known.task.agreement(trial.outputs, known.floats)
-    found = compare.with_floats(trial.runner.name, trial.outputs, known.floats, trial.about, given)
+    given = {Precision.FLOAT16: limits.float16_tolerance, Precision.DYNAMIC: None}.get(
+        precision, limits.float32_tolerance
+    )
+    agreement = known.task.agreement(trial.outputs, expected)
+    found = compare.with_floats(trial.runner.name, trial.outputs, expected, trial.about, given)
     return tuple(
         replace(one, agreement=agreement) if isinstance(one, FloatParity | ClassParity) else one for one in found
     )
@@ -299,9 +306,10 @@ def _located(path: Path, trial: Trial, known: Known) -> Divergence | None:
         if trial.about.precision is Precision.INT8:
             assert known.model is not None
             return locate(path, known.model, pixels, make_runner=trial.make_runner)
-        if known.evidence.floats is None:
+        reals = known.evidence.reals(trial.about.precision)
+        if reals is None:
             return None
-        graph = known.evidence.floats.graph
+        graph = reals.graph
         expected = trace_graph(graph, trial.about.preprocessing.normalization, pixels)
         found = trace_file(path, pixels, graph, make_runner=trial.make_runner)
         return Comparison(expected, found, graph).divergence()

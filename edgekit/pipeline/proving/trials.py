@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edgekit.config import Settings
     from edgekit.exporters.metadata import Metadata
     from edgekit.facts import Fact
+    from edgekit.float_model import FloatModel
     from edgekit.integer_model import IntegerModel
     from edgekit.pipeline.making.trained import Trained
     from edgekit.preprocessing import Preprocessing
@@ -76,6 +77,21 @@ class Trial:
         self.suspects += [pixels[i : i + 1] for i in images]
 
 
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the references say of a batch, by name; None of what is not known."""
+
+    integers: Outputs | None
+    floats: Outputs | None
+    stored: Outputs | None
+
+    def of(self, precision: Precision) -> Outputs | None:
+        """What a file has to give, or to be near to."""
+        if precision is Precision.INT8:
+            return self.integers
+        return self.stored if precision.has_int8_weights else self.floats
+
+
 @dataclass(slots=True)
 class Answers:
     """What the references say of all images.
@@ -83,6 +99,7 @@ class Answers:
     Attributes:
         integers: the integer model's outputs by name, batch by batch.
         floats: the float network's, likewise.
+        stored: likewise, those of the float network with weights that are stored in int8.
         targets: of the images, as the task has them; None where there are none, or none that can be trusted.
         about_targets: how these are known.
         names: of the images.
@@ -91,17 +108,21 @@ class Answers:
 
     integers: list[Outputs] = field(default_factory=list)
     floats: list[Outputs] = field(default_factory=list)
+    stored: list[Outputs] = field(default_factory=list)
     targets: Any = None
     about_targets: Fact | None = None
     names: list[str] = field(default_factory=list)
     pictures: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
 
-    def add(self, batch: PixelBatch, integers: Outputs | None, floats: Outputs | None, *, every: int) -> None:
+    def add(self, batch: PixelBatch, expected: Expected, *, every: int) -> None:
         """Take note of a batch; one image in ``every`` is kept as a picture."""
-        if integers is not None:
-            self.integers.append(integers)
-        if floats is not None:
-            self.floats.append(floats)
+        for found, kept in (
+            (expected.integers, self.integers),
+            (expected.floats, self.floats),
+            (expected.stored, self.stored),
+        ):
+            if found is not None:
+                kept.append(found)
         for name, picture in zip(batch.names, batch.pixels, strict=True):
             if len(self.names) % every == 0 and len(self.pictures) < PICTURES:
                 self.pictures[len(self.names)] = picture
@@ -148,18 +169,21 @@ class References:
         preprocessing: of the images.
         model: for integers.
         floats: the trained network, or one of the trials.
+        stored: for files of int8 weights.
     """
 
     preprocessing: Preprocessing
     model: IntegerModel | None
     floats: Trained | Trial | None
+    stored: FloatModel | None = None
 
-    def outputs(self, pixels: NDArray[np.uint8]) -> tuple[Outputs | None, Outputs | None]:
-        """Of the integer model, and of the trained network, by name, for a batch [N, H, W, C]."""
+    def outputs(self, pixels: NDArray[np.uint8]) -> Expected:
+        """For a batch [N, H, W, C]; what a trial gives is left out."""
         integers = None if self.model is None else compare.reference_outputs(self.model, pixels)
+        stored = None if self.stored is None else compare.stored_outputs(self.stored, pixels)
         if self.floats is None or isinstance(self.floats, Trial):
-            return integers, None
-        return integers, self.floats.outputs(self.preprocessing.normalization(pixels))
+            return Expected(integers, None, stored)
+        return Expected(integers, self.floats.outputs(self.preprocessing.normalization(pixels)), stored)
 
 
 def float_reference(firsts: Sequence[Trial], references: References) -> Trial | None:
@@ -203,16 +227,16 @@ def run(
     ordered = sorted(trials, key=lambda trial: trial is not references.floats)  # what others are held against is first
     progress("verifying", 0, total)
     for batch in batches:
-        integers, floats = references.outputs(batch.pixels)
+        wanted = references.outputs(batch.pixels)
         for trial in ordered:
             found = trial.run(batch.pixels, references.model)
             if trial is references.floats:
-                floats = found
-            expected = integers if trial.about.precision is Precision.INT8 else floats
+                wanted = replace(wanted, floats=found)
+            expected = wanted.of(trial.about.precision)
             if expected is not None:
                 endings = endings_of(trial.about.provenance)
                 trial.suspect(batch.pixels, compare.is_off(found, expected, trial.about.precision, endings))
-        answers.add(batch, integers, floats, every=max(total // PICTURES, 1))
+        answers.add(batch, wanted, every=max(total // PICTURES, 1))
         progress("verifying", len(answers.names), max(total, len(answers.names)))
     if isinstance(images, ImageSource):
         understood = task.targets(images, joined(answers.floats or answers.integers or trials[0].answers))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edgekit.tasks.values import TARGETS
+from edgekit.verification.float_parity import FloatParity
 from edgekit.verification.gates import Level
 from edgekit.verification.integer_parity import IntegerParity
 
@@ -75,9 +76,11 @@ class FileVerdict:
 
     @property
     def is_near(self) -> bool:
-        """Whether no identity is claimed of its integers, in the first runtime that is answered for."""
+        """Whether no identity is claimed of what it computes, in the first runtime that is answered for."""
         judged = [parity for parity in self.parities if parity.runner not in self.unclaimed]
-        return any(isinstance(p, IntegerParity) and bool(p.near) for p in judged if p.runner == judged[0].runner)
+        return any(
+            isinstance(p, IntegerParity | FloatParity) and bool(p.near) for p in judged if p.runner == judged[0].runner
+        )
 
     @property
     def is_proven(self) -> bool:

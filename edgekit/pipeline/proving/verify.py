@@ -118,7 +118,8 @@ def verify(
                 References(preprocessing, model, None),
             )
         )
-        answers = trials.run(everything, images, References(preprocessing, model, trained or reference), task, progress)
+        references = References(preprocessing, model, trained or reference, evidence.stored)
+        answers = trials.run(everything, images, references, task, progress)
     filled = filled_channel(images) if isinstance(images, ImageSource) else None
     known = Known.of(answers, evidence, task, noise=not isinstance(images, ImageSource))
     sound = [candidate for candidate in readable if candidate.is_sound]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgekit.exporters.onnx.operators.dynamic import emit_dynamic
 from edgekit.exporters.onnx.operators.table import OPERATORS
 from edgekit.exporters.onnx.operators.writing import emit
 from edgekit.ir import (
@@ -25,15 +26,17 @@ _CHANNELS_TOGETHER = 4
 @OPERATORS.implements(Conv2d)
 def _conv2d(op: Conv2d, node: Node, model: OnnxBuilder) -> None:
     x, weight, bias = node.read("x", "weight", "bias")
-    p = op.padding
-    dilations = {} if op.dilation == (1, 1) else {"dilations": op.dilation}
+    p, shape = op.padding, model.graph.constants[weight].shape[2:]
+    attributes: dict[str, object] = {} if op.dilation == (1, 1) else {"dilations": op.dilation}
+    attributes |= {"kernel_shape": shape, "strides": op.stride, "pads": [p.top, p.left, p.bottom, p.right]}
+    attributes |= {"group": op.groups}
+    if weight in model.dynamic:
+        emit_dynamic(node, model, "ConvInteger", **attributes)
+        return
     more = _missing_channels(op, node, model)
     source = _with_more_channels(x, more, model) if more else model.operand(x)
-    emit(
-        node, model, "Conv", [source, model.weight(weight, more_channels=more), model.bias(bias, x, weight)],
-        kernel_shape=model.graph.constants[weight].shape[2:], strides=op.stride,
-        pads=[p.top, p.left, p.bottom, p.right], group=op.groups, **dilations,
-    )  # fmt: skip
+    inputs = [source, model.weight(weight, more_channels=more), model.bias(bias, x, weight)]
+    emit(node, model, "Conv", inputs, **attributes)
 
 
 def _missing_channels(op: Conv2d, node: Node, model: OnnxBuilder) -> int:
@@ -60,4 +63,7 @@ def _with_more_channels(x: str, more: int, model: OnnxBuilder) -> str:
 @OPERATORS.implements(Linear)
 def _linear(_: Linear, node: Node, model: OnnxBuilder) -> None:
     x, weight, bias = node.read("x", "weight", "bias")
+    if weight in model.dynamic:
+        emit_dynamic(node, model, "MatMulInteger")
+        return
     emit(node, model, "Gemm", [model.operand(x), model.weight(weight), model.bias(bias, x, weight)], transB=1)

@@ -65,7 +65,7 @@ def _linear(_: Linear, node: Node, model: TfliteBuilder) -> None:
         reshape(f"{node.name}.from_pixel", result, target, (out_features,), model)
         return
     inputs = [source, model.weight(weight, values, 0), model.bias(bias, x, weight)]
-    code = code_of("FULLY_CONNECTED", x, model, 1, 4, 7)
+    code = code_of("FULLY_CONNECTED", x, model, 12 if weight in model.dynamic else 1, 4, 7)
     emit(node, model, code, inputs, target, ("FullyConnectedOptions", {}))
 
 
@@ -75,4 +75,5 @@ def _convolution(  # noqa: PLR0913, PLR0917 - a CONV_2D has this many parts
     """CONV_2D with the weight, bias and clamp of ``node``; ``kernel`` is the weight as [O, kH, kW, I]."""
     x, weight, bias = node.read("x", "weight", "bias")
     inputs = [source, model.weight(weight, kernel, 0), model.bias(bias, x, weight)]
-    emit(node, model, code_of("CONV_2D", x, model, 1, 3, 4), inputs, target, ("Conv2DOptions", options))
+    code = code_of("CONV_2D", x, model, 5 if weight in model.dynamic else 1, 3, 4)
+    emit(node, model, code, inputs, target, ("Conv2DOptions", options))

@@ -21,12 +21,25 @@ if TYPE_CHECKING:
 
 @FLOAT.implements(Conv2d)
 def _conv2d(op: Conv2d, node: Node, writer: FloatWriter) -> str:
+    if node.operand("weight") in writer.dynamic and _is_pointwise(op, node, writer):
+        rows = f"torch.permute({writer.operand(node.operand('x'))}, [0, 2, 3, 1])"
+        return f"torch.permute({writer.dynamic_linear(node, rows)}, [0, 3, 1, 2])"
     x, weight, bias = map(writer.operand, node.inputs)
     padding = script.symmetric(op.padding)
     if padding is None:
         x, padding = script.padded(x, op.padding), (0, 0)
     attributes = f"{list(op.stride)}, {list(padding)}, {list(op.dilation)}, {op.groups}"
     return f"torch.conv2d({x}, {weight}, {bias}, {attributes})"
+
+
+def _is_pointwise(op: Conv2d, node: Node, writer: FloatWriter) -> bool:
+    """Whether a convolution is a product of each pixel's channels: all that torch computes so.
+
+    ``quantized::conv2d_dynamic`` gives its results on the grid of its input, which cuts them off
+    (aten/src/ATen/native/quantized/cpu/qconv_dynamic.cpp; torch 2.13, every engine).
+    """
+    is_one = writer.graph.constants[node.operand("weight")].shape[2:] == (1, 1)
+    return is_one and op.stride == (1, 1) and not op.padding and op.groups == 1
 
 
 @INTEGER.implements(Conv2d)
@@ -46,6 +59,8 @@ def _conv2d_stored(op: Conv2d, node: Node, writer: IntegerWriter) -> str:
 
 @FLOAT.implements(Linear)
 def _linear(_: Linear, node: Node, writer: FloatWriter) -> str:
+    if node.operand("weight") in writer.dynamic:
+        return writer.dynamic_linear(node, writer.operand(node.operand("x")))
     x, weight, bias = map(writer.operand, node.inputs)
     return f"torch.ops.aten.linear({x}, {weight}, {bias})"
 
