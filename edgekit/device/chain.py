@@ -108,12 +108,18 @@ class Left:
     Attributes:
         exit: its place, from 0.
         logits: [classes], in the files' type.
-        probabilities: of the classes, [classes].
+        rule: of that exit.
     """
 
     exit: int
     logits: NDArray[Any]
-    probabilities: NDArray[Any]
+    rule: ExitRule
+
+    @property
+    def probabilities(self) -> NDArray[Any]:
+        """Of the classes, [classes]."""
+        found: NDArray[Any] = self.rule.probabilities(self.logits[None])[0]
+        return found
 
 
 class AdaptiveRunner:
@@ -159,8 +165,7 @@ class AdaptiveRunner:
         last = len(self._stages) - 1
         for place, (engine, name) in enumerate(self._stages):
             given = engine.run(image)
-            if place == last or self.rules[place].leaves(given[name])[0]:
+            if place == last or self.rules[place].lets_go(given[name][0].tolist()):
                 break
             image = given[MAP]
-        (probabilities,) = self.rules[place].probabilities(given[name])
-        return Left(place, given[name][0], probabilities)
+        return Left(place, given[name][0], self.rules[place])

@@ -93,6 +93,11 @@ class ExitRule:
         left: NDArray[Any] = self._exps(logits).sum(1) <= self.limit
         return left
 
+    def lets_go(self, logits: Sequence[int]) -> bool:
+        """The same for one image, in plain integers; ten times faster than arrays where there are ten classes."""
+        most, table = max(logits), self.table
+        return sum([table[most - logit] for logit in logits]) <= self.limit
+
     def probabilities(self, logits: NDArray[Any]) -> NDArray[Any]:
         """The soft-max at the exit's temperature, [N, classes], from the table: the same everywhere."""
         exps = self._exps(logits)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
@@ -93,7 +93,8 @@ def _retrained(structure: TaskArchitecture, wanted: TrainSettings, data: Data) -
     if structure.task == EXITS and wanted.task == Classification.name:
         if wanted.exits:
             raise ConfigError("the pretrained network has exits: leave --exits out, or give a classifier's checkpoint")
-        return replace(structure, heads=tuple(replace(head, things=data.outputs) for head in structure.heads))
+        undecided: dict[str, Any] = {"things": data.outputs, "temperature": 1.0, "confidence": None}
+        return replace(structure, heads=tuple(replace(head, **undecided) for head in structure.heads))
     tasks = tuple(head.task for head in structure.heads)
     if tasks != tuple(one.task for one in data.each):
         raise ConfigError(

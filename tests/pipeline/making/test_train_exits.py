@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from edgekit.models import checkpoint
 from edgekit.models.head_specs import ExitSpec
 from edgekit.models.task_architecture import TaskArchitecture
 from edgekit.pipeline.making.chain import rules_of, write_chain
+from edgekit.pipeline.making.completing import completed
 from edgekit.pipeline.making.cutting import cut
 from edgekit.pipeline.making.export import export
 from edgekit.pipeline.making.given import with_kept_images
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from edgekit.training.data.opening import Data
 
 
 def settings(folder: Path, **values: Any) -> Settings:
@@ -155,6 +159,18 @@ def test_what_has_no_exits_is_not_cut(exported: Path) -> None:
 
 def _sum(rule: ExitRule, row: NDArray[np.int8]) -> int:
     return sum(rule.table[int(row.max()) - int(q)] for q in row)
+
+
+def test_exits_of_a_pretrained_network_are_chosen_anew(trained: TrainResult) -> None:
+    before = checkpoint.load(trained.checkpoint).structure
+    assert isinstance(before, TaskArchitecture)
+    found = completed(before, TrainSettings(), cast("Data", SimpleNamespace(outputs=5)))
+    assert isinstance(found, TaskArchitecture)
+    assert [head.to_dict()["confidence"] for head in found.heads] == [None, None]
+    assert [(head.name, head.takes) for head in found.heads] == [(head.name, head.takes) for head in before.heads]
+    assert found.num_classes == 5
+    with pytest.raises(ConfigError, match="the pretrained network has exits: leave --exits out"):
+        completed(before, TrainSettings(exits=("2",)), cast("Data", SimpleNamespace(outputs=5)))
 
 
 def test_what_has_no_exits_is_refused(images: Path) -> None:
