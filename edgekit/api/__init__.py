@@ -292,6 +292,7 @@ def prune(  # noqa: PLR0913 - one a flag of the command
     to: str | None = None,
     rank: str | None = None,
     uniform: bool = False,
+    unstructured: float | None = None,
     multiple: int | None = None,
     calibration: str | PathLike[str] | None = None,
     out: str | PathLike[str] | None = None,
@@ -327,6 +328,7 @@ def prune(  # noqa: PLR0913 - one a flag of the command
         rank: what a channel is worth: "output", what outputs move without it, "taylor", what the loss of labels does,
             "l1", its weights, or "bn", its batch normalization; "output" where there are images, else "l1".
         uniform: every layer keeps the same share of its channels.
+        unstructured: set this share of the weights to zero instead, those of least magnitude.
         multiple: numbers of channels become multiples of it; 8 by default.
         calibration: images like those in use, labels ignored; those that a run has kept by default.
         out: the checkpoint, "pruned.safetensors" by default; with data the run's folder, "runs/prune".

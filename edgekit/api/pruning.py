@@ -15,7 +15,7 @@ from edgekit.reports.pictures import training as curve
 if TYPE_CHECKING:
     from edgekit.config import Settings
 
-_PRUNE: Final = ("to", "rank", "multiple", "out", "steps")
+_PRUNE: Final = ("to", "rank", "unstructured", "multiple", "out", "steps")
 _TRAIN: Final = ("data", "epochs", "batch_size", "lr", "validation", "seed", "accelerator")
 
 

@@ -52,6 +52,7 @@ def prune(  # noqa: PLR0913 - one a flag
     to: Annotated[str | None, _option("--to", key="to", metavar="WHAT=SHARE")] = None,
     rank: Annotated[str | None, _option("--rank", key="rank", metavar="output|taylor|l1|bn")] = None,
     uniform: Annotated[bool, _option("--uniform", key="uniform")] = False,
+    unstructured: Annotated[float | None, _option("--unstructured", key="unstructured", metavar="SHARE")] = None,
     multiple: Annotated[int | None, _option("--multiple", key="multiple", show_default="8")] = None,
     calib: CalibOption = None,
     out: Annotated[Path | None, _option("--out", "-o", key="out", show_default="pruned.safetensors")] = None,
@@ -82,6 +83,7 @@ def prune(  # noqa: PLR0913 - one a flag
                     "to": said("--to", to),
                     "rank": said("--rank", rank),
                     "uniform": uniform or None,
+                    "unstructured": said("--unstructured", unstructured),
                     "multiple": said("--multiple", multiple),
                     "out": out,
                     "steps": said("--steps", steps),
@@ -133,6 +135,10 @@ def _show(result: Pruned) -> None:
             f"[dim]channels went from {console.count(len(result.layers), 'layer')}, by {result.rank}{looked}[/]"
         )
     path = console.escape(str(result.checkpoint))
+    if result.zipped is not None:
+        was, now = map(words.size, result.zipped)
+        console.say(f"[dim]all weights, compressed as in a .zip: {was}, and {now} now[/]", path)
+        return
     if result.moved is not None:
         cut = console.count(sum(layer.before - layer.after for layer in result.layers), "channel")
         console.say(f"[dim]{cut} said nothing; outputs moved by {result.moved:.1e} of their deviation at most[/]", path)

@@ -7,6 +7,7 @@ from pathlib import Path  # noqa: TC003 - the types of keys are read when edgeki
 from typing import Literal
 
 from edgekit.config.values import at_least, key
+from edgekit.errors import ConfigError
 
 RankName = Literal["output", "taylor", "l1", "bn"]
 
@@ -26,6 +27,10 @@ class PruneSettings:
         default=None,
     )
     uniform: bool = key("every layer keeps the same share of its channels, as a width multiplier has it", default=False)
+    unstructured: float | None = key(
+        "set this share of the weights to zero instead, those of least magnitude; the network keeps its channels",
+        default=None,
+    )
     multiple: int = key("numbers of channels become multiples of it, and never fewer", default=8)
     steps: int = key("cuts, of which each takes the same share of what is left, with a training behind it", default=1)
     out: Path | None = key(
@@ -35,3 +40,5 @@ class PruneSettings:
     def __post_init__(self) -> None:
         at_least(1, "prune.multiple", self.multiple)
         at_least(1, "prune.steps", self.steps)
+        if self.unstructured is not None and not 0 < self.unstructured < 1:
+            raise ConfigError(f"prune.unstructured is {self.unstructured:g}: a share between 0 and 1 is wanted")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgekit.benchmarks import random_networks
+from edgekit.benchmarks import random_networks, random_prunings
 from edgekit.benchmarks.identity import draw, prove
 
 if TYPE_CHECKING:
@@ -28,6 +28,14 @@ def test_networks_of_all_operators(seed: int) -> None:
     assert outcome.refused is None
     assert outcome.differences == ()
     assert len({parity.runner for parity in outcome.parities}) >= 5
+
+
+@pytest.mark.parametrize("seed", [3, 4])  # a classifier; a detector, a segmenter and classes on one backbone
+def test_random_prunings(seed: int) -> None:
+    outcome = random_prunings.prove(seed)
+    assert outcome.refused is None
+    assert outcome.differences == ()
+    assert len({parity.runner for parity in outcome.parities}) >= 4
 
 
 def test_a_seed_makes_the_same_network_again(tmp_path: Path) -> None:

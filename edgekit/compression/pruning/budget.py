@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edgekit.models.architecture import Architecture
     from edgekit.models.task_architecture import TaskArchitecture
 
+    Slopes = Callable[[NDArray[np.float64]], NDArray[np.float64]]
     Worth = Sequence[NDArray[np.float64]]  # of each group, what each of its channels is worth, [K]
 
 Measure = Literal["macs", "size", "channels"]
@@ -127,7 +128,7 @@ def _held(lies_in: NDArray[np.float64], groups: Sequence[Group]) -> float:
     return float(sum(group.channels for group, there in zip(groups, lies_in, strict=True) if there))
 
 
-def cheapest(widths: Sequence[Width], worth: Worth, costs: Costs, multiple: int) -> list[NDArray[np.float64]]:
+def cheapest(widths: Sequence[Width], worth: Worth, slopes: Slopes, multiple: int) -> list[NDArray[np.float64]]:
     """Numbers of channels of each group, [groups], of ever smaller networks.
 
     From one to the next, that number falls to the next multiple which loses least worth for what it saves: the rule of
@@ -138,20 +139,20 @@ def cheapest(widths: Sequence[Width], worth: Worth, costs: Costs, multiple: int)
     Args:
         widths: the numbers that can change.
         worth: of the channels of each group, [K]; those of least worth go first.
-        costs: of the network.
+        slopes: what one channel of each group costs beside so many of the others, [groups].
         multiple: numbers of channels become multiples of it, and never fewer than it.
     """
     lost = [np.concatenate([[0.0], np.cumsum(np.sort(values))]) for values in worth]
     counts = np.array([float(len(values)) for values in worth])
     ladder = [counts]
     while True:
-        slopes = costs.slopes(counts)
+        prices = slopes(counts)
         best, chosen = np.inf, None
         for width in widths:
             fewer = _next(width, counts, multiple)
             if fewer is None:
                 continue
-            saved = float(slopes @ (counts - fewer))
+            saved = float(prices @ (counts - fewer))
             price = sum(_price(lost[at], counts[at], fewer[at]) for at in width.groups) / max(saved, 1e-12)
             if price < best:
                 best, chosen = price, fewer

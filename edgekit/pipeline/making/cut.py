@@ -94,7 +94,7 @@ class Made:
         structure: what it looks like.
         whole: the checkpoint that it was made of.
         whole_cost: what that costs, in units of the target's measure.
-        rank: by what channels were chosen; None where dead ones alone went.
+        rank: by what channels were chosen; None where dead ones alone went, or none.
         images: how many were looked at.
         facts: what is taken to be true of the whole network.
         moved: how far outputs moved at most where dead channels went, by what they differ by themselves; else None.
@@ -157,11 +157,8 @@ def make(
     Raises:
         BadInput: the network, the images or a setting cannot be used, or the target cannot be reached.
     """
-    import torch  # noqa: PLC0415 - imported where it is used
-
     from edgekit.compression.pruning.budget import kept  # noqa: PLC0415 - needs torch
     from edgekit.compression.pruning.cutting import cut  # noqa: PLC0415 - likewise
-    from edgekit.compression.pruning.settling import settle as settled_by  # noqa: PLC0415 - likewise
 
     subject = _subject(settings, data, progress)
     if target.measure == "dead":
@@ -170,10 +167,39 @@ def make(
     worth = _worth(rank, subject, settings, data)
     counts, cost = _counts(subject, worth, target, settings, whole_cost)
     found = cut(subject.checkpoint.module, subject.structure, subject.groups, kept(worth, counts))
-    if subject.batches:
-        settled_by(found.module, torch.split(torch.cat(subject.batches), _SETTLED_BY))
+    _measure_anew(found.module, subject)
     images = sum(map(len, subject.batches))
     return Made(found.module, found.structure, subject.checkpoint, cost, rank, images, subject.facts)
+
+
+def thin(settings: Settings, share: float, progress: Progress) -> Made:
+    """Set weights to zero, whatever channel they are of.
+
+    Args:
+        settings: [model], [preprocessing] and [calibration] are as in an export.
+        share: of the weights.
+        progress: told of each stage.
+
+    Raises:
+        BadInput: the network, the images or a setting cannot be used.
+    """
+    from edgekit.compression.pruning.sparsity import thinned  # noqa: PLC0415 - needs torch
+
+    subject = _subject(settings, None, progress)
+    module = thinned(subject.checkpoint.module, share)
+    _measure_anew(module, subject)
+    images = sum(map(len, subject.batches))
+    return Made(module, subject.structure, subject.checkpoint, 0.0, None, images, subject.facts)
+
+
+def _measure_anew(module: nn.Module, subject: _Subject) -> None:
+    """Statistics of batch normalization, where there are images."""
+    import torch  # noqa: PLC0415 - imported where it is used
+
+    from edgekit.compression.pruning.settling import settle as settled_by  # noqa: PLC0415 - needs torch
+
+    if subject.batches:
+        settled_by(module, torch.split(torch.cat(subject.batches), _SETTLED_BY))
 
 
 def _without_dead(subject: _Subject) -> Made:
@@ -313,7 +339,7 @@ def _counts(
     ladder = (
         alike(subject.widths, before, wanted.multiple)
         if wanted.uniform
-        else cheapest(subject.widths, worth, costs, wanted.multiple)
+        else cheapest(subject.widths, worth, costs.slopes, wanted.multiple)
     )
     whole = costs.of(before) if whole_cost is None else whole_cost
     found = first(ladder, lambda counts: costs.of(counts) <= target.share * whole)

@@ -9,6 +9,7 @@ with the first that is missing.
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,7 +19,7 @@ from edgekit.errors import ConfigError
 from edgekit.models.head_specs import ExitSpec
 from edgekit.models.head_tasks import EXITS
 from edgekit.models.task_architecture import TaskArchitecture
-from edgekit.pipeline.making.cut import Target, make
+from edgekit.pipeline.making.cut import Target, make, thin
 from edgekit.pipeline.making.given import with_kept_images
 from edgekit.pipeline.making.run import RunFolder, differences
 from edgekit.pipeline.making.teaching import digest
@@ -29,6 +30,8 @@ from edgekit.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from torch import nn
 
     from edgekit.config import RankName, Settings
     from edgekit.facts import Fact
@@ -74,6 +77,7 @@ class Pruned:
         facts: what is taken to be true of the network that it was made of.
         notes: what was chosen and left aside, for people.
         training: the last one; None where there was none.
+        zipped: bytes of all weights after compression, before and after, where single weights became zero; else None.
         moved: how far outputs moved at most where dead channels alone went, in units of how they differ; else None.
     """
 
@@ -88,6 +92,7 @@ class Pruned:
     notes: tuple[str, ...]
     training: TrainResult | None = None
     moved: float | None = None
+    zipped: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,18 +129,19 @@ def prune(settings: Settings, *, listeners: Listeners = _NOBODY, progress: Progr
         MissingDependency: torch is not installed.
     """
     extras.load("torch", "torch")
-    target, whole = Target.read(settings.prune.to), settings.model.checkpoint
+    whole, wanted = settings.model.checkpoint, settings.prune
     if whole is None:
         raise ConfigError("no network is named: edgekit prune CHECKPOINT, or checkpoint = … under [model]")
+    if wanted.unstructured is not None:
+        return _thinned(settings, wanted.unstructured, progress)
+    target = Target.read(wanted.to)
     is_exact = target.measure == "dead"
     if settings.train.data is not None and is_exact:
         raise ConfigError("what dead channels leave computes the same, and has nothing to learn: leave DATA out")
     if settings.train.data is not None:
         return _trained(settings, whole, target, listeners, progress)
-    out = settings.prune.out or _FILE
-    if out.suffix.lower() != _FILE.suffix:
-        raise ConfigError(f"the network is to be written as {out}: a checkpoint of edgekit's ends with {_FILE.suffix}")
-    if settings.prune.steps > 1:
+    out = _file(settings)
+    if wanted.steps > 1:
         raise ConfigError("between --steps the network is trained, and there are no images to learn from: give DATA")
     made = make(with_kept_images(settings), target, progress)
     _save(out, made)
@@ -148,6 +154,48 @@ def prune(settings: Settings, *, listeners: Listeners = _NOBODY, progress: Progr
         "accuracy is lost. --calib DIR measures them anew, DATA regains it"
     )
     return _result(made.whole, out, made, (note,), None)
+
+
+def _thinned(settings: Settings, share: float, progress: Progress) -> Pruned:
+    """The network with single weights at zero.
+
+    Raises:
+        ConfigError: something is set that does not go with it.
+    """
+    wanted = settings.prune
+    if wanted.to is not None or settings.train.data is not None:
+        raise ConfigError(
+            "--unstructured sets weights to zero and takes no channel out, and a training would move them: leave --to "
+            "and DATA out"
+        )
+    out = _file(settings)
+    made = thin(with_kept_images(settings), share, progress)
+    _save(out, made)
+    note = (
+        "no file gets smaller or faster by zeros: only after compression it is smaller. XNNPACK has kernels that skip "
+        "them, of float networks alone, whose 1x1 convolutions have more than two thirds of zeros and are stored as "
+        "sparse tensors, which edgekit does not write"
+    )
+    return replace(
+        _result(made.whole, out, made, (note,), None), zipped=(_zipped(made.whole.module), _zipped(made.module))
+    )
+
+
+def _zipped(module: nn.Module) -> int:
+    """How many bytes all weights take after compression, as ZIP does it."""
+    return len(zlib.compress(b"".join(tensor.numpy().tobytes() for tensor in module.state_dict().values()), 9))
+
+
+def _file(settings: Settings) -> Path:
+    """Where a checkpoint is written to.
+
+    Raises:
+        ConfigError: its name is none of one.
+    """
+    out = settings.prune.out or _FILE
+    if out.suffix.lower() != _FILE.suffix:
+        raise ConfigError(f"the network is to be written as {out}: a checkpoint of edgekit's ends with {_FILE.suffix}")
+    return out
 
 
 def _trained(settings: Settings, whole: Path, target: Target, listeners: Listeners, progress: Progress) -> Pruned:

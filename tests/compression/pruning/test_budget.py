@@ -29,17 +29,17 @@ def worth(*values: list[float]) -> tuple[NDArray[np.float64], ...]:
 
 def test_within_a_group_the_least_goes_first_and_its_share_of_what_is_left_counts() -> None:
     """A third, then half, of the first group; half of the second, which comes between where it costs more."""
-    ladder = cheapest(ALONE, worth([100.0] * 6, [1.0] * 4), chain(4.0, 5.0), multiple=2)
+    ladder = cheapest(ALONE, worth([100.0] * 6, [1.0] * 4), chain(4.0, 5.0).slopes, multiple=2)
     assert [step.tolist() for step in ladder] == [[6, 4], [4, 4], [4, 2], [2, 2]]
 
 
 def test_numbers_that_are_no_multiple_become_one_and_stay_at_one_at_least() -> None:
-    ladder = cheapest(ALONE, worth([1.0] * 19, [1.0] * 5), chain(1.0, 1.0), multiple=8)
+    ladder = cheapest(ALONE, worth([1.0] * 19, [1.0] * 5), chain(1.0, 1.0).slopes, multiple=8)
     assert [step.tolist() for step in ladder] == [[19, 5], [16, 5], [8, 5]]
 
 
 def test_numbers_that_agree_fall_together() -> None:
-    ladder = cheapest(TIED, worth([1.0] * 16, [1.0] * 8), chain(1.0, 1.0), multiple=4)
+    ladder = cheapest(TIED, worth([1.0] * 16, [1.0] * 8), chain(1.0, 1.0).slopes, multiple=4)
     assert [step.tolist() for step in ladder] == [[16, 8], [12, 6], [8, 4], [4, 2]]
     assert alike(TIED, np.array([16.0, 8.0]), 8)[-1].tolist() == [8, 4]
 

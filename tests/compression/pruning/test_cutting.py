@@ -11,6 +11,7 @@ import torch
 from edgekit.compression.pruning.budget import costs_of
 from edgekit.compression.pruning.cutting import cut
 from edgekit.compression.pruning.gates import gated
+from edgekit.compression.pruning.latency import narrowed
 from edgekit.errors import ConfigError
 from edgekit.models.complexity import complexity
 
@@ -49,6 +50,7 @@ def test_a_cut_network_gives_what_the_whole_one_does_whose_channels_nobody_reads
     counts = np.array([float(one.sum()) for one in kept])
     found = complexity(smaller.structure)
     assert costs_of(any_subject.graph, any_subject.groups, "macs").of(counts) == found.macs
+    assert narrowed(any_subject.graph, any_subject.groups, counts).macs == found.macs
     sizes = costs_of(any_subject.graph, any_subject.groups, "size")
     whole = np.array([float(group.channels) for group in any_subject.groups])
     saved = complexity(any_subject.structure).parameters - found.parameters

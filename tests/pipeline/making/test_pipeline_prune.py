@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from edgekit.compression.pruning.sparsity import zeros
 from edgekit.config import CalibrationSettings, ModelSettings, PruneSettings, Settings, TrainSettings
 from edgekit.errors import ConfigError
 from edgekit.models import checkpoint
@@ -180,3 +181,16 @@ def test_dead_channels_go_without_a_training(whole: Path, labelled: Path, tmp_pa
     assert result.moved < 1e-5
     with pytest.raises(ConfigError, match="has nothing to learn: leave DATA out"):
         prune(training(whole, labelled, tmp_path / "run", to="dead"))
+
+
+def test_single_weights_become_zero_and_the_network_keeps_its_channels(
+    whole: Path, labelled: Path, tmp_path: Path
+) -> None:
+    result = prune(settings(whole, tmp_path / "thin.safetensors", labelled, to=None, unstructured=0.5))
+    thin = checkpoint.load(result.checkpoint)
+    assert (result.layers, thin.structure) == ((), checkpoint.load(whole).structure)
+    assert zeros(thin.module) == pytest.approx(0.5, abs=1e-3)
+    assert result.zipped is not None
+    assert result.zipped[1] < 0.8 * result.zipped[0]
+    with pytest.raises(ConfigError, match="leave --to and DATA out"):
+        prune(training(whole, labelled, tmp_path / "run", unstructured=0.5))
