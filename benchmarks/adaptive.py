@@ -15,7 +15,6 @@ the exit is right.
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,57 +23,35 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from edgekit.device.chain import AdaptiveRunner
-from edgekit.device.engines import open_file
 from edgekit.models import checkpoint
 from edgekit.models.task_architecture import TaskArchitecture
+from edgekit.pipeline.measuring.leaving import time_stages
 from edgekit.tasks.classification.answers import probabilities
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgekit.device.engines.engine import Engine
-
-WARM_UP = 50  # images
-RUNS = 3  # of each image
 EPOCHS, BATCH = 10, 128  # of the predictor
 CHANNELS = 16
 
 
-def compare(folder: Path, whole: Path, images: Path, engine: str) -> None:
+def compare(folder: Path, whole: Path, images: Path) -> None:
     """Print what a chain and the whole network need for the same images, and how often they are right."""
-    pixels, labels = _read(images)
-    runner, other = AdaptiveRunner(folder, engine), open_file(whole, engine)
-    stored = [_fed(other, one) for one in pixels]
-    seconds, right = np.full((len(pixels), 2), np.inf), np.zeros((len(pixels), 2), bool)
-    exits = np.zeros(len(pixels), int)
-    for image in stored[:WARM_UP]:
-        runner.run(image)
-        other.run(image)
-    for place, (image, label) in enumerate(zip(stored, labels, strict=True)):
-        for turn in range(2 * RUNS):
-            which = (place + turn) % 2
-            started = time.perf_counter()
-            if which:
-                left = runner.run(image)
-            else:
-                (logits,) = other.run(image).values()
-            seconds[place, which] = min(seconds[place, which], time.perf_counter() - started)
-        right[place] = logits.argmax() == label, left.logits.argmax() == label
-        exits[place] = left.exit
-    until = np.cumsum([stage.macs for stage in runner.chain.stages])
-    print(f"{runner.name}, {len(pixels)} images of {images.name}")
-    for place, stage in enumerate(runner.chain.stages):
-        there = exits == place
-        share, good = 100 * there.mean(), 100 * right[there, 1].mean() if there.any() else 0.0
-        print(f"  {stage.exit}: {share:.1f} % leave, {good:.1f} % of them right, {until[place] / 1e6:.2f} million MACs")
-    drop = 100 * (right[:, 0].astype(float) - right[:, 1])
+    found, (_, labels) = time_stages(folder, whole, images), _read(images)
+    right, whole_right = found.answers == labels, found.whole_answers == labels
+    print(f"{found.runner}, {found.images} images of {images.name}")
+    for place, one in enumerate(found.exits):
+        there = found.taken == place
+        good = 100 * right[there].mean() if there.any() else 0.0
+        share, macs = 100 * one.share, one.macs / 1e6
+        print(f"  {one.exit}: {share:.1f} % leave, {good:.1f} % of them right, {macs:.2f} million MACs")
+    drop = 100 * (whole_right.astype(float) - right)
     error = 1.96 * drop.std() / np.sqrt(len(drop))
-    print(f"  top-1: whole {100 * right[:, 0].mean():.2f} %, chain {100 * right[:, 1].mean():.2f} %")
+    print(f"  top-1: whole {100 * whole_right.mean():.2f} %, chain {100 * right.mean():.2f} %")
     print(f"  drop: {drop.mean():.2f} ± {error:.2f} points (95 %, paired)")
-    print(f"  million MACs an image: chain {until[exits].mean() / 1e6:.2f}")
-    whole_us, chain_us = 1e6 * seconds.mean(0)
-    print(f"  mean time of an image: whole {whole_us:.0f} us, chain {chain_us:.0f} us, {whole_us / chain_us:.2f} times")
+    faster = found.whole_us / found.chain_us
+    print(f"  million MACs an image: chain {found.macs / 1e6:.2f}")
+    print(f"  mean time of an image: whole {found.whole_us:.0f} us, chain {found.chain_us:.0f} us, {faster:.2f} times")
 
 
 def predict(run: Path, training: Path, test: Path) -> None:
@@ -139,25 +116,17 @@ def _read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         return arrays["images"], arrays["labels"].astype(np.int64)
 
 
-def _fed(engine: Engine, pixels: NDArray[np.uint8]) -> NDArray[Any]:
-    """An image as an integer file takes it, in its layout and type."""
-    turned = pixels if engine.shape is not None and engine.shape[-1] == pixels.shape[-1] else pixels.transpose(2, 0, 1)
-    stored = turned if engine.dtype == "uint8" else (turned.astype(np.int16) - 128).astype(np.int8)
-    return np.ascontiguousarray(stored[None])
-
-
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="What leaving early saves.")
     parser.add_argument("--predictor", action="store_true", help="compare confidence with a predictor instead")
-    parser.add_argument("--engine", default="litert", help="that runs the files (default: litert)")
     parser.add_argument("paths", type=Path, nargs=3, help="STAGES WHOLE IMAGES, or RUN TRAINING TEST")
     given = parser.parse_args()
     first, second, images = given.paths
     if given.predictor:
         predict(first, second, images)
     else:
-        compare(first, second, images, given.engine)
+        compare(first, second, images)
 
 
 if __name__ == "__main__":

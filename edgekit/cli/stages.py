@@ -10,10 +10,12 @@ import typer
 
 from edgekit.cli import console
 from edgekit.cli.options import JsonOption  # noqa: TC001 - typer reads the annotations
+from edgekit.errors import ConfigError
 from edgekit.flags import names
 
 if TYPE_CHECKING:
     from edgekit.pipeline.making.chain import ChainResult
+    from edgekit.pipeline.measuring.leaving import Saved
 
 _DEFAULT = "tflite,onnx"
 
@@ -24,17 +26,41 @@ def stages(
     ],
     *,
     target: Annotated[str, typer.Option("--target", "-t", help="Formats, comma-separated.")] = _DEFAULT,
+    data: Annotated[Path | None, typer.Option("--data", help="Images to time them with, with --against.")] = None,
+    against: Annotated[
+        Path | None, typer.Option("--against", metavar="FILE", help="The whole network, without its early exits.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Cut a network with exits into files in a row, so that an image which leaves early costs no more."""
     with console.reporting("stages", as_json=as_json):
         from edgekit.pipeline.making.chain import write_chain  # noqa: PLC0415 - see the module app
+        from edgekit.pipeline.measuring.leaving import time_stages  # noqa: PLC0415 - likewise
 
+        if (data is None) != (against is None):
+            raise ConfigError("stages are timed against a file of the whole network, over images: give both, or none")
         result = write_chain(model, names(target))
+        saved = None
+        if data is not None and against is not None:
+            with console.progress_bar() as progress:
+                saved = time_stages(result.folder, against, data, progress)
         if as_json:
-            console.print_json("stages", result)
-        else:
-            _show(result)
+            console.print_json("stages", result if saved is None else saved)
+            return
+        _show(result)
+        if saved is not None:
+            _show_saved(saved, against)
+
+
+def _show_saved(saved: Saved, against: Path | None) -> None:
+    """Where images left, and what that took."""
+    rows = [[console.escape(one.exit), console.percent(one.share), f"{one.macs / 1e6:.2f}"] for one in saved.exits]
+    console.table(["exit", ">of the images", ">million MACs"], rows)
+    console.say(
+        f"{saved.runner}, {console.count(saved.images, 'image')}: {saved.macs / 1e6:.2f} million MACs and "
+        f"{saved.chain_us:.0f} µs an image; {console.escape(str(against))} takes {saved.whole_us:.0f} µs, "
+        f"{saved.whole_us / saved.chain_us:.2f} times as long"
+    )
 
 
 def _show(result: ChainResult) -> None:

@@ -13,7 +13,7 @@ import pytest
 from edgekit.config import Settings, TrainSettings
 from edgekit.device.chain import FILE_NAME, AdaptiveRunner
 from edgekit.device.exits import NO_LIMIT, ExitRule, taken
-from edgekit.errors import ConfigError, UnsupportedOperator
+from edgekit.errors import ArtifactError, ConfigError, UnsupportedOperator
 from edgekit.exporters.formats import FORMATS
 from edgekit.integer_model import IntegerModel
 from edgekit.models import checkpoint
@@ -25,6 +25,7 @@ from edgekit.pipeline.making.cutting import cut
 from edgekit.pipeline.making.export import export
 from edgekit.pipeline.making.given import with_kept_images
 from edgekit.pipeline.making.train import TrainResult, train
+from edgekit.pipeline.measuring.leaving import time_stages
 from edgekit.pipeline.proving.predicting import predict
 from edgekit.pipeline.proving.verify import verify
 from edgekit.tasks.exits import Exited
@@ -127,6 +128,22 @@ def test_stages_answer_what_the_file_does(images: Path, exported: Path) -> None:
         assert (whole.answer.exit, whole.answer.text) == (chain.answer.exit, chain.answer.text)
         likely = [[each.probability for each in answer.classes.best] for answer in (whole.answer, chain.answer)]
         assert likely[0] == pytest.approx(likely[1], abs=1e-5)
+
+
+def test_stages_are_timed_against_the_whole_network(images: Path, exported: Path, trained: TrainResult) -> None:
+    folder, (one_file,) = write_chain(exported, ["tflite"]).folder, exported.glob("*.tflite")
+    model = replace(Settings().model, checkpoint=trained.run, heads=("classifier",))
+    made = with_kept_images(replace(Settings(), model=model))
+    wanted = replace(made.export, precisions=("int8",), targets=("tflite",), out=images / "whole", verify=False)
+    (whole,) = export(replace(made, export=wanted)).files
+    found = time_stages(folder, whole.path, images / "i.npz")
+    assert found.images == len(found.answers) == len(found.whole_answers) == 24
+    assert sum(one.share for one in found.exits) == pytest.approx(1)
+    assert found.macs == pytest.approx(np.array([one.macs for one in found.exits])[found.taken].mean())
+    assert found.chain_us > 0
+    assert found.whole_us > 0
+    with pytest.raises(ArtifactError, match="gives exit1, classifier: export the network without its early exits"):
+        time_stages(folder, one_file, images / "i.npz")
 
 
 def test_stages_are_verified(images: Path, exported: Path) -> None:
