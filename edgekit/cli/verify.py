@@ -58,7 +58,9 @@ def verify(  # noqa: PLR0913 - one a flag
         Path | None,
         typer.Option("--baseline", help="What edgekit baseline kept: no larger, no slower.", show_default=False),
     ] = None,
-    latency: Annotated[bool, typer.Option("--latency", help="Time every file, too, for the report.")] = False,
+    latency: Annotated[
+        bool, typer.Option("--latency", help="Time every file, too: size and latency beside accuracy.")
+    ] = False,
     emulate: Annotated[
         bool, typer.Option("--emulate", help="Also on emulated processors that edgekit emulate set up. Slow.")
     ] = False,
@@ -162,9 +164,12 @@ def _show_files(result: VerifyResult) -> Sequence[str]:
     judged = [reference for reference in result.references if reference.path.suffix == SUFFIX or reference.failed]
     told: set[tuple[str, str]] = set()
     columns = [metric(result, name) for name in ("first", "drop", "agreement")] if result.metrics else []
-    rows = [row for file in (*judged, *result.files) for row in _rows(file, names[file.path], columns, ran, told)]
+    files = (*judged, *result.files)
+    costs = {file.path: _costs(file, result) if result.latencies else [] for file in files}
+    rows = [row for file in files for row in _rows(file, [names[file.path], *costs[file.path]], columns, ran, told)]
     if result.float_measured and result.float_reference is not None:
-        rows.append(["", "float", *(_value(column, result.float_measured) for column in columns)])
+        empty = ["", ""] if result.latencies else []
+        rows.append(["", "float", *empty, *(_value(column, result.float_measured) for column in columns)])
     images = f"{console.count(result.images, 'image')}{' of noise' if result.noise else ''}"
     measured = f"measured on {images}" if result.images else "nothing was run"
     against = f", against {result.float_reference.name}" if result.float_reference else ""
@@ -173,12 +178,24 @@ def _show_files(result: VerifyResult) -> Sequence[str]:
     console.say(f"[dim]{measured}{console.escape(against)}[/]")
     titles = [ran.titles()] if result.images else []
     called = [columns[0].title, columns[1].title.partition(" ")[0], "as float"] if columns else []
+    called = ["size", "ms", *called] if result.latencies else called
     console.table(["", "file", *(f">{title}" for title in called)], [*titles, *rows])
     for number, reason in enumerate(ran.reasons, start=1):
         text = f"{_superscript(number)} integers may differ: {reason}"
         lines = textwrap.wrap(text, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
         console.say(*(f"[dim]{console.escape(line)}[/]" for line in lines))
     return ran.reasons
+
+
+def _costs(file: FileVerdict, result: VerifyResult) -> list[str]:
+    """Size, and the median time of one run, where it was timed."""
+    from edgekit.reports.findings import latency_ms  # noqa: PLC0415 - see the module app
+
+    taken = latency_ms(result, file.path)
+    return [
+        "" if file.summary is None else console.size(file.summary.size_bytes),
+        "" if taken is None else f"{taken:.3g}",
+    ]
 
 
 class _Runtimes:
@@ -227,15 +244,15 @@ def _value(metric: Metric, found: Sequence[Measured]) -> str:
 
 
 def _rows(
-    file: FileVerdict, name: str, columns: Sequence[Metric], ran: _Runtimes, told: set[tuple[str, str]]
+    file: FileVerdict, about: Sequence[str], columns: Sequence[Metric], ran: _Runtimes, told: set[tuple[str, str]]
 ) -> list[list[str] | str]:
-    """The file, below it what is wrong, and each runtime; what is ``told``, name and problem, is not told again."""
+    """What is said ``about`` the file, below it what is wrong, and each runtime; what is ``told`` is not told again."""
     from edgekit.reports.findings import remark, verdict  # noqa: PLC0415 - see the module app
     from edgekit.verification.gates import Level  # noqa: PLC0415 - likewise
 
     mark = _mark(verdict(file))
     values = [_value(column, file.measured) for column in columns]
-    rows: list[list[str] | str] = [[mark, console.escape(name), *values]]
+    rows: list[list[str] | str] = [[mark, *map(console.escape, about), *values]]
     for gate in (gate for gate in file.gates if not gate.passed):
         said = f"{gate.name}, as above" if (gate.name, gate.problem) in told else gate.problem
         rows.append(f"     [red]{gate.level.title}: {console.escape(said)}[/]")

@@ -243,7 +243,7 @@ class VerifySettings:
     litert: str | None = key("likewise, LiteRT and .tflite files", default=None)
     coreml: str | None = key("likewise, Core ML and .mlpackage files, such as iOS15", default=None)
     emulate: bool = key("also on emulated processors that edgekit emulate set up; slow", default=False)
-    latency: bool = key("time every file, too, for the report", default=False)
+    latency: bool = key("time every file, too: size and latency beside accuracy", default=False)
     baseline: Path | None = key("what edgekit baseline kept: no larger, no slower", default=None)
     max_size_ratio: float = key("a file's size over the baseline's, at most", default=1.02)
     max_memory_ratio: float = key("likewise, its memory", default=1.05)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edgekit.facts import Basis
@@ -16,7 +17,6 @@ from edgekit.words import NOTHING, count, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from edgekit.exporters.metadata import Metadata
     from edgekit.facts import Fact
@@ -135,6 +135,11 @@ def short_names(result: VerifyResult) -> dict[Path, str]:
     called, prefix = names(result), f"{result.network}."
     common = result.network and all(called[file.path].startswith(prefix) for file in result.files)
     return {path: name.removeprefix(prefix) for path, name in called.items()} if common else called
+
+
+def latency_ms(result: VerifyResult, path: Path) -> float | None:
+    """The median time of one run of a file; None where it was not timed."""
+    return next((row.p50_ms.value for row in result.latencies if Path(row.path) == path), None)
 
 
 def failed_first(result: VerifyResult) -> list[FileVerdict]:

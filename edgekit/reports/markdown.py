@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from edgekit.reports import findings, origin
-from edgekit.words import NOTHING, printable
+from edgekit.words import NOTHING, printable, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -80,8 +80,21 @@ def _files(result: VerifyResult) -> str:
     rows = [_row(file, names[file.path], result) for file in findings.failed_first(result)]
     if result.float_measured and result.float_reference is not None:
         of_float = [findings.value(one, result.float_measured).strip(NOTHING) for one in _metrics(result)]
-        rows.append(["", f"float: {code(result.float_reference.name)}", "", "", *of_float])
-    return _table(["", "file", ">gates", "logits", *(f">{title}" for title in _titles(result))], rows)
+        costs = ["", ""] if result.latencies else []
+        rows.append(["", f"float: {code(result.float_reference.name)}", *costs, "", "", *of_float])
+    costs = [">size", ">ms"] if result.latencies else []
+    return _table(["", "file", *costs, ">gates", "logits", *(f">{title}" for title in _titles(result))], rows)
+
+
+def _costs(file: FileVerdict, result: VerifyResult) -> list[str]:
+    """Size, and the median time of one run, where files were timed."""
+    if not result.latencies:
+        return []
+    taken = findings.latency_ms(result, file.path)
+    return [
+        "" if file.summary is None else size(file.summary.size_bytes),
+        "" if taken is None else f"{taken:.3g}",
+    ]
 
 
 def _metrics(result: VerifyResult) -> list[Metric]:
@@ -100,6 +113,7 @@ def _row(file: FileVerdict, name: str, result: VerifyResult) -> list[str]:
     return [
         findings.sign(findings.verdict(file)),
         code(name),
+        *_costs(file, result),
         findings.share(file.gates),
         findings.worst_parity(file) or findings.remark(file) or NOTHING,
         *(findings.value(one, file.measured) for one in _metrics(result)),

@@ -14,6 +14,7 @@ from edgekit import files
 from edgekit.errors import ConfigError, DataError, GateFailed
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import Head, IoDtype, Precision, batch_of
+from edgekit.exporters.vocabulary import Does
 from edgekit.facts import assumed
 from edgekit.int8_weights import with_int8_weights
 from edgekit.integer_model import SUFFIX, IntegerModel
@@ -33,7 +34,7 @@ from edgekit.verification.detection_parity import DetectionParity
 from edgekit.verification.float_layers import compare_float_layers
 from edgekit.verification.holding import hold
 from edgekit.verification.integer_parity import NEAR, IntegerParity, value_of
-from edgekit.words import plain
+from edgekit.words import count, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -211,6 +212,7 @@ def export(
                 slower += _suited(check_contents(device, path), path.name, device.title)
             exported.append(proof.of(file) if settings.export.verify else file)
         progress("writing", len(jobs), len(jobs))
+        dynamic = [*_dynamic(exported, reals)]
         if integers is not None:
             integers.model.save(scratch / f"{name}.{Precision.INT8}{SUFFIX}")
             if refine is None:
@@ -229,6 +231,7 @@ def export(
             *departures(settings, granted.instead),
             *(integers.model.notes if integers else ()),
             *slower,
+            *dynamic,
             *filter(None, (replaced, _left([path.name for path in earlier if path.name not in there], out))),
         ),
         device=None if device is None else device.title,
@@ -377,6 +380,19 @@ def _write(
         if layers.missing:
             raise GateFailed(f"{path.name} does not keep {', '.join(layers.missing)} in float: please report this")
     return ExportedFile(form.name, precision, path, files.size_bytes(path), seconds, summary)
+
+
+def _dynamic(files: Sequence[ExportedFile], reals: Mapping[Precision, FloatModel]) -> Iterator[str]:
+    """How many layers of each dynamic file quantize what they read, which not every runtime has a kernel for."""
+    for file in files:
+        if file.precision is Precision.DYNAMIC:
+            operators = FORMATS[file.target].contents(file.path).operators
+            found = {o.origin for o in operators if o.does is Does.QUANTIZE_AND_COMPUTE}
+            layers = sum(node.op.has_weights for node in reals[file.precision].graph)
+            yield (
+                f"{len(found)} of {count(layers, 'layer')} of {file.path.name} quantize what they read; the others "
+                f"compute in float with int8 weights"
+            )
 
 
 class _Proof:
