@@ -33,7 +33,6 @@ from edgekit.errors import EdgekitError
 from edgekit.pipeline.proving.predicting import OpenedChain, open_answering
 from edgekit.tasks.classification.answers import Classes
 from edgekit.tasks.drawing import can_be_drawn, drawn
-from edgekit.tasks.exits import Exited
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,7 +163,7 @@ class Seen:
     @property
     def text(self) -> str:
         """The answer in a few words: with its probability, where it is one class."""
-        return self.answer.lines[0] if isinstance(self.answer, Classes | Exited) else self.answer.text
+        return self.answer.lines[0] if isinstance(self.answer, Classes) else self.answer.text
 
     def picture(self) -> NDArray[np.uint8]:
         """The picture in BGR, with boxes and masks where there are any."""

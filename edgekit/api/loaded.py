@@ -23,6 +23,7 @@ from edgekit.reports import origin
 from edgekit.tasks.classification.answers import Classes
 from edgekit.tasks.detection.answers import Things
 from edgekit.tasks.drawing import can_be_drawn, drawn
+from edgekit.tasks.exits import Exited
 from edgekit.tasks.segmentation.answers import Regions
 from edgekit.tasks.several import Together
 from edgekit.words import count
@@ -93,7 +94,9 @@ class Prediction(Shown):
 
     @property
     def logits(self) -> NDArray[np.float32]:
-        """Of a classifier, [classes]."""
+        """Of a classifier, [classes]; of one with exits, those of the exit that the image took."""
+        if isinstance(self.answer, Exited):
+            return self.outputs[self.answer.exit]
         if len(self.outputs) != 1:
             self._as(Classes, "classifier")
         (logits,) = self.outputs.values()

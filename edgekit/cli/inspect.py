@@ -206,7 +206,10 @@ def _labels(labels: Sequence[str], provenance: Mapping[str, Any]) -> list[tuple[
     heads = heads_of(provenance)
     if len(heads) < 2 or not labels:
         return [("labels", _first(labels))]
-    return [(f"labels of {head}", _first(own)) for head, own in labels_by_head(labels, heads).items()]
+    each = labels_by_head(labels, heads)
+    if len({*each.values()}) == 1:
+        return [("labels", _first(labels))]
+    return [(f"labels of {head}", _first(own)) for head, own in each.items()]
 
 
 def _first(labels: Sequence[str]) -> str:

@@ -14,7 +14,6 @@ from edgekit.tasks.classification import Classification
 from edgekit.tasks.classification.answers import Classes, probabilities
 from edgekit.tasks.classification.plausibility import TOP1
 from edgekit.tasks.task import Task
-from edgekit.tasks.values import Answer, Measured, Metric
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from edgekit.calibration.images import ImageSource
     from edgekit.integer_model import IntegerModel
-    from edgekit.tasks.values import Differences, Nearness, Outputs, Plausibility, Understood
+    from edgekit.tasks.values import Differences, Measured, Metric, Nearness, Outputs, Plausibility, Understood
 
 _ANSWER: Final = "logits"  # of the exit that each image takes
 
@@ -58,34 +57,20 @@ class Exit:
 
 
 @dataclass(frozen=True, slots=True)
-class Exited(Answer):
-    """What the exit that an image took says of it.
+class Exited(Classes):
+    """The classes that an image may be of, as the exit that it took says.
 
     Attributes:
-        exit: its name.
-        classes: what it says.
+        exit: its name; "" of what is known to be right.
     """
 
-    are_alternatives: ClassVar[bool] = True
-
     exit: str
-    classes: Classes
-
-    @property
-    def text(self) -> str:
-        """The most probable class."""
-        return self.classes.text
 
     @property
     def lines(self) -> tuple[str, ...]:
         """Each class with its probability, the first with the exit."""
-        first, *others = self.classes.lines
+        first, *others = Classes.lines.__get__(self)
         return (f"{first} (left at {self.exit})" if self.exit else first, *others)
-
-    def contradicts(self, right: Answer) -> bool:
-        """Whether the most probable class is another."""
-        assert isinstance(right, Exited)
-        return self.classes.contradicts(right.classes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +184,12 @@ class Exits(Task[tuple[int, ...]]):
         """The most probable classes of each image, by the exit that it takes."""
         found = self.answer.decode(self.answers(outputs), most)
         return tuple(
-            Exited(self.exits[place].name, classes) for place, classes in zip(self.taken(outputs), found, strict=True)
+            Exited(one.best, self.exits[place].name) for place, one in zip(self.taken(outputs), found, strict=True)
         )
 
     def stated(self, targets: tuple[int, ...]) -> tuple[Exited, ...]:
         """The right classes."""
-        return tuple(Exited("", classes) for classes in self.answer.stated(targets))
+        return tuple(Exited(one.best, "") for one in self.answer.stated(targets))
 
     def differences(self, found: Outputs, expected: Outputs, names: Sequence[str]) -> Differences:
         """Where another class is answered."""

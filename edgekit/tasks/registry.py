@@ -103,7 +103,12 @@ def heads_of(provenance: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
 
 
 def labels_by_head(labels: Sequence[str], heads: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
-    """The labels of each head by its name: ``labels`` are those of all heads (``heads_of``), in their order."""
+    """The labels of each head by its name: ``labels`` are those of all heads (``heads_of``), in their order.
+
+    Exits share them.
+    """
+    if task_of_heads([head["task"] for head in heads]) == EXITS:
+        return {head["name"]: tuple(labels) for head in heads}
     ends = accumulate(head["things"] for head in heads)
     return {head["name"]: tuple(labels[end - head["things"] : end]) for head, end in zip(heads, ends, strict=True)}
 

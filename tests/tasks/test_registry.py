@@ -11,7 +11,7 @@ from edgekit.facts import Basis, Fact
 from edgekit.models.priors import Level, Priors
 from edgekit.tasks.classification import Classification
 from edgekit.tasks.detection import Detection
-from edgekit.tasks.registry import TASKS, from_setting, heads_of, kind, task_of
+from edgekit.tasks.registry import TASKS, from_setting, heads_of, kind, labels_by_head, task_of
 from edgekit.tasks.regression import Regression
 from edgekit.tasks.scoring import metrics
 from edgekit.tasks.segmentation import Segmentation
@@ -72,6 +72,11 @@ def test_several_heads_are_several_tasks() -> None:
     assert (task.things, task.outputs) == (4, tuple(shapes))
     with pytest.raises(ConfigError, match="nothing says what heads the network has"):
         task_of(shapes, (), from_setting("several"))
+
+
+def test_exits_share_their_labels() -> None:
+    heads = [{"name": name, "task": "exits", "things": 2} for name in ("exit1", "classifier")]
+    assert labels_by_head(["cat", "dog"], heads) == dict.fromkeys(("exit1", "classifier"), ("cat", "dog"))
 
 
 @pytest.mark.parametrize("name", TASKS)

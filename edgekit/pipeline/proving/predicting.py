@@ -24,7 +24,7 @@ from edgekit.quantization import QuantParams
 from edgekit.runtimes.catalog import all_runners
 from edgekit.runtimes.runner import encode
 from edgekit.suppression import ended, given_shapes
-from edgekit.tasks.classification.answers import Candidate, Classes, class_names, ranked
+from edgekit.tasks.classification.answers import Candidate, class_names, ranked
 from edgekit.tasks.drawing import can_be_drawn, drawn
 from edgekit.tasks.exits import Exited
 from edgekit.tasks.registry import heads_of, task_of
@@ -276,7 +276,7 @@ class OpenedChain:
         best = tuple(Candidate(int(i), labels[i], float(left.probabilities[i])) for i in order)
         exit_name = self.adaptive.chain.stages[left.exit].exit
         outputs = {exit_name: left.probabilities.astype(np.float32)}
-        return Predicted(Exited(exit_name, Classes(best)), outputs, name)
+        return Predicted(Exited(best, exit_name), outputs, name)
 
     def __enter__(self) -> Self:
         return self

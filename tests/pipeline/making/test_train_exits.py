@@ -126,7 +126,7 @@ def test_stages_answer_what_the_file_does(images: Path, exported: Path) -> None:
         assert isinstance(whole.answer, Exited)
         assert isinstance(chain.answer, Exited)
         assert (whole.answer.exit, whole.answer.text) == (chain.answer.exit, chain.answer.text)
-        likely = [[each.probability for each in answer.classes.best] for answer in (whole.answer, chain.answer)]
+        likely = [[each.probability for each in answer.best] for answer in (whole.answer, chain.answer)]
         assert likely[0] == pytest.approx(likely[1], abs=1e-5)
 
 
