@@ -326,7 +326,7 @@ def prune(  # noqa: PLR0913 - one a flag of the command
         data: images to train on afterwards, as ``train`` takes them.
         to: what is left of what it costs, "macs=0.5", "size=0.5" (weights) or "channels=0.7".
         rank: what a channel is worth: "output", what outputs move without it, "taylor", what the loss of labels does,
-            "l1", its weights, or "bn", its batch normalization; "output" where there are images, else "l1".
+            "l1", its weights, or "bn", its batch normalization; "l1" with data or without images, else "output".
         uniform: every layer keeps the same share of its channels.
         unstructured: set this share of the weights to zero instead, those of least magnitude.
         multiple: numbers of channels become multiples of it; 8 by default.

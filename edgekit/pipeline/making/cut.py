@@ -163,7 +163,8 @@ def make(
     subject = _subject(settings, data, progress)
     if target.measure == "dead":
         return _without_dead(subject)
-    rank = settings.prune.rank or ("output" if subject.batches else "l1")
+    # What loses least at once is not what a training recovers from best: docs/pruning.md.
+    rank = settings.prune.rank or ("output" if subject.batches and data is None else "l1")
     worth = _worth(rank, subject, settings, data)
     counts, cost = _counts(subject, worth, target, settings, whole_cost)
     found = cut(subject.checkpoint.module, subject.structure, subject.groups, kept(worth, counts))
