@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edgekit.device.machine import Conditions, Machine
     from edgekit.device.results import Results, Row
     from edgekit.pipeline.measuring.bench import BenchResult, Planned
+    from edgekit.pipeline.measuring.fit import FitResult
 
 ALL = "all"
 
@@ -59,6 +60,13 @@ def bench(  # noqa: PLR0913 - one a flag
     laps: LapsOption = None,
     against: AgainstOption = None,
     gpu: Annotated[bool, typer.Option("--gpu", help="On the GPU as well, where there is one.")] = False,
+    fit: Annotated[
+        bool,
+        typer.Option("--fit", help="Time random networks for 10 minutes instead, to predict the latency of others."),
+    ] = False,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="What --fit writes, for edgekit check --latency.")
+    ] = Path("latency.json"),
     device: RemoteOption = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
@@ -73,6 +81,14 @@ def bench(  # noqa: PLR0913 - one a flag
         from edgekit.pipeline.measuring.bench import load, plan  # noqa: PLC0415 - likewise
 
         settings = bench_settings(threads, batch, laps, config, assignments, gpu=gpu)
+        if fit:
+            _refuse_beside_fit({"FILE": artifacts, "--laps": laps, "--against": against, "--gpu": gpu})
+            found = _fit(settings, out, device)
+            if as_json:
+                console.print_json("bench", found)
+            else:
+                _show_fit(found)
+            return
         files = artifacts or [settings.export.out]
         if [path.suffix for path in files] == [".json"]:
             result = load(files[0])
@@ -121,6 +137,42 @@ def _elsewhere(device: str, planned: Planned, settings: BenchSettings) -> BenchR
             console.warn(f"{name} is timed there without being checked: {why}")
         with console.progress_bar() as progress:
             return bench_on(there, planned, luggage, progress=progress)
+
+
+def _refuse_beside_fit(given: dict[str, object]) -> None:
+    if useless := [name for name, value in given.items() if value]:
+        raise ConfigError(f"--fit times networks of its own in its own way: leave out {', '.join(useless)}")
+
+
+def _fit(settings: Settings, out: Path, device: str | None) -> FitResult:
+    from edgekit.pipeline.measuring.device import connect  # noqa: PLC0415 - see the module app
+    from edgekit.pipeline.measuring.fit import engines_of, fit_latency  # noqa: PLC0415 - likewise
+
+    if device is None:
+        with console.progress_bar() as progress:
+            return fit_latency(settings, out, progress=progress)
+    with (
+        connect(device, python=settings.bench.python, engines=engines_of(settings)) as there,
+        console.progress_bar() as progress,
+    ):
+        return fit_latency(settings, out, device=there, progress=progress)
+
+
+def _show_fit(found: FitResult) -> None:
+    """What was fitted, and how well it predicts."""
+    console.say(f"[dim]{console.escape(_machine(found.latency.machine))}[/]")
+    networks = console.count(found.networks, "random network")
+    console.say(f"[dim]{networks}, {found.seconds:.0f} s; each was predicted from others[/]", "")
+    for model in found.latency.models:
+        error, (low, high) = model.fit.error, model.fit.range_ms
+        console.say(
+            f"{console.escape(model.runner)}: {error.within_tenth:.0%} within 10 % of what was measured, median "
+            f"{error.median:.1%}, 95 % within {error.p95:.1%} ({low:.2g} to {high:.2g} ms)"
+        )
+    path = console.escape(str(found.path))
+    console.say("", f"{path}: edgekit check FILE --latency {path} predicts with it")
+    if found.disturbed:
+        console.warn(f"dirty: {found.disturbed} of the networks were timed while {found.because}")
 
 
 def _numbers(option: str, text: str | None) -> list[int] | None:

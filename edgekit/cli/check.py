@@ -12,6 +12,7 @@ from edgekit.cli.options import JsonOption  # noqa: TC001 - typer reads the anno
 
 if TYPE_CHECKING:
     from edgekit.pipeline.making.check import CheckResult, FileCheck
+    from edgekit.pipeline.making.latency import PredictedLatency
     from edgekit.profiles.checks import Finding
 
 FAILED = 1  # edgekit.errors: a gate failed
@@ -25,15 +26,25 @@ def check(
     ],
     *,
     device: Annotated[
-        str, typer.Option("--device", help="What it has to run on, e.g. edgetpu (edgekit devices).", show_default=False)
-    ],
+        str | None,
+        typer.Option("--device", help="What it has to run on, e.g. edgetpu (edgekit devices).", show_default=False),
+    ] = None,
+    latency: Annotated[
+        Path | None,
+        typer.Option(
+            "--latency",
+            metavar="FILE",
+            help="Predict how long int8 files take, by a model that edgekit bench --fit wrote.",
+            show_default="not predicted",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Predict whether a device takes a file, by the published rules of its accelerator, without the device."""
+    """Predict whether a device takes a file, by the published rules of its accelerator, and how long it takes there."""
     with console.reporting("check", as_json=as_json):
         from edgekit.pipeline.making.check import check as run  # noqa: PLC0415 - see the module app
 
-        result = run(artifacts, device)
+        result = run(artifacts, device, latency=latency)
         if as_json:
             console.print_json("check", result)
         else:
@@ -43,8 +54,9 @@ def check(
 
 
 def _show(result: CheckResult) -> None:
-    rules = console.count(len(result.device.rules), "rule")
-    console.note(f"predicted from {rules} of {result.device.title} (edgekit devices {result.device.name}), not run")
+    if result.device is not None:
+        rules = console.count(len(result.device.rules), "rule")
+        console.note(f"predicted from {rules} of {result.device.title} (edgekit devices {result.device.name}), not run")
     for file in result.files:
         mark = "[bold green]✔[/]" if file.passed else "[bold red]✘[/]"
         console.say(f"{mark} {console.escape(str(file.path))}: {_verdict(file)}")
@@ -52,6 +64,21 @@ def _show(result: CheckResult) -> None:
             console.say(f"  [bold]not as edgekit writes it[/]: {console.escape(text)}")
         for name in dict.fromkeys(finding.rule.name for finding in file.findings):
             _show_rule([finding for finding in file.findings if finding.rule.name == name])
+    for found in result.latencies:
+        _show_latency(found)
+
+
+def _show_latency(found: PredictedLatency) -> None:
+    """One file's predicted latency, with what it rests on."""
+    ms, error = found.prediction.ms, found.prediction.error
+    console.say(
+        f"{console.escape(str(found.path))}: [bold]{ms:.3g} ms[/] predicted, {ms / (1 + error):.3g} to "
+        f"{ms / (1 - min(error, 0.99)):.3g} ms with 95 %"
+    )
+    threads = console.count(found.threads, "thread")
+    console.say(f"  [dim]{console.escape(f'{found.machine.processor}, {found.runner}, {threads}; not measured')}[/]")
+    for sentence in found.prediction.beyond:
+        console.warn(f"{found.path}: extrapolated: {sentence}")
 
 
 def _verdict(file: FileCheck) -> str:

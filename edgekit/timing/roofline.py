@@ -28,18 +28,16 @@ import numpy as np
 from edgekit import files
 from edgekit.device import machine
 from edgekit.exporters.metadata import IoDtype, Precision
-from edgekit.float_model import FloatModel
 from edgekit.int8_weights import with_int8_weights
 from edgekit.ir import Conv2d, Graph, Mean, Node, Output, Tensor
-from edgekit.preprocessing import Preprocessing
 from edgekit.progress import Progress, silent
+from edgekit.timing import synthetic
 from edgekit.timing.kernels import ProfileWorker
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.exporters.format import Format
-    from edgekit.integer_model import IntegerModel
 
 FILE: Final = "rooflines.json"
 SIZES: Final = tuple(2**power for power in range(16, 27, 2))  # bytes touched: 64 KiB to 64 MiB
@@ -143,12 +141,13 @@ def _read(cache: Path) -> dict[str, Roofline]:
 def _peak_gmacs(form: Format, precision: Precision, threads: int, progress: Progress) -> float:
     """The rate of the fastest run; what the network does besides convolutions is little."""
     stage, times_ms = "measuring the machine's arithmetic", []
-    model = convolutions()
+    graph = convolutions()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"roofline{form.suffix}"
         if precision is Precision.INT8:
-            form.write_integer_model(_integers(model), path, io_dtype=IoDtype.INT8)
+            form.write_integer_model(synthetic.integer_model(graph), path, io_dtype=IoDtype.INT8)
         else:
+            model = synthetic.float_model(graph)
             stored = with_int8_weights(model) if precision.has_int8_weights else model
             form.write_float_model(stored, path, precision=precision)
         for done in range(_PROCESSES):
@@ -156,11 +155,11 @@ def _peak_gmacs(form: Format, precision: Precision, threads: int, progress: Prog
             with ProfileWorker(path, threads=threads) as worker:
                 times_ms.append(worker.fastest_ms(_RUNS))
     progress(stage, _PROCESSES, _PROCESSES)
-    macs = sum(array.size for array in model.graph.constants.values() if array.ndim == 4) * _SIZE**2
+    macs = sum(array.size for array in graph.constants.values() if array.ndim == 4) * _SIZE**2
     return macs / min(times_ms) / 1e6
 
 
-def convolutions() -> FloatModel:
+def convolutions() -> Graph:
     """The network that the arithmetic is measured with; its weights matter to no kernel."""
     shape = (_CHANNELS, _SIZE, _SIZE)
     tensors = {"x": Tensor("x", (3, *shape[1:]))}
@@ -177,15 +176,7 @@ def convolutions() -> FloatModel:
         tensors[read] = Tensor(read, shape)
     nodes.append(Node("mean", Mean(keep_dims=False), (read,), "mean"))
     tensors["mean"] = Tensor("mean", (_CHANNELS,))
-    graph = Graph("roofline", "x", (Output.logits("mean"),), tuple(nodes), tensors, constants)
-    return FloatModel(graph, Preprocessing((_SIZE, _SIZE), None))
-
-
-def _integers(model: FloatModel) -> IntegerModel:
-    from edgekit.calibration.assignment import quantize  # noqa: PLC0415 - int8 files only
-    from edgekit.calibration.ranges import Range  # noqa: PLC0415 - likewise
-
-    return quantize(model, {name: Range(-4.0, 4.0) for name in model.graph.tensors})
+    return Graph("roofline", "x", (Output.logits("mean"),), tuple(nodes), tensors, constants)
 
 
 def _bandwidths(threads: int, progress: Progress) -> tuple[tuple[int, float], ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from edgekit.errors import ArtifactError, ConfigError
 from edgekit.exporters.formats import FORMATS, format_of
 from edgekit.pipeline.making.artifacts import expand
+from edgekit.pipeline.making.latency import PredictedLatency, predicted
 from edgekit.profiles.checks import Finding, findings
 from edgekit.profiles.profile import DeviceProfile, profile
 
@@ -48,12 +49,14 @@ class CheckResult:
     """What was predicted.
 
     Attributes:
-        device: its profile.
-        files: one result a file.
+        device: its profile; None where no rules were asked for.
+        files: one result a file; nothing likewise.
+        latencies: one a file, of those that int8 latency was asked of.
     """
 
-    device: DeviceProfile
+    device: DeviceProfile | None
     files: tuple[FileCheck, ...]
+    latencies: tuple[PredictedLatency, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -61,18 +64,32 @@ class CheckResult:
         return all(file.passed for file in self.files)
 
 
-def check(artifacts: Sequence[Path], device: str) -> CheckResult:
-    """Hold files, whoever wrote them, against the rules of a device.
+def check(artifacts: Sequence[Path], device: str | None = None, *, latency: Path | None = None) -> CheckResult:
+    """Hold files, whoever wrote them, against the rules of a device, and say how long they would take.
 
     Args:
-        artifacts: files, or folders of them; of a folder, those in formats that the device does not run are left out.
-        device: its name.
+        artifacts: files, or folders of them; of a folder, those in formats that the device does not run are left out,
+            and those that no latency is predicted of.
+        device: its name; None asks for no rules.
+        latency: a file of latency models; None predicts no latency.
 
     Raises:
-        ArtifactError: a file is missing, damaged, or in a format that the device does not run.
-        ConfigError: there is no profile of this name, or no rule in it.
+        ArtifactError: a file is missing, damaged, or in a format that the device does not run, or whose latency was not
+            measured.
+        ConfigError: there is no profile of this name, or no rule in it; or neither was named.
         MissingDependency: reading a format needs an extra that is not installed.
+        UnsupportedOperator: a network has a kind of layer that was not measured.
     """
+    if device is None and latency is None:
+        raise ConfigError(
+            "name what the files have to run on: --device NAME for its rules, --latency FILE for its speed"
+        )
+    ruled = CheckResult(None, ()) if device is None else _ruled(artifacts, device)
+    return ruled if latency is None else replace(ruled, latencies=predicted(artifacts, latency))
+
+
+def _ruled(artifacts: Sequence[Path], device: str) -> CheckResult:
+    """The rules of a device."""
     wanted = profile(device)
     if not wanted.rules:
         asks = f": its compiler says what runs on it, edgekit compile FILE --device {device}"

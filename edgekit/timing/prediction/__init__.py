@@ -1,0 +1,1 @@
+"""How long a network would take: fitted to what networks of its kind took on a device, and asked without it."""

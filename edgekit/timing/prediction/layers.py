@@ -1,0 +1,194 @@
+"""What a network makes a machine do, layer by layer, in counts that its kernels' time grows with.
+
+A kernel computes whole tiles of a matrix product: some rows (places of the feature map), columns (output channels) and
+a step along the input channels at once, and what does not fill a tile takes as long as what does (K. Goto, R. van de
+Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TOMS 34(3), 2008; QNNPACK and XNNPACK for convolutions). A
+depthwise kernel computes some channels at once, and what is left over one by one, or as a whole group.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from edgekit.ir import Add, Conv2d, Linear, Mul, Padding, Resize
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from edgekit.ir import Graph, Node
+    from edgekit.ir.operators.operator import Shape
+
+Counts = dict[str, float]  # by term: "depthwise convolution of 3x3: results"
+
+BOUNDARY: Final = "boundary"  # the kind of what no operator of the network does: a call, and the input's conversion
+_LINEAR, _POINTWISE, _CONVOLUTION, _PADDING = "linear", "pointwise convolution", "convolution", "padding"
+_DEPTHWISE: Final = "depthwise convolution"
+_PRODUCTS: Final = (_LINEAR, _POINTWISE, _CONVOLUTION)  # computed as products of matrices
+_WORD: Final = 4  # numbers of eight bits that are written at once
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """What kernels compute at once.
+
+    Attributes:
+        rows: places of a feature map, of a convolution;
+        columns: output channels of it;
+        depth: input channels of it.
+        channels: of a depthwise convolution.
+        vector: channels of a depthwise convolution that are left over are computed in such groups, and then one by one.
+    """
+
+    rows: int = 1
+    columns: int = 1
+    depth: int = 1
+    channels: int = 1
+    vector: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One operator of a network, as far as its time depends on it.
+
+    Attributes:
+        name: of the node.
+        kind: what it does, in words; its time is measured for each kind.
+        read: numbers that it reads, without weights.
+        made: numbers that it makes.
+        places: of the feature map that it makes: 1 of a vector.
+        inputs: channels that each result is made of.
+        outputs: channels that it makes.
+        taps: places of its kernel.
+        pads: it needs zeros around its input that TensorFlow's SAME would not put there, so a .tflite file has a PAD.
+    """
+
+    name: str
+    kind: str
+    read: int
+    made: int
+    places: int
+    inputs: int = 1
+    outputs: int = 1
+    taps: int = 1
+    pads: bool = False
+
+
+def layers(graph: Graph) -> tuple[Layer, ...]:
+    """The layers of a canonical graph, and first what a run takes besides them."""
+    size = math.prod(graph.tensors[graph.input].shape)
+    return (Layer(BOUNDARY, BOUNDARY, size, size, 1), *(_layer(graph, node) for node in graph))
+
+
+def counts(layer: Layer, tiling: Tiling) -> Counts:
+    """What a layer makes a machine do; how long each unit takes is what is fitted.
+
+    What is written and read one by one, because it fills no tile, costs the same in layers with different kernels.
+    """
+    found = {f"{layer.kind}: {unit}": float(count) for unit, count in _units(layer, tiling) if count}
+    for kind, unit, count in _left_over(layer, tiling):
+        if count:
+            found[f"{kind}: {unit}"] = float(count)
+    if layer.pads:
+        found |= {f"{_PADDING}: calls": 1.0, f"{_PADDING}: numbers": float(layer.read)}
+    return found
+
+
+def _units(layer: Layer, tiling: Tiling) -> Iterator[tuple[str, int]]:
+    yield "calls", 1
+    if layer.kind.startswith(_DEPTHWISE):
+        yield "steps", layer.places * layer.taps * -(-layer.outputs // tiling.channels)
+        yield "taps", layer.places * layer.taps
+        yield "results", layer.made
+        yield "places", layer.places
+        yield "numbers read", layer.read
+    elif layer.kind in _PRODUCTS:
+        tiles = -(-layer.places // tiling.rows) * -(-layer.outputs // tiling.columns)
+        yield "steps", tiles * layer.taps * -(-layer.inputs // tiling.depth)
+        yield "tiles", tiles
+        yield "weights", layer.inputs * layer.outputs * layer.taps
+        yield "places", layer.places
+        yield "results", layer.made
+        yield "numbers read", layer.read
+        if layer.taps > 1:
+            yield "taps of tiles", tiles * layer.taps
+            yield "taps", layer.places * layer.taps
+            yield "patches", layer.places * layer.taps * layer.inputs
+    else:
+        yield "numbers", max(layer.read, layer.made)
+        yield "places", layer.places
+
+
+def _left_over(layer: Layer, tiling: Tiling) -> Iterator[tuple[str, str, int]]:
+    """What fills no tile, and what rows that are no multiple of a tile cost where they lie across its borders."""
+    if layer.kind.startswith(_DEPTHWISE):
+        taps = layer.places * layer.taps
+        yield _DEPTHWISE, "left-over channels", taps * (layer.outputs % tiling.channels)
+        yield _DEPTHWISE, "single channels", taps * (layer.outputs % tiling.vector)
+        yield (
+            _DEPTHWISE,
+            "uneven steps",
+            taps * -(-layer.outputs // tiling.channels) * (layer.outputs % tiling.channels > 0),
+        )
+    elif layer.kind in _PRODUCTS:
+        yield _CONVOLUTION, "left-over results", layer.places * (layer.outputs % tiling.columns)
+        yield _CONVOLUTION, "single results", layer.places * (layer.outputs % tiling.vector)
+        yield _CONVOLUTION, "uneven results", layer.made * (layer.outputs % _WORD > 0)
+        yield _CONVOLUTION, "single numbers read", layer.places * layer.taps * (layer.inputs % tiling.vector)
+
+
+def _layer(graph: Graph, node: Node) -> Layer:
+    made = graph.tensors[node.output].shape
+    read = graph.shapes_read(node)
+    numbers = sum(map(math.prod, read))
+    places = math.prod(made[1:])
+    if not isinstance(node.op, Conv2d | Linear):
+        return Layer(node.name, _kind(graph, node, read, made), numbers, math.prod(made), places)
+    outputs, inputs, *kernel = graph.constants[node.operand("weight")].shape
+    shared = {"inputs": inputs, "outputs": outputs, "taps": math.prod(kernel)}
+    kind, pads = _LINEAR if places == 1 else _POINTWISE, False
+    if isinstance(node.op, Conv2d):
+        height, width = kernel
+        spread = "" if node.op.dilation == (1, 1) else f", dilated by {node.op.dilation[0]}"
+        if node.op.groups > 1:
+            is_depthwise = inputs == 1 and outputs == node.op.groups
+            kind = f"{_DEPTHWISE if is_depthwise else 'grouped convolution'} of {height}x{width}{spread}"
+        elif shared["taps"] > 1:
+            kind = f"{_CONVOLUTION}{' of other places' if spread else ''}{spread}"
+        pads = shared["taps"] > 1 and not _is_same(node.op, read[0], kernel)
+    return Layer(node.name, kind, numbers, math.prod(made), places, pads=pads, **shared)
+
+
+def _is_same(op: Conv2d, read: Shape, kernel: list[int]) -> bool:
+    """Whether its zeros are those that TensorFlow would put there, or none."""
+    _, height, width = read
+    reach = op.window.reach(kernel)
+    return not op.padding or op.padding == Padding.same((height, width), reach, op.stride)
+
+
+def _kind(graph: Graph, node: Node, read: tuple[Shape, ...], made: Shape) -> str:
+    """Of an operator without weights. A sum or product is told by what its second operand is."""
+    if isinstance(node.op, Resize):
+        return f"{type(node.op).__name__} by {node.op.mode}"
+    if not isinstance(node.op, Add | Mul):
+        return type(node.op).__name__
+    what = "addition" if isinstance(node.op, Add) else "product"
+    second = node.operand("b")
+    if second in graph.constants:
+        return f"{what} with {'one constant' if graph.constants[second].size == 1 else 'constants'}"
+    return what if graph.tensors[second].shape == made == read[0] else f"{what} with one number a channel"
+
+
+def total(of: tuple[Layer, ...], tiling: Tiling) -> Counts:
+    """The counts of several layers together."""
+    summed: Counts = {}
+    for layer in of:
+        for term, count in counts(layer, tiling).items():
+            summed[term] = summed.get(term, 0.0) + count
+    return summed
+
+
+def most(of: Mapping[str, float], other: Mapping[str, float]) -> Counts:
+    """The larger of both counts, term by term."""
+    return {term: max(of.get(term, 0.0), other.get(term, 0.0)) for term in {**of, **other}}
