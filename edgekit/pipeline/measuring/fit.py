@@ -30,12 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from edgekit.config import Settings
-    from edgekit.device.results import Results
+    from edgekit.device.results import Results, Row
+    from edgekit.ir import Graph
     from edgekit.remote.examined import Examined
 
 MINUTES: Final = 10.0  # of timing, for all formats together
 FEWEST, MOST = 40, 160  # networks: below, kinds of layers are met too seldom; beyond, nothing becomes better
-LAPS: Final = 3  # of which the fastest counts: what disturbs a lap makes it longer
+LAPS: Final = 3  # of which the fastest counts
 _ROUND: Final = 4  # networks that take turns
 _PART: Final = ".part"  # behind the name of the file: what was timed before an interruption
 _STAGE: Final = "timing random networks"
@@ -149,9 +150,10 @@ def fit_latency(
     threads, formats, io_dtype = _threads(settings), formats_to_fit(settings), IoDtype(settings.export.io_dtype)
     for name in formats:
         FORMATS[name].check_installed()
-    found = machine.examine() if device is None else device.examine().machine
+    here = machine.examine() if device is None else device.examine().machine
     part = out.with_name(f"{out.name}{_PART}")
-    timed = _gone_on(part, {"machine": found.processor, "threads": str(threads), "io_dtype": io_dtype})
+    about = {"machine": here.processor, "runtimes": str(here.runtimes), "formats": ", ".join(formats)}
+    timed = _gone_on(part, {**about, "threads": str(threads), "io_dtype": io_dtype})
     while not timed.is_enough:
         began = time.perf_counter()
 
@@ -160,13 +162,9 @@ def fit_latency(
             seconds = min(timed.seconds + time.perf_counter() - began, 60 * MINUTES - 1)
             progress(f"{_STAGE}, {timed.networks} up to now", int(seconds), int(60 * MINUTES))
 
-        numbers = range(timed.networks, timed.networks + _ROUND)
-        with tempfile.TemporaryDirectory() as folder:
-            plan = _written(numbers, formats, Path(folder), threads=threads, io_dtype=io_dtype)
-            results = (
-                measure(plan, Path(folder), told) if device is None else _elsewhere(device, plan, Path(folder), told)
-            )
-        _add(timed, results)
+        graphs = [network(number) for number in range(timed.networks, timed.networks + _ROUND)]
+        found = time_networks(graphs, formats, threads=threads, io_dtype=io_dtype, device=device, progress=told)
+        _add(timed, found)
         timed.seconds += time.perf_counter() - began
         files.write_bytes(part, json.dumps(asdict(timed)).encode())
     progress(_STAGE, int(60 * MINUTES), int(60 * MINUTES))
@@ -175,7 +173,7 @@ def fit_latency(
     for name in formats:
         samples = [Sample(of, ms) for of, ms in zip(known, timed.ms[name], strict=True)]
         models.append(LatencyModel(name, timed.runners[name], threads, io_dtype, fit(samples, progress)))
-    latency = DeviceLatency(found, tuple(models))
+    latency = DeviceLatency(here, tuple(models))
     latency.save(out)
     part.unlink(missing_ok=True)
     return FitResult(out, latency, timed.networks, timed.seconds, timed.disturbed, timed.because)
@@ -198,24 +196,50 @@ def _gone_on(part: Path, about: dict[str, str]) -> _Timed:
     return _Timed(about)
 
 
-def _written(numbers: Sequence[int], formats: Sequence[str], folder: Path, *, threads: int, io_dtype: IoDtype) -> Plan:
-    """The files of some networks, FORMAT.PLACE.SUFFIX: the next networks take the same names."""
+def time_networks(  # noqa: PLR0913 - what is timed, and how
+    graphs: Sequence[Graph],
+    formats: Sequence[str],
+    *,
+    threads: int,
+    io_dtype: IoDtype,
+    device: Device | None = None,
+    progress: Progress = silent,
+) -> Results:
+    """Time int8 files of networks that take turns.
+
+    Args:
+        graphs: in ``passes.integer_form``.
+        formats: that each of them is written in.
+        threads: of one run.
+        io_dtype: what the files take and give.
+        device: where to do it; None for this machine.
+        progress: told about laps.
+
+    Returns:
+        One row a file, the formats of one network behind one another: a path begins with the format's name.
+    """
     planned = []
-    for place, number in enumerate(numbers):
-        model = synthetic.integer_model(network(number))
-        for name in formats:
-            form, engine = FORMATS[name], engine_of(name)
-            assert engine is not None, "a format that nothing times is left out"
-            path = folder / f"{name}.{place}{form.suffix}"
-            form.write_integer_model(model, path, io_dtype=io_dtype)
-            planned.append(PlannedFile(path.name, engine, precision=Precision.INT8))
-    return Plan(tuple(planned), (threads,), (1,), LAPS)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for place, graph in enumerate(graphs):  # the next networks take the same names, and the same room on a device
+            model = synthetic.integer_model(graph)
+            for name in formats:
+                form, engine = FORMATS[name], engine_of(name)
+                assert engine is not None, "a format that nothing times is left out"
+                path = folder / f"{name}.{place}{form.suffix}"
+                form.write_integer_model(model, path, io_dtype=io_dtype)
+                planned.append(PlannedFile(path.name, engine, precision=Precision.INT8))
+        plan = Plan(tuple(planned), (threads,), (1,), LAPS)
+        if device is None:
+            return measure(plan, folder, progress)
+        contents = {file.path: (folder / file.path).read_bytes() for file in planned}
+        device.send({plans.FILE_NAME: plan.to_json().encode(), **contents})
+        return device.bench(progress)
 
 
-def _elsewhere(device: Device, plan: Plan, folder: Path, progress: Progress) -> Results:
-    contents = {file.path: (folder / file.path).read_bytes() for file in plan.files}
-    device.send({plans.FILE_NAME: plan.to_json().encode(), **contents})
-    return device.bench(progress)
+def undisturbed_ms(row: Row) -> float:
+    """The fastest lap's median: what disturbs a lap makes it longer."""
+    return min(row.laps_ms)
 
 
 def _add(timed: _Timed, results: Results) -> None:
@@ -223,7 +247,7 @@ def _add(timed: _Timed, results: Results) -> None:
     for row in results.rows:
         form = row.path.partition(".")[0]
         timed.runners[form] = row.runner
-        timed.ms.setdefault(form, []).append(min(row.laps_ms))
+        timed.ms.setdefault(form, []).append(undisturbed_ms(row))
     if results.dirty:
         timed.disturbed += _ROUND
         timed.because = "; ".join(results.dirty)
