@@ -21,7 +21,7 @@ from edgekit.models.families import FAMILIES
 from edgekit.models.network import build
 from edgekit.passes import integer_form
 from edgekit.pipeline.measuring.device import connect
-from edgekit.pipeline.measuring.fit import time_networks, undisturbed_ms
+from edgekit.pipeline.measuring.fit import time_networks
 from edgekit.timing.prediction.model import DeviceLatency
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ def main() -> None:
             io_dtype=IoDtype(first.io_dtype),
             device=device,
         )
-        for row, (name, form) in zip(found.rows, itertools.product(names, formats), strict=True):
-            timed.setdefault(name, {})[form] = undisturbed_ms(row)
+        for file, (name, form) in zip(found, itertools.product(names, formats), strict=True):
+            timed.setdefault(name, {})[form] = file.ms
         kept.write_text(json.dumps(timed, indent=1))
         print(f"{start + len(names)} of {len(left)} networks are timed", flush=True)
     for model in latency.models:

@@ -36,11 +36,13 @@ LITERT = ("ai_edge_litert", "flatbuffers", "google.protobuf")
 # The only modules that import a toolchain by being imported. Those in front of them import them where they are used.
 NEED_A_TOOLCHAIN = (
     *(
+        "edgekit.benchmarks.adaptive",
         "edgekit.benchmarks.claims.*",
         "edgekit.benchmarks.diagnosis",
         "edgekit.benchmarks.accelerators",
         "edgekit.benchmarks.false_alarms",
         "edgekit.benchmarks.finding",
+        "edgekit.benchmarks.latency_prediction",
         "edgekit.benchmarks.peers*",
         "edgekit.benchmarks.random_graphs",
         "edgekit.benchmarks.rebuilding",

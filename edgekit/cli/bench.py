@@ -171,8 +171,6 @@ def _show_fit(found: FitResult) -> None:
         )
     path = console.escape(str(found.path))
     console.say("", f"{path}: edgekit check FILE --latency {path} predicts with it")
-    if found.disturbed:
-        console.warn(f"dirty: {found.disturbed} of the networks were timed while {found.because}")
 
 
 def _numbers(option: str, text: str | None) -> list[int] | None:

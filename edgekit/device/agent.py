@@ -2,8 +2,8 @@
 
 ``edgekit.device.processes`` says how it is spoken to. The first line tells that it is there. Then ``machine`` is
 answered with what there is to say about this machine, ``room N`` makes sure that N bytes can be written, ``put N NAME``
-writes the N bytes behind it to a file, and ``check`` and ``bench`` do what ``plan.json``, which is one of these files,
-says. At the end of stdin it ends, and so does everything that it started.
+writes the N bytes behind it to a file, and ``check``, ``bench`` and ``fastest`` do what ``plan.json``, which is one
+of these files, says. At the end of stdin it ends, and so does everything that it started.
 """
 
 from __future__ import annotations
@@ -83,6 +83,10 @@ def _answer(command: str, arguments: list[str], content: bytes, folder: Path, pr
         from edgekit.device.check import check  # noqa: PLC0415 - needs numpy, and a machine without is asked what it is
 
         return {"checked": [asdict(checked) for checked in check(plan, folder, progress)]}
+    if command == "fastest":
+        from edgekit.device.fastest import fastest  # noqa: PLC0415 - likewise
+
+        return {"fastest": [asdict(one) for one in fastest(plan, folder, progress)]}
     from edgekit.device.bench import bench  # noqa: PLC0415 - likewise
 
     assert command == "bench", command

@@ -21,6 +21,7 @@ import numpy as np
 
 from edgekit.device import machine
 from edgekit.device.check import Checked, compared, not_checked
+from edgekit.device.fastest import Fastest
 from edgekit.device.machine import Conditions
 from edgekit.device.plan import FILE_NAME, Plan
 from edgekit.device.reasons import dirty, slow_because
@@ -137,6 +138,10 @@ class AdbDevice:
                 checked += self._check(file, file.golden)
         progress("checking", len(self._plan.files), len(self._plan.files))
         return tuple(checked)
+
+    def fastest(self, progress: Progress = silent) -> tuple[Fastest, ...]:
+        """Latencies of the plan that was sent, those of the fastest process each."""
+        return tuple(Fastest(row.path, row.runner, min(row.laps_ms)) for row in self.bench(progress).rows)
 
     def bench(self, progress: Progress = silent) -> Results:
         """Latencies of the plan that was sent: processes that take turns, ``RUNS`` runs each."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from edgekit.device.agent import HELLO
 from edgekit.device.check import Checked
+from edgekit.device.fastest import Fastest
 from edgekit.device.processes import Process
 from edgekit.device.results import Results
 from edgekit.errors import BadInput, DeviceUnreachable, EdgekitError, MissingDependency
@@ -121,6 +122,12 @@ class SshDevice(Process):
         with self._naming_it():
             values, _ = self.ask("bench", seconds=ANSWER_SECONDS, progress=progress)
         return Results.from_json(values["results"])
+
+    def fastest(self, progress: Progress = silent) -> tuple[Fastest, ...]:
+        """Undisturbed latencies of the plan that was sent; see ``edgekit.device.fastest``."""
+        with self._naming_it():
+            values, _ = self.ask("fastest", seconds=ANSWER_SECONDS, progress=progress)
+        return tuple(Fastest(**one) for one in values["fastest"])
 
     @contextmanager
     def _naming_it(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from edgekit import files
 from edgekit.device import machine
 from edgekit.device import plan as plans
-from edgekit.device.bench import bench as measure
+from edgekit.device.fastest import fastest
 from edgekit.device.plan import Plan, PlannedFile
 from edgekit.errors import ConfigError
 from edgekit.exporters.formats import FORMATS
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from edgekit.config import Settings
-    from edgekit.device.results import Results, Row
+    from edgekit.device.fastest import Fastest
     from edgekit.ir import Graph
     from edgekit.remote.examined import Examined
 
 MINUTES: Final = 10.0  # of timing, for all formats together
 FEWEST, MOST = 40, 160  # networks: below, kinds of layers are met too seldom; beyond, nothing becomes better
-LAPS: Final = 3  # of which the fastest counts
+LAPS: Final = 2  # fresh processes of each file, of which the faster counts
 _ROUND: Final = 4  # networks that take turns
 _PART: Final = ".part"  # behind the name of the file: what was timed before an interruption
 _STAGE: Final = "timing random networks"
@@ -53,8 +53,8 @@ class Device(Protocol):
         """Send files, by their names over there."""
         ...
 
-    def bench(self, progress: Progress = silent) -> Results:
-        """Latencies of the plan that was sent."""
+    def fastest(self, progress: Progress = silent) -> tuple[Fastest, ...]:
+        """Undisturbed latencies of the plan that was sent."""
         ...
 
 
@@ -67,16 +67,12 @@ class FitResult:
         latency: the models.
         networks: how many were timed.
         seconds: that timing them took.
-        disturbed: how many of them while the machine did something else;
-        because: what that was, the last time.
     """
 
     path: Path
     latency: DeviceLatency
     networks: int
     seconds: float
-    disturbed: int
-    because: str
 
 
 @dataclass(slots=True)
@@ -88,16 +84,12 @@ class _Timed:
         runners: runtime, version and kernels, by format.
         ms: milliseconds by format, of the networks from 0 on.
         seconds: that it took.
-        disturbed: networks that were timed while the machine did something else;
-        because: what that was, the last time.
     """
 
     about: dict[str, str]
     runners: dict[str, str] = field(default_factory=dict)
     ms: dict[str, list[float]] = field(default_factory=dict)
     seconds: float = 0.0
-    disturbed: int = 0
-    because: str = ""
 
     @property
     def networks(self) -> int:
@@ -164,7 +156,10 @@ def fit_latency(
 
         graphs = [network(number) for number in range(timed.networks, timed.networks + _ROUND)]
         found = time_networks(graphs, formats, threads=threads, io_dtype=io_dtype, device=device, progress=told)
-        _add(timed, found)
+        for file in found:
+            form = file.path.partition(".")[0]
+            timed.runners[form] = file.runner
+            timed.ms.setdefault(form, []).append(file.ms)
         timed.seconds += time.perf_counter() - began
         files.write_bytes(part, json.dumps(asdict(timed)).encode())
     progress(_STAGE, int(60 * MINUTES), int(60 * MINUTES))
@@ -176,7 +171,7 @@ def fit_latency(
     latency = DeviceLatency(here, tuple(models))
     latency.save(out)
     part.unlink(missing_ok=True)
-    return FitResult(out, latency, timed.networks, timed.seconds, timed.disturbed, timed.because)
+    return FitResult(out, latency, timed.networks, timed.seconds)
 
 
 def _threads(settings: Settings) -> int:
@@ -204,7 +199,7 @@ def time_networks(  # noqa: PLR0913 - what is timed, and how
     io_dtype: IoDtype,
     device: Device | None = None,
     progress: Progress = silent,
-) -> Results:
+) -> tuple[Fastest, ...]:
     """Time int8 files of networks that take turns.
 
     Args:
@@ -216,7 +211,7 @@ def time_networks(  # noqa: PLR0913 - what is timed, and how
         progress: told about laps.
 
     Returns:
-        One row a file, the formats of one network behind one another: a path begins with the format's name.
+        The formats of one network behind one another: a path begins with the format's name.
     """
     planned = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -231,23 +226,7 @@ def time_networks(  # noqa: PLR0913 - what is timed, and how
                 planned.append(PlannedFile(path.name, engine, precision=Precision.INT8))
         plan = Plan(tuple(planned), (threads,), (1,), LAPS)
         if device is None:
-            return measure(plan, folder, progress)
+            return fastest(plan, folder, progress)
         contents = {file.path: (folder / file.path).read_bytes() for file in planned}
         device.send({plans.FILE_NAME: plan.to_json().encode(), **contents})
-        return device.bench(progress)
-
-
-def undisturbed_ms(row: Row) -> float:
-    """The fastest lap's median: what disturbs a lap makes it longer."""
-    return min(row.laps_ms)
-
-
-def _add(timed: _Timed, results: Results) -> None:
-    """Note down a round."""
-    for row in results.rows:
-        form = row.path.partition(".")[0]
-        timed.runners[form] = row.runner
-        timed.ms.setdefault(form, []).append(undisturbed_ms(row))
-    if results.dirty:
-        timed.disturbed += _ROUND
-        timed.because = "; ".join(results.dirty)
+        return device.fastest(progress)
