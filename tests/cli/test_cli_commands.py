@@ -442,7 +442,7 @@ def test_help_version_and_nothing(run: Run) -> None:
     assert re.fullmatch(r"edgekit \d+\.\d+\.\d+\n", run("--version").stdout)
     for command in (
         *("export", "sensitivity", "finetune", "targets", "check", "verify", "bench", "inspect", "reproduce"),
-        *("emulate", "ensemble", "doctor"),
+        *("emulate", "ensemble", "doctor", "stages"),
     ):
         assert run(command, "--help").exit_code == run(command, "-h").exit_code == 0
         assert command in run("--help").stdout

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from edgekit.cli.app import app
 from edgekit.config import Settings, TrainSettings
 from edgekit.device.chain import FILE_NAME, AdaptiveRunner
 from edgekit.device.exits import NO_LIMIT, ExitRule, taken
@@ -176,6 +178,16 @@ def test_what_has_no_exits_is_not_cut(exported: Path) -> None:
 
 def _sum(rule: ExitRule, row: NDArray[np.int8]) -> int:
     return sum(rule.table[int(row.max()) - int(q)] for q in row)
+
+
+def test_the_command_writes_stages(images: Path, exported: Path) -> None:
+    found = CliRunner().invoke(app, ["stages", str(exported), "--target", "tflite"])
+    assert found.exit_code == 0, found.stderr
+    assert "stage2.int8.tflite  classifier" in found.stdout
+    assert "the exit taken of 16 images of noise: 100 % identical" in " ".join(found.stdout.split())
+    found = CliRunner().invoke(app, ["stages", str(exported), "--data", str(images / "i.npz")])
+    assert found.exit_code == 2
+    assert "give both, or none" in found.stderr
 
 
 def test_exits_of_a_pretrained_network_are_chosen_anew(trained: TrainResult) -> None:
