@@ -55,7 +55,7 @@ NEED_A_TOOLCHAIN = (
     *("edgekit.calibration.families", "edgekit.calibration.finding", "edgekit.calibration.one_at_a_time"),
     *("edgekit.calibration.recipe", "edgekit.calibration.stem", "edgekit.calibration.witness"),
     *("edgekit.calibration.rounding", "edgekit.calibration.output_error"),
-    *("edgekit.compression.search.supernet",),
+    *("edgekit.compression.search.latency", "edgekit.compression.search.supernet"),
     *("edgekit.capture.torch_*", "edgekit.defaults.train", "edgekit.executor.*", "edgekit.exporters.onnx.*"),
     *("edgekit.compression.pruning.*", "edgekit.models.resizing"),
     *("edgekit.models.backbone", "edgekit.models.blocks", "edgekit.models.checkpoint", "edgekit.models.network"),

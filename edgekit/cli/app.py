@@ -23,6 +23,7 @@ from edgekit.cli import (
     profile,
     prune,
     reproduce,
+    search,
     sensitivity,
     stages,
     train,
@@ -41,6 +42,7 @@ app = typer.Typer(
 
 app.command()(export.export)
 app.command()(train.train)
+app.command()(search.search)
 app.command()(sensitivity.sensitivity)
 app.command()(finetune.finetune)
 app.command()(prune.prune)

@@ -23,7 +23,7 @@ from edgekit.config.sections import (
     PreprocessingSettings,
     VerifySettings,
 )
-from edgekit.config.training import TrainSettings
+from edgekit.config.training import SearchSettings, TrainSettings
 from edgekit.config.values import Accelerator, PrecisionName, Size, Target
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "PruneSettings",
     "RankName",
     "Said",
+    "SearchSettings",
     "Settings",
     "Size",
     "Target",

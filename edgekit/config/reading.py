@@ -24,7 +24,7 @@ from edgekit.config.sections import (
     PreprocessingSettings,
     VerifySettings,
 )
-from edgekit.config.training import TrainSettings
+from edgekit.config.training import SearchSettings, TrainSettings
 from edgekit.config.values import OneOf, Size
 from edgekit.errors import ConfigError, chosen, did_you_mean
 from edgekit.profiles.profile import profile
@@ -68,6 +68,7 @@ class Settings:
     finetune: FinetuneSettings = field(default_factory=FinetuneSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
     prune: PruneSettings = field(default_factory=PruneSettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
     source: Path | None = None
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 

@@ -129,3 +129,19 @@ class TrainSettings:
                 raise ConfigError(f"train.{name} is {value:g}: 0 to 1 is wanted")
         if self.scale is not None and not (len(self.scale) == 2 and 0 < self.scale[0] <= self.scale[1] <= 1):
             raise ConfigError(f"train.scale is {list(self.scale)}: two shares are wanted, such as [0.35, 1.0]")
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """[search]: networks of a kind, what one may cost, and how many are measured; [train] says how they learn."""
+
+    space: Path | None = key("a .toml with a table of stages, in which a list is a choice", default=None)
+    budget: str | None = key(
+        "what the network may cost: latency=0.35@FILE (milliseconds, as edgekit bench --fit wrote it), or macs=12 "
+        "(millions)",
+        default=None,
+    )
+    trials: int = key("networks that are measured", default=128)
+
+    def __post_init__(self) -> None:
+        at_least(1, "search.trials", self.trials)

@@ -106,7 +106,8 @@ class Architecture:
 
     Attributes:
         family: its name in ``edgekit.models.families``, which says what its blocks are and how weights are named.
-        width: the multiplier of all channels; None where the channels belong to no multiplier (a pruned network).
+        width: the multiplier of all channels; None where the channels belong to no multiplier, as in a pruned or a
+            searched network.
         num_classes: how many logits come out.
         resolution: height and width of the input image in pixels: one number where they are equal, else both.
         in_channels: of the image.
@@ -202,7 +203,7 @@ class Architecture:
     @property
     def name(self) -> str:
         """Family, width and resolution: "mobilenet_v2_1.0_224", "mobilenet_v2_0.35_192x256"."""
-        width = "pruned" if self.width is None else float(self.width)
+        width = "custom" if self.width is None else float(self.width)
         return f"{self.family}_{width}_{'x'.join(str(side) for side in dict.fromkeys(self.size))}"
 
     def to_dict(self) -> dict[str, Any]:

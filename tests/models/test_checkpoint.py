@@ -146,7 +146,7 @@ def test_a_pruned_network_keeps_its_channels(trained: Callable[[Architecture], n
     pruned = replace(table, width=None, blocks=tuple(rows), head_channels=500, hidden_channels=(777,))
     checkpoint = load(saved(trained(pruned).state_dict(), tmp_path / "m.pth"))
     assert checkpoint.architecture == pruned
-    assert checkpoint.architecture.name == "mobilenet_v3_small_pruned_224"
+    assert checkpoint.architecture.name == "mobilenet_v3_small_custom_224"
     assert any("pruned" in note for note in checkpoint.notes)
 
 

@@ -59,6 +59,10 @@ class Space:
             space.table(choice)
         return space
 
+    def to_dict(self) -> dict[str, Any]:
+        """As the TOML file has it, JSON values."""
+        return dict(self.template)
+
     @property
     def size(self) -> int:
         """How many networks there are."""

@@ -64,7 +64,7 @@ class Supernet(FromImages):
                 total = total + functional.cross_entropy(output, taught[name])
         return total / (1 + len(choices))
 
-    def part(self, choice: Mapping[str, Value]) -> nn.Module:
+    def part(self, choice: Mapping[str, Value]) -> Part:
         """The network of a choice with the weights that it has in the largest one, for images of the largest's size.
 
         Its batch normalization has no statistics yet: ``settle`` measures them.
@@ -77,7 +77,7 @@ class Supernet(FromImages):
             shared = dict(self._weights(table, {key: tensor.shape for key, tensor in own.items()}))
         module.load_state_dict({**own, **shared})
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's overloads leave it out
-        return _Resized(module, architecture.size)
+        return Part(module, architecture.size)
 
     def _answer(self, choice: Mapping[str, Value], x: Tensor) -> Tensor:
         """What the part answers in training: normalized by the batch's own statistics, which it does not keep."""
@@ -140,12 +140,18 @@ def _places(part: Table, whole: Table) -> Iterator[tuple[int, int]]:
         start += large.repeats
 
 
-class _Resized(nn.Module):
-    """A network behind images that are resized to its own size."""
+class Part(nn.Module):
+    """A network for images of the largest one's size, which it resizes to its own.
 
-    def __init__(self, module: nn.Module, size: Size) -> None:
+    Attributes:
+        network: without that.
+    """
+
+    network: nn.Module
+
+    def __init__(self, network: nn.Module, size: Size) -> None:
         super().__init__()
-        self.network, self._size = module, size
+        self.network, self._size = network, size
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> what the network gives."""

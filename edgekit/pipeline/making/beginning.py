@@ -114,18 +114,31 @@ def begin(
 
 
 def _random(settings: Settings, complete: Completing) -> Beginning:
-    torch = extras.load("torch", "torch")
-
-    from edgekit.models.building import built  # noqa: PLC0415 - needs torch
-    from edgekit.models.families import family_of  # noqa: PLC0415 - likewise
+    from edgekit.models.families import family_of  # noqa: PLC0415 - needs torch
 
     wanted = settings.train
     assert wanted.arch is not None, "checked before"
     if _is_table(wanted.arch):
-        architecture = stages.table_of(stages.read(Path(wanted.arch))).architecture().with_options(**_options(settings))
-    else:
-        width = 1.0 if wanted.width is None else wanted.width
-        architecture = family_of(wanted.arch).make(width, **_options(settings))
+        return of_table(settings, stages.table_of(stages.read(Path(wanted.arch))), complete)
+    width = 1.0 if wanted.width is None else wanted.width
+    return _of_architecture(settings, family_of(wanted.arch).make(width, **_options(settings)), complete)
+
+
+def of_table(settings: Settings, table: stages.Table, complete: Completing) -> Beginning:
+    """Begin with the network of a table of stages, with random weights; see ``begin``.
+
+    Raises:
+        BadInput: a setting cannot be used.
+    """
+    return _of_architecture(settings, table.architecture().with_options(**_options(settings)), complete)
+
+
+def _of_architecture(settings: Settings, architecture: Architecture, complete: Completing) -> Beginning:
+    torch = extras.load("torch", "torch")
+
+    from edgekit.models.building import built  # noqa: PLC0415 - needs torch
+
+    wanted = settings.train
     mean, std = NORMALIZATIONS["cifar10"] if wanted.recipe == "cifar10" else (IMAGENET_MEAN, IMAGENET_STD)
     if architecture.in_channels != len(mean):
         mean = std = (HALF,) * architecture.in_channels

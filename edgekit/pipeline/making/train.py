@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from edgekit.errors import CheckpointError, ConfigError
 from edgekit.models.architecture import Architecture
 from edgekit.models.folders import BEST, CALIBRATION, LAST
 from edgekit.models.task_architecture import TaskArchitecture
-from edgekit.pipeline.making.beginning import Beginning, begin, check_named
+from edgekit.pipeline.making.beginning import Beginning, begin, check_named, of_table
 from edgekit.pipeline.making.completing import check_head, completed
 from edgekit.pipeline.making.run import BOARD, RunFolder
 from edgekit.pipeline.making.teaching import digest, teachers_of
@@ -23,12 +24,13 @@ from edgekit.tasks.values import Measured
 from edgekit.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from torch import nn
 
     from edgekit.calibration.images import ImageSource
+    from edgekit.compression.search.space import Space
     from edgekit.config import Accelerator, Settings
     from edgekit.facts import Fact
     from edgekit.preprocessing import Preprocessing
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from edgekit.training.data.opening import Data
     from edgekit.training.distillation import Distillation
     from edgekit.training.from_images import FromImages
-    from edgekit.training.loop import Epoch
+    from edgekit.training.loop import Epoch, Loop
     from edgekit.training.recipe import Recipe
 
 KEPT_IMAGES = 256  # training images that a run keeps, for the calibration of int8 exports
@@ -115,13 +117,14 @@ class TrainResult:
 
 @dataclass(frozen=True, slots=True, eq=False)  # modules have no equality
 class _Work:
-    """What a training is made of."""
+    """What a training is made of; with a space, all of its networks are trained as parts of the largest one."""
 
     settings: Settings
     data: Data
     beginning: Beginning
     recipe: Recipe
     device: Accelerator
+    space: Space | None = None
 
     @property
     def task(self) -> str:
@@ -145,7 +148,114 @@ class _Work:
             "distillation": {"kind": wanted.kd, "temperature": wanted.kd_temperature, "alpha": wanted.kd_alpha},
             "freeze_bn": wanted.freeze_bn,
             "seed": wanted.seed,
+            **({} if self.space is None else {"space": self.space.to_dict()}),
         }
+
+
+@dataclass(slots=True, eq=False)  # modules have no equality
+class Training:
+    """A training that is ready to begin, or to go on; ``prepared`` makes it.
+
+    Attributes:
+        trainee: what learns.
+        loop: where it stands.
+        opened: what is trained, and on what.
+    """
+
+    trainee: FromImages
+    loop: Loop
+    opened: Opened
+    _work: _Work
+    _run: RunFolder
+
+    @property
+    def architecture(self) -> Architecture | TaskArchitecture:
+        """Of the network."""
+        return self._work.beginning.architecture
+
+    @property
+    def folder(self) -> Path:
+        """Of the run."""
+        return self._run.path
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of all that the result depends on, hexadecimal."""
+        return _identity(self._work.made_from)
+
+    def run(
+        self,
+        *,
+        opened: Callable[[Opened], None] = lambda _: None,
+        foretold: Callable[[float], None] = lambda _: None,
+        passed: Callable[[Epoch], None] = lambda _: None,
+        progress: Progress = silent,
+    ) -> TrainResult:
+        """Train to the end; see ``train``."""
+        from edgekit.training.board import Board  # noqa: PLC0415 - needs torch
+
+        work, loop, run = self._work, self.loop, self._run
+        opened(self.opened)
+        if len(loop.history) < loop.recipe.epochs:
+            _keep_images(work.data, run.path)
+
+            def keep(epoch: Epoch, module: nn.Module) -> None:
+                for name in (LAST, BEST) if epoch.is_best else (LAST,):
+                    self.save(run.path / name, module, self.architecture, epoch.measured)
+                run.log(loop.history)
+                board.add(epoch)
+                passed(epoch)
+
+            with run.held(), Board(run.path / BOARD, len(loop.history)) as board:
+                loop.run(keep, foretold=foretold, progress=progress)
+            run.finish(work.made_from, loop.history)
+        assert loop.best is not None, "the first epoch is the best so far"
+        return TrainResult(
+            run=run.path,
+            checkpoint=run.path / BEST,
+            elsewhere=_for_libraries(run.path),
+            opened=self.opened,
+            epochs=tuple(loop.history),
+            best=loop.best,
+            leavings=self._leave(loop.best, progress),
+        )
+
+    def save(
+        self, path: Path, module: nn.Module, architecture: Architecture | TaskArchitecture, measured: Sequence[Measured]
+    ) -> None:
+        """Write weights, with all that is known of them.
+
+        Args:
+            path: of the checkpoint.
+            module: whose weights they are.
+            architecture: of it: the network's own, or one for images of another size.
+            measured: what it reached on the validation images.
+        """
+        from edgekit.models import checkpoint  # noqa: PLC0415 - needs torch
+        from edgekit.models.recorded import Recorded  # noqa: PLC0415 - likewise
+
+        preprocessing, task = self._work.beginning.preprocessing, self._work.task
+        told = {one.metric.title: one.text() for one in measured}
+        recorded = Recorded(preprocessing.at(architecture.size), task, self._work.data.labels, told)
+        checkpoint.save(path, module, architecture, recorded)
+
+    def _leave(self, best: Epoch, progress: Progress) -> Leavings | None:
+        """Choose from where images leave the best network, if it has exits and nobody has chosen yet, and write it."""
+        from edgekit.models import checkpoint  # noqa: PLC0415 - needs torch
+        from edgekit.pipeline.making.leaving import are_chosen, chosen, exits_of  # noqa: PLC0415 - likewise
+
+        if exits_of(self.architecture) is None:
+            return None
+        path, work = self.folder / BEST, self._work
+        loaded = checkpoint.load(path)
+        architecture = exits_of(loaded.structure)
+        assert architecture is not None, "it was saved so"
+        if are_chosen(architecture):
+            return None
+        outputs, targets = self.trainee.answers(loaded.module.to(work.device), progress)
+        decided, leavings = chosen(architecture, outputs, targets, work.settings.train.exit_drop)
+        self.save(path, loaded.module, decided, best.measured)
+        return leavings
 
 
 def train(
@@ -170,10 +280,26 @@ def train(
         GateFailed: the loss is no number any more.
         MissingDependency: torch is not installed.
     """
+    training = prepared(settings, progress=progress)
+    return training.run(opened=opened, foretold=foretold, passed=passed, progress=progress)
+
+
+def prepared(settings: Settings, *, space: Space | None = None, progress: Progress = silent) -> Training:
+    """What ``train`` trains, with its images and its network, before the first step.
+
+    Args:
+        settings: as ``train`` takes them.
+        space: the networks that are trained as parts of the largest one, whose name ``settings`` leave open; None
+            trains the one that they name.
+        progress: told while images are looked at.
+
+    Raises:
+        BadInput: images, a checkpoint or a setting cannot be used, or a file cannot be written.
+        MissingDependency: torch is not installed.
+    """
     extras.load("torch", "torch")
 
-    from edgekit.training.board import Board  # noqa: PLC0415 - needs torch
-    from edgekit.training.data import parts, problems  # noqa: PLC0415 - likewise
+    from edgekit.training.data import parts, problems  # noqa: PLC0415 - needs torch
     from edgekit.training.data.opening import open_data  # noqa: PLC0415 - likewise
     from edgekit.training.loop import Loop, Precision  # noqa: PLC0415 - likewise
     from edgekit.training.recipe import randaugment, resolve  # noqa: PLC0415 - likewise
@@ -181,7 +307,8 @@ def train(
     wanted = settings.train
     if wanted.data is None:
         raise ConfigError("no images are named: edgekit train DATA, or data = … under [train] of edgekit.toml")
-    check_named(settings)
+    if space is None:
+        check_named(settings)
     check_head(wanted)
     device = _device(wanted.accelerator)
     if wanted.aa is not None:
@@ -193,13 +320,20 @@ def train(
             f"{run.path} lies among the images that are read, and would be one: choose another, --out DIR"
         )
     data = open_data(wanted.data, wanted.task, validation=wanted.validation, seed=wanted.seed, progress=progress)
-    beginning = begin(settings, lambda structure: completed(structure, wanted, data), shown(data, _ASKED), progress)
+
+    def complete(structure: Architecture | TaskArchitecture) -> Architecture | TaskArchitecture:
+        return completed(structure, wanted, data)
+
+    if space is None:
+        beginning = begin(settings, complete, shown(data, _ASKED), progress)
+    else:
+        beginning = of_table(settings, space.table(space.largest), complete)
     found = problems.find(data, beginning.preprocessing.size, progress=progress)
     side = min(beginning.preprocessing.size)
     recipe = resolve(wanted, side)
     if recipe.batch_size > len(data.train):  # the learning rate goes by what a step really sees
         recipe = resolve(replace(wanted, batch_size=len(data.train)), side)
-    work = _Work(settings, data, beginning, recipe, device)
+    work = _Work(settings, data, beginning, recipe, device, space)
     made_from = work.made_from
     run.begin(made_from)
     trainee = _trainee(work, teachers_of(settings, data.labels, work.device))
@@ -210,7 +344,7 @@ def train(
         loop.history = [_epoch_of(values, metrics) for values in before]
     else:
         loop.resume(metrics)
-    told = Opened(
+    opened = Opened(
         network=beginning.architecture.name,
         parameters=sum(parameter.numel() for parameter in beginning.module.parameters()),
         recipe=recipe,
@@ -224,30 +358,7 @@ def train(
         problems=tuple(problem.sentence for problem in found),
         epochs_done=len(loop.history),
     )
-    opened(told)
-    if len(loop.history) < recipe.epochs:
-        _keep_images(data, run.path)
-
-        def keep(epoch: Epoch, module: nn.Module) -> None:
-            for name in (LAST, BEST) if epoch.is_best else (LAST,):
-                _save(run.path / name, module, work.beginning.architecture, epoch, work)
-            run.log(loop.history)
-            board.add(epoch)
-            passed(epoch)
-
-        with run.held(), Board(run.path / BOARD, len(loop.history)) as board:
-            loop.run(keep, foretold=foretold, progress=progress)
-        run.finish(made_from, loop.history)
-    assert loop.best is not None, "the first epoch is the best so far"
-    return TrainResult(
-        run=run.path,
-        checkpoint=run.path / BEST,
-        elsewhere=_for_libraries(run.path),
-        opened=told,
-        epochs=tuple(loop.history),
-        best=loop.best,
-        leavings=_leave(run.path / BEST, trainee, loop.best, work, progress),
-    )
+    return Training(trainee, loop, opened, work, run)
 
 
 def _device(wanted: Accelerator | None) -> Accelerator:
@@ -279,6 +390,7 @@ def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
     """
     import torch  # noqa: PLC0415 - see ``train``
 
+    from edgekit.compression.search.supernet import Supernet  # noqa: PLC0415 - likewise
     from edgekit.tasks.registry import from_setting, heads_of, task_of  # noqa: PLC0415 - likewise
     from edgekit.training.data.loader import Loader  # noqa: PLC0415 - likewise
     from edgekit.training.from_images import FromImages  # noqa: PLC0415 - likewise
@@ -309,7 +421,8 @@ def _trainee(work: _Work, teachers: Distillation | None) -> FromImages:
         if isinstance(part, torch.nn.Dropout):
             part.p = recipe.drop
     stages = [feature_map.module for feature_map in module.maps]
-    return FromImages(
+    kind = FromImages if work.space is None else partial(Supernet, work.space, data.outputs)
+    return kind(
         module,
         stages,
         training,
@@ -377,33 +490,3 @@ def _for_libraries(run: Path) -> tuple[ForLibrary, ...]:
         saving.save(written.weights, path)
         found.append(ForLibrary(path, written.made_by))
     return tuple(found)
-
-
-def _leave(path: Path, trainee: FromImages, best: Epoch, work: _Work, progress: Progress) -> Leavings | None:
-    """Choose from where images leave the best network, if it has exits and nobody has chosen yet, and write it down."""
-    from edgekit.models import checkpoint  # noqa: PLC0415 - see ``train``
-    from edgekit.pipeline.making.leaving import are_chosen, chosen, exits_of  # noqa: PLC0415 - likewise
-
-    if exits_of(work.beginning.architecture) is None:
-        return None
-    loaded = checkpoint.load(path)
-    architecture = exits_of(loaded.structure)
-    assert architecture is not None, "it was saved so"
-    if are_chosen(architecture):
-        return None
-    outputs, targets = trainee.answers(loaded.module.to(work.device), progress)
-    decided, leavings = chosen(architecture, outputs, targets, work.settings.train.exit_drop)
-    _save(path, loaded.module, decided, best, work)
-    return leavings
-
-
-def _save(
-    path: Path, module: nn.Module, architecture: Architecture | TaskArchitecture, epoch: Epoch, work: _Work
-) -> None:
-    """Write the weights of an epoch, with all that is known of them."""
-    from edgekit.models import checkpoint  # noqa: PLC0415 - see ``train``
-    from edgekit.models.recorded import Recorded  # noqa: PLC0415 - likewise
-
-    measured = {one.metric.title: one.text() for one in epoch.measured}
-    recorded = Recorded(work.beginning.preprocessing, work.task, work.data.labels, measured)
-    checkpoint.save(path, module, architecture, recorded)
