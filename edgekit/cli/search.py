@@ -14,6 +14,7 @@ from edgekit.cli.train import show_epoch, show_foretold, show_opened
 from edgekit.device.threads import limited
 
 if TYPE_CHECKING:
+    from edgekit.config import Overrides
     from edgekit.pipeline.making.search import SearchResult, Tried
 
 _SHOWN = 12  # networks of the front in the table
@@ -59,7 +60,7 @@ def search(  # noqa: PLR0913 - one a flag
     """
     with console.reporting("search", as_json=as_json), limited(threads):
         train = {"data": data, "out": out, "epochs": epochs, "batch_size": batch_size, "seed": seed}
-        given = {"search": {"space": space, "budget": budget, "trials": trials}, "train": train}
+        given: Overrides = {"search": {"space": space, "budget": budget, "trials": trials}, "train": train}
         settings = load_settings(find_config(config), given, assignments)
 
         from edgekit.pipeline.making.search import search as run  # noqa: PLC0415 - see the module app
