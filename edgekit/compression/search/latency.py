@@ -6,8 +6,9 @@ candidate costs a dictionary's look-up where another one had the same blocks.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from torch import nn
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from edgekit.models.architecture import Architecture
     from edgekit.timing.prediction.model import LatencyModel
+
+_BEHIND: Final = "behind"  # a layer that takes up a factor which a block's result may carry, as the next block does
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,7 @@ class BlockLatency:
         if piece not in self.known:
             module, shape = _module(piece)
             nodes = self.model.predict(integer_form(capture(module.eval(), piece.kind, shape))).nodes
-            ours = [node.ms for node in nodes if piece.kind == "stem" or node.name != BOUNDARY]
-            self.known[piece] = sum(ours)
+            self.known[piece] = sum(node.ms for node in nodes if _belongs(node.name, piece))
         return self.known[piece]
 
 
@@ -89,9 +91,17 @@ def _module(piece: Piece) -> tuple[nn.Module, tuple[int, int, int]]:
     network = build(piece.network)
     stem, block, last = (network.get_submodule(one.module) for one in network.maps)
     size = piece.network.size
-    if piece.kind == "stem":
-        return nn.Sequential(stem, block), (piece.network.in_channels, *size)
+    if piece.kind == "head":
+        head = nn.Sequential(last, nn.AdaptiveAvgPool2d(1), nn.Flatten(), network.get_submodule("classifier"))
+        return head, (piece.network.stem_channels, *size)
+    assert isinstance(last, nn.Sequential), "a convolution, batch normalization and an activation"
+    parts = {"stem": stem, "block": block, _BEHIND: last[:2]}
     if piece.kind == "block":
-        return block, (piece.network.stem_channels, *size)
-    head = nn.Sequential(last, nn.AdaptiveAvgPool2d(1), nn.Flatten(), network.get_submodule("classifier"))
-    return head, (piece.network.stem_channels, *size)
+        del parts["stem"]
+    channels = piece.network.in_channels if piece.kind == "stem" else piece.network.stem_channels
+    return nn.Sequential(OrderedDict(parts)), (channels, *size)
+
+
+def _belongs(node: str, piece: Piece) -> bool:
+    """Whether a node of a piece's graph is counted there: not what stands behind it, and a run's own part once."""
+    return not node.startswith(f"{_BEHIND}.") and (node != BOUNDARY or piece.kind == "stem")
