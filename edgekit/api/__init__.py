@@ -324,7 +324,8 @@ def prune(  # noqa: PLR0913 - one a flag of the command
     Args:
         model: a checkpoint of one of edgekit's families, or the folder of a run.
         data: images to train on afterwards, as ``train`` takes them.
-        to: what is left of what it costs, "macs=0.5", "size=0.5" (weights) or "channels=0.7".
+        to: what is left of what it costs, "macs=0.5", "size=0.5" (weights), "channels=0.7" or "latency=0.6@FILE", as a
+            file of ``edgekit bench --fit`` predicts it; or "dead", which changes no output.
         rank: what a channel is worth: "output", what outputs move without it, "taylor", what the loss of labels does,
             "l1", its weights, or "bn", its batch normalization; "l1" with data or without images, else "output".
         uniform: every layer keeps the same share of its channels.

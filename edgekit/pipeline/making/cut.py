@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import numpy as np
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from edgekit.compression.pruning.budget import Width
+    from edgekit.compression.pruning.budget import Costs, Width
     from edgekit.compression.pruning.groups import Group
     from edgekit.config import RankName, Settings
     from edgekit.facts import Fact
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     Worth = tuple[NDArray[np.float64], ...]  # of each group, what each of its channels is worth, [K]
     Loss = Callable[[Any, int], Tensor]
 
-Measure = Literal["macs", "size", "channels", "dead"]
-_MEASURES: Final = ("macs", "size", "channels", "dead")
+Measure = Literal["macs", "size", "channels", "latency", "dead"]
+_MEASURES: Final = ("macs", "size", "channels", "latency", "dead")
 _IMAGES: Final = 256  # that channels are ranked by, if it is not said how many
 _BATCH: Final = 32  # of them at once
 _SETTLED_BY: Final = (
@@ -57,14 +58,16 @@ class Target:
     Attributes:
         measure: of what; "dead" leaves all that says anything.
         share: from 0 to 1, of the others.
+        model: of "latency", what predicts it: a file that ``edgekit bench --fit`` wrote.
     """
 
     measure: Measure
     share: float
+    model: Path | None = None
 
     @staticmethod
     def read(text: str | None) -> Target:
-        """As it is typed: "macs=0.5", or "dead".
+        """As it is typed: "macs=0.5", "latency=0.6@FILE", or "dead".
 
         Raises:
             ConfigError: it is nothing of that kind.
@@ -76,13 +79,19 @@ class Target:
             raise ConfigError(f"--to is {text!r}: {did_you_mean(measure, _MEASURES)}")
         if measure == "dead" and not equals:
             return Target("dead", 1.0)
+        share, at, file = share.partition("@")
+        if (measure == "latency") != bool(at and file):
+            raise ConfigError(
+                f"--to is {text!r}: latency is predicted by a file that edgekit bench --fit wrote, latency=0.6@FILE, "
+                f"and nothing else by any"
+            )
         try:
             value = float(share)
         except ValueError:
             value = math.nan
         if not 0 < value < 1:
             raise ConfigError(f"--to is {text!r}: a share between 0 and 1 is wanted, such as {measure}=0.5")
-        return Target(cast("Measure", measure), value)
+        return Target(cast("Measure", measure), value, Path(file) if file else None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # modules have no equality
@@ -332,10 +341,17 @@ def _counts(
         ConfigError: the target cannot be reached.
     """
     from edgekit.compression.pruning.budget import alike, cheapest, costs_of, first  # noqa: PLC0415 - needs torch
+    from edgekit.compression.pruning.latency import Latency  # noqa: PLC0415 - likewise
 
     wanted = settings.prune
     assert target.measure != "dead", "that is no number"
-    costs = costs_of(subject.graph, subject.groups, target.measure)
+    costs: Costs | Latency
+    if target.measure == "latency":
+        assert target.model is not None, "what was typed has it"
+        predict = _predictor(target.model)
+        costs = Latency(subject.graph, subject.groups, subject.widths, predict)
+    else:
+        costs = costs_of(subject.graph, subject.groups, target.measure)
     before = np.array([float(group.channels) for group in subject.groups])
     ladder = (
         alike(subject.widths, before, wanted.multiple)
@@ -351,3 +367,15 @@ def _counts(
             f"few channels as it can have. Choose more, or a --multiple below {wanted.multiple}"
         )
     return found, whole
+
+
+def _predictor(path: Path) -> Callable[[Graph], float]:
+    """What predicts milliseconds of .tflite files, or where those were not measured, of the first format that was.
+
+    Raises:
+        ArtifactError: the file is missing or damaged.
+    """
+    from edgekit.timing.prediction.model import DeviceLatency  # noqa: PLC0415 - imported where it is used
+
+    models = {model.format: model for model in DeviceLatency.load(path).models}
+    return models.get("tflite", next(iter(models.values()))).latency_ms

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,9 +18,15 @@ from edgekit.models.building import built
 from edgekit.models.complexity import complexity
 from edgekit.models.families import family_of
 from edgekit.models.recorded import Recorded
+from edgekit.pipeline.making import cut
 from edgekit.pipeline.making.cut import Target
 from edgekit.pipeline.making.prune import Listeners, prune
 from edgekit.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgekit.ir import Graph
 
 SIDE = 32
 
@@ -194,3 +201,27 @@ def test_single_weights_become_zero_and_the_network_keeps_its_channels(
     assert result.zipped[1] < 0.8 * result.zipped[0]
     with pytest.raises(ConfigError, match="leave --to and DATA out"):
         prune(training(whole, labelled, tmp_path / "run", unstructured=0.5))
+
+
+def test_a_predictor_says_how_small_the_network_becomes(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A millisecond a million of multiplications of what is quantized, and one for each run."""
+    asked: list[Path] = []
+
+    def predictor(path: Path) -> Callable[[Graph], float]:
+        asked.append(path)
+        return lambda graph: 1.0 + graph.macs / 1e6
+
+    monkeypatch.setattr(cut, "_predictor", predictor)
+    result = prune(settings(trained, tmp_path / "small.safetensors", to="latency=0.94@pi.json", rank="l1"))
+    assert asked == [Path("pi.json")]
+    before, after = (1.0 + cost.macs / 1e6 for cost in (result.before, result.after))
+    assert after <= 0.94 * before
+
+
+def test_targets_of_latency_name_a_file() -> None:
+    assert Target.read("latency=0.6@models/pi.json") == Target("latency", 0.6, Path("models/pi.json"))
+    for text in ("latency=0.6", "macs=0.6@pi.json", "latency=0.6@"):
+        with pytest.raises(ConfigError, match="a file that edgekit bench --fit wrote"):
+            Target.read(text)
