@@ -9,6 +9,7 @@ Parameter, 1964). The tile sizes of the kernels are those with which the network
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -39,6 +40,7 @@ _SIZES: Final = {
     "channels": (1, 4, 8, 16, 32),
     "vector": (1, 4, 8, 16),
 }
+_TOGETHER: Final = (("rows",), ("columns",), ("depth",), ("channels", "vector"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +80,15 @@ def fit(samples: Sequence[Sample], progress: Progress = silent) -> Fit:
 
 
 def _tiling(samples: Sequence[Sample], progress: Progress) -> Tiling:
-    """The tile sizes, one after the other, twice: each as it explains best with the others as they are."""
-    best, rounds = Tiling(), 2 * list(_SIZES.items())
-    for done, (name, sizes) in enumerate(rounds):
+    """The tile sizes, one after the other, twice: each as it explains best with the others as they are.
+
+    Both of depthwise convolutions are tried together: what is left over of one is what the other is made for.
+    """
+    best, rounds = Tiling(), 2 * _TOGETHER
+    for done, names in enumerate(rounds):
         progress(_STAGE, done, len(rounds))
-        tried = [replace(best, **{name: size}) for size in sizes]
+        sizes = itertools.product(*(_SIZES[name] for name in names))
+        tried = [replace(best, **dict(zip(names, chosen, strict=True))) for chosen in sizes]
         best = min(tried, key=lambda tiling: _Table.of(samples, tiling).spread())
     progress(_STAGE, len(rounds), len(rounds))
     return best

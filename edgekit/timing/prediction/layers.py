@@ -57,7 +57,7 @@ class Layer:
         kind: what it does, in words; its time is measured for each kind.
         read: numbers that it reads, without weights.
         made: numbers that it makes.
-        places: of the feature map that it makes: 1 of a vector.
+        places: of the feature map that it makes, 1 of a vector; without weights, of the largest that it reads or makes.
         inputs: channels that each result is made of.
         outputs: channels that it makes.
         taps: places of its kernel.
@@ -124,6 +124,7 @@ def _left_over(layer: Layer, tiling: Tiling) -> Iterator[tuple[str, str, int]]:
     """What fills no tile, and what rows that are no multiple of a tile cost where they lie across its borders."""
     if layer.kind.startswith(_DEPTHWISE):
         taps = layer.places * layer.taps
+        yield _DEPTHWISE, "narrow rows", layer.places * (layer.outputs < tiling.channels)
         yield _DEPTHWISE, "left-over channels", taps * (layer.outputs % tiling.channels)
         yield _DEPTHWISE, "single channels", taps * (layer.outputs % tiling.vector)
         yield (
@@ -132,6 +133,7 @@ def _left_over(layer: Layer, tiling: Tiling) -> Iterator[tuple[str, str, int]]:
             taps * -(-layer.outputs // tiling.channels) * (layer.outputs % tiling.channels > 0),
         )
     elif layer.kind in _PRODUCTS:
+        yield _CONVOLUTION, "narrow rows", layer.places * (layer.outputs < tiling.columns)
         yield _CONVOLUTION, "left-over results", layer.places * (layer.outputs % tiling.columns)
         yield _CONVOLUTION, "single results", layer.places * (layer.outputs % tiling.vector)
         yield _CONVOLUTION, "uneven results", layer.made * (layer.outputs % _WORD > 0)
@@ -144,7 +146,8 @@ def _layer(graph: Graph, node: Node) -> Layer:
     numbers = sum(map(math.prod, read))
     places = math.prod(made[1:])
     if not isinstance(node.op, Conv2d | Linear):
-        return Layer(node.name, _kind(graph, node, read, made), numbers, math.prod(made), places)
+        most_places = max(math.prod(shape[1:]) for shape in (*read, made))
+        return Layer(node.name, _kind(graph, node, read, made), numbers, math.prod(made), most_places)
     outputs, inputs, *kernel = graph.constants[node.operand("weight")].shape
     shared = {"inputs": inputs, "outputs": outputs, "taps": math.prod(kernel)}
     kind, pads = _LINEAR if places == 1 else _POINTWISE, False

@@ -68,7 +68,8 @@ def model() -> LatencyModel:
 
 @pytest.fixture
 def _few_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "_SIZES", {"rows": (1, 4), "columns": (8, 16), "depth": (1, 2), "channels": (1, 8)})
+    few = {"rows": (1, 4), "columns": (8, 16), "depth": (1, 2), "channels": (1, 8), "vector": (1,)}
+    monkeypatch.setattr(fitting, "_SIZES", few)
 
 
 @pytest.mark.usefixtures("_few_sizes")
