@@ -90,6 +90,12 @@ class Contents:
         return {o.name: o.origin.node for o in self.operators if o.origin is not None and o.origin.node}
 
     @property
+    def quantizing(self) -> frozenset[str]:
+        """The nodes of the graph whose operators quantize the reals that they read, as in a dynamic file."""
+        found = (self.nodes.get(o.name) for o in self.operators if o.does is Does.QUANTIZE_AND_COMPUTE)
+        return frozenset(node for node in found if node is not None)
+
+    @property
     def precision(self) -> Precision:
         """What the metadata says of a float file; float32 where it says nothing."""
         said = self.facts.get(f"{KEY}.precision")

@@ -150,8 +150,7 @@ class OnnxBuilder:
             more_channels: input channels of zeros, behind those that it has.
         """
         if name in self.grids:
-            grid = self.grids[name]
-            return self._dequantized(name, grid.quantize(self.graph.constants[name]), grid.scale)
+            return self._on_grid(name)
         if name not in self.params:
             return self._float_constant(name)
         integers = self.graph.constants[name]
@@ -209,6 +208,17 @@ class OnnxBuilder:
 
     def _float_constant(self, name: str) -> str:
         return self.array(name, self.graph.constants[name].astype(self.dtype))
+
+    def _on_grid(self, name: str) -> str:
+        """A weight of a float file, stored in int8 and multiplied by its scales.
+
+        ONNX Runtime folds Cast and Mul of constants when it loads a file, but no DequantizeLinear: with that, it would
+        compute weights again in each run, and lay out no layer for its fast kernels.
+        """
+        grid, real = self.grids[name], self.graph.constants[name]
+        integers = self.array(f"{name}.stored", grid.quantize(real))
+        scales = self.array(f"{name}.scale", grid.scale.reshape(-1, *[1] * (real.ndim - 1)))
+        return self.node("Mul", [self.node("Cast", [integers], f"{name}.steps", to=TensorProto.FLOAT), scales], name)
 
     def _dequantized(self, name: str, integers: NDArray[Any], scale: NDArray[np.float32]) -> str:
         """DequantizeLinear of a constant with zero point 0 and one scale, or one an output channel."""

@@ -50,6 +50,8 @@ def activation_names(graph: Graph) -> dict[str, tuple[str, ...]]:
 
 
 def _makes_activation(node: NodeProto, census: Census) -> bool:
+    if node.output[0] in census.folded:
+        return False
     dtype = census.types.get(node.output[0], TensorProto.UNDEFINED)
     if census.is_boundary(node) and node.op_type not in CONVERSIONS:
         return False

@@ -114,8 +114,9 @@ class Census:
 
     Attributes:
         constants: by name.
-        operators: nodes that are neither constants nor conversions between reals and integers, nor stand before that of
-            the input, nor make probabilities of logits, nor suppress boxes.
+        folded: what operators make of constants alone, which is done once.
+        operators: nodes that neither are constants nor make some of others, nor convert between reals and integers, nor
+            stand before that of the input, nor make probabilities of logits, nor suppress boxes.
         readers: the nodes that read a value, by its name.
         types: of the values by name, as far as the onnx package can tell.
     """
@@ -126,6 +127,10 @@ class Census:
         for node in graph.node:
             if node.op_type == "Constant" and node.attribute[0].name == "value":
                 self.constants[node.output[0]] = node.attribute[0].t
+        self.folded: set[str] = set()
+        for node in graph.node:
+            if node.input and all(name in self.constants or name in self.folded for name in node.input if name):
+                self.folded.update(node.output)
         self._endings = _endings(model)
         self._conversions = [node for node in graph.node if node.op_type in CONVERSIONS]
         self._makers = {output: node for node in graph.node for output in node.output}
@@ -141,7 +146,7 @@ class Census:
             node
             for node in graph.node
             if node.op_type not in {*CONVERSIONS, "Constant"}
-            and node.output[0] not in (*self._aligned, *self._heads)
+            and node.output[0] not in self.folded.union(self._aligned, self._heads)
             and not self.is_of_ending(node)
         ]
         inferred = onnx.shape_inference.infer_shapes(model).graph

@@ -12,7 +12,6 @@ from edgekit.config import ExportSettings
 from edgekit.errors import ConfigError
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import Precision
-from edgekit.exporters.vocabulary import Does
 from edgekit.int8_weights import read_as_integers, with_int8_weights
 from edgekit.runtimes.catalog import all_runners
 from edgekit.verification import compare
@@ -93,8 +92,7 @@ def test_one_other_integer_is_found(name: str, precision: Precision, model: Floa
 
 @pytest.mark.parametrize("name", [form for form, precision in FILES if precision is Precision.DYNAMIC])
 def test_layers_that_quantize_what_they_read(name: str, model: FloatModel, tmp_path: Path) -> None:
-    contents = FORMATS[name].contents(write(FORMATS[name], Precision.DYNAMIC, model, tmp_path))
-    found = {o.origin.node for o in contents.operators if o.does is Does.QUANTIZE_AND_COMPUTE and o.origin is not None}
+    found = FORMATS[name].contents(write(FORMATS[name], Precision.DYNAMIC, model, tmp_path)).quantizing
     able = {
         node.name for node in model.graph if node.op.has_weights and node.operand("weight") in read_as_integers(model)
     }

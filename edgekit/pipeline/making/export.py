@@ -14,7 +14,6 @@ from edgekit import files
 from edgekit.errors import ConfigError, DataError, GateFailed
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import Head, IoDtype, Precision, batch_of
-from edgekit.exporters.vocabulary import Does
 from edgekit.facts import assumed
 from edgekit.int8_weights import with_int8_weights
 from edgekit.integer_model import SUFFIX, IntegerModel
@@ -386,8 +385,7 @@ def _dynamic(files: Sequence[ExportedFile], reals: Mapping[Precision, FloatModel
     """How many layers of each dynamic file quantize what they read, which not every runtime has a kernel for."""
     for file in files:
         if file.precision is Precision.DYNAMIC:
-            operators = FORMATS[file.target].contents(file.path).operators
-            found = {o.origin for o in operators if o.does is Does.QUANTIZE_AND_COMPUTE}
+            found = FORMATS[file.target].contents(file.path).quantizing
             layers = sum(node.op.has_weights for node in reals[file.precision].graph)
             yield (
                 f"{len(found)} of {count(layers, 'layer')} of {file.path.name} quantize what they read; the others "

@@ -10,11 +10,13 @@ from edgekit import facts
 from edgekit.config import ModelSettings, Settings
 from edgekit.errors import ArtifactError, CheckpointError, EdgekitError
 from edgekit.exporters.formats import format_of
+from edgekit.exporters.metadata import Precision
 from edgekit.integer_model import SUFFIX, IntegerModel
 from edgekit.models.folders import RUN
+from edgekit.words import count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
     from typing import Any
 
@@ -35,7 +37,8 @@ class Inspected:
         found: an exported file, counted; a saved integer model; or a trained network.
         facts: what is taken to be true of the network and its weights do not tell: as the file carries it, or, of a
             trained network, as it would be taken without images. Empty where nothing is known.
-        notes: what was looked through, rewritten and left aside in the file of a trained network, for people.
+        notes: what was looked through, rewritten and left aside in the file of a trained network, or how an exported
+            file computes with int8 weights, for people.
         irregular: what is not as edgekit writes it, in an exported file that says edgekit wrote it.
     """
 
@@ -65,11 +68,22 @@ def inspect(path: Path) -> Inspected:
             return _network(path)
         raise
     if summary.metadata is not None:
-        return Inspected(summary, _carried(summary.metadata.provenance), irregular=format_of(path).irregularities(path))
+        carried, form = _carried(summary.metadata.provenance), format_of(path)
+        notes = tuple(_int8_weights(path, summary.metadata.precision))
+        return Inspected(summary, carried, notes, form.irregularities(path))
     if path.suffix == ".onnx":  # of another tool, and perhaps a network that edgekit could export
         with suppress(EdgekitError):
             return replace(_network(path), found=summary)
     return Inspected(summary, ())
+
+
+def _int8_weights(path: Path, precision: Precision) -> Iterator[str]:
+    """How the layers of a file compute that has int8 weights and activations in float."""
+    if precision is Precision.WEIGHT_ONLY:
+        yield "weights are int8, and layers compute in float32"
+    elif precision is Precision.DYNAMIC:
+        layers = count(len(format_of(path).contents(path).quantizing), "layer")
+        yield f"{layers} with int8 weights quantize what they read; the others compute in float32, with int8 weights"
 
 
 def _carried(provenance: Mapping[str, Any]) -> tuple[Fact, ...]:
