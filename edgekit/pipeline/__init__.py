@@ -6,6 +6,8 @@ to be, and ``measuring`` says what they cost. ``making`` knows nothing of ``prov
 | command | function | gives |
 |---|---|---|
 | train | ``edgekit.pipeline.making.train.train`` | ``TrainResult`` |
+| prune | ``edgekit.pipeline.making.prune.prune`` | ``Pruned`` |
+| search | ``edgekit.pipeline.making.search.search`` | ``SearchResult`` |
 | ensemble | ``edgekit.pipeline.making.ensemble.combine`` | ``Combined`` |
 | export | ``edgekit.pipeline.making.export.export`` | ``ExportResult`` |
 | sensitivity | ``edgekit.pipeline.making.sensitivity.sensitivity`` | ``SensitivityResult`` |

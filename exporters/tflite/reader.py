@@ -159,8 +159,8 @@ def is_hybrid(file: Opened, operator: Any) -> bool:  # noqa: ANN401 - generated 
     """Whether a layer reads reals and int8 weights, so that it quantizes what it reads (tflite/kernels/conv.cc)."""
     if file.kind(operator) not in _LAYERS:
         return False
-    source, weight, *_ = (file.types[file.graph.tensors[index].type] for index in operator.inputs)
-    return (source, weight) == ("FLOAT32", "INT8")
+    types = [file.types[file.graph.tensors[index].type] for index in operator.inputs]
+    return types[:2] == ["FLOAT32", "INT8"]
 
 
 def _indices(operator: Any) -> set[int]:  # noqa: ANN401 - generated classes

@@ -137,7 +137,7 @@ def test_what_is_slower_only(run: Run, exported: Path) -> None:
     [
         (("--device", "ethos-u55"), "there are no rules of Arm Ethos-U55: "),
         (("--device", "edgetp"), "did you mean 'edgetpu'?"),
-        ((), "Missing option '--device'"),
+        ((), "name what the files have to run on: --device NAME"),
     ],
 )
 def test_what_cannot_be_checked(run: Run, exported: Path, arguments: tuple[str, ...], said: str) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from edgekit.ir import BatchNorm
 from edgekit.models.resizing import ties
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def costs_of(graph: Graph, groups: Sequence[Group], measure: Measure) -> Costs:
         return Costs(np.eye(count), np.zeros((count, count)), none, none + 1, none + 1)
     made, read, rows = [], [], []
     for node in graph:
-        is_norm = isinstance(node.op, BatchNorm)
+        is_norm = node.op.normalizes
         if not node.op.has_weights and not (is_norm and measure == "size"):
             continue
         of_made = _lies_in(node.name, groups, "made")

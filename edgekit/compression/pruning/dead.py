@@ -15,7 +15,6 @@ import numpy as np
 import torch
 
 from edgekit.compression.pruning.bounds import bounds_of, pads
-from edgekit.ir import BatchNorm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -97,7 +96,7 @@ def folded(module: nn.Module, dead: Dead) -> nn.Module:
 def _taking(graph: Graph, node: Node) -> str | None:
     """The module that takes what a constant adds to a layer: batch normalization behind it, or itself by its bias."""
     readers = graph.consumers(node.output)
-    if len(readers) == 1 and isinstance(readers[0].op, BatchNorm):
+    if len(readers) == 1 and readers[0].op.normalizes:
         return readers[0].name
     has_bias = graph.constants[node.operand("bias")].any()
     return node.name if has_bias else None

@@ -10,12 +10,11 @@ any of which may go. What belongs to the image or to an output stays.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgekit.calibration.families import linked
-from edgekit.ir import Add, BatchNorm, Clamp, HardSigmoid, HardSwish, Sigmoid
 from edgekit.ir.operators.operator import Gains
 
 if TYPE_CHECKING:
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.ir import Graph, Node
-
-# Those that gains of channels do not pass, and that compute each channel by itself all the same.
-_EACH_BY_ITSELF: Final = (Add, BatchNorm, Clamp, HardSigmoid, HardSwish, Sigmoid)
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
@@ -85,7 +81,7 @@ def _group(graph: Graph, starts: Mapping[str, int], bundles: list[list[int]]) ->
     made: dict[str, NDArray[np.intp]] = {}
     read: dict[str, NDArray[np.intp]] = {}
     for node in graph:
-        if node.output in columns and (node.op.has_weights or isinstance(node.op, BatchNorm)):
+        if node.output in columns and (node.op.has_weights or node.op.normalizes):
             made[node.name] = columns[node.output]
         if node.op.has_weights and not _is_depthwise(graph, node) and (x := graph.activations(node)[0]) in columns:
             read[node.name] = columns[x]
@@ -118,13 +114,13 @@ def _fixed(graph: Graph) -> Iterator[str]:
         if node.op.has_weights:
             is_known = node.op.groups_of_weights == 1 or _is_depthwise(graph, node)
         else:
-            is_known = _is_each_by_itself(node, graph) and (isinstance(node.op, BatchNorm) or not has_own)
+            is_known = _is_each_by_itself(node, graph) and (node.op.normalizes or not has_own)
         if not is_known:
             yield from (*graph.activations(node), node.output)
 
 
 def _is_each_by_itself(node: Node, graph: Graph) -> bool:
-    return node.op.gains(*graph.shapes_read(node)) is not Gains.NONE or isinstance(node.op, _EACH_BY_ITSELF)
+    return node.op.gains(*graph.shapes_read(node)) is not Gains.NONE or node.op.keeps_channels
 
 
 def _is_depthwise(graph: Graph, node: Node) -> bool:

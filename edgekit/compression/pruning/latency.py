@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from edgekit.ir import Part, Rearrange, Slice
 from edgekit.passes import integer_form
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from edgekit.compression.pruning.budget import Width
     from edgekit.compression.pruning.groups import Group
-    from edgekit.ir import Graph, Op
+    from edgekit.ir import Graph
 
 _HALF: Final = 0.5  # of the channels of a layer: fewer may save nothing, as kernels make several at a time
 
@@ -86,21 +85,11 @@ def narrowed(graph: Graph, groups: Sequence[Group], channels: NDArray[np.float64
                 own |= {name: np.delete(array, dropped, axis) for name, array in own.items() if name in columns}
         constants |= own
         read = [tensors[name].shape for name in graph.activations(node)]
-        op = _narrowed(node.op, graph.tensors[graph.activations(node)[0]].shape, read[0])
+        before = graph.tensors[graph.activations(node)[0]].shape
+        op = node.op if before == read[0] else node.op.with_channels(read[0][0])
         if node.op.has_weights and node.op.groups_of_weights > 1:
             op = replace(op, groups=len(own[node.operand("weight")]))  # type: ignore[call-arg] # a convolution
         shape = op.output_shape(*(constants[n].shape if n in constants else tensors[n].shape for n in node.inputs))
         tensors[node.output] = replace(graph.tensors[node.output], shape=shape)
         nodes.append(replace(node, op=op))
     return replace(graph, nodes=tuple(nodes), tensors=tensors, constants=constants, statistics={})
-
-
-def _narrowed(op: Op, before: tuple[int, ...], now: tuple[int, ...]) -> Op:
-    """An operator that names its channels, for fewer of them."""
-    if before == now:
-        return op
-    if isinstance(op, Rearrange):
-        return Rearrange.reshape((now[0], *op.shape[1:]))
-    if isinstance(op, Slice):
-        return Slice((Part(0, now[0]), *op.parts[1:]))
-    return op

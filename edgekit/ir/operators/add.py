@@ -15,6 +15,7 @@ class Add(Op):
     roles: ClassVar = ("a", "b")
     scales: ClassVar = Scales.SOLVED
     factors: ClassVar = Factors.EQUAL
+    keeps_channels: ClassVar = True
     takes_clamp: ClassVar = True
     has_ratio_per_operand: ClassVar = True
 

@@ -15,6 +15,7 @@ class BatchNorm(Op):
     roles: ClassVar = ("x", "gamma", "beta", "mean", "variance")
     scales: ClassVar = Scales.NONE
     factors: ClassVar = Factors.NONE
+    keeps_channels: ClassVar = True
     lowered: ClassVar = "it is folded into the layer before it (passes.fold_batch_norm)"
 
     eps: float

@@ -16,6 +16,7 @@ class Clamp(Op):
     roles: ClassVar = ("x",)
     scales: ClassVar = Scales.NONE
     factors: ClassVar = Factors.EQUAL
+    keeps_channels: ClassVar = True
     lowered: ClassVar = "it becomes part of a layer, or of a product with 1 (passes.lower_clamp)"
 
     low: float

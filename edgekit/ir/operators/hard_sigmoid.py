@@ -15,6 +15,7 @@ class HardSigmoid(Op):
     roles: ClassVar = ("x",)
     scales: ClassVar = Scales.NONE
     factors: ClassVar = Factors.NONE
+    keeps_channels: ClassVar = True
     lowered: ClassVar = "it becomes a sum and a clamp (passes.lower_hard_sigmoid)"
 
     def output_shape(self, *operands: Shape) -> Shape:

@@ -17,6 +17,7 @@ class HardSwish(Op):
     roles: ClassVar = ("x",)
     scales: ClassVar = Scales.NONE
     factors: ClassVar = Factors.NONE
+    keeps_channels: ClassVar = True
 
     def output_shape(self, *operands: Shape) -> Shape:
         """That of x."""

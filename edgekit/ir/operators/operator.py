@@ -111,10 +111,12 @@ class Op(abc.ABC):
         grid: scale and zero point of the result where they are FIXED.
         takes_clamp: every format and every integer kernel clamps its result at no cost.
         border: the two kinds of tensors that it stands between, computing no values; None of all others.
+        keeps_channels: it computes each channel by itself, though gains of channels do not pass.
         has_ratio_per_operand: in integers each operand is multiplied by a ratio of its own, all of one denominator;
             of other operators, what was accumulated is.
         lowered: why no graph that is executed or written holds it, as the end of a sentence; "" if one can.
         has_weights: it is a layer with weights and a bias. This and what is below follow from the rest.
+        normalizes: it is batch normalization, with statistics of each channel.
         requantizes: an integer kernel computes something of integers, and then rounds it to the scale of the result.
         tabulated: that is a function of one number, on a grid that is fixed, and so a table of 256 integers.
         moves_values: the result holds what is read and nothing computed, or means of it on the same grid.
@@ -127,9 +129,11 @@ class Op(abc.ABC):
     repeats: ClassVar[bool] = False
     takes_clamp: ClassVar[bool] = False
     border: ClassVar[Border | None] = None
+    keeps_channels: ClassVar[bool] = False
     has_ratio_per_operand: ClassVar[bool] = False
     lowered: ClassVar[str] = ""
     has_weights: ClassVar[bool]
+    normalizes: ClassVar[bool]
     requantizes: ClassVar[bool]
     tabulated: ClassVar[bool]
     moves_values: ClassVar[bool]
@@ -143,6 +147,7 @@ class Op(abc.ABC):
         assert known.__module__ == cls.__module__, f"{known.__module__} has an operator {cls.__name__} already"
         _OPERATORS[cls.__name__] = cls  # a dataclass with slots is made twice
         cls.has_weights = "weight" in cls.roles
+        cls.normalizes = "variance" in cls.roles
         cls.tabulated = cls.scales is Scales.FIXED
         cls.requantizes = cls.scales in {Scales.SOLVED, Scales.FIXED} or (cls.has_weights and cls.scales is Scales.FREE)
         cls.moves_values = cls.scales is Scales.SHARED
@@ -211,6 +216,11 @@ class Op(abc.ABC):
     def with_padding(self, padding: Padding) -> Self:
         """The operator with other zeros around its window, if it has one."""
         del padding
+        return self
+
+    def with_channels(self, channels: int) -> Op:
+        """What does the same where so many channels are read, if it names them."""
+        del channels
         return self
 
     @property

@@ -112,6 +112,10 @@ class Rearrange(Op):
         made = np.broadcast_to(np.arange(self.shape[0])[:, None], moved.shape)
         return (np.unique(np.stack([moved.ravel(), made.ravel()], axis=1), axis=0),)
 
+    def with_channels(self, channels: int) -> Rearrange:
+        """A reshape to so many channels, which says no more than how many numbers there are."""
+        return Rearrange.reshape((channels, *self.shape[1:]))
+
     def steps(self, x: Shape, most: int | None = None, *, alone: bool = False) -> tuple[Step, ...]:
         """As few reshapes and transposes as do the same to a tensor of this shape, one at least.
 

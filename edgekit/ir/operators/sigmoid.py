@@ -19,6 +19,7 @@ class Sigmoid(Op):
         -128,
     )  # TFLite's 8-bit specification: LOGISTIC. Torch has no other, either
     factors: ClassVar = Factors.NONE
+    keeps_channels: ClassVar = True
 
     def output_shape(self, *operands: Shape) -> Shape:
         """That of x."""

@@ -84,6 +84,10 @@ class Slice(Op):
         made = np.arange(first.count)
         return (np.stack([first.start + first.step * made, made], axis=1),)
 
+    def with_channels(self, channels: int) -> Slice:
+        """The same of the other axes, and all channels."""
+        return Slice((Part(0, channels), *self.parts[1:]))
+
     def then(self, other: Slice) -> Slice:
         """This and ``other`` behind it in one."""
         pairs = zip(self.parts, other.parts, strict=True)

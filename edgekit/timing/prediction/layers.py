@@ -9,15 +9,41 @@ depthwise kernel computes some channels at once, and what is left over one by on
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from edgekit.ir import Add, Conv2d, Linear, Mul, Padding, Resize
+from edgekit.ir import (
+    Add,
+    ArgMax,
+    AveragePool2d,
+    Concat,
+    Conv2d,
+    Dequantize,
+    Graph,
+    HardSwish,
+    LeakyReLU,
+    Linear,
+    MaxPool2d,
+    Mean,
+    Mul,
+    Node,
+    Pad,
+    Padding,
+    PReLU,
+    Quantize,
+    Rearrange,
+    Requantize,
+    Resize,
+    Sigmoid,
+    Slice,
+    Softmax,
+)
+from edgekit.ir.registry import OperatorTable, canonical
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from edgekit.ir import Graph, Node
+    from edgekit.ir import Op
     from edgekit.ir.operators.operator import Shape
 
 Counts = dict[str, float]  # by term: "depthwise convolution of 3x3: results"
@@ -75,10 +101,13 @@ class Layer:
     pads: bool = False
 
 
+LAYERS: OperatorTable[[Graph, Node], Layer] = OperatorTable("the latency model", canonical)
+
+
 def layers(graph: Graph) -> tuple[Layer, ...]:
     """The layers of a canonical graph, and first what a run takes besides them."""
     size = math.prod(graph.tensors[graph.input].shape)
-    return (Layer(BOUNDARY, BOUNDARY, size, size, 1), *(_layer(graph, node) for node in graph))
+    return (Layer(BOUNDARY, BOUNDARY, size, size, 1), *(LAYERS[node](graph, node) for node in graph))
 
 
 def counts(layer: Layer, tiling: Tiling) -> Counts:
@@ -140,27 +169,82 @@ def _left_over(layer: Layer, tiling: Tiling) -> Iterator[tuple[str, str, int]]:
         yield _CONVOLUTION, "single numbers read", layer.places * layer.taps * (layer.inputs % tiling.vector)
 
 
-def _layer(graph: Graph, node: Node) -> Layer:
-    made = graph.tensors[node.output].shape
-    read = graph.shapes_read(node)
-    numbers = sum(map(math.prod, read))
-    places = math.prod(made[1:])
-    if not isinstance(node.op, Conv2d | Linear):
-        most_places = max(math.prod(shape[1:]) for shape in (*read, made))
-        return Layer(node.name, _kind(graph, node, read, made), numbers, math.prod(made), most_places)
+@LAYERS.implements(Conv2d)
+def _convolution(op: Conv2d, graph: Graph, node: Node) -> Layer:
+    outputs, inputs, height, width = graph.constants[node.operand("weight")].shape
+    taps = height * width
+    spread = "" if op.dilation == (1, 1) else f", dilated by {op.dilation[0]}"
+    found = _product(graph, node)
+    if op.groups > 1:
+        is_depthwise = inputs == 1 and outputs == op.groups
+        kind = f"{_DEPTHWISE if is_depthwise else 'grouped convolution'} of {height}x{width}{spread}"
+    elif taps > 1:
+        kind = f"{_CONVOLUTION}{' of other places' if spread else ''}{spread}"
+    else:
+        kind = found.kind
+    pads = taps > 1 and not _is_same(op, graph.shapes_read(node)[0], [height, width])
+    return replace(found, kind=kind, pads=pads)
+
+
+@LAYERS.implements(Linear)
+def _linear(_op: Linear, graph: Graph, node: Node) -> Layer:
+    return _product(graph, node)
+
+
+@LAYERS.implements(Add)
+def _addition(_op: Add, graph: Graph, node: Node) -> Layer:
+    return _with_another(graph, node, "addition")
+
+
+@LAYERS.implements(Mul)
+def _multiplication(_op: Mul, graph: Graph, node: Node) -> Layer:
+    return _with_another(graph, node, "product")
+
+
+@LAYERS.implements(Resize)
+def _resize(op: Resize, graph: Graph, node: Node) -> Layer:
+    return _without_weights(graph, node, f"{type(op).__name__} by {op.mode}")
+
+
+@LAYERS.implements(
+    *(ArgMax, AveragePool2d, Concat, Dequantize, HardSwish, LeakyReLU, MaxPool2d, Mean, PReLU, Pad, Quantize),
+    *(Rearrange, Requantize, Sigmoid, Slice, Softmax),
+)
+def _other(op: Op, graph: Graph, node: Node) -> Layer:
+    return _without_weights(graph, node, type(op).__name__)
+
+
+def _product(graph: Graph, node: Node) -> Layer:
+    """A matrix product of what each place reads with the weights."""
+    made, read = graph.tensors[node.output].shape, graph.shapes_read(node)
     outputs, inputs, *kernel = graph.constants[node.operand("weight")].shape
-    shared = {"inputs": inputs, "outputs": outputs, "taps": math.prod(kernel)}
-    kind, pads = _LINEAR if places == 1 else _POINTWISE, False
-    if isinstance(node.op, Conv2d):
-        height, width = kernel
-        spread = "" if node.op.dilation == (1, 1) else f", dilated by {node.op.dilation[0]}"
-        if node.op.groups > 1:
-            is_depthwise = inputs == 1 and outputs == node.op.groups
-            kind = f"{_DEPTHWISE if is_depthwise else 'grouped convolution'} of {height}x{width}{spread}"
-        elif shared["taps"] > 1:
-            kind = f"{_CONVOLUTION}{' of other places' if spread else ''}{spread}"
-        pads = shared["taps"] > 1 and not _is_same(node.op, read[0], kernel)
-    return Layer(node.name, kind, numbers, math.prod(made), places, pads=pads, **shared)
+    places = math.prod(made[1:])
+    return Layer(
+        node.name,
+        _LINEAR if places == 1 else _POINTWISE,
+        sum(map(math.prod, read)),
+        math.prod(made),
+        places,
+        inputs=inputs,
+        outputs=outputs,
+        taps=math.prod(kernel),
+    )
+
+
+def _without_weights(graph: Graph, node: Node, kind: str) -> Layer:
+    made, read = graph.tensors[node.output].shape, graph.shapes_read(node)
+    most_places = max(math.prod(shape[1:]) for shape in (*read, made))
+    return Layer(node.name, kind, sum(map(math.prod, read)), math.prod(made), most_places)
+
+
+def _with_another(graph: Graph, node: Node, what: str) -> Layer:
+    """A sum or product is told by what its second operand is."""
+    made, read, second = graph.tensors[node.output].shape, graph.shapes_read(node), node.operand("b")
+    if second in graph.constants:
+        what += f" with {'one constant' if graph.constants[second].size == 1 else 'constants'}"
+    elif not graph.tensors[second].shape == made == read[0]:
+        what += " with one number a channel"
+    return _without_weights(graph, node, what)
 
 
 def _is_same(op: Conv2d, read: Shape, kernel: list[int]) -> bool:
@@ -168,19 +252,6 @@ def _is_same(op: Conv2d, read: Shape, kernel: list[int]) -> bool:
     _, height, width = read
     reach = op.window.reach(kernel)
     return not op.padding or op.padding == Padding.same((height, width), reach, op.stride)
-
-
-def _kind(graph: Graph, node: Node, read: tuple[Shape, ...], made: Shape) -> str:
-    """Of an operator without weights. A sum or product is told by what its second operand is."""
-    if isinstance(node.op, Resize):
-        return f"{type(node.op).__name__} by {node.op.mode}"
-    if not isinstance(node.op, Add | Mul):
-        return type(node.op).__name__
-    what = "addition" if isinstance(node.op, Add) else "product"
-    second = node.operand("b")
-    if second in graph.constants:
-        return f"{what} with {'one constant' if graph.constants[second].size == 1 else 'constants'}"
-    return what if graph.tensors[second].shape == made == read[0] else f"{what} with one number a channel"
 
 
 def total(of: tuple[Layer, ...], tiling: Tiling) -> Counts:
