@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.device.engines import open_file
 from edgekit.device.exits import ExitRule
-from edgekit.errors import ArtifactError
+from edgekit.errors import ArtifactError, DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -161,7 +161,15 @@ class AdaptiveRunner:
         return self._stages[0][0].shape
 
     def run(self, image: NDArray[Any]) -> Left:
-        """What the first exit that is sure says of an image, [1, ...] in the first file's layout and type."""
+        """What the first exit that is sure says of an image.
+
+        Args:
+            image: pixels, uint8, [1, ...] in the first file's layout (``shape``); or what the file itself takes.
+
+        Raises:
+            DataError: it is of another shape or type.
+        """
+        image = self._as_taken(image)
         last = len(self._stages) - 1
         for place, (engine, name) in enumerate(self._stages):
             given = engine.run(image)
@@ -169,3 +177,17 @@ class AdaptiveRunner:
                 break
             image = given[MAP]
         return Left(place, given[name][0], self.rules[place])
+
+    def _as_taken(self, image: NDArray[Any]) -> NDArray[Any]:
+        """Pixels as the first file takes them."""
+        wanted, shape = self._stages[0][0].dtype, self.shape
+        if image.dtype.name == "uint8" and wanted == "int8":
+            image = (image.astype("int16") - 128).astype("int8")
+        fits = shape is None or (1, *shape[1:]) == image.shape
+        if not fits or wanted not in {None, image.dtype.name}:
+            takes = f"{wanted or 'uint8'} {[1, *shape[1:]] if shape is not None else ''}".strip()
+            raise DataError(
+                f"the stages take one image, {takes} or the same as pixels, uint8, and {image.dtype} "
+                f"{list(image.shape)} was given"
+            )
+        return image

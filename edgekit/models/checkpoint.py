@@ -24,7 +24,7 @@ from edgekit.models.structures import body
 from edgekit.models.task_architecture import TaskArchitecture
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from os import PathLike
 
     from torch import Tensor, nn
@@ -82,7 +82,7 @@ class Checkpoint:
 
     @property
     def is_own(self) -> bool:
-        """Whether edgekit saved it, with everything that it was built by: nothing of that needs to be found."""
+        """Whether edgekit saved it, with everything that it was built by: only what was assumed needs to be found."""
         return self.source == _OWN
 
     def variant(self, **options: Unpack[Options]) -> nn.Module:
@@ -130,7 +130,7 @@ def load(
     try:
         if contents.architecture is not None:
             weights = contents.groups[0].weights
-            understood = _with_record(_saved(weights, contents.architecture, family, given), contents)
+            understood = _with_record(_saved(weights, contents.architecture, family, given, contents.assumed), contents)
         elif (found := _torchvisions(contents, family)) is not None:
             understood = _of_torchvision(found, given)
         else:
@@ -184,7 +184,11 @@ def _checkpoint(module: nn.Module, understood: _Understood, digest: str, notes: 
 
 
 def save(
-    path: str | PathLike[str], module: nn.Module, architecture: Structure, recorded: Recorded | None = None
+    path: str | PathLike[str],
+    module: nn.Module,
+    architecture: Structure,
+    recorded: Recorded | None = None,
+    assumed: Collection[str] = (),
 ) -> None:
     """Writes a network, or an ensemble; ``load`` then has nothing to guess of how it was built.
 
@@ -193,6 +197,8 @@ def save(
         module: what ``built(architecture)`` made, or ``Ensemble`` of networks.
         architecture: of the network.
         recorded: what its training knows of its images and classes; an export then assumes nothing of these either.
+        assumed: names of facts about the architecture (``untold.SETTINGS``) that nobody has said or shown: they stay
+            assumed where the file is loaded.
 
     Raises:
         BadInput: the file cannot be written.
@@ -200,16 +206,20 @@ def save(
     """
     if recorded is not None:
         recorded.check(architecture)
-    files.write_bytes(Path(path), _as_file(module, architecture, recorded))
+    files.write_bytes(Path(path), _as_file(module, architecture, recorded, assumed))
 
 
-def _as_file(module: nn.Module, architecture: Structure, recorded: Recorded | None = None) -> bytes:
+def _as_file(
+    module: nn.Module, architecture: Structure, recorded: Recorded | None = None, assumed: Collection[str] = ()
+) -> bytes:
     safetensors = extras.load("safetensors.torch", "torch")
     metadata = {readers.ARCHITECTURE_KEY: json.dumps(architecture.to_dict())}
     if recorded is not None:
         metadata[readers.RECORDED_KEY] = json.dumps(recorded.to_dict())
+    if assumed:
+        metadata[readers.ASSUMED_KEY] = json.dumps(sorted(set(assumed) & untold.SETTINGS.keys()))
     content: bytes = safetensors.save(_weights(module), metadata=metadata)
-    return content if recorded is None else _in_order(content)
+    return _in_order(content) if len(metadata) > 1 else content
 
 
 def _in_order(content: bytes) -> bytes:
@@ -230,8 +240,14 @@ def _weights(module: nn.Module) -> dict[str, Tensor]:
     return {key: tensor.detach().cpu().contiguous() for key, tensor in module.state_dict().items()}
 
 
-def _saved(saved_weights: Mapping[str, Tensor], saved: Structure, family: str | None, given: Options) -> _Understood:
-    """A network that edgekit saved: its metadata say everything."""
+def _saved(
+    saved_weights: Mapping[str, Tensor],
+    saved: Structure,
+    family: str | None,
+    given: Options,
+    assumed: Collection[str] = (),
+) -> _Understood:
+    """A network that edgekit saved: its metadata say everything, and what of it was only assumed."""
     for one in saved.members if isinstance(saved, EnsembleArchitecture) else (saved,):
         if one.family not in FAMILIES:
             raise CheckpointError(
@@ -241,10 +257,11 @@ def _saved(saved_weights: Mapping[str, Tensor], saved: Structure, family: str | 
     if family not in {None, saved.family}:
         raise CheckpointError(f"the network is a {saved.family}, and no {family}")
     architecture = saved.with_options(**given)
-    stated = dict.fromkeys(untold.SETTINGS, "edgekit's own metadata")
+    stated = {name: "edgekit's own metadata" for name in untold.SETTINGS if name not in assumed}
     weights = numbers.as_float32(saved_weights)
-    overruled = untold.overruled(given, {name: getattr(body(saved), name) for name in given}, stated)
-    return _Understood(_OWN, architecture, weights, untold.facts_of(architecture, given, stated, ""), overruled)
+    told = {name: getattr(body(saved), name) for name in given if name not in assumed}
+    facts = untold.facts_of(architecture, given, stated, "the network that it was made of")
+    return _Understood(_OWN, architecture, weights, facts, untold.overruled(given, told, stated))
 
 
 def _torchvisions(contents: Contents, family: str | None) -> torchvision.Found | None:

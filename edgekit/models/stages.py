@@ -178,8 +178,10 @@ def read(path: Path) -> Mapping[str, Any]:
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} is no TOML: {error}") from error
 
 
 # What a value of each key is, and may be besides.
@@ -200,6 +202,8 @@ def _checked(kind: type[Any], values: Mapping[str, Any], where: str) -> dict[str
     for key, value in values.items():
         if key not in known:
             raise ConfigError(f"{prefix}{key} is no key of a network: {did_you_mean(key, known)}")
+        if isinstance(value, list) and key != "stages":
+            raise ConfigError(f"{prefix}{key} is a choice of {value}: edgekit search --space FILE picks one network")
         if not isinstance(value, _KINDS[key]) or (isinstance(value, bool) and bool not in _KINDS[key]):
             wanted = " or ".join(one.__name__ for one in _KINDS[key])
             raise ConfigError(f"{prefix}{key} is {value!r}, and must be {wanted}")

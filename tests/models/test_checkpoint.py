@@ -24,6 +24,7 @@ from edgekit.models.families.mobilenet_v2 import mobilenet_v2
 from edgekit.models.families.mobilenet_v3 import mobilenet_v3_small as v3_small
 from edgekit.models.families.mobilenet_v3_digits import mobilenet_v3_digits
 from edgekit.models.network import build
+from edgekit.pipeline.making.trained import of_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,6 +138,17 @@ def test_overrides(trained: Callable[[Architecture], nn.Module], tmp_path: Path)
     }
     with pytest.raises(ConfigError, match="padding"):
         load(path, padding="valid")  # type: ignore[arg-type]  # what a user may write
+
+
+def test_what_was_assumed_stays_assumed_in_a_file_of_edgekits_own(tmp_path: Path) -> None:
+    architecture = mobilenet_v2(0.1, 3, resolution=32)
+    save(tmp_path / "a.safetensors", build(architecture), architecture, assumed=("padding", "order"))
+    found = load(tmp_path / "a.safetensors")
+    assert {fact.name for fact in found.facts if fact.is_assumed} == {"padding"}
+    assert of_checkpoint(found, tmp_path).options == ("padding",)  # images can show it
+    told = load(tmp_path / "a.safetensors", padding="same")
+    assert not told.overruled
+    assert not [fact for fact in told.facts if fact.is_assumed]
 
 
 def test_a_pruned_network_keeps_its_channels(trained: Callable[[Architecture], nn.Module], tmp_path: Path) -> None:

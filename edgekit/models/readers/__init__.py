@@ -8,7 +8,7 @@ from edgekit.errors import CheckpointError
 from edgekit.models.names import WAY_BY_ONNX
 from edgekit.models.readers import kinds
 from edgekit.models.readers.configs import with_config
-from edgekit.models.readers.contents import ARCHITECTURE_KEY, RECORDED_KEY, Contents, Group
+from edgekit.models.readers.contents import ARCHITECTURE_KEY, ASSUMED_KEY, RECORDED_KEY, Contents, Group
 from edgekit.models.readers.keras_files import read_h5, read_zip
 from edgekit.models.readers.torch_files import read_pickle, read_safetensors
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-__all__ = ["ARCHITECTURE_KEY", "RECORDED_KEY", "Contents", "Group", "read"]
+__all__ = ["ARCHITECTURE_KEY", "ASSUMED_KEY", "RECORDED_KEY", "Contents", "Group", "read"]
 
 
 def read(path: Path) -> Contents:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from edgekit.models.recorded import Recorded
     from edgekit.models.structures import Structure
 
-ARCHITECTURE_KEY, RECORDED_KEY = "edgekit.architecture", "edgekit.recorded"  # in the metadata of a .safetensors file
+# In the metadata of a .safetensors file.
+ARCHITECTURE_KEY, RECORDED_KEY, ASSUMED_KEY = "edgekit.architecture", "edgekit.recorded", "edgekit.assumed"
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # tensors have no single truth value
@@ -42,6 +43,7 @@ class Contents:
         groups: every mapping that has tensors, in the file's order.
         architecture: that edgekit saved with them, else None.
         recorded: what edgekit's training recorded, else None.
+        assumed: what of the architecture edgekit had only assumed when it saved the file.
         stated: what leaves no trace in the weights and the file says.
         facts: what the file says about the images.
         classes: how many the file says.
@@ -53,6 +55,7 @@ class Contents:
     groups: tuple[Group, ...]
     architecture: Structure | None = None
     recorded: Recorded | None = None
+    assumed: tuple[str, ...] = ()
     stated: Options = field(default_factory=Options)
     facts: tuple[Fact, ...] = ()
     classes: int | None = None

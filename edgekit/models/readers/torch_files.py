@@ -19,7 +19,7 @@ from edgekit import extras
 from edgekit.errors import ArtifactError, CheckpointError
 from edgekit.models.architecture import Options
 from edgekit.models.names import WAY_BY_ONNX
-from edgekit.models.readers.contents import ARCHITECTURE_KEY, RECORDED_KEY, Contents, Group
+from edgekit.models.readers.contents import ARCHITECTURE_KEY, ASSUMED_KEY, RECORDED_KEY, Contents, Group
 from edgekit.models.readers.fake_quantization import without_observers
 from edgekit.models.readers.parametrizations import made_whole
 from edgekit.models.recorded import Recorded
@@ -126,7 +126,8 @@ def read_safetensors(path: Path) -> Contents:
         raise _no_weights(path)
     architecture = _saved(path, metadata, ARCHITECTURE_KEY, architecture_from)
     recorded = _saved(path, metadata, RECORDED_KEY, Recorded.from_dict)
-    return replace(_whole(groups), architecture=architecture, recorded=recorded)
+    assumed = _saved(path, metadata, ASSUMED_KEY, lambda names: tuple(map(str, names))) or ()
+    return replace(_whole(groups), architecture=architecture, recorded=recorded, assumed=assumed)
 
 
 def damaged(path: Path, error: Exception, how: str) -> CheckpointError:

@@ -11,7 +11,7 @@ from edgekit import files
 from edgekit.device.chain import FILE_NAME, Chain, Stage
 from edgekit.device.exits import ExitRule
 from edgekit.errors import ArtifactError, ConfigError, GateFailed
-from edgekit.exporters.formats import FORMATS
+from edgekit.exporters.formats import FORMATS, named, refuse_trained
 from edgekit.exporters.metadata import Head, IoDtype
 from edgekit.integer_model import SUFFIX, IntegerModel
 from edgekit.models.head_tasks import EXITS
@@ -90,6 +90,7 @@ def saved_in(path: Path) -> Path:
     Raises:
         ArtifactError: there is none, or there are several.
     """
+    refuse_trained(path)
     if not path.is_dir():
         return path
     found = sorted(path.glob(f"*{SUFFIX}"))
@@ -114,9 +115,13 @@ def write_chain(path: Path, targets: Sequence[str]) -> ChainResult:
         MissingDependency: a target needs an extra that is not installed.
     """
     path = saved_in(path)
+    wanted = named(targets)
+    for name in wanted:
+        if _STORED.get(name, IoDtype.INT8) not in FORMATS[name].io_dtypes:
+            raise ConfigError(f"stages cannot be {FORMATS[name].title}, whose borders are float32: leave {name} out")
     model = IntegerModel.load(path)
     rules, stages = rules_of(model), cut(model)
-    formats = [FORMATS[name] for name in dict.fromkeys(targets)]
+    formats = [FORMATS[name] for name in wanted]
     for form in formats:
         form.check_installed()
         form.check_boundary(_STORED.get(form.name, IoDtype.INT8), Head.LOGITS)

@@ -82,8 +82,8 @@ class Target:
         share, at, file = share.partition("@")
         if (measure == "latency") != bool(at and file):
             raise ConfigError(
-                f"--to is {text!r}: latency is predicted by a file that edgekit bench --fit wrote, latency=0.6@FILE, "
-                f"and nothing else by any"
+                f"--to is {text!r}: latency needs what edgekit bench --fit wrote on the device, latency=0.6@FILE, and "
+                f"no other target takes a file"
             )
         try:
             value = float(share)

@@ -136,6 +136,8 @@ def prune(settings: Settings, *, listeners: Listeners = _NOBODY, progress: Progr
         return _thinned(settings, wanted.unstructured, progress)
     target = Target.read(wanted.to)
     is_exact = target.measure == "dead"
+    if is_exact and (wanted.uniform or wanted.rank is not None):
+        raise ConfigError("dead channels go, wherever they are, and no others: leave --uniform and --rank out")
     if settings.train.data is not None and is_exact:
         raise ConfigError("what dead channels leave computes the same, and has nothing to learn: leave DATA out")
     if settings.train.data is not None:
@@ -315,7 +317,8 @@ def _save(path: Path, made: Made) -> None:
 
     recorded = made.whole.recorded
     unmeasured = None if recorded is None else replace(recorded, measured={})
-    checkpoint.save(path, made.module, _unchosen(made.structure), unmeasured)
+    assumed = [fact.name for fact in made.facts if fact.is_assumed]
+    checkpoint.save(path, made.module, _unchosen(made.structure), unmeasured, assumed)
 
 
 def _result(

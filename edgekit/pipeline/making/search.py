@@ -199,6 +199,11 @@ def budget_of(text: str | None) -> Budget:
         most = float(number)
     except ValueError:
         most = math.nan
+    if text is None:
+        raise ConfigError(
+            "no budget is named: --budget latency=0.35@FILE, in milliseconds, with the file that edgekit bench --fit "
+            "wrote, or --budget macs=12, in millions"
+        )
     if kind not in {"latency", "macs"} or not most > 0 or (kind == "latency") != bool(of):
         raise ConfigError(
             f"the budget is {text!r}: write --budget latency=0.35@FILE, in milliseconds, with the file that edgekit "

@@ -200,7 +200,9 @@ def of_checkpoint(loaded: Checkpoint, path: Path) -> Trained:
         description=loaded.source,
         facts=loaded.facts,
         overruled=loaded.overruled,
-        options=() if loaded.is_own else tuple(fact.name for fact in loaded.facts if fact.name in FINDABLE),
+        options=tuple(
+            fact.name for fact in loaded.facts if fact.name in FINDABLE and (fact.is_assumed or not loaded.is_own)
+        ),
         variant=variant,
         notes=loaded.notes,
         labels=() if loaded.recorded is None else loaded.recorded.labels,

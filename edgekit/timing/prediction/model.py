@@ -204,6 +204,8 @@ class DeviceLatency:
             if values.pop("version") != VERSION:
                 raise ArtifactError(f"{path} is of another version of edgekit: fit it anew, edgekit bench --fit")
             return cls(_machine(values["machine"]), tuple(map(_model, values["models"])))
+        except FileNotFoundError as error:
+            raise ArtifactError(f"{path} does not exist: edgekit bench --fit --out {path} writes it") from error
         except OSError as error:
             raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
         except (AttributeError, KeyError, TypeError, ValueError) as error:

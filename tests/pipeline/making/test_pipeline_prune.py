@@ -223,5 +223,5 @@ def test_a_predictor_says_how_small_the_network_becomes(
 def test_targets_of_latency_name_a_file() -> None:
     assert Target.read("latency=0.6@models/pi.json") == Target("latency", 0.6, Path("models/pi.json"))
     for text in ("latency=0.6", "macs=0.6@pi.json", "latency=0.6@"):
-        with pytest.raises(ConfigError, match="a file that edgekit bench --fit wrote"):
+        with pytest.raises(ConfigError, match="what edgekit bench --fit wrote"):
             Target.read(text)

@@ -15,7 +15,7 @@ from edgekit.cli.app import app
 from edgekit.config import Settings, TrainSettings
 from edgekit.device.chain import FILE_NAME, AdaptiveRunner
 from edgekit.device.exits import NO_LIMIT, ExitRule, taken
-from edgekit.errors import ArtifactError, ConfigError, UnsupportedOperator
+from edgekit.errors import ArtifactError, ConfigError, DataError, UnsupportedOperator
 from edgekit.exporters.formats import FORMATS
 from edgekit.integer_model import IntegerModel
 from edgekit.models import checkpoint
@@ -113,10 +113,20 @@ def test_stages_compute_what_the_network_does(images: Path, exported: Path) -> N
     expected = reference_outputs(model, pixels)
     wanted = taken([expected["exit1"], expected["classifier"]], runner.rules)
     assert set(wanted) == {0, 1}
-    for stored, place, index in zip((pixels.astype(np.int16) - 128).astype(np.int8), wanted, range(24), strict=True):
-        left = runner.run(stored[None])
+    for image, place, index in zip(pixels, wanted, range(24), strict=True):
+        left = runner.run(image[None])
         assert left.exit == place
         assert (left.logits == expected[("exit1", "classifier")[place]][index]).all()
+
+
+def test_stages_take_one_image_as_it_is(exported: Path) -> None:
+    runner = AdaptiveRunner(write_chain(exported, ["tflite"]).folder)
+    pixels = np.zeros(runner.shape or (), np.uint8)
+    stored = np.full(pixels.shape, -128, np.int8)
+    assert (runner.run(pixels).logits == runner.run(stored).logits).all()
+    for wrong in (np.zeros((2, *pixels.shape[1:]), np.uint8), pixels[..., :1], pixels.astype(np.float32)):
+        with pytest.raises(DataError, match="the stages take one image, int8"):
+            runner.run(wrong)
 
 
 def test_stages_answer_what_the_file_does(images: Path, exported: Path) -> None:
