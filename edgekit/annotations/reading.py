@@ -104,7 +104,7 @@ def json_files(folder: Path) -> Sequence[Path]:
 def _are_several(source: Path, found: Pairs) -> bool:
     """Whether something else than masks lies beside the images, too."""
     has_boxes = any(pairs(source, folders, suffixes) for folders, suffixes, _ in _BESIDE[DETECTION])
-    return has_boxes or (found.root / TABLE).is_file()
+    return has_boxes or (found.root / TABLE).is_file() or bool(json_files(found.root))
 
 
 def _beside(source: Path) -> Annotated | None:

@@ -379,9 +379,10 @@ def test_a_list_names_images_and_masks(tmp_path: Path) -> None:
             read(text(root / "val.txt", lines), "segmentation")
 
 
-def test_where_images_have_other_targets_too_a_mask_may_be_missing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("beside", ["targets.csv", "test.json"])
+def test_where_images_have_other_targets_too_a_mask_may_be_missing(tmp_path: Path, beside: str) -> None:
     root = without(tmp_path)
-    text(root / "targets.csv", "file,x", "a.png,1")
+    text(root / beside, "file,x", "a.png,1")
     of = found(root, "segmentation")
     assert (of.targets[1] == 255).all()
     assert of.targets[1].shape == (20, 40)

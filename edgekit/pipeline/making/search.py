@@ -22,6 +22,7 @@ from edgekit import extras, files
 from edgekit.errors import ConfigError
 from edgekit.models import stages
 from edgekit.models.folders import BEST
+from edgekit.pipeline.making.run import RunFolder
 from edgekit.pipeline.making.train import prepared
 from edgekit.progress import Progress, silent
 from edgekit.tasks.values import Better
@@ -134,6 +135,8 @@ def search(  # noqa: PLR0913 - what is told while it runs
 ) -> SearchResult:
     """Look for the best network of [search] within its budget; an interrupted search is gone on with by the same call.
 
+    A search of the same folder with another budget keeps the supernet and what was measured of it.
+
     Args:
         settings: [search], and [train] for the supernet; [train] names no network.
         opened: told before the first step of the supernet's training.
@@ -172,18 +175,22 @@ def search(  # noqa: PLR0913 - what is told while it runs
             f"the smallest network of {wanted.space} costs {least:.3g} {budget.unit}, and {budget.most:.3g} are "
             f"allowed: allow more, --budget, or add smaller ones to the space"
         )
-    journal.begin({"space": space.to_dict(), "budget": wanted.budget, "seed": seed, "supernet": training.identity})
-    training.run(opened=opened, foretold=foretold, passed=passed, progress=progress)
-    supernet = _with_best(training)
-    proposer, found = Proposer(space, cost, budget.most, seed), journal.trials()
-    while (done := len(_scored(found))) < wanted.trials:
-        progress("searching", done, wanted.trials)
-        *beyond, proposed = proposer.next(found)
-        trial = replace(proposed, score=_score(supernet, proposed.choice)[0])
-        found = (*found, *beyond, trial)
-        journal.write(found)
-        tried(Tried(trial, done + 1, max(_scored(found), key=_rank) is trial, _shown(supernet, trial), budget.unit))
-    return _result(training, supernet, space, budget, found)
+    journal.begin({"space": space.to_dict(), "seed": seed, "supernet": training.identity})
+    with RunFolder(journal.folder).held():
+        training.run(opened=opened, foretold=foretold, passed=passed, progress=progress)
+        supernet = _with_best(training)
+        found = tuple(replace(trial, cost=cost(trial.choice)) for trial in journal.trials())
+        found = tuple(trial for trial in found if trial.score is not None or trial.cost > budget.most)
+        proposer = Proposer(space, cost, budget.most, seed)
+        while (done := len(_within(found, budget))) < wanted.trials:
+            progress("searching", done, wanted.trials)
+            *beyond, proposed = proposer.next(found)
+            trial = replace(proposed, score=_score(supernet, proposed.choice)[0])
+            found = (*found, *beyond, trial)
+            journal.write(found)
+            is_best = max(_within(found, budget), key=_rank) is trial
+            tried(Tried(trial, done + 1, is_best, _shown(supernet, trial), budget.unit))
+        return _result(training, supernet, space, budget, found)
 
 
 def budget_of(text: str | None) -> Budget:
@@ -261,8 +268,9 @@ def _shown(supernet: Supernet, trial: Trial) -> str:
     return f"{metric.title} {metric.text(score if metric.better is Better.HIGHER else -score)}"
 
 
-def _scored(trials: Sequence[Trial]) -> tuple[Trial, ...]:
-    return tuple(trial for trial in trials if trial.score is not None)
+def _within(trials: Sequence[Trial], budget: Budget) -> tuple[Trial, ...]:
+    """Those that were measured, and cost no more than is allowed."""
+    return tuple(trial for trial in trials if trial.score is not None and trial.cost <= budget.most)
 
 
 def _rank(trial: Trial) -> tuple[float, float]:
@@ -275,7 +283,7 @@ def _result(
 ) -> SearchResult:
     from edgekit.compression.search.front import front  # noqa: PLC0415 - as ``search`` imports
 
-    chosen, folder = max(_scored(found), key=_rank), training.folder.parent
+    chosen, folder = max(_within(found, budget), key=_rank), training.folder.parent
     _, measured, part = _score(supernet, chosen.choice)
     values = space.values(chosen.choice)
     files.write_bytes(folder / CHOSEN_TABLE, as_toml(values).encode())

@@ -88,6 +88,15 @@ def test_an_interrupted_search_tries_the_same_networks(wanted: Settings, tmp_pat
     assert search(cut).tried == whole.tried
 
 
+def test_another_budget_needs_no_other_supernet(wanted: Settings) -> None:
+    whole, told = search(wanted), list[Tried]()
+    less = replace(wanted, search=replace(wanted.search, budget="macs=0.07"))
+    result = search(less, passed=lambda _: pytest.fail("it was trained"), tried=told.append)
+    assert 0 < len(told) < TRIALS, "what costs so little was measured before"
+    assert result.chosen.cost <= 0.07
+    assert {str(trial.choice) for trial in result.scored} >= {str(trial.choice) for trial in whole.scored}
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -118,8 +127,8 @@ def test_a_folder_of_another_search_is_refused(wanted: Settings, tmp_path: Path)
     with pytest.raises(ConfigError, match="holds something else than a search"):
         search(replace(wanted, train=replace(wanted.train, out=out)))
     (out / "notes.txt").unlink()
-    (out / "search.json").write_text(json.dumps({"budget": "macs=3"}))
-    with pytest.raises(ConfigError, match="holds a search of another budget"):
+    (out / "search.json").write_text(json.dumps({"seed": 3}))
+    with pytest.raises(ConfigError, match=r"holds a search of another .*seed"):
         search(replace(wanted, train=replace(wanted.train, out=out)))
 
 
