@@ -167,7 +167,7 @@ def _show_fit(found: FitResult) -> None:
         error, (low, high) = model.fit.error, model.fit.range_ms
         console.say(
             f"{console.escape(model.runner)}: {error.within_tenth:.0%} within 10 % of what was measured, median "
-            f"{error.median:.1%}, 95 % within {error.p95:.1%} ({low:.2g} to {high:.2g} ms)"
+            f"{error.median:.1%}, 95 % within {error.p95:.1%} ({low:.3g} to {high:.3g} ms)"
         )
     path = console.escape(str(found.path))
     console.say("", f"{path}: edgekit check FILE --latency {path} predicts with it")

@@ -13,6 +13,7 @@ from edgekit.device.chain import AdaptiveRunner
 from edgekit.device.engines import open_file
 from edgekit.errors import ArtifactError
 from edgekit.exporters.formats import format_of
+from edgekit.exporters.metadata import Precision
 from edgekit.facts import of_provenance
 from edgekit.pipeline.making.given import as_read
 from edgekit.progress import Progress, silent
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_CHECKPOINT: Final = "checkpoint_sha256"  # in a file's provenance
 RUNS: Final = 3  # of each image, of which the fastest counts
 _WARM_UP: Final = 20  # runs
 _BATCH: Final = 64  # images that are read at once
@@ -73,6 +75,22 @@ class Saved:
     whole_answers: NDArray[np.intp] = field(repr=False, metadata={"json": False})
 
 
+def _check_same(stage: Path, whole: Path) -> None:
+    """Refuse a file that is no int8 file of the network of a stage: nothing would follow from its time.
+
+    Raises:
+        ArtifactError: it is not.
+    """
+    ours, other = format_of(stage).read(stage).metadata, format_of(whole).read(whole).metadata
+    assert ours is not None, "edgekit wrote it"
+    same = other is not None and ours.provenance.get(_CHECKPOINT) == other.provenance.get(_CHECKPOINT)
+    if other is None or not same or other.precision is not Precision.INT8:
+        raise ArtifactError(
+            f"{whole} is no int8 file of the network that was cut into stages: write one of the same checkpoint, "
+            f"edgekit export CHECKPOINT --int8 --heads classifier"
+        )
+
+
 def time_stages(folder: Path, whole: Path, images: Path, progress: Progress = silent) -> Saved:
     """Run the stages in ``folder`` and the file ``whole`` on images, one at a time and by turns, on one thread.
 
@@ -89,6 +107,7 @@ def time_stages(folder: Path, whole: Path, images: Path, progress: Progress = si
         raise ArtifactError(f"nothing here times {whole}: give a file for LiteRT, ONNX Runtime or torch")
     runner, other = AdaptiveRunner(folder, name), open_file(whole, name)
     first = folder / runner.chain.stages[0].files[name]
+    _check_same(first, whole)
     feed, other_feed = _feeding(first, runner.shape), _feeding(whole, other.shape)
     about = format_of(first).read(first).metadata
     assert about is not None, "it was read above"

@@ -14,7 +14,7 @@ from edgekit import files
 from edgekit.calibration.images import open_images
 from edgekit.device.chain import FILE_NAME, AdaptiveRunner
 from edgekit.errors import ArtifactError, ConfigError, MissingDependency
-from edgekit.exporters.formats import format_of
+from edgekit.exporters.formats import FORMATS, format_of
 from edgekit.exporters.metadata import IoDtype
 from edgekit.facts import assumed, of_provenance
 from edgekit.image_files import SUFFIXES
@@ -109,6 +109,9 @@ def predict(  # noqa: PLR0913 - what is asked, and how it is shown
         ConfigError: pictures are wanted of what cannot be drawn, such as a class.
         MissingDependency: its runtime is not installed.
     """
+    suffixes = {form.suffix for form in FORMATS.values()}
+    if (other := next((one for one in images if one.suffix in suffixes), None)) is not None:
+        raise ArtifactError(f"{path} and {other} are two files, and one answers at a time: name one, and then images")
     with open_answering(path, threads=threads) as opened:
         about = opened.metadata
         known = of_provenance(about.provenance)

@@ -149,7 +149,7 @@ class LatencyModel:
         sentences = [_larger(kind, names) for kind, names in beyond.items()]
         low, high = self.fit.range_ms
         if not low <= ms <= high:
-            sentences.append(f"the networks that were measured took {low:.2g} to {high:.2g} ms")
+            sentences.append(f"the networks that were measured took {low:.3g} to {high:.3g} ms")
         return Prediction(ms, self.fit.error.p95, tuple(nodes), tuple(sentences))
 
 

@@ -156,6 +156,12 @@ def test_stages_are_timed_against_the_whole_network(images: Path, exported: Path
     assert found.whole_us > 0
     with pytest.raises(ArtifactError, match="gives exit1, classifier: export the network without its early exits"):
         time_stages(folder, one_file, images / "i.npz")
+    wanted = replace(wanted, precisions=("float32",), out=images / "floats")
+    (floats,) = export(replace(made, export=wanted)).files
+    with pytest.raises(ArtifactError, match="is no int8 file of the network that was cut"):
+        time_stages(folder, floats.path, images / "i.npz")
+    with pytest.raises(ArtifactError, match="are two files, and one answers at a time"):
+        predict(whole.path, [floats.path, images / "i.npz"])
 
 
 def test_stages_are_verified(images: Path, exported: Path) -> None:
