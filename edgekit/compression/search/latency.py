@@ -54,7 +54,7 @@ class BlockLatency:
     known: dict[Piece, float] = field(default_factory=dict)
 
     def __call__(self, architecture: Architecture) -> float:
-        """Of a network of stages (``edgekit.models.stages``).
+        """Of a network of stages (``edgekit.models.tables``).
 
         Raises:
             UnsupportedOperator: the model has not seen one of its layers.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from edgekit.compression.search.space import Space
-    from edgekit.models.stages import Value
+    from edgekit.models.tables import Value
 
 BEGINS_WITH: Final = 16  # networks that are drawn before any is proposed
 _DRAWS: Final = 5_000  # after which a budget is called too small for what is drawn

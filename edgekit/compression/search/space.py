@@ -1,4 +1,4 @@
-"""Networks of a kind: a table of stages (``edgekit.models.stages``) in which a list is a choice.
+"""Networks of a kind: a table of stages (``edgekit.models.tables``) in which a list is a choice.
 
 NOTES for developers: no torch in here.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.errors import ConfigError
-from edgekit.models.stages import Table, Value, table_of
+from edgekit.models.tables import Table, Value, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from edgekit.compression.search.space import Space
     from edgekit.models.architecture import Size
-    from edgekit.models.stages import Table, Value
+    from edgekit.models.tables import Table, Value
     from edgekit.training.data.loader import Batch
 
 BETWEEN: Final = 1  # parts of a step besides the largest and the smallest

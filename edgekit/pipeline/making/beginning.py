@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from edgekit import extras
 from edgekit.conventions import IMAGENET_MEAN, IMAGENET_STD, NORMALIZATIONS, USUAL_ORDER
 from edgekit.errors import ConfigError
-from edgekit.models import folders, stages
+from edgekit.models import folders, tables
 from edgekit.models.ensemble_architecture import EnsembleArchitecture
 from edgekit.models.task_architecture import TaskArchitecture
 from edgekit.pipeline.making.expectations import settle
@@ -81,7 +81,7 @@ def check_named(settings: Settings) -> None:
         if wanted.pretrained is not None or wanted.width is not None:
             other = "--pretrained" if wanted.pretrained is not None else "--width"
             raise ConfigError(f"{wanted.arch} says every channel of the network: leave {other} out, or --arch")
-        stages.table_of(stages.read(Path(wanted.arch)))
+        tables.table_of(tables.read(Path(wanted.arch)))
     else:
         family_of(wanted.arch)
 
@@ -119,12 +119,12 @@ def _random(settings: Settings, complete: Completing) -> Beginning:
     wanted = settings.train
     assert wanted.arch is not None, "checked before"
     if _is_table(wanted.arch):
-        return of_table(settings, stages.table_of(stages.read(Path(wanted.arch))), complete)
+        return of_table(settings, tables.table_of(tables.read(Path(wanted.arch))), complete)
     width = 1.0 if wanted.width is None else wanted.width
     return _of_architecture(settings, family_of(wanted.arch).make(width, **_options(settings)), complete)
 
 
-def of_table(settings: Settings, table: stages.Table, complete: Completing) -> Beginning:
+def of_table(settings: Settings, table: tables.Table, complete: Completing) -> Beginning:
     """Begin with the network of a table of stages, with random weights; see ``begin``.
 
     Raises:

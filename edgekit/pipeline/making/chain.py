@@ -15,7 +15,7 @@ from edgekit.exporters.formats import FORMATS, named, refuse_trained
 from edgekit.exporters.metadata import Head, IoDtype
 from edgekit.integer_model import SUFFIX, IntegerModel
 from edgekit.models.head_tasks import EXITS
-from edgekit.pipeline.making.cutting import cut
+from edgekit.pipeline.making.splitting import cut
 from edgekit.runtimes.catalog import engine_of
 from edgekit.verification import chains, compare
 from edgekit.verification.holding import hold

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edgekit import extras, files
 from edgekit.errors import ConfigError
-from edgekit.models import stages
+from edgekit.models import tables
 from edgekit.models.folders import BEST
 from edgekit.pipeline.making.run import RunFolder
 from edgekit.pipeline.making.train import prepared
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from edgekit.compression.search.supernet import Supernet
     from edgekit.config import Settings
     from edgekit.models.architecture import Architecture
-    from edgekit.models.stages import Value
+    from edgekit.models.tables import Value
     from edgekit.pipeline.making.train import Opened, Training
     from edgekit.tasks.values import Measured, Metric
     from edgekit.training.loop import Epoch
@@ -159,7 +159,7 @@ def search(  # noqa: PLR0913 - what is told while it runs
     wanted, seed = settings.search, settings.train.seed
     if wanted.space is None:
         raise ConfigError("no space is named: --space SPACE.toml, a table of stages in which a list is a choice")
-    space, budget = Space.of(stages.read(wanted.space)), budget_of(wanted.budget)
+    space, budget = Space.of(tables.read(wanted.space)), budget_of(wanted.budget)
     _check_names_no_network(settings)
     journal = _Journal(settings.train.out)
     journal.check()
@@ -304,7 +304,7 @@ def _result(
 
 
 def as_toml(values: Mapping[str, Any]) -> str:
-    """A table of stages as ``edgekit.models.stages.read`` reads it."""
+    """A table of stages as ``edgekit.models.tables.read`` reads it."""
     # JSON's texts, numbers and booleans are TOML's.
     lines = [f"{key} = {json.dumps(value)}" for key, value in values.items() if key != "stages"]
     for stage in values["stages"]:

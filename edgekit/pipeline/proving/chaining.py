@@ -9,8 +9,8 @@ from edgekit.device.chain import FILE_NAME, Chain
 from edgekit.errors import ArtifactError
 from edgekit.exporters.formats import format_of
 from edgekit.pipeline.making.chain import FOLDER, rules_of
-from edgekit.pipeline.making.cutting import cut
 from edgekit.pipeline.making.manifest import sha256_of
+from edgekit.pipeline.making.splitting import cut
 from edgekit.pipeline.proving.judging import assumptions
 from edgekit.pipeline.proving.trials import BATCH_SIZE
 from edgekit.pipeline.proving.verdicts import FileVerdict

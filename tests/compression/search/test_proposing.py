@@ -15,7 +15,7 @@ from edgekit.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgekit.models.stages import Value
+    from edgekit.models.tables import Value
 
 pytest.importorskip("optuna")
 

@@ -9,7 +9,7 @@ import pytest
 from edgekit.capture.torch_export import capture
 from edgekit.compression.search.latency import BlockLatency, pieces
 from edgekit.models.network import build
-from edgekit.models.stages import table_of
+from edgekit.models.tables import table_of
 from edgekit.passes import integer_form
 from edgekit.timing.prediction.layers import Tiling, counts, layers
 from edgekit.timing.prediction.model import Error, Fit, LatencyModel

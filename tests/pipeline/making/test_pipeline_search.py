@@ -14,7 +14,7 @@ from edgekit.config import SearchSettings, Settings, TrainSettings
 from edgekit.errors import ConfigError
 from edgekit.models import checkpoint
 from edgekit.models.complexity import complexity
-from edgekit.models.stages import read, table_of
+from edgekit.models.tables import read, table_of
 from edgekit.pipeline.making.search import Tried, as_toml, budget_of, search
 
 if TYPE_CHECKING:

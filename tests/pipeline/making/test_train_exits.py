@@ -23,9 +23,9 @@ from edgekit.models.head_specs import ExitSpec
 from edgekit.models.task_architecture import TaskArchitecture
 from edgekit.pipeline.making.chain import rules_of, write_chain
 from edgekit.pipeline.making.completing import completed
-from edgekit.pipeline.making.cutting import cut
 from edgekit.pipeline.making.export import export
 from edgekit.pipeline.making.given import with_kept_images
+from edgekit.pipeline.making.splitting import cut
 from edgekit.pipeline.making.train import TrainResult, train
 from edgekit.pipeline.measuring.leaving import time_stages
 from edgekit.pipeline.proving.predicting import predict

@@ -10,7 +10,7 @@ import pytest
 from edgekit.errors import ConfigError
 from edgekit.models.building import built
 from edgekit.models.families.mobilenet_v3_nas import mobilenet_v3_nas
-from edgekit.models.stages import read, table_of
+from edgekit.models.tables import read, table_of
 
 if TYPE_CHECKING:
     from pathlib import Path
