@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from edgekit import files
 from edgekit.errors import ConfigError
 from edgekit.reports import junit, markdown, values
-from edgekit.reports.page import document
+from edgekit.reports.pages.verify import document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -20,7 +20,7 @@ from edgekit.pipeline.making.export import export
 from edgekit.pipeline.making.source import open_source
 from edgekit.pipeline.making.trained import _order_behind_exchange
 from edgekit.pipeline.proving.verify import verify
-from edgekit.reports.page.document import render
+from edgekit.reports.pages.verify.document import render
 from edgekit.verification.float_parity import FloatParity
 from edgekit.verification.integer_parity import IntegerParity
 

@@ -27,7 +27,7 @@ from edgekit.pipeline.making.export import export
 from edgekit.pipeline.proving.predicting import predict
 from edgekit.pipeline.proving.verify import verify
 from edgekit.preprocessing import Preprocessing
-from edgekit.reports.page import document
+from edgekit.reports.pages.verify import document
 from edgekit.reports.values import as_json
 
 if TYPE_CHECKING:

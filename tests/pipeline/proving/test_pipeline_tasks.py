@@ -25,7 +25,7 @@ from edgekit.pipeline.making.export import export
 from edgekit.pipeline.making.source import open_source
 from edgekit.pipeline.proving.verify import verify
 from edgekit.reports import markdown
-from edgekit.reports.page import document
+from edgekit.reports.pages.verify import document
 from edgekit.reports.values import as_json
 from edgekit.tasks.values import measured_as
 

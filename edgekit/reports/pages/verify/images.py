@@ -10,9 +10,10 @@ import numpy as np
 from PIL import Image
 
 from edgekit.reports import findings
-from edgekit.reports.page import charts
-from edgekit.reports.page.markup import Markup, element, join, table
-from edgekit.reports.page.pieces import code, mark, note
+from edgekit.reports.kit.markup import Markup, element, join, table
+from edgekit.reports.kit.pieces import code, note
+from edgekit.reports.pages.verify import charts
+from edgekit.reports.pages.verify.signs import mark
 from edgekit.tasks.drawing import drawn
 from edgekit.words import count
 

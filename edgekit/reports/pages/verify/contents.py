@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.reports import findings
-from edgekit.reports.page.markup import Markup, join, table
-from edgekit.reports.page.pieces import code, facts, mark
+from edgekit.reports.kit.markup import Markup, join, table
+from edgekit.reports.kit.pieces import code, facts
+from edgekit.reports.pages.verify.signs import mark
 from edgekit.verification.gates import Level
 from edgekit.version import __version__
 from edgekit.words import NOTHING, counted

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from edgekit.reports.findings import signed
-from edgekit.reports.page.markup import Markup, element, join
+from edgekit.reports.kit.markup import Markup, element, join
 from edgekit.words import count, decibels
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgekit.reports import findings
-from edgekit.reports.page.markup import Markup, element, join, table
-from edgekit.reports.page.pieces import code, facts, mark, verdict
+from edgekit.reports.kit.markup import Markup, element, join, table
+from edgekit.reports.kit.pieces import code, facts
+from edgekit.reports.pages.verify.signs import mark, verdict
 from edgekit.verification.gates import Level
 from edgekit.words import NOTHING, count, percent, size
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from edgekit.reports import findings
-from edgekit.reports.page import charts
-from edgekit.reports.page.markup import Markup, element, join, scrolling, table
-from edgekit.reports.page.pieces import badge, code, mark, note
+from edgekit.reports.kit.markup import Markup, element, join, scrolling, table
+from edgekit.reports.kit.pieces import badge, code, note
+from edgekit.reports.pages.verify import charts
+from edgekit.reports.pages.verify.signs import mark
 from edgekit.tasks.values import measured_as
 from edgekit.verification.class_parity import ClassParity
 from edgekit.verification.detection_parity import DetectionParity

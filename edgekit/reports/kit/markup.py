@@ -69,7 +69,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -
         for row in rows
     ]  # fmt: skip
     found = element(
-        "table", element("caption", caption), element("thead", element("tr", *titles)), element("tbody", *body)
+        "table",
+        element("caption", caption),
+        element("thead", element("tr", *titles)),
+        element("tbody", *body),
+        style=f"--columns:{len(columns)}",
     )
     return scrolling(found, caption)
 

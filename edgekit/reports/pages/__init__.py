@@ -1,0 +1,1 @@
+"""Pages of results, one module a command: ``render(result)`` gives an HTML document."""
