@@ -71,6 +71,12 @@ def cache_folder() -> Path:
     return Path(cache).expanduser() / "edgekit"
 
 
+def data_folder() -> Path:
+    """Where edgekit keeps what was measured for the user. Source: as of ``cache_folder``."""
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(data).expanduser() / "edgekit"
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path``, all of it or nothing.
 

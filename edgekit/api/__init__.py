@@ -294,6 +294,7 @@ def prune(  # noqa: PLR0913 - one a flag of the command
     uniform: bool = False,
     unstructured: float | None = None,
     multiple: int | None = None,
+    device: str | None = None,
     calibration: str | PathLike[str] | None = None,
     out: str | PathLike[str] | None = None,
     steps: int | None = None,
@@ -324,13 +325,14 @@ def prune(  # noqa: PLR0913 - one a flag of the command
     Args:
         model: a checkpoint of one of edgekit's families, or the folder of a run.
         data: images to train on afterwards, as ``train`` takes them.
-        to: what is left of what it costs, "macs=0.5", "size=0.5" (weights), "channels=0.7" or "latency=0.6@FILE", as a
-            file of ``edgekit bench --fit`` predicts it; or "dead", which changes no output.
+        to: what is left of what it costs, "macs=0.5", "size=0.5" (weights), "channels=0.7" or "latency=0.6@DEVICE",
+            as what ``edgekit bench --fit --out DEVICE`` wrote predicts it; or "dead", which changes no output.
         rank: what a channel is worth: "output", what outputs move without it, "taylor", what the loss of labels does,
             "l1", its weights, or "bn", its batch normalization; "l1" with data or without images, else "output".
         uniform: every layer keeps the same share of its channels.
         unstructured: set this share of the weights to zero instead, those of least magnitude.
-        multiple: numbers of channels become multiples of it; 8 by default.
+        multiple: numbers of channels become multiples of it; what the device's kernels like by default, or 8.
+        device: what it is made smaller for, "raspberrypi5" (``edgekit devices``).
         calibration: images like those in use, labels ignored; those that a run has kept by default.
         out: the checkpoint, "pruned.safetensors" by default; with data the run's folder, "runs/prune".
         steps: cuts, of which each takes the same share of what is left, with a training behind it; 1 by default.

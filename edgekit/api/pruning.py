@@ -38,6 +38,7 @@ def _settings(given: dict[str, Any]) -> Settings:
     overrides = {
         "model": {"checkpoint": given["model"], "padding": given["padding"]},
         "calibration": {"data": given["calibration"]},
+        "export": {"device": given["device"]},
         "prune": {**{name: given[name] for name in _PRUNE}, "uniform": given["uniform"] or None},
         "train": {name: given[name] for name in _TRAIN},
         "preprocessing": {**expected, "resize": given["resize"]},

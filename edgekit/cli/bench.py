@@ -65,8 +65,15 @@ def bench(  # noqa: PLR0913 - one a flag
         typer.Option("--fit", help="Time random networks for 10 minutes instead, to predict the latency of others."),
     ] = False,
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="What --fit writes, for edgekit check --latency.")
-    ] = Path("latency.json"),
+        str,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="NAME|FILE",
+            help="What --fit writes: a file that ends with .json, or the device's name, by which it is kept for check "
+            "--latency, prune and search.",
+        ),
+    ] = "latency.json",
     device: RemoteOption = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
@@ -79,15 +86,16 @@ def bench(  # noqa: PLR0913 - one a flag
     with console.reporting("bench", as_json=as_json):
         from edgekit.pipeline.measuring.bench import bench as run  # noqa: PLC0415 - see the module app
         from edgekit.pipeline.measuring.bench import load, plan  # noqa: PLC0415 - likewise
+        from edgekit.timing.prediction import saved  # noqa: PLC0415 - likewise
 
         settings = bench_settings(threads, batch, laps, config, assignments, gpu=gpu)
         if fit:
             _refuse_beside_fit({"FILE": artifacts, "--laps": laps, "--against": against, "--gpu": gpu})
-            found = _fit(settings, out, device)
+            found = _fit(settings, saved.path_of(out), device)
             if as_json:
                 console.print_json("bench", found)
             else:
-                _show_fit(found)
+                _show_fit(found, out)
             return
         files = artifacts or [settings.export.out]
         if [path.suffix for path in files] == [".json"]:
@@ -158,7 +166,7 @@ def _fit(settings: Settings, out: Path, device: str | None) -> FitResult:
         return fit_latency(settings, out, device=there, progress=progress)
 
 
-def _show_fit(found: FitResult) -> None:
+def _show_fit(found: FitResult, out: str) -> None:
     """What was fitted, and how well it predicts."""
     console.say(f"[dim]{console.escape(_machine(found.latency.machine))}[/]")
     networks = console.count(found.networks, "random network")
@@ -169,8 +177,10 @@ def _show_fit(found: FitResult) -> None:
             f"{console.escape(model.runner)}: {error.within_tenth:.0%} within 10 % of what was measured, median "
             f"{error.median:.1%}, 95 % within {error.p95:.1%} ({low:.3g} to {high:.3g} ms)"
         )
-    path = console.escape(str(found.path))
-    console.say("", f"{path}: edgekit check FILE --latency {path} predicts with it")
+    console.say(
+        "",
+        f"{console.escape(str(found.path))}: edgekit check FILE --latency {console.escape(out)} predicts with it",
+    )
 
 
 def _numbers(option: str, text: str | None) -> list[int] | None:

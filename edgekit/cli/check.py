@@ -30,10 +30,10 @@ def check(
         typer.Option("--device", help="What it has to run on, e.g. edgetpu (edgekit devices).", show_default=False),
     ] = None,
     latency: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--latency",
-            metavar="FILE",
+            metavar="NAME|FILE",
             help="Predict how long int8 files take, by a model that edgekit bench --fit wrote.",
             show_default="not predicted",
         ),

@@ -23,15 +23,22 @@ def devices(
     """Show the devices that export --device knows, or what one of them wants of a file, and why."""
     with console.reporting("devices", as_json=as_json):
         from edgekit.profiles.profile import names, profile  # noqa: PLC0415 - see the module app
+        from edgekit.timing.prediction import saved  # noqa: PLC0415 - likewise
 
         profiles = [profile(name) for name in ([device] if device is not None else names())]
         if as_json:
-            console.print_json("devices", {"devices": profiles})
+            console.print_json("devices", {"devices": profiles, "latency_models": saved.names()})
         elif device is not None:
             _show(profiles[0])
         else:
             columns = ["name", "device", "format", "precision", "boundary", ">rules", "identical integers"]
             console.table(columns, [_row(profile) for profile in profiles])
+            if kept := saved.names():
+                console.say(
+                    "",
+                    f"latency models, for check --latency NAME, prune --to latency=0.6@NAME and search --budget "
+                    f"latency=12@NAME: {console.escape(', '.join(kept))}",
+                )
 
 
 def _row(profile: DeviceProfile) -> list[str]:

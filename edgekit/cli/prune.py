@@ -53,7 +53,16 @@ def prune(  # noqa: PLR0913 - one a flag
     rank: Annotated[str | None, _option("--rank", key="rank", metavar="output|taylor|l1|bn")] = None,
     uniform: Annotated[bool, _option("--uniform", key="uniform")] = False,
     unstructured: Annotated[float | None, _option("--unstructured", key="unstructured", metavar="SHARE")] = None,
-    multiple: Annotated[int | None, _option("--multiple", key="multiple", show_default="8")] = None,
+    multiple: Annotated[int | None, _option("--multiple", key="multiple", show_default="the device's, or 8")] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            help="What it is made smaller for, e.g. raspberrypi5: numbers of channels suit its kernels (edgekit "
+            "devices).",
+            show_default=False,
+        ),
+    ] = None,
     calib: CalibOption = None,
     out: Annotated[Path | None, _option("--out", "-o", key="out", show_default="pruned.safetensors")] = None,
     steps: Annotated[int | None, _option("--steps", key="steps", show_default="1")] = None,
@@ -79,6 +88,7 @@ def prune(  # noqa: PLR0913 - one a flag
             {
                 "model": {"checkpoint": checkpoint},
                 "calibration": {"data": calib},
+                "export": {"device": device},
                 "prune": {
                     "to": said("--to", to),
                     "rank": said("--rank", rank),

@@ -33,9 +33,9 @@ def search(  # noqa: PLR0913 - one a flag
         str | None,
         typer.Option(
             "--budget",
-            help="The most that a network may cost: latency=0.35@FILE in milliseconds, with what edgekit bench --fit "
-            "wrote; or macs=12 in millions.",
-            metavar="latency=MS@FILE|macs=N",
+            help="The most that a network may cost: latency=0.35@DEVICE in milliseconds, with what edgekit bench "
+            "--fit --out DEVICE wrote; or macs=12 in millions.",
+            metavar="latency=MS@DEVICE|macs=N",
         ),
     ] = None,
     trials: Annotated[

@@ -17,8 +17,9 @@ class PruneSettings:
     """[prune]: how small a network becomes, and which channels go; [train] says how it is trained afterwards."""
 
     to: str | None = key(
-        "what is left of what it costs: macs=0.5, size=0.5 (weights), channels=0.7, or latency=0.6@FILE, as a file of "
-        "edgekit bench --fit predicts it; or dead, which takes out what says nothing, and changes no output",
+        "what is left of what it costs: macs=0.5, size=0.5 (weights), channels=0.7, or latency=0.6@DEVICE, as what "
+        "edgekit bench --fit --out DEVICE wrote predicts it; or dead, which takes out what says nothing and changes no "
+        "output",
         default=None,
     )
     rank: RankName | None = key(

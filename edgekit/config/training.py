@@ -137,8 +137,8 @@ class SearchSettings:
 
     space: Path | None = key("a .toml with a table of stages, in which a list is a choice", default=None)
     budget: str | None = key(
-        "what the network may cost: latency=0.35@FILE (milliseconds, as edgekit bench --fit wrote it), or macs=12 "
-        "(millions)",
+        "what the network may cost: latency=0.35@DEVICE (milliseconds, by what edgekit bench --fit --out DEVICE "
+        "wrote), or macs=12 (millions)",
         default=None,
     )
     trials: int = key("networks that are measured", default=128)

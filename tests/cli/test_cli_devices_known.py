@@ -71,6 +71,22 @@ def test_devices_as_json(run: Run) -> None:
     assert one["settings"]["export"]["io_dtype"] == "int8"
 
 
+def test_latency_models_that_are_kept(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert "latency models" not in run("devices").stdout
+    (tmp_path / "edgekit" / "devices").mkdir(parents=True)
+    (tmp_path / "edgekit" / "devices" / "pi.latency.json").write_text("{}")
+    assert run("devices").stdout.splitlines()[-1].endswith("latency=12@NAME: pi")
+    assert json.loads(run("devices", "--json").stdout)["latency_models"] == ["pi"]
+    result = run("check", ".", "--latency", "pie")
+    assert result.exit_code == 2
+    assert "no latency model is called 'pie': did you mean 'pi'?" in words_of(result)
+
+
+def words_of(result: Result) -> str:
+    return " ".join(result.stderr.split())
+
+
 def test_an_unknown_device(run: Run) -> None:
     for command in (("targets", "raspberypi4"), ("export", "--device", "raspberypi4")):
         result = run(*command)

@@ -125,6 +125,14 @@ def test_what_is_given_wins_over_the_profile(tmp_path: Path) -> None:
     assert (other.export.targets, other.calibration.weight_bits) == (("torch",), 8)
 
 
+def test_channels_are_multiples_of_what_the_device_s_kernels_compute_at_once() -> None:
+    """XNNPACK's tiles for a Cortex-A72, a Cortex-A53 and dot products, and the channels that an NPU stores together."""
+    wanted = {"raspberrypi4": 8, "raspberrypi3": 16, "raspberrypizero2": 16, "raspberrypi5": 16, "x86": 8}
+    for name, multiple in {**wanted, "ethos-u85": 16, "hexagon-htp": 32, "edgetpu": 8}.items():
+        assert config.load(None, {"export": {"device": name}}).prune.multiple == multiple
+    assert config.load(None, {"export": {"device": "hexagon-htp"}, "prune": {"multiple": 4}}).prune.multiple == 4
+
+
 def test_settings_of_a_manifest_are_what_they_were() -> None:
     settings = config.load(None, {"export": {"device": "x86", "io_dtype": "int8"}})
     values = config.to_values(settings, Path.cwd())

@@ -64,14 +64,14 @@ class CheckResult:
         return all(file.passed for file in self.files)
 
 
-def check(artifacts: Sequence[Path], device: str | None = None, *, latency: Path | None = None) -> CheckResult:
+def check(artifacts: Sequence[Path], device: str | None = None, *, latency: str | None = None) -> CheckResult:
     """Hold files, whoever wrote them, against the rules of a device, and say how long they would take.
 
     Args:
         artifacts: files, or folders of them; of a folder, those in formats that the device does not run are left out,
             and those that no latency is predicted of.
         device: its name; None asks for no rules.
-        latency: a file of latency models; None predicts no latency.
+        latency: latency models, by their name or their file's path; None predicts no latency.
 
     Raises:
         ArtifactError: a file is missing, damaged, or in a format that the device does not run, or whose latency was not
@@ -82,7 +82,7 @@ def check(artifacts: Sequence[Path], device: str | None = None, *, latency: Path
     """
     if device is None and latency is None:
         raise ConfigError(
-            "name what the files have to run on: --device NAME for its rules, --latency FILE for its speed"
+            "name what the files have to run on: --device NAME for its rules, --latency NAME|FILE for its speed"
         )
     ruled = CheckResult(None, ()) if device is None else _ruled(artifacts, device)
     return ruled if latency is None else replace(ruled, latencies=predicted(artifacts, latency))

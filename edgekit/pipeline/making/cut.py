@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import numpy as np
@@ -58,16 +57,16 @@ class Target:
     Attributes:
         measure: of what; "dead" leaves all that says anything.
         share: from 0 to 1, of the others.
-        model: of "latency", what predicts it: a file that ``edgekit bench --fit`` wrote.
+        model: of "latency", what predicts it: what ``edgekit bench --fit`` wrote, by its name or its file's path.
     """
 
     measure: Measure
     share: float
-    model: Path | None = None
+    model: str | None = None
 
     @staticmethod
     def read(text: str | None) -> Target:
-        """As it is typed: "macs=0.5", "latency=0.6@FILE", or "dead".
+        """As it is typed: "macs=0.5", "latency=0.6@NAME", or "dead".
 
         Raises:
             ConfigError: it is nothing of that kind.
@@ -79,19 +78,24 @@ class Target:
             raise ConfigError(f"--to is {text!r}: {did_you_mean(measure, _MEASURES)}")
         if measure == "dead" and not equals:
             return Target("dead", 1.0)
-        share, at, file = share.partition("@")
-        if (measure == "latency") != bool(at and file):
+        share, at, model = share.partition("@")
+        if (measure == "latency") != bool(at and model):
             raise ConfigError(
-                f"--to is {text!r}: latency needs what edgekit bench --fit wrote on the device, latency=0.6@FILE, and "
-                f"no other target takes a file"
+                f"--to is {text!r}: latency needs what edgekit bench --fit wrote on the device, latency=0.6@NAME or "
+                f"@FILE.json, and no other target takes that"
             )
         try:
             value = float(share)
         except ValueError:
             value = math.nan
+        if value > 1:
+            raise ConfigError(
+                f"--to is {text!r}: what is left is a share, {measure}=0.5 for half of it (edgekit search has --budget "
+                f"in numbers: macs=12 is 12 million)"
+            )
         if not 0 < value < 1:
             raise ConfigError(f"--to is {text!r}: a share between 0 and 1 is wanted, such as {measure}=0.5")
-        return Target(cast("Measure", measure), value, Path(file) if file else None)
+        return Target(cast("Measure", measure), value, model or None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # modules have no equality
@@ -369,13 +373,13 @@ def _counts(
     return found, whole
 
 
-def _predictor(path: Path) -> Callable[[Graph], float]:
+def _predictor(model: str) -> Callable[[Graph], float]:
     """What predicts milliseconds of .tflite files, or where those were not measured, of the first format that was.
 
     Raises:
-        ArtifactError: the file is missing or damaged.
+        ArtifactError: there is none, or it is damaged.
     """
-    from edgekit.timing.prediction.model import DeviceLatency  # noqa: PLC0415 - imported where it is used
+    from edgekit.timing.prediction import saved  # noqa: PLC0415 - imported where it is used
 
-    models = {model.format: model for model in DeviceLatency.load(path).models}
+    models = {one.format: one for one in saved.load(model).models}
     return models.get("tflite", next(iter(models.values()))).latency_ms

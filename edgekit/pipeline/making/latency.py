@@ -10,14 +10,14 @@ from edgekit.exporters.formats import format_of
 from edgekit.exporters.metadata import Precision
 from edgekit.integer_model import SUFFIX, IntegerModel
 from edgekit.pipeline.making.artifacts import expand
-from edgekit.timing.prediction.model import DeviceLatency
+from edgekit.timing.prediction import saved
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from edgekit.device.machine import Machine
-    from edgekit.timing.prediction.model import Prediction
+    from edgekit.timing.prediction.model import DeviceLatency, Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +39,20 @@ class PredictedLatency:
     prediction: Prediction
 
 
-def predicted(artifacts: Sequence[Path], model: Path) -> tuple[PredictedLatency, ...]:
+def predicted(artifacts: Sequence[Path], model: str) -> tuple[PredictedLatency, ...]:
     """The latency of int8 files, from the integer model that lies beside each.
 
     Args:
         artifacts: exported files, or folders of them; of a folder, only files in formats that were measured are meant,
             and of these the int8 ones.
-        model: what ``edgekit bench --fit`` wrote.
+        model: what ``edgekit bench --fit`` wrote, by its name or its path.
 
     Raises:
         ArtifactError: a file is missing, is no int8 file of edgekit, or differs from what was measured in its format or
             its boundary; or ``model`` holds no model.
         UnsupportedOperator: a network has a kind of layer that was not measured.
     """
-    known = DeviceLatency.load(model)
+    known = saved.load(model)
     named, (files, _) = set(artifacts), expand(artifacts)
     measured = {one.format for one in known.models}
     suited = [path for path in files if path in named or (format_of(path).name in measured and _is_int8(path))]

@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from edgekit import extras, files
@@ -29,6 +28,7 @@ from edgekit.tasks.values import Better
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from torch import nn
 
@@ -198,7 +198,7 @@ def budget_of(text: str | None) -> Budget:
 
     Raises:
         ConfigError: it says nothing that can be counted.
-        ArtifactError: the file of a latency model cannot be read.
+        ArtifactError: there is no such latency model, or it cannot be read.
     """
     kind, _, rest = (text or "").partition("=")
     number, _, of = rest.partition("@")
@@ -208,21 +208,21 @@ def budget_of(text: str | None) -> Budget:
         most = math.nan
     if text is None:
         raise ConfigError(
-            "no budget is named: --budget latency=0.35@FILE, in milliseconds, with the file that edgekit bench --fit "
-            "wrote, or --budget macs=12, in millions"
+            "no budget is named: --budget latency=0.35@DEVICE, in milliseconds, with what edgekit bench --fit --out "
+            "DEVICE wrote, or --budget macs=12, in millions"
         )
     if kind not in {"latency", "macs"} or not most > 0 or (kind == "latency") != bool(of):
         raise ConfigError(
-            f"the budget is {text!r}: write --budget latency=0.35@FILE, in milliseconds, with the file that edgekit "
-            f"bench --fit wrote, or --budget macs=12, in millions"
+            f"the budget is {text!r}: write --budget latency=0.35@DEVICE, in milliseconds, with what edgekit bench "
+            f"--fit --out DEVICE wrote, or --budget macs=12, in millions"
         )
     if kind == "macs":
         return Budget("multiplications and additions, millions", "M MACs", most, _millions)
 
     from edgekit.compression.search.latency import BlockLatency  # noqa: PLC0415 - needs torch
-    from edgekit.timing.prediction.model import DeviceLatency  # noqa: PLC0415 - numpy is enough
+    from edgekit.timing.prediction import saved  # noqa: PLC0415 - numpy is enough
 
-    model = DeviceLatency.load(Path(of)).of("tflite")
+    model = saved.load(of).of("tflite")
     return Budget(f"predicted latency of int8 in {model.runner}, ms", "ms", most, BlockLatency(model))
 
 

@@ -137,11 +137,8 @@ class LatencyModel:
         beyond: dict[str, list[str]] = {}
         for layer in layers(graph):
             work = counts(layer, self.fit.tiling)
-            if unknown := [term.partition(":")[0] for term in work if term not in costs]:
-                raise UnsupportedOperator(
-                    f"layer {layer.name!r}: no latency of {unknown[0]} was measured in {self.runner}: there is none to "
-                    f"predict it from"
-                )
+            if unknown := [term for term in work if term not in costs]:
+                raise UnsupportedOperator(f"layer {layer.name!r}: {self._unknown(unknown[0])}")
             nodes.append(NodeLatency(layer.name, layer.kind, sum(costs[term] * n for term, n in work.items())))
             if any(costs[term] and n > BEYOND * largest[term] for term, n in work.items()):
                 beyond.setdefault(layer.kind, []).append(layer.name)
@@ -151,6 +148,16 @@ class LatencyModel:
         if not low <= ms <= high:
             sentences.append(f"the networks that were measured took {low:.3g} to {high:.3g} ms")
         return Prediction(ms, self.fit.error.p95, tuple(nodes), tuple(sentences))
+
+    def _unknown(self, term: str) -> str:
+        """Why nothing is known of what a layer does."""
+        kind, _, unit = term.partition(": ")
+        if any(known.startswith(f"{kind}: ") for known in self.fit.costs_ms):
+            return (
+                f"the latency model has no cost of {unit} of a {kind}, as an older version of edgekit fitted it: fit "
+                f"it anew, edgekit bench --fit"
+            )
+        return f"no latency of {kind} was measured in {self.runner}: there is none to predict it from"
 
 
 def _larger(kind: str, names: list[str]) -> str:
@@ -201,15 +208,21 @@ class DeviceLatency:
         """
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            if values.pop("version") != VERSION:
-                raise ArtifactError(f"{path} is of another version of edgekit: fit it anew, edgekit bench --fit")
-            return cls(_machine(values["machine"]), tuple(map(_model, values["models"])))
+            version = values.pop("version")
+            models = values["models"]
         except FileNotFoundError as error:
             raise ArtifactError(f"{path} does not exist: edgekit bench --fit --out {path} writes it") from error
         except OSError as error:
             raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"{path} holds no latency model: edgekit bench --fit --out FILE writes one") from error
+        another = f"{path} was written by another version of edgekit, which kept other things: fit it anew, "
+        if version != VERSION:
+            raise ArtifactError(f"{another}edgekit bench --fit --out {path}")
+        try:
+            return cls(_machine(values["machine"]), tuple(map(_model, models)))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(f"{another}edgekit bench --fit --out {path}") from error
 
 
 def _model(values: dict[str, Any]) -> LatencyModel:

@@ -142,6 +142,13 @@ def test_what_was_not_measured_is_refused_by_name(model: LatencyModel, tmp_path:
         DeviceLatency.load(tmp_path / "x.json")
 
 
+def test_a_model_that_lacks_a_cost_of_a_kind_that_it_knows_is_an_older_one(model: LatencyModel) -> None:
+    costs = {term: cost for term, cost in model.fit.costs_ms.items() if term != "pointwise convolution: tiles"}
+    older = replace(model, fit=replace(model.fit, costs_ms=costs))
+    with pytest.raises(UnsupportedOperator, match=r"no cost of tiles of a pointwise convolution.*fit it anew"):
+        older.predict(network(0))
+
+
 def test_what_is_larger_than_anything_measured_is_said_to_be_extrapolated(model: LatencyModel) -> None:
     graph = network(1)
     fitted = replace(
