@@ -15,6 +15,7 @@ Functions
     prune(model, data, …)            take channels out of a trained network               -> Pruned
     export(model, calibration, …)    write a trained network for its targets              -> Exported
     verify(files, data, …)           prove that files are the model that was trained      -> Verified
+    sweep(spec, …)                   measure a grid of networks and settings              -> Swept
     bench(files, …)                  measure latency, start and memory, here or by ssh    -> Benched
     load(file)                       open a file: .predict(image), .run(array), .metadata -> Loaded
 
@@ -70,6 +71,7 @@ What a result has
                  result["tflite"], result["int8.onnx"]: paths
     Verified     passed, is_proven, files (gates, measured, parities), warnings, facts; report("report.html")
     Trained      run, checkpoint, epochs, best; edgekit.export(result.run, int8=True) needs nothing else
+    Swept        rows (accuracy, agreement, size_bytes, latency_ms, error, … of each cell), front, failed, folder
     Benched      results.rows (p50_ms, p90_ms, peak_mib, cold_start_ms, ratio, …), results.machine
     Loaded       predict(image) -> Prediction: label, top (index, label, probability), outputs; run(array), metadata
 
@@ -86,9 +88,9 @@ from edgekit.version import __version__
 
 if TYPE_CHECKING:
     from edgekit import errors
-    from edgekit.api import bench, export, load, prune, train, verify
+    from edgekit.api import bench, export, load, prune, sweep, train, verify
 
-__all__ = ["__version__", "bench", "errors", "export", "load", "prune", "train", "verify"]
+__all__ = ["__version__", "bench", "errors", "export", "load", "prune", "sweep", "train", "verify"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a function of the API

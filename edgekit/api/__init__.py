@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
     from edgekit.api.loaded import Loaded
-    from edgekit.api.results import Benched, Exported, Pruned, Trained, Verified
+    from edgekit.api.results import Benched, Exported, Pruned, Swept, Trained, Verified
     from edgekit.progress import Progress
 
     Model: TypeAlias = str | PathLike[str] | nn.Module | ExportedProgram
@@ -419,6 +419,48 @@ def verify(  # noqa: PLR0913 - one a flag of the command
     given = dict(locals())
     given.pop("verifying")
     return verifying.verify(**given)
+
+
+def sweep(  # noqa: PLR0913 - one a flag of the command
+    spec: str | PathLike[str] | None = None,
+    *,
+    out: str | PathLike[str] | None = None,
+    workers: int | None = None,
+    address: str | None = None,
+    show: str | PathLike[str] | None = None,
+    where: str | None = None,
+    report: str | PathLike[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Swept:
+    """Measure a grid of networks and settings; the same call goes on with a sweep that was interrupted.
+
+    >>> edgekit.sweep("grid.toml", out="runs/sweep").front                                # doctest: +SKIP
+    >>> edgekit.sweep(show="runs/sweep", where="precision = 'int8'").rows                 # doctest: +SKIP
+
+    Args:
+        spec: an edgekit.toml with a section [grid], a list of values a key (docs/sweep.md).
+        out: the folder of the sweep; "runs/sweep" by default.
+        workers: processes of one thread; one a core by default. With one, everything happens in this process.
+        address: of a running Ray cluster, "host:port" or "auto"; a cluster on this machine by default.
+        show: the folder of a sweep that is to be read instead.
+        where: only cells that fulfil a condition of SQL, "precision = 'int8' and latency_ms < 10".
+        report: a page to write, .html.
+        settings: any key of edgekit.toml, for all cells.
+        progress: as in ``export``.
+
+    Returns:
+        ``rows``: accuracy, agreement, size and latency of every cell; ``front``; ``failed``. Its repr is a table.
+
+    Raises:
+        edgekit.errors.BadInput: the grid or the folder cannot be used.
+        edgekit.errors.MissingDependency: Ray is not installed, and there are several workers.
+    """
+    from edgekit.api import sweeping  # noqa: PLC0415 - see the module
+
+    given = dict(locals())
+    given.pop("sweeping")
+    return sweeping.sweep(**given)
 
 
 def bench(  # noqa: PLR0913 - one a flag of the command

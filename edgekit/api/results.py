@@ -12,6 +12,7 @@ from edgekit.api.words import in_python
 from edgekit.errors import ArtifactError, ConfigError
 from edgekit.exporters.formats import FORMATS
 from edgekit.facts import assumed
+from edgekit.pipeline.choosing.sweep import SweepResult
 from edgekit.pipeline.making.export import ExportedFile, ExportResult
 from edgekit.pipeline.making.manifest import Manifest
 from edgekit.pipeline.making.prune import Pruned as PruneResult
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
+    from edgekit.pipeline.choosing.store import Row
     from edgekit.pipeline.proving.verdicts import FileVerdict
     from edgekit.tasks.values import Metric
     from edgekit.training.loop import Epoch
@@ -202,6 +204,26 @@ class Benched(Shown, BenchResult):
         dirty = [f"! {reason}" for reason in found.dirty]
         where = self.device or found.machine.processor
         return Page(f"{where}, {count(found.laps, 'lap')}", tuple(rows), (*slow, *dirty))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Swept(Shown, SweepResult):
+    """What a sweep found."""
+
+    def page(self) -> Page:
+        """What is shown."""
+        title = ("", "network", "precision", "target", "device", ">accuracy", ">size", ">ms")
+        wrong = tuple(f"✘ {in_python(row.error)}" for row in self.failed)
+        return Page(f"{self.folder}: {count(len(self.rows), 'cell')}", (title, *map(self._row, self.rows)), wrong)
+
+    def _row(self, row: Row) -> tuple[str, ...]:
+        return (
+            "✔" if row in self.front else "✘" if row.error else "",
+            *(str(value or NOTHING) for value in (row.network, row.precision, row.target, row.device)),
+            NOTHING if row.accuracy is None else f"{row.accuracy:.4g}",
+            NOTHING if row.size_bytes is None else size(row.size_bytes),
+            NOTHING if row.latency_ms is None else f"{row.latency_ms:.3g}",
+        )
 
 
 def paths_of(files: Any) -> list[Path]:  # noqa: ANN401 - what a user names

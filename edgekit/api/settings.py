@@ -23,15 +23,25 @@ def load(path: Any, settings: Mapping[str, Any] | None, overrides: Overrides) ->
     Raises:
         ConfigError: something is unknown or wrong.
     """
+    given = assigned(settings)
+    for section, values in overrides.items():
+        given.setdefault(section, {}).update({key: value for key, value in values.items() if value is not None})
+    return configuration.load(None if path is None else Path(path), given)
+
+
+def assigned(settings: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """What the keyword of that name says.
+
+    Raises:
+        ConfigError: a key has no section.
+    """
     given: dict[str, dict[str, Any]] = {}
     for key, value in (settings or {}).items():
         section, dot, name = str(key).partition(".")
         if not dot:
             raise ConfigError(f"settings {key!r}: write it as 'section.key', e.g. {{'model.bn_eps': 1e-3}}")
         given.setdefault(section, {})[name] = Said(value, f"settings['{key}']")
-    for section, values in overrides.items():
-        given.setdefault(section, {}).update({key: value for key, value in values.items() if value is not None})
-    return configuration.load(None if path is None else Path(path), given)
+    return given
 
 
 def normalization(

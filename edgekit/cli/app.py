@@ -26,6 +26,7 @@ from edgekit.cli import (
     search,
     sensitivity,
     stages,
+    sweep,
     train,
     verify,
 )
@@ -43,6 +44,7 @@ app = typer.Typer(
 app.command()(export.export)
 app.command()(train.train)
 app.command()(search.search)
+app.command()(sweep.sweep)
 app.command()(sensitivity.sensitivity)
 app.command()(finetune.finetune)
 app.command()(prune.prune)

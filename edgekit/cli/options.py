@@ -191,6 +191,9 @@ ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, help="Threads to compute with.", show_default="one a core")
 ]
 StrictOption = Annotated[bool, typer.Option("--strict", help=_meaning("calibration.strict"))]
+PageOption = Annotated[
+    Path | None, typer.Option("--report", metavar="FILE.html", help="Write a page.", show_default=False)
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
@@ -206,13 +209,23 @@ def load_settings(path: Path | None, flags: config.Overrides, assignments: list[
     Raises:
         ConfigError: something is unknown or wrong.
     """
+    overrides = load_assignments(assignments)
+    for section, values in flags.items():
+        overrides.setdefault(section, {}).update({key: value for key, value in values.items() if value is not None})
+    return config.load(path, overrides)
+
+
+def load_assignments(assignments: list[str] | None) -> dict[str, dict[str, Any]]:
+    """What ``--set`` says.
+
+    Raises:
+        ConfigError: it is written otherwise.
+    """
     overrides: dict[str, dict[str, Any]] = {}
     for assignment in assignments or ():
         section, key, value = _assignment(assignment)
         overrides.setdefault(section, {})[key] = Said(value, f"--set {section}.{key}")
-    for section, values in flags.items():
-        overrides.setdefault(section, {}).update({key: value for key, value in values.items() if value is not None})
-    return config.load(path, overrides)
+    return overrides
 
 
 def own_code(model: str | None, weights: Path | None, checkpoint: Path | None) -> OwnCode | None:

@@ -11,6 +11,8 @@ from edgekit.config.reading import (
     from_values,
     load,
     meaning,
+    of_tables,
+    tables_of,
     to_values,
     wanted,
 )
@@ -51,6 +53,8 @@ __all__ = [
     "from_values",
     "load",
     "meaning",
+    "of_tables",
+    "tables_of",
     "to_values",
     "wanted",
 ]

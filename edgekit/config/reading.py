@@ -115,7 +115,15 @@ def load(path: Path | None, overrides: Overrides | None = None) -> Settings:
     Raises:
         ConfigError: the file cannot be read, or a section, key or value is wrong.
     """
-    tables = {} if path is None else _tables_of(path)
+    return of_tables({} if path is None else tables_of(path), path, overrides)
+
+
+def of_tables(tables: Mapping[str, Any], path: Path | None, overrides: Overrides | None = None) -> Settings:
+    """Settings from sections that ``tables_of`` read, and somebody may have changed since; see ``load``.
+
+    Raises:
+        ConfigError: a section, key or value is wrong.
+    """
     given = {section: {k: v for k, v in keys.items() if v is not None} for section, keys in (overrides or {}).items()}
     settings = _of_device(_device(given, "the command line") or _device(tables, str(path)))
     if path is not None:
@@ -207,8 +215,12 @@ def _device(tables: Mapping[str, Any], where: str) -> str | None:
     return None if given is None else _checked(ExportSettings, {"device": given}, "export", where, None)["device"]
 
 
-def _tables_of(path: Path) -> dict[str, Any]:
-    """The sections of a file, as they stand there."""
+def tables_of(path: Path) -> dict[str, Any]:
+    """The sections of a file, as they stand there.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:

@@ -1,7 +1,8 @@
 """What each command does, as plain functions: it takes settings, prints nothing, and returns a value.
 
 ``making`` leads from images to a checkpoint, and from that to files; ``proving`` says whether files are what they have
-to be, and ``measuring`` says what they cost. ``making`` knows nothing of ``proving``, and neither knows ``measuring``.
+to be, ``measuring`` says what they cost, and ``choosing`` does all three for many networks and settings, to say which
+of them suits a purpose. Each knows those before it and none behind it.
 
 | command | function | gives |
 |---|---|---|
@@ -22,6 +23,7 @@ to be, and ``measuring`` says what they cost. ``making`` knows nothing of ``prov
 | reproduce | ``edgekit.pipeline.proving.reproduce.reproduce`` | ``Reproduction`` |
 | emulate | ``edgekit.pipeline.proving.emulation.set_up`` | ``EmulatedMachine`` |
 | bench | ``edgekit.pipeline.measuring.bench.bench`` | ``BenchResult`` |
+| sweep | ``edgekit.pipeline.choosing.sweep.sweep`` | ``SweepResult`` |
 | bundle | ``edgekit.pipeline.measuring.bundle.bundle`` | ``Bundle`` |
 | profile | ``edgekit.pipeline.measuring.profile.profile`` | ``ProfileResult`` |
 | doctor | ``edgekit.pipeline.measuring.doctor.examine`` | ``Diagnosis`` |

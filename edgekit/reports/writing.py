@@ -37,6 +37,27 @@ def check(paths: Iterable[Path]) -> None:
             raise ConfigError(f"{path} is a folder, and a report is a file: give it another name")
 
 
+def check_page(path: Path | None) -> None:
+    """Refuse a page that cannot be written, before the work whose result it would show; None is none.
+
+    Raises:
+        ConfigError: its suffix is not .html, or there is a folder of that name.
+    """
+    if path is not None and path.suffix.lower() != ".html":
+        raise ConfigError(f"{path} is no page: --report FILE.html writes one")
+    if path is not None and path.is_dir():
+        raise ConfigError(f"{path} is a folder, and a report is a file: give it another name")
+
+
+def write_page(page: str, path: Path) -> None:
+    """Write an HTML document, all of it or nothing.
+
+    Raises:
+        BadInput: the disk is full, or writing is not permitted.
+    """
+    files.write_bytes(path, page.encode())
+
+
 def write(result: VerifyResult, path: Path) -> None:
     """Write a report, all of it or nothing.
 

@@ -1,20 +1,23 @@
-"""Networks that no other beats in both what they cost and how good they are."""
+"""What no other beats in both what it costs and how good it is."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    from edgekit.compression.search.proposing import Trial
+T = TypeVar("T")
 
 
-def front(trials: Iterable[Trial]) -> tuple[Trial, ...]:
-    """The Pareto front of those that have a score, the cheapest first: each is better than all that cost less."""
-    found: list[Trial] = []
-    measured = [trial for trial in trials if trial.score is not None]
-    for trial in sorted(measured, key=lambda one: (one.cost, -(one.score or 0.0))):
-        if not found or (trial.score or 0.0) > (found[-1].score or 0.0):
-            found.append(trial)
-    return tuple(found)
+def front(found: Iterable[T], cost: Callable[[T], float], score: Callable[[T], float]) -> tuple[T, ...]:
+    """The Pareto front, the cheapest first: each is better than all that cost less.
+
+    >>> front([(1, 5), (2, 4), (3, 6)], cost=lambda one: one[0], score=lambda one: one[1])
+    ((1, 5), (3, 6))
+    """
+    kept: list[T] = []
+    for one in sorted(found, key=lambda one: (cost(one), -score(one))):
+        if not kept or score(one) > score(kept[-1]):
+            kept.append(one)
+    return tuple(kept)

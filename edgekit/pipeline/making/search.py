@@ -296,7 +296,11 @@ def _result(
         budget=budget.most,
         metric=supernet.task.metrics[0],
         tried=found,
-        front=front(found),
+        front=front(
+            [trial for trial in found if trial.score is not None],
+            cost=lambda trial: trial.cost,
+            score=lambda trial: trial.score or 0.0,
+        ),
         chosen=chosen,
         table=folder / CHOSEN_TABLE,
         checkpoint=folder / CHOSEN,

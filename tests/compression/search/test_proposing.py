@@ -75,5 +75,5 @@ def test_a_budget_below_all_networks_is_refused() -> None:
 
 def test_the_front_holds_what_nothing_beats() -> None:
     points = [(3.0, 0.7), (1.0, 0.5), (2.0, 0.5), (2.5, 0.6), (2.5, 0.65), (4.0, 0.7)]
-    found = front([Trial({"a": place}, *point) for place, point in enumerate(points)] + [Trial({"a": 9}, 0.1)])
-    assert [(trial.cost, trial.score) for trial in found] == [(1.0, 0.5), (2.5, 0.65), (3.0, 0.7)]
+    found = front(points, cost=lambda point: point[0], score=lambda point: point[1])
+    assert found == ((1.0, 0.5), (2.5, 0.65), (3.0, 0.7))

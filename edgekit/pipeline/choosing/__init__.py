@@ -1,0 +1,1 @@
+"""What to ship: many networks and settings measured alike, and which of them suits a purpose."""
