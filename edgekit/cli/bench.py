@@ -18,6 +18,7 @@ from edgekit.cli.options import (
     find_config,
     load_settings,
 )
+from edgekit.device.plan import CHAIN
 from edgekit.errors import ConfigError
 from edgekit.flags import names
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from edgekit.pipeline.measuring.fit import FitResult
 
 ALL = "all"
+STAGES = "all stages"  # one behind the other, to the last exit
 
 
 RunThreadsOption = Annotated[
@@ -248,7 +250,7 @@ def _fared(conditions: Conditions) -> Iterator[str]:
 
 def _table(rows: tuple[Row, ...]) -> None:
     """A line a file and condition, with what ran it below; a column only where it says something."""
-    shared = _shared([Path(row.path).name for row in rows])
+    shared = _shared([Path(row.path).name for row in rows if Path(row.path).name != CHAIN])
     if shared:
         console.say(f"[bold]{console.escape(shared.removesuffix('.'))}[/]")
     several = {
@@ -260,7 +262,7 @@ def _table(rows: tuple[Row, ...]) -> None:
     lines: list[list[str] | str] = []
     said: dict[tuple[str, str], None] = {}
     for row in rows:
-        name = Path(row.path).name.removeprefix(shared)
+        name = STAGES if Path(row.path).name == CHAIN else Path(row.path).name.removeprefix(shared)
         lines.append([console.escape(name), *(str(getattr(row, n)) for n in numbers), *_figures(row)])
         if (row.path, row.runner) not in said:
             said[row.path, row.runner] = None

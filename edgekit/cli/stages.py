@@ -71,8 +71,9 @@ def _show(result: ChainResult) -> None:
     console.table(["file", "exit", ">size", ">million MACs"], rows)
     for runner, because in result.unclaimed.items():
         console.warn(f"{runner}: {because}")
-    for parity in result.parities:
-        console.say(f"[dim]{console.escape(f'{parity.ran()} of {parity.images} images of noise: {parity.said()}')}[/]")
+    for runner, images in {parity.runner: parity.images for parity in result.parities}.items():
+        said = f"{runner}: {images} images of noise leave where the reference lets them go, with its logits"
+        console.say(f"[dim]{console.escape(said)}[/]")
     folder = console.escape(shlex.quote(str(result.folder)))
     console.say(f"{console.escape(result.network)} in stages: {folder}")
     console.note(f"next: edgekit verify {shlex.quote(str(result.folder.parent))} --data DIR proves each image's exit")

@@ -21,6 +21,7 @@ import numpy as np
 from edgekit.device import machine
 from edgekit.device.engines import GPU_ENGINES
 from edgekit.device.engines.engine import FixedBatch
+from edgekit.device.opening import size_bytes
 from edgekit.device.reasons import dirty, slow_because
 from edgekit.device.results import Ratio, Refusal, Results, Row
 from edgekit.device.statistics import interval, interval_of_times
@@ -168,7 +169,7 @@ def _row(timed: _Timed, others: list[_Timed], folder: Path, found: machine.Machi
         runner=about["runner"],
         threads=timed.threads,
         batch=timed.batch,
-        size_bytes=(folder / file.path).stat().st_size,
+        size_bytes=size_bytes(folder / file.path, file.engine),
         p50_ms=interval_of_times(timed.counted_ms),
         p90_ms=p90,
         p99_ms=p99,

@@ -7,21 +7,27 @@ Between two files pass integers as they are: what the next one takes is what the
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from edgekit.device.engines import open_file
+from edgekit.device.engines import ENGINES, open_file
+from edgekit.device.engines.engine import FixedBatch
 from edgekit.device.exits import ExitRule
+from edgekit.device.plan import CHAIN
 from edgekit.errors import ArtifactError, DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from typing import Any
 
     from numpy.typing import NDArray
 
-FILE_NAME = "chain.json"
+    from edgekit.device.engines.engine import Engine, Placement
+
+FILE_NAME = CHAIN
 MAP = "map"  # the output of a stage that the next one takes
+EXIT, LOGITS = "exit", "logits"  # what a chain gives of an image, taken for one file
 VERSION = 1
 
 
@@ -33,7 +39,8 @@ class Stage:
         exit: the name of the exit's logits.
         rule: when images leave there, and how probable classes are.
         macs: multiplications by weights in this stage, each with its addition.
-        files: in the chain's folder, by the engine that runs them.
+        files: in the chain's folder, by the engine that runs them; "coreml" are those for an Apple system, where the
+            example of docs/adaptive.md runs them.
     """
 
     exit: str
@@ -59,7 +66,7 @@ class Chain:
     @property
     def engines(self) -> tuple[str, ...]:
         """That run it, by their names."""
-        return tuple(self.stages[0].files)
+        return tuple(name for name in self.stages[0].files if name in ENGINES)
 
     def to_json(self) -> str:
         """As text."""
@@ -145,20 +152,26 @@ class AdaptiveRunner:
             MissingDependency: the runtime is not installed.
         """
         self.chain = Chain.load(folder)
-        self.engine = engine or self.chain.engines[0]
+        self.engine = engine or next(iter(self.chain.engines), "the runtimes of this machine")
         if self.engine not in self.chain.engines:
-            raise ArtifactError(f"{folder} has files for {', '.join(self.chain.engines)}, and none for {self.engine}")
+            written = ", ".join(self.chain.stages[0].files)
+            raise ArtifactError(f"{folder} has files for {written}, and none for {self.engine}: edgekit stages")
         self._stages = [
             (open_file(folder / stage.files[self.engine], self.engine, threads=threads), stage.exit)
             for stage in self.chain.stages
         ]
-        self.name = self._stages[0][0].name
+        self.name = self.first.name
         self.rules = [stage.rule for stage in self.chain.stages]
+
+    @property
+    def first(self) -> Engine:
+        """What runs the first stage, and says what a chain takes."""
+        return self._stages[0][0]
 
     @property
     def shape(self) -> tuple[int, ...] | None:
         """Of what ``run`` takes, in the files' own layout."""
-        return self._stages[0][0].shape
+        return self.first.shape
 
     def run(self, image: NDArray[Any]) -> Left:
         """What the first exit that is sure says of an image.
@@ -180,7 +193,7 @@ class AdaptiveRunner:
 
     def _as_taken(self, image: NDArray[Any]) -> NDArray[Any]:
         """Pixels as the first file takes them."""
-        wanted, shape = self._stages[0][0].dtype, self.shape
+        wanted, shape = self.first.dtype, self.shape
         if image.dtype.name == "uint8" and wanted == "int8":
             image = (image.astype("int16") - 128).astype("int8")
         fits = shape is None or (1, *shape[1:]) == image.shape
@@ -191,3 +204,44 @@ class AdaptiveRunner:
                 f"{list(image.shape)} was given"
             )
         return image
+
+
+class WholeChain:
+    """A chain as one file is run (``edgekit.device.engines.engine.Engine``): checked image by image, and timed.
+
+    It is timed on images that leave at the last exit, which take the longest.
+    """
+
+    def __init__(self, path: Path, engine: str, *, threads: int = 1, batch: int = 1) -> None:
+        """Open the files of a chain.
+
+        Args:
+            path: of ``chain.json``.
+            engine: one of ``Chain.engines``.
+            threads: that one run may use.
+            batch: images at once: each leaves where it is sure, so a chain takes one.
+
+        Raises:
+            ArtifactError: the chain is damaged, or has no files for this engine.
+            FixedBatch: ``batch`` is not 1.
+            MissingDependency: the runtime is not installed.
+        """
+        if batch != 1:
+            raise FixedBatch.of(path, 1, batch)
+        self._runner = AdaptiveRunner(path.parent, engine, threads=threads)
+        self.name, self.kernels = self._runner.name, getattr(self._runner.first, "kernels", "")
+        self.shape, self.dtype = self._runner.shape, self._runner.first.dtype
+        self.placement: Placement | None = None  # of one file
+
+    def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The place of the exit that an image takes, [1, 1], and its logits there, [1, classes]."""
+        import numpy as np  # noqa: PLC0415 - see edgekit.device.engines.engine
+
+        left = self._runner.run(batch)
+        return {EXIT: np.array([[left.exit]], np.int8), LOGITS: left.logits[None]}
+
+    def bind(self, batch: NDArray[Any]) -> Callable[[], object]:
+        """A function that runs the chain on an image, whose confidence is computed and suffices nowhere."""
+        *early, last = self._runner.rules
+        self._runner.rules = [*(replace(rule, limit=0) for rule in early), last]
+        return lambda: self._runner.run(batch)

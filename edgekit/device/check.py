@@ -17,7 +17,8 @@ import numpy as np
 
 from edgekit.device import machine
 from edgekit.device.detections import EXACT, in_one_order
-from edgekit.device.engines import GPU_ENGINES, KINDS, open_file
+from edgekit.device.engines import GPU_ENGINES, KINDS
+from edgekit.device.opening import opened
 from edgekit.device.plan import Plan
 from edgekit.device.processes import Process, our_environment
 from edgekit.errors import ArtifactError, EdgekitError, MissingDependency
@@ -140,7 +141,7 @@ def check_file(file: PlannedFile, folder: Path) -> tuple[Checked, ...]:
         return (not_checked(file),)
     inputs = np.load(folder / file.golden.inputs)
     batch = file.golden.batch
-    engine = open_file(folder / file.path, file.engine, kernels=file.kernels, batch=batch)
+    engine = opened(folder / file.path, file.engine, kernels=file.kernels, batch=batch)
     answers = [engine.run(inputs[start : start + batch]) for start in range(0, len(inputs), batch)]
     for name in file.golden.outputs:
         if name not in answers[0]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE_NAME = "plan.json"  # in a folder with the files
+CHAIN = "chain.json"  # stands for the files of a network's stages, in a row
 VERSION = 2  # 1 had golden outputs without names
 LAPS = 11  # the fewest whose smallest and largest figure cover another measurement's with 98 %
 
@@ -49,7 +50,8 @@ class PlannedFile:
     """One file.
 
     Attributes:
-        path: relative to the plan's folder, or absolute where files and plan need not travel.
+        path: relative to the plan's folder, or absolute where files and plan need not travel; of the ``chain.json`` of
+            stages, which stands for all of them in a row (``edgekit.device.chain``).
         engine: a name of ``edgekit.device.engines``.
         shape: of the input, in the file's own layout, for one image: (1, 224, 224, 3); None where the file says it.
         dtype: of the input, as numpy names it; None where the file says it.

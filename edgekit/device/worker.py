@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
-from edgekit.device.engines import import_runtime, open_file
+from edgekit.device.engines import import_runtime
 from edgekit.device.engines.engine import FixedBatch
 from edgekit.device.memory import PeakMemory
+from edgekit.device.opening import opened
 from edgekit.errors import ArtifactError, EdgekitError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def serve(commands: Iterable[str], answers: TextIO, path: Path, options: dict[st
 
 
 class _File:
-    """A file and what is done with it; ``options`` are those of ``open_file``, and "shape" and "dtype"."""
+    """A file and what is done with it; ``options`` are those of ``opened``, and "shape" and "dtype"."""
 
     def __init__(self, path: Path, options: dict[str, Any]) -> None:
         self._path, self._shape, self._dtype = path, options.pop("shape"), options.pop("dtype")
@@ -85,7 +86,7 @@ class _File:
         """What there is to say about its engine; times from the file to an engine that is ready, and of a first run."""
         import_runtime(self._options["engine"])
         started = time.perf_counter()
-        engine = open_file(self._path, **self._options)
+        engine = opened(self._path, **self._options)
         load_ms = (time.perf_counter() - started) * 1e3
         placement = engine.placement
         self._invoke = engine.bind(noise(*self._input(engine)))
@@ -143,7 +144,7 @@ class _File:
         if self._shape is not None and self._dtype is not None:
             batch = np.zeros((self._options["batch"], *self._shape[1:]), self._dtype)
         watch = PeakMemory()
-        engine = open_file(self._path, **self._options)
+        engine = opened(self._path, **self._options)
         if batch is None:
             batch = np.zeros(*self._input(engine))
         self._first_runs_ms(engine.bind(batch), MEMORY_RUNS)

@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
@@ -23,7 +23,7 @@ from edgekit.device import machine
 from edgekit.device.check import Checked, compared, not_checked
 from edgekit.device.fastest import Fastest
 from edgekit.device.machine import Conditions
-from edgekit.device.plan import FILE_NAME, Plan
+from edgekit.device.plan import CHAIN, FILE_NAME, Plan
 from edgekit.device.reasons import dirty, slow_because
 from edgekit.device.results import Ratio, Refusal, Results, Row
 from edgekit.device.statistics import interval
@@ -117,7 +117,10 @@ class AdbDevice:
         Raises:
             BadInput: they do not fit, or one of them is no .tflite file.
         """
-        self._plan, self._contents = Plan.from_json(contents[FILE_NAME].decode()), contents
+        plan = Plan.from_json(contents[FILE_NAME].decode())
+        # What says how stages follow one another needs Python over there; each stage is a file of its own besides.
+        files = tuple(file for file in plan.files if PurePath(file.path).name != CHAIN)
+        self._plan, self._contents = replace(plan, files=files), contents
         for done, file in enumerate(self._plan.files):
             if file.engine != "litert":
                 raise BadInput(

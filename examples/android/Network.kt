@@ -21,13 +21,13 @@ import kotlin.math.abs
 import kotlin.math.max
 import kotlin.math.min
 
-class Network(context: Context) : AutoCloseable {
-    private val about = JSONObject(context.assets.open("model.json").bufferedReader().readText())
+class Network(context: Context, name: String = "model") : AutoCloseable {
+    private val about = JSONObject(context.assets.open("$name.json").bufferedReader().readText())
     private val metadata = about.getJSONObject("metadata")
     private val preprocessing = metadata.getJSONObject("preprocessing")
     private val labels = metadata.getJSONArray("labels")
     private val onCpu = CompiledModel.Options(Accelerator.CPU)
-    private val model = CompiledModel.create(context.assets, "model.tflite", onCpu, Environment.create())
+    private val model = CompiledModel.create(context.assets, "$name.tflite", onCpu, Environment.create())
     private val inputs = model.createInputBuffers()
     private val outputs = model.createOutputBuffers()
     private val described = about.getJSONArray("outputs").let { all -> List(all.length()) { all.getJSONObject(it) } }
@@ -40,12 +40,22 @@ class Network(context: Context) : AutoCloseable {
     fun run(picture: Bitmap): Map<String, FloatArray> {
         val pixels = pixels(picture)
         when (val type = metadata.getString("io_dtype")) {
-            "int8" -> inputs[0].writeInt8(ByteArray(pixels.size) { (pixels[it] - 128).toByte() })
+            "int8" -> inputs[0].writeInt8(stored(pixels))
             "float32" -> inputs[0].writeFloat(normalized(pixels))
             else -> error("the file takes $type: export it with --io-dtype int8 or float32")
         }
         model.run(inputs, outputs)
         return described.indices.associate { described[it].getString("name") to reals(outputs[it], described[it]) }
+    }
+
+    /** What a file with an int8 boundary gives for an upright picture, as it is stored, by the output's name. */
+    fun stored(picture: Bitmap): Map<String, ByteArray> = stored(stored(pixels(picture)))
+
+    /** The same for what the file takes, as it is stored. */
+    fun stored(taken: ByteArray): Map<String, ByteArray> {
+        inputs[0].writeInt8(taken)
+        model.run(inputs, outputs)
+        return described.indices.associate { described[it].getString("name") to outputs[it].readInt8() }
     }
 
     /** The shape of an output, a batch of one first. */
@@ -73,6 +83,9 @@ class Network(context: Context) : AutoCloseable {
         val (scale, zeroPoint) = Pair(output.getDouble("scale"), output.getInt("zero_point"))
         return given.readInt8().map { (scale * (it - zeroPoint)).toFloat() }.toFloatArray()
     }
+
+    /** What an int8 input is: pixel - 128. */
+    private fun stored(pixels: IntArray) = ByteArray(pixels.size) { (pixels[it] - 128).toByte() }
 
     /** What a float input is: (pixel - mean) / std, in pixel units. */
     private fun normalized(pixels: IntArray): FloatArray {

@@ -37,7 +37,7 @@ class Doubling:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Doubling:
     engine = Doubling()
-    monkeypatch.setattr(module, "open_file", lambda *_, **__: engine)
+    monkeypatch.setattr(module, "opened", lambda *_, **__: engine)
     monkeypatch.setattr(machine, "flags", lambda: {"asimddp"})  # kernels of x86 may be excused
     return engine
 
@@ -153,5 +153,5 @@ def test_boxes_that_are_equally_sure_may_stand_in_any_order(tmp_path: Path, monk
     for what, order in rows.items():
         given = {name: array[:, order] for name, array in golden.items()}
         engine = SimpleNamespace(name="fake 1.0", kernels="XNNPACK", run=lambda _, given=given: given)
-        monkeypatch.setattr(module, "open_file", lambda *_, engine=engine, **__: engine)
+        monkeypatch.setattr(module, "opened", lambda *_, engine=engine, **__: engine)
         assert all(one.passed for one in check_file(file, tmp_path)) == (what != "wrong")

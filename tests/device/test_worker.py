@@ -103,7 +103,7 @@ def test_a_file_that_fails_when_it_runs(int8: Path, monkeypatch: pytest.MonkeyPa
 
             return run
 
-    monkeypatch.setattr(worker, "open_file", lambda *_, **__: Broken())
+    monkeypatch.setattr(worker, "opened", lambda *_, **__: Broken())
     assert ask(int8, "start\n") == [
         {"error": "ArtifactError", "message": f"{int8} fails on an image: Reshape: sizes differ"}
     ]

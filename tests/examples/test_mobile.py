@@ -14,6 +14,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from edgekit import suppression
+from edgekit.device import exits
+from edgekit.device.chain import MAP, Chain, Stage
 from edgekit.preprocessing import Preprocessing
 from edgekit.tasks.segmentation.task import CLASSES
 
@@ -164,6 +166,63 @@ def test_the_segmenter_reads_what_files_name() -> None:
     source = (EXAMPLES / "android" / "Segmenter.kt").read_text(encoding="utf-8")
     assert f'run(picture).getValue("{CLASSES}")' in source
     assert f'val (height, width) = network.shape("{CLASSES}").drop(1)' in source
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.9, None])
+def test_stages_leave_where_every_runtime_does(confidence: float | None) -> None:
+    """The sums of Stages.kt and Stages.swift, word for word, against the rule that Python has."""
+    kotlin, swift = (
+        (EXAMPLES / path).read_text(encoding="utf-8") for path in ("android/Stages.kt", "ios/Stages.swift")
+    )
+    for line in (
+        "val most = logits.max().toInt()",
+        "return logits.sumOf { table.getInt(most - it) }",
+        'sum <= rule.getInt("limit")',
+        "ONE / sum",
+        f"const val ONE = {float(exits.ONE)} ",
+    ):
+        assert line in kotlin
+    for line in (
+        "let most = logits.max()!",
+        "rule.table[min(Int(((most - $1) / rule.scale).rounded()), rule.table.count - 1)]",
+        "sum <= stage.rule.limit",
+        "probability: one / Double(sum)",
+        f"private let one = {float(exits.ONE)} ",
+    ):
+        assert line in swift
+    rule = exits.ExitRule.of("exit1", float(np.float32(0.0837)), 1.3, confidence)
+    logits = np.random.default_rng(0).integers(-128, 128, (500, 10)).astype(np.int8) // 4
+    reals = np.float32(rule.scale) * (logits.astype(np.float32) + 7)  # as Core ML gives them
+    for stored, real in zip(logits, reals, strict=True):
+        most = max(stored.tolist())
+        android = sum(rule.table[most - it] for it in stored.tolist())
+        top = max(real.tolist())
+        ios = sum(rule.table[min(int((top - it) / rule.scale + 0.5), len(rule.table) - 1)] for it in real.tolist())
+        assert android == ios
+        assert (android <= rule.limit) == rule.lets_go(stored.tolist())
+        assert exits.ONE / android == pytest.approx(rule.probabilities(stored[None]).max())
+
+
+def test_what_stages_read_is_written() -> None:
+    stage = Stage("exit1", exits.ExitRule.of("exit1", 0.1, 1.0, 0.9), 1, {"litert": "stage1.int8.tflite"})
+    chain = json.loads(Chain("net", ("a", "b"), (stage,)).to_json())
+    written = {*chain, *chain["stages"][0], *chain["stages"][0]["rule"]}
+    kotlin, swift = (
+        (EXAMPLES / path).read_text(encoding="utf-8") for path in ("android/Stages.kt", "ios/Stages.swift")
+    )
+    assert (
+        {*re.findall(r'\.get(?:JSON\w+|String|Int)\("(\w+)"\)', kotlin)}
+        == {"stages", "rule", "exit", "table", "limit"}
+        <= written
+    )
+    declared = swift[swift.index("struct Chain") : swift.index("final class")]
+    assert (
+        {*re.findall(r"^ +let (\w+): ", declared, re.MULTILINE)}
+        == {*("scale", "table", "limit", "exit", "rule", "stages")}
+        <= written
+    )
+    assert f'getValue("{MAP}")' in kotlin
+    assert f'given["{MAP}"]' in swift
 
 
 # --- iOS --------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 
 FOLDER: Final = ".stages"  # behind the network's name, beside its other files
 _PROOF_IMAGES: Final = 16
-# What crosses the borders of a file: the type that its tensors have inside.
-_STORED: Final[Mapping[str, IoDtype]] = {"onnx": IoDtype.UINT8}
+# What crosses the borders of a file: the type that its tensors have inside; in Core ML, which takes and gives no
+# integers, the reals that these stand for, which the next stage brings back to the same integers.
+_STORED: Final[Mapping[str, IoDtype]] = {"onnx": IoDtype.UINT8, "coreml": IoDtype.FLOAT32}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +118,6 @@ def write_chain(path: Path, targets: Sequence[str]) -> ChainResult:
     """
     path = saved_in(path)
     wanted = named(targets)
-    for name in wanted:
-        if _STORED.get(name, IoDtype.INT8) not in FORMATS[name].io_dtypes:
-            raise ConfigError(f"stages cannot be {FORMATS[name].title}, whose borders are float32: leave {name} out")
     model = IntegerModel.load(path)
     rules, stages = rules_of(model), cut(model)
     formats = [FORMATS[name] for name in wanted]
@@ -139,7 +138,7 @@ def write_chain(path: Path, targets: Sequence[str]) -> ChainResult:
                 size, exit_name = files.size_bytes(file), stage.graph.outputs[0].name
                 written.append(WrittenStage(file, exit_name, form.name, size, stage.graph.macs))
         names = {form.name: [f"stage{n}.int8{form.suffix}" for n in range(1, len(stages) + 1)] for form in formats}
-        engines = {form.name: engine_of(form.name) for form in formats}
+        engines = {form.name: engine_of(form.name) or form.name for form in formats}
         chain = Chain(
             model.graph.name,
             model.labels,
@@ -148,7 +147,7 @@ def write_chain(path: Path, targets: Sequence[str]) -> ChainResult:
                     stage.graph.outputs[0].name,
                     rules[place],
                     stage.graph.macs,
-                    {engine: names[name][place] for name, engine in engines.items() if engine is not None},
+                    {engine: names[name][place] for name, engine in engines.items()},
                 )
                 for place, stage in enumerate(stages)
             ),
@@ -157,6 +156,8 @@ def write_chain(path: Path, targets: Sequence[str]) -> ChainResult:
         parities, unclaimed = list[IntegerParity](), dict[str, str]()
         for of_format in names.values():
             parities += _proven(model, stages, rules, [scratch / name for name in of_format], unclaimed)
+    for left in set(folder.glob("stage*.int8.*")) - {folder / one.path.name for one in written}:
+        shutil.rmtree(left) if left.is_dir() else left.unlink()  # of formats that are no part of the chain any more
     published = tuple(replace(one, path=folder / one.path.name) for one in written)
     return ChainResult(folder, model.graph.name, published, tuple(parities), unclaimed)
 

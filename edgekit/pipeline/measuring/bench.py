@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.device.bench import bench as measure
+from edgekit.device.chain import Chain
 from edgekit.device.check import check
 from edgekit.device.engines import GPU_ENGINES, ON_GPU
-from edgekit.device.plan import Plan
+from edgekit.device.plan import CHAIN, Plan, PlannedFile
 from edgekit.device.results import Results
 from edgekit.errors import ArtifactError
 from edgekit.exporters.formats import FORMATS, format_of, refuse_trained
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from edgekit.config import BenchSettings
     from edgekit.device.check import Checked
-    from edgekit.device.plan import PlannedFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,7 @@ def plan(artifacts: Sequence[Path], settings: BenchSettings, *, against: Path | 
     files = tuple(_file(path, baselines) for path in everything)
     if settings.gpu:
         files += tuple(other for file in files for other in _on_gpu(file))
+    files += tuple(stages for artifact in artifacts for stages in _in_a_row(artifact))
     threads = () if settings.threads == "all" else settings.threads
     extras = tuple(str(path) for path in everything if path not in paths)
     return Planned(Plan(files, threads, settings.batches, settings.laps), extras, tuple(left_out))
@@ -141,6 +142,14 @@ def _on_gpu(file: PlannedFile) -> Iterator[PlannedFile]:
     """The same file in every way that there is to run it on a GPU, compared with the processor."""
     for engine, kernels in ON_GPU[file.engine]:
         yield replace(file, engine=engine, kernels=kernels, baseline=file.path)
+
+
+def _in_a_row(folder: Path) -> Iterator[PlannedFile]:
+    """The stages of a network in each runtime, one behind the other; nothing where ``folder`` holds none."""
+    chain = folder / CHAIN
+    if chain.exists():
+        for engine in Chain.load(folder).engines:
+            yield PlannedFile(str(chain), engine, precision=Precision.INT8)
 
 
 def _expand(artifacts: Sequence[Path]) -> tuple[list[Path], list[Path]]:

@@ -12,9 +12,10 @@ import numpy as np
 
 from edgekit import files
 from edgekit.device import plan as plans
+from edgekit.device.chain import EXIT, LOGITS, MAP, Chain
 from edgekit.device.detections import EXACT
 from edgekit.device.engines import open_file
-from edgekit.device.plan import Golden, GoldenOutput
+from edgekit.device.plan import CHAIN, Golden, GoldenOutput
 from edgekit.errors import ConfigError, MissingDependency
 from edgekit.exporters.formats import format_of
 from edgekit.exporters.metadata import Precision
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 SUFFIX = ".pyz"  # archives that Python runs
 IMAGES = 4  # a wrong kernel is wrong everywhere
+OF_STAGES = 16  # so that several exits may be taken
 PATCHES = 8  # a side of an image: areas and edges of all colours
 
 
@@ -155,6 +157,8 @@ class _Answers:
 def _answers(file: PlannedFile) -> _Answers | str:
     """What a file answers here, or why that is not known."""
     path = Path(file.path)
+    if path.name == CHAIN:
+        return _answers_of_stages(path.parent, file.engine)
     try:
         shape, dtype = _boundary(file)
         summary = format_of(path).read(path)
@@ -186,6 +190,35 @@ def _answers(file: PlannedFile) -> _Answers | str:
         return "last bits decide between boxes, or classes, that are equally sure"
     outputs = {name: (own(given[name]), tolerance) for name, tolerance in allowed.items()}
     return _Answers(own(batch), outputs, shape[0])
+
+
+def _answers_of_stages(folder: Path, engine: str) -> _Answers | str:
+    """Where images leave a chain, and with which logits, one at a time; or why that is not known."""
+    chain = Chain.load(folder)
+    first = folder / chain.stages[0].files[engine]
+    about = format_of(first).read(first).metadata
+    assert about is not None, "edgekit wrote it"
+    height, width, channels = about.preprocessing.shape
+    given = inputs = _inputs(images(height, width, channels, OF_STAGES), about, np.dtype(about.io_dtype))
+    found: dict[int, tuple[int, NDArray[Any]]] = {}
+    there = np.arange(OF_STAGES)
+    try:
+        for place, stage in enumerate(chain.stages):
+            with claimed_runner(folder / stage.files[engine])() as runner:
+                answers = runner.run(given)
+            logits = answers[stage.exit]
+            leaves = stage.rule.leaves(logits) | (place == len(chain.stages) - 1)
+            found |= {image: (place, row) for image, row in zip(there[leaves], logits[leaves], strict=True)}
+            there = there[~leaves]
+            if not there.size:
+                break
+            given = np.ascontiguousarray(answers[MAP][~leaves])
+    except MissingDependency as error:
+        return str(error)
+    exits = np.array([[found[image][0]] for image in range(OF_STAGES)], np.int8)
+    rows = np.stack([found[image][1] for image in range(OF_STAGES)])
+    own = inputs.transpose(0, 2, 3, 1) if format_of(first).channels_last else inputs
+    return _Answers(np.ascontiguousarray(own), {EXIT: (exits, 0.0), LOGITS: (rows, 0.0)}, 1)
 
 
 def tolerances(

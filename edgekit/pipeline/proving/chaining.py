@@ -63,7 +63,7 @@ def judge_chain(
     said = [] if same_rules else [f"{FILE_NAME} lets images leave by other rules than the model's: edgekit stages"]
     rule = gates.well_formed("when images leave", said, "the model's tables and limits")
     verdicts: list[FileVerdict] = []
-    for engine in chain.engines:
+    for engine in chain.stages[0].files:
         paths = [folder / stage.files[engine] for stage in chain.stages]
         held = [
             f"{path.name}: {gate.problem}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path, PurePath
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,9 +13,12 @@ import pytest
 from typer.testing import CliRunner
 
 from edgekit.cli.app import app
-from edgekit.config import Settings, TrainSettings
-from edgekit.device.chain import FILE_NAME, AdaptiveRunner
+from edgekit.config import BenchSettings, Settings, TrainSettings
+from edgekit.device.chain import FILE_NAME, MAP, AdaptiveRunner, Chain, Left, WholeChain
+from edgekit.device.check import check_file
+from edgekit.device.engines.engine import FixedBatch
 from edgekit.device.exits import NO_LIMIT, ExitRule, taken
+from edgekit.device.opening import size_bytes
 from edgekit.errors import ArtifactError, ConfigError, DataError, UnsupportedOperator
 from edgekit.exporters.formats import FORMATS
 from edgekit.integer_model import IntegerModel
@@ -27,15 +31,16 @@ from edgekit.pipeline.making.export import export
 from edgekit.pipeline.making.given import with_kept_images
 from edgekit.pipeline.making.splitting import cut
 from edgekit.pipeline.making.train import TrainResult, train
+from edgekit.pipeline.measuring.bench import plan
+from edgekit.pipeline.measuring.bundle import pack
 from edgekit.pipeline.measuring.leaving import time_stages
 from edgekit.pipeline.proving.predicting import predict
 from edgekit.pipeline.proving.verify import verify
 from edgekit.tasks.exits import Exited
+from edgekit.verification import chains
 from edgekit.verification.compare import reference_outputs
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from edgekit.training.data.opening import Data
@@ -164,6 +169,85 @@ def test_stages_are_timed_against_the_whole_network(images: Path, exported: Path
         predict(whole.path, [floats.path, images / "i.npz"])
 
 
+def test_stages_for_core_ml_leave_where_the_reference_does(images: Path, exported: Path) -> None:
+    """Reals cross between them, and come back to the same integers: on images that take both exits."""
+    pytest.importorskip("coremltools")
+    (saved,) = exported.glob("*.edgekit")
+    model, chain = IntegerModel.load(saved), write_chain(exported, ["coreml"])
+    with np.load(images / "i.npz") as data:
+        pixels = data["images"]
+    wanted = reference_outputs(model, pixels)
+    first, last = rules_of(model)
+    medium = int(np.median([_sum(first, row) for row in wanted["exit1"]]))
+    rules = (replace(first, limit=medium), last)
+    with chains.opened([one.path for one in chain.files], cut(model), rules) as (runners, abouts):
+        for runner in runners:
+            runner.run(pixels, abouts)
+            assert {place for exits in runner.exits for place in exits.tolist()} == {0, 1}
+            assert all(parity.passed for parity in runner.against(wanted))
+    assert {name.partition(".")[2] for stage in Chain.load(chain.folder).stages for name in stage.files.values()} == {
+        "int8.mlpackage"
+    }
+    shapes = [FORMATS["coreml"].read(one.path) for one in chain.files]
+    (crossing,) = (output for output in shapes[0].outputs if output.name == MAP)
+    assert (crossing.shape, crossing.dtype) == (shapes[1].inputs[0].shape, shapes[1].inputs[0].dtype)
+    with pytest.raises(ArtifactError, match=r"has files for coreml, and none for the runtimes of this machine"):
+        AdaptiveRunner(chain.folder)
+
+
+def test_stages_are_measured_one_by_one_and_in_a_row(exported: Path, tmp_path: Path) -> None:
+    folder = write_chain(exported, ["tflite", "onnx"]).folder
+    planned = plan([folder], BenchSettings())
+    names = [(PurePath(file.path).name, file.engine) for file in planned.plan.files]
+    assert names[-2:] == [(FILE_NAME, "litert"), (FILE_NAME, "onnxruntime")]
+    assert sorted(name for name, _ in names[:-2]) == sorted(path.name for path in folder.glob("stage*"))
+    file = planned.plan.files[-2]
+    luggage = pack(replace(planned.plan, files=planned.plan.files[:-1]))
+    for name, content in luggage.contents.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    found = check_file(luggage.plan.files[-1], tmp_path)
+    assert [(one.output, one.images, one.different) for one in found] == [("exit", 16, 0), ("logits", 16, 0)]
+    golden = luggage.plan.files[-1].golden
+    assert golden is not None
+    (saved,) = exported.glob("*.edgekit")
+    model = IntegerModel.load(saved)
+    wanted = reference_outputs(model, (np.load(tmp_path / golden.inputs).astype(np.int16) + 128).astype(np.uint8))
+    exits = taken([wanted["exit1"], wanted["classifier"]], rules_of(model))
+    assert (np.load(tmp_path / golden.outputs["exit"].array)[:, 0] == exits).all()
+    said = json.loads((tmp_path / FILE_NAME).read_text())  # a planted fault: who left early stays, and the other way
+    said["stages"][0]["rule"]["limit"] = 0 if exits[0] == 0 else NO_LIMIT
+    (tmp_path / FILE_NAME).write_text(json.dumps(said))
+    assert check_file(luggage.plan.files[-1], tmp_path)[0].different
+    with pytest.raises(FixedBatch):
+        WholeChain(Path(file.path), file.engine, batch=2)
+    stages = [folder / stage.files["litert"] for stage in Chain.load(folder).stages]
+    assert size_bytes(Path(file.path), "litert") == sum(path.stat().st_size for path in stages)
+
+
+def test_stages_are_timed_to_the_last_exit(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = WholeChain(write_chain(exported, ["tflite"]).folder / FILE_NAME, "litert")
+    ran: list[int] = []
+
+    def run(_: AdaptiveRunner, image: NDArray[Any]) -> Left:
+        left = original(whole._runner, image)
+        ran.append(left.exit)
+        return left
+
+    original = AdaptiveRunner.run
+    monkeypatch.setattr(AdaptiveRunner, "run", run)
+    whole.bind(np.zeros(whole.shape or (), np.int8))()
+    assert ran == [1]
+
+
+def test_stages_of_another_format_go_when_they_are_written_again(exported: Path) -> None:
+    folder = write_chain(exported, ["tflite", "onnx"]).folder
+    (folder / "notes.txt").write_text("mine")
+    write_chain(exported, ["tflite"])
+    assert {path.suffix for path in folder.iterdir()} == {".tflite", ".json", ".txt"}
+    (folder / "notes.txt").unlink()
+
+
 def test_stages_are_verified(images: Path, exported: Path) -> None:
     folder = write_chain(exported, ["tflite"]).folder
     made = replace(Settings(), model=replace(Settings().model, checkpoint=images / "run"))
@@ -200,7 +284,8 @@ def test_the_command_writes_stages(images: Path, exported: Path) -> None:
     found = CliRunner().invoke(app, ["stages", str(exported), "--target", "tflite"])
     assert found.exit_code == 0, found.stderr
     assert "stage2.int8.tflite  classifier" in found.stdout
-    assert "the exit taken of 16 images of noise: 100 % identical" in " ".join(found.stdout.split())
+    said = "16 images of noise leave where the reference lets them go, with its logits"
+    assert f"XNNPACK: {said}" in " ".join(found.stdout.split())
     found = CliRunner().invoke(app, ["stages", str(exported), "--data", str(images / "i.npz")])
     assert found.exit_code == 2
     assert "give both, or none" in " ".join(found.stderr.split())
