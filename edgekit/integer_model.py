@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -45,6 +46,7 @@ BOUNDARY: Final = "boundary"  # likewise, what a float32 boundary takes; there i
 PIXELS: Final = "pixels"
 SEVEN_BIT = "seven-bit"  # how the lowerings begin whose weights have seven bits
 _HEADER = "model.json"
+_REAL_BITS: Final = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
@@ -110,6 +112,17 @@ class IntegerModel:
             return ()
         own = {name for key in ("kept_float", "no_integer_form") for name in self.provenance.get(key, ())}
         return tuple(node for node in self.float_nodes if node.name not in own)
+
+    @property
+    def moved_bytes(self) -> int:
+        """Bytes that an image moves at least: of each layer its weights, what it reads and what it writes, once."""
+
+        def size(name: str) -> int:
+            if name in self.graph.constants:
+                return int(self.graph.constants[name].nbytes)
+            return math.prod(self.graph.tensors[name].shape) * (self.width(name) or _REAL_BITS) // 8
+
+        return sum(size(name) for node in self.graph for name in {*node.inputs, node.output})
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -9,14 +9,16 @@ screen. Everything that depends on the network is read from the file: size, resi
 The camera is read in a thread of its own that keeps the newest frame only. So a network that is slower than the camera
 skips frames, and never falls behind.
 
-``--share 0.25`` keeps it busy for a quarter of the time, so that the processor does less. ``--budget-ms 5`` keeps
-frames within a time on average: images leave stages earlier, or, of several files for images of several sizes, the
-largest that is fast enough is run.
+``--share 0.25`` keeps it busy for a quarter of the time, so that the processor does less. A budget keeps what a frame
+takes on average: ``--budget-ms 5`` milliseconds, ``--budget-cpu-ms 5`` of the processor's time, which stands for
+energy, ``--budget-mj 20`` millijoules where the machine has a sensor. Images leave stages earlier then, or, of several
+files for images of several sizes, the largest that keeps the budget is run.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import threading
 import time
 from collections import deque
@@ -28,14 +30,20 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from edgekit.device.chain import Chain
+from edgekit.device.energy import Meter
+from edgekit.device.machine import ROOT
 from edgekit.device.pacing import EarlierExits, Share, Sizes
+from edgekit.device.plan import CHAIN
 from edgekit.errors import EdgekitError
+from edgekit.integer_model import SUFFIX, IntegerModel
 from edgekit.pipeline.proving.predicting import OpenedChain, open_answering
 from edgekit.tasks.classification.answers import Classes
 from edgekit.tasks.drawing import can_be_drawn, drawn
+from edgekit.tasks.exits import Exited
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -105,45 +113,72 @@ class Camera:
         self._capture.release()
 
 
+@dataclass(frozen=True)
+class Budget:
+    """What a frame may take on average.
+
+    Attributes:
+        most: in the unit of ``spent``.
+        spent: counts it, from any beginning on: seconds, of the clock or of the processor, or joules.
+    """
+
+    most: float
+    spent: Callable[[], float]
+
+
 class Network:
     """Exported files of one network, in the runtime of this machine."""
 
-    def __init__(self, *paths: Path, threads: int, budget_ms: float | None = None) -> None:
+    def __init__(self, *paths: Path, threads: int, budget: Budget | None = None) -> None:
         """Load files.
 
         Args:
             paths: a file, or the folder of a network's stages; or several, for images of one size each.
             threads: that the network may use.
-            budget_ms: that a frame may take on average; None for any time.
+            budget: what a frame may take on average; None for anything.
 
         Raises:
             ArtifactError: edgekit did not write them.
             MissingDependency: their runtime is not installed.
         """
-        opened = [open_answering(path, threads=threads) for path in paths]
-        self._files = sorted(opened, key=lambda file: -min(file.metadata.preprocessing.size))
-        self._file = self._files[0]
-        budget_s = None if budget_ms is None else budget_ms / 1e3
-        self._sizes = None if budget_s is None else Sizes(len(self._files), budget_s)
+        opened = [(open_answering(path, threads=threads), _moved_bytes(path)) for path in paths]
+        opened.sort(key=lambda one: -min(one[0].metadata.preprocessing.size))
+        self._files, self._moved_bytes = zip(*opened, strict=True)
+        self._place, self._budget = 0, budget
+        self._sizes = None if budget is None else Sizes(len(self._files), budget.most)
         chains = [file.adaptive for file in self._files if isinstance(file, OpenedChain)]
-        self._easing = [] if budget_s is None else [(chain, EarlierExits(chain.rules, budget_s)) for chain in chains]
+        self._easing = [] if budget is None else [(chain, EarlierExits(chain.rules, budget.most)) for chain in chains]
 
     def look(self, frame: NDArray[np.uint8]) -> Seen:
         """What it says of a picture [H, W, 3] in BGR."""
-        started = time.perf_counter()
+        before = 0.0 if self._budget is None else self._budget.spent()
         image = Image.fromarray(np.ascontiguousarray(frame[..., ::-1]))
-        preprocessing = self._file.metadata.preprocessing
-        (found,) = self._file.of_pixels(preprocessing.pixels(image)[None], most=1)
-        self._adapt(time.perf_counter() - started)
-        return Seen(image, found.answer, preprocessing.geometry(image.size).seen)
+        file, moved = self._files[self._place], self._moved_bytes[self._place]
+        preprocessing = file.metadata.preprocessing
+        (found,) = file.of_pixels(preprocessing.pixels(image)[None], most=1)
+        left_at = found.answer.exit if isinstance(file, OpenedChain) and isinstance(found.answer, Exited) else ""
+        if self._budget is not None:
+            self._adapt(self._budget.spent() - before)
+        return Seen(image, found.answer, preprocessing.geometry(image.size).seen, moved.get(left_at))
 
-    def _adapt(self, took_s: float) -> None:
+    def _adapt(self, took: float) -> None:
         """Choose how the next picture is looked at, so that the budget is kept."""
+        file = self._files[self._place]
         for chain, easing in self._easing:
-            if isinstance(self._file, OpenedChain) and self._file.adaptive is chain:
-                chain.rules = easing.after(took_s)
+            if isinstance(file, OpenedChain) and file.adaptive is chain:
+                chain.rules = easing.after(took)
         if self._sizes is not None:
-            self._file = self._files[self._sizes.after(took_s)]
+            self._place = self._sizes.after(took)
+
+
+def _moved_bytes(path: Path) -> dict[str, int]:
+    """What an image moves until it leaves stages, by the exit; of a file "" says it, if its integer model is beside."""
+    if (path / CHAIN).is_file():
+        stages = Chain.load(path).stages
+        until = itertools.accumulate(stage.moved_bytes for stage in stages)
+        return {stage.exit: moved for stage, moved in zip(stages, until, strict=True)}
+    beside = path.with_suffix(SUFFIX)
+    return {"": IntegerModel.load(beside).moved_bytes} if beside.exists() else {}
 
 
 @dataclass(frozen=True)
@@ -154,11 +189,13 @@ class Seen:
         image: it, in RGB.
         answer: in the words of the network's task.
         view: which part of the picture the network sees, in shares of its sides.
+        moved_bytes: weights and activations that were read and written for it, each once; None where that is not known.
     """
 
     image: Image.Image
     answer: Answer
     view: tuple[float, float, float, float]
+    moved_bytes: int | None = None
 
     @property
     def text(self) -> str:
@@ -191,7 +228,8 @@ def watch(camera: Camera, network: Network, *, headless: bool, share: float = 1.
 
     It is busy for at most a ``share`` of the time, and waits behind each frame for the rest.
     """
-    pace, used_s = Share(share), time.process_time()
+    pace, used_s, meter = Share(share), time.process_time(), Meter(ROOT)
+    moved: list[int] = []
     answered: deque[float] = deque(maxlen=AVERAGED + 1)
     latencies_ms: list[float] = []
     number, told_at = 0, 0.0
@@ -202,6 +240,7 @@ def watch(camera: Camera, network: Network, *, headless: bool, share: float = 1.
         now = time.perf_counter()
         answered.append(now)
         latencies_ms.append((now - frame.taken_at) * 1e3)
+        moved += [] if seen.moved_bytes is None else [seen.moved_bytes]
         rate = (len(answered) - 1) / (answered[-1] - answered[0]) if len(answered) > 1 else 0.0
         figures = f"{rate:.1f} frames/s, latency {latencies_ms[-1]:.1f} ms"
         if headless:
@@ -217,7 +256,28 @@ def watch(camera: Camera, network: Network, *, headless: bool, share: float = 1.
     median = float(np.median(latencies_ms))
     cpu_ms = 1e3 * (time.process_time() - used_s) / len(latencies_ms)
     frames = f"{len(latencies_ms)} of {number} frames, {skipped} skipped"
-    return f"{frames}, median latency {median:.1f} ms, {cpu_ms:.1f} ms of processor time a frame"
+    costs = f"{cpu_ms:.1f} ms of processor time" + (f" and {np.mean(moved) / 1e6:.2f} MB moved" if moved else "")
+    joules = meter.joules()
+    measured = "" if joules is None else f", {1e3 * joules / len(latencies_ms):.1f} mJ ({meter.sensor})"
+    return f"{frames}, median latency {median:.1f} ms, {costs}{measured} a frame"
+
+
+def budgeted(given: argparse.Namespace) -> Budget | None:
+    """What a frame may take, as it was typed.
+
+    Raises:
+        SystemExit: it is to be measured by a sensor that is not there.
+    """
+    if given.budget_ms is not None:
+        return Budget(given.budget_ms / 1e3, time.perf_counter)
+    if given.budget_cpu_ms is not None:
+        return Budget(given.budget_cpu_ms / 1e3, time.process_time)
+    if given.budget_mj is None:
+        return None
+    meter = Meter(ROOT)
+    if not meter.sensor:
+        raise SystemExit("no sensor here measures energy: --budget-cpu-ms counts processor time, which stands for it")
+    return Budget(given.budget_mj / 1e3, lambda: meter.joules() or 0.0)
 
 
 def shown(pixels: NDArray[np.uint8], lines: Sequence[str]) -> bool:
@@ -241,14 +301,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--source", default="0", help="number of a camera, or a video (default: 0)")
     parser.add_argument("--threads", type=int, default=2, help="that the network may use (default: 2)")
-    parser.add_argument("--budget-ms", type=float, help="that a frame may take on average (default: any time)")
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument("--budget-ms", type=float, help="that a frame may take on average (default: any time)")
+    budget.add_argument("--budget-cpu-ms", type=float, help="likewise, of processor time, which stands for energy")
+    budget.add_argument("--budget-mj", type=float, help="millijoules likewise, where the machine has a sensor")
     parser.add_argument("--share", type=float, default=1.0, help="of the time that it may be busy (default: 1)")
     parser.add_argument("--headless", action="store_true", help="print a line a second instead of showing a window")
     given = parser.parse_args(arguments)
-    if not 0 < given.share <= 1 or (given.budget_ms is not None and given.budget_ms <= 0):
-        parser.error("--share is above 0 and up to 1, and --budget-ms above 0")
+    budgets = (given.budget_ms, given.budget_cpu_ms, given.budget_mj)
+    if not 0 < given.share <= 1 or any(most is not None and most <= 0 for most in budgets):
+        parser.error("--share is above 0 and up to 1, and a budget above 0")
     try:
-        network = Network(*given.file, threads=given.threads, budget_ms=given.budget_ms)
+        network = Network(*given.file, threads=given.threads, budget=budgeted(given))
         with opened(given.source) as camera:
             print(watch(camera, network, headless=given.headless, share=given.share))
     except EdgekitError as error:

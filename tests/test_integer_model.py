@@ -120,6 +120,14 @@ def test_the_profile_says_how_large_weights_are(model: IntegerModel, profile: st
     assert replace(model, lowering=profile).weight_limit == limit
 
 
+def test_bytes_that_an_image_moves(model: IntegerModel) -> None:
+    """Weights, biases, what is read and what is written, layer by layer; reals take four bytes."""
+    stem, shift, pool, flat, head = 108 + 16 + 192 + 64, 1 + 64 + 64, 64 + 4, 4 + 4, 8 + 8 + 4 + 2
+    assert model.moved_bytes == stem + shift + pool + flat + head
+    real = replace(model, params={name: one for name, one in model.params.items() if name != "logits"})
+    assert real.moved_bytes == model.moved_bytes + 2 * 3
+
+
 def test_equal_models_give_equal_bytes(model: IntegerModel, tmp_path: Path) -> None:
     paths = [tmp_path / f"{n}.edgekit" for n in "abc"]
     model.save(paths[0])

@@ -246,6 +246,8 @@ def _fared(conditions: Conditions) -> Iterator[str]:
         yield f"others used {conditions.others_cores:.1f} cores"
     if conditions.temperature_c is not None:
         yield f"{conditions.temperature_c:.0f} °C"
+    if conditions.watts is not None:
+        yield f"{conditions.watts:.1f} W ({conditions.sensor})"
 
 
 def _table(rows: tuple[Row, ...]) -> None:

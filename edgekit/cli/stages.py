@@ -54,21 +54,31 @@ def stages(
 
 def _show_saved(saved: Saved, against: Path | None) -> None:
     """Where images left, and what that took."""
-    rows = [[console.escape(one.exit), console.percent(one.share), f"{one.macs / 1e6:.2f}"] for one in saved.exits]
-    console.table(["exit", ">of the images", ">million MACs"], rows)
+    rows = [
+        [console.escape(one.exit), console.percent(one.share), f"{one.macs / 1e6:.2f}", console.size(one.moved_bytes)]
+        for one in saved.exits
+    ]
+    console.table(["exit", ">of the images", ">million MACs", ">moved"], rows)
+    costs = f"{saved.macs / 1e6:.2f} million MACs, {console.size(round(saved.moved_bytes))} moved"
     console.say(
-        f"{saved.runner}, {console.count(saved.images, 'image')}: {saved.macs / 1e6:.2f} million MACs and "
-        f"{saved.chain_us:.0f} µs an image; {console.escape(str(against))} takes {saved.whole_us:.0f} µs, "
-        f"{saved.whole_us / saved.chain_us:.2f} times as long"
+        f"{saved.runner}, {console.count(saved.images, 'image')}: {costs} and {saved.chain_us:.0f} µs an image; "
+        f"{console.escape(str(against))} takes {saved.whole_us:.0f} µs, {saved.whole_us / saved.chain_us:.2f} times as "
+        f"long"
     )
 
 
 def _show(result: ChainResult) -> None:
     rows = [
-        [console.escape(one.path.name), console.escape(one.exit), console.size(one.size_bytes), f"{one.macs / 1e6:.2f}"]
+        [
+            console.escape(one.path.name),
+            console.escape(one.exit),
+            console.size(one.size_bytes),
+            f"{one.macs / 1e6:.2f}",
+            console.size(one.moved_bytes),
+        ]
         for one in result.files
     ]
-    console.table(["file", "exit", ">size", ">million MACs"], rows)
+    console.table(["file", "exit", ">size", ">million MACs", ">moved"], rows)
     for runner, because in result.unclaimed.items():
         console.warn(f"{runner}: {because}")
     for runner, images in {parity.runner: parity.images for parity in result.parities}.items():

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FILE_NAME = CHAIN
 MAP = "map"  # the output of a stage that the next one takes
 EXIT, LOGITS = "exit", "logits"  # what a chain gives of an image, taken for one file
-VERSION = 1
+VERSION = 2  # 1 did not say what stages move
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Stage:
         exit: the name of the exit's logits.
         rule: when images leave there, and how probable classes are.
         macs: multiplications by weights in this stage, each with its addition.
+        moved_bytes: of weights and activations that this stage reads and writes, each once.
         files: in the chain's folder, by the engine that runs them; "coreml" are those for an Apple system, where the
             example of docs/adaptive.md runs them.
     """
@@ -46,6 +47,7 @@ class Stage:
     exit: str
     rule: ExitRule
     macs: int
+    moved_bytes: int
     files: dict[str, str]
 
 
@@ -75,6 +77,7 @@ class Chain:
                 "exit": stage.exit,
                 "rule": stage.rule.to_dict(),
                 "macs": stage.macs,
+                "moved_bytes": stage.moved_bytes,
                 "files": stage.files,
             }
             for stage in self.stages
@@ -93,12 +96,16 @@ class Chain:
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             if values["version"] != VERSION:
-                raise ArtifactError(f"{path} has version {values['version']}, and this edgekit reads {VERSION}")
+                raise ArtifactError(
+                    f"{path} has version {values['version']}, and this edgekit reads {VERSION}: write it again, "
+                    f"edgekit stages"
+                )
             stages = tuple(
                 Stage(
                     str(stage["exit"]),
                     ExitRule.from_dict(stage["rule"]),
                     int(stage["macs"]),
+                    int(stage["moved_bytes"]),
                     dict(stage["files"]),
                 )
                 for stage in values["stages"]

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgekit.device import sysfs
+from edgekit.device.energy import Meter
 from edgekit.device.engines import PACKAGES
 
 if TYPE_CHECKING:
@@ -106,18 +108,18 @@ class Machine:
 def examine(root: Path = ROOT) -> Machine:
     """Look at this machine; imports no runtime."""
     frequencies = root / "sys/devices/system/cpu/cpu0/cpufreq"
-    ends = [_number(frequencies / f"cpuinfo_{end}_freq") for end in ("min", "max")]
+    ends = [sysfs.number(frequencies / f"cpuinfo_{end}_freq") for end in ("min", "max")]
     low_khz, high_khz = ends
-    memory = next((line for line in _lines(root / "proc/meminfo") if line.startswith("MemTotal:")), None)
+    memory = next((line for line in sysfs.lines(root / "proc/meminfo") if line.startswith("MemTotal:")), None)
     known = flags(root)
     return Machine(
-        model=_text(root / "proc/device-tree/model"),
+        model=sysfs.text(root / "proc/device-tree/model"),
         processor=processor(root),
         architecture=platform.machine(),
         bits=8 * struct.calcsize("P"),
         cores=cores(),
         instructions=tuple(dict.fromkeys(said for flag, said in INSTRUCTIONS.items() if flag in known)),
-        governor=_text(frequencies / "scaling_governor"),
+        governor=sysfs.text(frequencies / "scaling_governor"),
         clock_mhz=None if low_khz is None or high_khz is None else (low_khz / 1e3, high_khz / 1e3),
         memory_mib=int(memory.split()[1]) / 1024 if memory else None,
         system=f"{platform.system()} {platform.release()}",
@@ -169,6 +171,8 @@ class Conditions:
         clock_mhz: the lowest and highest clock that was seen.
         temperature_c: the highest that was seen.
         flags: what held the machine down, in words.
+        watts: that the machine drew on average; None where no sensor tells.
+        sensor: that told, and what it measures; "" likewise.
     """
 
     seconds: float
@@ -177,6 +181,8 @@ class Conditions:
     clock_mhz: tuple[float, float] | None
     temperature_c: float | None
     flags: tuple[str, ...]
+    watts: float | None = None
+    sensor: str = ""
 
 
 class Watch:
@@ -184,7 +190,7 @@ class Watch:
 
     def __init__(self, root: Path = ROOT) -> None:
         self._root = root
-        self._started = time.perf_counter()
+        self._meter, self._started = Meter(root), time.perf_counter()
         self._before, self._ours_s = _processor_time(root), _our_time_s()
         self._bits, self._counts = _throttled(root), _throttle_counts(root)
         self._clocks_mhz: list[float] = []
@@ -224,12 +230,14 @@ class Watch:
             (min(self._clocks_mhz), max(self._clocks_mhz)) if self._clocks_mhz else None,
             max(self._temperatures_c, default=None),
             tuple(self._flags),
+            self._meter.mean_watts(),
+            self._meter.sensor,
         )
 
 
 def _processor_time(root: Path) -> tuple[int, int] | None:
     """Ticks of all cores that processes ran, and that were stolen. Source: proc_stat(5), the line "cpu"."""
-    first = next(iter(_lines(root / "proc/stat")), "").split()
+    first = next(iter(sysfs.lines(root / "proc/stat")), "").split()
     if len(first) < 9 or first[0] != "cpu":
         return None
     user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, first[1:9])
@@ -244,7 +252,7 @@ def _our_time_s() -> float:
 
 def _throttled(root: Path) -> int | None:
     """The firmware's bits; None where there is no firmware that has them."""
-    text = _text(root / "sys/devices/platform/soc/soc:firmware/get_throttled")  # hexadecimal, without 0x
+    text = sysfs.text(root / "sys/devices/platform/soc/soc:firmware/get_throttled")  # hexadecimal, without 0x
     if text is None and root == ROOT and (program := shutil.which("vcgencmd")):
         try:
             done = subprocess.run([program, "get_throttled"], capture_output=True, text=True, timeout=5, check=False)
@@ -260,52 +268,34 @@ def _throttled(root: Path) -> int | None:
 def _throttle_counts(root: Path) -> int:
     """How often x86 cores throttled themselves since the start."""
     counters = (root / "sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle/*_throttle_count")
-    return sum(int(count) for path in counters if (count := _number(path)) is not None)
+    return sum(int(count) for path in counters if (count := sysfs.number(path)) is not None)
 
 
 def _cooling(root: Path) -> Iterator[str]:
     """Devices that cool by lowering the clock, and are at it. Source: sysfs-api of Linux's thermal documentation."""
     for device in sorted((root / "sys/class/thermal").glob("cooling_device*")):
-        kind = _text(device / "type") or ""
+        kind = sysfs.text(device / "type") or ""
         lowers_clock = kind.lower().startswith(("cpufreq", "thermal-cpufreq", "processor", "cpu-"))
-        if lowers_clock and _number(device / "cur_state"):
+        if lowers_clock and sysfs.number(device / "cur_state"):
             yield kind
 
 
 def _clocks_mhz(root: Path) -> list[float]:
     """Of each core, now."""
     paths = sorted((root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))
-    found = [khz / 1e3 for path in paths if (khz := _number(path)) is not None]
+    found = [khz / 1e3 for path in paths if (khz := sysfs.number(path)) is not None]
     return found or [float(value) for key, value in _cpuinfo(root) if key == "cpu MHz"]
 
 
 def _temperatures_c(root: Path) -> list[float]:
     """Of each thermal zone of the processor; of all where none has a name that says so."""
     zones = sorted((root / "sys/class/thermal").glob("thermal_zone*"))
-    named = {zone: (_text(zone / "type") or "").lower() for zone in zones}
+    named = {zone: (sysfs.text(zone / "type") or "").lower() for zone in zones}
     cpu = [zone for zone, kind in named.items() if "cpu" in kind or "pkg" in kind or "soc" in kind]
-    return [milli / 1e3 for zone in cpu or zones if (milli := _number(zone / "temp")) is not None]
+    return [milli / 1e3 for zone in cpu or zones if (milli := sysfs.number(zone / "temp")) is not None]
 
 
 def _cpuinfo(root: Path) -> list[tuple[str, str]]:
     """What Linux says of every core, one after the other; empty elsewhere."""
-    fields = (line.partition(":") for line in _lines(root / "proc/cpuinfo"))
+    fields = (line.partition(":") for line in sysfs.lines(root / "proc/cpuinfo"))
     return [(key.strip(), value.strip()) for key, _, value in fields]
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return []
-
-
-def _text(path: Path) -> str | None:
-    return next((line.strip(" \0") for line in _lines(path)), None)
-
-
-def _number(path: Path) -> float | None:
-    try:
-        return float(_text(path) or "")
-    except ValueError:
-        return None

@@ -40,22 +40,22 @@ class Share:
 
 
 class EarlierExits:
-    """Lets images leave earlier while they take more time than they may, and as chosen where time allows.
+    """Lets images leave earlier while they take more than they may, and as chosen where the budget allows.
 
     Args:
         rules: as they were chosen.
-        budget_s: seconds that an image may take on average.
+        budget: what an image may take on average: seconds, of the clock or the processor, or joules.
     """
 
-    def __init__(self, rules: Sequence[ExitRule], budget_s: float) -> None:
-        self._rules, self._budget_s = tuple(rules), budget_s
-        self._mean_s = budget_s
+    def __init__(self, rules: Sequence[ExitRule], budget: float) -> None:
+        self._rules, self._budget = tuple(rules), budget
+        self._mean = budget
         self.factor = 1.0  # of the limits
 
-    def after(self, took_s: float) -> list[ExitRule]:
-        """The rules for the next image, after one that took so many seconds."""
-        self._mean_s += FORGETS * (took_s - self._mean_s)
-        moved = self.factor * math.exp(GAIN * min(self._mean_s / self._budget_s - 1, 1.0))
+    def after(self, took: float) -> list[ExitRule]:
+        """The rules for the next image, after one that took so much."""
+        self._mean += FORGETS * (took - self._mean)
+        moved = self.factor * math.exp(GAIN * min(self._mean / self._budget - 1, 1.0))
         self.factor = min(max(moved, 1.0), MOST)
         *early, last = self._rules
         return [*(replace(rule, limit=int(rule.limit * self.factor)) for rule in early), last]
@@ -66,21 +66,21 @@ class Sizes:
 
     Args:
         count: of files, the one for the largest images first.
-        budget_s: seconds that an image may take on average.
+        budget: what an image may take on average: seconds, of the clock or the processor, or joules.
     """
 
-    def __init__(self, count: int, budget_s: float) -> None:
-        self._mean_s: list[float | None] = [None] * count
-        self._budget_s, self._since = budget_s, 0
+    def __init__(self, count: int, budget: float) -> None:
+        self._means: list[float | None] = [None] * count
+        self._budget, self._since = budget, 0
         self.chosen = 0
 
-    def after(self, took_s: float) -> int:
-        """The place of the file for the next image, after one that took so many seconds in the one chosen now."""
-        before = self._mean_s[self.chosen]
-        self._mean_s[self.chosen] = took_s if before is None else before + FORGETS * (took_s - before)
+    def after(self, took: float) -> int:
+        """The place of the file for the next image, after one that took so much in the one chosen now."""
+        before = self._means[self.chosen]
+        self._means[self.chosen] = took if before is None else before + FORGETS * (took - before)
         self._since += 1
         if self._since >= TRIED_AGAIN:
-            self._mean_s, self._since = [None] * len(self._mean_s), 0
-        fits = (place for place, mean in enumerate(self._mean_s) if mean is None or mean <= self._budget_s)
-        self.chosen = next(fits, len(self._mean_s) - 1)
+            self._means, self._since = [None] * len(self._means), 0
+        fits = (place for place, mean in enumerate(self._means) if mean is None or mean <= self._budget)
+        self.chosen = next(fits, len(self._means) - 1)
         return self.chosen

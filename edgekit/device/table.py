@@ -20,6 +20,8 @@ def results_table(results: Results) -> str:
     lines = [machine_line(results.machine), *aligned([list(_COLUMNS), *rows], left=1)]
     lines += [f"{row.path}: {row.slow_because}" for row in results.rows if row.slow_because is not None]
     lines += [refusal.reason for refusal in results.refused]
+    fared = results.conditions
+    lines += [] if fared.watts is None else [f"{fared.watts:.1f} W on average: {fared.sensor}"]
     lines += [f"DIRTY: {reason}" for reason in results.dirty]
     return "\n".join(lines)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgekit.device import machine
+from edgekit.device import machine, sysfs
 from edgekit.device.machine import Watch, examine
 from edgekit.pipeline.proving.emulation import HASWELL_CPUINFO
 
@@ -126,7 +126,7 @@ def test_what_the_firmware_says(pi: Path, before: str, after: str, said: list[st
 
 
 def test_the_firmware_is_asked_by_its_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_text", lambda _: None)
+    monkeypatch.setattr(sysfs, "text", lambda _: None)
     monkeypatch.setattr(shutil, "which", lambda _: "vcgencmd")
     answers = {"throttled=0x50005\n": 0x50005, "VCHI initialization failed\n": None, "": None}
     for answer, bits in answers.items():

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from edgekit.conventions import colour_of
+from edgekit.integer_model import IntegerModel
 from edgekit.tasks.classification.answers import Candidate, Classes
 from edgekit.tasks.detection.answers import Thing, Things
 from edgekit.tasks.drawing import drawn
@@ -130,6 +131,36 @@ def test_logits_are_real(camera: ModuleType, exported: Path, digit: tuple[NDArra
     ]
     assert {best.index for best in found} == {label}
     assert abs(found[0].probability - found[1].probability) < 0.1
+
+
+def test_a_frame_says_what_it_moved(camera: ModuleType, exported: Path, digit: tuple[NDArray[np.uint8], int]) -> None:
+    """Of an int8 file, whose integer model lies beside it."""
+    file = exported / f"{NAME}.int8.tflite"
+    wanted = IntegerModel.load(file.with_suffix(".edgekit")).moved_bytes
+    assert camera.Network(file, threads=1).look(digit[0]).moved_bytes == wanted
+    assert camera.Network(exported / f"{NAME}.float32.tflite", threads=1).look(digit[0]).moved_bytes is None
+
+
+def test_a_budget_is_of_whatever_is_counted(
+    camera: ModuleType, exported: Path, digit: tuple[NDArray[np.uint8], int]
+) -> None:
+    """Of two files of one size, the first costs too much: a joule a frame where a tenth is allowed."""
+    spent = iter([0.0, 1.0, 1.0, 1.05])
+    budget = camera.Budget(0.1, lambda: next(spent))
+    network = camera.Network(
+        *(exported / f"{NAME}.{precision}.tflite" for precision in ("float32", "int8")), threads=1, budget=budget
+    )
+    assert [network.look(digit[0]).moved_bytes is None for _ in range(2)] == [True, False]
+
+
+def test_energy_needs_a_sensor(
+    camera: ModuleType, exported: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(camera, "ROOT", tmp_path)
+    with pytest.raises(SystemExit, match="no sensor here measures energy: --budget-cpu-ms"):
+        camera.main([str(exported / f"{NAME}.int8.tflite"), "--budget-mj", "5"])
+    with pytest.raises(SystemExit):
+        camera.main([str(exported / f"{NAME}.int8.tflite"), "--budget-mj", "5", "--budget-ms", "5"])
 
 
 def test_boxes_and_masks_are_drawn_on_the_picture(camera: ModuleType) -> None:

@@ -204,7 +204,7 @@ def test_stages_leave_where_every_runtime_does(confidence: float | None) -> None
 
 
 def test_what_stages_read_is_written() -> None:
-    stage = Stage("exit1", exits.ExitRule.of("exit1", 0.1, 1.0, 0.9), 1, {"litert": "stage1.int8.tflite"})
+    stage = Stage("exit1", exits.ExitRule.of("exit1", 0.1, 1.0, 0.9), 1, 1, {"litert": "stage1.int8.tflite"})
     chain = json.loads(Chain("net", ("a", "b"), (stage,)).to_json())
     written = {*chain, *chain["stages"][0], *chain["stages"][0]["rule"]}
     kotlin, swift = (

@@ -44,6 +44,7 @@ class WrittenStage:
         format: its name.
         size_bytes: of it.
         macs: multiplications by weights.
+        moved_bytes: of weights and activations that it reads and writes, each once.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class WrittenStage:
     format: str
     size_bytes: int
     macs: int
+    moved_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,8 @@ def write_chain(path: Path, targets: Sequence[str]) -> ChainResult:
                 if wrong := [gate for gate in held if not gate.passed]:
                     raise GateFailed(f"{file.name} is not what it has to be: {wrong[0].problem}. Nothing was written")
                 size, exit_name = files.size_bytes(file), stage.graph.outputs[0].name
-                written.append(WrittenStage(file, exit_name, form.name, size, stage.graph.macs))
+                costs = stage.graph.macs, stage.moved_bytes
+                written.append(WrittenStage(file, exit_name, form.name, size, *costs))
         names = {form.name: [f"stage{n}.int8{form.suffix}" for n in range(1, len(stages) + 1)] for form in formats}
         engines = {form.name: engine_of(form.name) or form.name for form in formats}
         chain = Chain(
@@ -147,6 +150,7 @@ def write_chain(path: Path, targets: Sequence[str]) -> ChainResult:
                     stage.graph.outputs[0].name,
                     rules[place],
                     stage.graph.macs,
+                    stage.moved_bytes,
                     {engine: names[name][place] for name, engine in engines.items()},
                 )
                 for place, stage in enumerate(stages)

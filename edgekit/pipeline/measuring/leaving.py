@@ -41,11 +41,13 @@ class ExitShare:
         exit: its name.
         share: of all images, 0..1.
         macs: multiplications by weights for an image that leaves there.
+        moved_bytes: that it moves at least: weights and activations, each read and written once.
     """
 
     exit: str
     share: float
     macs: int
+    moved_bytes: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
@@ -57,6 +59,7 @@ class Saved:
         images: how many were run.
         exits: where they left.
         macs: mean multiplications of an image.
+        moved_bytes: likewise, bytes that it moves at least.
         chain_us: mean time of an image through the stages, microseconds.
         whole_us: likewise, through the whole network.
         taken: the place of the exit of each image, [N].
@@ -68,6 +71,7 @@ class Saved:
     images: int
     exits: tuple[ExitShare, ...]
     macs: float
+    moved_bytes: float
     chain_us: float
     whole_us: float
     taken: NDArray[np.intp] = field(repr=False, metadata={"json": False})
@@ -133,16 +137,16 @@ def time_stages(folder: Path, whole: Path, images: Path, progress: Progress = si
             taken.append(left.exit)
             answers.append((int(left.logits.argmax()), int(next(iter(given.values())).argmax())))
         progress("timing", len(taken), max(len(source), len(taken)))
-    until = np.cumsum([stage.macs for stage in runner.chain.stages])
+    until, moved = np.cumsum([(stage.macs, stage.moved_bytes) for stage in runner.chain.stages], 0).T
     exits = np.array(taken, np.intp)
     shares = tuple(
-        ExitShare(stage.exit, float((exits == place).mean()), int(until[place]))
+        ExitShare(stage.exit, float((exits == place).mean()), int(until[place]), int(moved[place]))
         for place, stage in enumerate(runner.chain.stages)
     )
     chain_us, whole_us = 1e6 * np.array(seconds).mean(0)
     own, others = np.array(answers, np.intp).T
-    macs = float(until[exits].mean())
-    return Saved(runner.name, len(exits), shares, macs, float(chain_us), float(whole_us), exits, own, others)
+    costs = float(until[exits].mean()), float(moved[exits].mean())
+    return Saved(runner.name, len(exits), shares, *costs, float(chain_us), float(whole_us), exits, own, others)
 
 
 def _feeding(path: Path, shape: tuple[int, ...] | None) -> Callable[[NDArray[np.uint8]], NDArray[Any]]:
