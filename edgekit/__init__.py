@@ -15,6 +15,7 @@ Functions
     prune(model, data, …)            take channels out of a trained network               -> Pruned
     export(model, calibration, …)    write a trained network for its targets              -> Exported
     verify(files, data, …)           prove that files are the model that was trained      -> Verified
+    diagnose(paths, data, …)         name what is wrong, and what ends it                 -> Diagnosed
     sweep(spec, …)                   measure a grid of networks and settings              -> Swept
     bench(files, …)                  measure latency, start and memory, here or by ssh    -> Benched
     load(file)                       open a file: .predict(image), .run(array), .metadata -> Loaded
@@ -88,9 +89,9 @@ from edgekit.version import __version__
 
 if TYPE_CHECKING:
     from edgekit import errors
-    from edgekit.api import bench, export, load, prune, sweep, train, verify
+    from edgekit.api import bench, diagnose, export, load, prune, sweep, train, verify
 
-__all__ = ["__version__", "bench", "errors", "export", "load", "prune", "sweep", "train", "verify"]
+__all__ = ["__version__", "bench", "diagnose", "errors", "export", "load", "prune", "sweep", "train", "verify"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a function of the API

@@ -72,6 +72,7 @@ NEED_A_TOOLCHAIN = (
         "edgekit.models.sums",
         "edgekit.models.writing",
     ),
+    *("edgekit.diagnosis.layers", "edgekit.diagnosis.network"),
     *("edgekit.exporters.torch.*", "edgekit.training.*", "edgekit.verification.closeness"),
 )
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
     from edgekit.api.loaded import Loaded
-    from edgekit.api.results import Benched, Exported, Pruned, Swept, Trained, Verified
+    from edgekit.api.results import Benched, Diagnosed, Exported, Pruned, Swept, Trained, Verified
     from edgekit.progress import Progress
 
     Model: TypeAlias = str | PathLike[str] | nn.Module | ExportedProgram
@@ -419,6 +419,70 @@ def verify(  # noqa: PLR0913 - one a flag of the command
     given = dict(locals())
     given.pop("verifying")
     return verifying.verify(**given)
+
+
+def diagnose(  # noqa: PLR0913 - one a flag of the command
+    paths: Files | None = None,
+    data: Images | None = None,
+    *,
+    training: str | PathLike[str] | None = None,
+    images: int | None = None,
+    no_timing: bool = False,
+    labels: str | PathLike[str] | None = None,
+    preprocessing: str | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    order: str | None = None,
+    padding: str | None = None,
+    resize: int | tuple[int, int] | str | None = None,
+    model: nn.Module | ExportedProgram | None = None,
+    task: str | None = None,
+    insist: bool = False,
+    threads: int | None = None,
+    report: str | PathLike[str] | None = None,
+    config: str | PathLike[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Diagnosed:
+    """Name what is wrong with a network, its images, its training or its files, each with a remedy.
+
+    >>> edgekit.diagnose("runs/a", "flowers/val", training="flowers/train").findings      # doctest: +SKIP
+
+    Args:
+        paths: a checkpoint or the folder of a run, and files that were exported from it; or what ``export`` gave.
+        data: labelled images that the network was not trained on, as ``export`` takes them for calibration.
+        training: a folder of those that it was trained on; by default the few that a run has kept.
+        images: how many of data to take, evenly spread.
+        no_timing: time nothing.
+        labels: a text file of class names, one a line.
+        preprocessing: how images were normalized in training, as in ``export``.
+        mean: or its mean.
+        std: and its standard deviation.
+        order: "RGB" or "BGR".
+        padding: "same" (TensorFlow) or "symmetric" (PyTorch), where a checkpoint does not tell.
+        resize: of images before the centre crop.
+        model: a network in memory, in the place of a checkpoint.
+        task: what the network is for, where it does not say it.
+        insist: say nothing of what evidence contradicts.
+        threads: to compute with; files are timed with one and with so many.
+        report: a page to write, .html.
+        config: an edgekit.toml; none is read unless it is named here.
+        settings: any key of edgekit.toml.
+        progress: as in ``export``.
+
+    Returns:
+        ``findings``, each with ``trouble``, ``sentence``, ``evidence`` and ``remedy``; ``subjects``, every network that
+        was run, with its ``quality``; ``layers``, ``batch_norm``, ``log``. Its repr is a table.
+
+    Raises:
+        edgekit.errors.BadInput: the network, a file or the images cannot be used.
+        edgekit.errors.MissingDependency: a file's runtime is not installed.
+    """
+    from edgekit.api import diagnosing  # noqa: PLC0415 - see the module
+
+    given = dict(locals())
+    given.pop("diagnosing")
+    return diagnosing.diagnose(**given)
 
 
 def sweep(  # noqa: PLR0913 - one a flag of the command

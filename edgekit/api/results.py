@@ -13,6 +13,7 @@ from edgekit.errors import ArtifactError, ConfigError
 from edgekit.exporters.formats import FORMATS
 from edgekit.facts import assumed
 from edgekit.pipeline.choosing.sweep import SweepResult
+from edgekit.pipeline.diagnosing.diagnosis import DiagnoseResult
 from edgekit.pipeline.making.export import ExportedFile, ExportResult
 from edgekit.pipeline.making.manifest import Manifest
 from edgekit.pipeline.making.prune import Pruned as PruneResult
@@ -224,6 +225,19 @@ class Swept(Shown, SweepResult):
             NOTHING if row.size_bytes is None else size(row.size_bytes),
             NOTHING if row.latency_ms is None else f"{row.latency_ms:.3g}",
         )
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Diagnosed(Shown, DiagnoseResult):
+    """What a diagnosis found."""
+
+    def page(self) -> Page:
+        """What is shown."""
+        rows = [("", "trouble", "what it is")]
+        rows += [("✘", str(one.trouble), in_python(one.sentence)) for one in self.findings]
+        remedies = tuple(f"{one.trouble}: {one.evidence}; {one.remedy}" for one in self.findings)
+        healthy = "" if self.findings else ": no trouble was found"
+        return Page(f"{self.network}, {self.data}{healthy}", tuple(rows) if self.findings else (), remedies)
 
 
 def paths_of(files: Any) -> list[Path]:  # noqa: ANN401 - what a user names

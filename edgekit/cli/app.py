@@ -12,6 +12,7 @@ from edgekit.cli import (
     compile,  # noqa: A004 - a command's name
     config,
     devices,
+    diagnose,
     diff,
     doctor,
     emulate,
@@ -55,6 +56,7 @@ app.command()(predict.predict)
 app.command()(bench.bench)
 app.command()(bundle.bundle)
 app.command()(profile.profile)
+app.command()(diagnose.diagnose)
 app.command()(baseline.baseline)
 app.command()(devices.devices)
 app.command("targets", hidden=True)(devices.devices)  # as it was called before

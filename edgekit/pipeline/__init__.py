@@ -1,8 +1,8 @@
 """What each command does, as plain functions: it takes settings, prints nothing, and returns a value.
 
 ``making`` leads from images to a checkpoint, and from that to files; ``proving`` says whether files are what they have
-to be, ``measuring`` says what they cost, and ``choosing`` does all three for many networks and settings, to say which
-of them suits a purpose. Each knows those before it and none behind it.
+to be, ``measuring`` says what they cost, ``diagnosing`` what is wrong, and ``choosing`` does all of it for many
+networks and settings, to say which of them suits a purpose. Each knows those before it and none behind it.
 
 | command | function | gives |
 |---|---|---|
@@ -26,6 +26,7 @@ of them suits a purpose. Each knows those before it and none behind it.
 | sweep | ``edgekit.pipeline.choosing.sweep.sweep`` | ``SweepResult`` |
 | bundle | ``edgekit.pipeline.measuring.bundle.bundle`` | ``Bundle`` |
 | profile | ``edgekit.pipeline.measuring.profile.profile`` | ``ProfileResult`` |
+| diagnose | ``edgekit.pipeline.diagnosing.diagnose.diagnose`` | ``DiagnoseResult`` |
 | doctor | ``edgekit.pipeline.measuring.doctor.examine`` | ``Diagnosis`` |
 
 Where the command line ends with a sentence, they raise ``edgekit.errors.EdgekitError``. ``edgekit.export`` and its

@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from edgekit.errors import ConfigError
+from edgekit.tasks.quality import Quality
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -117,6 +118,16 @@ class Task(ABC, Generic[T]):
     def by_class(self, outputs: Outputs, targets: T) -> dict[str, float]:  # noqa: ARG002 - not every task has it
         """What the first metric is the mean of: its value for each class that occurs, percent, by the class's name."""
         return {}
+
+    def quality(self, outputs: Outputs, targets: T, names: Sequence[str]) -> Quality:  # noqa: ARG002 - others tell images
+        """How good a network is in detail.
+
+        Args:
+            outputs: for N images.
+            targets: of these.
+            names: of these.
+        """
+        return Quality(self.measure(outputs, targets))
 
     # --- what people see
 

@@ -32,6 +32,7 @@ def test_every_command_that_does_something_has_a_row() -> None:
     doing = {
         path.stem
         for path in CLI.glob("*.py")
-        if f"pipeline.{path.stem}" in re.sub(r"making\.|proving\.|measuring\.|choosing\.", "", path.read_text())
+        if f"pipeline.{path.stem}"
+        in re.sub(r"making\.|proving\.|measuring\.|diagnosing\.|choosing\.", "", path.read_text())
     }
     assert doing - {command for command, _, _ in ROWS} == set()

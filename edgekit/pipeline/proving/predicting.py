@@ -185,6 +185,10 @@ class Opened:
         given = self._runner.run(batch)
         return {name: given[name] for name in self.summary.names}
 
+    def input_of(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
+        """What ``run`` takes for images [N, H, W, C], as ``metadata.preprocessing`` makes them."""
+        return encode(pixels, self.metadata, _params(self.summary.inputs[0]))
+
     def of_pixels(
         self, pixels: NDArray[np.uint8], names: Sequence[str] = (), *, most: int = 5
     ) -> tuple[Predicted, ...]:
@@ -195,8 +199,7 @@ class Opened:
             names: of the images.
             most: how many things of each, such as classes.
         """
-        taken = _params(self.summary.inputs[0])
-        return self.of_input(encode(pixels, self.metadata, taken), names, most=most)
+        return self.of_input(self.input_of(pixels), names, most=most)
 
     def of_input(self, batch: NDArray[Any], names: Sequence[str] = (), *, most: int = 5) -> tuple[Predicted, ...]:
         """The same of what the file takes, [N, C, H, W]."""

@@ -13,6 +13,8 @@ from edgekit.errors import DataError
 from edgekit.tasks.classification import accuracy, labels
 from edgekit.tasks.classification.answers import Classes, answers, class_names, of_class
 from edgekit.tasks.classification.plausibility import TOP1, judged
+from edgekit.tasks.classification.quality import confusion_matrix, confusions, of_classes, reliability
+from edgekit.tasks.quality import Quality
 from edgekit.tasks.statistics import paired, share
 from edgekit.tasks.task import Task, only_vector
 from edgekit.tasks.values import (
@@ -133,6 +135,16 @@ class Classification(Task[tuple[int, ...]]):
         """Whether the network is as good as it takes itself to be."""
         logits = outputs[self.output]
         return judged(accuracy.measure(logits, targets), accuracy.confidence(logits), logits.shape[1])
+
+    def quality(self, outputs: Outputs, targets: tuple[int, ...], names: Sequence[str]) -> Quality:
+        """Each class, what it is taken for, and whether the network is right as often as it says."""
+        logits, called = outputs[self.output], class_names(self.classes, self.labels)
+        return Quality(
+            self.measure(outputs, targets),
+            of_classes(confusion_matrix(logits, targets), called),
+            confusions(logits, targets, called, names),
+            reliability(logits, targets),
+        )
 
     def decode(self, outputs: Outputs, most: int = 5) -> tuple[Classes, ...]:
         """The most probable classes of each image; the probabilities are the soft-max of the logits."""

@@ -19,6 +19,7 @@ from edgekit.tasks.annotated import beside, lacking
 from edgekit.tasks.classification.answers import class_names
 from edgekit.tasks.detection.answers import Things, labelled, missing, things
 from edgekit.tasks.detection.coding import decode, probabilities
+from edgekit.tasks.detection.errors import errors_of
 from edgekit.tasks.detection.precision import (
     THRESHOLDS,
     Hits,
@@ -27,6 +28,7 @@ from edgekit.tasks.detection.precision import (
     hits,
     mean_over_classes,
 )
+from edgekit.tasks.quality import OfClass, Quality, worst_first
 from edgekit.tasks.statistics import share
 from edgekit.tasks.task import Task
 from edgekit.tasks.values import (
@@ -200,6 +202,19 @@ class Detection(Task[Sequence[Boxes]]):
         )
         limit = f"more than {percent(round(says / 2, 2))}"
         return Plausibility("the float network's own boxes", measured, limit, problem if is_poor else "")
+
+    def quality(self, outputs: Outputs, targets: Sequence[Boxes], names: Sequence[str]) -> Quality:  # noqa: ARG002 - images do not matter
+        """Each class, and errors by kind."""
+        there = np.bincount(
+            np.concatenate([one.classes[~one.is_crowd] for one in targets]).astype(np.int64), minlength=self.classes
+        )
+        number = dict(zip(self._names, there.tolist(), strict=True))
+        precisions = self.by_class(outputs, targets)
+        return Quality(
+            self.measure(outputs, targets),
+            worst_first([OfClass(name, number[name], value) for name, value in precisions.items()]),
+            errors=errors_of(self.detections(outputs), targets, self.classes, SURE),
+        )
 
     def decode(self, outputs: Outputs, most: int = 5) -> tuple[Things, ...]:
         """The boxes of each image from ``SURE`` on, the most certain first."""

@@ -15,7 +15,9 @@ from edgekit.errors import ConfigError
 from edgekit.facts import Basis, Fact
 from edgekit.tasks.annotated import beside, lacking
 from edgekit.tasks.classification.answers import class_names
+from edgekit.tasks.quality import OfClass, Quality, confused, worst_first
 from edgekit.tasks.segmentation.answers import Regions, regions
+from edgekit.tasks.segmentation.borders import by_place
 from edgekit.tasks.segmentation.masks import confusion, enlarged, mask_of, mean_overlap, overlaps
 from edgekit.tasks.statistics import paired, resampled
 from edgekit.tasks.task import Task
@@ -177,6 +179,22 @@ class Segmentation(Task[Sequence[NDArray[np.uint8]]]):
             f"trained: every file of it is as wrong. verify.limits.miou sets what is expected, if that is right"
         )
         return Plausibility("the float network's own masks", measured, limit, problem if is_poor else "")
+
+    def quality(self, outputs: Outputs, targets: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> Quality:  # noqa: ARG002 - images do not matter
+        """Each class, what its pixels are taken for, and whether errors lie at borders."""
+        matrix = self._confusions(outputs, targets).sum(0)
+        number = dict(zip(self._names, matrix.sum(1).tolist(), strict=True))
+        shares = self.by_class(outputs, targets)
+        said = (
+            (mask, _mask(values, (mask.shape[0], mask.shape[1])))
+            for values, mask in zip(outputs[self.output], targets, strict=True)
+        )
+        return Quality(
+            self.measure(outputs, targets),
+            worst_first([OfClass(name, number[name], value) for name, value in shares.items()]),
+            confused(matrix, self._names),
+            errors=by_place(said),
+        )
 
     def decode(self, outputs: Outputs, most: int = 5) -> tuple[Regions, ...]:
         """The class of each pixel, and how much each class covers."""
