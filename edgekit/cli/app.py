@@ -30,6 +30,7 @@ from edgekit.cli import (
     sweep,
     train,
     verify,
+    view,
 )
 from edgekit.device.threads import wait_quietly
 from edgekit.version import __version__
@@ -63,6 +64,7 @@ app.command("targets", hidden=True)(devices.devices)  # as it was called before
 app.command()(check.check)
 app.command()(compile.compile)
 app.command()(inspect.inspect)
+app.command()(view.view)
 app.command()(diff.diff)
 app.command()(reproduce.reproduce)
 app.command()(emulate.emulate)

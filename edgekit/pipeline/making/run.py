@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from edgekit import files
-from edgekit.errors import ConfigError
+from edgekit.errors import BadInput, ConfigError
 from edgekit.models.folders import RUN, STATE
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from edgekit.training.loop import Epoch
 
 LOG, BOARD = "log.csv", "tensorboard"
+_BEFORE, _BEHIND = ("epoch", "lr", "loss"), ("best", "seconds")  # columns of the log, around those of metrics
 _LOCK: Final = ".lock"
 _SCHEMA_VERSION: Final = 1
 # What a run knows by SHA-256, which tells people nothing, in words.
@@ -44,6 +45,51 @@ _DIGESTS: Final = {
     "teachers": "other teachers",
 }
 _SHOWN = 4  # differences in a message
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A row of a run's log.
+
+    Attributes:
+        number: of the epoch, from 1.
+        lr: the learning rate of its last step.
+        loss: the mean over its steps.
+        measured: on the validation images after it, by metric; the first one decides which epoch is best.
+        is_best: whether it was the best so far.
+        seconds: that it took.
+    """
+
+    number: int
+    lr: float
+    loss: float
+    measured: Mapping[str, float]
+    is_best: bool
+    seconds: float
+
+
+def read_log(path: Path) -> tuple[Logged, ...]:
+    """The epochs in a run's ``log.csv``, finished or not.
+
+    Raises:
+        BadInput: the file cannot be read, or is no log of a training.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            first, *rows = csv.reader(stream)
+        names = first[len(_BEFORE) : -len(_BEHIND)]
+        found = tuple(_logged(names, row) for row in rows)
+    except (OSError, ValueError, csv.Error) as error:
+        raise BadInput(f"{path} is no log of edgekit train ({error}): name a run's folder") from error
+    if (*first,) != (*_BEFORE, *names, *_BEHIND) or not found:
+        raise BadInput(f"{path} is no log of edgekit train, which has other columns: name a run's folder")
+    return found
+
+
+def _logged(names: Sequence[str], row: Sequence[str]) -> Logged:
+    number, lr, loss, *values, best, seconds = row
+    measured = dict(zip(names, map(float, values), strict=True))
+    return Logged(int(number), float(lr), float(loss), measured, best == "1", float(seconds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +170,7 @@ class RunFolder:
         text = io.StringIO()
         names = [one.metric.name for one in history[0].measured]
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["epoch", "lr", "loss", *names, "best", "seconds"])
+        writer.writerow([*_BEFORE, *names, *_BEHIND])
         for epoch in history:
             values = [f"{one.value:.6g}" for one in epoch.measured]
             row = [epoch.number, f"{epoch.lr:.6g}", f"{epoch.loss:.6g}", *values, int(epoch.is_best)]
