@@ -129,7 +129,14 @@ def _cut(
     import torch  # noqa: PLC0415 - heavy
 
     from edgekit.capture.torch_export import capture  # noqa: PLC0415 - needs torch
-    from edgekit.compression.pruning.budget import alike, cheapest, costs_of, kept, widths_of  # noqa: PLC0415 - likewise
+    from edgekit.compression.pruning.budget import (  # noqa: PLC0415 - likewise
+        alike,
+        cheapest,
+        costs_of,
+        kept,
+        shares_of,
+        widths_of,
+    )
     from edgekit.compression.pruning.cutting import cut  # noqa: PLC0415 - likewise
     from edgekit.compression.pruning.gates import gated  # noqa: PLC0415 - likewise
     from edgekit.compression.pruning.groups import groups_of  # noqa: PLC0415 - likewise
@@ -144,7 +151,8 @@ def _cut(
     worth = tuple(random.random(group.channels) for group in groups)
     counts = np.array([float(group.channels) for group in groups])
     costs = costs_of(graph, groups, "macs")
-    ladder = alike(widths, counts, multiple) if random.integers(2) else cheapest(widths, worth, costs.slopes, multiple)
+    uniform = alike(widths, counts, multiple)
+    ladder = uniform if random.integers(2) else cheapest(widths, counts, shares_of(worth), costs.slopes, multiple)
     chosen = ladder[int(random.integers(len(ladder)))]
     stays = kept(worth, chosen)
     small = cut(module, structure, groups, stays)

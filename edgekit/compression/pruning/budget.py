@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import bisect
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from itertools import islice
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
 from edgekit.models.resizing import ties
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
 
     Slopes = Callable[[NDArray[np.float64]], NDArray[np.float64]]
     Worth = Sequence[NDArray[np.float64]]  # of each group, what each of its channels is worth, [K]
+    # What is lost where a width falls from one number to another, which counts [groups] hold.
+    Loses = Callable[["Width", NDArray[np.float64], NDArray[np.float64]], float]
 
 Measure = Literal["macs", "size", "channels"]
+_AHEAD: Final = 4  # multiples that a number falls at once, at most: what one of them loses says little of the next
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth value
@@ -127,38 +131,47 @@ def _held(lies_in: NDArray[np.float64], groups: Sequence[Group]) -> float:
     return float(sum(group.channels for group, there in zip(groups, lies_in, strict=True) if there))
 
 
-def cheapest(widths: Sequence[Width], worth: Worth, slopes: Slopes, multiple: int) -> list[NDArray[np.float64]]:
+def cheapest(
+    widths: Sequence[Width], counts: NDArray[np.float64], loses: Loses, slopes: Slopes, multiple: int
+) -> list[NDArray[np.float64]]:
     """Numbers of channels of each group, [groups], of ever smaller networks.
 
-    From one to the next, that number falls to the next multiple which loses least worth for what it saves: the rule of
-    "Group Fisher Pruning" (arXiv:2108.00708, section 3.3), by any costs. What is lost counts as a share of what the
-    group is still worth. So groups need no common scale, and none is emptied because its channels are worth little
-    one by one (docs/pruning.md has what that gives).
+    From one to the next, that number falls to a lower multiple which loses least for what it saves: the rule of "Group
+    Fisher Pruning" (arXiv:2108.00708, section 3.3), by any costs.
 
     Args:
         widths: the numbers that can change.
-        worth: of the channels of each group, [K]; those of least worth go first.
+        counts: of the whole network.
+        loses: what is lost where a number falls.
         slopes: what one channel of each group costs beside so many of the others, [groups].
         multiple: numbers of channels become multiples of it, and never fewer than it.
     """
-    lost = [np.concatenate([[0.0], np.cumsum(np.sort(values))]) for values in worth]
-    counts = np.array([float(len(values)) for values in worth])
     ladder = [counts]
     while True:
         prices = slopes(counts)
         best, chosen = np.inf, None
         for width in widths:
-            fewer = _next(width, counts, multiple)
-            if fewer is None:
-                continue
-            saved = float(prices @ (counts - fewer))
-            price = sum(_price(lost[at], counts[at], fewer[at]) for at in width.groups) / max(saved, 1e-12)
-            if price < best:
-                best, chosen = price, fewer
+            for fewer in islice(_below(width, counts, multiple), _AHEAD):
+                price = loses(width, counts, fewer) / max(float(prices @ (counts - fewer)), 1e-12)
+                if price < best:
+                    best, chosen = price, fewer
         if chosen is None:
             return ladder
         counts = chosen
         ladder.append(counts)
+
+
+def shares_of(worth: Worth) -> Loses:
+    """What is lost by what channels are worth, where nothing could be measured: the share of what is left of a group.
+
+    So groups need no common scale, and none is emptied because its channels are worth little one by one.
+    """
+    lost = [np.concatenate([[0.0], np.cumsum(np.sort(values))]) for values in worth]
+
+    def loses(width: Width, counts: NDArray[np.float64], fewer: NDArray[np.float64]) -> float:
+        return sum(_price(lost[at], counts[at], fewer[at]) for at in width.groups)
+
+    return loses
 
 
 def alike(widths: Sequence[Width], counts: NDArray[np.float64], multiple: int) -> list[NDArray[np.float64]]:
@@ -198,6 +211,14 @@ def kept(worth: Worth, counts: NDArray[np.float64]) -> tuple[NDArray[np.bool_], 
         best[np.argsort(values, kind="stable")[len(values) - count :]] = True
         stays.append(best)
     return tuple(stays)
+
+
+def _below(width: Width, counts: NDArray[np.float64], multiple: int) -> Iterator[NDArray[np.float64]]:
+    """The counts with this number at ever lower multiples."""
+    fewer = _next(width, counts, multiple)
+    while fewer is not None:
+        yield fewer
+        fewer = _next(width, fewer, multiple)
 
 
 def _next(width: Width, counts: NDArray[np.float64], multiple: int) -> NDArray[np.float64] | None:

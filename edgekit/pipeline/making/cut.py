@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from dataclasses import dataclass, replace
@@ -18,13 +19,15 @@ from edgekit.pipeline.making.train import shown
 from edgekit.pipeline.making.trained import FROM_FILE, options_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from edgekit.compression.pruning.budget import Costs, Width
+    from edgekit.compression.pruning.budget import Costs, Slopes, Width
     from edgekit.compression.pruning.groups import Group
+    from edgekit.compression.pruning.latency import Latency
+    from edgekit.compression.pruning.mending import Moments
     from edgekit.config import RankName, Settings
     from edgekit.facts import Fact
     from edgekit.ir import Graph
@@ -46,6 +49,7 @@ _SETTLED_BY: Final = (
     64  # images whose variance is taken at once for batch normalization: fewer make one that is no good
 )
 _SHOWN: Final = 32  # training images that show what a network expects
+_MEASURED: Final = 64  # images on which it is measured what layers can spare
 _NOISE: Final = 8  # images of it
 _MOST: Final = 255
 
@@ -172,15 +176,24 @@ def make(
     """
     from edgekit.compression.pruning.budget import kept  # noqa: PLC0415 - needs torch
     from edgekit.compression.pruning.cutting import cut  # noqa: PLC0415 - likewise
+    from edgekit.compression.pruning.mending import mended, moments_of  # noqa: PLC0415 - likewise
 
     subject = _subject(settings, data, progress)
     if target.measure == "dead":
         return _without_dead(subject)
-    # What loses least at once is not what a training recovers from best: docs/pruning.md.
-    rank = settings.prune.rank or ("output" if subject.batches and data is None else "l1")
+    module, groups = subject.checkpoint.module, subject.groups
+    rank = settings.prune.rank or ("output" if subject.batches else "l1")
     worth = _worth(rank, subject, settings, data)
-    counts, cost = _counts(subject, worth, target, settings, whole_cost)
-    found = cut(subject.checkpoint.module, subject.structure, subject.groups, kept(worth, counts))
+    progress("reading moments", 0, 1)
+    moments = moments_of(module, groups, subject.batches)
+    costs = _costs(subject, target)
+    ladder = _ladder(subject, worth=worth, slopes=costs.slopes, settings=settings, moments=moments, progress=progress)
+    counts, cost = _reached(ladder, costs, target, settings, whole_cost)
+    stays = kept(worth, counts)
+    weights = module.state_dict()
+    whole = copy.deepcopy(module)
+    whole.load_state_dict({**weights, **mended(weights, groups, stays, moments)})
+    found = cut(whole, subject.structure, groups, stays)
     _measure_anew(found.module, subject)
     images = sum(map(len, subject.batches))
     return Made(found.module, found.structure, subject.checkpoint, cost, rank, images, subject.facts)
@@ -336,39 +349,64 @@ def _labelled(subject: _Subject, settings: Settings, data: Data) -> Loss:
     return loss
 
 
-def _counts(
-    subject: _Subject, worth: Worth, target: Target, settings: Settings, whole_cost: float | None
+def _costs(subject: _Subject, target: Target) -> Costs | Latency:
+    """What channels cost, in the target's measure."""
+    from edgekit.compression.pruning.budget import costs_of  # noqa: PLC0415 - needs torch
+    from edgekit.compression.pruning.latency import Latency  # noqa: PLC0415 - likewise
+
+    assert target.measure != "dead", "that is no number"
+    if target.measure != "latency":
+        return costs_of(subject.graph, subject.groups, target.measure)
+    assert target.model is not None, "what was typed has it"
+    return Latency(subject.graph, subject.groups, subject.widths, _predictor(target.model))
+
+
+def _ladder(  # noqa: PLR0913 - a network and what is known of it
+    subject: _Subject,
+    *,
+    worth: Worth,
+    slopes: Slopes,
+    settings: Settings,
+    moments: Mapping[str, Moments],
+    progress: Progress,
+) -> list[Counts]:
+    """Numbers of channels of each group, of ever smaller networks."""
+    import torch  # noqa: PLC0415 - imported where it is used
+
+    from edgekit.compression.pruning.budget import alike, cheapest, shares_of  # noqa: PLC0415 - needs torch
+    from edgekit.compression.pruning.damage import measure  # noqa: PLC0415 - likewise
+
+    groups, widths, multiple = subject.groups, subject.widths, settings.prune.multiple
+    before = np.array([float(group.channels) for group in groups])
+    if settings.prune.uniform:
+        return alike(widths, before, multiple)
+    if not subject.batches:
+        return cheapest(widths, before, shares_of(worth), slopes, multiple)
+    seen = torch.cat(subject.batches)[:_MEASURED]
+    loses = measure(
+        subject.checkpoint.module, groups, widths, worth=worth, moments=moments, images=seen, multiple=multiple,
+        progress=progress,
+    )  # fmt: skip
+    return cheapest(widths, before, loses, slopes, multiple)
+
+
+def _reached(
+    ladder: Sequence[Counts], costs: Costs | Latency, target: Target, settings: Settings, whole_cost: float | None
 ) -> tuple[Counts, float]:
     """How many channels of each group stay, and what the whole network costs.
 
     Raises:
         ConfigError: the target cannot be reached.
     """
-    from edgekit.compression.pruning.budget import alike, cheapest, costs_of, first  # noqa: PLC0415 - needs torch
-    from edgekit.compression.pruning.latency import Latency  # noqa: PLC0415 - likewise
+    from edgekit.compression.pruning.budget import first  # noqa: PLC0415 - needs torch
 
-    wanted = settings.prune
-    assert target.measure != "dead", "that is no number"
-    costs: Costs | Latency
-    if target.measure == "latency":
-        assert target.model is not None, "what was typed has it"
-        predict = _predictor(target.model)
-        costs = Latency(subject.graph, subject.groups, subject.widths, predict)
-    else:
-        costs = costs_of(subject.graph, subject.groups, target.measure)
-    before = np.array([float(group.channels) for group in subject.groups])
-    ladder = (
-        alike(subject.widths, before, wanted.multiple)
-        if wanted.uniform
-        else cheapest(subject.widths, worth, costs.slopes, wanted.multiple)
-    )
-    whole = costs.of(before) if whole_cost is None else whole_cost
+    whole = costs.of(ladder[0]) if whole_cost is None else whole_cost
     found = first(ladder, lambda counts: costs.of(counts) <= target.share * whole)
     if found is None:
         least = costs.of(ladder[-1]) / whole
         raise ConfigError(
             f"--to {target.measure}={target.share:g} cannot be reached: {least:.3f} is left where every layer has as "
-            f"few channels as it can have. Choose more, or a --multiple below {wanted.multiple}"
+            f"few channels as it can have. Choose more, or a --multiple below {settings.prune.multiple}"
         )
     return found, whole
 

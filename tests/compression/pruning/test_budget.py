@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.compression.pruning.budget import Costs, Width, alike, cheapest, costs_of, first, kept
+from edgekit.compression.pruning.budget import Costs, Width, alike, cheapest, costs_of, first, kept, shares_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,19 +27,38 @@ def worth(*values: list[float]) -> tuple[NDArray[np.float64], ...]:
     return tuple(map(np.array, values))
 
 
+def by_shares(
+    widths: tuple[Width, ...], values: tuple[NDArray[np.float64], ...], costs: Costs, multiple: int
+) -> list[NDArray[np.float64]]:
+    counts = np.array([float(len(own)) for own in values])
+    return cheapest(widths, counts, shares_of(values), costs.slopes, multiple)
+
+
+def test_a_step_that_loses_nothing_but_lies_behind_one_that_does_is_found() -> None:
+    """The first 2 channels of the first group lose as much as the first 6: they go together, before the second's."""
+
+    def loses(width: Width, counts: NDArray[np.float64], fewer: NDArray[np.float64]) -> float:
+        lost = {8: 0.0, 6: 1.0, 4: 1.0, 2: 1.0} if width is ALONE[0] else {8: 0.0, 6: 0.5, 4: 1.0, 2: 1.5}
+        at = width.groups[0]
+        return lost[int(fewer[at])] - lost[int(counts[at])]
+
+    ladder = cheapest(ALONE, np.array([8.0, 8.0]), loses, chain(1.0, 1.0).slopes, multiple=2)
+    assert [step.tolist() for step in ladder][:3] == [[8, 8], [2, 8], [2, 6]]
+
+
 def test_within_a_group_the_least_goes_first_and_its_share_of_what_is_left_counts() -> None:
     """A third, then half, of the first group; half of the second, which comes between where it costs more."""
-    ladder = cheapest(ALONE, worth([100.0] * 6, [1.0] * 4), chain(4.0, 5.0).slopes, multiple=2)
+    ladder = by_shares(ALONE, worth([100.0] * 6, [1.0] * 4), chain(4.0, 5.0), 2)
     assert [step.tolist() for step in ladder] == [[6, 4], [4, 4], [4, 2], [2, 2]]
 
 
 def test_numbers_that_are_no_multiple_become_one_and_stay_at_one_at_least() -> None:
-    ladder = cheapest(ALONE, worth([1.0] * 19, [1.0] * 5), chain(1.0, 1.0).slopes, multiple=8)
+    ladder = by_shares(ALONE, worth([1.0] * 19, [1.0] * 5), chain(1.0, 1.0), 8)
     assert [step.tolist() for step in ladder] == [[19, 5], [16, 5], [8, 5]]
 
 
 def test_numbers_that_agree_fall_together() -> None:
-    ladder = cheapest(TIED, worth([1.0] * 16, [1.0] * 8), chain(1.0, 1.0).slopes, multiple=4)
+    ladder = by_shares(TIED, worth([1.0] * 16, [1.0] * 8), chain(1.0, 1.0), 4)
     assert [step.tolist() for step in ladder] == [[16, 8], [12, 6], [8, 4], [4, 2]]
     assert alike(TIED, np.array([16.0, 8.0]), 8)[-1].tolist() == [8, 4]
 
