@@ -24,8 +24,7 @@ class PruneSettings:
     )
     rank: RankName | None = key(
         "what a channel is worth: output (what outputs move without it), taylor (what the loss of labels does), l1 "
-        "(its weights) or bn (its batch normalization); l1 where it is trained afterwards, or there are no images, "
-        "else output",
+        "(its weights) or bn (its batch normalization); output where there are images, else l1",
         default=None,
     )
     uniform: bool = key("every layer keeps the same share of its channels, as a width multiplier has it", default=False)
