@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -87,6 +87,7 @@ class Format:
         suppresses: its files can hold non-maximum suppression behind a detector.
         oldest_runtime: the key of [verify] that names the oldest runtime that has to run its files; None where there is
             none.
+        lacks: precisions that no file of it can have, with the reason.
         options: what its writers are told of the settings: (settings of [export] by key, precision, whether layers have
             16-bit activations) -> options. Raises ConfigError where no file can be written so.
         network_input: names of a tensor inside of a file that stands for the network's input, where the file's own
@@ -106,6 +107,7 @@ class Format:
     int16: bool = False
     suppresses: bool = False
     oldest_runtime: str | None = None
+    lacks: Mapping[str, str] = field(default_factory=dict)
     options: Callable[..., dict[str, Any]] = _no_options
     network_input: tuple[str, ...] = ()
 

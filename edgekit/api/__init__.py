@@ -89,7 +89,8 @@ def export(  # noqa: PLR0913 - one a flag of the command
             default.
         int8: write int8 files; by default where calibration, ranges or data_free is given.
         float16: write float16 files, too.
-        dynamic: likewise, of int8 weights whose layers quantize what they read, which takes no images.
+        dynamic: likewise, of int8 weights whose layers quantize what they read, which takes no images, and is often
+            slower than float32.
         weight_only: likewise, of int8 weights that compute in float32.
         float32: write float32 files, too; the default without any of the others.
         device: what the files are for, "raspberrypi4" (``edgekit devices`` lists them); it decides what nothing else

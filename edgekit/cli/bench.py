@@ -18,7 +18,7 @@ from edgekit.cli.options import (
     find_config,
     load_settings,
 )
-from edgekit.device.plan import CHAIN
+from edgekit.device.plan import CHAIN, LAPS
 from edgekit.errors import ConfigError
 from edgekit.flags import names
 
@@ -235,9 +235,10 @@ def _method(results: Results) -> str:
     """How the figures were made, and how the machine fared meanwhile."""
     coverage = results.rows[0].p50_ms.coverage
     measured = f"{console.count(results.laps, 'lap')} of fresh processes in turns, {results.conditions.seconds:.0f} s"
-    interval = f"the interval holds another measurement's median with {coverage:.0%}"
-    if results.laps == 1:
-        interval = "one lap says nothing of another measurement"
+    interval = f"the interval holds another measurement's median in {coverage:.0%} of cases"
+    if not coverage:
+        laps = "one lap says" if results.laps == 1 else f"{results.laps} laps say"
+        interval = f"{laps} nothing of another measurement, for which the usual {LAPS} are needed"
     return "; ".join([measured, interval, *_fared(results.conditions)])
 
 

@@ -12,6 +12,7 @@ import signal
 import sys
 import textwrap
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -51,6 +52,7 @@ __all__ = [
 
 _LIVE: list[Console] = []  # the console that shows progress bars, while it does
 _USUAL_WIDTH = 80
+_PATIENCE_S = 10.0  # what takes longer is foretold, where no bar shows it
 _GAP = 2  # between columns
 INTERRUPTED, TERMINATED = 130, 143  # what shells give for SIGINT and SIGTERM
 
@@ -236,14 +238,22 @@ def escape(text: str) -> str:
 
 
 def _stage_lines() -> Progress:
-    seen: set[str] = set()
+    """A line a stage, and one that says how long it is going to take, where that is long."""
+    begun: dict[str, tuple[float, int]] = {}
+    foretold: set[str] = set()
 
-    def update(stage: str, done: int, total: int) -> None:  # noqa: ARG001 - a Progress is told
-        name = stage.partition(",")[0]
-        if name not in seen:
-            seen.add(name)
+    def update(stage: str, done: int, total: int) -> None:
+        name, now = stage.partition(",")[0], time.monotonic()
+        if name not in begun:
+            begun[name] = now, done
             sys.stderr.write(f"{name} ({total})\n" if total > 1 else f"{name}\n")
             sys.stderr.flush()
+        since, before = begun[name]
+        if name not in foretold and done > before and now - since > _PATIENCE_S:
+            foretold.add(name)
+            if (left := (now - since) * (total - done) / (done - before)) > _PATIENCE_S:
+                sys.stderr.write(f"{name}: about {words.duration(left)} are left\n")
+                sys.stderr.flush()
 
     return update
 

@@ -51,7 +51,11 @@ def export(  # noqa: PLR0913 - one a flag
     float16: Annotated[bool, typer.Option("--float16", help="Write float16 files.")] = False,
     dynamic: Annotated[
         bool,
-        typer.Option("--dynamic", help="Write files of int8 weights whose layers quantize what they read; no images."),
+        typer.Option(
+            "--dynamic",
+            help="Write files of int8 weights whose layers quantize what they read; no images. Often slower than "
+            "float32: docs/precisions.md.",
+        ),
     ] = False,
     weight_only: Annotated[
         bool, typer.Option("--weight-only", help="Write files of int8 weights that compute in float32; no images.")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edgekit.facts import Fact
     from edgekit.integer_model import IntegerModel
     from edgekit.pipeline.making.source import Source
+    from edgekit.pipeline.proving.inspect import Inspected
     from edgekit.preprocessing import Normalization, Preprocessing
 
 _BOUNDARIES = ("int8", "uint8", "float32")
@@ -33,8 +34,8 @@ def inspect(
     artifact: Annotated[
         Path | None,
         typer.Argument(
-            metavar="FILE",
-            help="An exported file, a saved integer model (.edgekit), or a trained network.",
+            metavar="FILE|FOLDER",
+            help="An exported file, a saved integer model (.edgekit), a trained network, or the folder of an export.",
             show_default=False,
         ),
     ] = None,
@@ -46,35 +47,46 @@ def inspect(
 ) -> None:
     """Show what a file holds: operators, boundary, labels, preprocessing, provenance, and what is taken for true."""
     with console.reporting("inspect", as_json=as_json):
-        from edgekit.exporters.summary import Summary  # noqa: PLC0415 - see the module app
-        from edgekit.integer_model import IntegerModel  # noqa: PLC0415 - likewise
+        from edgekit.pipeline.proving.inspect import files_of, inspect_network  # noqa: PLC0415 - see the module app
         from edgekit.pipeline.proving.inspect import inspect as run  # noqa: PLC0415 - likewise
-        from edgekit.pipeline.proving.inspect import inspect_network  # noqa: PLC0415 - likewise
 
         code = own_code(model, weights, artifact)
         if code is not None:
-            inspected = inspect_network(load_settings(None, {}, assignments), code)
+            found = {model: inspect_network(load_settings(None, {}, assignments), code)}
         elif artifact is not None:
-            inspected = run(artifact)
+            found = {str(path): run(path) for path in files_of(artifact)}
         else:
             raise ConfigError("no file is named: an exported one, a trained network, or --model MODULE:FACTORY")
-        named = model if artifact is None else str(artifact)
-        match inspected.found:
-            case Summary() as summary:
-                told, values = _file(summary, inspected.facts), jsonable(summary)
-            case IntegerModel() as integers:
-                told, values = _model(integers, inspected.facts), _as_dict(integers)
-            case source:
-                told, values = _network(source), _source_as_dict(source)
-        for text in inspected.irregular:
-            console.warn(f"not as edgekit writes it: {text}")
+        described = [_described(str(name), inspected) for name, inspected in found.items()]
         if as_json:
-            values = {"path": named, **values, "facts": [fact.to_dict() for fact in inspected.facts]}
-            values |= {"notes": list(inspected.notes), "irregular": list(inspected.irregular)}
-            console.print_json("inspect", values)
-        else:
-            notes = [("note", text) for text in inspected.notes]
-            console.facts(str(named), [*told, *notes, *(origin.fact(fact) for fact in inspected.facts)])
+            values = [one for one, _ in described]
+            is_folder = artifact is not None and files_of(artifact) != [artifact]
+            console.print_json("inspect", {"files": values} if is_folder else values[0])
+            return
+        for number, (name, (_, told)) in enumerate(zip(found, described, strict=True)):
+            if number:
+                console.say("")
+            console.facts(str(name), told)
+
+
+def _described(name: str, inspected: Inspected) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """What there is to say about a file, as JSON values and as lines."""
+    from edgekit.exporters.summary import Summary  # noqa: PLC0415 - see the module app
+    from edgekit.integer_model import IntegerModel  # noqa: PLC0415 - likewise
+
+    match inspected.found:
+        case Summary() as summary:
+            told, values = _file(summary, inspected.facts), jsonable(summary)
+        case IntegerModel() as integers:
+            told, values = _model(integers, inspected.facts), _as_dict(integers)
+        case source:
+            told, values = _network(source), _source_as_dict(source)
+    for text in inspected.irregular:
+        console.warn(f"{name} is not as edgekit writes it: {text}")
+    values = {"path": name, **values, "facts": [fact.to_dict() for fact in inspected.facts]}
+    values |= {"notes": list(inspected.notes), "irregular": list(inspected.irregular)}
+    notes = [("note", text) for text in inspected.notes]
+    return values, [*told, *notes, *(origin.fact(fact) for fact in inspected.facts)]
 
 
 def _file(summary: Summary, taken: Sequence[Fact]) -> list[tuple[str, str]]:

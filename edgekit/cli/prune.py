@@ -20,7 +20,7 @@ from edgekit.cli.options import (
     load_settings,
     said,
 )
-from edgekit.cli.train import show_epoch, show_foretold, show_opened
+from edgekit.cli.train import show_begun, show_epoch, show_foretold, show_opened
 from edgekit.cli.train_flags import flag
 from edgekit.config import meaning
 from edgekit.device.threads import limited
@@ -28,6 +28,7 @@ from edgekit.device.threads import limited
 if TYPE_CHECKING:
     from edgekit.models.complexity import Complexity
     from edgekit.pipeline.making.prune import Pruned
+    from edgekit.pipeline.making.train import Opened
 
 _TRAINING = "Training (what is not given, the recipe says; --set train.KEY=VALUE for all else)"
 
@@ -116,7 +117,13 @@ def prune(  # noqa: PLR0913 - one a flag
         from edgekit.pipeline.making.prune import prune as run  # noqa: PLC0415 - likewise
         from edgekit.reports.pictures import training as curve  # noqa: PLC0415 - likewise
 
-        listeners = Listeners(_show_cut, show_opened, show_foretold, show_epoch)
+        told: list[Opened] = []
+
+        def opened(training: Opened) -> None:
+            (show_begun if told else show_opened)(training)  # the images of all steps are the same
+            told.append(training)
+
+        listeners = Listeners(_show_cut, opened, show_foretold, show_epoch)
         with console.progress_bar() as progress:
             result = run(settings, listeners=listeners, progress=progress)
         if result.training is not None:

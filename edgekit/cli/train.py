@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edgekit.training.loop import Epoch
 
 # What is computed of a network's raw outputs, by its task.
+_WORTH_A_WORD = 2  # seconds
 _ANSWERS = {"detection": "boxes", "segmentation": "masks", "several": "boxes and masks"}
 
 
@@ -83,7 +84,7 @@ def train(  # noqa: PLR0913 - one a flag
 
 
 def show_opened(opened: Opened) -> None:
-    """What is about to be trained, and on what."""
+    """What is about to be trained, on what, and what is taken to be true of it."""
     for text in opened.notes:
         console.note(text)
     for fact in opened.facts:
@@ -94,6 +95,11 @@ def show_opened(opened: Opened) -> None:
             console.note(text)
     for text in opened.problems:
         console.warn(text)
+    show_begun(opened)
+
+
+def show_begun(opened: Opened) -> None:
+    """What is about to be trained, and how."""
     recipe = opened.recipe
     learns, choosing = console.count(opened.training, "image"), console.count(opened.validation, "other")
     console.note(
@@ -112,8 +118,9 @@ def show_opened(opened: Opened) -> None:
 
 
 def show_foretold(seconds: float) -> None:
-    """How long it takes, as soon as that is known."""
-    console.note(f"this is going to take about {words.duration(seconds)}")
+    """How long it takes, as soon as that is known, if it is worth a word."""
+    if seconds >= _WORTH_A_WORD:
+        console.note(f"this is going to take about {words.duration(seconds)}")
 
 
 def show_epoch(epoch: Epoch) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from itertools import count
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ from edgekit.errors import ArtifactError, MissingDependency
 from edgekit.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from edgekit.device.plan import Plan, PlannedFile
@@ -75,13 +76,13 @@ def bench(plan: Plan, folder: Path, progress: Progress = silent) -> Results:
     progress("measuring memory", total, total)
     if not timed:
         raise ArtifactError("; ".join(refusal.reason for refusal in refused.values()))
-    turns = plan.laps * len(conditions)
-    for done in range(turns):  # never as a list: somebody asks for a hundred million laps, and interrupts them
-        lap, condition = done // len(conditions), conditions[done % len(conditions)]
-        progress("timing", done, turns)
-        _lap([t for t in timed if (t.threads, t.batch) == condition], folder, lap)
+    processes, begun = plan.laps * len(timed), count()
+    for turn in range(plan.laps * len(conditions)):  # never as a list: somebody asks for a hundred million laps
+        lap, condition = turn // len(conditions), conditions[turn % len(conditions)]
+        files = [t for t in timed if (t.threads, t.batch) == condition]
+        _lap(files, folder, lap, lambda: progress("timing", next(begun), processes))
         watch.look()
-    progress("timing", turns, turns)
+    progress("timing", processes, processes)
     found = machine.examine()
     fared = watch.conditions()
     rows = tuple(_row(t, timed, folder, found) for t in timed)
@@ -108,12 +109,13 @@ class _Timed:
         return [median(runs) for runs in self.counted_ms]
 
 
-def _lap(files: list[_Timed], folder: Path, number: int) -> None:
-    """Time files that take turns, each in a fresh process; which is the first changes from lap to lap."""
+def _lap(files: list[_Timed], folder: Path, number: int, begins: Callable[[], None]) -> None:
+    """Time files that take turns, each in a fresh process, which ``begins`` is told of; the first changes each time."""
     order = files[number % len(files) :] + files[: number % len(files)] if files else []
     with ExitStack() as stack:
         workers = []
         for timed in order:  # one after the other: starting is timed, too
+            begins()
             worker = Worker(timed.file, folder, threads=timed.threads, batch=timed.batch)
             workers.append(stack.enter_context(worker))
             worker.start()

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgekit.errors import ConfigError
 from edgekit.exporters.format import Codec, Format
 from edgekit.extras import Distribution
 
@@ -44,19 +43,10 @@ def _codec() -> Codec:
 
 
 def _options(chosen: Mapping[str, Any], precision: Precision, *, int16: bool) -> dict[str, Any]:
-    """What the writers want to know besides the model: what the program of an int8 package computes in.
-
-    Raises:
-        ConfigError: the package is to be dynamic.
-    """
+    """What the writers want to know besides the model: what the program of an int8 package computes in."""
     del int16
     from edgekit.exporters.metadata import Precision  # noqa: PLC0415 - formats are listed without numpy
 
-    if precision is Precision.DYNAMIC:
-        raise ConfigError(
-            "Core ML quantizes nothing while it runs, so no .mlpackage can be dynamic: export it apart, with "
-            "--weight-only or --int8, or leave coreml out of the targets"
-        )
     return {"precision": Precision(chosen["coreml_program"])} if precision is Precision.INT8 else {}
 
 
@@ -71,6 +61,7 @@ FORMAT = Format(
     io_dtypes=("float32",),
     suppresses=True,
     oldest_runtime="coreml",
+    lacks={"dynamic": "Core ML quantizes nothing while it runs"},
     options=_options,
     network_input=(NORMALIZED,),
 )

@@ -123,6 +123,16 @@ def test_every_file_can_be_inspected(run: Run, exported: Path) -> None:
         assert re.search(r"^(! )?interpolation +bilinear, given: ", result.stdout, re.MULTILINE)
 
 
+def test_a_folder_is_inspected_file_by_file(run: Run, exported: Path) -> None:
+    result = run("inspect", exported)
+    assert result.exit_code == 0
+    names = [path.name for path in exported.iterdir() if path.suffix != ".json"]
+    titles = [line for line in result.stdout.splitlines() if line.startswith(str(exported))]
+    assert {Path(line).name for line in titles} == {*names}
+    files = one_object(run("inspect", exported, "--json"), "inspect")["files"]
+    assert {Path(file["path"]).name for file in files} == {*names}
+
+
 def test_a_checkpoint_can_be_inspected(run: Run) -> None:
     result = run("inspect", FOLDER / "digits_v3.safetensors")
     assert (result.exit_code, result.stderr) == (0, "")

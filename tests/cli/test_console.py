@@ -199,6 +199,20 @@ def test_notes_and_stages_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr() == ("", "by the [way]\n! the [images] look wrong\nloading\ncalibrating (1200)\n")
 
 
+def test_what_takes_long_in_a_pipe_is_foretold(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second a step: after ten of them the rest is known; where little is left, nothing is said."""
+    now = [0.0]
+    monkeypatch.setattr("edgekit.cli.console.time.monotonic", lambda: now[0])
+    with console.progress_bar() as progress:
+        for stage, steps in (("timing", 300), ("checking", 15)):
+            for done in range(steps):
+                progress(stage, done, steps)
+                now[0] += 1
+    assert capsys.readouterr().err == "timing (300)\ntiming: about 5 min are left\nchecking (15)\n"
+
+
 def test_a_bar_on_a_terminal_leaves_nothing_behind(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -107,7 +107,7 @@ def test_what_is_made_of_the_laps(simulated: Simulated, tmp_path: Path) -> None:
     assert (fast.cold_start_ms, fast.load_ms, fast.first_ms, fast.peak_mib) == (9.0, 2.0, 3.0, 12.0)
     assert found.laps == 3
     assert Results.from_json(found.to_json()) == found
-    assert seen == [("measuring memory", i, 2) for i in range(3)] + [("timing", i, 3) for i in range(4)]
+    assert seen == [("measuring memory", i, 2) for i in range(3)] + [("timing", i, 6) for i in range(7)]
 
 
 def test_every_condition_has_a_row(simulated: Simulated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from edgekit.config import ExportSettings
-from edgekit.errors import ConfigError
 from edgekit.exporters.formats import FORMATS
 from edgekit.exporters.metadata import Precision
 from edgekit.int8_weights import read_as_integers, with_int8_weights
@@ -99,6 +98,5 @@ def test_layers_that_quantize_what_they_read(name: str, model: FloatModel, tmp_p
     assert found == able - ({"layer.0"} if name == "torch" else set())  # torch has a kernel for 1 x 1 alone
 
 
-def test_core_ml_is_refused_where_it_cannot_do_it() -> None:
-    with pytest.raises(ConfigError, match="quantizes nothing while it runs"):
-        FORMATS["coreml"].options({"coreml_program": "float32"}, Precision.DYNAMIC, int16=False)
+def test_formats_say_which_precisions_they_lack() -> None:
+    assert {name: [*form.lacks] for name, form in FORMATS.items() if form.lacks} == {"coreml": [Precision.DYNAMIC]}

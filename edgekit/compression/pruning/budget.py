@@ -203,6 +203,37 @@ def first(
     return ladder[bisect.bisect_left(range(len(ladder)), x=True, key=lambda at: reached(ladder[at]))]
 
 
+def filled(  # noqa: PLR0913, PLR0917 - as ``cheapest``, and how far it may grow
+    widths: Sequence[Width],
+    whole: NDArray[np.float64],
+    counts: NDArray[np.float64],
+    loses: Loses,
+    fits: Callable[[NDArray[np.float64]], bool],
+    multiple: int,
+) -> NDArray[np.float64]:
+    """Numbers of channels of a network that meets a target, with as many given back as that allows.
+
+    The last step of ``cheapest`` may take more than is wanted. Of the numbers that can rise to the next multiple, or to
+    what they were, without missing the target, the one rises that gives back most, until none can.
+
+    Args:
+        widths: the numbers that can change.
+        whole: of the whole network.
+        counts: of each group, [groups], which meet it.
+        loses: what is lost where a number falls.
+        fits: whether so many channels meet the target.
+        multiple: as for ``cheapest``.
+    """
+    rising = list(widths)
+    while True:
+        larger = [(width, more) for width in rising if (more := _before(width, counts, whole, multiple)) is not None]
+        larger = [(width, more) for width, more in larger if fits(more)]  # what does not fit now never will
+        if not larger:
+            return counts
+        rising = [width for width, _ in larger]
+        counts = max(larger, key=lambda one: loses(one[0], one[1], counts))[1]
+
+
 def kept(worth: Worth, counts: NDArray[np.float64]) -> tuple[NDArray[np.bool_], ...]:
     """Which channels stay, those of most worth, where so many of each group do."""
     stays = []
@@ -230,6 +261,20 @@ def _next(width: Width, counts: NDArray[np.float64], multiple: int) -> NDArray[n
     fewer = counts.copy()
     fewer[list(width.groups)] = [lower // part for part in width.shares]
     return fewer
+
+
+def _before(
+    width: Width, counts: NDArray[np.float64], whole: NDArray[np.float64], multiple: int
+) -> NDArray[np.float64] | None:
+    """The counts with this number at the next higher multiple, or at what it was; None where it is that already."""
+    at = width.groups[0]
+    number, most = int(counts[at] * width.shares[0]), int(whole[at] * width.shares[0])
+    higher = min((number // multiple + 1) * multiple, most)
+    if number >= most or any(higher % part for part in width.shares):
+        return None
+    more = counts.copy()
+    more[list(width.groups)] = [higher // part for part in width.shares]
+    return more
 
 
 def _price(lost: NDArray[np.float64], count: float, fewer: float) -> float:

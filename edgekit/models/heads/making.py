@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
-from edgekit.errors import ConfigError, did_you_mean
+from edgekit.errors import ConfigError
 from edgekit.models.architecture import dilated
 from edgekit.models.backbone import POOLED, expansions, feature_maps
 from edgekit.models.families import family_of
@@ -91,7 +91,10 @@ def exits(classifier: Architecture, classes: int, places: Sequence[str]) -> Task
     known = [one.module for one in maps[:-1]]
     for place in places:
         if place not in known:
-            raise ConfigError(f"{classifier.name} has no early exit at {place!r}: {did_you_mean(place, known)}")
+            raise ConfigError(
+                f"{classifier.name} has no early exit at {place!r}: choose from {', '.join(known)}, or say how many, "
+                f"--exits 2"
+            )
     early = [
         ExitSpec(f"exit{number}", EXITS, classes, (one.module,), (), classifier.activation, one.channels)
         for number, one in enumerate((one for one in maps if one.module in places), 1)

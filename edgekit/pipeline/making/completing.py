@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgekit.config import TrainSettings
+    from edgekit.config import Settings, TrainSettings
     from edgekit.models.architecture import Architecture
     from edgekit.models.head_specs import HeadSpec, VectorTask
     from edgekit.models.heads.making import Kind
@@ -51,6 +51,20 @@ def check_head(wanted: TrainSettings) -> None:
     if wanted.head is not None and wanted.head not in known:
         has = f"has {' or '.join(known)}" if known else "has none to choose from"
         raise ConfigError(f"--head is {wanted.head}, and the task {wanted.task} {has}: leave --head out, or set --task")
+
+
+def check_exits(structure: Architecture | TaskArchitecture, settings: Settings) -> None:
+    """Refuse what says when images leave a network that they cannot leave.
+
+    Raises:
+        ConfigError: it is said.
+    """
+    has_exits = isinstance(structure, TaskArchitecture) and structure.task == EXITS
+    if not has_exits and "train.exit_drop" in settings.origins:
+        raise ConfigError(
+            f"{structure.name} has no early exits, and train.exit_drop says what leaving early may lose: add --exits, "
+            f"or leave --exit-drop out"
+        )
 
 
 def completed(

@@ -19,12 +19,12 @@ from edgekit.pipeline.making.train import shown
 from edgekit.pipeline.making.trained import FROM_FILE, options_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from edgekit.compression.pruning.budget import Costs, Slopes, Width
+    from edgekit.compression.pruning.budget import Costs, Loses, Width
     from edgekit.compression.pruning.groups import Group
     from edgekit.compression.pruning.latency import Latency
     from edgekit.compression.pruning.mending import Moments
@@ -187,8 +187,8 @@ def make(
     progress("reading moments", 0, 1)
     moments = moments_of(module, groups, subject.batches)
     costs = _costs(subject, target)
-    ladder = _ladder(subject, worth=worth, slopes=costs.slopes, settings=settings, moments=moments, progress=progress)
-    counts, cost = _reached(ladder, costs, target, settings, whole_cost)
+    loses = _damage(subject, worth, settings, moments, progress)
+    counts, cost = _reached(subject, loses, costs, target=target, settings=settings, whole_cost=whole_cost)
     stays = kept(worth, counts)
     weights = module.state_dict()
     whole = copy.deepcopy(module)
@@ -361,54 +361,59 @@ def _costs(subject: _Subject, target: Target) -> Costs | Latency:
     return Latency(subject.graph, subject.groups, subject.widths, _predictor(target.model))
 
 
-def _ladder(  # noqa: PLR0913 - a network and what is known of it
-    subject: _Subject,
-    *,
-    worth: Worth,
-    slopes: Slopes,
-    settings: Settings,
-    moments: Mapping[str, Moments],
-    progress: Progress,
-) -> list[Counts]:
-    """Numbers of channels of each group, of ever smaller networks."""
+def _damage(
+    subject: _Subject, worth: Worth, settings: Settings, moments: Mapping[str, Moments], progress: Progress
+) -> Loses | None:
+    """What is lost where a number of channels falls; None where all of them fall alike."""
     import torch  # noqa: PLC0415 - imported where it is used
 
-    from edgekit.compression.pruning.budget import alike, cheapest, shares_of  # noqa: PLC0415 - needs torch
+    from edgekit.compression.pruning.budget import shares_of  # noqa: PLC0415 - needs torch
     from edgekit.compression.pruning.damage import measure  # noqa: PLC0415 - likewise
 
-    groups, widths, multiple = subject.groups, subject.widths, settings.prune.multiple
-    before = np.array([float(group.channels) for group in groups])
     if settings.prune.uniform:
-        return alike(widths, before, multiple)
+        return None
     if not subject.batches:
-        return cheapest(widths, before, shares_of(worth), slopes, multiple)
-    seen = torch.cat(subject.batches)[:_MEASURED]
-    loses = measure(
-        subject.checkpoint.module, groups, widths, worth=worth, moments=moments, images=seen, multiple=multiple,
-        progress=progress,
+        return shares_of(worth)
+    return measure(
+        subject.checkpoint.module, subject.groups, subject.widths, worth=worth, moments=moments,
+        images=torch.cat(subject.batches)[:_MEASURED], multiple=settings.prune.multiple, progress=progress,
     )  # fmt: skip
-    return cheapest(widths, before, loses, slopes, multiple)
 
 
-def _reached(
-    ladder: Sequence[Counts], costs: Costs | Latency, target: Target, settings: Settings, whole_cost: float | None
+def _reached(  # noqa: PLR0913 - a network, and how small it becomes
+    subject: _Subject,
+    loses: Loses | None,
+    costs: Costs | Latency,
+    *,
+    target: Target,
+    settings: Settings,
+    whole_cost: float | None,
 ) -> tuple[Counts, float]:
     """How many channels of each group stay, and what the whole network costs.
 
     Raises:
         ConfigError: the target cannot be reached.
     """
-    from edgekit.compression.pruning.budget import first  # noqa: PLC0415 - needs torch
+    from edgekit.compression.pruning.budget import alike, cheapest, filled, first  # noqa: PLC0415 - needs torch
 
-    whole = costs.of(ladder[0]) if whole_cost is None else whole_cost
-    found = first(ladder, lambda counts: costs.of(counts) <= target.share * whole)
+    widths, multiple = subject.widths, settings.prune.multiple
+    before = np.array([float(group.channels) for group in subject.groups])
+    whole = costs.of(before) if whole_cost is None else whole_cost
+
+    def fits(counts: Counts) -> bool:
+        return costs.of(counts) <= target.share * whole
+
+    ladder = (
+        alike(widths, before, multiple) if loses is None else cheapest(widths, before, loses, costs.slopes, multiple)
+    )
+    found = first(ladder, fits)
     if found is None:
         least = costs.of(ladder[-1]) / whole
         raise ConfigError(
             f"--to {target.measure}={target.share:g} cannot be reached: {least:.3f} is left where every layer has as "
-            f"few channels as it can have. Choose more, or a --multiple below {settings.prune.multiple}"
+            f"few channels as it can have. Choose more, or a --multiple below {multiple}"
         )
-    return found, whole
+    return found if loses is None else filled(widths, before, found, loses, fits, multiple), whole
 
 
 def _predictor(model: str) -> Callable[[Graph], float]:

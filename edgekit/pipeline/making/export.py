@@ -228,6 +228,7 @@ def export(
         notes=(
             *source.notes,
             *departures(settings, granted.instead),
+            *_lacking(settings),
             *(integers.model.notes if integers else ()),
             *slower,
             *dynamic,
@@ -288,8 +289,15 @@ def _jobs(settings: Settings, given: Given) -> list[tuple[Format, Precision]]:
         if Precision.INT8 in precisions:
             form.check_boundary(IoDtype(settings.export.io_dtype), Head(settings.export.probabilities))
             form.check_activations(int16=bool(settings.calibration.int16_activations))
-        for precision in precisions:
-            _options(form, precision, settings)
+    jobs = [(form, precision) for precision in precisions for form in targets if precision not in form.lacks]
+    for form, precision in jobs:
+        _options(form, precision, settings)
+    if not_written := [precision for precision in precisions if precision not in {written for _, written in jobs}]:
+        precision, form = not_written[0], targets[0]
+        raise ConfigError(
+            f"{form.lacks[precision]}, so no {form.suffix} can be {precision}: leave --{precision} out, or name "
+            f"another --target"
+        )
     wanted = settings.calibration
     if Precision.INT8 in precisions and given.images is None and wanted.ranges is None and not wanted.data_free:
         if settings.model.checkpoint is not None:
@@ -300,7 +308,18 @@ def _jobs(settings: Settings, given: Given) -> list[tuple[Format, Precision]]:
         )
     if Precision.INT8 in precisions and wanted.floor is not None and (wanted.ranges is not None or wanted.data_free):
         raise DataError("--floor measures what is lost, on images like those in use: give them, --calib DIR")
-    return [(form, precision) for precision in precisions for form in targets]
+    return jobs
+
+
+def _lacking(settings: Settings) -> list[str]:
+    """Which files are not written because their format has none of that precision, as sentences."""
+    targets = [FORMATS[name] for name in dict.fromkeys(settings.export.targets)]
+    return [
+        f"no {precision} {form.suffix} is written: {form.lacks[precision]}"
+        for precision in dict.fromkeys(settings.export.precisions)
+        for form in targets
+        if precision in form.lacks
+    ]
 
 
 def _check_device(settings: Settings) -> None:
@@ -389,7 +408,8 @@ def _dynamic(files: Sequence[ExportedFile], reals: Mapping[Precision, FloatModel
             layers = sum(node.op.has_weights for node in reals[file.precision].graph)
             yield (
                 f"{len(found)} of {count(layers, 'layer')} of {file.path.name} quantize what they read; the others "
-                f"compute in float with int8 weights"
+                f"compute in float with int8 weights. Such files can be slower than float32 (docs/precisions.md): "
+                f"edgekit bench says it of your device"
             )
 
 

@@ -161,6 +161,7 @@ def search(  # noqa: PLR0913 - what is told while it runs
         raise ConfigError("no space is named: --space SPACE.toml, a table of stages in which a list is a choice")
     space, budget = Space.of(tables.read(wanted.space)), budget_of(wanted.budget)
     _check_names_no_network(settings)
+    _check_data(settings.train.data)
     journal = _Journal(settings.train.out)
     journal.check()
     inner = replace(settings, train=replace(settings.train, out=journal.folder / SUPERNET))
@@ -239,6 +240,19 @@ def _check_names_no_network(settings: Settings) -> None:
             raise ConfigError(f"train.{name} is set, and the space says what networks there are: leave it out")
     if wanted.task != "classification":
         raise ConfigError(f"the task is {wanted.task}, and classifiers are searched: leave --task out")
+
+
+def _check_data(data: Path | None) -> None:
+    """Refuse annotations of boxes and masks, which no classifier learns from.
+
+    Raises:
+        ConfigError: it is such a file.
+    """
+    if data is not None and data.suffix.lower() == ".json":
+        raise ConfigError(
+            f"{data} annotates boxes or masks, and classifiers are searched: name images with classes, as edgekit "
+            f"train takes them for classification"
+        )
 
 
 def _with_best(training: Training) -> Supernet:

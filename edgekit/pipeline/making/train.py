@@ -16,7 +16,7 @@ from edgekit.models.architecture import Architecture
 from edgekit.models.folders import BEST, CALIBRATION, LAST
 from edgekit.models.task_architecture import TaskArchitecture
 from edgekit.pipeline.making.beginning import Beginning, begin, check_named, of_table
-from edgekit.pipeline.making.completing import check_head, completed
+from edgekit.pipeline.making.completing import check_exits, check_head, completed
 from edgekit.pipeline.making.run import BOARD, RunFolder
 from edgekit.pipeline.making.teaching import digest, teachers_of
 from edgekit.progress import Progress, silent
@@ -328,6 +328,7 @@ def prepared(settings: Settings, *, space: Space | None = None, progress: Progre
         beginning = begin(settings, complete, shown(data, _ASKED), progress)
     else:
         beginning = of_table(settings, space.table(space.largest), complete)
+    check_exits(beginning.architecture, settings)
     found = problems.find(data, beginning.preprocessing.size, progress=progress)
     side = min(beginning.preprocessing.size)
     recipe = resolve(wanted, side)

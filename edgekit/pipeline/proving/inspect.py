@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from edgekit import facts
 from edgekit.config import ModelSettings, Settings
 from edgekit.errors import ArtifactError, CheckpointError, EdgekitError
-from edgekit.exporters.formats import format_of
+from edgekit.exporters.formats import FORMATS, format_of
 from edgekit.exporters.metadata import Precision
 from edgekit.integer_model import SUFFIX, IntegerModel
 from edgekit.models.folders import RUN
+from edgekit.pipeline.making.artifacts import expand
 from edgekit.words import count
 
 if TYPE_CHECKING:
@@ -46,6 +47,19 @@ class Inspected:
     facts: tuple[Fact, ...]
     notes: tuple[str, ...] = ()
     irregular: tuple[str, ...] = ()
+
+
+def files_of(path: Path) -> list[Path]:
+    """The exported files and the integer model in the folder of an export; all else is one file itself.
+
+    Raises:
+        ArtifactError: a folder holds none, or the integer models of two networks.
+    """
+    is_file = not path.is_dir() or (path / RUN).exists() or any(path.suffix == one.suffix for one in FORMATS.values())
+    if is_file:
+        return [path]
+    files, saved = expand([path])
+    return [*files, *([] if saved is None else [saved])]
 
 
 def inspect(path: Path) -> Inspected:

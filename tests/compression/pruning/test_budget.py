@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.compression.pruning.budget import Costs, Width, alike, cheapest, costs_of, first, kept, shares_of
+from edgekit.compression.pruning.budget import Costs, Width, alike, cheapest, costs_of, filled, first, kept, shares_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,6 +73,32 @@ def test_the_largest_that_meets_the_target_is_found_and_none_where_there_is_none
     ladder = [np.array([float(number)]) for number in (9, 7, 5, 3)]
     assert first(ladder, lambda counts: bool(counts[0] <= 6)) is ladder[2]
     assert first(ladder, lambda counts: bool(counts[0] <= 2)) is None
+
+
+def test_what_the_last_cut_took_too_much_is_given_back() -> None:
+    """Cuts are of 8 channels that cost 8 or 80: where the last took 80 too much, some of 8 come back."""
+    values, whole, costs = worth([1.0] * 32, [1.0] * 32), np.array([32.0, 32.0]), chain(1.0, 10.0)
+    ladder = by_shares(ALONE, values, costs, 8)
+    for most in (350.0, 300.0, 262.0, 120.0):
+
+        def fits(counts: NDArray[np.float64], most: float = most) -> bool:
+            return costs.of(counts) <= most
+
+        found = first(ladder, fits)
+        assert found is not None
+        full = filled(ALONE, whole, found, shares_of(values), fits, 8)
+        assert (full >= found).all()
+        assert fits(full)
+        assert all(number in {8, 16, 24, 32} for number in full)
+        for place in (0, 1):
+            more = full + 8 * np.eye(2)[place]
+            assert more[place] > 32 or not fits(more)
+
+
+def test_numbers_that_agree_rise_together_and_to_what_they_were() -> None:
+    loses = shares_of(worth([1.0] * 18, [1.0] * 9))
+    found = filled(TIED, np.array([18.0, 9.0]), np.array([8.0, 4.0]), loses, lambda counts: bool(counts[0] <= 18), 8)
+    assert found.tolist() == [18, 9]
 
 
 def test_the_channels_of_most_worth_stay() -> None:

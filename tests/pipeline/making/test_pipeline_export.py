@@ -131,6 +131,16 @@ def test_float_files_need_no_images(settings: MakeSettings) -> None:
     assert [file.path.name for file in result.files] == [f"{NAME}.float32.tflite"]
 
 
+def test_what_a_format_has_not_is_left_out_beside_others_and_refused_alone(settings: MakeSettings) -> None:
+    wanted: dict[str, Any] = {"precisions": ["float32", "dynamic"], "targets": ["coreml", "tflite"]}
+    result = export(settings(export=wanted))
+    written = [(file.target, file.precision) for file in result.files]
+    assert written == [("coreml", "float32"), ("tflite", "float32"), ("tflite", "dynamic")]
+    assert "no dynamic .mlpackage is written: Core ML quantizes nothing while it runs" in result.notes
+    with pytest.raises(ConfigError, match=r"so no .mlpackage can be dynamic: leave --dynamic out, or name another"):
+        export(settings(export={**wanted, "targets": ["coreml"]}), progress=_no_work)
+
+
 def test_what_is_named_twice_is_written_once(settings: MakeSettings) -> None:
     twice = {"targets": ["tflite", "tflite"], "precisions": ["float32", "float32"]}
     assert len(export(settings(export=twice)).files) == 1

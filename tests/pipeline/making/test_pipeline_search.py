@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +17,6 @@ from edgekit.models import checkpoint
 from edgekit.models.complexity import complexity
 from edgekit.models.tables import read, table_of
 from edgekit.pipeline.making.search import Tried, as_toml, budget_of, search
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytest.importorskip("optuna")
 
@@ -106,6 +104,7 @@ def test_another_budget_needs_no_other_supernet(wanted: Settings) -> None:
         ({"search": {"budget": "macs=0.0001"}}, "the smallest network of .* costs .* M MACs"),
         ({"train": {"arch": "mobilenet_v2"}}, "train.arch is set"),
         ({"train": {"task": "detection"}}, "the task is detection"),
+        ({"train": {"data": Path("train.json")}}, "train.json annotates boxes or masks, and classifiers are searched"),
     ],
 )
 def test_what_cannot_be_searched_is_refused(

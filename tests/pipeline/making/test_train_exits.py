@@ -304,6 +304,8 @@ def test_exits_of_a_pretrained_network_are_chosen_anew(trained: TrainResult) -> 
 
 
 def test_what_has_no_exits_is_refused(images: Path) -> None:
+    with pytest.raises(ConfigError, match=r"has no early exits, and train.exit_drop says .*: add --exits"):
+        train(replace(settings(images, out=images / "none"), origins={"train.exit_drop": "--exit-drop"}))
     with pytest.raises(ConfigError, match="a classifier has exits, and the task is tagging"):
         train(settings(images, task="tagging", exits=("2",)))
     with pytest.raises(ConfigError, match="say how many or where, as in --exits 2"):
