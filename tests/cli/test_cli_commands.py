@@ -221,7 +221,9 @@ SCHEMA = {
         *("model", "processor", "architecture", "bits", "cores", "instructions", "governor", "clock_mhz", "memory_mib"),
         *("system", "libc", "python", "runtimes"),
     },
-    "bench.results.conditions": {"seconds", "others_cores", "stolen", "clock_mhz", "temperature_c", "flags"},
+    "bench.results.conditions": {
+        *("seconds", "others_cores", "stolen", "clock_mhz", "temperature_c", "flags", "watts", "sensor"),
+    },
     "inspect": {
         *("schema_version", "command", "path", "format", "size_bytes", "operators", "float_operators", "boundary"),
         *("inputs", "outputs", "version", "metadata", "int8_share"),
