@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from edgekit.cli import (
+    analyze,
     baseline,
     bench,
     bundle,
@@ -52,6 +53,7 @@ app.command()(finetune.finetune)
 app.command()(prune.prune)
 app.command()(ensemble.ensemble)
 app.command()(stages.stages)
+app.command()(analyze.analyze)
 app.command()(verify.verify)
 app.command()(predict.predict)
 app.command()(bench.bench)
