@@ -16,6 +16,7 @@ Functions
     export(model, calibration, …)    write a trained network for its targets              -> Exported
     verify(files, data, …)           prove that files are the model that was trained      -> Verified
     diagnose(paths, data, …)         name what is wrong, and what ends it                 -> Diagnosed
+    analyze(checkpoint, …)           what networks cost before anything is exported         -> Analyzed
     sweep(spec, …)                   measure a grid of networks and settings              -> Swept
     bench(files, …)                  measure latency, start and memory, here or by ssh    -> Benched
     load(file)                       open a file: .predict(image), .run(array), .metadata -> Loaded
@@ -72,6 +73,7 @@ What a result has
                  result["tflite"], result["int8.onnx"]: paths
     Verified     passed, is_proven, files (gates, measured, parities), warnings, facts; report("report.html")
     Trained      run, checkpoint, epochs, best; edgekit.export(result.run, int8=True) needs nothing else
+    Analyzed     networks (macs, parameters, peak_int8_bytes, size_bytes, layers, blocks, savings)
     Swept        rows (accuracy, agreement, size_bytes, latency_ms, error, … of each cell), front, failed, folder
     Benched      results.rows (p50_ms, p90_ms, peak_mib, cold_start_ms, ratio, …), results.machine
     Loaded       predict(image) -> Prediction: label, top (index, label, probability), outputs; run(array), metadata
@@ -89,9 +91,21 @@ from edgekit.version import __version__
 
 if TYPE_CHECKING:
     from edgekit import errors
-    from edgekit.api import bench, diagnose, export, load, prune, sweep, train, verify
+    from edgekit.api import analyze, bench, diagnose, export, load, prune, sweep, train, verify
 
-__all__ = ["__version__", "bench", "diagnose", "errors", "export", "load", "prune", "sweep", "train", "verify"]
+__all__ = [
+    "__version__",
+    "analyze",
+    "bench",
+    "diagnose",
+    "errors",
+    "export",
+    "load",
+    "prune",
+    "sweep",
+    "train",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a function of the API

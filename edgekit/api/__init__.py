@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
     from edgekit.api.loaded import Loaded
-    from edgekit.api.results import Benched, Diagnosed, Exported, Pruned, Swept, Trained, Verified
+    from edgekit.api.results import Analyzed, Benched, Diagnosed, Exported, Pruned, Swept, Trained, Verified
     from edgekit.progress import Progress
 
     Model: TypeAlias = str | PathLike[str] | nn.Module | ExportedProgram
@@ -484,6 +484,40 @@ def diagnose(  # noqa: PLR0913 - one a flag of the command
     given = dict(locals())
     given.pop("diagnosing")
     return diagnosing.diagnose(**given)
+
+
+def analyze(
+    checkpoints: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    *,
+    arch: str | Sequence[str] = (),
+    width: float | Sequence[float] = (),
+    resolution: int | Sequence[int] = (),
+    report: str | PathLike[str] | None = None,
+) -> Analyzed:
+    """What networks cost before anything is exported: multiplications, parameters, memory and file sizes.
+
+    >>> edgekit.analyze("runs/a").networks[0].blocks                                      # doctest: +SKIP
+    >>> edgekit.analyze(arch="mobilenet_v2", width=[0.5, 1], resolution=[96, 224])        # doctest: +SKIP
+
+    Args:
+        checkpoints: trained networks, one or several.
+        arch: families instead; "all" for all of them, which is what nothing at all means, too.
+        width: multipliers of their channels; 1 by default.
+        resolution: sides of the image in pixels; as usual for the network by default.
+        report: a page to write, .html.
+
+    Returns:
+        ``networks``: each with ``macs``, ``parameters``, ``peak_int8_bytes``, ``size_bytes`` by precision, ``layers``,
+        ``blocks`` and ``savings``. Its repr is a table.
+
+    Raises:
+        edgekit.errors.BadInput: a checkpoint cannot be read, or a family is unknown.
+    """
+    from edgekit.api import analyzing  # noqa: PLC0415 - see the module
+
+    given = dict(locals())
+    given.pop("analyzing")
+    return analyzing.analyze(**given)
 
 
 def sweep(  # noqa: PLR0913 - one a flag of the command

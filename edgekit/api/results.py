@@ -12,6 +12,7 @@ from edgekit.api.words import in_python
 from edgekit.errors import ArtifactError, ConfigError
 from edgekit.exporters.formats import FORMATS
 from edgekit.facts import assumed
+from edgekit.pipeline.choosing.analyze import AnalyzeResult
 from edgekit.pipeline.choosing.sweep import SweepResult
 from edgekit.pipeline.diagnosing.diagnosis import DiagnoseResult
 from edgekit.pipeline.making.export import ExportedFile, ExportResult
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
+    from edgekit.pipeline.choosing.analyze import Analysis
     from edgekit.pipeline.choosing.store import Row
     from edgekit.pipeline.proving.verdicts import FileVerdict
     from edgekit.tasks.values import Metric
@@ -225,6 +227,21 @@ class Swept(Shown, SweepResult):
             NOTHING if row.size_bytes is None else size(row.size_bytes),
             NOTHING if row.latency_ms is None else f"{row.latency_ms:.3g}",
         )
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Analyzed(Shown, AnalyzeResult):
+    """What networks cost."""
+
+    def page(self) -> Page:
+        """What is shown."""
+        title = ("network", ">Mparams", ">MMAC", ">activations", ">int8", ">float32")
+        return Page(count(len(self.networks), "network"), (title, *map(self._row, self.networks)), ())
+
+    @staticmethod
+    def _row(one: Analysis) -> tuple[str, ...]:
+        sizes = (one.peak_int8_bytes, one.size_bytes["int8"], one.size_bytes["float32"])
+        return (one.network, f"{one.parameters / 1e6:.2f}", f"{one.macs / 1e6:.1f}", *map(size, sizes))
 
 
 @dataclass(frozen=True, slots=True, repr=False)

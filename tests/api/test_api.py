@@ -22,6 +22,7 @@ import edgekit
 from edgekit.api import settings as keywords
 from edgekit.api.words import KEYWORDS, in_python
 from edgekit.calibration.evidence import ENOUGH_NATS
+from edgekit.cli import analyze as analyze_command
 from edgekit.cli import bench as bench_command
 from edgekit.cli import diagnose as diagnose_command
 from edgekit.cli import export as export_command
@@ -84,7 +85,7 @@ def test_importing_is_light() -> None:
     assert not set(json.loads(found)) & {"numpy", "torch", "PIL", "typer", "rich"}
 
 
-@pytest.mark.parametrize("name", ["export", "verify", "bench", "prune", "diagnose", "sweep", "load"])
+@pytest.mark.parametrize("name", ["export", "verify", "bench", "prune", "analyze", "diagnose", "sweep", "load"])
 def test_a_page_of_help_names_every_function_and_explains_every_keyword(name: str) -> None:
     function = getattr(edgekit, name)
     assert name in dir(edgekit)
@@ -101,9 +102,10 @@ def test_a_page_of_help_names_every_function_and_explains_every_keyword(name: st
         (edgekit.bench, bench_command.bench, {"progress", "fit", "out"}),  # fit has another result
         (edgekit.prune, prune_command.prune, {"progress"}),
         (edgekit.diagnose, diagnose_command.diagnose, {"progress", "weights"}),
+        (edgekit.analyze, analyze_command.analyze, {"everything"}),  # a table's length
         (edgekit.sweep, sweep_command.sweep, {"progress"}),
     ],
-    ids=["export", "verify", "bench", "prune", "diagnose", "sweep"],
+    ids=["export", "verify", "bench", "prune", "diagnose", "analyze", "sweep"],
 )
 def test_keywords_are_the_commands_flags(function: Any, command: Any, own: set[str]) -> None:
     renamed = {flag.replace("-", "_"): name for flag, name in KEYWORDS.items()}

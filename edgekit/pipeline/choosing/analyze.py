@@ -7,23 +7,21 @@ from typing import TYPE_CHECKING, Final
 
 from edgekit.errors import ConfigError
 from edgekit.exporters.metadata import Precision
-from edgekit.models import checkpoint
-from edgekit.models.anatomy import Anatomy, Layer, Saving, anatomy, savings
 from edgekit.models.architecture import Architecture
 from edgekit.models.ensemble_architecture import EnsembleArchitecture
-from edgekit.models.families import FAMILIES, family_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from edgekit.models.anatomy import Anatomy, Layer, Saving
     from edgekit.models.task_architecture import TaskArchitecture
 
 EVERY: Final = "all"  # stands for all families
 _CLASSES: Final = 1000  # of networks that are no checkpoint: ImageNet's
 # Bytes of a .tflite file by precision: of a weight, of a channel's bias with what quantizes it, of a layer's operator
-# and tensors, and of the file itself with its metadata. Fitted to files of V1 0.25, V2 and V3-Small, which it meets
-# within 2 % (docs/analyze.md); scales are float32 and zero points int64 in TensorFlow Lite's schema, schema.fbs.
+# and tensors, and of the file itself with its metadata. Scales are float32 and zero points int64 in TensorFlow Lite's
+# schema, schema.fbs; docs/analyze.md has what files of three networks really take, which is within 2 %.
 _BYTES: Final = {
     Precision.FLOAT32: (4, 4),
     Precision.FLOAT16: (2, 2),
@@ -118,8 +116,10 @@ def analyze(
         ConfigError: a family is unknown, has no network of a width, or widths are given for checkpoints.
         CheckpointError: a checkpoint cannot be read, or is of no MobileNet.
     """
+    from edgekit.models.families import FAMILIES, family_of  # noqa: PLC0415 - needs torch
+
     if checkpoints and (archs or widths):
-        raise ConfigError("a checkpoint has its family and its width: leave --arch and --widths out, or the checkpoint")
+        raise ConfigError("a checkpoint has its family and its width: leave --arch and --width out, or the checkpoint")
     if checkpoints:
         found = [one for path in checkpoints for one in _at(_of_checkpoint(path), resolutions)]
         return AnalyzeResult(tuple(_analysed(one) for one in found))
@@ -129,6 +129,8 @@ def analyze(
 
 
 def _of_checkpoint(path: Path) -> Architecture | TaskArchitecture:
+    from edgekit.models import checkpoint  # noqa: PLC0415 - needs torch
+
     structure = checkpoint.load(path).structure
     if isinstance(structure, EnsembleArchitecture):
         raise ConfigError(f"{path} is an ensemble: analyse its networks one by one")
@@ -143,6 +145,8 @@ def _at(
 
 
 def _analysed(structure: Architecture | TaskArchitecture) -> Analysis:
+    from edgekit.models.anatomy import anatomy, savings  # noqa: PLC0415 - needs torch
+
     body = structure if isinstance(structure, Architecture) else structure.backbone
     found = anatomy(structure)
     return Analysis(
