@@ -214,7 +214,9 @@ def _trained(settings: Settings, whole: Path, target: Target, listeners: Listene
     settings = _for_task(settings, loaded)
     steps, wanted = run / _STEPS, settings.train
     _begin(steps / _PLAN, settings, whole)
-    is_classifier = wanted.task == Classification.name and not isinstance(loaded.structure, TaskArchitecture)
+    structure = loaded.structure
+    has_exits = isinstance(structure, TaskArchitecture) and structure.task == EXITS
+    is_classifier = wanted.task == Classification.name and (has_exits or not isinstance(structure, TaskArchitecture))
     own = (whole,) if is_classifier else ()
     data: Data | None = None
     start, made, result = whole, None, None
@@ -246,7 +248,7 @@ def _trained(settings: Settings, whole: Path, target: Target, listeners: Listene
             )
         start = folder
     assert result is not None, "there is a last step"
-    notes = () if own or wanted.teacher else ("it learns from the labels alone: the whole network is no classifier",)
+    notes = () if own or wanted.teacher else ("it learns from the labels alone, as it is no classifier",)
     return _result(loaded, result.checkpoint, made, notes, result)
 
 

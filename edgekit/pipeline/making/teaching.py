@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from edgekit.errors import ConfigError
 from edgekit.models.folders import file_of
+from edgekit.models.head_tasks import EXITS
 from edgekit.tasks.classification.labels import matched
+from edgekit.tasks.registry import heads_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +66,7 @@ def teachers_of(settings: Settings, labels: tuple[str, ...], device: str) -> Dis
 
 
 def _teacher(path: Path, settings: Settings, labels: tuple[str, ...], device: str) -> Teacher:
-    """A trained network as it says that it takes images.
+    """A trained network as it says that it takes images; one with early exits teaches what its last exit says.
 
     Raises:
         ConfigError: it tells other classes apart, or the same ones in another order, as far as it names them.
@@ -75,9 +77,11 @@ def _teacher(path: Path, settings: Settings, labels: tuple[str, ...], device: st
 
     source = open_source(replace(settings, model=replace(settings.model, checkpoint=path, resolution=None, task=None)))
     form = source.float_model
-    shapes = [tensor.shape for tensor in form.graph.named(form.graph.tensors).values()]
-    if shapes != [(len(labels),)]:
-        given = ", ".join(str(list(shape)) for shape in shapes)
+    shapes = {name: tensor.shape for name, tensor in form.graph.named(form.graph.tensors).items()}
+    exits = [head["name"] for head in heads_of(form.provenance) if head["task"] == EXITS]
+    answers = exits[-1:] or list(shapes)
+    if [shapes[name] for name in answers] != [(len(labels),)]:
+        given = ", ".join(str(list(shape)) for shape in shapes.values())
         raise ConfigError(
             f"the teacher {path} gives {given} numbers, and the images have {len(labels)} classes: name one that was "
             f"trained on these classes"
@@ -92,8 +96,7 @@ def _teacher(path: Path, settings: Settings, labels: tuple[str, ...], device: st
     normalization = form.preprocessing.normalization
 
     def logits(images: Tensor) -> Tensor:
-        found: Tensor
-        (found,) = executor(images).values()
+        found: Tensor = executor(images)[answers[0]]
         return found
 
     return Teacher(logits, form.preprocessing.size, normalization.mean, normalization.std)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from edgekit.cli.app import app
-from edgekit.config import BenchSettings, Settings, TrainSettings
+from edgekit.config import BenchSettings, PruneSettings, Settings, TrainSettings
 from edgekit.device.chain import FILE_NAME, MAP, AdaptiveRunner, Chain, Left, WholeChain
 from edgekit.device.check import check_file
 from edgekit.device.engines.engine import FixedBatch
@@ -29,7 +30,9 @@ from edgekit.pipeline.making.chain import rules_of, write_chain
 from edgekit.pipeline.making.completing import completed
 from edgekit.pipeline.making.export import export
 from edgekit.pipeline.making.given import with_kept_images
+from edgekit.pipeline.making.prune import prune
 from edgekit.pipeline.making.splitting import cut
+from edgekit.pipeline.making.teaching import teachers_of
 from edgekit.pipeline.making.train import TrainResult, train
 from edgekit.pipeline.measuring.bench import plan
 from edgekit.pipeline.measuring.bundle import pack
@@ -301,6 +304,27 @@ def test_exits_of_a_pretrained_network_are_chosen_anew(trained: TrainResult) -> 
     assert found.num_classes == 5
     with pytest.raises(ConfigError, match="the pretrained network has exits: leave --exits out"):
         completed(before, TrainSettings(exits=("2",)), cast("Data", SimpleNamespace(outputs=5)))
+
+
+def test_a_network_with_exits_teaches_what_its_last_one_says(images: Path, trained: TrainResult) -> None:
+    found = teachers_of(settings(images, teacher=(trained.checkpoint,)), ("cat", "dog"), "cpu")
+    assert found is not None
+    (teacher,) = found.teachers
+    pixels = torch.from_numpy(np.random.default_rng(1).uniform(0, 255, (3, 3, 16, 16)).astype(np.float32))
+    mean, std = (torch.tensor(values).reshape(-1, 1, 1) for values in (teacher.mean, teacher.std))
+    with torch.no_grad():
+        wanted = checkpoint.load(trained.checkpoint).module((pixels - mean) / std)
+    assert torch.allclose(teacher.logits(pixels), wanted["classifier"], atol=1e-5)
+    assert not torch.allclose(wanted["exit1"], wanted["classifier"], atol=1e-2)
+
+
+def test_a_network_with_exits_is_pruned_and_learns_from_the_whole(images: Path, trained: TrainResult) -> None:
+    how = TrainSettings(data=images / "i.npz", batch_size=8, epochs=1)
+    wanted = PruneSettings(to="macs=0.7", multiple=4, out=images / "small")
+    result = prune(Settings(replace(Settings().model, checkpoint=trained.run), prune=wanted, train=how))
+    assert result.after.macs <= 0.7 * result.before.macs
+    assert not any("labels alone" in note for note in result.notes)
+    assert isinstance(checkpoint.load(result.checkpoint).structure, TaskArchitecture)
 
 
 def test_what_has_no_exits_is_refused(images: Path) -> None:
