@@ -48,6 +48,7 @@ NEED_A_TOOLCHAIN = (
         "edgekit.benchmarks.rebuilding",
         "edgekit.benchmarks.relatives.*",
         "edgekit.benchmarks.training.*",
+        "edgekit.benchmarks.troubles",
     ),
     *("edgekit.calibration.balancing", "edgekit.calibration.bias_correction", "edgekit.calibration.observing"),
     *("edgekit.calibration.saved", "edgekit.calibration.steps*"),

@@ -26,6 +26,7 @@ _FIXED: Final = ("epoch", "lr", "loss", "best", "seconds")
 FEWEST: Final = 4  # epochs that a curve can be seen in
 BLOWN_UP: Final = 1.5  # times its least value, what a loss that diverges ends at, or above
 LEARNED: Final = 0.1  # of the first loss: one that falls by less has hardly learned
+ROSE: Final = 1.03  # times the first loss; a loss that scatters about chance stays below
 SWING: Final = 0.15  # of the loss: its mean change from epoch to epoch where it goes up and down
 LATE: Final = 0.1  # the last tenth of the epochs, at least one
 STILL_FALLING: Final = 0.05  # of the loss, in the last tenth of the epochs
@@ -87,16 +88,18 @@ def of_log(log: Log, remedy: Remedies) -> Iterator[Finding]:
     """What is wrong with a training.
 
     Args:
-        log: at least ``FEWEST`` epochs, or nothing is said.
+        log: with fewer than ``FEWEST`` epochs it is only said whether it diverged.
         remedy: the commands.
     """
     epochs = log.epochs
-    if len(epochs) < FEWEST:
+    if len(epochs) < 2:
         return
     loss = np.array([epoch.loss for epoch in epochs])
     peak = max(epoch.lr for epoch in epochs)
     if not np.isfinite(loss).all() or loss[-1] > BLOWN_UP * loss.min():
         yield _diverged(loss, epochs, remedy)
+        return
+    if len(epochs) < FEWEST:
         return
     fell = (loss[0] - loss.min()) / abs(loss[0]) if loss[0] else 0.0
     swings = _swings(loss)
@@ -106,6 +109,14 @@ def of_log(log: Log, remedy: Remedies) -> Iterator[Finding]:
             "The loss goes up and down: the learning rate is too high.",
             f"from epoch to epoch the loss rises and falls by {100 * swings:.0f} %, at a rate of {peak:.3g}",
             remedy.train(lr=peak / 5),
+        )
+        return
+    if fell < LEARNED and loss.max() > ROSE * loss[0]:
+        yield Finding(
+            Trouble.RATE_TOO_HIGH,
+            "The loss rose above where it began, and nothing was learned: the learning rate is too high.",
+            f"from {loss[0]:.3g} to {loss.max():.3g} and back to {loss[-1]:.3g}, at a rate of {peak:.3g}",
+            remedy.train(lr=peak / 10),
         )
         return
     if fell < LEARNED:

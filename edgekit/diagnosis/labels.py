@@ -32,8 +32,7 @@ FEWEST: Final = 5  # images of a class from which a share says something
 # Of the images of a class, those that the network surely calls one other class. Published test sets have 0.1 to 10 %
 # wrong labels, mean 3.4 % (Northcutt et al., Pervasive Label Errors, NeurIPS 2021, table 1); twice the most is a fault.
 MISLABELLED: Final = 0.2
-SURE: Final = 0.5  # least probability of what it surely names,
-SURER_THAN: Final = 0.1  # and it is no surer of this share of the images that it gets right
+SURE: Final = 0.5  # least probability of what it surely names: more than of all other classes together
 _CHANCE: Final = 1e-4  # how often so many sure contradictions may be chance; a network has many pairs of classes
 OVERCONFIDENT: Final = 0.1  # mean confidence above accuracy, beyond what chance explains
 IMBALANCE: Final = 10  # times as many images of the largest class as of the smallest
@@ -107,8 +106,7 @@ def _mislabelled(
     right = said == targets
     if not right.any():
         return
-    least = max(SURE, float(np.quantile(sure_of[right], SURER_THAN)))
-    contradicts = ~right & (sure_of >= least)
+    contradicts = ~right & (sure_of >= SURE)
     usual = float(contradicts.mean())
     for label in np.unique(targets):
         own = targets == label
@@ -125,7 +123,7 @@ def _mislabelled(
             Trouble.MISLABELLED,
             f"Many images that are labelled {names[label]} show {names[other]}. Look at them, and relabel them.",
             f"of {count(images, 'image')} of {names[label]}, the network surely names {number} {names[other]} "
-            f"(probability {least:.2f} or more); it contradicts {percent(round(elsewhere, 3))} of the others so surely",
+            f"(probability {SURE} or more); it contradicts {percent(round(elsewhere, 3))} of the others so surely",
             data.relabelled(places, other),
         )
 

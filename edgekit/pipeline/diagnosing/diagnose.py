@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +21,7 @@ from edgekit.exporters.metadata import Precision
 from edgekit.facts import of_provenance
 from edgekit.integer_model import SUFFIX, IntegerModel
 from edgekit.models.folders import BEST, CALIBRATION
+from edgekit.pipeline.diagnosing.commands import Commands
 from edgekit.pipeline.diagnosing.diagnosis import DiagnoseResult, Subject
 from edgekit.pipeline.diagnosing.timing import Watch, timed
 from edgekit.pipeline.making.expectations import Contradicted
@@ -56,10 +56,6 @@ BATCH: Final = 16
 LAYER_IMAGES: Final = 64  # that layers are looked at on
 FALL_IMAGES: Final = 16  # that integers are compared with floats on, layer by layer
 FLOAT: Final = "float"
-# Of the images, that training has seen, too. Of CIFAR-10's test images 3.3 % have a near-duplicate in its training
-# images (Barz and Denzler, Do We Train on Test Data?, J. Imaging 2020): more than that is a mistake.
-MOST_DUPLICATES: Final = 0.05
-FEWEST_DUPLICATES: Final = 3
 GAP: Final = 15.0  # points of top-1 on training images above that on others, beyond chance
 
 
@@ -92,7 +88,7 @@ def diagnose(  # noqa: PLR0913 - what is looked at, and how
     started = time.perf_counter()
     given = Given() if given is None else given
     images = given.images or _images(settings)
-    commands = _Commands(named, settings.verify.data, training)
+    commands = Commands(named, settings.verify.data, training)
     work = _Work(settings, named, images, commands, progress)
     if named.network is not None or given.network is not Given().network:
         work.look_at_network(given)
@@ -117,58 +113,11 @@ def _images(settings: Settings) -> Images:
     return lambda preprocessing: open_images(data, preprocessing, limit=wanted.images, strict=wanted.strict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Commands:
-    """Commands to paste, with the paths at hand."""
-
-    named: Named
-    data: Path | None
-    training: Path | None
-
-    @property
-    def network(self) -> str:
-        """The checkpoint or run."""
-        return "CHECKPOINT" if self.named.network is None else shlex.quote(str(self.named.network))
-
-    @property
-    def images(self) -> str:
-        """Those that were looked at."""
-        return "DATA" if self.data is None else shlex.quote(str(self.data))
-
-    @property
-    def learned_from(self) -> str:
-        """Those of training."""
-        return "TRAINING" if self.training is None else shlex.quote(str(self.training))
-
-    @property
-    def out(self) -> str:
-        """A folder for another run."""
-        run = Path("runs/train") if self.named.network is None else self.named.network
-        folder = run if run.is_dir() or self.named.network is None else run.parent
-        return shlex.quote(f"{folder}.again")
-
-    @property
-    def again(self) -> str:
-        """Training from the start."""
-        return f"edgekit train {self.learned_from} --out {self.out}"
-
-    @property
-    def further(self) -> str:
-        """Training on."""
-        return f"edgekit train {self.learned_from} --pretrained {self.network} --out {self.out}"
-
-    def diagnosed(self, flags: str) -> str:
-        """This diagnosis with something said."""
-        files = "".join(f" {shlex.quote(str(path))}" for path in self.named.files)
-        network = f" {self.network}" if self.named.network is not None else ""
-        return f"edgekit diagnose{network}{files} --data {self.images}{f' {flags}' if flags else ''}"
-
-
 class _Work:
     """What was seen so far."""
 
     def __init__(
-        self, settings: Settings, named: Named, images: Images, commands: _Commands, progress: Progress
+        self, settings: Settings, named: Named, images: Images, commands: Commands, progress: Progress
     ) -> None:
         self._settings, self._named, self._images = settings, named, images
         self._commands, self._progress = commands, progress
@@ -433,14 +382,14 @@ class _Work:
 
     def look_at_training(self, training: Path | None) -> None:
         """Whether training has seen these images, has classes of like size, and learned its images by heart."""
-        from edgekit.training.data.likeness import SEEN, twins  # noqa: PLC0415 - only where it is wanted
+        from edgekit.training.data.likeness import SEEN, leaked  # noqa: PLC0415 - only where it is wanted
 
         theirs = self._images(SEEN)
         learned = open_images(training or self.kept or Path(), SEEN)
         ours = np.concatenate([batch.pixels[..., 0] for batch in learned.batches(BATCH)])
         shown = np.concatenate([batch.pixels[..., 0] for batch in theirs.batches(BATCH)])
-        pairs = twins(ours, shown)
-        if len(pairs) >= max(FEWEST_DUPLICATES, MOST_DUPLICATES * len(shown)):
+        pairs = leaked(ours, shown)
+        if pairs:
             data = DataSet(self._settings.verify.data, theirs.names)
             first = f"{learned.names[pairs[0][0]]} and {theirs.names[pairs[0][1]]}"
             self._findings.append(

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from edgekit.diagnosis.curve import Log
     from edgekit.diagnosis.finding import Finding
-    from edgekit.diagnosis.layers import LayerStatistics
     from edgekit.pipeline.diagnosing.diagnosis import DiagnoseResult, Latency, Subject
     from edgekit.tasks.quality import ConfidenceBin, Confusion, Quality, Reliability
 
@@ -43,7 +42,7 @@ def render(result: DiagnoseResult) -> str:
             "Errors by kind": None if quality is None or not quality.errors else _errors(quality),
             "Where files differ from float": _differences(result.subjects),
             "Training": None if result.log is None else _log(result.log),
-            "Layers": _layers(result.layers, result.layer_images) if result.layers else None,
+            "Layers": _layers(result) if result.layers else None,
         },
         facts=_facts(result),
         outcome="troubles" if number else "healthy",
@@ -218,7 +217,8 @@ def _log(log: Log) -> Markup:
     return join(loss, metric)
 
 
-def _layers(layers: Sequence[LayerStatistics], images: int) -> Markup:
+def _layers(result: DiagnoseResult) -> Markup:
+    misfits = {one.layer: one.misfit for one in result.batch_norm}
     columns = [
         "layer",
         "operator",
@@ -231,6 +231,7 @@ def _layers(layers: Sequence[LayerStatistics], images: int) -> Markup:
         ">at limit",
         ">dead",
         ">saturated",
+        ">off",
     ]
     rows = [
         [
@@ -242,10 +243,13 @@ def _layers(layers: Sequence[LayerStatistics], images: int) -> Markup:
             NOTHING if one.at_limit is None else percent(round(one.at_limit, 3)),
             _channels(one.dead),
             _channels(one.saturated),
+            f"{misfits[one.layer]:.2g}" if one.layer in misfits else NOTHING,
         ]
-        for one in layers
+        for one in result.layers
     ]
-    return table(columns, rows, f"What each layer gives on {count(images, 'image')}, in the order of the network.")
+    shown = f"What each layer gives on {count(result.layer_images, 'image')}, in the order of the network."
+    off = "Off is how far batch normalization is from what it remembers, in squared standard deviations."
+    return join(table(columns, rows, shown), note(off))
 
 
 def _channels(channels: Sequence[int]) -> str:

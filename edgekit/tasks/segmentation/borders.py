@@ -27,7 +27,9 @@ def at_border(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
     [[0, 0, 1, 1, 0, 0]]
     """
     near = max(round(WIDTH * float(np.hypot(*mask.shape))), 1)
-    low, high = (np.where(mask == UNKNOWN, filled, mask).astype(np.int16) for filled in (UNKNOWN + 1, -1))
+    low, high = (
+        np.where(mask == UNKNOWN, filled, mask.astype(np.int16)).astype(np.int16) for filled in (UNKNOWN + 1, -1)
+    )
     for axis in (0, 1):
         low, high = (_spread(values, near, axis, how) for values, how in ((low, np.minimum), (high, np.maximum)))
     found: NDArray[np.bool_] = (high > low) & (mask != UNKNOWN)

@@ -65,8 +65,3 @@ def test_wrong_preprocessing_says_the_right_one(settings: Settings) -> None:
     found = looked(replace(settings, preprocessing=wrong))
     assert found.findings[0].trouble is Trouble.PREPROCESSING
     assert "--preprocessing tf" in found.findings[0].remedy
-
-
-def test_images_of_training_in_the_test(settings: Settings) -> None:
-    found = looked(settings, training=FOLDER / "test.npz")
-    assert Trouble.DUPLICATES in [one.trouble for one in found.findings]
