@@ -9,7 +9,7 @@ import typer
 
 from edgekit import files
 from edgekit.cli import console
-from edgekit.cli.options import JsonOption  # noqa: TC001 - typer reads the annotations
+from edgekit.cli.options import JsonOption, PageOption  # noqa: TC001 - typer reads the annotations
 from edgekit.errors import BadInput
 
 if TYPE_CHECKING:
@@ -31,14 +31,29 @@ def profile(  # noqa: PLR0913 - one a flag
         Path | None,
         typer.Option("--picture", metavar="FILE.svg", help="Draw layers and roofline.", show_default="no picture"),
     ] = None,
+    node_data: Annotated[
+        Path | None,
+        typer.Option(
+            "--node-data",
+            metavar="FILE.json",
+            help="Write the microseconds of each operator of a .tflite file for Model Explorer.",
+            show_default="none",
+        ),
+    ] = None,
+    report: PageOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show which layers take the time, by the runtime's own profiler, and how near each is to the machine's best."""
+    """Show which layers take the time, by the runtime's own profiler, and how near each is to the machine's best.
+
+    Several files of one network stand side by side, layer by layer: the float file and the int8 file, for example.
+    """
     with console.reporting("profile", as_json=as_json):
         from edgekit.pipeline.measuring.profile import profile as run  # noqa: PLC0415 - see the module app
+        from edgekit.reports import writing  # noqa: PLC0415 - likewise
 
-        if picture is not None and len(artifacts) > 1:
-            raise BadInput("one picture shows one file: name one file, or leave --picture out")
+        writing.check_page(report)
+        if (picture is not None or node_data is not None) and len(artifacts) > 1:
+            raise BadInput("--picture and --node-data show one file: name one file, or leave them out")
         if picture is not None and picture.suffix != ".svg":
             raise BadInput(f"a picture is an SVG file: --picture {picture.with_suffix('.svg')}")
         with console.progress_bar() as progress:
@@ -47,11 +62,22 @@ def profile(  # noqa: PLR0913 - one a flag
             from edgekit.reports.pictures.profile import draw  # noqa: PLC0415 - only where one is wanted
 
             files.write_bytes(picture, draw(results[0]).encode())
+        if node_data is not None:
+            from edgekit.reports.node_data import document  # noqa: PLC0415 - likewise
+
+            values = {one.tensor: one.us for one in results[0].operators if one.tensor}
+            files.write_bytes(node_data, document("latency, µs", values, high_is_bad=True).encode())
+        if report is not None:
+            from edgekit.reports.pages.profile import render  # noqa: PLC0415 - likewise
+
+            writing.write_page(render(results), report)
         if as_json:
             console.print_json("profile", {"files": results})
             return
         for result in results:
             _show(result, everything=everything)
+        if len(results) > 1:
+            _compare(results, everything=everything)
         if picture is not None:
             console.note(f"drawn: {picture}")
 
@@ -88,6 +114,28 @@ def _show(result: ProfileResult, *, everything: bool) -> None:
     rows = [[entry.kind, *_row(entry, total_us)] for entry in result.kinds]
     console.table(["", *titles], [*rows, ["everything", *_row(result.total, total_us)]], _SPARE)
     console.say(f"[dim]{_covered(result)}[/]")
+
+
+def _compare(results: list[ProfileResult], *, everything: bool) -> None:
+    """The layers of all files side by side, the longest of the first file first."""
+    from edgekit.pipeline.measuring.profile import side_by_side  # noqa: PLC0415 - see the module app
+
+    rows = list(side_by_side(results).items())
+    if not everything:
+        rows = sorted(rows, key=lambda row: -(row[1][0] or 0.0))[:_SHOWN]
+    console.say("[dim]side by side, µs; the last column is the first file over the last[/]")
+    titles = [f">{console.escape(result.path.name.removeprefix(result.network + '.'))}" for result in results]
+    console.table(
+        ["layer", *titles, ">faster"],
+        [
+            [
+                _name(name),
+                *(console.NOTHING if value is None else f"{value:,.1f}" for value in us),
+                f"{us[0] / us[-1]:.2f}" if us[0] and us[-1] else console.NOTHING,
+            ]
+            for name, us in rows
+        ],
+    )
 
 
 def _name(layer: str) -> str:

@@ -90,6 +90,7 @@ class Graphs:
         for name, values, high_is_bad in (
             ("range of the tensor (real)", node_data.ranges, True),
             ("SQNR, dB", node_data.sqnr_db, False),
+            ("latency, µs", node_data.latency_us, True),
         ):
             try:
                 found = values(path)

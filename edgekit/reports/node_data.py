@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from edgekit.exporters.formats import format_of
+from edgekit.pipeline.measuring.profile import profile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 GRAPH: Final = "main"  # what Model Explorer calls the graph of a .tflite file
 _GOOD, _BAD = "#e6f4ea", "#f28b82"
+_RUNS: Final = 20  # of a file that is profiled to be drawn
 _INT8_STEPS: Final = 255  # between the least integer and the largest
 
 
@@ -47,6 +49,16 @@ def ranges(path: Path) -> dict[str, float]:
         if operator.fields.get("dtype") == "int8" and isinstance(scale, np.ndarray) and scale.size == 1:
             found[operator.name] = _INT8_STEPS * float(scale.item())
     return found
+
+
+def latency_us(path: Path) -> dict[str, float]:
+    """Microseconds of each operator of a file, by tensor, as its runtime's profiler tells them here and now.
+
+    Raises:
+        ArtifactError: edgekit did not write the file.
+        MissingDependency: its runtime is not installed, or has no profiler.
+    """
+    return {one.tensor: one.us for one in profile(path, runs=_RUNS).operators if one.tensor}
 
 
 def sqnr_db(path: Path) -> dict[str, float]:

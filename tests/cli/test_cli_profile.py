@@ -42,6 +42,26 @@ def test_a_table_and_a_picture(run: Run, exported: Path) -> None:
     assert Path("profile.svg").read_text(encoding="utf-8").startswith("<svg")
 
 
+def test_two_files_are_compared_and_a_page_is_written(run: Run, exported: Path) -> None:
+    paths = [next(exported.glob(f"*.{precision}.tflite")) for precision in ("float32", "int8")]
+    result = run("profile", *paths, "--runs", "4", "--report", "page.html")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    at = next(place for place, line in enumerate(lines) if line.startswith("side by side"))
+    assert lines[at + 1].split() == ["layer", "float32.tflite", "int8.tflite", "faster"]
+    assert "Time of each layer" in Path("page.html").read_text(encoding="utf-8")
+
+
+def test_node_data_has_the_microseconds_of_operators(run: Run, exported: Path) -> None:
+    path = next(exported.glob("*.int8.tflite"))
+    found = json.loads(run("profile", path, "--runs", "4", "--node-data", "data.json", "--json").stdout)
+    (graph,) = json.loads(Path("data.json").read_text(encoding="utf-8")).values()
+    wanted = {
+        one["tensor"]: pytest.approx(one["us"], rel=1e-4) for one in found["files"][0]["operators"] if one["tensor"]
+    }
+    assert {name: value["value"] for name, value in graph["results"].items()} == wanted
+
+
 def test_all_layers_in_order(run: Run, exported: Path) -> None:
     lines = run("profile", next(exported.glob("*.int8.tflite")), "--runs", "4", "--all").stdout.splitlines()
     shown = [line.split()[0] for line in lines[5 : lines.index("together")]]
@@ -67,4 +87,4 @@ def test_a_picture_is_an_svg_file(run: Run, exported: Path) -> None:
 def test_one_picture_shows_one_file(run: Run, exported: Path) -> None:
     result = run("profile", *sorted(exported.glob("*.tflite")), "--picture", "profile.svg")
     assert result.exit_code == 2
-    assert "one picture shows one file" in result.stderr
+    assert "--picture and --node-data show one file" in result.stderr

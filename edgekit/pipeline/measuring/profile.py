@@ -71,6 +71,8 @@ class OperatorTime:
         activation_bytes: of what is read and written.
         bound_us: microseconds that the machine would need at best.
         memory_us: as much of the bound as comes from operators that moving bytes holds up.
+        tensor: what the file calls the result of the operator that multiplies most of these; empty for the runtime's
+            own, and for sums.
     """
 
     layer: str
@@ -84,6 +86,7 @@ class OperatorTime:
     activation_bytes: int
     bound_us: float
     memory_us: float
+    tensor: str = ""
 
     @property
     def moved_bytes(self) -> int:
@@ -184,6 +187,13 @@ class ProfileResult:
         return tuple(sorted(_grouped(self.operators, lambda entry: entry.kind), key=lambda entry: -entry.us))
 
 
+def side_by_side(results: Sequence[ProfileResult]) -> dict[str, tuple[float | None, ...]]:
+    """Microseconds of each layer in each of several files, in the order of the first; None where a file lacks it."""
+    of = [{layer.layer: layer.us for layer in result.layers if layer.layer} for result in results]
+    names = dict.fromkeys(name for layers in of for name in layers)
+    return {name: tuple(layers.get(name) for layers in of) for name in names}
+
+
 def profile(path: Path, *, threads: int = 1, runs: int = RUNS, progress: Progress = silent) -> ProfileResult:
     """Profile a file that edgekit wrote.
 
@@ -254,7 +264,7 @@ class _Rows:
         memory_us = moving_us if moving_us >= arithmetic_us else 0.0
         return OperatorTime(
             _origin(main).layer, self._kind(main), main.kind, first, len(kernels), us,
-            cost.macs, cost.weight_bytes, cost.activation_bytes, bound_us, memory_us,
+            cost.macs, cost.weight_bytes, cost.activation_bytes, bound_us, memory_us, main.name,
         )  # fmt: skip
 
     def _kind(self, operator: Operator) -> str:

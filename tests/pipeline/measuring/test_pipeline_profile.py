@@ -25,7 +25,8 @@ from edgekit.exporters.metadata import KEY
 from edgekit.exporters.origins import ORIGINS
 from edgekit.integer_model import IntegerModel
 from edgekit.pipeline.measuring import profile as profiles
-from edgekit.pipeline.measuring.profile import BY_RUNTIME, ProfileResult, profile
+from edgekit.pipeline.measuring.profile import BY_RUNTIME, ProfileResult, profile, side_by_side
+from edgekit.reports.pages import profile as page
 from edgekit.reports.pictures.profile import draw
 from edgekit.timing.roofline import Roofline
 
@@ -154,6 +155,23 @@ def test_a_picture(found: dict[str, ProfileResult]) -> None:
     texts = {text.text for text in document.iter(f"{SVG}text")}
     assert {layer.layer for layer in result.layers} <= texts
     assert {"100 GMAC/s", "caches: 50 GB/s", "weights: 50 GB/s"} <= texts
+
+
+def test_files_stand_side_by_side_and_their_page_names_every_layer(found: dict[str, ProfileResult]) -> None:
+    results = [found["float32.tflite"], found["int8.tflite"]]
+    together = side_by_side(results)
+    for place, result in enumerate(results):
+        us = {layer.layer: layer.us for layer in result.layers if layer.layer}
+        assert {name: values[place] for name, values in together.items() if values[place] is not None} == us
+    text = page.render(results)
+    assert all(f">{name}<" in text for name in together)
+    assert "float32.tflite over int8.tflite" in text
+
+
+def test_operators_name_the_tensors_that_the_file_has(result: ProfileResult) -> None:
+    named = [one.tensor for one in result.operators if one.tensor]
+    assert set(named) <= {operator.name for operator in format_of(result.path).contents(result.path).operators}
+    assert len(set(named)) == len(named) > 20
 
 
 def test_a_file_that_does_not_say_where_its_operators_come_from(exported: Path, tmp_path: Path) -> None:
