@@ -58,7 +58,7 @@ NEED_A_TOOLCHAIN = (
     *("edgekit.calibration.rounding", "edgekit.calibration.output_error"),
     *("edgekit.compression.search.latency", "edgekit.compression.search.supernet"),
     *("edgekit.capture.torch_*", "edgekit.defaults.train", "edgekit.executor.*", "edgekit.exporters.onnx.*"),
-    *("edgekit.compression.pruning.*", "edgekit.models.resizing"),
+    *("edgekit.compression.pruning.*", "edgekit.models.anatomy", "edgekit.models.resizing"),
     *("edgekit.models.backbone", "edgekit.models.blocks", "edgekit.models.checkpoint", "edgekit.models.network"),
     *("edgekit.models.families*", "edgekit.models.heads*", "edgekit.models.inference", "edgekit.models.layouts*"),
     *(

@@ -231,7 +231,7 @@ def _round_values(low: float, high: float) -> list[float]:
     >>> _round_values(0.13, 0.42)
     [0.1, 0.2, 0.3, 0.4, 0.5]
     >>> _round_values(70, 70)
-    [69.5, 69.6, 69.7, 69.8, 69.9, 70.0, 70.1, 70.2, 70.3, 70.4, 70.5]
+    [69.4, 69.6, 69.8, 70.0, 70.2, 70.4, 70.6]
     """
     if high == low:
         low, high = low - 0.5, high + 0.5
