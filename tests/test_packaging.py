@@ -42,6 +42,7 @@ NEED_A_TOOLCHAIN = (
         "edgekit.benchmarks.accelerators",
         "edgekit.benchmarks.false_alarms",
         "edgekit.benchmarks.finding",
+        "edgekit.benchmarks.advice",
         "edgekit.benchmarks.latency_prediction",
         "edgekit.benchmarks.peers*",
         "edgekit.benchmarks.random_graphs",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from edgekit.cli import (
+    advise,
     analyze,
     baseline,
     bench,
@@ -48,6 +49,7 @@ app.command()(export.export)
 app.command()(train.train)
 app.command()(search.search)
 app.command()(sweep.sweep)
+app.command()(advise.advise)
 app.command()(sensitivity.sensitivity)
 app.command()(finetune.finetune)
 app.command()(prune.prune)

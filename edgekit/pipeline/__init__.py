@@ -24,6 +24,8 @@ networks and settings, to say which of them suits a purpose. Each knows those be
 | emulate | ``edgekit.pipeline.proving.emulation.set_up`` | ``EmulatedMachine`` |
 | bench | ``edgekit.pipeline.measuring.bench.bench`` | ``BenchResult`` |
 | sweep | ``edgekit.pipeline.choosing.sweep.sweep`` | ``SweepResult`` |
+| analyze | ``edgekit.pipeline.choosing.analyze.analyze`` | ``AnalyzeResult`` |
+| advise | ``edgekit.pipeline.choosing.advise.advise`` | ``AdviceResult`` |
 | bundle | ``edgekit.pipeline.measuring.bundle.bundle`` | ``Bundle`` |
 | profile | ``edgekit.pipeline.measuring.profile.profile`` | ``ProfileResult`` |
 | diagnose | ``edgekit.pipeline.diagnosing.diagnose.diagnose`` | ``DiagnoseResult`` |

@@ -25,7 +25,7 @@ _STORE_BYTES: Final = 80 * 2**20  # of shared memory, near Ray's least: results 
 _LOOK_SECONDS: Final = 1.0
 # Read when Ray is imported or started: no usage statistics leave the machine, and workers have the priority that
 # programs usually have, because some of them time files.
-_ENVIRONMENT: Final = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
+ENVIRONMENT: Final = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
 
 
 class RayPool:
@@ -42,7 +42,7 @@ class RayPool:
         Raises:
             MissingDependency: Ray is not installed.
         """
-        os.environ.update(_ENVIRONMENT)
+        os.environ.update(ENVIRONMENT)
         self._ray: Any = extras.load("ray", "sweep")
         # Ray tells of workers that are lost on stdout, whatever log_to_driver says; the sweep tells of them itself.
         self._ray._private.worker.print_to_stdstream = lambda *_, **__: None  # noqa: SLF001 - there is no other way
