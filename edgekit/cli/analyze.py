@@ -75,6 +75,12 @@ def _show(found: Analysis, *, everything: bool) -> None:
     if found.savings:
         share = f"{found.macs / found.ordinary_macs:.1%} of what ordinary convolutions would multiply"
         values.append(("separable", f"{share}, in place of {len(found.savings)} depthwise separable ones"))
+    if (said := found.published) is not None:
+        ms = "" if said.pixel1_ms is None else f", {said.pixel1_ms:g} ms on a Pixel 1"
+        figures = (
+            f"top-1 {said.top1:g} % on ImageNet, {said.macs / 1e6:g} million MACs, {said.parameters / 1e6:g} million"
+        )
+        values.append(("published", f"{figures} parameters{ms} ({console.escape(said.source)})"))
     console.facts("", values)
     if everything:
         console.table(
@@ -103,21 +109,22 @@ def _show(found: Analysis, *, everything: bool) -> None:
 
 def _compare(networks: tuple[Analysis, ...]) -> None:
     console.table(
-        ["network", ">Mparams", ">MMAC", ">memory", ">int8", ">float32", ">float16", ">dynamic", ">separable"],
+        ["network", ">Mparams", ">MMAC", ">memory", ">int8", ">float32", ">float16", ">dynamic", ">separable", ">top-1"],
         [
             [
                 console.escape(found.network), f"{found.parameters / 1e6:.2f}", f"{found.macs / 1e6:.1f}",
                 words.size(found.peak_int8_bytes), words.size(found.size_bytes["int8"]),
                 words.size(found.size_bytes["float32"]), words.size(found.size_bytes["float16"]),
                 words.size(found.size_bytes["dynamic"]), f"{found.macs / found.ordinary_macs:.0%}",
+                console.NOTHING if found.published is None else f"{found.published.top1:g}",
             ]
             for found in networks
         ],
         _SPARE,
     )  # fmt: skip
     console.say(
-        "[dim]memory: of activations in int8 at most. int8, float32: of a .tflite file, about. separable: "
-        "multiplications over those of ordinary convolutions[/]"
+        "[dim]memory: of activations in int8, at most. int8, float32: of a .tflite file, about. separable: share of what "
+        "ordinary convolutions would multiply. top-1: as published for ImageNet, %[/]"
     )
 
 

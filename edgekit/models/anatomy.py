@@ -1,7 +1,7 @@
 """A network layer by layer: what each reads, makes, holds and multiplies, and how much memory a run takes.
 
-The network runs once on tensors without numbers (torch's "meta" device), and every operator is seen on the way. Nothing
-is computed, so this takes milliseconds.
+The network runs once, with zeros for weights and image, and every operator is seen on the way. Without numbers, on
+torch's "meta" device, it would not be faster: operators are Python there, and import torch._dynamo, which takes 1.5 s.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _FUSED: Final = frozenset((
     *("alias", "detach", "clone", "split", "slice", "select", "expand", "contiguous"),
 ))  # fmt: skip
 _NORMALIZES: Final = "batch_norm"  # what the names of torch's several operators for it begin with
+_TWO_OPERATORS: Final = "hardswish"  # which int8 files have as ADD and MUL, with a tensor between
 _NEAR: Final = 3  # layers between which a depthwise layer's 1 x 1 convolution is: squeeze-and-excite has two
 
 
@@ -111,11 +112,14 @@ def anatomy(architecture: Architecture | TaskArchitecture) -> Anatomy:
     Raises:
         ConfigError: the architecture's family is unknown, or its backbone has no feature map that a head takes.
     """
-    with torch.device("meta"):
+    with torch.device("meta"):  # no random numbers
         network = built(architecture).eval()
+    network.to_empty(device="cpu")
+    for tensor in network.state_dict().values():
+        tensor.zero_()
     watch = _Watch(network)
     with torch.no_grad(), watch:
-        outputs = network(torch.empty(1, architecture.in_channels, *architecture.size, device="meta"))
+        outputs = network(torch.zeros(1, architecture.in_channels, *architecture.size))
     kept = [outputs] if isinstance(outputs, Tensor) else list(outputs.values())
     peak, peak_at = _peak(watch.steps, {watch.held[id(one)] for one in kept if id(one) in watch.held})
     parameters = sum(one.numel() for one in network.parameters())
@@ -189,13 +193,14 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch's
                 if isinstance(module, nn.Conv2d | nn.Linear):
                     module.register_forward_hook(self._left(name))
 
-    def __torch_dispatch__(  # torch's signature
+    def see(
         self,
-        func: Any,  # noqa: ANN401
-        types: Any,  # noqa: ANN401
+        func: Any,  # noqa: ANN401 - torch's signature
+        _types: Any,  # noqa: ANN401 - likewise
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401 - likewise
+        """Run an operator, and write down what it reads and makes."""
         made = func(*args, **(kwargs or {}))
         result = made[0] if isinstance(made, tuple | list) else made
         read = [one for one in _tensors(args) if not isinstance(one, nn.Parameter)]
@@ -208,6 +213,11 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch's
                     self.held[id(one)] = known[0]
                     self._alive.append(one)
             elif known:
+                if name == _TWO_OPERATORS:
+                    between = len(self._alive)
+                    self._alive.append(result)
+                    self.steps.append(_Step(self._module, tuple(known), between, result.numel()))
+                    known.append(between)
                 number = self._number(result)
                 self.steps.append(_Step(self._module, tuple(known), number, result.numel()))
         return made
@@ -229,6 +239,10 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch's
             self.layers.append((name, tuple(inputs[0].shape[1:]), tuple(output.shape[1:])))
 
         return leave
+
+
+# What a subclass defines itself torch wraps, and the wrapper imports torch._dynamo.
+_Watch.__torch_dispatch__ = _Watch.see  # type: ignore[method-assign, assignment]
 
 
 def _tensors(values: Any) -> list[Tensor]:  # noqa: ANN401 - what an operator of torch takes

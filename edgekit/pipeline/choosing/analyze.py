@@ -9,12 +9,14 @@ from edgekit.errors import ConfigError
 from edgekit.exporters.metadata import Precision
 from edgekit.models.architecture import Architecture
 from edgekit.models.ensemble_architecture import EnsembleArchitecture
+from edgekit.models.published import published_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from edgekit.models.anatomy import Anatomy, Layer, Saving
+    from edgekit.models.published import Published
     from edgekit.models.task_architecture import TaskArchitecture
 
 EVERY: Final = "all"  # stands for all families
@@ -69,6 +71,7 @@ class Analysis:
         layers: convolutions and linear layers, in the order in which they run.
         blocks: these, by what they belong to.
         savings: depthwise separable convolutions beside ordinary ones.
+        published: figures of this network on ImageNet, with their source; None where edgekit knows of none.
     """
 
     network: str
@@ -83,6 +86,7 @@ class Analysis:
     layers: tuple[Layer, ...]
     blocks: tuple[Block, ...]
     savings: tuple[Saving, ...]
+    published: Published | None = None
 
     @property
     def ordinary_macs(self) -> int:
@@ -162,6 +166,7 @@ def _analysed(structure: Architecture | TaskArchitecture) -> Analysis:
         found.layers,
         _blocks(found.layers),
         savings(found.layers),
+        published_of(body.family, body.width, structure.size[0]),
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from edgekit.reports.kit.charts import Axis, Bar, Series, bars, plot
 from edgekit.reports.kit.markup import Markup, join, table
 from edgekit.reports.kit.page import page
-from edgekit.words import count, size
+from edgekit.words import NOTHING, count, size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +33,17 @@ def render(result: AnalyzeResult) -> str:
             ("image", " x ".join(map(str, found.resolution))),
             ("activations", f"{size(found.peak_int8_bytes)} in int8 at most, at {found.peak_at}"),
             *((f"{name} file", f"about {size(value)}") for name, value in found.size_bytes.items()),
+            *_published(found),
         ],
     )
+
+
+def _published(found: Analysis) -> list[tuple[str, str]]:
+    said = found.published
+    if said is None:
+        return []
+    figures = f"top-1 {said.top1:g} %, {said.macs / 1e6:g} million MACs, {said.parameters / 1e6:g} million parameters"
+    return [("published", f"{figures} ({said.source})")]
 
 
 def _together(networks: Sequence[Analysis]) -> Markup:
@@ -57,11 +66,20 @@ def _table(networks: Sequence[Analysis]) -> Markup:
             f"{one.peak_int8_bytes / 1e6:.3f}",
             *(f"{value / 1e6:.3f}" for value in one.size_bytes.values()),
             f"{100 * one.macs / one.ordinary_macs:.1f}",
+            NOTHING if one.published is None else f"{one.published.top1:g}",
         ]
         for one in networks
     ]
     files = [f">{name}, MB" for name in networks[0].size_bytes]
-    columns = ["network", ">parameters, M", ">MACs, M", ">activations int8, MB", *files, ">of ordinary, %"]
+    columns = [
+        "network",
+        ">parameters, M",
+        ">MACs, M",
+        ">activations int8, MB",
+        *files,
+        ">of ordinary, %",
+        ">published top-1, %",
+    ]
     return table(columns, rows, "Costs; sizes are of .tflite files, as foretold")
 
 

@@ -39,6 +39,13 @@ def test_families_are_compared_at_every_width_and_resolution() -> None:
     assert "Networks" in page.render(found)
 
 
+def test_published_figures_stand_beside_computed_ones() -> None:
+    (found,) = edgekit.analyze(arch="mobilenet_v2").networks
+    assert found.published is not None
+    assert found.macs == pytest.approx(found.published.macs, rel=0.01)
+    assert found.parameters == pytest.approx(found.published.parameters, rel=0.02)
+
+
 def test_a_checkpoint_has_its_own_family_and_an_unknown_one_is_refused() -> None:
     with pytest.raises(ConfigError, match="leave arch and width out"):
         edgekit.analyze(SHIPPED, width=0.5)
