@@ -14,6 +14,7 @@ from edgekit.cli.options import JsonOption, PageOption  # noqa: TC001 - typer re
 if TYPE_CHECKING:
     from edgekit.pipeline.choosing.analyze import Analysis
 
+_COLUMNS = ("Mparams", "MMAC", "memory", "int8", "float32", "float16", "dynamic", "separable", "top-1")
 _SPARE = (">MAC/B", "reads", ">weight-only", ">dynamic", ">float16")  # columns that a narrow terminal goes without
 
 
@@ -109,7 +110,7 @@ def _show(found: Analysis, *, everything: bool) -> None:
 
 def _compare(networks: tuple[Analysis, ...]) -> None:
     console.table(
-        ["network", ">Mparams", ">MMAC", ">memory", ">int8", ">float32", ">float16", ">dynamic", ">separable", ">top-1"],
+        ["network", *(f">{title}" for title in _COLUMNS)],
         [
             [
                 console.escape(found.network), f"{found.parameters / 1e6:.2f}", f"{found.macs / 1e6:.1f}",
@@ -123,8 +124,8 @@ def _compare(networks: tuple[Analysis, ...]) -> None:
         _SPARE,
     )  # fmt: skip
     console.say(
-        "[dim]memory: of activations in int8, at most. int8, float32: of a .tflite file, about. separable: share of what "
-        "ordinary convolutions would multiply. top-1: as published for ImageNet, %[/]"
+        "[dim]memory: of activations in int8, at most. int8, float32: of a .tflite file, about. separable: share of "
+        "what ordinary convolutions would multiply. top-1: as published for ImageNet, %[/]"
     )
 
 
