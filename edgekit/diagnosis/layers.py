@@ -16,18 +16,37 @@ import torch
 
 from edgekit.executor.float import FloatExecutor
 from edgekit.ir import Clamp, HardSigmoid, Sigmoid
+from edgekit.ir.registry import OperatorTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.float_model import FloatModel
-    from edgekit.ir import Graph, Node
+    from edgekit.ir import Graph, Node, Op
     from edgekit.progress import Progress
 
 BATCH: Final = 16
 CONSTANT: Final = 1e-6  # of the largest value of the layer: float32 sums of the same numbers differ by less
 AT_LIMIT: Final = 0.99  # of the values of a channel that is called saturated
 _NEAR_LIMIT: Final = 1e-3  # of the limit: a sigmoid comes near to 1 and never reaches it
+
+
+def _unlimited(op: type[Op]) -> str:
+    """Why an operator has no upper limit here."""
+    return "" if op in {Clamp, HardSigmoid, Sigmoid} else "it is no activation with an upper limit"
+
+
+LIMITS: OperatorTable[[], float] = OperatorTable("upper limits of activations", _unlimited)
+
+
+@LIMITS.implements(Clamp)
+def _of_clamp(op: Clamp) -> float:
+    return op.high
+
+
+@LIMITS.implements(HardSigmoid, Sigmoid)
+def _of_sigmoid(_op: Op) -> float:
+    return 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +159,7 @@ def _is_layer(node: Node, graph: Graph) -> bool:
 
 def _upper_limit(node: Node) -> float | None:
     """The upper limit of what a node gives; None where there is none."""
-    if isinstance(node.op, Sigmoid | HardSigmoid):
-        return 1.0
-    clamp = node.op if isinstance(node.op, Clamp) else node.activation
-    return None if clamp is None or not math.isfinite(clamp.high) else clamp.high
+    limit = LIMITS[node]() if type(node.op) in LIMITS else math.inf
+    if node.activation is not None:
+        limit = min(limit, node.activation.high)
+    return limit if math.isfinite(limit) else None

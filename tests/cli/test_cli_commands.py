@@ -102,7 +102,7 @@ def test_the_whole_job_with_nothing_given(run: Run, tmp_path: Path) -> None:
     assert len(re.findall(r"int8\.\w+ .*\d–[\d.]+ .*\d–[\d.]+ ", done.stdout)) == 2  # each beside its float twin
     assert "all in 1 piece" in done.stdout
     assert max(len(line) for line in done.stdout.splitlines()[3:] if " thread, batch " not in line) <= 100
-    wanted = r"measuring memory \(4\)\ntiming\nleft out, no engine runs them: .*mlpackage\n(! dirty: .*\n)*"
+    wanted = r"measuring memory \(4\)\ntiming \(4\)\nleft out, no engine runs them: .*mlpackage\n(! dirty: .*\n)*"
     assert re.fullmatch(wanted, done.stderr)
 
     done = run("inspect", f"exported/{NAME}.int8.edgekit")

@@ -52,4 +52,4 @@ def test_a_trouble_is_named_with_its_remedy(tmp_path: Path, monkeypatch: pytest.
 def test_mistakes_are_told_in_a_sentence(said: list[str], problem: str) -> None:
     found = CliRunner().invoke(app, ["diagnose", *said])
     assert found.exit_code == 2
-    assert problem in found.output.replace("\n", " ")
+    assert problem in " ".join(found.output.split())
