@@ -39,8 +39,8 @@ def test_the_best_is_told_with_reasons_and_its_command(run: Callable[..., Result
     assert "100 images a second, 10 ms an image" in result.stdout
     first = next(line for line in result.stdout.splitlines() if line.startswith("1 "))
     assert first.split() == ["1", "net_128", "int8", "tflite", "universal", "65", "8", "1", "MB"]
-    assert "8 ms leaves 20% of what is allowed; the most accurate of 2 that fit" in result.stdout
-    assert "16 ms are 1.60 times what is allowed" in result.stdout
+    assert "8 ms, 20% below the limit; the most accurate of 2 that fit" in result.stdout
+    assert "16 ms are 1.60 times the limit" in result.stdout
     assert "edgekit export a.safetensors --target tflite --int8 --set model.resolution=128" in result.stdout
     page = (tmp_path / "page.html").read_text()
     assert "top1 over latency" in page

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from edgekit.timing.prediction.model import DeviceLatency, LatencyModel
 
 SHOWN: Final = 10  # candidates that are told of
-_NEAR: Final = 0.05  # share of a limit that is little room
 _DOT_PRODUCTS: Final = "VNNI"  # in the words of ``edgekit.device.machine.INSTRUCTIONS``
 
 
@@ -180,14 +179,9 @@ def _room(goal: Goal, one: Candidate) -> Iterator[str]:
     if goal.kind in {"fps", "latency", "size"}:
         left = 1 - spent / goal.most
         what = f"{one.latency_ms:.3g} ms" if goal.kind != "size" else f"{(one.size_bytes or 0) / 1e6:.2f} MB"
-        even = (
-            ", even if the estimate is as far off as it may be,"
-            if spent not in {one.latency_ms, one.size_bytes}
-            else ""
-        )
-        yield f"{what} leaves {left:.0%} of what is allowed{even}{' which is little' if left < _NEAR else ''}".rstrip(
-            ","
-        )
+        is_estimated = spent not in {one.latency_ms, one.size_bytes}
+        worst = ", with the estimate's error counted against it" if is_estimated else ""
+        yield f"{what}, {left:.0%} below the limit{worst}"
 
 
 def _place(goal: Goal, one: Candidate, fitting: Sequence[Candidate]) -> Iterator[str]:
@@ -244,11 +238,11 @@ def _short(goal: Goal, one: Candidate, fitting: Sequence[Candidate], profiled: s
     if goal.kind == "battery":
         reason = "loses more accuracy than the battery is worth"
     elif goal.kind == "size":
-        reason = f"{one.largest_bytes / 1e6:.2f} MB are {one.largest_bytes / goal.most:.2f} times what is allowed"
+        reason = f"{one.largest_bytes / 1e6:.2f} MB are {one.largest_bytes / goal.most:.2f} times the limit"
     else:
-        reason = f"{one.slowest_ms:.3g} ms are {one.slowest_ms / goal.most:.2f} times what is allowed"
+        reason = f"{one.slowest_ms:.3g} ms are {one.slowest_ms / goal.most:.2f} times the limit"
     if one.latency_error or one.size_error:
-        reason += ", if the estimate is as far off as it may be"
+        reason += ", with the estimate's error counted against it"
     nearest = () if fitting else ("nothing fits; this comes nearest",)
     return Advised(one, fits=False, lowering=_lowering(one, profiled), reasons=(reason, *nearest[:1]))
 

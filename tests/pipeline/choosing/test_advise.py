@@ -106,7 +106,7 @@ def test_nothing_fits_is_said_with_what_comes_nearest(tmp_path: Path) -> None:
     assert result.best is None
     assert result.commands == ()
     assert result.ranked[0].candidate.row == min(rows, key=lambda row: row.latency_ms or 0)
-    assert "times what is allowed" in result.ranked[0].reasons[0]
+    assert "times the limit" in result.ranked[0].reasons[0]
     assert "nothing fits: allow more, or take a faster device" in result.notes
 
 
