@@ -111,9 +111,11 @@ def of_draws(differences: NDArray[np.float64]) -> float:
 def _nats_of_channels(a: Residuals, b: Residuals) -> NDArray[np.float64]:
     """What each mean and each spread says for ``a`` against ``b``, [2, K]."""
     width = np.maximum(np.minimum(a.widths, b.widths), NARROWEST)
-    tails = [np.log1p((candidate.values / width) ** 2 / DEGREES) for candidate in (a, b)]
+    known = np.isfinite(a.values) & np.isfinite(b.values)  # channels that overflow say nothing
+    values = [np.where(known, candidate.values, 0.0) for candidate in (a, b)]
+    tails = [np.log1p((one / width) ** 2 / DEGREES) for one in values]
     likelier = np.clip((DEGREES + 1) / 2 * (tails[1] - tails[0]), -MOST_NATS, MOST_NATS)
-    counted: NDArray[np.float64] = np.where(np.abs(a.values - b.values) > APART * width, likelier, 0.0)
+    counted: NDArray[np.float64] = np.where(np.abs(values[0] - values[1]) > APART * width, likelier, 0.0)
     return counted
 
 
