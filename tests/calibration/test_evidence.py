@@ -11,7 +11,7 @@ from edgekit.calibration.evidence import Residuals, nats
 
 def residuals(values: list[float]) -> Residuals:
     shape = (2, len(values))
-    return Residuals(np.broadcast_to(np.array(values), shape).copy(), np.ones(shape), [len(values)])
+    return Residuals(np.broadcast_to(np.array(values), shape).copy(), np.ones(shape), (len(values),))
 
 
 def test_channels_that_overflow_say_nothing() -> None:
