@@ -114,9 +114,11 @@ def anatomy(architecture: Architecture | TaskArchitecture) -> Anatomy:
     """
     with torch.device("meta"):  # no random numbers
         network = built(architecture).eval()
-    network.to_empty(device="cpu")
-    for tensor in network.state_dict().values():
-        tensor.zero_()
+    for module in network.modules():  # torch's own to_empty imports torch.fx and sympy, which takes half a second
+        for name, parameter in module.named_parameters(recurse=False):
+            setattr(module, name, nn.Parameter(torch.zeros(parameter.shape), requires_grad=False))
+        for name, buffer in module.named_buffers(recurse=False):
+            setattr(module, name, torch.zeros(buffer.shape, dtype=buffer.dtype))
     watch = _Watch(network)
     with torch.no_grad(), watch:
         outputs = network(torch.zeros(1, architecture.in_channels, *architecture.size))
