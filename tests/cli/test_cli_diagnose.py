@@ -53,3 +53,23 @@ def test_mistakes_are_told_in_a_sentence(said: list[str], problem: str) -> None:
     found = CliRunner().invoke(app, ["diagnose", *said])
     assert found.exit_code == 2
     assert problem in " ".join(found.output.split())
+
+
+def test_a_checkpoint_that_diverged_is_told_with_what_its_log_says(tmp_path: Path) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    with safe_open(CHECKPOINT, "pt") as held:
+        weights = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118 - no mapping
+        about = held.metadata()
+    weights["features.0.0.weight"][0] = float("nan")
+    save_file(weights, tmp_path / "best.safetensors", about)
+    rows = [f"{epoch},8,{loss},10,{int(epoch == 1)},1" for epoch, loss in ((1, 2.3), (2, 1e9), (3, 1e20))]
+    (tmp_path / "log.csv").write_text("\n".join(["epoch,lr,loss,top1,best,seconds", *rows, ""]), encoding="utf-8")
+    (tmp_path / "run.json").write_text("{}", encoding="utf-8")
+    found = CliRunner().invoke(app, ["diagnose", str(tmp_path), "--data", str(CHECKPOINT.with_name("test.npz"))])
+    assert found.exit_code == 2
+    said = " ".join(found.output.split())
+    assert "holds NaN or infinity" in said
+    assert "training-diverged" in said
+    assert "--lr 0.8" in said

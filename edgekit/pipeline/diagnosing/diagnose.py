@@ -16,7 +16,7 @@ from edgekit.calibration.images import ImageSource, open_images
 from edgekit.diagnosis import deployment, labels
 from edgekit.diagnosis.finding import Finding, Trouble
 from edgekit.diagnosis.remedies import DataSet
-from edgekit.errors import ConfigError, DataError, EdgekitError
+from edgekit.errors import CheckpointError, ConfigError, DataError, EdgekitError
 from edgekit.exporters.metadata import Precision
 from edgekit.facts import of_provenance
 from edgekit.integer_model import SUFFIX, IntegerModel
@@ -91,7 +91,10 @@ def diagnose(  # noqa: PLR0913 - what is looked at, and how
     commands = Commands(named, settings.verify.data, training)
     work = _Work(settings, named, images, commands, progress)
     if named.network is not None or given.network is not Given().network:
-        work.look_at_network(given)
+        try:
+            work.look_at_network(given)
+        except CheckpointError as error:
+            raise work.with_what_the_log_says(error) from error
     elif not named.files:
         raise ConfigError("nothing is named to be diagnosed: edgekit diagnose CHECKPOINT|RUN|FILE… --data DIR")
     with ExitStack() as stack:
@@ -208,6 +211,15 @@ class _Work:
         self._findings += of_layers(self._layers, maps, self._commands.further, prune)
         if not (self._has(Trouble.PREPROCESSING) or self._has(Trouble.OTHER_IMAGES)):
             self._findings += of_batch_norm(self._statistics, f"{self._commands.further} --epochs 1 --lr 1e-6")
+
+    def with_what_the_log_says(self, error: CheckpointError) -> CheckpointError:
+        """Why a checkpoint cannot be read, with what its training's log shows, which may be the reason."""
+        self._findings.clear()
+        self._look_at_log()
+        if not self._findings:
+            return error
+        found = self._findings[0]
+        return CheckpointError(f"{error}. {found.trouble}: {found.sentence} {found.evidence}; {found.remedy}")
 
     def _look_at_log(self) -> None:
         from edgekit.diagnosis import curve  # noqa: PLC0415 - only where there is one
