@@ -44,7 +44,7 @@ from edgekit.config import (
 )
 from edgekit.defaults import CHECKPOINT, CONFIG, FOLDER
 from edgekit.diagnosis.finding import Trouble
-from edgekit.errors import GateFailed
+from edgekit.errors import CheckpointError, GateFailed
 from edgekit.models import checkpoint
 from edgekit.pipeline.diagnosing.diagnose import diagnose
 from edgekit.pipeline.diagnosing.named import Named
@@ -116,10 +116,18 @@ def main() -> None:
 def _told(case: Case) -> bool:
     """Print what was found; whether it is right."""
     started = time.perf_counter()
-    found = {one.trouble: one for one in case.diagnosed().findings}
-    if case.trouble is None:
+    found, refused = {}, ""
+    try:
+        found = {one.trouble: one for one in case.diagnosed().findings}
+    except CheckpointError as error:  # which says what the training's log shows
+        refused = str(error)
+    also = ""
+    if case.trouble is not None and refused:
+        right, said = f"{case.trouble}: " in refused and case.remedy in refused, refused
+    elif case.trouble is None:
         alarms = [trouble for trouble in found if trouble not in OF_THE_MACHINE]
-        right, said, also = not alarms, "; ".join(f"**{t}**: {found[t].evidence}" for t in alarms) or "none", ""
+        right = not alarms and not refused
+        said = refused or "; ".join(f"**{t}**: {found[t].evidence}" for t in alarms) or "none"
     else:
         own = found.get(case.trouble)
         right = own is not None and case.remedy in own.remedy
