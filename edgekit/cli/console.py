@@ -125,7 +125,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str] | str], spare: Se
     Args:
         columns: their titles.
         rows: a cell for each column, or a text.
-        spare: columns that are left out of a table that is too wide, as many as it takes, the first one first.
+        spare: columns that are left out of a table that is too wide, as many as it takes, the first one first; those
+            that it does not have are skipped.
     """
     from rich.text import Text  # noqa: PLC0415 - see say
 
@@ -136,6 +137,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str] | str], spare: Se
     for cell, title, width in ((line[i], columns[i], widths[i]) for line in cells for i in range(len(columns))):
         (cell.pad_left if title.startswith(">") else cell.pad_right)(width - cell.cell_len)
     shown_columns, left_out = list(range(len(columns))), list[str]()
+    spare = [title for title in spare if title in columns]
     while _breaks(_stdout()) and len(left_out) < len(spare) and _joined_width(widths, shown_columns) > _stdout().width:
         left_out.append(spare[len(left_out)])
         shown_columns.remove(columns.index(left_out[-1]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from math import prod
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, Unpack, get_args
 
 from edgekit.errors import ArtifactError, ConfigError, did_you_mean
 
@@ -289,11 +289,16 @@ def make_divisible(value: float, divisor: int = 8) -> int:
     return rounded if rounded >= 0.9 * value else rounded + divisor
 
 
+WIDEST: Final = 8  # weights grow with the square: V3-Large of this width has 300 million numbers
+
+
 def check_width(width: float) -> None:
-    """Refuses a multiplier of channels that leaves none.
+    """Refuses a multiplier of channels that leaves none, or more than a memory holds.
 
     Raises:
-        ConfigError: it is 0 or below.
+        ConfigError: it is 0 or below, or above ``WIDEST``.
     """
     if width <= 0:
         raise ConfigError(f"width is {width}, and must be above 0")
+    if not width <= WIDEST:
+        raise ConfigError(f"width is {width}, and may be {WIDEST} at most: 1 is the network of the paper")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edgekit.errors import ConfigError
@@ -17,7 +18,6 @@ from edgekit.timing.prediction import saved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from edgekit.device.machine import Machine
     from edgekit.pipeline.choosing.goals import Goal
@@ -121,7 +121,10 @@ def advise(
     profiled = _profile(None if known is None else known.machine)
     ranked = [
         *(_advised(wanted, one, fitting, found, profiled) for one in fitting[:SHOWN]),
-        *(_short(wanted, one, fitting, profiled) for one in others[: max(SHOWN - len(fitting), 0)]),
+        *(
+            _short(wanted, one, profiled, is_nearest=not fitting and one is others[0])
+            for one in others[: max(SHOWN - len(fitting), 0)]
+        ),
     ]
     return AdviceResult(
         goal=wanted.said(),
@@ -233,7 +236,7 @@ def _against_float(one: Candidate, everything: Sequence[Candidate]) -> Iterator[
             return
 
 
-def _short(goal: Goal, one: Candidate, fitting: Sequence[Candidate], profiled: str | None) -> Advised:
+def _short(goal: Goal, one: Candidate, profiled: str | None, *, is_nearest: bool) -> Advised:
     """One that is not good enough, and by how much."""
     if goal.kind == "battery":
         reason = "loses more accuracy than the battery is worth"
@@ -243,8 +246,8 @@ def _short(goal: Goal, one: Candidate, fitting: Sequence[Candidate], profiled: s
         reason = f"{one.slowest_ms:.3g} ms are {one.slowest_ms / goal.most:.2f} times the limit"
     if one.latency_error or one.size_error:
         reason += ", with the estimate's error counted against it"
-    nearest = () if fitting else ("nothing fits; this comes nearest",)
-    return Advised(one, fits=False, lowering=_lowering(one, profiled), reasons=(reason, *nearest[:1]))
+    nearest = ("nothing fits; this comes nearest",) if is_nearest else ()
+    return Advised(one, fits=False, lowering=_lowering(one, profiled), reasons=(reason, *nearest))
 
 
 def _commands(one: Candidate, profiled: str | None) -> Iterator[str]:
@@ -257,6 +260,10 @@ def _commands(one: Candidate, profiled: str | None) -> Iterator[str]:
         yield f"edgekit train DATA --arch {one.family} --width {one.width:g} --resolution {one.resolution} --out {run}"
         yield f"edgekit export {run} {shlex.join(flags)}"
         return
+    written = [] if one.row.file is None else sorted(Path(one.row.file).parent.glob("*.manifest.json"))
+    if len(written) == 1:  # which has every setting of the sweep
+        yield f"edgekit reproduce {shlex.quote(str(written[0]))} --out exported"
+        return
     settings = {"model.resolution": one.resolution, **one.settings}
     flags += [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     yield f"edgekit export {shlex.quote(str(one.row.checkpoint))} {shlex.join(flags)}"
@@ -264,7 +271,7 @@ def _commands(one: Candidate, profiled: str | None) -> Iterator[str]:
 
 def _notes(goal: Goal, fitting: Sequence[Candidate], sweep: Path | None) -> Iterator[str]:
     if not fitting:
-        yield "nothing fits: allow more, or take a faster device"
+        yield "nothing fits: allow more" + ("" if goal.kind == "size" else ", or take a faster device")
     if sweep is None:
         yield (
             "accuracies were published for ImageNet, in float32, each by another training: your images are others, so "

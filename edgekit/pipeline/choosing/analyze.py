@@ -31,6 +31,7 @@ _BYTES: Final = {
     Precision.WEIGHT_ONLY: (1, 16),
     Precision.INT8: (1, 28),
 }
+_NO_CHECKPOINTS: Final = {".onnx", ".tflite", ".mlpackage", ".edgekit"}
 _LAYER_BYTES: Final = 500
 _FILE_BYTES: Final = 8_000
 
@@ -135,6 +136,10 @@ def analyze(
 def _of_checkpoint(path: Path) -> Architecture | TaskArchitecture:
     from edgekit.models import checkpoint  # noqa: PLC0415 - needs torch
 
+    if path.suffix in _NO_CHECKPOINTS:
+        raise ConfigError(
+            f"{path} is no checkpoint of a MobileNet, which is what analyze counts: edgekit inspect {path} shows it"
+        )
     structure = checkpoint.load(path).structure
     if isinstance(structure, EnsembleArchitecture):
         raise ConfigError(f"{path} is an ensemble: analyse its networks one by one")

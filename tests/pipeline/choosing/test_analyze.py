@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import edgekit
+from edgekit.cli.app import app
 from edgekit.errors import ConfigError
 from edgekit.reports.pages import analyze as page
 
@@ -49,5 +51,18 @@ def test_published_figures_stand_beside_computed_ones() -> None:
 def test_a_checkpoint_has_its_own_family_and_an_unknown_one_is_refused() -> None:
     with pytest.raises(ConfigError, match="leave arch and width out"):
         edgekit.analyze(SHIPPED, width=0.5)
+    with pytest.raises(ConfigError, match="8 at most"):
+        edgekit.analyze(arch="mobilenet_v2", width=99)
+    with pytest.raises(ConfigError, match=r"edgekit inspect net\.onnx"):
+        edgekit.analyze("net.onnx")
     with pytest.raises(ConfigError, match="mobilenet_v9"):
         edgekit.analyze(arch="mobilenet_v9")
+
+
+def test_a_comparison_has_room_in_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    said = CliRunner().invoke(app, ["analyze", "--arch", "mobilenet_v1", "--arch", "mobilenet_v2"])
+    assert said.exit_code == 0, said.output
+    assert "mobilenet_v2_1.0_224" in said.output
+    shown = CliRunner().invoke(app, ["analyze", str(SHIPPED), "--all"])
+    assert shown.exit_code == 0, shown.output
