@@ -20,6 +20,7 @@ from edgekit.cli.options import (
     load_settings,
 )
 from edgekit.device.threads import limited
+from edgekit.tasks.values import TARGETS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,13 +116,16 @@ def _show(result: DiagnoseResult) -> None:
     console.skipped(result.skipped, refused_by="")
     said = f" ({console.escape(result.description)})" if result.description else ""
     console.say(f"[bold]{console.escape(result.network)}[/]{said}, {console.escape(result.data)}")
-    if result.findings:
-        for finding in result.findings:
-            _show_finding(finding)
-    else:
+    first = next((subject for subject in result.subjects if subject.quality is not None), None)
+    for finding in result.findings:
+        _show_finding(finding)
+    if first is None:
+        labels = next((fact for fact in result.facts if fact.name == TARGETS), None)
+        why = "the images come without labels" if labels is None else f"{labels.because}. Give {labels.setting}"
+        console.warn(f"no accuracy is measured, so only the rest was looked at: {why}")
+    elif not result.findings:
         console.say("[bold green]✔[/] no trouble was found")
     _show_subjects(result.subjects)
-    first = next((subject for subject in result.subjects if subject.quality is not None), None)
     if first is not None and first.quality is not None:
         _show_quality(first.name, first.quality)
     for subject in result.subjects:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from PIL import Image
 
 for needed in ("torch", "safetensors"):
     pytest.importorskip(needed)
@@ -73,3 +74,15 @@ def test_a_checkpoint_that_diverged_is_told_with_what_its_log_says(tmp_path: Pat
     assert "holds NaN or infinity" in said
     assert "training-diverged" in said
     assert "--lr 0.8" in said
+
+
+def test_images_whose_classes_are_others_have_no_tick(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), np.uint8)
+    for number, pixels in enumerate(images):
+        path = tmp_path / "data" / ("daisy", "rose")[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    said = ["diagnose", str(CHECKPOINT), "--data", str(tmp_path / "data"), "--no-timing", "--insist"]
+    found = CliRunner().invoke(app, [*said, "--resize", "whole", "--preprocessing", "tf"])
+    assert "no accuracy is measured" in " ".join(found.output.split())
+    assert "✔" not in found.output
