@@ -77,4 +77,4 @@ def test_advice_is_told_drawn_and_given_as_commands(folder: Path) -> None:
     assert found.texts["h2"][:2] == ["What to ship", "Accuracy over latency"]
     assert found.points == 4
     assert result.commands[0] in found.texts["code"]
-    assert "<b>even</b> int8 tflite: 8 ms leaves 20% of what is allowed" in " ".join(found.texts["p"])
+    assert "<b>even</b> int8 tflite: 8 ms, 20% below the limit" in " ".join(found.texts["p"])
