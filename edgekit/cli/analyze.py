@@ -60,6 +60,8 @@ def analyze(  # noqa: PLR0913 - one a flag
             _show(result.networks[0], everything=everything)
         else:
             _compare(result.networks)
+        if report is not None:
+            console.note(f"report: {report}")
 
 
 def _show(found: Analysis, *, everything: bool) -> None:

@@ -52,25 +52,14 @@ def profile(  # noqa: PLR0913 - one a flag
         from edgekit.reports import writing  # noqa: PLC0415 - likewise
 
         writing.check_page(report)
-        if (picture is not None or node_data is not None) and len(artifacts) > 1:
-            raise BadInput("--picture and --node-data show one file: name one file, or leave them out")
-        if picture is not None and picture.suffix != ".svg":
-            raise BadInput(f"a picture is an SVG file: --picture {picture.with_suffix('.svg')}")
+        _check(artifacts, picture, node_data)
         with console.progress_bar() as progress:
             results = [run(path, threads=threads, runs=runs, progress=progress) for path in artifacts]
         if picture is not None:
             from edgekit.reports.pictures.profile import draw  # noqa: PLC0415 - only where one is wanted
 
             files.write_bytes(picture, draw(results[0]).encode())
-        if node_data is not None:
-            from edgekit.reports.node_data import document  # noqa: PLC0415 - likewise
-
-            values = {one.tensor: one.us for one in results[0].operators if one.tensor}
-            files.write_bytes(node_data, document("latency, µs", values, high_is_bad=True).encode())
-        if report is not None:
-            from edgekit.reports.pages.profile import render  # noqa: PLC0415 - likewise
-
-            writing.write_page(render(results), report)
+        _write(results, node_data, report)
         if as_json:
             console.print_json("profile", {"files": results})
             return
@@ -80,6 +69,35 @@ def profile(  # noqa: PLR0913 - one a flag
             _compare(results, everything=everything)
         if picture is not None:
             console.note(f"drawn: {picture}")
+        if report is not None:
+            console.note(f"report: {report}")
+
+
+def _write(results: list[ProfileResult], node_data: Path | None, report: Path | None) -> None:
+    """Write what is asked for beside the table."""
+    if node_data is not None:
+        from edgekit.reports.node_data import document  # noqa: PLC0415 - only where it is wanted
+
+        values = {one.tensor: one.us for one in results[0].operators if one.tensor}
+        files.write_bytes(node_data, document("latency, µs", values, high_is_bad=True).encode())
+    if report is not None:
+        from edgekit.reports import writing  # noqa: PLC0415 - likewise
+        from edgekit.reports.pages.profile import render  # noqa: PLC0415 - likewise
+
+        writing.write_page(render(results), report)
+
+
+def _check(artifacts: list[Path], picture: Path | None, node_data: Path | None) -> None:
+    """Refuse what cannot be shown, before anything is profiled."""
+    if (picture is not None or node_data is not None) and len(artifacts) > 1:
+        raise BadInput("--picture and --node-data show one file: name one file, or leave them out")
+    if picture is not None and picture.suffix != ".svg":
+        raise BadInput(f"a picture is an SVG file: --picture {picture.with_suffix('.svg')}")
+    if node_data is not None and artifacts[0].suffix != ".tflite":
+        raise BadInput(f"Model Explorer names the operators of .tflite files alone, and {artifacts[0]} is none")
+    for path in artifacts:
+        if not path.exists():
+            raise BadInput(f"{path} does not exist: name files that edgekit export wrote")
 
 
 def _show(result: ProfileResult, *, everything: bool) -> None:

@@ -46,7 +46,8 @@ def test_a_trouble_is_named_with_its_remedy(tmp_path: Path, monkeypatch: pytest.
     [
         (["nowhere.pth", "--data", "x"], "nowhere.pth does not exist"),
         (["--report", "page.pdf"], "is no page"),
-        ([str(CHECKPOINT), "other.pth"], "are two networks"),
+        ([str(CHECKPOINT), "other.pth"], "other.pth does not exist"),
+        ([str(CHECKPOINT), str(CHECKPOINT)], "are two networks"),
         ([str(CHECKPOINT)], "--data DIR"),
     ],
 )

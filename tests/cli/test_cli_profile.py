@@ -50,6 +50,17 @@ def test_two_files_are_compared_and_a_page_is_written(run: Run, exported: Path) 
     at = next(place for place, line in enumerate(lines) if line.startswith("side by side"))
     assert lines[at + 1].split() == ["layer", "float32.tflite", "int8.tflite", "faster"]
     assert "Time of each layer" in Path("page.html").read_text(encoding="utf-8")
+    assert "report: page.html" in result.stderr
+
+
+def test_what_cannot_be_profiled_is_refused_before_the_first_run(run: Run, exported: Path) -> None:
+    path = next(exported.glob("*.int8.tflite"))
+    result = run("profile", path, "nosuch.onnx")
+    assert (result.exit_code, "profil" in result.stdout) == (2, False)
+    assert "nosuch.onnx does not exist" in result.stderr
+    result = run("profile", next(exported.glob("*.int8.onnx")), "--node-data", "data.json")
+    assert result.exit_code == 2
+    assert ".tflite files alone" in " ".join(result.stderr.split())
 
 
 def test_node_data_has_the_microseconds_of_operators(run: Run, exported: Path) -> None:

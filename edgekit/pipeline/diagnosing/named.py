@@ -54,6 +54,7 @@ def sorted_out(paths: Sequence[Path]) -> Named:
     """Which paths are the trained network, and which are files that edgekit exported.
 
     Raises:
+        ArtifactError: a path does not exist, or a folder holds nothing that can be diagnosed.
         ConfigError: two networks are named.
         ArtifactError: a folder holds neither a training run nor exported files.
     """
@@ -69,6 +70,9 @@ def sorted_out(paths: Sequence[Path]) -> Named:
             continue  # as in a shell's NAME.*: they are found beside the files
         else:
             (files if _is_exported(path) else networks).append(path)
+    missing = next((path for path in networks if not path.exists()), None)
+    if missing is not None:
+        raise ArtifactError(f"{missing} does not exist: name a checkpoint, a run, or files that edgekit exported")
     if len(networks) > 1:
         raise ConfigError(f"{networks[0]} and {networks[1]} are two networks, and one is diagnosed at a time")
     return Named(networks[0] if networks else None, tuple(files))
